@@ -1,0 +1,53 @@
+# add_panel(NAME [SOURCES ...]) builds plugins/NAME as a Qt plugin that the window finds at start.
+#
+# The folder holds panel.json (title, summary, icon, side, order, shown, shortcut) and NAME_panel.h with the class
+# orrery::plugins::<Name>Panel(widgets::Session&, QWidget* parent). Sources: the folder's *.cpp unless listed. The plugin object is
+# generated, unless the folder brings its own NAME_plugin.cpp. The metadata is panel.json with the folder's name as id and the ABI added.
+function(add_panel name)
+  cmake_parse_arguments(PARSE_ARGV 1 panel "" "" "SOURCES;LIBRARIES")
+  set(folder ${PROJECT_SOURCE_DIR}/plugins/${name})
+  set(generated ${CMAKE_CURRENT_BINARY_DIR}/${name})
+  if(NOT panel_SOURCES)
+    file(GLOB panel_SOURCES CONFIGURE_DEPENDS ${folder}/*.cpp)
+  else()
+    list(TRANSFORM panel_SOURCES PREPEND ${folder}/)
+  endif()
+  orrery_panel_class(${name} class)
+  orrery_panel_metadata(${name} ${folder}/panel.json ${generated}/${name}.json)
+  if(NOT EXISTS ${folder}/${name}_plugin.cpp)
+    configure_file(${PROJECT_SOURCE_DIR}/plugins/plugin.cpp.in ${generated}/${name}_plugin.cpp @ONLY)
+    list(APPEND panel_SOURCES ${generated}/${name}_plugin.cpp)
+  endif()
+  # The module itself is linked from objects that the panel's test links, too.
+  add_library(panel_${name}_objects OBJECT ${panel_SOURCES})
+  set_target_properties(panel_${name}_objects PROPERTIES AUTOMOC ON)
+  target_compile_definitions(panel_${name}_objects PUBLIC QT_NO_KEYWORDS QT_PLUGIN)
+  target_include_directories(panel_${name}_objects PRIVATE ${folder} ${generated})
+  target_link_libraries(panel_${name}_objects PUBLIC orrery_core orrery_widgets Qt6::Widgets ${panel_LIBRARIES} PRIVATE orrery_warnings)
+  add_library(panel_${name} MODULE $<TARGET_OBJECTS:panel_${name}_objects>)
+  target_link_libraries(panel_${name} PRIVATE orrery_core orrery_widgets Qt6::Widgets ${panel_LIBRARIES})
+  set_target_properties(panel_${name} PROPERTIES PREFIX "" OUTPUT_NAME ${name} LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${ORRERY_PLUGIN_DIR})
+  install(TARGETS panel_${name} LIBRARY DESTINATION ${ORRERY_PLUGIN_DIR})
+  set_property(GLOBAL APPEND PROPERTY ORRERY_PANELS ${name})
+endfunction()
+
+# attention_map -> AttentionMap
+function(orrery_panel_class name result)
+  string(REPLACE "_" ";" words ${name})
+  set(class "")
+  foreach(word ${words})
+    string(SUBSTRING ${word} 0 1 first)
+    string(SUBSTRING ${word} 1 -1 rest)
+    string(TOUPPER ${first} first)
+    string(APPEND class ${first}${rest})
+  endforeach()
+  set(${result} ${class} PARENT_SCOPE)
+endfunction()
+
+function(orrery_panel_metadata name source target)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+  file(READ ${source} metadata)
+  string(JSON metadata SET "${metadata}" id "\"${name}\"")
+  string(JSON metadata SET "${metadata}" abi "\"${ORRERY_PANEL_ABI}\"")
+  file(CONFIGURE OUTPUT ${target} CONTENT "${metadata}\n" @ONLY)
+endfunction()

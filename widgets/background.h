@@ -1,0 +1,53 @@
+#pragma once
+#include <QObject>
+#include <QPointer>
+#include <QString>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <type_traits>
+
+namespace orrery::widgets {
+
+/// Where background work runs.
+enum class Lane {
+    Interactive,  ///< short reading and computing for what is on screen: a small pool of its own, never behind a training run, not listed as a job
+    Queue,        ///< the session's job queue: listed in the Jobs panel with progress, shares the machine's cores with other jobs
+};
+
+struct BackgroundOptions {
+    QString title;           ///< shown in the Jobs panel (Queue)
+    Lane lane = Lane::Interactive;
+    int threads = 1;         ///< cores asked from the queue (Queue)
+};
+
+/// What background work sees. Used from the worker's thread.
+class BackgroundContext {
+public:
+    virtual ~BackgroundContext() = default;
+    virtual std::stop_token stopToken() const = 0;
+    /// @throws core::Cancelled if the work was asked to stop: call it between steps.
+    void throwIfStopped() const;
+    /// Progress for the Jobs panel, throttled. `unit`: "steps", "samples", "bytes".
+    virtual void progress(double done, double total, const std::string& unit) = 0;
+    /// Runs `call` later on the receiver's thread, in order, if the receiver still lives and the task was not cancelled: partial results.
+    virtual void post(std::function<void()> call) = 0;
+};
+
+/// Handle of running work. Copies share it. Dropping it does not stop the work. Any thread.
+class BackgroundTask {
+public:
+    BackgroundTask() = default;
+    /// Asks the work to stop. Nothing is delivered afterwards, neither result nor error nor partial results. A second call does nothing.
+    void cancel();
+    bool isRunning() const;
+
+    struct State;
+    explicit BackgroundTask(std::shared_ptr<State> state) : m_state(std::move(state)) {}
+
+private:
+    std::shared_ptr<State> m_state;
+};
+
+}  // namespace orrery::widgets

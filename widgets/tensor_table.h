@@ -1,0 +1,36 @@
+#pragma once
+#include <QString>
+#include <QWidget>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace orrery::widgets {
+
+/// Numbers of an array of any rank as a table: the last two axes as rows and columns, a box for the position on each other axis, cells shaded by value,
+/// statistics below. Copy as CSV. UI thread.
+class TensorTable : public QWidget {
+    Q_OBJECT
+public:
+    explicit TensorTable(QWidget* parent = nullptr);
+    ~TensorTable() override;
+
+    /// Row-major values; `shape` is empty for a scalar. @throws core::ShapeError if the counts differ.
+    void setTensor(std::vector<float> values, std::vector<std::int64_t> shape, const QString& title = {});
+    void clear();
+    const std::vector<std::int64_t>& shape() const;
+    /// The full index of the current cell, one number an axis.
+    std::vector<std::int64_t> currentIndex() const;
+    void setCurrentIndex(const std::vector<std::int64_t>& index);
+    QString toCsv() const;  ///< the slice on show
+    QString statisticsText() const;
+
+Q_SIGNALS:
+    void currentIndexChanged();
+
+private:
+    struct Private;
+    std::unique_ptr<Private> d;
+};
+
+}  // namespace orrery::widgets
