@@ -93,10 +93,8 @@ private:
             fail(m_target, "cannot be written", EISDIR);
         m_temporary = m_target.parent_path() / fmt::format(".{}.{}.{}.tmp", m_target.filename().string().substr(0, 200), ::getpid(), counter++);
         m_descriptor.fd = ::open(m_temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (m_descriptor.fd < 0) {
-            m_committed = true;  // Nothing was made, so there is nothing to remove.
+        if (m_descriptor.fd < 0)
             fail(m_target, "cannot be written", errno);
-        }
     }
 
     void keepPermissions() const
@@ -237,8 +235,7 @@ std::string inflateIfGzip(std::string_view bytes, std::string_view name, std::ui
             throw FormatError(fmt::format("{}: expected at most {} bytes when inflated, got more", name, maxBytes));
         if (status == Z_STREAM_END) {
             // Members may follow each other (concatenated gzip files); anything else after the end is padding.
-            const bool more = stream.avail_in >= 2 && stream.next_in[0] == 0x1f && stream.next_in[1] == 0x8b;
-            if (!more)
+            if (!bytes.substr(bytes.size() - rest.size() - stream.avail_in).starts_with("\x1f\x8b"))
                 return out;
             inflateReset(&stream);
             continue;
