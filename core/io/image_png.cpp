@@ -1,0 +1,126 @@
+#include <fmt/format.h>
+#include <png.h>
+
+#include <cstdio>
+#include <cstring>
+
+#include <core/base/error.h>
+
+#include "image_decoders.h"
+
+namespace orrery::io {
+namespace {
+
+/// What libpng's callbacks see. Plain data only: libpng reports errors by longjmp, which runs no destructors.
+struct PngSource {
+    const char* bytes;
+    std::size_t size, at;
+    char message[200];
+};
+
+void onError(png_structp png, png_const_charp message)
+{
+    auto* const source = static_cast<PngSource*>(png_get_error_ptr(png));
+    std::snprintf(source->message, sizeof source->message, "%s", message);
+    png_longjmp(png, 1);
+}
+
+void onWarning(png_structp, png_const_charp) {}
+
+void onRead(png_structp png, png_bytep target, png_size_t length)
+{
+    auto* const source = static_cast<PngSource*>(png_get_io_ptr(png));
+    if (length > source->size - source->at)
+        png_error(png, "the file is cut off");
+    std::memcpy(target, source->bytes + source->at, length);
+    source->at += length;
+}
+
+/// libpng's two structures, freed at the end of their scope.
+struct PngReader {
+    png_structp png = nullptr;
+    png_infop info = nullptr;
+    explicit PngReader(PngSource& source)
+    {
+        png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, onError, onWarning);
+        info = png ? png_create_info_struct(png) : nullptr;
+    }
+    PngReader(const PngReader&) = delete;
+    PngReader& operator=(const PngReader&) = delete;
+    ~PngReader()
+    {
+        if (png)
+            png_destroy_read_struct(&png, info ? &info : nullptr, nullptr);
+    }
+};
+
+// The functions that call setjmp hold no object with a destructor.
+
+/// Everything up to the pixels; false after an error.
+bool readHeader(png_structp png, png_infop info, PngSource* source, const ImageLimits* limits)
+{
+    if (setjmp(png_jmpbuf(png)))
+        return false;
+    png_set_read_fn(png, source, onRead);
+    png_set_user_limits(png, png_uint_32(limits->maxSide), png_uint_32(limits->maxSide));
+    png_set_chunk_malloc_max(png, 8u << 20);
+    png_set_chunk_cache_max(png, 64);
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, 0);
+    png_read_info(png, info);
+    return true;
+}
+
+/// Sets the conversion to 8-bit grey, RGB or RGBA; false after an error.
+bool setTransforms(png_structp png, png_infop info)
+{
+    if (setjmp(png_jmpbuf(png)))
+        return false;
+    const int colour = png_get_color_type(png, info);
+    const bool transparent = png_get_valid(png, info, PNG_INFO_tRNS) != 0;
+    png_set_scale_16(png);
+    png_set_expand(png);
+    if (!(colour & PNG_COLOR_MASK_COLOR) && (transparent || (colour & PNG_COLOR_MASK_ALPHA)))
+        png_set_gray_to_rgb(png);
+    png_set_interlace_handling(png);
+    png_read_update_info(png, info);
+    return true;
+}
+
+bool readPixels(png_structp png, png_bytepp rows)
+{
+    if (setjmp(png_jmpbuf(png)))
+        return false;
+    png_read_image(png, rows);
+    png_read_end(png, nullptr);
+    return true;
+}
+
+}  // namespace
+
+Image decodePng(std::string_view bytes, std::string_view name, const ImageLimits& limits)
+{
+    PngSource source{bytes.data(), bytes.size(), 0, {}};
+    const PngReader reader(source);
+    if (!reader.info)
+        throw core::Error("libpng cannot start: out of memory");
+    const auto fail = [&] { throw core::FormatError(fmt::format("{}: broken PNG picture: {}", name, source.message)); };
+    if (!readHeader(reader.png, reader.info, &source, &limits))
+        fail();
+    const png_uint_32 width = png_get_image_width(reader.png, reader.info), height = png_get_image_height(reader.png, reader.info);
+    checkImageSize(width, height, name, limits);
+    if (!setTransforms(reader.png, reader.info))
+        fail();
+    const std::size_t stride = png_get_rowbytes(reader.png, reader.info);
+    Image image{int(width), int(height), int(png_get_channels(reader.png, reader.info)), {}};
+    if (stride != std::size_t(width) * std::size_t(image.channels) || image.channels == 2)
+        throw core::FormatError(fmt::format("{}: broken PNG picture: unexpected row size {}", name, stride));
+    image.pixels.resize(stride * height);
+    std::vector<png_bytep> rows(height);
+    for (std::size_t y = 0; y < height; ++y)
+        rows[y] = image.pixels.data() + y * stride;
+    if (!readPixels(reader.png, rows.data()))
+        fail();
+    return image;
+}
+
+}  // namespace orrery::io

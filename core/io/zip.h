@@ -1,0 +1,25 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace orrery::io {
+
+/// One file of a zip archive, unpacked and checked against its CRC.
+struct ZipEntry {
+    std::string name;
+    std::string content;
+};
+
+/// All files of an archive in the order of its directory; folders are left out. Stored and deflated entries, ZIP64 sizes.
+/// @param maxBytes  Limit of all contents together: the sizes in the directory are checked before memory is taken.
+/// @throws core::FormatError for a damaged archive, another compression method or an encrypted entry.
+/// Source: PKWARE APPNOTE 6.3, sections 4.3.7, 4.3.12, 4.3.14-16 and 4.5.3.
+std::vector<ZipEntry> parseZip(std::string_view bytes, std::string_view name, std::uint64_t maxBytes);
+
+/// An archive of stored entries with a fixed date: same entries, same bytes.
+/// @throws core::InputError if an entry or the archive would reach 4 GiB or there are more than 65,534 entries (ZIP64 is not written).
+std::string zipBytes(const std::vector<ZipEntry>& entries);
+
+}  // namespace orrery::io
