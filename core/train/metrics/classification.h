@@ -1,0 +1,22 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "../metric.h"
+
+namespace orrery::train {
+
+/// Counts [true class][predicted class]; grows to the number of logits.
+class ConfusionCounts {
+public:
+    void add(const MetricBatch& batch, const char* metric);
+    std::int64_t classes() const { return m_classes; }
+    std::int64_t at(std::int64_t truth, std::int64_t predicted) const { return m_counts[std::size_t(truth * m_classes + predicted)]; }
+    std::int64_t total() const { return m_total; }
+
+private:
+    std::int64_t m_classes = 0, m_total = 0;
+    std::vector<std::int64_t> m_counts;
+};
+
+}  // namespace orrery::train

@@ -1,0 +1,74 @@
+// Mean absolute error, root mean squared error, coefficient of determination.
+
+#include <ATen/ATen.h>
+#include <cmath>
+#include <fmt/format.h>
+#include <limits>
+
+#include <core/base/text.h>
+
+#include "../metric.h"
+
+namespace orrery::train {
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+/// The sums behind all three. Mean and spread of the targets are updated by Chan's rule, so that large targets lose no digits.
+class Regression final : public Metric {
+public:
+    enum class Kind { Mae, Rmse, R2 };
+    explicit Regression(Kind kind) : m_kind(kind) {}
+    void add(const MetricBatch& batch) override
+    {
+        at::Tensor output = batch.output.detach();
+        if (output.dim() == batch.target.dim() + 1 && output.size(-1) == 1)
+            output = output.squeeze(-1);
+        if (output.sizes() != batch.target.sizes())
+            throw core::ShapeError(fmt::format("{}: expected output and target of one shape, got {} and {}", name(), core::formatShape(output.sizes()),
+                core::formatShape(batch.target.sizes())));
+        if (output.numel() == 0)
+            return;
+        const at::Tensor target = batch.target.to(at::kCPU, at::kDouble), error = output.to(at::kCPU, at::kDouble) - target;
+        const double count = double(target.numel()), mean = target.mean().item<double>(), shift = mean - m_mean, total = m_count + count;
+        m_absolute += error.abs().sum().item<double>();
+        m_squared += error.square().sum().item<double>();
+        m_spread += (target - mean).square().sum().item<double>() + shift * shift * m_count * count / total;
+        m_mean += shift * count / total;
+        m_count = total;
+    }
+    std::vector<std::pair<std::string, double>> values() const override { return {{name(), value()}}; }
+
+private:
+    const char* name() const { return m_kind == Kind::Mae ? "mae" : m_kind == Kind::Rmse ? "rmse" : "r2"; }
+    double value() const
+    {
+        if (m_count == 0)
+            return kNan;
+        if (m_kind == Kind::Mae)
+            return m_absolute / m_count;
+        if (m_kind == Kind::Rmse)
+            return std::sqrt(m_squared / m_count);
+        return m_spread > 0 ? 1 - m_squared / m_spread : kNan;
+    }
+    Kind m_kind;
+    double m_count = 0, m_absolute = 0, m_squared = 0, m_mean = 0, m_spread = 0;
+};
+
+MetricFactory factory(Regression::Kind kind)
+{
+    return [kind](const core::Json&) { return std::make_unique<Regression>(kind); };
+}
+
+}  // namespace
+
+void addRegressionMetrics(MetricRegistry& registry)
+{
+    const std::vector<core::Port> ports{{"output", "any", {"batch", "..."}}, {"target", "float", {"batch", "..."}}};
+    registry.add({"mae", "Mean absolute error", "Mean of |output - target|.", "Definition", {}, ports, {}}, factory(Regression::Kind::Mae));
+    registry.add({"rmse", "Root mean squared error", "Square root of the mean of (output - target)^2.", "Definition", {}, ports, {}}, factory(Regression::Kind::Rmse));
+    registry.add({"r2", "R2", "1 - squared error over the spread of the targets; not defined where all targets are equal.", "Definition", {}, ports, {}},
+        factory(Regression::Kind::R2));
+}
+
+}  // namespace orrery::train
