@@ -520,6 +520,13 @@ Parameter Parameter::withUnit(std::string text) const
     return out;
 }
 
+Parameter Parameter::noneByDefault() const
+{
+    Parameter out = orNone();
+    out.defaultValue = nullptr;
+    return out;
+}
+
 Parameter Parameter::orNone() const
 {
     Parameter out = *this;

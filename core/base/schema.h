@@ -41,7 +41,8 @@ struct Parameter {
     Parameter below(double high) const;
     Parameter log() const;
     Parameter withUnit(std::string text) const;
-    Parameter orNone() const;
+    Parameter orNone() const;         ///< null may be given
+    Parameter noneByDefault() const;  ///< null may be given and is the default
     Parameter when(std::string sibling, std::vector<Json> values) const;
 };
 

@@ -65,7 +65,10 @@ public:
     std::vector<Var> ops(const std::string& qualifiedOp, std::vector<Arg> args, const std::string& name = {});
     /// A list of values: prim::ListConstruct.
     Var list(std::vector<Var> items, const std::string& elementType = "Tensor");
-    std::vector<Var> unpack(Var list, std::size_t count);
+    /// A list of integers from values and literals: the sizes of a reshape. One list may serve several nodes.
+    Var shape(std::vector<Arg> sizes);
+    /// The items of a list: prim::ListUnpack. The values are named `names` if given (as many as `count`), else unpack, unpack:1, ...
+    std::vector<Var> unpack(Var list, std::size_t count, const std::vector<std::string>& names = {});
 
     // Modules with the parameters and initialisation of torch.nn, each in a module scope `name`.
     Var linear(const std::string& name, Var x, std::int64_t in, std::int64_t out, bool bias = true);

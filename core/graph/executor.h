@@ -49,8 +49,8 @@ struct RunRequest {
     std::vector<std::string> targets;                  ///< values to compute; empty: the graph's outputs
     std::vector<std::string> keep;                     ///< patterns of values to hand back in RunResult::values
     std::vector<Probe> probes;
-    /// Resume: values of an earlier run with the same weights and inputs. What does not depend on `changed`, on a Replace/Set/Add probe or on other inputs
-    /// is taken from here; what is missing is computed.
+    /// Resume: values of an earlier run with the same weights and inputs. What does not depend on `changed` or on a Set/Replace/Add/Leaf probe is taken from
+    /// here; what is missing is computed. Another input value goes into `changed` under the input's name.
     const KeptValues* resumeFrom = nullptr;
     KeptValues changed;                                ///< values given instead of computed; everything that depends on them is recomputed
     Gradients gradients = Gradients::None;
@@ -88,8 +88,9 @@ public:
     /// Names of the nodes that depend on any of `values` and are needed for the outputs, in order.
     std::vector<std::string> dependencyCone(const std::vector<std::string>& values) const;
 
+    struct Program;  ///< internal: see program.h
+
 private:
-    struct Program;
     std::unique_ptr<const Program> m_program;
 };
 
