@@ -54,8 +54,8 @@ public:
         const std::lock_guard lock(state->mutex);
         const auto entries = state->entries;
         for (const auto& entry : entries)
-            if (*entry)
-                Function(*entry)(arguments...);
+            if (const Function call = *entry)  // A copy: the listener may end its own subscription.
+                call(arguments...);
     }
 
 private:
