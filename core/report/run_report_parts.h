@@ -1,0 +1,19 @@
+#pragma once
+#include <span>
+#include <vector>
+
+#include <core/store/workspace.h>
+
+#include "run_report.h"
+
+namespace orrery::report {
+
+/// Sections of the run report; each may be empty (no blocks), and is then left out.
+using RunRecords = std::span<const store::RunRecord>;
+
+Section curveSection(const store::Workspace& workspace, RunRecords runs, const RunReportOptions& options);
+Section metricSection(RunRecords runs);
+Section confusionSection(const store::Workspace& workspace, RunRecords runs);
+Section attributionSection(const store::Workspace& workspace, RunRecords runs, const RunReportOptions& options);
+
+}  // namespace orrery::report
