@@ -1,6 +1,6 @@
 #include "program.h"
 
-#include <torch/csrc/jit/mobile/type_parser.h>
+#include <torch/csrc/jit/frontend/script_type_parser.h>
 #include <torch/csrc/jit/runtime/operator.h>
 
 #include <core/base/text.h>
@@ -11,7 +11,8 @@ namespace {
 c10::TypePtr parsedType(const std::string& type, const Node& node)
 {
     try {
-        return c10::parseType(type);
+        // Not c10::parseType: its list types are dynamic ones, which IValues of lists do not take.
+        return torch::jit::ScriptTypeParser().parseType(type);
     } catch (const std::exception&) {
         throw core::FormatError(fmt::format("node {}: \"{}\" is not a type TorchScript knows", node.name, type));
     }
