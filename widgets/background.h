@@ -4,9 +4,14 @@
 #include <QString>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <type_traits>
+
+#include <core/base/json.h>
+
+namespace orrery::jobs { class Context; }
 
 namespace orrery::widgets {
 
@@ -19,7 +24,11 @@ enum class Lane {
 struct BackgroundOptions {
     QString title;           ///< shown in the Jobs panel (Queue)
     Lane lane = Lane::Interactive;
-    int threads = 1;         ///< cores asked from the queue (Queue)
+    int threads = 1;         ///< cores asked for; 0: all
+    int priority = 0;
+    QString kind;            ///< "train", "attribute", ... (Queue)
+    core::Json document;     ///< enough to run it again (Queue)
+    std::optional<qint64> run;  ///< the run in the store that it works on, if any (Queue)
 };
 
 /// What background work sees. Used from the worker's thread.
@@ -31,6 +40,8 @@ public:
     void throwIfStopped() const;
     /// Progress for the Jobs panel, throttled. `unit`: "steps", "samples", "bytes".
     virtual void progress(double done, double total, const std::string& unit) = 0;
+    /// The same as a job sees it: for functions of core that take a `jobs::Context`.
+    virtual jobs::Context& job() = 0;
     /// Runs `call` later on the receiver's thread, in order, if the receiver still lives and the task was not cancelled: partial results.
     virtual void post(std::function<void()> call) = 0;
 };
@@ -44,9 +55,10 @@ public:
     bool isRunning() const;
 
     struct State;
-    explicit BackgroundTask(std::shared_ptr<State> state) : m_state(std::move(state)) {}
 
 private:
+    friend class BackgroundRunner;
+    explicit BackgroundTask(std::shared_ptr<State> state) : m_state(std::move(state)) {}
     std::shared_ptr<State> m_state;
 };
 

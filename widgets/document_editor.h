@@ -24,7 +24,7 @@ public:
 
     /// Writes the document as text in the current format; emits nothing. Text that already means the same document is left as it is, with its comments and spacing.
     void setDocument(const core::Json& document);
-    /// What the text means; nothing while it cannot be read (then `issues` says why).
+    /// What the text means; nothing while it cannot be read (then `messages` says why).
     std::optional<core::Json> document() const;
     void setText(const QString& text);
     QString text() const;
@@ -48,6 +48,9 @@ Q_SIGNALS:
     void edited(const orrery::core::Json& before, const orrery::core::Json& after);
     /// The text was edited; it may be unreadable.
     void textEdited();
+
+protected:
+    void changeEvent(QEvent* event) override;
 
 private:
     struct Private;

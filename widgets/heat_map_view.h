@@ -7,20 +7,20 @@
 #include <optional>
 #include <vector>
 
+#include <core/report/colour_map.h>
+
 class QAction;
 
 namespace orrery::widgets {
 
-enum class MapKind {
-    Sequential,  ///< from low to high (viridis)
-    Diverging,   ///< symmetric around zero (blue, white or black, orange)
-};
+/// Sequential: from low to high (viridis). Diverging: symmetric around zero (coolwarm).
+using MapKind = report::MapKind;
 
 /// Which numbers colour the cells of a confusion matrix.
 enum class Normalisation { None, Rows, Columns };
 
 /// A matrix as coloured cells with row and column names: confusion matrices, attention patterns, weights. Numbers stand in the cells when they fit,
-/// black or white by the cell's own lightness. Zoom with the wheel, value under the pointer as tooltip, keyboard cursor, export. UI thread.
+/// black or white by the cell's own lightness. Value under the pointer as tooltip, keyboard cursor, export. UI thread.
 class HeatMapView : public QWidget {
     Q_OBJECT
 public:

@@ -7,11 +7,13 @@
 #include <optional>
 #include <vector>
 
+#include <core/report/colour_map.h>
+
 class QAction;
 
 namespace orrery::widgets {
 
-enum class MapKind;
+using MapKind = report::MapKind;
 
 /// A small picture enlarged without smoothing (each pixel a square), fitted to the view or zoomed by hand, with an optional overlay of numbers
 /// drawn by a colour map with a colour bar: attributions over their input. UI thread.

@@ -39,7 +39,7 @@ public:
     virtual Panel* createPanel(Session& session, QWidget* parent) = 0;
 };
 
-/// What a plugin must have been built with to be loaded here: "orrery 0.1; qt 6.4; libtorch 1.13; gcc 12". One text, compared as a whole.
+/// What a plugin must have been built with to be loaded here: "orrery 0.1, qt 6.4, libtorch 1.13, gnu 12". One text, compared as a whole.
 QString panelAbi();
 
 /// A plugin that was left out, and why.

@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+class QAction;
+
 namespace orrery::widgets {
 
 /// Points of one curve, x ascending. `low` and `high` are empty, or as long as `x`: the smallest and largest value behind each point (a bucket of the
@@ -75,6 +77,7 @@ public:
     void setLog(PlotAxis axis, bool log);
     bool isLog(PlotAxis axis) const;
     /// Exponential moving average with bias correction: weight of the past in [0, 1), 0 is off. The raw line stays behind, faint.
+    /// It runs over the points as drawn: of a series with a provider these are buckets, so it is stronger the further one is zoomed out.
     /// Source: Kingma & Ba (2015), "Adam", arXiv:1412.6980, section 3 (the bias correction of a moving average).
     void setSmoothing(double weight);
     double smoothing() const;
@@ -92,7 +95,7 @@ public:
     /// Position of the linked cursor in x, nothing when hidden. Setting it emits nothing.
     void setCursor(std::optional<double> x);
     std::optional<double> cursorPosition() const;
-    /// Views of one group share cursor and x range (the range only where both have `followsGroupRange`). A view leaves when it is destroyed.
+    /// Views of one group show the cursor at the same x. A view leaves its group when it is destroyed or linked anew.
     static void link(const QList<PlotView*>& views);
 
     /// Saves the picture at `size` (empty: as on screen) with a light background whatever the theme; the ending names the format: png, svg, pdf, or csv for the data.
@@ -124,6 +127,7 @@ Q_SIGNALS:
 protected:
     void changeEvent(QEvent* event) override;
     void keyPressEvent(QKeyEvent* event) override;
+    void contextMenuEvent(QContextMenuEvent* event) override;
     bool eventFilter(QObject* watched, QEvent* event) override;
 
 private:

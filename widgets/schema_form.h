@@ -37,7 +37,7 @@ public:
     void setExtraIssues(std::vector<core::Issue> issues);
     /// Moves the keyboard focus to the field of a path and scrolls to it. False if there is no such field.
     bool focusField(const QString& path);
-    /// The editing widget of a path (`optimizer.lr`, `layers.0`), for tests and completion; null if there is none.
+    /// The editing widget of a path (`optimizer.lr`, `layers[0]`), for tests and completion; null if there is none.
     QWidget* field(const QString& path) const;
     /// The error text shown at a path; empty if none.
     QString errorAt(const QString& path) const;

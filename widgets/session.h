@@ -82,7 +82,8 @@ public:
 
 Q_SIGNALS:
     void workspaceChanged();
-    /// Runs were added, changed, finished or deleted, here or by another process on the same workspace. Several changes come as one signal, at most about ten a second.
+    /// Runs were added, changed, finished or deleted, here or by another process on the same workspace (then the list is empty: any run may have changed).
+    /// Several changes come as one signal, at most about ten a second.
     void runsChanged(const QList<qint64>& runs);
     /// Jobs were added, made progress or ended. At most about ten a second.
     void jobsChanged();

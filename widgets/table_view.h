@@ -69,6 +69,8 @@ Q_SIGNALS:
     void cellEdited(qint64 id, const QString& column, const QVariant& value);
 
 private:
+    void relayout(const std::function<void()>& change);
+
     struct Private;
     std::unique_ptr<Private> d;
 };

@@ -1,10 +1,13 @@
 #pragma once
 #include <QColor>
+#include <QFont>
 #include <QIcon>
 #include <QObject>
 #include <QPalette>
 #include <QString>
 #include <memory>
+
+#include <core/report/colour_map.h>
 
 class QWidget;
 
@@ -46,10 +49,9 @@ struct ThemeColors {
 };
 ThemeColors themeColors(const QPalette& palette);
 
-/// Colour-blind-safe colours for categories, 8 of them, then repeated; slightly lightened on dark so that each keeps 3:1 against the background.
-/// Source: Okabe & Ito (2008), "Color Universal Design: How to make figures and presentations that are friendly to colorblind people".
+/// The colour-blind-safe colours of `report::seriesColour`, darkened on light and lightened on dark until each has 3:1 against the background. Repeats after seven.
 QColor categoryColor(int index, bool dark);
-int categoryCount();
+QColor toQColor(report::Rgb color);
 
 /// Black or white, whichever is read better on `background` (relative luminance of WCAG 2.1).
 QColor textColorOn(const QColor& background);

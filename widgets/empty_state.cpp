@@ -1,0 +1,120 @@
+#include "empty_state.h"
+
+#include <QAction>
+#include <QEvent>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QPushButton>
+#include <QToolButton>
+#include <QVBoxLayout>
+
+#include "theme.h"
+
+namespace orrery::widgets {
+namespace {
+
+QLabel* centredLabel(QWidget* parent)
+{
+    auto* label = new QLabel(parent);
+    label->setAlignment(Qt::AlignCenter);
+    label->setWordWrap(true);
+    label->setTextFormat(Qt::PlainText);
+    return label;
+}
+
+QPushButton* buttonFor(QAction* action, QWidget* parent)
+{
+    auto* button = new QPushButton(action->icon(), action->text(), parent);
+    button->setToolTip(action->toolTip());
+    button->setEnabled(action->isEnabled());
+    QObject::connect(button, &QPushButton::clicked, action, &QAction::trigger);
+    QObject::connect(action, &QAction::changed, button, [button, action] { button->setEnabled(action->isEnabled()); });
+    return button;
+}
+
+}  // namespace
+
+EmptyState::EmptyState(QWidget* parent) : QWidget(parent), m_title(centredLabel(this)), m_text(centredLabel(this)), m_buttons(new QVBoxLayout)
+{
+    QFont font = m_title->font();
+    font.setPointSizeF(font.pointSizeF() * 1.25);
+    font.setBold(true);
+    m_title->setFont(font);
+    m_text->setMaximumWidth(420);
+    m_text->setMinimumWidth(120);
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(24, 24, 24, 24);
+    layout->addStretch(2);
+    layout->addWidget(m_title);
+    layout->addSpacing(4);
+    auto* middle = new QHBoxLayout;
+    middle->addStretch(1);
+    middle->addWidget(m_text, 100);
+    middle->addStretch(1);
+    layout->addLayout(middle);
+    layout->addSpacing(8);
+    layout->addLayout(m_buttons);
+    layout->addStretch(3);
+}
+
+void EmptyState::setMessage(const QString& title, const QString& whatToDo, const QList<QAction*>& actions)
+{
+    m_title->setText(title);
+    m_text->setText(whatToDo);
+    while (QLayoutItem* item = m_buttons->takeAt(0)) {
+        delete item->widget();
+        delete item;
+    }
+    for (QAction* action : actions)
+        m_buttons->addWidget(buttonFor(action, this), 0, Qt::AlignHCenter);
+}
+
+QString EmptyState::title() const { return m_title->text(); }
+QString EmptyState::text() const { return m_text->text(); }
+
+MessageBand::MessageBand(QWidget* parent) : QFrame(parent), m_text(new QLabel(this))
+{
+    m_text->setWordWrap(true);
+    m_text->setTextFormat(Qt::PlainText);
+    m_text->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
+    auto* close = new QToolButton(this);
+    close->setText(QStringLiteral("✕"));
+    close->setAutoRaise(true);
+    close->setToolTip(tr("Close this message"));
+    close->setAccessibleName(close->toolTip());
+    connect(close, &QToolButton::clicked, this, [this] { setText({}); });
+    auto* layout = new QHBoxLayout(this);
+    layout->setContentsMargins(10, 6, 6, 6);
+    layout->addWidget(m_text, 1);
+    layout->addWidget(close, 0, Qt::AlignTop);
+    setAutoFillBackground(true);
+    applyColors();
+    hide();
+}
+
+void MessageBand::setText(const QString& text)
+{
+    m_text->setText(text);
+    setVisible(!text.isEmpty());
+}
+
+QString MessageBand::text() const { return m_text->text(); }
+
+void MessageBand::changeEvent(QEvent* event)
+{
+    QFrame::changeEvent(event);
+    if (event->type() == QEvent::ApplicationPaletteChange || event->type() == QEvent::ParentChange)
+        applyColors();
+}
+
+void MessageBand::applyColors()
+{
+    const QPalette base = parentWidget() ? parentWidget()->palette() : QPalette();
+    const ThemeColors colors = themeColors(base);
+    QPalette palette = base;
+    palette.setColor(QPalette::Window, colors.errorBackground);
+    palette.setColor(QPalette::WindowText, base.color(QPalette::WindowText));
+    setPalette(palette);
+}
+
+}  // namespace orrery::widgets

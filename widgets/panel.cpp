@@ -1,0 +1,60 @@
+#include "panel.h"
+
+#include <QStackedLayout>
+#include <QVBoxLayout>
+
+#include "empty_state.h"
+#include "session.h"
+
+namespace orrery::widgets {
+
+Panel::Panel(QString id, QString title, Session& session, QWidget* parent) : QWidget(parent), m_id(std::move(id)), m_title(std::move(title)), m_session(session)
+{
+    setObjectName(m_id);
+    m_band = new MessageBand(this);
+    m_empty = new EmptyState(this);
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(0);
+    layout->addWidget(m_band);
+    m_stack = new QStackedLayout;
+    m_stack->addWidget(m_empty);
+    layout->addLayout(m_stack, 1);
+}
+
+Panel::~Panel() = default;
+
+void Panel::restoreState(const core::Json&) {}
+
+void Panel::showEmptyState(const QString& title, const QString& whatToDo, const QList<QAction*>& actions)
+{
+    m_empty->setMessage(title, whatToDo, actions);
+    m_stack->setCurrentWidget(m_empty);
+}
+
+void Panel::showContent()
+{
+    if (m_stack->count() > 1)
+        m_stack->setCurrentIndex(1);
+}
+
+bool Panel::isShowingEmptyState() const { return m_stack->currentWidget() == m_empty; }
+void Panel::showError(const QString& text) { m_band->setText(text); }
+QString Panel::errorText() const { return m_band->text(); }
+
+void Panel::setContent(QWidget* content)
+{
+    Q_ASSERT(m_stack->count() == 1);
+    m_stack->addWidget(content);
+    setFocusProxy(content);
+    showContent();
+}
+
+void Panel::addBusy(int change)
+{
+    m_busy += change;
+    Q_ASSERT(m_busy >= 0);
+    Q_EMIT idleChanged();
+}
+
+}  // namespace orrery::widgets

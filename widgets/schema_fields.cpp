@@ -1,0 +1,805 @@
+#include "schema_fields.h"
+
+#include <QCheckBox>
+#include <QComboBox>
+#include <QEvent>
+#include <QFormLayout>
+#include <QHBoxLayout>
+#include <QKeyEvent>
+#include <QLabel>
+#include <QLineEdit>
+#include <QPushButton>
+#include <QRegularExpression>
+#include <QSignalBlocker>
+#include <QToolButton>
+#include <QVBoxLayout>
+#include <cmath>
+#include <fmt/format.h>
+
+#include <core/base/registry.h>
+#include <core/base/text.h>
+
+#include "theme.h"
+
+namespace orrery::widgets::form {
+namespace {
+
+using core::Json;
+using core::Parameter;
+using core::ParameterType;
+
+bool isNumber(const Parameter& parameter) { return parameter.type == ParameterType::Int || parameter.type == ParameterType::Float; }
+bool isNumberList(const Parameter& parameter) { return parameter.type == ParameterType::List && parameter.element && isNumber(*parameter.element); }
+
+QString joined(const QString& path, const std::string& name)
+{
+    const QString text = QString::fromStdString(name);
+    return path.isEmpty() ? text : path + QLatin1Char('.') + text;
+}
+
+Json numberOrText(const QString& text)
+{
+    const std::string utf8 = text.trimmed().toStdString();
+    const Json value = Json::parse(utf8, nullptr, false);
+    if (value.is_number())
+        return value;
+    // JSON wants a digit before the point and no plus sign; people do not.
+    bool ok = false;
+    const double number = text.trimmed().toDouble(&ok);
+    return ok && std::isfinite(number) ? Json(number) : Json(text.toStdString());
+}
+
+Json parseNumberList(const QString& text)
+{
+    const Json whole = Json::parse(text.toStdString(), nullptr, false);
+    if (whole.is_array())
+        return whole;
+    Json list = Json::array();
+    static const QRegularExpression separator(QStringLiteral("[,;\\s]+"));
+    for (const QString& part : text.split(separator, Qt::SkipEmptyParts))
+        list.push_back(numberOrText(part));
+    return list;
+}
+
+QString scalarText(const Json& value)
+{
+    if (value.is_string())
+        return QString::fromStdString(value.get<std::string>());
+    if (value.is_number_float())
+        return QString::fromStdString(core::formatNumber(value.get<double>()));
+    return QString::fromStdString(value.dump());
+}
+
+QString tooltipFor(const Parameter& parameter)
+{
+    QString facts = QString::fromStdString(core::Schema({parameter}).helpText(0)).trimmed();
+    return QStringLiteral("<p style='white-space:pre-wrap'>%1</p>").arg(facts.toHtmlEscaped());
+}
+
+QString labelText(const Parameter& parameter)
+{
+    return QString::fromStdString(parameter.name).replace(QLatin1Char('_'), QLatin1Char(' '));
+}
+
+/// Wheel over a box in a scrolled form is meant for the form.
+class NoWheel : public QObject {
+public:
+    using QObject::QObject;
+    bool eventFilter(QObject*, QEvent* event) override
+    {
+        if (event->type() != QEvent::Wheel)
+            return false;
+        event->ignore();
+        return true;
+    }
+};
+
+QComboBox* makeBox(QWidget* parent)
+{
+    auto* box = new QComboBox(parent);
+    box->installEventFilter(new NoWheel(box));
+    box->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
+    box->setMinimumContentsLength(8);
+    box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    return box;
+}
+
+/// Shows `text` in the box; a text that is no item becomes one, so that nothing given is lost.
+void showInBox(QComboBox* box, const QString& text, int regularItems)
+{
+    const QSignalBlocker blocker(box);
+    while (box->count() > regularItems)
+        box->removeItem(box->count() - 1);
+    int index = box->findData(text);
+    if (index < 0) {
+        box->addItem(text.isEmpty() ? QStringLiteral("(none)") : text, text);
+        index = box->count() - 1;
+    }
+    box->setCurrentIndex(index);
+}
+
+}  // namespace
+
+Json startingValue(const Parameter& parameter)
+{
+    if (!parameter.defaultValue.is_null())
+        return parameter.defaultValue;
+    switch (parameter.type) {
+    case ParameterType::Bool: return false;
+    case ParameterType::Int: return parameter.minimum ? Json(std::int64_t(std::ceil(*parameter.minimum)) + (parameter.exclusiveMinimum ? 1 : 0)) : Json(0);
+    case ParameterType::Float: return !parameter.minimum ? Json(0.0) : parameter.exclusiveMinimum ? Json(*parameter.minimum + 1.0) : Json(*parameter.minimum);
+    case ParameterType::Choice: return parameter.choices.empty() ? Json("") : Json(parameter.choices.front());
+    case ParameterType::List: return Json::array();
+    case ParameterType::Component: {
+        const core::RegistryBase* family = core::findFamily(parameter.family);
+        return family && !family->components().empty() ? Json(family->components().front().id) : Json("");
+    }
+    case ParameterType::Group: return Json::object();
+    case ParameterType::String:
+    case ParameterType::Any: break;
+    }
+    return "";
+}
+
+std::optional<Json> parseLine(const Parameter& parameter, const QString& text)
+{
+    if (text.trimmed().isEmpty())
+        return std::nullopt;
+    if (isNumber(parameter))
+        return numberOrText(text);
+    if (isNumberList(parameter))
+        return parseNumberList(text);
+    if (parameter.type == ParameterType::String)
+        return Json(text.toStdString());
+    Json value = Json::parse(text.toStdString(), nullptr, false);
+    return value.is_discarded() ? Json(text.toStdString()) : value;
+}
+
+QString lineText(const Parameter& parameter, const Json& value)
+{
+    if (!isNumberList(parameter) || !value.is_array())
+        return scalarText(value);
+    QStringList parts;
+    for (const Json& element : value)
+        parts << scalarText(element);
+    return parts.isEmpty() ? QStringLiteral("[]") : parts.join(QStringLiteral(", "));
+}
+
+Field* makeField(const Parameter& parameter, const QString& path, const Edited& edited, QWidget* parent)
+{
+    if (parameter.optional)
+        return new OptionalField(parameter, path, edited, parent);
+    switch (parameter.type) {
+    case ParameterType::Bool: return new BoolField(parameter, path, edited, parent);
+    case ParameterType::Choice: return new ChoiceField(parameter, path, edited, parent);
+    case ParameterType::Component: return new ComponentField(parameter, path, edited, parent);
+    case ParameterType::Group:
+        if (parameter.group)
+            return new GroupField(parameter, path, edited, parent);
+        break;
+    case ParameterType::List:
+        if (parameter.element && !isNumberList(parameter))
+            return new ListField(parameter, path, edited, parent);
+        break;
+    default: break;
+    }
+    return new LineField(parameter, path, edited, parent);
+}
+
+// --- Field
+
+Field::Field(Parameter parameter, QString path, Edited edited, QWidget* parent)
+    : QWidget(parent), m_parameter(std::move(parameter)), m_path(std::move(path)), m_edited(std::move(edited)), m_body(new QVBoxLayout), m_error(new QLabel(this))
+{
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(2);
+    m_body->setSpacing(4);
+    layout->addLayout(m_body);
+    layout->addWidget(m_error);
+    m_error->setWordWrap(true);
+    m_error->setTextFormat(Qt::PlainText);
+    m_error->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    m_error->hide();
+    colorError();
+    setToolTip(tooltipFor(m_parameter));
+}
+
+void Field::setError(const QString& text)
+{
+    if (m_error->text() == text)
+        return;
+    m_error->setText(text);
+    m_error->setVisible(!text.isEmpty());
+    if (QWidget* target = editor())
+        target->setAccessibleDescription(text);
+}
+
+QString Field::error() const { return m_error->text(); }
+
+void Field::changeEvent(QEvent* event)
+{
+    QWidget::changeEvent(event);
+    if (event->type() == QEvent::ApplicationPaletteChange || event->type() == QEvent::ParentChange)
+        colorError();
+}
+
+void Field::colorError()
+{
+    QPalette palette = this->palette();
+    palette.setColor(QPalette::WindowText, themeColors(palette).error);
+    m_error->setPalette(palette);
+}
+
+// --- LineField
+
+LineField::LineField(const Parameter& parameter, const QString& path, const Edited& edited, QWidget* parent)
+    : Field(parameter, path, edited, parent), m_line(new QLineEdit(this))
+{
+    auto* row = new QHBoxLayout;
+    row->setSpacing(6);
+    row->addWidget(m_line, 1);
+    if (!parameter.unit.empty())
+        row->addWidget(new QLabel(QString::fromStdString(parameter.unit), this));
+    body()->addLayout(row);
+    m_line->setAccessibleName(labelText(parameter));
+    m_line->installEventFilter(this);
+    if (!parameter.defaultValue.is_null())
+        m_line->setPlaceholderText(lineText(parameter, parameter.defaultValue));
+    connect(m_line, &QLineEdit::textEdited, this, [this](const QString& text) {
+        m_value = parseLine(this->parameter(), text);
+        noteEdit();
+    });
+}
+
+void LineField::take(const Json* value)
+{
+    // What is typed and means the same stays as it is spelled.
+    const bool same = value ? (m_value && *m_value == *value) : !m_value;
+    if (same && (!value || !m_line->text().isEmpty()))
+        return;
+    m_value = value ? std::optional(*value) : std::nullopt;
+    const QSignalBlocker blocker(m_line);
+    m_line->setText(value ? lineText(parameter(), *value) : QString());
+}
+
+QWidget* LineField::editor() const { return m_line; }
+void LineField::setReadOnly(bool readOnly) { m_line->setReadOnly(readOnly); }
+
+bool LineField::eventFilter(QObject*, QEvent* event)
+{
+    if (event->type() != QEvent::KeyPress || m_line->isReadOnly() || !isNumber(parameter()))
+        return false;
+    const int key = static_cast<QKeyEvent*>(event)->key();
+    if (key != Qt::Key_Up && key != Qt::Key_Down)
+        return false;
+    step(key == Qt::Key_Up ? 1 : -1);
+    return true;
+}
+
+/// Up and Down: whole numbers by one, others by a tenth of their magnitude, log-scaled ones through 1, 2, 5, 10.
+void LineField::step(int direction)
+{
+    const Json& from = m_value ? *m_value : parameter().defaultValue;
+    if (!from.is_number())
+        return;
+    double value = from.get<double>();
+    const double magnitude = value == 0 ? 1 : std::pow(10, std::floor(std::log10(std::abs(value)) + 1e-9));
+    if (parameter().logScale && value > 0) {
+        const double mantissa = value / magnitude;
+        const double up = mantissa < 1.999 ? 2 : mantissa < 4.999 ? 5 : 10;
+        const double down = mantissa > 5.001 ? 5 : mantissa > 2.001 ? 2 : mantissa > 1.001 ? 1 : 0.5;
+        value = magnitude * (direction > 0 ? up : down);
+    } else if (parameter().type == ParameterType::Int) {
+        value += direction;
+    } else {
+        value += direction * magnitude / 10;
+    }
+    value = parameter().type == ParameterType::Int ? std::round(value) : std::stod(fmt::format("{:.12g}", value));
+    if ((parameter().minimum && value < *parameter().minimum) || (parameter().maximum && value > *parameter().maximum))
+        return;
+    m_value = parameter().type == ParameterType::Int ? Json(std::int64_t(value)) : Json(value);
+    m_line->setText(lineText(parameter(), *m_value));
+    noteEdit();
+}
+
+// --- BoolField
+
+BoolField::BoolField(const Parameter& parameter, const QString& path, const Edited& edited, QWidget* parent)
+    : Field(parameter, path, edited, parent), m_box(new QCheckBox(this))
+{
+    body()->addWidget(m_box);
+    m_box->setAccessibleName(labelText(parameter));
+    connect(m_box, &QCheckBox::clicked, this, [this](bool on) {
+        m_value = on;
+        m_box->setTristate(false);
+        noteEdit();
+    });
+}
+
+void BoolField::take(const Json* value)
+{
+    m_value = value ? std::optional(*value) : std::nullopt;
+    const Json& shown = value ? *value : parameter().defaultValue;
+    m_box->setTristate(!shown.is_boolean());
+    m_box->setCheckState(!shown.is_boolean() ? Qt::PartiallyChecked : shown.get<bool>() ? Qt::Checked : Qt::Unchecked);
+}
+
+QWidget* BoolField::editor() const { return m_box; }
+void BoolField::setReadOnly(bool readOnly) { m_box->setEnabled(!readOnly); }
+
+// --- ChoiceField
+
+ChoiceField::ChoiceField(const Parameter& parameter, const QString& path, const Edited& edited, QWidget* parent)
+    : Field(parameter, path, edited, parent), m_box(makeBox(this))
+{
+    for (const std::string& name : parameter.choices)
+        m_box->addItem(QString::fromStdString(name), QString::fromStdString(name));
+    body()->addWidget(m_box);
+    m_box->setAccessibleName(labelText(parameter));
+    connect(m_box, &QComboBox::activated, this, [this](int index) {
+        m_value = m_box->itemData(index).toString().toStdString();
+        noteEdit();
+    });
+}
+
+void ChoiceField::take(const Json* value)
+{
+    m_value = value ? std::optional(*value) : std::nullopt;
+    const Json& shown = value ? *value : parameter().defaultValue;
+    showInBox(m_box, shown.is_null() ? QString() : scalarText(shown), int(parameter().choices.size()));
+}
+
+QWidget* ChoiceField::editor() const { return m_box; }
+void ChoiceField::setReadOnly(bool readOnly) { m_box->setEnabled(!readOnly); }
+
+// --- OptionalField
+
+OptionalField::OptionalField(const Parameter& parameter, const QString& path, const Edited& edited, QWidget* parent)
+    : Field(parameter, path, edited, parent), m_box(new QCheckBox(this))
+{
+    Parameter inner = parameter;
+    inner.optional = false;
+    m_inner = makeField(inner, path, edited, this);
+    auto* row = new QHBoxLayout;
+    row->setSpacing(6);
+    row->addWidget(m_box, 0, Qt::AlignTop);
+    row->addWidget(m_inner, 1);
+    body()->addLayout(row);
+    m_box->setAccessibleName(tr("Use %1").arg(labelText(parameter)));
+    connect(m_box, &QCheckBox::clicked, this, &OptionalField::toggled);
+}
+
+void OptionalField::take(const Json* value)
+{
+    m_absent = !value;
+    const Json& shown = value ? *value : parameter().defaultValue;
+    m_null = shown.is_null();
+    m_box->setChecked(!m_null);
+    m_inner->setEnabled(!m_null);
+    if (!m_null)
+        m_inner->take(value);
+}
+
+std::optional<Json> OptionalField::read() const
+{
+    if (m_null)
+        return m_absent && parameter().defaultValue.is_null() ? std::nullopt : std::optional(Json(nullptr));
+    return m_inner->read();
+}
+
+/// Switched on, it starts with what was typed before, or with a value that is valid.
+void OptionalField::toggled(bool on)
+{
+    m_null = !on;
+    m_absent = !on && parameter().defaultValue.is_null() ? m_absent : false;
+    m_inner->setEnabled(on);
+    if (on && !m_inner->read()) {
+        const Json start = startingValue(m_inner->parameter());
+        m_inner->take(&start);
+    }
+    noteEdit();
+}
+
+QWidget* OptionalField::editor() const { return m_inner->editor(); }
+
+void OptionalField::collect(std::vector<Field*>& fields)
+{
+    std::vector<Field*> inside;
+    m_inner->collect(inside);
+    fields.push_back(this);
+    for (Field* field : inside)
+        if (field != m_inner)
+            fields.push_back(field);
+}
+
+void OptionalField::setReadOnly(bool readOnly)
+{
+    m_box->setEnabled(!readOnly);
+    m_inner->setReadOnly(readOnly);
+}
+
+// --- ObjectRows
+
+ObjectRows::ObjectRows(const core::Schema& schema, const QString& path, Edited edited, QWidget* parent)
+    : QWidget(parent), m_path(path), m_edited(std::move(edited)), m_layout(new QFormLayout(this))
+{
+    m_layout->setContentsMargins(0, 0, 0, 0);
+    m_layout->setHorizontalSpacing(12);
+    m_layout->setVerticalSpacing(6);
+    m_layout->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow);
+    m_layout->setRowWrapPolicy(QFormLayout::DontWrapRows);
+    m_layout->setLabelAlignment(Qt::AlignLeft | Qt::AlignTop);
+    for (const Parameter& parameter : schema.parameters()) {
+        Field* field = makeField(parameter, joined(path, parameter.name), [this](const QString& changed) { childEdited(changed); }, this);
+        auto* label = new QLabel(labelText(parameter), this);
+        label->setToolTip(field->toolTip());
+        label->setBuddy(field->editor());
+        // Text of the label and of the editor stand on one line.
+        label->setContentsMargins(0, 4, 0, 0);
+        m_layout->addRow(label, field);
+        m_rows.push_back({field});
+    }
+}
+
+void ObjectRows::take(const Json* object, const QString& reserved)
+{
+    m_absent = !object;
+    m_given = object && object->is_object() ? *object : Json::object();
+    if (!reserved.isEmpty())
+        m_given.erase(reserved.toStdString());
+    for (Row& row : m_rows) {
+        const auto found = m_given.find(row.field->parameter().name);
+        row.suppressed = false;
+        row.field->take(found == m_given.end() ? nullptr : &*found);
+    }
+    updateConditions(false);
+}
+
+std::optional<Json> ObjectRows::read() const
+{
+    Json out = Json::object();
+    const auto put = [&](const Row& row) {
+        if (row.suppressed)
+            return;
+        if (std::optional<Json> value = row.field->read())
+            out[row.field->parameter().name] = std::move(*value);
+    };
+    for (const auto& [key, value] : m_given.items())
+        if (const Row* row = find(key))
+            put(*row);
+        else
+            out[key] = value;
+    for (const Row& row : m_rows)
+        if (!m_given.contains(row.field->parameter().name))
+            put(row);
+    return m_absent && out.empty() ? std::nullopt : std::optional(std::move(out));
+}
+
+const ObjectRows::Row* ObjectRows::find(const std::string& name) const
+{
+    for (const Row& row : m_rows)
+        if (row.field->parameter().name == name)
+            return &row;
+    return nullptr;
+}
+
+bool ObjectRows::applies(const Parameter& parameter) const
+{
+    if (parameter.shownIf.empty())
+        return true;
+    const Row* sibling = find(parameter.shownIf);
+    if (!sibling || !applies(sibling->field->parameter()))
+        return false;
+    Json value = sibling->field->read().value_or(sibling->field->parameter().defaultValue);
+    if (value.is_object() && value.contains("id"))
+        value = Json(value["id"]);
+    return std::find(parameter.shownIfValues.begin(), parameter.shownIfValues.end(), value) != parameter.shownIfValues.end();
+}
+
+void ObjectRows::childEdited(const QString& path)
+{
+    updateConditions(true);
+    m_edited(path);
+}
+
+/// A row that does not apply is hidden, unless the document has it all the same: then it stays with its error, until the user decides what it depends on.
+void ObjectRows::updateConditions(bool suppress)
+{
+    for (Row& row : m_rows) {
+        const bool apply = applies(row.field->parameter());
+        if (apply)
+            row.suppressed = false;
+        else if (suppress && !row.field->isHidden() && row.field->error().isEmpty())
+            row.suppressed = true;
+        const bool shown = apply || (!row.suppressed && m_given.contains(row.field->parameter().name));
+        if (!shown)
+            row.suppressed = true;
+        m_layout->setRowVisible(row.field, shown);
+    }
+}
+
+void ObjectRows::collect(std::vector<Field*>& fields) const
+{
+    for (const Row& row : m_rows)
+        row.field->collect(fields);
+}
+
+void ObjectRows::setReadOnly(bool readOnly)
+{
+    for (const Row& row : m_rows)
+        row.field->setReadOnly(readOnly);
+}
+
+QWidget* ObjectRows::firstEditor() const { return m_rows.empty() ? nullptr : m_rows.front().field->editor(); }
+
+// --- GroupField
+
+namespace {
+
+/// Nested rows stand behind a line, so that it is seen where they end.
+QWidget* indentedFrame(QWidget* parent)
+{
+    auto* frame = new QWidget(parent);
+    auto* outer = new QHBoxLayout(frame);
+    outer->setContentsMargins(2, 0, 0, 0);
+    outer->setSpacing(8);
+    auto* line = new QFrame(frame);
+    line->setFrameShape(QFrame::VLine);
+    line->setForegroundRole(QPalette::Mid);
+    line->setFrameShadow(QFrame::Plain);
+    outer->addWidget(line);
+    return frame;
+}
+
+}  // namespace
+
+GroupField::GroupField(const Parameter& parameter, const QString& path, const Edited& edited, QWidget* parent) : Field(parameter, path, edited, parent)
+{
+    QWidget* frame = indentedFrame(this);
+    m_rows = new ObjectRows(*parameter.group, path, [this](const QString& changed) {
+        m_odd.reset();
+        this->edited()(changed);
+    }, frame);
+    frame->layout()->addWidget(m_rows);
+    body()->addWidget(frame);
+    setToolTip({});
+}
+
+void GroupField::take(const Json* value)
+{
+    m_odd = value && !value->is_object() ? std::optional(*value) : std::nullopt;
+    m_rows->take(value && value->is_object() ? value : nullptr);
+}
+
+std::optional<Json> GroupField::read() const { return m_odd ? m_odd : m_rows->read(); }
+QWidget* GroupField::editor() const { return m_rows ? m_rows->firstEditor() : nullptr; }
+
+void GroupField::collect(std::vector<Field*>& fields)
+{
+    Field::collect(fields);
+    m_rows->collect(fields);
+}
+
+void GroupField::setReadOnly(bool readOnly) { m_rows->setReadOnly(readOnly); }
+
+// --- ComponentField
+
+ComponentField::ComponentField(const Parameter& parameter, const QString& path, const Edited& edited, QWidget* parent)
+    : Field(parameter, path, edited, parent), m_box(makeBox(this)), m_frame(indentedFrame(this))
+{
+    if (const core::RegistryBase* family = core::findFamily(parameter.family))
+        for (const core::Component& component : family->components()) {
+            m_box->addItem(QString::fromStdString(component.id), QString::fromStdString(component.id));
+            m_box->setItemData(m_box->count() - 1, QString::fromStdString(component.title + ": " + component.summary), Qt::ToolTipRole);
+        }
+    body()->addWidget(m_box);
+    body()->addWidget(m_frame);
+    m_frame->hide();
+    m_box->setAccessibleName(labelText(parameter));
+    connect(m_box, &QComboBox::activated, this, [this](int index) { chosen(m_box->itemData(index).toString()); });
+}
+
+void ComponentField::showId(const QString& id)
+{
+    const core::RegistryBase* family = core::findFamily(parameter().family);
+    showInBox(m_box, id, family ? int(family->components().size()) : 0);
+    const core::Component* component = family ? family->find(id.toStdString()) : nullptr;
+    m_box->setToolTip(component ? QString::fromStdString(component->title + ": " + component->summary) : QString());
+    if (m_rows && m_id == id)
+        return;
+    delete std::exchange(m_rows, nullptr);
+    m_id = id;
+    if (!component)
+        return m_frame->hide();
+    m_rows = new ObjectRows(component->schema, path(), edited(), m_frame);
+    m_rows->setReadOnly(m_readOnly);
+    m_frame->layout()->addWidget(m_rows);
+    m_frame->setVisible(!m_rows->isEmpty());
+}
+
+void ComponentField::showRows(const Json* object)
+{
+    if (m_rows)
+        m_rows->take(object, QStringLiteral("id"));
+}
+
+void ComponentField::take(const Json* value)
+{
+    m_value = value ? std::optional(*value) : std::nullopt;
+    const Json& shown = value ? *value : parameter().defaultValue;
+    const bool isObject = shown.is_object() && shown.contains("id") && shown["id"].is_string();
+    showId(isObject ? QString::fromStdString(shown["id"].get<std::string>()) : shown.is_null() ? QString() : scalarText(shown));
+    showRows(shown.is_object() ? &shown : nullptr);
+}
+
+/// Left as it was spelled (absent, a bare id) as long as no parameter was set.
+std::optional<Json> ComponentField::read() const
+{
+    if (!m_rows)
+        return m_value;
+    const std::optional<Json> rows = m_rows->read();
+    if (!m_value && (!rows || (parameter().defaultValue.is_object() && [&] {
+            Json unchanged = parameter().defaultValue;
+            unchanged.erase("id");
+            return *rows == unchanged;
+        }())))
+        return std::nullopt;
+    const bool bare = m_value && m_value->is_string();
+    if (bare && (!rows || rows->empty()))
+        return m_value;
+    Json out = Json::object();
+    out["id"] = m_id.toStdString();
+    if (rows)
+        out.update(*rows);
+    return out;
+}
+
+/// Parameters that the new component knows by the same name (a learning rate) come along.
+void ComponentField::chosen(const QString& id)
+{
+    const Json before = m_rows ? m_rows->read().value_or(Json::object()) : Json::object();
+    showId(id);
+    Json value = Json::object();
+    value["id"] = id.toStdString();
+    const core::RegistryBase* family = core::findFamily(parameter().family);
+    if (const core::Component* component = family ? family->find(id.toStdString()) : nullptr)
+        for (const auto& [key, old] : before.items())
+            if (component->schema.find(key))
+                value[key] = old;
+    const bool bare = value.size() == 1 && m_value && m_value->is_string();
+    m_value = bare ? value["id"] : value;
+    showRows(&value);
+    noteEdit();
+}
+
+QWidget* ComponentField::editor() const { return m_box; }
+
+void ComponentField::collect(std::vector<Field*>& fields)
+{
+    Field::collect(fields);
+    if (m_rows)
+        m_rows->collect(fields);
+}
+
+void ComponentField::setReadOnly(bool readOnly)
+{
+    m_readOnly = readOnly;
+    m_box->setEnabled(!readOnly);
+    if (m_rows)
+        m_rows->setReadOnly(readOnly);
+}
+
+// --- ListField
+
+ListField::ListField(const Parameter& parameter, const QString& path, const Edited& edited, QWidget* parent)
+    : Field(parameter, path, edited, parent), m_list(new QVBoxLayout)
+{
+    m_list->setSpacing(4);
+    body()->addLayout(m_list);
+    auto* add = new QPushButton(tr("Add"), this);
+    add->setAutoDefault(false);
+    add->setToolTip(tr("Add an element at the end"));
+    add->setAccessibleName(tr("Add to %1").arg(labelText(parameter)));
+    body()->addWidget(add, 0, Qt::AlignLeft);
+    m_add = add;
+    connect(add, &QPushButton::clicked, this, [this] {
+        Json elements = read().value_or(this->parameter().defaultValue);
+        if (!elements.is_array())
+            elements = Json::array();
+        elements.push_back(startingValue(*this->parameter().element));
+        change(elements);
+        if (!m_elements.empty() && m_elements.back()->editor())
+            m_elements.back()->editor()->setFocus();
+    });
+}
+
+void ListField::take(const Json* value)
+{
+    m_value = value ? std::optional(*value) : std::nullopt;
+    const Json& shown = value ? *value : parameter().defaultValue;
+    const Json elements = shown.is_array() ? shown : Json::array();
+    if (elements.size() != m_elements.size())
+        return rebuild(elements);
+    for (std::size_t i = 0; i < elements.size(); ++i)
+        m_elements[i]->take(&elements[i]);
+}
+
+void ListField::rebuild(const Json& elements)
+{
+    while (QLayoutItem* item = m_list->takeAt(0)) {
+        // The button of a removed row is what is being clicked: it dies later.
+        if (item->widget()) {
+            item->widget()->hide();
+            item->widget()->deleteLater();
+        }
+        delete item;
+    }
+    m_elements.clear();
+    for (std::size_t i = 0; i < elements.size(); ++i) {
+        auto* row = new QWidget(this);
+        auto* layout = new QHBoxLayout(row);
+        layout->setContentsMargins(0, 0, 0, 0);
+        Field* field = makeField(*parameter().element, QStringLiteral("%1[%2]").arg(path()).arg(i), [this](const QString& changed) {
+            m_value.reset();
+            edited()(changed);
+        }, row);
+        auto* remove = new QToolButton(row);
+        remove->setText(QStringLiteral("−"));
+        remove->setToolTip(tr("Remove this element"));
+        remove->setAccessibleName(tr("Remove element %1").arg(i + 1));
+        remove->setEnabled(!m_readOnly);
+        connect(remove, &QToolButton::clicked, this, [this, i] {
+            Json left = read().value_or(parameter().defaultValue);
+            left.erase(i);
+            change(left);
+        });
+        layout->addWidget(field, 1);
+        layout->addWidget(remove, 0, Qt::AlignTop);
+        m_list->addWidget(row);
+        field->take(&elements[i]);
+        field->setReadOnly(m_readOnly);
+        m_elements.push_back(field);
+    }
+}
+
+void ListField::change(const Json& elements)
+{
+    m_value = elements;
+    rebuild(elements);
+    noteEdit();
+}
+
+/// While no element was touched the list stays as it was given (absent, or something that is no list).
+std::optional<Json> ListField::read() const
+{
+    Json out = Json::array();
+    for (const Field* field : m_elements)
+        out.push_back(field->read().value_or(field->parameter().defaultValue));
+    if (m_value && !m_value->is_array() && m_elements.empty())
+        return m_value;
+    const bool untouched = !m_value && parameter().defaultValue.is_array() && out == parameter().defaultValue;
+    return untouched || (!m_value && out.empty()) ? std::nullopt : std::optional(out);
+}
+
+QWidget* ListField::editor() const { return m_elements.empty() ? m_add : m_elements.front()->editor(); }
+
+void ListField::collect(std::vector<Field*>& fields)
+{
+    Field::collect(fields);
+    for (Field* field : m_elements)
+        field->collect(fields);
+}
+
+void ListField::setReadOnly(bool readOnly)
+{
+    m_readOnly = readOnly;
+    m_add->setEnabled(!readOnly);
+    for (Field* field : m_elements) {
+        field->setReadOnly(readOnly);
+        for (QToolButton* button : field->parentWidget()->findChildren<QToolButton*>(QString(), Qt::FindDirectChildrenOnly))
+            button->setEnabled(!readOnly);
+    }
+}
+
+}  // namespace orrery::widgets::form
