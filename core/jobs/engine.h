@@ -40,7 +40,7 @@ public:
     /// @param threads  Cores given to it (the specification may say "all").
     /// @param events   Told until `ended`; the engine keeps it alive.
     /// @throws core::Error if it cannot start; the job then fails with that message and `events` must not be told anything.
-    virtual std::unique_ptr<StartedJob> start(const JobSpec& spec, int threads, std::shared_ptr<JobEvents> events) = 0;
+    virtual std::unique_ptr<StartedJob> start(JobSpec spec, int threads, std::shared_ptr<JobEvents> events) = 0;
 };
 
 /// A thread of this process with lower priority than the window. The one engine that runs `JobSpec::function`.

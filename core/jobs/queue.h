@@ -52,8 +52,8 @@ struct JobEvent {
         Added,
         Changed,   ///< status, priority, or that a pause or cancel was asked for
         Progress,  ///< progress, log lines, metrics, a partial result: at most ten a second for each job
-        Finished,  ///< it has ended: finished, failed or cancelled; the last event of a job
-        Removed,   ///< taken off the list of the queue
+        Finished,  ///< it has ended: finished, failed or cancelled
+        Removed,   ///< taken off the list of the queue; the one event after Finished
     };
     Kind kind;
     JobSnapshot job;
