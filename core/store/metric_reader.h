@@ -1,0 +1,12 @@
+#pragma once
+#include <string>
+
+#include "connection.h"
+#include "types.h"
+
+namespace orrery::store {
+
+/// `Workspace::metricSeries` on one connection. Opens a read transaction, so that a chunk being packed is seen before or after, never in between.
+MetricSeries readSeries(Connection& connection, RunId run, const std::string& name, std::int64_t stepFrom, std::int64_t stepTo, std::size_t maxPoints);
+
+}  // namespace orrery::store
