@@ -279,6 +279,12 @@ CsvTable parseCsv(std::string_view bytes, std::string_view name, const CsvOption
     return table;
 }
 
+CsvColumn makeColumn(std::string name, std::vector<std::string> values, const CsvOptions& options)
+{
+    const std::unordered_set<std::string> missing(options.missingValues.begin(), options.missingValues.end());
+    return ColumnBuilder(std::move(name), std::move(values), missing, options.maxCategories).build();
+}
+
 std::string csvField(std::string_view text, char separator)
 {
     const std::array<char, 4> special{separator, '"', '\n', '\r'};

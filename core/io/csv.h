@@ -47,6 +47,9 @@ struct CsvOptions {
 /// Source: RFC 4180, section 2.
 CsvTable parseCsv(std::string_view bytes, std::string_view name, const CsvOptions& options = {});
 
+/// A column of values given as text, typed as `parseCsv` does it.
+CsvColumn makeColumn(std::string name, std::vector<std::string> values, const CsvOptions& options = {});
+
 /// One field, quoted where it has to be.
 std::string csvField(std::string_view text, char separator = ',');
 

@@ -1,0 +1,202 @@
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include <core/base/files.h>
+#include <core/base/hash.h>
+
+#include "sets.h"
+#include "vocabulary.h"
+
+namespace orrery::data {
+namespace {
+
+using core::Json;
+
+/// A text as one row of numbers; sample i is the block that begins at `starts[i]`, its targets the same block one further.
+class TokenDataSet : public DataSet {
+public:
+    TokenDataSet(at::Tensor tokens, Vocabulary vocabulary, std::int64_t block, std::vector<std::int64_t> starts)
+        : m_tokens(std::move(tokens)), m_vocabulary(std::move(vocabulary)), m_block(block), m_starts(std::move(starts))
+    {
+    }
+    std::int64_t size() const override { return std::int64_t(m_starts.size()); }
+    const Vocabulary* vocabulary() const override { return &m_vocabulary; }
+
+protected:
+    Batch fetchChecked(std::span<const std::int64_t> indices) const override
+    {
+        Batch batch;
+        const auto count = std::int64_t(indices.size());
+        batch.inputs.push_back(at::empty({count, m_block}, at::kLong));
+        batch.targets = at::empty({count, m_block}, at::kLong);
+        const auto copy = [&](auto* tokens) {
+            for (std::int64_t i = 0; i < count; ++i) {
+                const auto* const from = tokens + m_starts[std::size_t(indices[std::size_t(i)])];
+                std::copy(from, from + m_block, batch.inputs[0].data_ptr<std::int64_t>() + i * m_block);
+                std::copy(from + 1, from + 1 + m_block, batch.targets.data_ptr<std::int64_t>() + i * m_block);
+            }
+        };
+        if (m_tokens.scalar_type() == at::kByte)
+            copy(m_tokens.data_ptr<std::uint8_t>());
+        else
+            copy(m_tokens.data_ptr<std::int32_t>());
+        return batch;
+    }
+
+    std::string computeHash() const override
+    {
+        core::Hasher hasher;
+        hasher.add(fmt::format("tokens {} {};", m_block, m_vocabulary.toJson().dump()));
+        hasher.add(m_tokens.data_ptr(), m_tokens.nbytes());
+        hasher.add(m_starts.data(), m_starts.size() * sizeof(std::int64_t));
+        for (const Split part : {Split::Train, Split::Val, Split::Test})
+            hasher.add(fmt::format(";{}", fmt::join(split(part), " ")));
+        return hasher.hex();
+    }
+
+private:
+    at::Tensor m_tokens;  ///< [length] uint8 or int32
+    Vocabulary m_vocabulary;
+    std::int64_t m_block;
+    std::vector<std::int64_t> m_starts;
+};
+
+at::Tensor tokensOf(const Vocabulary& vocabulary, std::string_view text)
+{
+    if (vocabulary.size() == 256 && vocabulary.toJson().at("kind") == "bytes") {
+        at::Tensor out = at::empty({std::int64_t(text.size())}, at::kByte);
+        std::copy(text.begin(), text.end(), out.data_ptr<std::uint8_t>());
+        return out;
+    }
+    return at::tensor(vocabulary.encode(text), at::kLong).to(at::kInt);
+}
+
+/// The text is cut by position: training part first, then validation, then test. No block reaches from one part into another.
+struct Blocks {
+    std::vector<std::int64_t> starts;
+    SplitLists splits;
+};
+
+Blocks cutBlocks(std::int64_t length, const SplitOptions& options, std::int64_t block, std::int64_t stride, const std::string& name)
+{
+    if (options.test + options.val >= 1)
+        throw core::InputError(fmt::format("data.split: expected test + val below 1, got {} + {}", options.test, options.val));
+    const std::int64_t testLength = std::llround(double(length) * options.test), valLength = std::llround(double(length) * options.val);
+    const std::int64_t bounds[] = {0, length - testLength - valLength, length - testLength, length};
+    Blocks out;
+    std::vector<std::int64_t>* const lists[] = {&out.splits.train, &out.splits.val, &out.splits.test};
+    for (int part = 0; part < 3; ++part) {
+        const std::int64_t begin = bounds[part], end = bounds[part + 1];
+        if (begin == end && part > 0)
+            continue;
+        if (end - begin < block + 1)
+            throw core::InputError(fmt::format("{}: expected at least block_length + 1 = {} tokens in the {} part, got {}", name, block + 1, splitName(Split(part)), end - begin));
+        for (std::int64_t start = begin; start + block + 1 <= end; start += stride) {
+            lists[part]->push_back(std::int64_t(out.starts.size()));
+            out.starts.push_back(start);
+        }
+    }
+    return out;
+}
+
+core::Schema textSchema(core::Schema own)
+{
+    own.add(core::choice("vocabulary", {"bytes", "characters"}, "bytes", "Tokens: the 256 bytes, or the distinct characters of the text (UTF-8)."));
+    own.add(core::integer("block_length", 128, "Tokens in a sample.").atLeast(1));
+    core::Parameter stride = core::integer("stride", 1, "Distance between the starts of samples; none: block_length, so that they do not overlap.").atLeast(1).orNone();
+    stride.defaultValue = nullptr;
+    own.add(stride);
+    own.add(core::group("split",
+        {core::real("test", 0.05, "Fraction of the text, at its end, kept for testing.").range(0, 0.95), core::real("val", 0.05, "Fraction of the text, before the test part, for validation.").range(0, 0.95),
+            core::integer("seed", 0, "Seed of the choice that `limit` makes.").atLeast(0)},
+        "The text is cut by position: training, validation, test."));
+    core::Parameter limit = core::integer("limit", 1, "Use at most so many samples in all, every part in proportion.").atLeast(1).orNone();
+    limit.defaultValue = nullptr;
+    own.add(limit);
+    return own;
+}
+
+DataSetPtr makeTokenSet(DataInfo info, std::string_view text, const std::string& name, const Json& parameters)
+{
+    if (text.empty())
+        throw core::FormatError(fmt::format("{}: expected a text, got an empty file", name));
+    Vocabulary vocabulary = parameters.at("vocabulary") == "bytes" ? Vocabulary::bytes() : Vocabulary::charactersOf(text, name);
+    at::Tensor tokens = tokensOf(vocabulary, text);
+    const Json& split = parameters.at("split");
+    const SplitOptions options{split.at("test").get<double>(), split.at("val").get<double>(), split.at("seed").get<std::uint64_t>(), false};
+    const std::int64_t block = parameters.at("block_length").get<std::int64_t>();
+    const std::int64_t stride = parameters.at("stride").is_null() ? block : parameters.at("stride").get<std::int64_t>();
+    Blocks blocks = cutBlocks(tokens.numel(), options, block, stride, name);
+    applyLimit(blocks.splits, parameters);
+    info.kind = DataKind::Tokens;
+    info.task = Task::NextToken;
+    info.vocabularySize = vocabulary.size();
+    describe(info, {block});
+    auto set = std::make_shared<TokenDataSet>(std::move(tokens), std::move(vocabulary), block, std::move(blocks.starts));
+    DataBuilder::setUp(*set, std::move(info), std::move(blocks.splits), {});
+    return set;
+}
+
+/// Every line begins with its reference ("Ge1:1 "): everything up to the first blank goes.
+std::string withoutReferences(std::string_view text)
+{
+    std::string out;
+    out.reserve(text.size());
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find('\n', at), text.size());
+        const std::string_view line = text.substr(at, end - at);
+        const std::size_t blank = line.find(' ');
+        out.append(blank == std::string_view::npos ? line : line.substr(blank + 1));
+        if (end < text.size())
+            out += '\n';
+        at = end + 1;
+    }
+    return out;
+}
+
+constexpr const char* kKjvSource = "King James Bible (1611), as printed by Debian's bible-kjv 4.38; out of copyright";
+
+DataSetPtr openKjv(const Json& parameters, const std::filesystem::path&)
+{
+    constexpr const char* kFile = "kjv.txt.gz";
+    const std::string text = core::inflateIfGzip(core::readFile(core::resolvePath(std::string("resource:") + kFile)), kFile);
+    DataInfo info;
+    info.id = "kjv";
+    info.title = "King James Bible";
+    info.source = kKjvSource;
+    return makeTokenSet(std::move(info), parameters.at("references").get<bool>() ? text : withoutReferences(text), kFile, parameters);
+}
+
+DataSetPtr openTextFile(const Json& parameters, const std::filesystem::path& base)
+{
+    const std::filesystem::path file = core::resolvePath(parameters.at("path").get<std::string>(), base);
+    DataInfo info;
+    info.id = "text_file";
+    info.title = file.filename().string();
+    return makeTokenSet(std::move(info), readDataFile("text_file", file), file.filename().string(), parameters);
+}
+
+const std::vector<core::Port>& tokenPorts()
+{
+    static const std::vector<core::Port> ports{{"tokens", "token_id", {"batch", "position"}}};
+    return ports;
+}
+
+}  // namespace
+
+void addKjv(DataRegistry& registry)
+{
+    registry.add({"kjv", "King James Bible", "31,102 verses of English prose, 4.0 MB without the verse references; the next token is the target.", kKjvSource,
+                     textSchema({core::boolean("references", false, "Keep the reference (\"Ge1:1 \") at the start of each line.")}), {}, tokenPorts()},
+        openKjv);
+}
+
+void addTextFile(DataRegistry& registry)
+{
+    registry.add({"text_file", "Text file", "Blocks of a text file; the next token is the target.", "", textSchema({core::required(core::text("path", "", "The file; gzip is understood."))}), {}, tokenPorts()},
+        openTextFile);
+}
+
+}  // namespace orrery::data
