@@ -21,7 +21,7 @@ void visitBlocks(const Block& block, const std::function<void(const Node&)>& vis
 /// Checks that every value is defined once, before its use, and that ids are in range.
 class Validator {
 public:
-    explicit Validator(const GraphData& data) : m_data(data), m_defined(data.values.size(), false) {}
+    explicit Validator(const GraphData& data) : m_data(data), m_defined(data.values.size(), false), m_visible(data.values.size(), false) {}
     void check();
 
 private:
@@ -30,21 +30,22 @@ private:
     void checkBlock(const Block& block, const std::string& where);
     void checkNames() const;
     const GraphData& m_data;
-    std::vector<bool> m_defined;
+    std::vector<bool> m_defined;  // somewhere: must not be defined again
+    std::vector<bool> m_visible;  // in the block being checked or around it
 };
 
 void Validator::define(ValueId id, const std::string& where)
 {
     if (id < 0 || std::size_t(id) >= m_data.values.size()) throw core::FormatError(fmt::format("{}: value {} is out of range (expected 0..{})", where, id, std::int64_t(m_data.values.size()) - 1));
     if (m_defined[std::size_t(id)]) throw core::FormatError(fmt::format("{}: value \"{}\" is defined twice", where, m_data.values[std::size_t(id)].name));
-    m_defined[std::size_t(id)] = true;
+    m_defined[std::size_t(id)] = m_visible[std::size_t(id)] = true;
 }
 
 void Validator::use(const Operand& operand, const std::string& where) const
 {
     if (operand.isConstant()) return;
     if (std::size_t(operand.value) >= m_data.values.size()) throw core::FormatError(fmt::format("{}: value {} is out of range (expected 0..{})", where, operand.value, std::int64_t(m_data.values.size()) - 1));
-    if (!m_defined[std::size_t(operand.value)]) throw core::FormatError(fmt::format("{}: value \"{}\" is used before it is defined", where, m_data.values[std::size_t(operand.value)].name));
+    if (!m_visible[std::size_t(operand.value)]) throw core::FormatError(fmt::format("{}: value \"{}\" is used before it is defined", where, m_data.values[std::size_t(operand.value)].name));
 }
 
 void Validator::checkBlock(const Block& block, const std::string& where)
@@ -53,10 +54,10 @@ void Validator::checkBlock(const Block& block, const std::string& where)
     for (const auto& node : block.nodes) {
         const auto place = "node " + node.name;
         for (const auto& input : node.inputs) use(input, place);
-        const auto before = m_defined;
         for (const auto& inner : node.blocks) {
+            const auto outside = m_visible;
             checkBlock(inner, place);
-            // What is made inside is out of sight afterwards, but must not be made again.
+            m_visible = outside;  // what is made inside is out of sight afterwards
         }
         for (const auto output : node.outputs) define(output, place);
         if ((node.op == "prim::If" && node.blocks.size() != 2) || (node.op == "prim::Loop" && node.blocks.size() != 1))

@@ -1,0 +1,26 @@
+#include "cli.h"
+
+namespace orrery::cli {
+
+const std::vector<Command>& commands()
+{
+    static const std::vector<Command> kCommands = {
+        {"devices", "Processors, libtorch, the matrix product in use and its speed.", declareDevices},
+        {"list", "Registered components, by family.", declareList},
+        {"describe", "One component: summary, source, parameters, ports.", declareDescribe},
+        {"selftest", "Numeric checks of this build on this machine.", declareSelftest},
+        {"inspect", "Nodes, parameters, shapes, FLOPs and bytes of a model.", declareInspect},
+        {"forward", "Run a model on arrays; write outputs and probed values.", declareForward},
+        {"evaluate", "Metrics of a model on a data set.", declareEvaluate},
+        {"predict", "What a model says of one input: array, text or picture.", declarePredict},
+        {"train", "Train as an experiment document says.", declareTrain},
+        {"runs", "List, show, compare, tag, note, delete, export and import runs.", declareRuns},
+        {"attribute", "Explain a prediction.", declareAttribute},
+        {"report", "Write a report of runs as one HTML file.", declareReport},
+        {"bench", "Measure speeds; JSON with --json.", declareBench},
+        {"completion", "Print the completion script for bash.", declareCompletion},
+    };
+    return kCommands;
+}
+
+}  // namespace orrery::cli

@@ -1,0 +1,35 @@
+#include "model_argument.h"
+
+#include <core/base/log.h>
+#include <core/models/open_model.h>
+#include <core/models/run_models.h>
+
+namespace orrery::cli {
+
+void ModelArgument::declare(CLI::App& app)
+{
+    app.add_option("model", text, "MODEL: a file, zoo:NAME?key=value&key=value, or run:ID[@STEP].")->required();
+    app.add_option("--arch", architecture, "Architecture of a bare state dictionary: NAME?key=value.");
+}
+
+graph::Model ModelArgument::open(Session& session) const
+{
+    session.applyThreads();
+    models::OpenOptions options;
+    options.seed = session.seed;
+    options.architecture = architecture;
+    options.resolveRun = [&session](std::int64_t run, std::optional<std::int64_t> step) {
+        return models::openRun(*session.workspace(store::OpenMode::ReadOnly), run, step);
+    };
+    auto model = models::openModel(text, options);
+    const auto device = session.chosenDevice();
+    std::optional<at::ScalarType> dtype;
+    if (!session.dtype.empty()) dtype = graph::dtypeFromName(session.dtype);
+    if (!device.is_cpu() || dtype) {
+        model.graph = graph::moved(model.graph, device, dtype);
+        model.weights = model.weights.to(device, dtype);
+    }
+    return model;
+}
+
+}  // namespace orrery::cli

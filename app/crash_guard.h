@@ -1,0 +1,19 @@
+#pragma once
+#include <QString>
+
+namespace orrery::app {
+
+/// Knows whether the last session ended well. While the program runs a marker file names its process; a crash leaves the marker and a report with the stack.
+class CrashGuard {
+public:
+    /// Installs the signal handlers and writes the marker.
+    CrashGuard();
+    ~CrashGuard();
+    /// What to tell the user about the last session; empty if it ended well.
+    const QString& lastCrash() const { return m_lastCrash; }
+
+private:
+    QString m_marker, m_lastCrash;
+};
+
+}  // namespace orrery::app

@@ -1,0 +1,113 @@
+#include <ATen/Parallel.h>
+
+#include <CLI/CLI.hpp>
+#include <QApplication>
+#include <QHashSeed>
+#include <QIcon>
+#include <QTimer>
+#include <iostream>
+
+#include <core/base/error.h>
+#include <core/base/text.h>
+#include <core/base/version.h>
+#include <core/catalogue.h>
+#include <core/jobs/queue.h>
+
+#include "crash_guard.h"
+#include "main_window.h"
+#include "report_command.h"
+#include "screenshot.h"
+#include "settings_dialog.h"
+
+namespace {
+
+using namespace orrery;
+
+struct Arguments {
+    std::string workspace, model, size, theme, screenshot, out;
+    std::vector<std::string> panels, reportRuns;
+};
+
+void declare(CLI::App& app, Arguments& arguments)
+{
+    app.set_version_flag("--version", std::string("orrery ") + core::kVersion);
+    app.add_option("workspace", arguments.workspace, "Folder of the workspace to open (a new or empty folder becomes one), or a file.");
+    app.add_option("--open", arguments.model, "Model, experiment document or table to open.");
+    app.add_option("--panel", arguments.panels, "Panel to show, by id; may be given several times.");
+    app.add_option("--size", arguments.size, "Size of the window: WIDTHxHEIGHT.");
+    app.add_option("--theme", arguments.theme, "Colours for this session.")->check(CLI::IsMember({"light", "dark", "system"}));
+    app.add_option("--screenshot", arguments.screenshot, "Wait until the panels are idle, save a picture of the window, exit.");
+    app.add_option("--report", arguments.reportRuns, "Write a report of these runs as PDF (see --out), without a window.");
+    app.add_option("--out", arguments.out, "File of the report.");
+    app.footer("Exit status: 0 done, 1 failed, 2 wrong usage or bad input.");
+}
+
+QSize parsedSize(const std::string& text)
+{
+    const auto parts = core::split(text, 'x');
+    int width = 0, height = 0;
+    if (parts.size() == 2) {
+        width = QString::fromStdString(parts[0]).toInt();
+        height = QString::fromStdString(parts[1]).toInt();
+    }
+    if (width < 320 || height < 240 || width > 16384 || height > 16384) throw core::InputError(fmt::format("--size: expected WIDTHxHEIGHT from 320x240 to 16384x16384, got \"{}\"", text));
+    return {width, height};
+}
+
+int runWindow(QApplication& application, const Arguments& arguments)
+{
+    application.setWindowIcon(QIcon::fromTheme("orrery"));
+    app::CrashGuard guard;
+    widgets::Theme theme;
+    widgets::Session session;
+    app::applySettings(session, theme);
+    if (!arguments.theme.empty()) theme.setChoice(widgets::Theme::choiceFromText(QString::fromStdString(arguments.theme)));
+    app::MainWindow window(session, theme);
+    window.setProperty("quiet", !arguments.screenshot.empty());
+    const auto size = arguments.size.empty() ? QSize() : parsedSize(arguments.size);
+    if (size.isValid()) window.resize(size);
+    window.show();
+    if (!arguments.workspace.empty()) {
+        const auto path = QString::fromStdString(arguments.workspace);
+        if (QFileInfo(path).isFile()) window.openFile(path);
+        else if (!window.openWorkspace(path) && !arguments.screenshot.empty()) return 1;
+    }
+    if (size.isValid()) window.resize(size);
+    if (!arguments.model.empty()) window.openFile(QString::fromStdString(arguments.model));
+    for (const auto& panel : arguments.panels)
+        if (!window.showPanel(QString::fromStdString(panel)) && !arguments.screenshot.empty()) return std::cerr << "orrery: there is no panel \"" << panel << "\"\n", 2;
+    if (!guard.lastCrash().isEmpty()) session.report(guard.lastCrash());
+    if (!arguments.screenshot.empty()) app::screenshotWhenIdle(window, QString::fromStdString(arguments.screenshot));
+    return application.exec();
+}
+
+}  // namespace
+
+int main(int argc, char** argv)
+{
+    Arguments arguments;
+    CLI::App parser("Orrery: a workbench for exploring neural-network models.", "orrery");
+    declare(parser, arguments);
+    try {
+        parser.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        const bool isHelp = error.get_exit_code() == int(CLI::ExitCodes::Success);
+        parser.exit(error, std::cout, std::cerr);
+        return isHelp ? 0 : 2;
+    }
+    QCoreApplication::setOrganizationName("Orrery");
+    QCoreApplication::setApplicationName("orrery");
+    core::registerAll();
+    jobs::Queue::setThreadHook([](int threads) { at::set_num_threads(threads); });
+    try {
+        if (!arguments.reportRuns.empty()) return app::writeReport(argc, argv, arguments.workspace, arguments.reportRuns, arguments.out);
+        QApplication application(argc, argv);
+        return runWindow(application, arguments);
+    } catch (const core::InputError& error) {
+        std::cerr << "orrery: " << error.what() << "\n";
+        return 2;
+    } catch (const std::exception& error) {
+        std::cerr << "orrery: " << error.what() << "\n";
+        return 1;
+    }
+}

@@ -1,0 +1,280 @@
+#include "main_window.h"
+
+#include <QCloseEvent>
+#include <QCryptographicHash>
+#include <QDir>
+#include <QDockWidget>
+#include <QFileInfo>
+#include <QLabel>
+#include <QMessageBox>
+#include <QProgressBar>
+#include <QSettings>
+#include <QStatusBar>
+#include <QToolButton>
+#include <QUndoStack>
+
+#include <core/base/text.h>
+#include <core/jobs/queue.h>
+#include <widgets/panel.h>
+
+#include "welcome_page.h"
+
+namespace orrery::app {
+namespace {
+
+constexpr int kLayoutVersion = 1;
+
+Qt::DockWidgetArea areaOf(widgets::DockSide side)
+{
+    switch (side) {
+    case widgets::DockSide::Left: return Qt::LeftDockWidgetArea;
+    case widgets::DockSide::Bottom: return Qt::BottomDockWidgetArea;
+    case widgets::DockSide::Center: return Qt::TopDockWidgetArea;
+    default: return Qt::RightDockWidgetArea;
+    }
+}
+
+}  // namespace
+
+MainWindow::MainWindow(widgets::Session& session, widgets::Theme& theme) : m_session(session), m_theme(theme)
+{
+    setObjectName("MainWindow");
+    setAcceptDrops(true);
+    setDockNestingEnabled(true);
+    setTabPosition(Qt::AllDockWidgetAreas, QTabWidget::North);
+    setCorner(Qt::TopLeftCorner, Qt::LeftDockWidgetArea);
+    setCorner(Qt::BottomLeftCorner, Qt::LeftDockWidgetArea);
+    setCorner(Qt::TopRightCorner, Qt::RightDockWidgetArea);
+    setCorner(Qt::BottomRightCorner, Qt::RightDockWidgetArea);
+    m_welcome = new WelcomePage(this);
+    setCentralWidget(m_welcome);
+    m_host.scan(widgets::PanelHost::defaultFolder());
+    buildDocks();
+    buildMenus();
+    buildStatusLine();
+    resize(1280, 800);
+    connect(m_welcome, &WelcomePage::openWorkspaceRequested, this, &MainWindow::chooseWorkspace);
+    connect(m_welcome, &WelcomePage::openFileRequested, this, &MainWindow::chooseFile);
+    connect(m_welcome, &WelcomePage::recentChosen, this, &MainWindow::openFile);
+    connect(m_welcome, &WelcomePage::exampleChosen, this, &MainWindow::openExample);
+    connect(&m_session, &widgets::Session::workspaceChanged, this, [this] {
+        updateTitle();
+        updateCentre();
+    });
+    connect(&m_session, &widgets::Session::panelRequested, this, &MainWindow::showPanel);
+    connect(&m_session, &widgets::Session::messageReported, this, [this](const QString& text) { m_message->setText(text); });
+    connect(&m_session, &widgets::Session::jobsChanged, this, &MainWindow::updateStatus);
+    connect(&m_session, &widgets::Session::backgroundWorkChanged, this, &MainWindow::idleChanged);
+    updateTitle();
+    updateCentre();
+    for (const auto& problem : m_host.problems()) m_message->setText(tr("Panel left out: %1: %2").arg(QFileInfo(problem.file).fileName(), problem.message));
+}
+
+MainWindow::~MainWindow() = default;
+
+QDockWidget* MainWindow::addDock(const widgets::PanelInfo& info)
+{
+    auto* dock = new QDockWidget(info.title, this);
+    dock->setObjectName("dock." + info.id);
+    dock->setProperty("panel", info.id);
+    dock->setWindowIcon(widgets::themedIcon(info.icon, palette()));
+    dock->toggleViewAction()->setToolTip(info.summary);
+    if (!info.shortcut.isEmpty()) dock->toggleViewAction()->setShortcut(QKeySequence(info.shortcut));
+    addDockWidget(areaOf(info.side), dock);
+    // A panel is made when it is first seen: tabs behind others cost nothing.
+    connect(dock, &QDockWidget::visibilityChanged, this, [this, dock](bool visible) {
+        if (visible && m_session.hasWorkspace()) fillDock(dock);
+        Q_EMIT idleChanged();
+    });
+    m_docks.insert(info.id, dock);
+    return dock;
+}
+
+void MainWindow::buildDocks()
+{
+    for (const auto& info : m_host.panels()) addDock(info)->hide();
+}
+
+void MainWindow::fillDock(QDockWidget* dock)
+{
+    if (dock->widget()) return;
+    const auto id = dock->property("panel").toString();
+    try {
+        auto* panel = m_host.create(id, m_session, dock);
+        dock->setWidget(panel);
+        connect(panel, &widgets::Panel::idleChanged, this, &MainWindow::idleChanged);
+        connect(panel, &widgets::Panel::statusMessage, this, [this](const QString& text) { m_message->setText(text); });
+        const auto state = QSettings().value(layoutKey() + "/panels/" + id).toByteArray();
+        const auto json = core::Json::parse(state.toStdString(), nullptr, false);
+        if (json.is_object()) panel->restoreState(json);
+    } catch (const std::exception& error) {
+        auto* label = new QLabel(tr("This panel could not be opened.\n%1").arg(QString::fromUtf8(error.what())), dock);
+        label->setWordWrap(true);
+        label->setMargin(16);
+        dock->setWidget(label);
+    }
+}
+
+widgets::Panel* MainWindow::panelIn(QDockWidget* dock) const { return dock ? qobject_cast<widgets::Panel*>(dock->widget()) : nullptr; }
+
+widgets::Panel* MainWindow::currentPanel() const
+{
+    for (auto* widget = focusWidget(); widget; widget = widget->parentWidget())
+        if (auto* panel = qobject_cast<widgets::Panel*>(widget)) return panel;
+    for (const auto& info : m_host.panels()) {
+        auto* dock = m_docks.value(info.id);
+        if (dock && dock->isVisible() && !dock->visibleRegion().isEmpty() && panelIn(dock)) return panelIn(dock);
+    }
+    return nullptr;
+}
+
+bool MainWindow::showPanel(const QString& id)
+{
+    auto* dock = m_docks.value(id);
+    if (!dock) {
+        std::vector<std::string> known;
+        for (const auto& info : m_host.panels()) known.push_back(info.id.toStdString());
+        m_message->setText(tr("There is no panel \"%1\"%2").arg(id, QString::fromStdString(core::didYouMean(id.toStdString(), known))));
+        return false;
+    }
+    dock->show();
+    dock->raise();
+    fillDock(dock);
+    if (auto* panel = panelIn(dock)) panel->setFocus();
+    return panelIn(dock) != nullptr;
+}
+
+void MainWindow::resetLayout()
+{
+    m_restoring = true;
+    QHash<int, QDockWidget*> first, lead;
+    for (const auto& info : m_host.panels()) {
+        auto* dock = m_docks.value(info.id);
+        dock->setFloating(false);
+        removeDockWidget(dock);
+        addDockWidget(areaOf(info.side), dock);
+        const int side = int(info.side);
+        if (first.contains(side)) tabifyDockWidget(first[side], dock);
+        else first[side] = dock;
+        dock->setVisible(info.shown);
+        if (info.shown && !lead.contains(side)) lead[side] = dock;
+    }
+    // Shares of the window that let a table, its curves and one detail panel stand side by side at 1280 x 800.
+    QList<QDockWidget*> columns;
+    QList<int> widths;
+    for (const auto& [side, share] : {std::pair{widgets::DockSide::Left, 26}, {widgets::DockSide::Center, 46}, {widgets::DockSide::Right, 28}})
+        if (auto* dock = lead.value(int(side))) {
+            columns << dock;
+            widths << width() * share / 100;
+        }
+    resizeDocks(columns, widths, Qt::Horizontal);
+    if (auto* bottom = lead.value(int(widgets::DockSide::Bottom))) resizeDocks({bottom}, {height() * 22 / 100}, Qt::Vertical);
+    for (auto* dock : lead) dock->raise();
+    m_restoring = false;
+}
+
+QString MainWindow::layoutKey() const
+{
+    const auto hash = QCryptographicHash::hash(m_session.workspaceFolder().toUtf8(), QCryptographicHash::Sha1).toHex().left(16);
+    return "layouts/" + QString::fromLatin1(hash);
+}
+
+void MainWindow::saveLayout()
+{
+    if (!m_session.hasWorkspace()) return;
+    QSettings settings;
+    settings.beginGroup(layoutKey());
+    settings.setValue("geometry", saveGeometry());
+    settings.setValue("docks", saveState(kLayoutVersion));
+    settings.setValue("selection", QByteArray::fromStdString(m_session.selection().toJson().dump()));
+    for (auto* dock : m_docks)
+        if (auto* panel = panelIn(dock)) settings.setValue("panels/" + panel->id(), QByteArray::fromStdString(panel->saveState().dump(-1, ' ', false, core::Json::error_handler_t::replace)));
+}
+
+bool MainWindow::restoreLayout()
+{
+    QSettings settings;
+    settings.beginGroup(layoutKey());
+    if (!settings.contains("docks")) return false;
+    restoreGeometry(settings.value("geometry").toByteArray());
+    if (!restoreState(settings.value("docks").toByteArray(), kLayoutVersion)) return false;
+    const auto selection = core::Json::parse(settings.value("selection").toByteArray().toStdString(), nullptr, false);
+    if (selection.is_object()) m_session.setSelection(widgets::Selection::fromJson(selection));
+    return true;
+}
+
+bool MainWindow::openWorkspace(const QString& folder)
+{
+    saveLayout();
+    try {
+        m_session.openWorkspace(folder);
+    } catch (const std::exception& error) {
+        showError(tr("The workspace could not be opened"), QString::fromUtf8(error.what()));
+        return false;
+    }
+    rememberRecent(folder);
+    if (!restoreLayout()) resetLayout();
+    for (auto* dock : m_docks)
+        if (dock->isVisible() && !dock->visibleRegion().isEmpty()) fillDock(dock);
+    return true;
+}
+
+bool MainWindow::isIdle() const
+{
+    if (m_session.hasBackgroundWork()) return false;
+    for (auto* dock : m_docks) {
+        if (!dock->isVisible() || dock->visibleRegion().isEmpty()) continue;
+        const auto* panel = panelIn(dock);
+        if (panel && !panel->isIdle()) return false;
+    }
+    return true;
+}
+
+void MainWindow::updateTitle()
+{
+    const auto folder = m_session.workspaceFolder();
+    setWindowTitle(folder.isEmpty() ? tr("Orrery") : tr("%1 - Orrery").arg(QDir(folder).dirName()));
+}
+
+void MainWindow::updateCentre()
+{
+    const bool open = m_session.hasWorkspace();
+    m_welcome->setVisible(!open);
+    if (!open) {
+        m_welcome->refresh();
+        for (auto* dock : m_docks) dock->hide();
+    }
+}
+
+void MainWindow::closeEvent(QCloseEvent* event)
+{
+    int running = 0;
+    for (const auto& job : m_session.jobs().jobs()) running += !jobs::hasEnded(job.status);
+    if (running > 0 && !property("quiet").toBool()) {
+        const auto answer = QMessageBox::question(this, tr("Jobs are running"), tr("%n job(s) will be stopped. Trainings can be resumed from their last checkpoint.", nullptr, running), QMessageBox::Close | QMessageBox::Cancel);
+        if (answer != QMessageBox::Close) return event->ignore();
+    }
+    saveLayout();
+    m_session.closeWorkspace();
+    event->accept();
+}
+
+void MainWindow::changeEvent(QEvent* event)
+{
+    QMainWindow::changeEvent(event);
+    if (event->type() != QEvent::PaletteChange) return;
+    for (const auto& info : m_host.panels())
+        if (auto* dock = m_docks.value(info.id)) dock->setWindowIcon(widgets::themedIcon(info.icon, palette()));
+}
+
+void MainWindow::showError(const QString& title, const QString& text)
+{
+    m_message->setText(text);
+    if (property("quiet").toBool()) return;
+    auto* box = new QMessageBox(QMessageBox::Warning, title, text, QMessageBox::Ok, this);
+    box->setAttribute(Qt::WA_DeleteOnClose);
+    box->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    box->open();
+}
+
+}  // namespace orrery::app

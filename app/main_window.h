@@ -1,0 +1,93 @@
+#pragma once
+#include <QHash>
+#include <QMainWindow>
+#include <QPointer>
+
+class QDockWidget;
+class QLabel;
+class QProgressBar;
+class QToolButton;
+
+#include <widgets/panel_plugin.h>
+#include <widgets/session.h>
+#include <widgets/theme.h>
+
+/// The program: window, docking, settings, start.
+namespace orrery::app {
+
+class WelcomePage;
+
+/// Docks for the panels, menus, status line, command palette. Knows no panel by name: they come from the plugin folder. UI thread.
+class MainWindow : public QMainWindow {
+    Q_OBJECT
+public:
+    MainWindow(widgets::Session& session, widgets::Theme& theme);
+    ~MainWindow() override;
+
+    /// Opens a workspace folder, restores its layout and shows the panels. Errors are shown, not thrown. @return False if it could not be opened.
+    bool openWorkspace(const QString& folder);
+    /// Anything a person may drop or name: workspace folder, experiment document, model, table of data.
+    void openFile(const QString& file);
+    /// Shows a panel, loading it if needed. @return False (and a message) for an unknown id or a broken plugin.
+    bool showPanel(const QString& id);
+    /// Nothing on show is still being computed or loaded.
+    bool isIdle() const;
+    widgets::PanelHost& panels() { return m_host; }
+    /// Copies an example project into the user's data folder and shows its document.
+    void openExample(const QString& document);
+
+Q_SIGNALS:
+    void idleChanged();
+
+protected:
+    void closeEvent(QCloseEvent* event) override;
+    void dragEnterEvent(QDragEnterEvent* event) override;
+    void dropEvent(QDropEvent* event) override;
+    void changeEvent(QEvent* event) override;
+
+private:
+    void buildMenus();
+    void buildStatusLine();
+    void buildDocks();
+    QDockWidget* addDock(const widgets::PanelInfo& info);
+    void fillDock(QDockWidget* dock);
+    widgets::Panel* panelIn(QDockWidget* dock) const;
+    widgets::Panel* currentPanel() const;
+    void resetLayout();
+    void saveLayout();
+    bool restoreLayout();
+    void updateStatus();
+    void updateTitle();
+    void updateCentre();
+    void copyCommand();
+    void showHelp();
+    void showSettings();
+    void chooseWorkspace();
+    void chooseFile();
+    void showError(const QString& title, const QString& text);
+    QList<QAction*> paletteActions() const;
+    QString layoutKey() const;
+
+    widgets::Session& m_session;
+    widgets::Theme& m_theme;
+    widgets::PanelHost m_host;
+    QHash<QString, QDockWidget*> m_docks;
+    WelcomePage* m_welcome = nullptr;
+    QLabel* m_message = nullptr;
+    QLabel* m_jobText = nullptr;
+    QProgressBar* m_jobProgress = nullptr;
+    QToolButton* m_jobCancel = nullptr;
+    QPointer<QWidget> m_help;
+    qint64 m_shownJob = -1;
+    bool m_restoring = false;
+};
+
+/// Known to the user: recently opened workspaces and files, newest first, and the examples that ship with the program.
+QStringList recentItems();
+void rememberRecent(const QString& item);
+struct Example {
+    QString title, summary, document;
+};
+std::vector<Example> examples();
+
+}  // namespace orrery::app

@@ -1,0 +1,8 @@
+#pragma once
+
+namespace orrery::core {
+
+/// Makes every family known by name (documents with nested components, `orrery-cli list`). Cheap; may be called more than once.
+void registerAll();
+
+}  // namespace orrery::core
