@@ -1,0 +1,153 @@
+#include "evaluate.h"
+
+#include <ATen/ATen.h>
+#include <cmath>
+#include <fmt/format.h>
+#include <limits>
+
+#include <core/base/text.h>
+
+#include "defaults.h"
+
+namespace orrery::train {
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+/// Class and its probability, or the number itself.
+void addPredictions(Evaluation& out, const data::Batch& batch, const at::Tensor& output, data::Task task)
+{
+    out.indices.insert(out.indices.end(), batch.indices.begin(), batch.indices.end());
+    at::Tensor logits = output.detach().to(at::kCPU, at::kDouble);
+    const at::Tensor targets = batch.targets.to(at::kDouble).reshape({batch.size(), -1}).select(1, 0).contiguous();
+    const bool classes = task == data::Task::Classification;
+    at::Tensor predicted, confidence;
+    if (classes) {
+        logits = logits.reshape({batch.size(), -1});
+        const at::Tensor probability = logits.size(1) == 1 ? at::cat({1 - logits.sigmoid(), logits.sigmoid()}, 1) : logits.softmax(1);
+        std::tie(confidence, predicted) = probability.max(1);
+        predicted = predicted.to(at::kDouble);
+    } else {
+        predicted = logits.reshape({batch.size(), -1}).select(1, 0).contiguous();
+        confidence = at::full_like(predicted, kNan);
+    }
+    const auto append = [](std::vector<double>& to, const at::Tensor& from) { to.insert(to.end(), from.data_ptr<double>(), from.data_ptr<double>() + from.numel()); };
+    append(out.targets, targets);
+    append(out.predicted, predicted.contiguous());
+    append(out.confidence, confidence.contiguous());
+}
+
+std::vector<std::unique_ptr<Metric>> makeMetrics(const core::Json& documents)
+{
+    std::vector<std::unique_ptr<Metric>> out;
+    for (const core::Json& document : documents)
+        out.push_back(makeMetric(document));
+    return out;
+}
+
+core::Json numberOrNull(double value)
+{
+    return std::isfinite(value) ? core::Json(value) : core::Json(nullptr);
+}
+
+}  // namespace
+
+double Evaluation::value(const std::string& name) const
+{
+    for (const auto& [key, number] : values)
+        if (key == name)
+            return number;
+    return kNan;
+}
+
+std::vector<std::int64_t> spreadSamples(const std::vector<std::int64_t>& part, std::int64_t maxSamples)
+{
+    const auto size = std::int64_t(part.size());
+    if (maxSamples <= 0 || size <= maxSamples)
+        return part;
+    std::vector<std::int64_t> out;
+    for (std::int64_t i = 0; i < maxSamples; ++i)
+        out.push_back(part[std::size_t(i * size / maxSamples)]);
+    return out;
+}
+
+c10::TensorOptions optionsOf(const graph::Weights& weights)
+{
+    for (const auto& [name, tensor] : weights.tensors())
+        if (at::isFloatingType(tensor.scalar_type()))
+            return tensor.options().requires_grad(false);
+    return at::TensorOptions().dtype(at::kFloat);
+}
+
+at::Tensor moved(const at::Tensor& tensor, const c10::TensorOptions& options)
+{
+    return at::isFloatingType(tensor.scalar_type()) ? tensor.to(options.device(), c10::typeMetaToScalarType(options.dtype())) : tensor.to(options.device());
+}
+
+Evaluation evaluate(const graph::Executor& executor, const graph::Weights& weights, const data::DataSet& data, std::span<const std::int64_t> samples, const Loss& loss,
+    const core::Json& metricDocuments, const EvaluateOptions& options)
+{
+    const at::NoGradGuard noGrad;
+    const auto metrics = makeMetrics(metricDocuments);
+    const c10::TensorOptions where = optionsOf(weights);
+    Evaluation out;
+    const auto total = std::int64_t(samples.size());
+    for (std::int64_t begin = 0; begin < total; begin += options.batchSize) {
+        const data::Batch batch = data.fetch(samples.subspan(std::size_t(begin), std::size_t(std::min(options.batchSize, total - begin))));
+        graph::RunRequest request;
+        request.stop = options.stop;
+        for (const at::Tensor& input : batch.inputs)
+            request.inputs.emplace_back(moved(input, where));
+        const at::Tensor output = executor.run(weights, request).tensor(), target = moved(batch.targets, where);
+        MetricBatch result{output, target, loss.mean(output, target).item<double>(), loss.count(output, target)};
+        for (const auto& metric : metrics)
+            metric->add(result);
+        if (options.predictions && data.info().task != data::Task::NextToken)
+            addPredictions(out, batch, output, data.info().task);
+        out.samples += batch.size();
+        if (options.progress)
+            options.progress(out.samples, total);
+    }
+    for (std::size_t i = 0; i < metrics.size(); ++i) {
+        const auto values = metrics[i]->values();
+        out.values.insert(out.values.end(), values.begin(), values.end());
+        if (core::Json detail = metrics[i]->detail(); !detail.is_null())
+            out.details[metricDocuments[i].is_string() ? metricDocuments[i].get<std::string>() : metricDocuments[i]["id"].get<std::string>()] = std::move(detail);
+    }
+    return out;
+}
+
+Evaluation evaluateModel(const graph::Model& model, const data::DataSet& data, data::Split part, const core::Json& metricDocuments, const EvaluateOptions& options)
+{
+    if (data.info().task == data::Task::None)
+        throw core::InputError(fmt::format("expected data with targets, got \"{}\" without", data.info().id));
+    if (data.split(part).empty())
+        throw core::InputError(fmt::format("the data \"{}\" has no samples in its {} part", data.info().id, data::splitName(part)));
+    const graph::Executor executor(model.graph);
+    return evaluate(executor, model.weights, data, spreadSamples(data.split(part), options.maxSamples), makeLoss(defaultLoss(data.info())),
+        metricDocuments.is_null() ? defaultMetrics(data.info()) : metricDocuments, options);
+}
+
+core::Json confusionDocument(const Evaluation& evaluation, const data::DataInfo& info, std::string_view split)
+{
+    const auto found = evaluation.details.find("confusion_matrix");
+    if (found == evaluation.details.end())
+        return nullptr;
+    return {{"classes", info.classNames}, {"counts", found->second.at("counts")}, {"split", split}};
+}
+
+core::Json predictionsDocument(const Evaluation& evaluation, std::string_view split)
+{
+    if (evaluation.indices.empty())
+        return nullptr;
+    const auto numbers = [](const std::vector<double>& values) {
+        core::Json out = core::Json::array();
+        for (const double value : values)
+            out.push_back(value == std::floor(value) && std::abs(value) < 1e9 ? core::Json(std::int64_t(value)) : numberOrNull(value));
+        return out;
+    };
+    return {{"split", split}, {"samples", evaluation.indices}, {"targets", numbers(evaluation.targets)}, {"predicted", numbers(evaluation.predicted)},
+        {"confidence", numbers(evaluation.confidence)}};
+}
+
+}  // namespace orrery::train

@@ -1,0 +1,407 @@
+#include "experiment.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <mutex>
+
+#include <core/base/hash.h>
+#include <core/base/registry.h>
+#include <core/base/text.h>
+#include <core/data/augmentation.h>
+#include <core/zoo/zoo.h>
+
+#include "catalogue.h"
+#include "defaults.h"
+#include "document_file.h"
+
+namespace orrery::train {
+namespace {
+
+using core::Issue;
+using core::Json;
+
+core::Schema checkpointSchema()
+{
+    using namespace core;
+    return {integer("every", 0, "Steps between checkpoints; null: at each evaluation").atLeast(1).orNone(), integer("keep", 2, "How many of the last checkpoints stay").range(1, 1000),
+        text("best", "auto", "Metric that says which weights are best (\"val/accuracy\"); auto: the validation loss; null: none").orNone(),
+        choice("use", {"best", "last"}, "best", "Weights that are tested and kept at the end")};
+}
+
+core::Parameter withDefault(core::Parameter parameter, Json value)
+{
+    parameter.defaultValue = std::move(value);
+    return parameter;
+}
+
+core::Schema trainSchema()
+{
+    using namespace core;
+    core::Schema checkpoint = checkpointSchema();
+    core::Schema out{
+        withDefault(integer("epochs", 10, "Passes over the training part").atLeast(1).orNone(), nullptr),
+        withDefault(integer("steps", 1000, "Optimizer steps, instead of epochs").atLeast(1).orNone(), nullptr),
+        integer("batch_size", 32, "Samples a batch").range(1, 1 << 24).log(),
+        withDefault(integer("eval_batch_size", 256, "Samples a batch in evaluation; null: 256 (tokens: batch_size)").range(1, 1 << 24).orNone(), nullptr),
+        component("optimizer", "optimizer", "adamw", "How weights follow their gradients"),
+        component("schedule", "schedule", "constant", "How the learning rate changes"),
+        integer("warmup", 0, "Steps in which the learning rate first rises").atLeast(0).withUnit("steps"),
+        withDefault(component("loss", "loss", nullptr, "What is minimised; auto: by the data's task").orNone(), nullptr),
+        withDefault(list("metrics", component("", "metric", nullptr, ""), nullptr, "What is measured in evaluation; auto: by the data's task").orNone(), nullptr),
+        withDefault(real("clip_norm", 1, "Largest norm of all gradients together").above(0).orNone(), nullptr),
+        integer("accumulate", 1, "Batches whose gradients make one step").range(1, 1 << 20),
+        withDefault(real("ema_decay", 0.999, "Decay of a running average of the weights, which is then evaluated and kept").range(0, 1).orNone(), nullptr),
+        list("weight_decay_exclude", text("", "", ""), Json::array(), "Patterns of parameter names that do not decay (\"**.bias\")"),
+        withDefault(integer("evaluate_every", 100, "Steps between evaluations; null: each epoch, or a tenth of the steps").atLeast(1).orNone(), nullptr),
+        withDefault(integer("evaluate_samples", 1000, "Evaluate at most so many validation samples, evenly spread; the test always uses all").atLeast(1).orNone(), nullptr),
+        group("checkpoint", std::move(checkpoint), "When the state is saved"),
+        text("device", "auto", "auto, cpu, cuda or cuda:N"),
+        choice("dtype", {"float32", "float64", "bfloat16"}, "float32", "Type that weights and values have"),
+        integer("threads", 0, "Threads; 0: as many as the job is given").range(0, 1024),
+    };
+    return out;
+}
+
+/// @param modelIsText  The model is a MODEL text: it is not a component.
+core::Schema makeSchema(bool modelIsText)
+{
+    using namespace core;
+    return {text("name", "experiment", "What the run is called"), integer("seed", 0, "Decides initial weights, order of samples and dropout").range(0, 9007199254740991.0),
+        modelIsText ? required(text("model", "", "MODEL: a file, a folder, zoo:NAME?key=value or run:ID")) : required(component("model", "model", nullptr, "Architecture, or any MODEL")),
+        required(component("data", "data", nullptr, "Data set")), group("train", trainSchema(), "Training"),
+        list("analyses", any("", nullptr, ""), Json::array(), "Analyses to run on the result"), list("tags", text("", "", ""), Json::array(), "Tags of the run"),
+        text("notes", "", "Notes on the run"), withDefault(text("data_hash", "", "Hash of the data this was resolved with; other data is refused").orNone(), nullptr)};
+}
+
+void addFamilies()
+{
+    static std::once_flag once;
+    std::call_once(once, [] {
+        for (const core::RegistryBase* registry : std::initializer_list<const core::RegistryBase*>{
+                 &zoo::zooRegistry(), &data::dataRegistry(), &data::augmentationRegistry(), &optimizers(), &schedules(), &losses(), &metrics()})
+            core::addFamily(*registry);
+    });
+}
+
+bool isOpen(const Json& object, const std::string& key)
+{
+    const auto found = object.find(key);
+    return found == object.end() || found->is_null() || (found->is_string() && *found == "auto");
+}
+
+bool isModelText(const Json& document)
+{
+    const auto model = document.is_object() ? document.find("model") : document.end();
+    return document.is_object() && model != document.end() && model->is_string() && !zoo::zooRegistry().find(model->get<std::string>())
+           && model->get_ref<const std::string&>().find_first_of(":./\\") != std::string::npos;
+}
+
+/// Spellings that mean the same are made one: `zoo:NAME?...` and `"auto"`.
+Json normalised(Json document)
+{
+    if (!document.is_object())
+        return document;
+    if (const auto model = document.find("model"); model != document.end() && model->is_string() && zoo::isZooReference(model->get<std::string>())) {
+        try {
+            const zoo::ZooReference reference = zoo::parseZooReference(model->get<std::string>());
+            Json component{{"id", reference.id}};
+            component.update(reference.parameters);
+            *model = std::move(component);
+        } catch (const core::InputError& error) {
+            throw core::DocumentError(std::vector<Issue>{{"model", error.what()}});
+        }
+    }
+    if (const auto train = document.find("train"); train != document.end() && train->is_object())
+        for (const char* key : {"loss", "metrics", "epochs", "steps", "eval_batch_size", "evaluate_every"})
+            if (const auto value = train->find(key); value != train->end() && *value == "auto")
+                *value = nullptr;
+    return document;
+}
+
+/// What the data says about a model's parameter of that name; null: nothing.
+Json factOf(const std::string& parameter, const data::DataInfo& info)
+{
+    const auto& shape = info.inputShape;
+    const bool image = info.kind == data::DataKind::Image && shape.size() == 3, tokens = info.kind == data::DataKind::Tokens;
+    if (parameter == "channels" && image)
+        return shape[0];
+    if (parameter == "image_size" && image && shape[1] == shape[2])
+        return shape[1];
+    if (parameter == "features" && info.kind == data::DataKind::Table && shape.size() == 1)
+        return shape[0];
+    if (parameter == "vocabulary" && tokens)
+        return info.vocabularySize;
+    if (parameter == "block_length" && tokens && shape.size() == 1)
+        return shape[0];
+    if (parameter == "classes" && info.outputSize > 0 && info.task != data::Task::NextToken)
+        return info.outputSize;
+    if (parameter == "task" && info.task == data::Task::Regression)
+        return "regression";
+    return nullptr;
+}
+
+/// Parameters that the data decides: filled in where open.
+void derive(Json& model, const core::Schema& schema, const data::DataInfo& info)
+{
+    for (const core::Parameter& parameter : schema.parameters()) {
+        if (!isOpen(model, parameter.name))
+            continue;
+        if (const Json fact = factOf(parameter.name, info); !fact.is_null())
+            model[parameter.name] = fact;
+        else if (!parameter.optional)
+            model.erase(parameter.name);
+    }
+}
+
+/// What was given must not contradict the data. A vocabulary or block may be larger than needed.
+void checkFacts(const Json& model, const data::DataInfo& info, std::vector<Issue>& issues)
+{
+    for (const auto& [key, value] : model.items()) {
+        const Json fact = factOf(key, info);
+        if (fact.is_null() || value == fact || !value.is_number())
+            continue;
+        const bool atLeast = key == "vocabulary" || key == "block_length";
+        if (!atLeast || value < fact)
+            issues.push_back({"model." + key, fmt::format("expected {}{}, as the data \"{}\" has, got {}", atLeast ? "at least " : "", fact.dump(), info.id, value.dump())});
+    }
+}
+
+/// A model component with open parameters taken from the data, before the schema sees it (which knows no "auto").
+void deriveModel(Json& document, const data::DataInfo& info)
+{
+    const auto found = document.find("model");
+    if (found == document.end() || isModelText(document))
+        return;
+    Json model = found->is_string() ? Json{{"id", *found}} : *found;
+    if (!model.is_object() || !model.contains("id") || !model["id"].is_string())
+        return;
+    if (const core::Component* component = zoo::zooRegistry().find(model["id"].get<std::string>())) {
+        derive(model, component->schema, info);
+        *found = std::move(model);
+    }
+}
+
+void fillTrain(Json& train, const data::DataInfo& info)
+{
+    if (isOpen(train, "epochs") && isOpen(train, "steps"))
+        train["epochs"] = 10;
+    if (isOpen(train, "loss"))
+        train["loss"] = defaultLoss(info);
+    if (isOpen(train, "metrics"))
+        train["metrics"] = defaultMetrics(info);
+    if (isOpen(train, "eval_batch_size"))
+        train["eval_batch_size"] = info.kind == data::DataKind::Tokens ? train.value("batch_size", Json(32)) : Json(256);
+}
+
+// --- Links ---
+
+core::Port asClassIndex(core::Port port)
+{
+    // The number of the next token is the index of its class.
+    if (port.kind == "token_id")
+        port.kind = "class_index";
+    return port;
+}
+
+void link(const core::Port& from, const core::Port& to, const std::string& place, std::vector<Issue>& issues)
+{
+    if (const auto reason = core::whyNotLinked(from, to))
+        issues.push_back({place, *reason});
+}
+
+core::Port modelOutput(const Json& document)
+{
+    const core::Component* component = document["model"].is_object() ? zoo::zooRegistry().find(document["model"]["id"].get<std::string>()) : nullptr;
+    return component && !component->outputs.empty() ? component->outputs[0] : core::Port{"output", "any", {"..."}};
+}
+
+void checkModelInput(const Json& document, const data::DataInfo& info, std::vector<Issue>& issues)
+{
+    if (!document["model"].is_object())
+        return;
+    const core::Component& model = zoo::zooRegistry().at(document["model"]["id"].get<std::string>());
+    if (model.inputs.size() != info.inputs.size())
+        issues.push_back({"model", fmt::format("expected a model with {} inputs, as the data \"{}\" has, got \"{}\" with {}", info.inputs.size(), info.id, model.id, model.inputs.size())});
+    else
+        for (std::size_t i = 0; i < model.inputs.size(); ++i)
+            link(info.inputs[i], model.inputs[i], "model", issues);
+}
+
+void checkLinks(const Json& document, const data::DataInfo& info, std::vector<Issue>& issues)
+{
+    if (info.task == data::Task::None) {
+        issues.push_back({"data", fmt::format("expected data with targets, got \"{}\" without", info.id)});
+        return;
+    }
+    checkModelInput(document, info, issues);
+    const core::Port output = modelOutput(document), target = asClassIndex(info.target);
+    const Json& train = document["train"];
+    const auto check = [&](const core::Component& component, const std::string& place) {
+        link(output, component.inputs[0], place, issues);
+        link(target, component.inputs[1], place, issues);
+    };
+    check(losses().at(train["loss"]["id"].get<std::string>()), "train.loss");
+    for (std::size_t i = 0; i < train["metrics"].size(); ++i)
+        check(metrics().at(train["metrics"][i]["id"].get<std::string>()), fmt::format("train.metrics[{}]", i));
+}
+
+// --- Rules that one parameter alone does not show ---
+
+void checkDevice(const std::string& device, std::vector<Issue>& issues)
+{
+    static const std::vector<std::string> kNames{"auto", "cpu", "cuda"};
+    const bool numbered = device.starts_with("cuda:") && device.size() > 5 && device.find_first_not_of("0123456789", 5) == std::string::npos && device.size() < 8;
+    if (!numbered && std::find(kNames.begin(), kNames.end(), device) == kNames.end())
+        issues.push_back({"train.device", fmt::format("expected auto, cpu, cuda or cuda:N, got \"{}\"{}", device, core::didYouMean(device, kNames))});
+}
+
+void checkRules(const Json& document, std::vector<Issue>& issues)
+{
+    const Json& train = document["train"];
+    if (!train["epochs"].is_null() && !train["steps"].is_null())
+        issues.push_back({"train.steps", "expected epochs or steps, got both"});
+    checkDevice(train["device"].get<std::string>(), issues);
+    const Json& best = train["checkpoint"]["best"];
+    if (best.is_string() && best != "auto" && !best.get<std::string>().starts_with("val/"))
+        issues.push_back({"train.checkpoint.best", fmt::format("expected a metric of the validation part such as \"val/loss\", got {}", best.dump())});
+}
+
+void throwIf(std::vector<Issue> issues)
+{
+    if (!issues.empty())
+        throw core::DocumentError(std::move(issues));
+}
+
+data::DataSetPtr openDocumentData(const Json& document, const std::filesystem::path& folder)
+{
+    const auto data = document.is_object() ? document.find("data") : document.end();
+    if (!document.is_object() || data == document.end())
+        return nullptr;
+    std::vector<Issue> issues;
+    const core::Schema schema{core::required(core::component("data", "data", nullptr, ""))};
+    const Json checked = schema.check({{"data", *data}}, "", issues);
+    return issues.empty() ? data::openData(checked["data"], folder) : nullptr;
+}
+
+}  // namespace
+
+Json defaultLoss(const data::DataInfo& info)
+{
+    return info.task == data::Task::Regression ? "mse" : "cross_entropy";
+}
+
+Json defaultMetrics(const data::DataInfo& info)
+{
+    switch (info.task) {
+    case data::Task::Regression: return {"loss", "mae", "rmse", "r2"};
+    case data::Task::NextToken: return {"loss", "bits_per_character"};
+    default: break;
+    }
+    Json out{"loss", "accuracy", "f1", "confusion_matrix"};
+    if (info.classNames.size() == 2)
+        out.push_back("roc_auc");
+    return out;
+}
+
+const core::Schema& experimentSchema()
+{
+    addFamilies();
+    static const core::Schema schema = makeSchema(false);
+    return schema;
+}
+
+std::vector<Issue> quickCheck(const Json& given)
+{
+    addFamilies();
+    std::vector<Issue> issues;
+    try {
+        Json document = normalised(given);
+        if (document.is_object())
+            deriveModel(document, data::DataInfo{});
+        const Json checked = makeSchema(isModelText(document)).check(document, "", issues);
+        if (issues.empty())
+            checkRules(checked, issues);
+    } catch (const core::DocumentError& error) {
+        issues.insert(issues.end(), error.issues().begin(), error.issues().end());
+    }
+    return issues;
+}
+
+Experiment resolveExperiment(const Json& given, const std::filesystem::path& folder)
+{
+    addFamilies();
+    Json document = normalised(given);
+    // The data is opened first: defaults depend on it. Where it cannot be, the schema's other issues are reported all the same.
+    const data::DataSetPtr data = openDocumentData(document, folder);
+    std::vector<Issue> issues;
+    if (document.is_object()) {
+        deriveModel(document, data ? data->info() : data::DataInfo{});
+        if (Json& train = document["train"]; data && (train.is_null() || train.is_object()))
+            fillTrain(train, data->info());
+        if (document["train"].is_null())
+            document["train"] = Json::object();
+    }
+    Experiment out{makeSchema(isModelText(document)).check(document, "", issues), data, folder};
+    throwIf(issues);
+    checkRules(out.document, issues);
+    if (out.document["model"].is_object())
+        checkFacts(out.document["model"], data->info(), issues);
+    checkLinks(out.document, data->info(), issues);
+    const Json& hash = out.document["data_hash"];
+    if (hash.is_string() && hash != data->contentHash())
+        issues.push_back({"data_hash", fmt::format("expected data with hash {}, but \"{}\" has {}: it is not the data of this document", hash.get<std::string>(), data->info().id,
+            data->contentHash())});
+    throwIf(issues);
+    out.document["data_hash"] = data->contentHash();
+    return out;
+}
+
+Experiment readExperiment(const std::filesystem::path& file, const std::vector<std::string>& assignments)
+{
+    Json document = readDocument(file);
+    for (const std::string& assignment : assignments)
+        core::setByPath(document, assignment);
+    try {
+        return resolveExperiment(document, std::filesystem::absolute(file).parent_path());
+    } catch (const core::DocumentError& error) {
+        std::vector<Issue> issues = error.issues();
+        for (Issue& issue : issues)
+            issue.path = file.filename().string() + (issue.path.empty() ? "" : ": " + issue.path);
+        throw core::DocumentError(std::move(issues));
+    }
+}
+
+std::string experimentHash(const Json& resolved)
+{
+    Json decisive = resolved;
+    for (const char* key : {"name", "tags", "notes"})
+        decisive.erase(key);
+    return core::hashHex(decisive.dump());
+}
+
+graph::Model buildExperimentModel(const Experiment& experiment, const std::function<graph::Model(const std::string&)>& openModel)
+{
+    const Json& model = experiment.document["model"];
+    if (model.is_object()) {
+        Json parameters = model;
+        parameters.erase("id");
+        return zoo::buildModel(model["id"].get<std::string>(), parameters, experiment.document["seed"].get<std::uint64_t>());
+    }
+    if (!openModel)
+        throw core::InputError(fmt::format("model: \"{}\" cannot be opened here", model.get<std::string>()));
+    return openModel(model.get<std::string>());
+}
+
+TrainLength trainLength(const Json& resolved, const data::DataSet& data)
+{
+    const Json& train = resolved["train"];
+    const auto batch = train["batch_size"].get<std::int64_t>(), accumulate = train["accumulate"].get<std::int64_t>();
+    const auto samples = std::int64_t(data.split(data::Split::Train).size());
+    const std::int64_t batches = (samples + batch - 1) / batch;
+    TrainLength out;
+    out.perEpoch = std::max<std::int64_t>(1, (batches + accumulate - 1) / accumulate);
+    out.steps = train["steps"].is_null() ? (train["epochs"].get<std::int64_t>() * batches + accumulate - 1) / accumulate : train["steps"].get<std::int64_t>();
+    return out;
+}
+
+}  // namespace orrery::train
