@@ -54,6 +54,51 @@ bool stepsMatch(const std::string& pattern, const std::vector<std::int64_t>& ste
     return core::matchesGlob(pattern, actual);
 }
 
+// The loop steps that both patterns mean: "[3]" and "[*]" meet, "[3]" and "[4]" do not.
+bool stepsOverlap(const std::string& a, const std::string& b)
+{
+    if (a.empty() || b.empty()) return true;
+    const auto left = core::split(a, ']'), right = core::split(b, ']');
+    if (left.size() != right.size()) return false;
+    for (std::size_t i = 0; i < left.size(); ++i)
+        if (left[i] != right[i] && left[i] != "[*" && right[i] != "[*") return false;
+    return true;
+}
+
+bool writesValue(Probe::Kind kind) { return kind == Probe::Kind::Set || kind == Probe::Kind::Replace; }
+
+void refuseConflicts(const std::string& value, const Request& request)
+{
+    const auto conflict = [&](const auto& writes) {
+        for (std::size_t i = 0; i < request.items.size(); ++i)
+            for (std::size_t k = 0; k < i; ++k) {
+                const auto &a = request.items[i], &b = request.items[k];
+                if (a.probe && b.probe && writes(a.probe->kind) && writes(b.probe->kind) && stepsOverlap(a.steps, b.steps)) return true;
+            }
+        return false;
+    };
+    if (conflict(writesValue)) throw core::InputError(fmt::format("value {}: two probes replace it; expected at most one Set or Replace", value));
+    if (conflict([](Probe::Kind kind) { return kind == Probe::Kind::ReplaceGradient; }))
+        throw core::InputError(fmt::format("value {}: two probes replace its gradient; expected at most one", value));
+}
+
+std::string contentOf(const at::Tensor& tensor)
+{
+    const auto plain = tensor.detach().to(c10::kCPU).contiguous();
+    return dtypeName(plain.scalar_type()) + core::formatShape(plain.sizes()) + std::string(static_cast<const char*>(plain.data_ptr()), plain.nbytes());
+}
+
+// Sums of floats depend on their order, so Adds go by label, and by content where labels are equal: the order of the request does not matter.
+bool comesBefore(const Request::Item& a, const Request::Item& b)
+{
+    const std::string none;
+    const auto &left = a.probe ? a.probe->label : none, &right = b.probe ? b.probe->label : none;
+    if (left != right) return left < right;
+    const auto adds = [](const Request::Item& item) { return item.probe && item.probe->kind == Probe::Kind::Add; };
+    if (adds(a) != adds(b)) return adds(a);
+    return adds(a) && contentOf(a.probe->tensor) < contentOf(b.probe->tensor);
+}
+
 std::string describe(const IValue& value)
 {
     if (value.isTensor()) {
@@ -137,6 +182,7 @@ private:
     void act(ValueId id);
     void transform(ValueId id, const std::string& name, const Request& request);
     void watch(ValueId id, const std::string& name, const Request& request);
+    void hookGradients(ValueId id, const std::string& name, const Request& request);
     void keep(ValueId id, const std::string& name);
     std::string runtimeName(const std::string& name) const;
     IValue& slot(Slot slot) { return m_slots[std::size_t(slot)]; }
@@ -176,14 +222,8 @@ void Run::collectRequests()
     if (m_requests.empty()) return;
     m_requestOf.assign(m_data.values.size(), nullptr);
     for (auto& [id, request] : m_requests) {
-        int writers = 0;
-        for (const auto& item : request.items)
-            writers += item.probe && (item.probe->kind == Probe::Kind::Set || item.probe->kind == Probe::Kind::Replace) && item.steps.empty();
-        if (writers > 1) throw core::InputError(fmt::format("value {}: two probes replace it; expected at most one Set or Replace", m_data.values[std::size_t(id)].name));
-        // Adds are summed in the order of their labels, so that the order of the request does not matter.
-        std::stable_sort(request.items.begin(), request.items.end(), [](const auto& a, const auto& b) {
-            return (a.probe ? a.probe->label : std::string()) < (b.probe ? b.probe->label : std::string());
-        });
+        refuseConflicts(m_data.values[std::size_t(id)].name, request);
+        std::stable_sort(request.items.begin(), request.items.end(), comesBefore);
         m_requestOf[std::size_t(id)] = &request;
     }
 }
@@ -520,14 +560,23 @@ void Run::watch(ValueId id, const std::string& name, const Request& request)
         const auto& probe = *item.probe;
         stop = stop || probe.kind == Probe::Kind::Stop;
         if (probe.kind == Probe::Kind::Observe) probe.observe(name, m_program.mutates ? copied(slot(id)) : slot(id));
-        if (probe.kind != Probe::Kind::ObserveGradient && probe.kind != Probe::Kind::ReplaceGradient) continue;
-        auto tensor = slot(id).toTensor();
-        if (!tensor.requires_grad())
-            throw core::InputError(fmt::format("value {}: its gradient was asked for, but nothing before it requires grad (expected a run with gradients of inputs or parameters)", name));
-        if (probe.kind == Probe::Kind::ObserveGradient) tensor.register_hook([observe = probe.observe, name](const at::Tensor& gradient) { observe(name, gradient); });
-        else tensor.register_hook([replace = probe.replace, name](const at::Tensor& gradient) { return replace(name, gradient).toTensor(); });
     }
+    hookGradients(id, name, request);
     if (stop) throw StopRun();
+}
+
+// Hooks run in the order of registration: the replacement comes first, so that every observer sees the same gradient.
+void Run::hookGradients(ValueId id, const std::string& name, const Request& request)
+{
+    for (const auto kind : {Probe::Kind::ReplaceGradient, Probe::Kind::ObserveGradient})
+        for (const auto& item : request.items) {
+            if (!item.probe || item.probe->kind != kind || !stepsMatch(item.steps, m_loopSteps)) continue;
+            const auto tensor = slot(id).toTensor();
+            if (!tensor.requires_grad())
+                throw core::InputError(fmt::format("value {}: its gradient was asked for, but nothing before it requires grad (expected a run with gradients of inputs or parameters)", name));
+            if (kind == Probe::Kind::ReplaceGradient) tensor.register_hook([replace = item.probe->replace, name](const at::Tensor& gradient) { return replace(name, gradient).toTensor(); });
+            else tensor.register_hook([observe = item.probe->observe, name](const at::Tensor& gradient) { observe(name, gradient); });
+        }
 }
 
 void Run::act(ValueId id)
