@@ -63,7 +63,9 @@ struct Block {
     std::variant<Section, Paragraph, Code, Table, Picture, KeyValues> content;
 
     template <class Content>
-    Block(Content value) : content(std::move(value)) {}
+    Block(Content value) : content(std::move(value))
+    {
+    }
 };
 
 struct Report {

@@ -72,8 +72,7 @@ Vector3 xyzFromLab(Vector3 lab)
 Rgb rgbFromMsh(Vector3 msh)
 {
     const Vector3 c = xyzFromLab(labFromMsh(msh));
-    return {toByte(srgbFromLinear(3.2406 * c.x - 1.5372 * c.y - 0.4986 * c.z)),
-            toByte(srgbFromLinear(-0.9689 * c.x + 1.8758 * c.y + 0.0415 * c.z)),
+    return {toByte(srgbFromLinear(3.2406 * c.x - 1.5372 * c.y - 0.4986 * c.z)), toByte(srgbFromLinear(-0.9689 * c.x + 1.8758 * c.y + 0.0415 * c.z)),
             toByte(srgbFromLinear(0.0557 * c.x - 0.2040 * c.y + 1.0570 * c.z))};
 }
 
@@ -119,7 +118,8 @@ std::string hexColour(Rgb colour)
 
 double lightness(Rgb colour)
 {
-    const double y = 0.2126 * linearFromSrgb(colour.r / 255.0) + 0.7152 * linearFromSrgb(colour.g / 255.0) + 0.0722 * linearFromSrgb(colour.b / 255.0);
+    const double y =
+        0.2126 * linearFromSrgb(colour.r / 255.0) + 0.7152 * linearFromSrgb(colour.g / 255.0) + 0.0722 * linearFromSrgb(colour.b / 255.0);
     return y > 216.0 / 24389 ? 116 * std::cbrt(y) - 16 : y * 24389 / 27;
 }
 

@@ -65,7 +65,9 @@ std::vector<DocumentDifference> differences(std::span<const Json> documents)
             all[place->second].values[d] = std::move(value);
         }
     }
-    std::erase_if(all, [](const DocumentDifference& entry) { return std::ranges::all_of(entry.values, [&](const auto& value) { return value == entry.values.front(); }); });
+    std::erase_if(all, [](const DocumentDifference& entry) {
+        return std::ranges::all_of(entry.values, [&](const auto& value) { return value == entry.values.front(); });
+    });
     return all;
 }
 

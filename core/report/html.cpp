@@ -11,7 +11,8 @@ namespace orrery::report {
 
 namespace {
 
-constexpr std::string_view kStyle = R"(:root{color-scheme:light dark;--fg:#1a1c1f;--muted:#5a5f66;--grid:#d8dbdf;--bg:#fff;--soft:#f4f5f7;--warn:#8a4b00;--link:#0b5cad}
+constexpr std::string_view kStyle =
+    R"(:root{color-scheme:light dark;--fg:#1a1c1f;--muted:#5a5f66;--grid:#d8dbdf;--bg:#fff;--soft:#f4f5f7;--warn:#8a4b00;--link:#0b5cad}
 @media(prefers-color-scheme:dark){:root{--fg:#e6e8eb;--muted:#a2a8b0;--grid:#3a3f46;--bg:#16181b;--soft:#202327;--warn:#f0b35c;--link:#7db8f5}}
 @media print{:root{color-scheme:light;--fg:#1a1c1f;--muted:#5a5f66;--grid:#d8dbdf;--bg:#fff;--soft:#f4f5f7;--warn:#8a4b00;--link:#1a1c1f}nav{display:none}figure,table,pre{break-inside:avoid}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--fg);background:var(--bg);max-width:60rem;margin:0 auto;padding:1.5rem}
@@ -77,10 +78,11 @@ public:
     std::string write(const Report& report)
     {
         const std::string title = escaped(report.title);
-        m_out = fmt::format("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n"
-                            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
-                            "<title>{0}</title>\n<style>\n{1}</style>\n</head>\n<body>\n<header>\n<h1>{0}</h1>\n",
-                            title, kStyle);
+        m_out = fmt::format(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n"
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
+            "<title>{0}</title>\n<style>\n{1}</style>\n</head>\n<body>\n<header>\n<h1>{0}</h1>\n",
+            title, kStyle);
         if (!report.summary.empty())
             m_out += fmt::format("<p>{}</p>\n", escaped(report.summary));
         m_out += "</header>\n";
@@ -121,7 +123,9 @@ private:
 
     void writeContent(const Paragraph& paragraph, int)
     {
-        const char* style = paragraph.style == TextStyle::Note ? " class=\"note\"" : paragraph.style == TextStyle::Warning ? " class=\"warning\"" : "";
+        const char* style = paragraph.style == TextStyle::Note      ? " class=\"note\""
+                            : paragraph.style == TextStyle::Warning ? " class=\"warning\""
+                                                                    : "";
         m_out += fmt::format("<p{}>{}</p>\n", style, escaped(paragraph.text));
     }
 
@@ -151,7 +155,8 @@ private:
     {
         const auto& cells = table.rows[row];
         if (cells.size() != table.columns.size())
-            throw core::InputError(fmt::format("report table \"{}\", row {}: expected {} cells, got {}", table.caption, row, table.columns.size(), cells.size()));
+            throw core::InputError(
+                fmt::format("report table \"{}\", row {}: expected {} cells, got {}", table.caption, row, table.columns.size(), cells.size()));
         m_out += "<tr>";
         for (std::size_t i = 0; i < cells.size(); ++i) {
             const std::string text = cells[i].emphasised ? "<strong>" + escaped(cells[i].text) + "</strong>" : escaped(cells[i].text);

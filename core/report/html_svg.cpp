@@ -70,8 +70,8 @@ public:
     {
         std::string classes;
         const std::string stroke = strokeAttributes(item.stroke, classes);
-        m_out += fmt::format("<line x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\"{}{}/>\n", number(item.from.x), number(item.from.y), number(item.to.x), number(item.to.y), stroke,
-                             classAttribute(classes));
+        m_out += fmt::format("<line x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\"{}{}/>\n", number(item.from.x), number(item.from.y), number(item.to.x),
+                             number(item.to.y), stroke, classAttribute(classes));
     }
 
     void operator()(const PolylineItem& item)
@@ -93,7 +93,8 @@ public:
     void operator()(const TextItem& item)
     {
         std::string classes;
-        std::string attributes = fmt::format(" x=\"{}\" y=\"{}\" font-size=\"{}\"", number(item.at.x), number(item.at.y), number(item.size)) + paint("fill", item.colour, classes);
+        std::string attributes = fmt::format(" x=\"{}\" y=\"{}\" font-size=\"{}\"", number(item.at.x), number(item.at.y), number(item.size)) +
+                                 paint("fill", item.colour, classes);
         if (item.anchor != Anchor::Start)
             attributes += item.anchor == Anchor::Middle ? " text-anchor=\"middle\"" : " text-anchor=\"end\"";
         if (item.degrees != 0)
@@ -134,7 +135,8 @@ public:
 private:
     static std::string box(const Rect& rect)
     {
-        return fmt::format(" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"", number(rect.x), number(rect.y), number(std::max(0.0, rect.width)), number(std::max(0.0, rect.height)));
+        return fmt::format(" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"", number(rect.x), number(rect.y), number(std::max(0.0, rect.width)),
+                           number(std::max(0.0, rect.height)));
     }
 
     std::string m_prefix, m_out;
@@ -148,7 +150,8 @@ std::string svgElement(const Drawing& drawing, std::string_view title, std::stri
     SvgWriter writer(idPrefix);
     for (const DrawingItem& item : drawing.items)
         std::visit(writer, item);
-    return fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" aria-labelledby=\"{0}t {0}d\" width=\"{1}pt\" height=\"{2}pt\" viewBox=\"0 0 {1} {2}\" "
+    return fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" aria-labelledby=\"{0}t {0}d\" width=\"{1}pt\" height=\"{2}pt\" "
+                       "viewBox=\"0 0 {1} {2}\" "
                        "font-family=\"sans-serif\">\n<title id=\"{0}t\">{3}</title>\n<desc id=\"{0}d\">{4}</desc>\n{5}</svg>\n",
                        idPrefix, number(drawing.width), number(drawing.height), escaped(title), escaped(description), writer.take());
 }

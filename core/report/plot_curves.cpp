@@ -20,8 +20,8 @@ void checkLengths(const Series& series)
 {
     const auto wrong = [&](const std::vector<double>& list) { return !list.empty() && list.size() != series.x.size(); };
     if (series.y.size() != series.x.size() || wrong(series.low) || wrong(series.high) || series.low.size() != series.high.size())
-        throw core::ShapeError(fmt::format("series \"{}\": expected lists of equal length, got x {}, y {}, low {}, high {}", series.name, series.x.size(), series.y.size(),
-                                           series.low.size(), series.high.size()));
+        throw core::ShapeError(fmt::format("series \"{}\": expected lists of equal length, got x {}, y {}, low {}, high {}", series.name,
+                                           series.x.size(), series.y.size(), series.low.size(), series.high.size()));
 }
 
 struct Range {

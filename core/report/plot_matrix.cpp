@@ -19,15 +19,15 @@ void checkMatrix(const ConfusionMatrix& matrix)
     const std::size_t classes = matrix.classes.size();
     const bool rowsFit = std::ranges::all_of(matrix.counts, [&](const auto& row) { return row.size() == classes; });
     if (matrix.counts.size() != classes || !rowsFit)
-        throw core::ShapeError(fmt::format("confusion matrix: expected {0} rows of {0} counts, one a class, got {1} rows{2}", classes, matrix.counts.size(),
-                                           rowsFit ? "" : " of other lengths"));
+        throw core::ShapeError(fmt::format("confusion matrix: expected {0} rows of {0} counts, one a class, got {1} rows{2}", classes,
+                                           matrix.counts.size(), rowsFit ? "" : " of other lengths"));
 }
 
 void checkGrid(const Grid& grid)
 {
     if (grid.width < 1 || grid.height < 1 || grid.values.size() != std::size_t(grid.width) * std::size_t(grid.height))
-        throw core::ShapeError(fmt::format("expected {} x {} = {} values and at least one, got {}", grid.height, grid.width, std::size_t(std::max(0, grid.width)) * std::size_t(std::max(0, grid.height)),
-                                           grid.values.size()));
+        throw core::ShapeError(fmt::format("expected {} x {} = {} values and at least one, got {}", grid.height, grid.width,
+                                           std::size_t(std::max(0, grid.width)) * std::size_t(std::max(0, grid.height)), grid.values.size()));
 }
 
 Rgb inkOn(Rgb background)
@@ -90,7 +90,8 @@ void drawClassNames(Drawing& drawing, const ConfusionMatrix& matrix, Point origi
         const double middle = cell * (double(i) + 0.5);
         drawing.text({{origin.x - 4, origin.y + middle + 3}, name, kLabelSize, Anchor::End});
         const bool fits = estimatedTextWidth(name, kLabelSize) <= cell * double(every);
-        drawing.text({{origin.x + middle, origin.y + side + 11}, name, kLabelSize, fits ? Anchor::Middle : Anchor::End, Ink::Foreground, fits ? 0.0 : -40.0});
+        drawing.text(
+            {{origin.x + middle, origin.y + side + 11}, name, kLabelSize, fits ? Anchor::Middle : Anchor::End, Ink::Foreground, fits ? 0.0 : -40.0});
     }
 }
 
@@ -189,12 +190,21 @@ Drawing drawBars(const std::vector<Bar>& bars, const std::string& title, std::si
         const double value = sorted[i].value, length = half * std::abs(value) / largest, y = top + row * double(i);
         drawing.text({{left - 6, y + 10}, shortened(sorted[i].name, 32), kLabelSize, Anchor::End});
         drawing.rect({value < 0 ? zero - length : zero, y + 2, length, row - 4}, coolwarm().at(value < 0 ? 0.0 : 1.0));
-        drawing.text({{value < 0 ? zero - length - 4 : zero + length + 4, y + 10}, shortNumber(value), kLabelSize, value < 0 ? Anchor::End : Anchor::Start, Ink::Muted});
+        drawing.text({{value < 0 ? zero - length - 4 : zero + length + 4, y + 10},
+                      shortNumber(value),
+                      kLabelSize,
+                      value < 0 ? Anchor::End : Anchor::Start,
+                      Ink::Muted});
     }
     drawing.line({zero, top}, {zero, top + row * double(shown)}, {Ink::Muted, 0.75, {}});
     if (sorted.size() > shown) {
-        const double rest = std::accumulate(sorted.begin() + std::ptrdiff_t(shown), sorted.end(), 0.0, [](double sum, const Bar& bar) { return sum + bar.value; });
-        drawing.text({{zero, drawing.height - 6}, fmt::format("and {} more, together {}", sorted.size() - shown, shortNumber(rest)), kLabelSize, Anchor::Middle, Ink::Muted});
+        const double rest =
+            std::accumulate(sorted.begin() + std::ptrdiff_t(shown), sorted.end(), 0.0, [](double sum, const Bar& bar) { return sum + bar.value; });
+        drawing.text({{zero, drawing.height - 6},
+                      fmt::format("and {} more, together {}", sorted.size() - shown, shortNumber(rest)),
+                      kLabelSize,
+                      Anchor::Middle,
+                      Ink::Muted});
     }
     return drawing;
 }

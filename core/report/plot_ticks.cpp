@@ -100,7 +100,8 @@ std::vector<Tick> logTicks(double low, double high, int wanted)
     return ticks;
 }
 
-AxisScale::AxisScale(double low, double high, double fromPoint, double toPoint, bool log) : m_low(low), m_high(high), m_from(fromPoint), m_to(toPoint), m_log(log)
+AxisScale::AxisScale(double low, double high, double fromPoint, double toPoint, bool log)
+    : m_low(low), m_high(high), m_from(fromPoint), m_to(toPoint), m_log(log)
 {
 }
 

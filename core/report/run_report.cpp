@@ -48,8 +48,12 @@ Section summarySection(RunRecords runs)
     Table table{"", {{"Run", Align::Right}, {"Name"}, {"Status"}, {"Seed", Align::Right}, {"From run", Align::Right}, {"Tags"}}, {}};
     Section section{"Runs", {}};
     for (const RunRecord& run : runs)
-        table.rows.push_back({{std::to_string(run.id)}, {run.name}, {std::string(store::statusName(run.status))}, {std::to_string(run.seed)},
-                              {run.parent ? std::to_string(*run.parent) : ""}, {core::join(run.tags, ", ")}});
+        table.rows.push_back({{std::to_string(run.id)},
+                              {run.name},
+                              {std::string(store::statusName(run.status))},
+                              {std::to_string(run.seed)},
+                              {run.parent ? std::to_string(*run.parent) : ""},
+                              {core::join(run.tags, ", ")}});
     section.blocks.emplace_back(std::move(table));
     for (const RunRecord& run : runs) {
         if (!run.notes.empty())
@@ -91,7 +95,8 @@ Section differenceSection(RunRecords runs)
     if (entries.empty())
         section.blocks.emplace_back(Paragraph{"The documents of these runs are equal."});
     else
-        section.blocks.emplace_back(differenceTable(std::move(entries), runs, "Only the settings that are not the same in all runs; – means that a document has no such setting."));
+        section.blocks.emplace_back(differenceTable(
+            std::move(entries), runs, "Only the settings that are not the same in all runs; – means that a document has no such setting."));
     return section;
 }
 
@@ -207,9 +212,10 @@ Report buildRunReport(const store::Workspace& workspace, std::span<const RunId> 
 {
     const std::vector<RunRecord> records = recordsOf(workspace, runs);
     Report report{titleOf(records, options), "", {}};
-    for (Section& section : std::vector<Section>{summarySection(records), differenceSection(records), metricSection(records), curveSection(workspace, records, options),
-                                                 confusionSection(workspace, records), attributionSection(workspace, records, options), environmentSection(records),
-                                                 reproductionSection(records), dateSection(records, options)})
+    for (Section& section :
+         std::vector<Section>{summarySection(records), differenceSection(records), metricSection(records), curveSection(workspace, records, options),
+                              confusionSection(workspace, records), attributionSection(workspace, records, options), environmentSection(records),
+                              reproductionSection(records), dateSection(records, options)})
         if (!section.blocks.empty())
             report.blocks.emplace_back(std::move(section));
     return report;

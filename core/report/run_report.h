@@ -13,10 +13,10 @@ class Workspace;
 namespace orrery::report {
 
 struct RunReportOptions {
-    std::string title;    ///< empty: from the runs' names
-    std::string written;  ///< when the report is made (`core::isoTimeNow()`); empty: not said. Appears in the section "Dates" alone
-    std::size_t curvePoints = 400;     ///< most points of a curve before neighbours are put together (then the band is minimum and maximum)
-    std::size_t attributions = 12;     ///< most attributions shown of one run, newest first
+    std::string title;              ///< empty: from the runs' names
+    std::string written;            ///< when the report is made (`core::isoTimeNow()`); empty: not said. Appears in the section "Dates" alone
+    std::size_t curvePoints = 400;  ///< most points of a curve before neighbours are put together (then the band is minimum and maximum)
+    std::size_t attributions = 12;  ///< most attributions shown of one run, newest first
 };
 
 /// The report about some runs of a workspace: summary, what differs between their documents, curves, last values of all metrics, confusion matrices,

@@ -45,7 +45,8 @@ ConfusionMatrix confusionFrom(const std::string& text)
             for (const Json& name : json["classes"])
                 matrix.classes.push_back(name.is_string() ? name.get<std::string>() : name.dump());
     } catch (const Json::exception& error) {
-        throw core::FormatError(fmt::format("expected lists of whole numbers as \"counts\", a list of names as \"classes\", text as \"split\": {}", error.what()));
+        throw core::FormatError(
+            fmt::format("expected lists of whole numbers as \"counts\", a list of names as \"classes\", text as \"split\": {}", error.what()));
     }
     for (std::size_t i = matrix.classes.size(); !json.contains("classes") && i < matrix.counts.size(); ++i)
         matrix.classes.push_back(std::to_string(i));
@@ -81,8 +82,9 @@ Picture confusionPicture(const RunRecord& run, const ConfusionMatrix& matrix)
 {
     Drawing drawing = drawConfusionMatrix(matrix);
     const std::string split = matrix.split.empty() ? "" : fmt::format(", {}", matrix.split);
-    return {std::move(drawing), fmt::format("{}{}: counts of samples; colour: share of the true class", runTitle(run), split),
-            fmt::format("Confusion matrix of {} classes, accuracy {}. {}", matrix.classes.size(), shortNumber(accuracy(matrix)), commonMistakes(matrix))};
+    return {
+        std::move(drawing), fmt::format("{}{}: counts of samples; colour: share of the true class", runTitle(run), split),
+        fmt::format("Confusion matrix of {} classes, accuracy {}. {}", matrix.classes.size(), shortNumber(accuracy(matrix)), commonMistakes(matrix))};
 }
 
 template <class Number>
@@ -194,7 +196,8 @@ Picture picturedGrid(const Planes& planes, const std::optional<io::Array>& input
     for (const double value : planes.values)
         sum += value;
     return {drawAttribution(picture), title,
-            fmt::format("Attribution of {} x {} pixels{}, sum {}.", planes.height, planes.width, planes.channels > 1 ? ", summed over channels" : "", shortNumber(sum))};
+            fmt::format("Attribution of {} x {} pixels{}, sum {}.", planes.height, planes.width, planes.channels > 1 ? ", summed over channels" : "",
+                        shortNumber(sum))};
 }
 
 Picture picturedBars(const io::Array& array, const store::Analysis& analysis, const std::string& title)
@@ -202,12 +205,14 @@ Picture picturedBars(const io::Array& array, const store::Analysis& analysis, co
     const std::vector<double> values = valuesOf(array);
     const auto shape = trimmedShape(array, 1);
     if (shape.size() != 1 || values.empty())
-        throw core::ShapeError(fmt::format("expected an attribution of shape [feature], [height, width] or [channel, height, width], got {}", core::formatShape(array.shape)));
+        throw core::ShapeError(fmt::format("expected an attribution of shape [feature], [height, width] or [channel, height, width], got {}",
+                                           core::formatShape(array.shape)));
     std::vector<Bar> bars;
     for (std::size_t i = 0; i < values.size(); ++i)
         bars.push_back({featureName(analysis, i), values[i]});
     const auto largest = std::ranges::max_element(bars, {}, [](const Bar& bar) { return std::abs(bar.value); });
-    return {drawBars(bars, "attribution"), title, fmt::format("Attribution of {} features; the largest is {} with {}.", bars.size(), largest->name, shortNumber(largest->value))};
+    return {drawBars(bars, "attribution"), title,
+            fmt::format("Attribution of {} features; the largest is {} with {}.", bars.size(), largest->name, shortNumber(largest->value))};
 }
 
 KeyValues settingsOf(const store::Analysis& analysis)
@@ -227,7 +232,8 @@ void addAttribution(Section& section, const store::Workspace& workspace, const R
     addOrWarn(section, title, [&] {
         const io::Array attribution = arrayOf(workspace, analysis, "attribution").value();
         const auto planes = planesOf(attribution);
-        section.blocks.emplace_back(planes ? picturedGrid(*planes, arrayOf(workspace, analysis, "input"), title) : picturedBars(attribution, analysis, title));
+        section.blocks.emplace_back(planes ? picturedGrid(*planes, arrayOf(workspace, analysis, "input"), title)
+                                           : picturedBars(attribution, analysis, title));
         if (KeyValues settings = settingsOf(analysis); !settings.entries.empty())
             section.blocks.emplace_back(std::move(settings));
     });

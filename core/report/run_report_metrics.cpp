@@ -111,7 +111,8 @@ Picture curvePicture(const CurvePlot& plot, const std::string& quantity)
     std::string description = fmt::format("Curves of {} over training steps:", quantity);
     for (const Series& series : plot.series)
         if (!series.y.empty())
-            description += fmt::format(" {} from {} to {} at step {};", series.name, shortNumber(series.y.front()), shortNumber(series.y.back()), shortNumber(series.x.back()));
+            description += fmt::format(" {} from {} to {} at step {};", series.name, shortNumber(series.y.front()), shortNumber(series.y.back()),
+                                       shortNumber(series.x.back()));
     description.back() = '.';
     const bool hasBand = std::ranges::any_of(plot.series, [](const Series& series) { return !series.low.empty(); });
     return {drawCurves(plot), quantity + (hasBand ? " (line: mean of neighbouring steps, band: their minimum and maximum)" : ""), description};
@@ -128,7 +129,10 @@ Section metricSection(RunRecords runs)
             names.insert(name);
     if (names.empty())
         return section;
-    Table table{runs.size() > 1 ? "Last value of every metric; the best of a row is in bold where it is known which is better." : "Last value of every metric.", {{"Metric"}}, {}};
+    Table table{runs.size() > 1 ? "Last value of every metric; the best of a row is in bold where it is known which is better."
+                                : "Last value of every metric.",
+                {{"Metric"}},
+                {}};
     for (const RunRecord& run : runs)
         table.columns.push_back({runTitle(run), Align::Right});
     for (const std::string& name : names)
@@ -146,7 +150,8 @@ Section curveSection(const store::Workspace& workspace, RunRecords runs, const R
         plot.y.title = quantity;
         for (const auto& [index, name] : members) {
             const std::string split = parsed(name).split;
-            Series series = seriesFrom(workspace.metricSeries(runs[index].id, name, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max(), options.curvePoints));
+            Series series = seriesFrom(workspace.metricSeries(runs[index].id, name, std::numeric_limits<std::int64_t>::min(),
+                                                              std::numeric_limits<std::int64_t>::max(), options.curvePoints));
             // With one run the colours tell splits apart; with several they tell runs apart, and training curves are dashed.
             series.name = runs.size() == 1 ? name : fmt::format("{}{}{}", runTitle(runs[index]), split.empty() ? "" : ", ", split);
             series.colour = seriesColour(runs.size() == 1 ? plot.series.size() : index);

@@ -12,7 +12,8 @@ class DocumentDiffTest : public QObject {
 private Q_SLOTS:
     void flattensInDocumentOrder()
     {
-        const auto entries = flattened(Json::parse(R"({"model":{"id":"mlp","hidden":[64,32]},"analyses":[{"method":"saliency"}],"empty":{},"none":null,"a.b":1,"":2})"));
+        const auto entries = flattened(
+            Json::parse(R"({"model":{"id":"mlp","hidden":[64,32]},"analyses":[{"method":"saliency"}],"empty":{},"none":null,"a.b":1,"":2})"));
         const std::vector<std::string> expected{"model.id", "model.hidden", "analyses.0.method", "empty", "none", "\"a.b\"", "\"\""};
         QCOMPARE(entries.size(), expected.size());
         for (std::size_t i = 0; i < expected.size(); ++i)
@@ -44,7 +45,8 @@ private Q_SLOTS:
         const std::vector<Json> documents{Json::parse(a.toStdString()), Json::parse(b.toStdString())};
         std::string found;
         for (const DocumentDifference& entry : differences(documents)) {
-            found += entry.path + "=" + (entry.values[0] ? plainText(*entry.values[0]) : "-") + "|" + (entry.values[1] ? plainText(*entry.values[1]) : "-") + ";";
+            found += entry.path + "=" + (entry.values[0] ? plainText(*entry.values[0]) : "-") + "|" +
+                     (entry.values[1] ? plainText(*entry.values[1]) : "-") + ";";
         }
         QCOMPARE(QByteArray::fromStdString(found), expected);
     }

@@ -73,7 +73,8 @@ private Q_SLOTS:
     /// RFC 4648, section 10.
     void base64IsThatOfTheStandard()
     {
-        const std::vector<std::pair<std::string, std::string>> cases{{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+        const std::vector<std::pair<std::string, std::string>> cases{
+            {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
         for (const auto& [bytes, text] : cases)
             QCOMPARE(base64(bytes), text);
         QCOMPARE(base64(std::string("\x00\xff\xfe", 3)), std::string("AP/+"));
@@ -189,7 +190,8 @@ private Q_SLOTS:
             QVERIFY(toHtml(hostileReport()) == first);
         const Report small{"T", "", {Section{"S", {Paragraph{"p"}}}}};
         const std::string html = toHtml(small);
-        QCOMPARE(html.substr(html.find("<body>")), std::string("<body>\n<header>\n<h1>T</h1>\n</header>\n<main>\n<section id=\"s1\">\n<h2>S</h2>\n<p>p</p>\n</section>\n</main>\n</body>\n</html>\n"));
+        QCOMPARE(html.substr(html.find("<body>")), std::string("<body>\n<header>\n<h1>T</h1>\n</header>\n<main>\n<section "
+                                                               "id=\"s1\">\n<h2>S</h2>\n<p>p</p>\n</section>\n</main>\n</body>\n</html>\n"));
     }
 
     void tablesHaveHeadersAndIdsAreUnique()

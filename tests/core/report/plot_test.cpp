@@ -145,7 +145,8 @@ private Q_SLOTS:
         QCOMPARE(itemsOf<PolylineItem>(drawing).size(), std::size_t(1));
         const auto layout = layoutCurves(plot);
         const auto rects = itemsOf<RectItem>(drawing);
-        QVERIFY(std::ranges::any_of(rects, [&](const RectItem& item) { return std::abs(item.rect.centre().x - layout.x.toPoint(3)) < 1e-9 && item.rect.width == 3; }));
+        QVERIFY(std::ranges::any_of(
+            rects, [&](const RectItem& item) { return std::abs(item.rect.centre().x - layout.x.toPoint(3)) < 1e-9 && item.rect.width == 3; }));
     }
 
     void bandsAreFilledBetweenLowAndHigh()

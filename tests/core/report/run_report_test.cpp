@@ -100,7 +100,8 @@ private Q_SLOTS:
         QCOMPARE(contentsOf<Picture>(*sectionOf(report, "Curves")).size(), std::size_t(1));
         const auto matrices = contentsOf<Picture>(*sectionOf(report, "Confusion matrices"));
         QCOMPARE(matrices.size(), std::size_t(2));
-        QCOMPARE(matrices[0].description, std::string("Confusion matrix of 2 classes, accuracy 0.85. Most frequent mistakes: yes taken for no (2), no taken for yes (1)."));
+        QCOMPARE(matrices[0].description,
+                 std::string("Confusion matrix of 2 classes, accuracy 0.85. Most frequent mistakes: yes taken for no (2), no taken for yes (1)."));
         QVERIFY(!sectionOf(report, "Attributions"));
         QCOMPARE(contentsOf<KeyValues>(*sectionOf(report, "Environment"))[0].entries[0].second, std::string("1.13.1"));
     }
@@ -110,7 +111,8 @@ private Q_SLOTS:
         const std::vector<store::RunId> runs{addRun(*m_workspace, "slow", 0.001, 0.9), addRun(*m_workspace, "fast", 0.01, 0.95)};
         const auto code = contentsOf<Code>(*sectionOf(buildRunReport(*m_workspace, runs), "Run it again"));
         QCOMPARE(code.size(), std::size_t(2));
-        QCOMPARE(code[0].text, std::string("orrery-cli train run-1.json --workspace .\norrery-cli train run-1.json --set train.optimizer.lr=0.01 --workspace .\n"));
+        QCOMPARE(code[0].text,
+                 std::string("orrery-cli train run-1.json --workspace .\norrery-cli train run-1.json --set train.optimizer.lr=0.01 --workspace .\n"));
         QCOMPARE(code[1].caption, std::string("run-1.json"));
         QVERIFY(Json::parse(code[1].text) == m_workspace->run(1).document);
     }
@@ -123,7 +125,8 @@ private Q_SLOTS:
         b.id = 2;
         b.document = Json{{"y", 1}};
         const std::vector<store::RunRecord> records{a, b};
-        QCOMPARE(reproductionCommands(records), std::string("orrery-cli train run-1.json --workspace .\norrery-cli train run-2.json --workspace .\n"));
+        QCOMPARE(reproductionCommands(records),
+                 std::string("orrery-cli train run-1.json --workspace .\norrery-cli train run-2.json --workspace .\n"));
         b.document = Json{{"x", 1}, {"text", "$(rm) 'x'"}};
         const std::vector<store::RunRecord> quoted{a, b};
         QVERIFY(QString::fromStdString(reproductionCommands(quoted)).contains("--set 'text=$(rm) '\\''x'\\''' --workspace"));
@@ -189,7 +192,8 @@ private Q_SLOTS:
         QTest::newRow("no JSON") << QByteArray("{") << QByteArray("expected a JSON object with \"counts\"");
         QTest::newRow("text as counts") << QByteArray(R"({"counts":[["a"]]})") << QByteArray("expected lists of whole numbers");
         QTest::newRow("not square") << QByteArray(R"({"counts":[[1,2]]})") << QByteArray("confusion matrix: expected 1 rows of 1 counts");
-        QTest::newRow("classes missing one") << QByteArray(R"({"classes":["a"],"counts":[[1,2],[3,4]]})") << QByteArray("expected 1 rows of 1 counts, one a class, got 2 rows");
+        QTest::newRow("classes missing one") << QByteArray(R"({"classes":["a"],"counts":[[1,2],[3,4]]})")
+                                             << QByteArray("expected 1 rows of 1 counts, one a class, got 2 rows");
     }
 
     void brokenArtifactsBecomeWarnings()
