@@ -1,0 +1,35 @@
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include <core/base/registry.h>
+#include <core/graph/model.h>
+
+#include "open_model.h"
+
+namespace orrery::models {
+
+/// A file somebody wants to open as a model.
+struct ModelSource {
+    std::filesystem::path file;
+    std::string_view bytes;  ///< the whole file, mapped
+};
+
+/// How one format is recognised and read. `recognises` looks at content only, never throws, and is cheap; the first importer that says yes opens the file.
+struct Importer {
+    std::function<bool(const ModelSource&)> recognises;
+    std::function<graph::Model(const ModelSource&, const OpenOptions&)> open;
+};
+
+using ImporterRegistry = core::Registry<Importer>;
+
+/// Family "importer": the formats that can be opened, in the order they are tried. A new one is one file with a `register...` function and one line in importers.cpp.
+const ImporterRegistry& importerRegistry();
+
+void registerTorchScriptImporter(ImporterRegistry& registry);
+void registerModelFileImporter(ImporterRegistry& registry);
+void registerStateDictImporter(ImporterRegistry& registry);
+
+}  // namespace orrery::models
