@@ -5,7 +5,7 @@
 # generated, unless the folder brings its own NAME_plugin.cpp. The metadata is panel.json with the folder's name as id and the ABI added.
 function(add_panel name)
   cmake_parse_arguments(PARSE_ARGV 1 panel "" "" "SOURCES;LIBRARIES")
-  set(folder ${PROJECT_SOURCE_DIR}/plugins/${name})
+  set(folder ${CMAKE_CURRENT_SOURCE_DIR}/${name})
   set(generated ${CMAKE_CURRENT_BINARY_DIR}/${name})
   if(NOT panel_SOURCES)
     file(GLOB panel_SOURCES CONFIGURE_DEPENDS ${folder}/*.cpp)
@@ -15,7 +15,7 @@ function(add_panel name)
   orrery_panel_class(${name} class)
   orrery_panel_metadata(${name} ${folder}/panel.json ${generated}/${name}.json)
   if(NOT EXISTS ${folder}/${name}_plugin.cpp)
-    configure_file(${PROJECT_SOURCE_DIR}/plugins/plugin.cpp.in ${generated}/${name}_plugin.cpp @ONLY)
+    configure_file(${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin.cpp.in ${generated}/${name}_plugin.cpp @ONLY)
     list(APPEND panel_SOURCES ${generated}/${name}_plugin.cpp)
   endif()
   # The module itself is linked from objects that the panel's test links, too.
