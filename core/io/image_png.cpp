@@ -95,10 +95,21 @@ bool readPixels(png_structp png, png_bytepp rows)
     return true;
 }
 
+std::uint64_t bigEndian32(std::string_view bytes)
+{
+    std::uint64_t value = 0;
+    for (const char c : bytes)
+        value = value << 8 | static_cast<unsigned char>(c);
+    return value;
+}
+
 }  // namespace
 
 Image decodePng(std::string_view bytes, std::string_view name, const ImageLimits& limits)
 {
+    // The size stands at the same place in every file; checked here, the message is the same for all formats.
+    if (bytes.size() >= 24 && bytes.substr(12, 4) == "IHDR")
+        checkImageSize(bigEndian32(bytes.substr(16, 4)), bigEndian32(bytes.substr(20, 4)), name, limits);
     PngSource source{bytes.data(), bytes.size(), 0, {}};
     const PngReader reader(source);
     if (!reader.info)
