@@ -123,6 +123,19 @@ void Readers::giveBack(std::unique_ptr<Connection> connection)
         m_idle.push_back(std::move(connection));
 }
 
+void Readers::close()
+{
+    const std::lock_guard lock(m_mutex);
+    m_idle.clear();
+}
+
+Workspace::Private::~Private()
+{
+    // The writer closes last: only a connection that may write moves the log into the database and removes it.
+    readers.close();
+    changeConnection.reset();
+}
+
 Workspace::Private::Private(std::filesystem::path f, Options o, Connection::Access access)
     : folder(std::move(f)), file(folder / kDatabase), options(o), readAccess(access), readers(file, access, o.busyTimeout), files(folder / "artifacts")
 {

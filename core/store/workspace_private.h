@@ -17,6 +17,8 @@ public:
     {
     }
 
+    /// Closes the connections that are not in use.
+    void close();
     /// Calls `function(Connection&)`; SQLite's errors become StorageError.
     template <class Function>
     auto with(Function function)
@@ -45,6 +47,7 @@ private:
 
 struct Workspace::Private {
     Private(std::filesystem::path folder, Options options, Connection::Access readAccess);
+    ~Private();
 
     const std::filesystem::path folder, file;
     const Options options;
