@@ -15,7 +15,7 @@ namespace {
 QString projectsFolder()
 {
     try {
-        return QString::fromStdString((core::resourceFolder() / "projects").string());
+        return QString::fromStdString((core::resourceFolder().parent_path() / "projects").string());
     } catch (const core::Error&) {
         return {};
     }

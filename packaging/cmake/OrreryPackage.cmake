@@ -1,18 +1,5 @@
 # Install rules shared by all targets, the exported CMake package and the Debian package.
 
-# The build tree has the folders of an installation: resources are links, so that an edited file is there at once.
-file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/${ORRERY_SHARE_DIR}/resources)
-file(GLOB _orrery_resources LIST_DIRECTORIES ON CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/resources/*)
-foreach(_orrery_resource ${_orrery_resources} ${PROJECT_SOURCE_DIR}/projects)
-  if(IS_DIRECTORY ${_orrery_resource})
-    get_filename_component(_orrery_name ${_orrery_resource} NAME)
-    file(CREATE_LINK ${_orrery_resource} ${CMAKE_BINARY_DIR}/${ORRERY_SHARE_DIR}/resources/${_orrery_name} SYMBOLIC)
-  endif()
-endforeach()
-
-# Resources and example projects. Programs find them relative to themselves: ../share/orrery/resources.
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/resources/ DESTINATION ${ORRERY_SHARE_DIR}/resources PATTERN CMakeLists.txt EXCLUDE)
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/projects DESTINATION ${ORRERY_SHARE_DIR}/resources PATTERN CMakeLists.txt EXCLUDE PATTERN orrery-workspace EXCLUDE)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/orrery RENAME copyright)
 
 # Shared libraries. Not CMAKE_INSTALL_LIBDIR: the plugins' folder is fixed relative to the programs.
