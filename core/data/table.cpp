@@ -254,7 +254,8 @@ void addCsv(DataRegistry& registry)
     core::Schema schema{core::required(core::text("path", "", "The file; gzip is understood.")),
         core::choice("delimiter", {"auto", "comma", "semicolon", "tab"}, "auto", "What separates the fields."),
         core::choice("header", {"auto", "yes", "no"}, "auto", "Whether the first line holds names; auto: if it holds no number.")};
-    for (const core::Parameter& parameter : tableRolesSchema().parameters())
+    const core::Schema roles = tableRolesSchema();
+    for (const core::Parameter& parameter : roles.parameters())
         schema.add(parameter);
     registry.add({"csv", "Table (CSV)", "Rows of a CSV file: numbers as they are, categories one-hot, one column as target.", "RFC 4180", withCommon(schema, tableDefaults()), {},
                      {{"table", "float", {"batch", "feature"}}}},
@@ -264,7 +265,8 @@ void addCsv(DataRegistry& registry)
 void addJsonLines(DataRegistry& registry)
 {
     core::Schema schema{core::required(core::text("path", "", "The file; gzip is understood."))};
-    for (const core::Parameter& parameter : tableRolesSchema().parameters())
+    const core::Schema roles = tableRolesSchema();
+    for (const core::Parameter& parameter : roles.parameters())
         schema.add(parameter);
     registry.add({"json_lines", "Table (JSON lines)", "One JSON object a line; keys are columns, lists become numbered columns.", "https://jsonlines.org", withCommon(schema, tableDefaults()), {},
                      {{"table", "float", {"batch", "feature"}}}},

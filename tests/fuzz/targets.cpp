@@ -1,0 +1,94 @@
+// One fuzz target a parser: the build compiles this file once for each, with ORRERY_FUZZ_TARGET naming the function below.
+// A parser may only return or throw one of our own errors; everything else (crash, leak, other exception, time, memory) is a finding.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include <core/base/error.h>
+#include <core/io/cifar.h>
+#include <core/io/csv.h>
+#include <core/io/idx.h>
+#include <core/io/image.h>
+#include <core/io/json_lines.h>
+#include <core/io/npy.h>
+#include <core/io/safetensors.h>
+#include <core/io/utf8.h>
+
+namespace {
+
+using std::string_view;
+
+[[maybe_unused]] void csv(string_view bytes)
+{
+    const auto table = orrery::io::parseCsv(bytes, "fuzz");
+    for (const auto& column : table.columns)
+        if (column.missing.size() != table.rows)
+            std::abort();
+}
+
+[[maybe_unused]] void npy(string_view bytes)
+{
+    // What was read can be written, and read again to the same.
+    const orrery::io::Array array = orrery::io::parseNpy(bytes, "fuzz");
+    const std::string again = orrery::io::npyBytes(array);
+    if (orrery::io::npyBytes(orrery::io::parseNpy(again, "again")) != again)
+        std::abort();
+}
+
+[[maybe_unused]] void npz(string_view bytes)
+{
+    orrery::io::parseNpz(bytes, "fuzz", std::uint64_t(64) << 20);
+}
+
+[[maybe_unused]] void idx(string_view bytes)
+{
+    // A few kilobytes of gzip can stand for gigabytes; that limit is not what is looked for here.
+    if (!bytes.starts_with("\x1f\x8b"))
+        orrery::io::parseIdx(bytes, "fuzz");
+}
+
+[[maybe_unused]] void cifar(string_view bytes)
+{
+    orrery::io::parseCifar(bytes, bytes.size() % 3073 == 0 ? 10 : 100, "fuzz");
+}
+
+[[maybe_unused]] void image(string_view bytes)
+{
+    const orrery::io::Image decoded = orrery::io::decodeImage(bytes, "fuzz", {2048, 1 << 20});
+    if (decoded.pixels.size() != std::size_t(decoded.width) * std::size_t(decoded.height) * std::size_t(decoded.channels))
+        std::abort();
+}
+
+[[maybe_unused]] void jsonLines(string_view bytes)
+{
+    orrery::io::parseJsonLines(bytes, "fuzz");
+}
+
+[[maybe_unused]] void safetensors(string_view bytes)
+{
+    for (const auto& entry : orrery::io::parseSafetensors(bytes, "fuzz").entries)
+        if (entry.begin > entry.end || entry.end > bytes.size())
+            std::abort();
+}
+
+[[maybe_unused]] void utf8(string_view bytes)
+{
+    // Decoding and encoding again gives the same bytes, a byte order mark apart.
+    std::string again;
+    for (const char32_t point : orrery::io::decodeUtf8(bytes, "fuzz"))
+        orrery::io::appendUtf8(again, point);
+    if (!bytes.ends_with(again) || bytes.size() - again.size() > 3)
+        std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
+{
+    try {
+        ORRERY_FUZZ_TARGET({reinterpret_cast<const char*>(data), size});
+    } catch (const orrery::core::Error&) {
+    }
+    return 0;
+}
