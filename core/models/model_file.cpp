@@ -84,8 +84,13 @@ core::Json parsed(const std::string& text, const std::string& file, std::string_
 // Version 0: no card; one is made of what the graph says. (What changed inside the graph's JSON, graph::fromJson knows.)
 graph::ModelCard cardOf(const io::SafetensorsHeader& header, int version, const graph::Graph& graph, const std::string& file)
 {
-    if (const auto* text = header.findMetadata(kCardKey))
-        return graph::ModelCard::fromJson(parsed(*text, file, kCardKey));
+    if (const auto* text = header.findMetadata(kCardKey)) {
+        try {
+            return graph::ModelCard::fromJson(parsed(*text, "metadata", kCardKey));
+        } catch (const core::FormatError& error) {
+            throw core::FormatError(fmt::format("{}: {}", file, error.what()));
+        }
+    }
     if (version >= 1)
         throw core::FormatError(fmt::format("{}: expected a model card in metadata {}, found none", file, kCardKey));
     graph::ModelCard card;

@@ -149,6 +149,8 @@ Operand ScriptConverter::readCell(int index)
         return m_variables.cells[std::size_t(index)].current;
     auto recipe = m_variables.cells[std::size_t(index)].recipe;
     recipe.inputs[0] = readCell(m_variables.cells[std::size_t(index)].base);
+    if (recipe.op == "aten::view" && recipe.overload.empty())  // a new version may lie in memory in another order
+        recipe.op = "aten::reshape";
     const auto module = std::exchange(m_module, recipe.module);
     const ValueId value = emit(recipe.op, recipe.overload, recipe.inputs, "Tensor", m_variables.cells[std::size_t(index)].current.value);
     m_module = module;
@@ -324,6 +326,7 @@ Operand ScriptConverter::inverseView(const Cell& view, ValueId written, ValueId 
     const auto& in = recipe.inputs;
     const Operand w = Operand::of(written), b = Operand::of(base);
     const auto version = [&](const std::string& op, const std::string& overload, std::vector<Operand> inputs) { return Operand::of(emit(op, overload, std::move(inputs), "Tensor", base)); };
+    const auto ordered = [&](Operand turned) { return version("aten::contiguous", "", {std::move(turned), Operand::literal(std::int64_t(at::MemoryFormat::Contiguous))}); };  // `view` may follow
     if (recipe.op == "aten::select")
         return version("aten::select_scatter", "", {b, w, in[1], in[2]});
     if (recipe.op == "aten::slice")
@@ -331,11 +334,11 @@ Operand ScriptConverter::inverseView(const Cell& view, ValueId written, ValueId 
     if (recipe.op == "aten::diagonal")
         return version("aten::diagonal_scatter", "", {b, w, in[1], in[2], in[3]});
     if (recipe.op == "aten::transpose" || recipe.op == "aten::swapaxes" || recipe.op == "aten::swapdims")
-        return version("aten::transpose", "int", {w, in[1], in[2]});
+        return ordered(Operand::of(emit("aten::transpose", "int", {w, in[1], in[2]})));
     if (recipe.op == "aten::t")
-        return version("aten::t", "", {w});
+        return ordered(Operand::of(emit("aten::t", "", {w})));
     if (recipe.op == "aten::permute")
-        return version("aten::permute", "", {w, Operand::literal(inversePermutation(in[1].constant.toIntVector()))});
+        return ordered(Operand::of(emit("aten::permute", "", {w, Operand::literal(inversePermutation(in[1].constant.toIntVector()))})));
     if (recipe.op == "aten::unsqueeze")
         return version("aten::squeeze", "dim", {w, in[1]});
     return version("aten::reshape_as", "", {w, b});

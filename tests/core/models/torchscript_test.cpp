@@ -78,6 +78,7 @@ private Q_SLOTS:
     void outputsAreFlattenedAndNamed();
     void fusedOperatorsAreNamed();
     void sizesStayFree();
+    void operatorsOfNewerFilesRun();
 };
 
 void TorchScriptTest::outputsAndGradientsEqualLibtorch_data()
@@ -305,6 +306,20 @@ void TorchScriptTest::sizesStayFree()
         const auto ours = graph::Executor(imported.model.graph).forward(imported.model.weights, {ids});
         QVERIFY(identical(ours, module.forward({ids}).toTensor()));
     }
+}
+
+// A file of PyTorch 2.x calls scaled_dot_product_attention; libtorch 1.13 has it from us, to the documented formula.
+void TorchScriptTest::operatorsOfNewerFilesRun()
+{
+    const auto imported = models::importTorchScript(fixture("sdpa"));
+    QVERIFY(usesOp(*imported.model.graph, "aten::scaled_dot_product_attention"));
+    QVERIFY(hasNote(imported, "scaled_dot_product_attention is one fused operator"));
+    const auto q = numbers({2, 3, 4}, 1), k = numbers({2, 3, 4}, 2), v = numbers({2, 3, 5}, 3);
+    const auto ours = graph::Executor(imported.model.graph).forward(imported.model.weights, {q, k, v});
+    const auto scores = at::matmul(q.to(at::kDouble), k.to(at::kDouble).transpose(1, 2)) / 2.0;
+    const auto hidden = at::ones({3, 3}, at::TensorOptions(at::kBool)).tril().logical_not();
+    const auto expected = at::matmul(at::softmax(scores.masked_fill(hidden, -std::numeric_limits<double>::infinity()), -1), v.to(at::kDouble));
+    QVERIFY(at::allclose(ours.to(at::kDouble), expected, 1e-6, 1e-6));
 }
 
 QTEST_APPLESS_MAIN(TorchScriptTest)

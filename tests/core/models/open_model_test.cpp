@@ -1,0 +1,182 @@
+#include "scripted_models.h"
+
+#include <fstream>
+
+#include <QTemporaryDir>
+
+#include <core/base/files.h>
+#include <core/io/zip.h>
+#include <core/models/importer.h>
+#include <core/models/model_file.h>
+#include <core/models/open_model.h>
+#include <core/zoo/zoo.h>
+
+using namespace orrery;
+using namespace orrery::tests;
+
+namespace {
+
+template <class Error>
+std::string messageOf(const std::function<void()>& call)
+{
+    try {
+        call();
+    } catch (const Error& error) {
+        return error.what();
+    }
+    return {};
+}
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+class OpenModelTest : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void formatsAreRecognisedByContent();
+    void zooModelsAreBuilt();
+    void runsNeedAWorkspace();
+    void weightsAloneNeedAnArchitecture();
+    void unknownFilesSayWhatWasFound_data();
+    void unknownFilesSayWhatWasFound();
+    void notesAreHandedOn();
+    void damagedTorchScriptIsRefused_data();
+    void damagedTorchScriptIsRefused();
+    void foreignTorchScriptIsRefused();
+
+private:
+    std::string path(const std::string& name) const { return m_folder.filePath(QString::fromStdString(name)).toStdString(); }
+    QTemporaryDir m_folder;
+};
+
+void OpenModelTest::formatsAreRecognisedByContent()
+{
+    core::writeFileAtomically(path("renamed.bin"), core::readFile(fixture("twice")));
+    const auto scripted = models::openModel(path("renamed.bin"));
+    QCOMPARE(scripted.origin, path("renamed.bin"));
+    models::saveModel(path("ours.dat"), scripted);
+    const auto ours = models::openModel(path("ours.dat"));
+    QCOMPARE(ours.graph->hash(), scripted.graph->hash());
+    QCOMPARE(models::importerRegistry().ids(), (std::vector<std::string>{"orrery", "torchscript", "state_dict"}));
+}
+
+void OpenModelTest::zooModelsAreBuilt()
+{
+    const auto a = models::openModel("zoo:mlp"), b = models::openModel("zoo:mlp", {.seed = 1});
+    QCOMPARE(a.graph->hash(), b.graph->hash());
+    const auto& name = a.weights.tensors().begin()->first;
+    QVERIFY(!identical(a.weights.at(name), b.weights.at(name)) || a.weights.at(name).eq(a.weights.at(name).flatten()[0]).all().item<bool>());
+    const auto text = messageOf<core::InputError>([] { models::openModel("zoo:mpl"); });
+    QVERIFY2(contains(text, "mlp"), text.c_str());
+}
+
+void OpenModelTest::runsNeedAWorkspace()
+{
+    const auto text = messageOf<core::InputError>([] { models::openModel("run:3@100"); });
+    QVERIFY2(contains(text, "run:3@100") && contains(text, "--workspace"), text.c_str());
+    models::OpenOptions options;
+    std::string asked;
+    options.openRun = [&](const std::string& reference) {
+        asked = reference;
+        return zoo::openZoo("zoo:mlp", 0);
+    };
+    QCOMPARE(models::openModel("run:3@100", options).origin, std::string("run:3@100"));
+    QCOMPARE(asked, std::string("3@100"));
+}
+
+void OpenModelTest::weightsAloneNeedAnArchitecture()
+{
+    const auto model = zoo::openZoo("zoo:mlp?hidden=8", 5);
+    models::saveWeights(path("weights.safetensors"), model.weights);
+    const auto text = messageOf<core::InputError>([&] { models::openModel(path("weights.safetensors")); });
+    QVERIFY2(contains(text, "--arch") && contains(text, model.weights.tensors().begin()->first), text.c_str());
+    const auto opened = models::openModel(path("weights.safetensors"), {.architecture = "mlp?hidden=8"});
+    QCOMPARE(opened.graph->hash(), model.graph->hash());
+    for (const auto& [name, tensor] : model.weights.tensors())
+        QVERIFY(identical(tensor, opened.weights.at(name)));
+    const auto wrong = messageOf<core::Error>([&] { models::openModel(path("weights.safetensors"), {.architecture = "mlp?hidden=9"}); });
+    QVERIFY2(contains(wrong, "expected shape"), wrong.c_str());
+    const auto deeper = messageOf<core::Error>([&] { models::openModel(path("weights.safetensors"), {.architecture = "mlp?hidden=8,8,8"}); });
+    QVERIFY2(contains(deeper, "missing") || contains(deeper, "expected shape"), deeper.c_str());
+}
+
+void OpenModelTest::unknownFilesSayWhatWasFound_data()
+{
+    QTest::addColumn<QByteArray>("bytes");
+    QTest::addColumn<QString>("message");
+    const auto zip = [](std::vector<io::ZipEntry> entries) { return QByteArray::fromStdString(io::zipBytes(entries)); };
+    QTest::newRow("empty") << QByteArray() << "an empty file";
+    QTest::newRow("text") << QByteArray("hello world") << "first bytes 68 65 6c 6c 6f 20 77 6f";
+    QTest::newRow("torch.save") << zip({{"archive/data.pkl", "x"}, {"archive/data/0", "y"}}) << "a pickle of torch.save";
+    QTest::newRow("other archive") << zip({{"a.txt", "x"}, {"b.txt", "y"}}) << "a ZIP archive with a.txt, b.txt";
+}
+
+void OpenModelTest::unknownFilesSayWhatWasFound()
+{
+    QFETCH(QByteArray, bytes);
+    QFETCH(QString, message);
+    core::writeFileAtomically(path("unknown"), bytes.toStdString());
+    const auto text = messageOf<core::InputError>([&] { models::openModel(path("unknown")); });
+    QVERIFY2(contains(text, message.toStdString()), text.c_str());
+    QVERIFY2(contains(text, "TorchScript (torch.jit.save)"), text.c_str());
+    const auto missing = messageOf<core::InputError>([&] { models::openModel(path("no such file")); });
+    QVERIFY2(contains(missing, "no such file; expected a file, zoo:NAME or run:ID"), missing.c_str());
+    const auto folder = messageOf<core::InputError>([&] { models::openModel(m_folder.path().toStdString()); });
+    QVERIFY2(contains(folder, "found a folder"), folder.c_str());
+}
+
+void OpenModelTest::notesAreHandedOn()
+{
+    std::vector<std::string> notes;
+    models::OpenOptions options;
+    options.note = [&](const std::string& note) { notes.push_back(note); };
+    models::openModel(fixture("cnn_traced"), options);
+    QVERIFY(!notes.empty());
+}
+
+void OpenModelTest::damagedTorchScriptIsRefused_data()
+{
+    QTest::addColumn<QString>("name");
+    for (const char* name : {"branch", "buffers", "tuple_out", "twice"})
+        QTest::addRow("%s", name) << name;
+}
+
+// libtorch dies by signal on some of these when it is handed the file as it is; the checksums are looked at first.
+void OpenModelTest::damagedTorchScriptIsRefused()
+{
+    QFETCH(QString, name);
+    const auto whole = core::readFile(fixture(name.toStdString()));
+    const auto message = [&](const std::string& bytes) {
+        std::ofstream(path("damaged.pt"), std::ios::binary) << bytes;
+        return messageOf<core::FormatError>([&] { models::importTorchScript(path("damaged.pt")); });
+    };
+    for (std::size_t length = 0; length < whole.size(); length += std::max<std::size_t>(1, whole.size() / 150)) {
+        const auto text = message(whole.substr(0, length));
+        QVERIFY2(contains(text, "damaged.pt") && contains(text, "expected"), text.c_str());
+    }
+    int refused = 0;
+    constexpr std::size_t kFlips = 750;
+    for (std::size_t i = 0; i < kFlips; ++i) {
+        const auto bit = (i * 2654435761u) % (whole.size() * 8);
+        auto damaged = whole;
+        damaged[bit / 8] = char(damaged[bit / 8] ^ (1 << (bit % 8)));
+        refused += message(damaged).empty() ? 0 : 1;  // dates and attributes of the archive may differ without harm
+    }
+    QVERIFY2(refused > int(kFlips / 2), std::to_string(refused).c_str());
+}
+
+void OpenModelTest::foreignTorchScriptIsRefused()
+{
+    // Sums are right, the content is not.
+    core::writeFileAtomically(path("odd.pt"), io::zipBytes({{"m/data.pkl", "no pickle"}, {"m/code/__torch__.py", "class"}, {"m/constants.pkl", ""}, {"m/version", "3\n"}}));
+    const auto text = messageOf<core::FormatError>([&] { models::importTorchScript(path("odd.pt")); });
+    QVERIFY2(contains(text, "odd.pt: expected a TorchScript file that this libtorch can read"), text.c_str());
+    core::writeFileAtomically(path("zip.pt"), io::zipBytes({{"a.txt", "x"}}));
+    const auto other = messageOf<core::FormatError>([&] { models::importTorchScript(path("zip.pt")); });
+    QVERIFY2(contains(other, "found a ZIP archive with a.txt"), other.c_str());
+}
+
+QTEST_APPLESS_MAIN(OpenModelTest)
+#include "open_model_test.moc"
