@@ -18,7 +18,7 @@ function(add_panel name)
     configure_file(${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin.cpp.in ${generated}/${name}_plugin.cpp @ONLY)
     list(APPEND panel_SOURCES ${generated}/${name}_plugin.cpp)
   endif()
-  # The module itself is linked from objects that the panel's test links, too.
+  # The module is linked from objects, so that a test can link the panel, too: orrery_gui_test(NAME_test NAME_test.cpp panel_NAME_objects).
   add_library(panel_${name}_objects OBJECT ${panel_SOURCES})
   set_target_properties(panel_${name}_objects PROPERTIES AUTOMOC ON)
   target_compile_definitions(panel_${name}_objects PUBLIC QT_NO_KEYWORDS QT_PLUGIN)

@@ -5,8 +5,10 @@
 #include <QLineEdit>
 #include <QListWidget>
 #include <QMenu>
+#include <QPainter>
 #include <QPointer>
 #include <QSet>
+#include <QStyledItemDelegate>
 #include <QTimer>
 #include <QVBoxLayout>
 #include <QWidgetAction>
@@ -30,16 +32,32 @@ bool startsWord(const QString& text, qsizetype at)
     return at == 0 || !text[at - 1].isLetterOrNumber() || (text[at].isUpper() && text[at - 1].isLower());
 }
 
-/// Shows the shortcut at the right edge of a row.
+constexpr int kShortcutRole = Qt::UserRole + 1;
+
+/// Draws the shortcut at the right edge of a row.
+class RowDelegate : public QStyledItemDelegate {
+public:
+    using QStyledItemDelegate::QStyledItemDelegate;
+    QSize sizeHint(const QStyleOptionViewItem& option, const QModelIndex& index) const override
+    {
+        return QStyledItemDelegate::sizeHint(option, index).grownBy(QMargins(0, 3, 0, 3));
+    }
+    void paint(QPainter* painter, const QStyleOptionViewItem& option, const QModelIndex& index) const override
+    {
+        QStyledItemDelegate::paint(painter, option, index);
+        painter->setPen(option.state & QStyle::State_Selected ? option.palette.color(QPalette::HighlightedText) : themeColors(option.palette).mutedText);
+        painter->drawText(option.rect.adjusted(0, 0, -8, 0), Qt::AlignRight | Qt::AlignVCenter, index.data(kShortcutRole).toString());
+    }
+};
+
 class RowWidget : public QListWidgetItem {
 public:
     RowWidget(QAction* action, QListWidget* list, int score, int order) : QListWidgetItem(list), action(action), m_score(score), m_order(order)
     {
-        const QString keys = action->shortcut().toString(QKeySequence::NativeText);
-        setText(keys.isEmpty() ? plainText(action) : plainText(action) + QStringLiteral("    ") + keys);
+        setText(plainText(action));
+        setData(kShortcutRole, action->shortcut().toString(QKeySequence::NativeText));
         setIcon(action->icon());
         setToolTip(action->toolTip());
-        setData(Qt::UserRole, plainText(action));
         if (!action->isEnabled())
             setForeground(themeColors(list->palette()).mutedText);
     }
@@ -60,7 +78,7 @@ private:
 std::optional<int> fuzzyScore(const QString& pattern, const QString& text)
 {
     // Best score of pattern[..i] ending at text position j, letter by letter.
-    constexpr int kNone = -1'000'000, kWordStart = 10, kRun = 6, kLetter = 1;
+    constexpr int kNone = -1'000'000, kWordStart = 8, kRun = 12, kLetter = 1;
     const qsizetype n = pattern.size(), m = text.size();
     if (n == 0)
         return 0;
@@ -160,6 +178,7 @@ CommandPalette::CommandPalette(std::function<QList<QAction*>()> actions, QWidget
     d->list = new QListWidget(this);
     d->list->setFocusPolicy(Qt::NoFocus);
     d->list->setUniformItemSizes(true);
+    d->list->setItemDelegate(new RowDelegate(d->list));
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(8, 8, 8, 8);
     layout->addWidget(d->line);
@@ -190,7 +209,7 @@ QStringList CommandPalette::shownTexts() const
 {
     QStringList texts;
     for (int i = 0; i < d->list->count(); ++i)
-        texts << d->list->item(i)->data(Qt::UserRole).toString();
+        texts << d->list->item(i)->text();
     return texts;
 }
 

@@ -1,9 +1,9 @@
 #include "empty_state.h"
 
 #include <QAction>
-#include <QEvent>
 #include <QHBoxLayout>
 #include <QLabel>
+#include <QPainter>
 #include <QPushButton>
 #include <QToolButton>
 #include <QVBoxLayout>
@@ -12,6 +12,8 @@
 
 namespace orrery::widgets {
 namespace {
+
+constexpr int kButtonAir = 12;  ///< px beside a button's text
 
 QLabel* centredLabel(QWidget* parent)
 {
@@ -26,6 +28,7 @@ QPushButton* buttonFor(QAction* action, QWidget* parent)
 {
     auto* button = new QPushButton(action->icon(), action->text(), parent);
     button->setToolTip(action->toolTip());
+    button->setMinimumWidth(button->sizeHint().width() + 2 * kButtonAir);
     button->setEnabled(action->isEnabled());
     QObject::connect(button, &QPushButton::clicked, action, &QAction::trigger);
     QObject::connect(action, &QAction::changed, button, [button, action] { button->setEnabled(action->isEnabled()); });
@@ -87,8 +90,6 @@ MessageBand::MessageBand(QWidget* parent) : QFrame(parent), m_text(new QLabel(th
     layout->setContentsMargins(10, 6, 6, 6);
     layout->addWidget(m_text, 1);
     layout->addWidget(close, 0, Qt::AlignTop);
-    setAutoFillBackground(true);
-    applyColors();
     hide();
 }
 
@@ -100,21 +101,10 @@ void MessageBand::setText(const QString& text)
 
 QString MessageBand::text() const { return m_text->text(); }
 
-void MessageBand::changeEvent(QEvent* event)
+void MessageBand::paintEvent(QPaintEvent* event)
 {
-    QFrame::changeEvent(event);
-    if (event->type() == QEvent::ApplicationPaletteChange || event->type() == QEvent::ParentChange)
-        applyColors();
-}
-
-void MessageBand::applyColors()
-{
-    const QPalette base = parentWidget() ? parentWidget()->palette() : QPalette();
-    const ThemeColors colors = themeColors(base);
-    QPalette palette = base;
-    palette.setColor(QPalette::Window, colors.errorBackground);
-    palette.setColor(QPalette::WindowText, base.color(QPalette::WindowText));
-    setPalette(palette);
+    QPainter(this).fillRect(rect(), themeColors(palette()).errorBackground);
+    QFrame::paintEvent(event);
 }
 
 }  // namespace orrery::widgets

@@ -220,7 +220,7 @@ QString Field::error() const { return m_error->text(); }
 void Field::changeEvent(QEvent* event)
 {
     QWidget::changeEvent(event);
-    if (event->type() == QEvent::ApplicationPaletteChange || event->type() == QEvent::ParentChange)
+    if (event->type() == QEvent::PaletteChange)
         colorError();
 }
 
@@ -308,6 +308,7 @@ void LineField::step(int direction)
 BoolField::BoolField(const Parameter& parameter, const QString& path, const Edited& edited, QWidget* parent)
     : Field(parameter, path, edited, parent), m_box(new QCheckBox(this))
 {
+    m_box->setMinimumHeight(QLineEdit().sizeHint().height());
     body()->addWidget(m_box);
     m_box->setAccessibleName(labelText(parameter));
     connect(m_box, &QCheckBox::clicked, this, [this](bool on) {
@@ -363,6 +364,7 @@ OptionalField::OptionalField(const Parameter& parameter, const QString& path, co
     m_inner = makeField(inner, path, edited, this);
     auto* row = new QHBoxLayout;
     row->setSpacing(6);
+    m_box->setFixedHeight(QLineEdit().sizeHint().height());
     row->addWidget(m_box, 0, Qt::AlignTop);
     row->addWidget(m_inner, 1);
     body()->addLayout(row);
@@ -436,6 +438,7 @@ ObjectRows::ObjectRows(const core::Schema& schema, const QString& path, Edited e
         label->setToolTip(field->toolTip());
         label->setBuddy(field->editor());
         // Text of the label and of the editor stand on one line.
+        label->setAlignment(Qt::AlignLeft | Qt::AlignTop);
         label->setContentsMargins(0, 4, 0, 0);
         m_layout->addRow(label, field);
         m_rows.push_back({field});
@@ -510,11 +513,12 @@ void ObjectRows::updateConditions(bool suppress)
         const bool apply = applies(row.field->parameter());
         if (apply)
             row.suppressed = false;
-        else if (suppress && !row.field->isHidden() && row.field->error().isEmpty())
+        else if (suppress && row.field->isShown() && row.field->error().isEmpty())
             row.suppressed = true;
         const bool shown = apply || (!row.suppressed && m_given.contains(row.field->parameter().name));
         if (!shown)
             row.suppressed = true;
+        row.field->noteShown(shown);
         m_layout->setRowVisible(row.field, shown);
     }
 }
@@ -757,6 +761,7 @@ void ListField::rebuild(const Json& elements)
         layout->addWidget(field, 1);
         layout->addWidget(remove, 0, Qt::AlignTop);
         m_list->addWidget(row);
+        row->show();  // At once, so that a new element can take the keyboard focus.
         field->take(&elements[i]);
         field->setReadOnly(m_readOnly);
         m_elements.push_back(field);

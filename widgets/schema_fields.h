@@ -43,6 +43,9 @@ public:
 
     void setError(const QString& text);
     QString error() const;
+    /// False while its row is hidden because a condition does not hold.
+    bool isShown() const { return m_shown; }
+    void noteShown(bool shown) { m_shown = shown; }
 
 protected:
     /// Above the error text.
@@ -59,6 +62,7 @@ private:
     Edited m_edited;
     QVBoxLayout* m_body;
     QLabel* m_error;
+    bool m_shown = true;
 };
 
 /// The field that suits a parameter.

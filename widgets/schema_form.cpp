@@ -103,7 +103,7 @@ void SchemaForm::Private::showIssues()
     for (const Issue& issue : issues) {
         const QString path = QString::fromStdString(issue.path), message = QString::fromStdString(issue.message);
         form::Field* field = find(path);
-        const bool visible = field && !field->isHidden();
+        const bool visible = field && field->isShown();
         if (!visible)
             homeless << (path.isEmpty() ? message : path + QStringLiteral(": ") + message);
         else

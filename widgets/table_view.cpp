@@ -93,6 +93,7 @@ void TableView::Private::setUp()
     header->setSortIndicator(-1, Qt::AscendingOrder);
     tools = new QHBoxLayout;
     tools->setContentsMargins(4, 4, 4, 4);
+    tools->setSpacing(6);
     tools->addWidget(filter, 1);
     tools->addWidget(columnButton);
     auto* layout = new QVBoxLayout(&q);

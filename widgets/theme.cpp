@@ -23,7 +23,8 @@ struct Shades {
     QRgb window, base, alternate, text, muted, button, mid, highlight, link;
 };
 constexpr Shades kLight{0xfff2f3f5, 0xffffffff, 0xfff6f7f9, 0xff1b1e22, 0xff666c75, 0xfffafbfc, 0xffc3c8cf, 0xff2563b8, 0xff1a5fb4};
-constexpr Shades kDark{0xff212429, 0xff181b1f, 0xff1f2328, 0xffe4e6e9, 0xff9aa1aa, 0xff2d3138, 0xff454b54, 0xff2f6fc4, 0xff78b0f5};
+// Fields are lighter than what they stand on: Fusion draws their outlines darker, which would not be seen the other way round.
+constexpr Shades kDark{0xff1d2024, 0xff272b31, 0xff2b3037, 0xffe4e6e9, 0xffa2a9b2, 0xff353a42, 0xff4c535d, 0xff2f6fc4, 0xff85b8f7};
 
 void setDisabled(QPalette& palette, const Shades& shades)
 {
@@ -110,7 +111,7 @@ QPalette Theme::palette(bool dark)
     palette.setColor(QPalette::Link, QColor(shades.link));
     palette.setColor(QPalette::LinkVisited, QColor(shades.link));
     palette.setColor(QPalette::PlaceholderText, QColor(shades.muted));
-    palette.setColor(QPalette::ToolTipBase, dark ? QColor(0xff353a42) : QColor(0xfffffbe8));
+    palette.setColor(QPalette::ToolTipBase, dark ? QColor(0xff3c424b) : QColor(0xfffffbe8));
     palette.setColor(QPalette::ToolTipText, QColor(shades.text));
     setDisabled(palette, shades);
     return palette;
@@ -130,9 +131,9 @@ ThemeColors themeColors(const QPalette& palette)
     colors.warning = dark ? QColor(0xfff2b04d) : QColor(0xff8a5300);
     colors.success = dark ? QColor(0xff6fcf97) : QColor(0xff1b7340);
     colors.mutedText = palette.color(QPalette::PlaceholderText);
-    colors.gridLine = dark ? QColor(0xff30353c) : QColor(0xffe2e5e9);
-    colors.axisLine = dark ? QColor(0xff79808a) : QColor(0xff737a83);
-    colors.hoverBackground = dark ? QColor(0xff2a2f36) : QColor(0xffe9eef6);
+    colors.gridLine = dark ? QColor(0xff3a4048) : QColor(0xffe2e5e9);
+    colors.axisLine = dark ? QColor(0xff878e98) : QColor(0xff737a83);
+    colors.hoverBackground = dark ? QColor(0xff333941) : QColor(0xffe9eef6);
     return colors;
 }
 

@@ -76,6 +76,7 @@ private Q_SLOTS:
     void unknownKeysAreKeptAndListed();
     void unknownComponentIsKeptAndMarked();
     void errorsFromElsewhereStandAtTheirField();
+    void errorsStandAtTheirFieldsBeforeTheFormIsShown();
     void editedCarriesBothDocuments();
     void focusStaysWhileTheDocumentIsSet();
     void arrowKeysStepThroughALogScale();
@@ -234,11 +235,13 @@ void SchemaFormTest::elementsAreAddedAndRemoved()
     COMPARE_JSON(m_form->document(), Json::parse(R"({"metrics": ["accuracy", "accuracy"]})"));
     choose("metrics[1]", "f1");
     COMPARE_JSON(m_form->document(), Json::parse(R"({"metrics": ["accuracy", "f1"]})"));
-    for (QToolButton* remove : m_form->findChildren<QToolButton*>())
-        if (remove->accessibleName() == "Remove element 1" && remove->isVisible()) {
-            QTest::mouseClick(remove, Qt::LeftButton);
-            break;
-        }
+    QToolButton* remove = nullptr;
+    for (QToolButton* candidate : m_form->findChildren<QToolButton*>())
+        if (candidate->accessibleName() == "Remove element 1" && !candidate->parentWidget()->isHidden())
+            remove = candidate;
+    QVERIFY(remove);
+    QTRY_VERIFY(remove->isVisible());
+    QTest::mouseClick(remove, Qt::LeftButton);
     COMPARE_JSON(m_form->document(), Json::parse(R"({"metrics": ["f1"]})"));
 }
 
@@ -279,6 +282,14 @@ void SchemaFormTest::errorsFromElsewhereStandAtTheirField()
     QVERIFY(!m_form->isValid());
     m_form->setExtraIssues({});
     QVERIFY(m_form->isValid());
+}
+
+void SchemaFormTest::errorsStandAtTheirFieldsBeforeTheFormIsShown()
+{
+    SchemaForm hidden;
+    hidden.setSchema(trainSchema());
+    hidden.setDocument({{"epochs", 0}});
+    QCOMPARE(hidden.errorAt("epochs"), QStringLiteral("expected an integer >= 1, got 0"));
 }
 
 void SchemaFormTest::editedCarriesBothDocuments()
