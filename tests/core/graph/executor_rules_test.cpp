@@ -151,6 +151,23 @@ private Q_SLOTS:
         QVERIFY(model.weights.at("blocks.0.fc.weight").grad().defined());
     }
 
+    void gradientsFlowThroughInPlaceOperators()
+    {
+        Builder builder("in place");
+        const auto x = builder.input("x", "float32", {"batch", "6"});
+        const auto h = builder.op("aten::relu_", {builder.linear("fc", x, 6, 6)});
+        const Model model = withLeaves(withWeights(builder.finish({{"y", builder.linear("head", h, 6, 2)}})));
+        const at::Tensor input = at::randn({3, 6});
+        RunRequest request = withGradients(Gradients::All);
+        request.keep = {"fc.linear"};
+        const RunResult run = runOn(model, {input}, request);
+        run.tensor().pow(2).sum().backward();
+        const at::Tensor weight = model.weights.at("fc.weight").detach().clone().requires_grad_(true), before = at::linear(input, weight, model.weights.at("fc.bias").detach());
+        at::linear(at::relu(before), model.weights.at("head.weight").detach(), model.weights.at("head.bias").detach()).pow(2).sum().backward();
+        QVERIFY(at::equal(model.weights.at("fc.weight").grad(), weight.grad()));
+        QVERIFY2(at::equal(run.value("fc.linear"), before), "kept as it was before it was written");
+    }
+
     void frozenWeightsGetNoGradients()
     {
         Model model = withLeaves(residualModel());

@@ -286,6 +286,20 @@ private Q_SLOTS:
         }
     }
 
+    void olderVersionsMigrate()
+    {
+        core::Json json = toJson(*residualModel().graph);
+        json.erase("buffer_updates");
+        json.erase("output_names");
+        json["version"] = 0;
+        const GraphPtr read = fromJson(json, "old");
+        QCOMPARE(read->data().outputNames, (Names{"output"}));
+        Model model = residualModel();
+        const at::Tensor x = at::randn({2, 6}), expected = runOn(model, {x}).tensor();
+        model.graph = read;
+        QVERIFY(at::equal(runOn(model, {x}).tensor(), expected));
+    }
+
     void damagedJsonIsRefused_data()
     {
         QTest::addColumn<QString>("pointer");

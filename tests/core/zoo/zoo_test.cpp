@@ -33,6 +33,26 @@ at::Tensor forward(const graph::Model& model, const at::Tensor& input)
     return graph::Executor(model.graph).forward(model.weights, {input});
 }
 
+void addSmallModels()
+{
+    QTest::addColumn<QString>("reference");
+    QTest::newRow("mlp") << "zoo:mlp?features=12&batch_norm=true";
+    QTest::newRow("lenet") << "zoo:lenet";
+    QTest::newRow("resnet") << "zoo:resnet?depth=8";
+    QTest::newRow("vit") << "zoo:vit?image_size=8&channels=1&patch_size=2&layers=2&heads=4&width=32&mlp_width=64&classes=10";
+    QTest::newRow("gpt") << QString::fromStdString(kTinyGpt);
+}
+
+/// Seven samples of what the card says the model takes.
+at::Tensor exampleInput(const graph::Model& model)
+{
+    std::vector<std::int64_t> shape{7};
+    for (const std::string& size : model.card.inputs[0].shape)
+        if (size != "batch")
+            shape.push_back(size == "position" ? 9 : std::stoll(size));
+    return model.card.inputs[0].kind == "tokens" ? tokens(7, 9, 40) : at::randn(shape);
+}
+
 }  // namespace
 
 class ZooTest : public QObject {
@@ -187,31 +207,46 @@ private Q_SLOTS:
         QVERIFY(largest <= bound && largest > 0.98 * bound);
     }
 
-    void batchSizesAreFree_data()
-    {
-        QTest::addColumn<QString>("reference");
-        QTest::newRow("mlp") << "zoo:mlp?features=12&batch_norm=true";
-        QTest::newRow("lenet") << "zoo:lenet";
-        QTest::newRow("resnet") << "zoo:resnet?depth=8";
-        QTest::newRow("vit") << "zoo:vit?image_size=8&channels=1&patch_size=2&layers=2&heads=4&width=32&mlp_width=64&classes=10";
-        QTest::newRow("gpt") << QString::fromStdString(kTinyGpt);
-    }
+    void batchSizesAreFree_data() { addSmallModels(); }
     void batchSizesAreFree()
     {
         QFETCH(QString, reference);
         const graph::Model model = zoo::openZoo(reference.toStdString(), 0);
-        std::vector<std::int64_t> shape{7};
-        for (const std::string& size : model.card.inputs[0].shape)
-            if (size != "batch")
-                shape.push_back(size == "position" ? 9 : std::stoll(size));
-        const at::Tensor input = model.card.inputs[0].kind == "tokens" ? tokens(7, 9, 40) : at::randn(shape);
-        const at::Tensor all = forward(model, input);
+        const at::Tensor input = exampleInput(model), all = forward(model, input);
         QCOMPARE(all.size(0), std::int64_t(7));
         for (const std::int64_t row : {0, 6}) {
             const at::Tensor one = forward(model, input.narrow(0, row, 1));
             QVERIFY(at::allclose(one[0], all[row], 1e-4, 1e-5));
         }
         QCOMPARE(forward(model, input.narrow(0, 0, 0)).size(0), std::int64_t(0));
+    }
+
+    void graphsReadBackFromJson_data() { addSmallModels(); }
+    void graphsReadBackFromJson()
+    {
+        QFETCH(QString, reference);
+        const graph::Model model = zoo::openZoo(reference.toStdString(), 0);
+        graph::Model read = model;
+        read.graph = graph::fromJson(core::Json::parse(graph::toJson(*model.graph).dump()), "test");
+        QCOMPARE(read.graph->hash(), model.graph->hash());
+        QCOMPARE(graph::ModelCard::fromJson(model.card.toJson()).toJson().dump(), model.card.toJson().dump());
+        const at::Tensor input = exampleInput(model);
+        QVERIFY(at::equal(forward(read, input), forward(model, input)));
+        // Buffers and initial values are part of the graph: fresh weights of the read one are the same.
+        const graph::Weights again = graph::initialize(*read.graph, 0);
+        for (const auto& [name, tensor] : model.weights.tensors())
+            QVERIFY2(at::equal(tensor, again.at(name)), name.c_str());
+    }
+
+    void attentionIsNeverFused()
+    {
+        for (const char* const id : {"vit", "gpt"}) {
+            const graph::Model model = zoo::buildGraph(id, core::Json::object());
+            QCOMPARE(model.graph->resolve("op:softmax").size(), std::size_t(12));
+            for (const graph::Node* node : model.graph->allNodes())
+                for (const char* const fused : {"attention", "transformer", "multi_head"})
+                    QVERIFY2(node->op.find(fused) == std::string::npos, node->op.c_str());
+        }
     }
 
     void gptRunsAnyLengthAndNeverLooksAhead()
