@@ -1,1 +1,32 @@
+#include "catalogue.h"
+
+#include <mutex>
+
+#include <core/base/registry.h>
+#include <core/data/augmentation.h>
+#include <core/data/dataset.h>
+#include <core/explain/attribution.h>
+#include <core/models/importer.h>
+#include <core/train/catalogue.h>
+#include <core/zoo/zoo.h>
+
+namespace orrery::core {
+
 // The one list of all families.
+void registerAll()
+{
+    static std::once_flag once;
+    std::call_once(once, [] {
+        addFamily(zoo::zooRegistry());
+        addFamily(data::dataRegistry());
+        addFamily(data::augmentationRegistry());
+        addFamily(train::optimizers());
+        addFamily(train::schedules());
+        addFamily(train::losses());
+        addFamily(train::metrics());
+        addFamily(explain::attributionRegistry());
+        addFamily(models::importerRegistry());
+    });
+}
+
+}  // namespace orrery::core

@@ -1,5 +1,6 @@
 #include "arrays.h"
 
+#include <core/base/error.h>
 #include <core/base/files.h>
 #include <core/base/text.h>
 #include <core/io/csv.h>

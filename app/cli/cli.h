@@ -25,6 +25,7 @@ public:
     int threads = 0;           ///< --threads; 0: all cores
     std::string device = "auto", dtype;
     std::uint64_t seed = 0;
+    bool seedGiven = false;
     std::string workspaceFolder;  ///< --workspace; empty: $ORRERY_WORKSPACE or none
 
     /// Asked to stop by SIGINT or SIGTERM.

@@ -2,7 +2,7 @@
 
 #include <core/base/log.h>
 #include <core/models/open_model.h>
-#include <core/models/run_models.h>
+#include <core/train/runs.h>
 
 namespace orrery::cli {
 
@@ -18,8 +18,9 @@ graph::Model ModelArgument::open(Session& session) const
     models::OpenOptions options;
     options.seed = session.seed;
     options.architecture = architecture;
-    options.resolveRun = [&session](std::int64_t run, std::optional<std::int64_t> step) {
-        return models::openRun(*session.workspace(store::OpenMode::ReadOnly), run, step);
+    options.openRun = [&session](const std::string& reference) { return train::modelOfReference(*session.workspace(store::OpenMode::ReadOnly), reference); };
+    options.note = [&session](const std::string& note) {
+        if (!session.quiet) core::log().info("{}", note);
     };
     auto model = models::openModel(text, options);
     const auto device = session.chosenDevice();

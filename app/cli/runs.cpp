@@ -3,6 +3,7 @@
 #include <core/base/files.h>
 #include <core/base/text.h>
 #include <core/report/document_diff.h>
+#include <core/train/trainer.h>
 
 #include "cli.h"
 
@@ -165,7 +166,7 @@ Exit exportRuns(Session& session, const Options& options)
         workspace->exportRuns(options.runs, options.out);
     } else {
         if (options.runs.size() != 1) throw core::InputError("weights are exported of one run at a time");
-        const auto artifact = workspace->findArtifact(options.runs[0], "final weights");
+        const auto artifact = workspace->findArtifact(options.runs[0], train::kFinalWeights);
         if (!artifact) throw core::InputError(fmt::format("run {} has no final weights (status {})", options.runs[0], store::statusName(workspace->run(options.runs[0]).status)));
         core::writeFileAtomically(options.out, workspace->readArtifact(*artifact));
     }

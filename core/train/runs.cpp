@@ -9,6 +9,7 @@
 #include <core/base/files.h>
 #include <core/base/log.h>
 #include <core/base/text.h>
+#include <core/models/model_file.h>
 
 namespace orrery::train {
 namespace {
@@ -32,7 +33,7 @@ private:
     store::RunId m_run;
 };
 
-/// Hands everything on and tells the store when the run pauses and goes on.
+/// Hands everything on; log lines go to the store as well.
 class RunContext : public jobs::Context {
 public:
     RunContext(jobs::Context& inner, store::Workspace& workspace, store::RunId run) : m_inner(inner), m_workspace(workspace), m_run(run) {}
@@ -212,6 +213,21 @@ jobs::JobSpec trainJob(std::shared_ptr<store::Workspace> workspace, store::RunId
     return spec;
 }
 
+namespace {
+
+graph::Model modelOfCheckpoint(const store::Workspace& workspace, store::RunId run, const store::Artifact& artifact, const TrainOptions& options)
+{
+    const Experiment experiment = experimentOfRun(workspace, run);
+    graph::Model model = buildExperimentModel(experiment, options.openModel);
+    completeCard(model.card, *experiment.data);
+    const Checkpoint checkpoint = readCheckpoint(workspace.readArtifact(artifact), artifact.name);
+    model.weights = checkpoint.average.empty() ? checkpoint.weights : checkpoint.average;
+    graph::checkWeights(*model.graph, model.weights);
+    return model;
+}
+
+}  // namespace
+
 graph::Model modelOfRun(const store::Workspace& workspace, store::RunId run, std::optional<std::int64_t> step, const TrainOptions& options)
 {
     const auto checkpoints = checkpointsOf(workspace, run);
@@ -224,18 +240,24 @@ graph::Model modelOfRun(const store::Workspace& workspace, store::RunId run, std
         throw core::InputError(fmt::format("run {} has no weights{}: expected one of the steps {}", run, step ? fmt::format(" of step {}", *step) : "",
             steps.empty() ? "(none yet)" : core::join(steps, ", ")));
     }
-    const Experiment experiment = experimentOfRun(workspace, run);
-    graph::Model model = buildExperimentModel(experiment, options.openModel);
-    completeCard(model.card, *experiment.data);
-    if (!step && final) {
-        model.weights = readWeights(workspace.readArtifact(*final), final->name);
-    } else {
-        Checkpoint checkpoint = readCheckpoint(workspace.readArtifact(*wanted), wanted->name);
-        model.weights = checkpoint.average.empty() ? checkpoint.weights : checkpoint.average;
-    }
-    graph::checkWeights(*model.graph, model.weights);
+    graph::Model model = wanted == checkpoints.rend() || (!step && final) ? models::loadModel(workspace.artifactPath(*final))
+                                                                           : modelOfCheckpoint(workspace, run, *wanted, options);
     model.origin = step ? fmt::format("run:{}@{}", run, *step) : fmt::format("run:{}", run);
     return model;
+}
+
+graph::Model modelOfReference(const store::Workspace& workspace, const std::string& reference)
+{
+    const auto at = reference.find('@');
+    const auto number = [&](const std::string& text) {
+        if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos)
+            throw core::InputError(fmt::format("run:{}: expected run:ID or run:ID@STEP with numbers", reference));
+        return std::stoll(text);
+    };
+    const auto run = number(reference.substr(0, at));
+    if (at == std::string::npos)
+        return modelOfRun(workspace, run);
+    return modelOfRun(workspace, run, number(reference.substr(at + 1)));
 }
 
 }  // namespace orrery::train

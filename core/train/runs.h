@@ -21,7 +21,7 @@ Experiment experimentOfRun(const store::Workspace& workspace, store::RunId run);
 std::optional<Checkpoint> lastCheckpoint(const store::Workspace& workspace, store::RunId run);
 
 /// Trains a run: a queued one from its start, any other from its last checkpoint (metrics and artifacts after it are dropped). Takes the lease, keeps the status
-/// (running, paused, finished, failed with its message, cancelled), metrics, log and artifacts. A run that had finished is refused.
+/// (running, finished, failed with its message, cancelled), metrics, log and artifacts. A run that had finished is refused.
 /// @throws core::StorageError if another process works on it; what trainExperiment throws (the run is marked then).
 TrainResult trainRun(const std::shared_ptr<store::Workspace>& workspace, store::RunId run, jobs::Context& context, TrainOptions options = {});
 
@@ -31,6 +31,9 @@ jobs::JobSpec trainJob(std::shared_ptr<store::Workspace> workspace, store::RunId
 /// The trained model of a run: with its final weights, or those of the checkpoint after `step`; a run that goes on gives its last checkpoint.
 /// @throws core::InputError if there are no such weights: the message lists the steps there are.
 graph::Model modelOfRun(const store::Workspace& workspace, store::RunId run, std::optional<std::int64_t> step = {}, const TrainOptions& options = {});
+
+/// What stands behind `run:`: `ID` or `ID@STEP`. @throws core::InputError if it is neither, and as `modelOfRun`.
+graph::Model modelOfReference(const store::Workspace& workspace, const std::string& reference);
 
 /// Versions, device, threads and folder that a run depends on; git commit of the folder, if it is in a repository.
 core::Json environmentOf(const Experiment& experiment, int threads);

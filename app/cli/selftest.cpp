@@ -1,0 +1,242 @@
+#include <iostream>
+
+#include <ATen/Context.h>
+
+#include <core/base/devices.h>
+#include <core/base/text.h>
+#include <core/explain/attribution.h>
+#include <core/explain/quadrature.h>
+#include <core/graph/builder.h>
+#include <core/graph/executor.h>
+#include <core/train/catalogue.h>
+#include <core/zoo/zoo.h>
+
+#include "cli.h"
+
+namespace orrery::cli {
+namespace {
+
+struct Skip {
+    std::string why;
+};
+
+/// One numeric check: gives the error it measured, which must not exceed `tolerance`. Throws Skip where it cannot run.
+struct Check {
+    const char* name;
+    const char* what;
+    double tolerance;
+    std::function<double()> error;
+};
+
+double largest(const at::Tensor& difference) { return difference.to(at::kDouble).abs().max().item<double>(); }
+
+at::Tensor noise(std::vector<std::int64_t> shape, std::uint64_t seed, at::ScalarType dtype = at::kFloat)
+{
+    auto generator = at::detail::createCPUGenerator(seed);
+    return at::randn(shape, generator, at::TensorOptions().dtype(dtype));
+}
+
+// The product of float matrices against sums in double, relative to the size of the terms.
+double gemmError()
+{
+    const auto a = noise({61, 130}, 1), b = noise({130, 47}, 2);
+    const auto exact = at::matmul(a.to(at::kDouble), b.to(at::kDouble)), scale = at::matmul(a.abs().to(at::kDouble), b.abs().to(at::kDouble));
+    return largest((at::matmul(a, b).to(at::kDouble) - exact) / scale);
+}
+
+graph::Model doubled(graph::Model model)
+{
+    model.graph = graph::moved(model.graph, c10::kCPU, at::kDouble);
+    model.weights = model.weights.to(c10::kCPU, at::kDouble);
+    return model;
+}
+
+// Gradient of a small network's loss at one weight against central differences in double.
+double gradientError()
+{
+    auto model = doubled(zoo::buildModel("mlp", {{"features", 6}, {"hidden", {5}}, {"classes", 3}}, 7));
+    const graph::Executor executor(model.graph);
+    const auto x = noise({4, 6}, 3, at::kDouble);
+    const auto name = model.graph->data().parameters[0].name;
+    const auto loss = [&](const graph::Weights& weights, graph::Gradients gradients) {
+        graph::RunRequest request;
+        request.inputs = {x};
+        request.gradients = gradients;
+        return executor.run(weights, request).tensor().log_softmax(1).select(1, 0).sum();
+    };
+    auto weights = model.weights.clone();
+    auto leaf = weights.at(name).clone().requires_grad_(true);
+    weights.set(name, leaf);
+    loss(weights, graph::Gradients::Parameters).backward();
+    double worst = 0;
+    for (std::int64_t i = 0; i < leaf.numel(); ++i) {
+        const double step = 1e-6;
+        double sides[2];
+        for (int side = 0; side < 2; ++side) {
+            auto moved = model.weights.clone();
+            moved.at(name).view(-1)[i] += side ? step : -step;
+            sides[side] = loss(moved, graph::Gradients::None).item<double>();
+        }
+        worst = std::max(worst, std::abs((sides[1] - sides[0]) / (2 * step) - leaf.grad().view(-1)[i].item<double>()));
+    }
+    return worst;
+}
+
+// Two runs with the same seed give the same dropout, another step another one.
+double randomError()
+{
+    graph::Builder builder("random");
+    const auto x = builder.input("x", "float32", {"batch", "100"});
+    const auto model = builder.finish({{"y", builder.dropout("dropout", x, 0.5)}});
+    const graph::Executor executor(model.graph);
+    const auto run = [&](std::uint64_t step) {
+        graph::RunRequest request;
+        request.inputs = {at::ones({8, 100})};
+        request.training = true;
+        request.seed = 5;
+        request.step = step;
+        return executor.run(model.weights, request).tensor();
+    };
+    const auto first = run(1);
+    return largest(first - run(1)) + (at::equal(first, run(2)) ? 1 : 0);
+}
+
+// Resuming from kept values equals the run from the start.
+double resumeError()
+{
+    const auto model = zoo::buildModel("lenet", core::Json::object(), 3);
+    const graph::Executor executor(model.graph);
+    graph::RunRequest whole;
+    for (const auto& input : model.card.inputs) {
+        std::vector<std::int64_t> shape = {2};
+        for (std::size_t i = 1; i < input.shape.size(); ++i) shape.push_back(std::stoll(input.shape[i]));
+        whole.inputs.push_back(noise(shape, 9));
+    }
+    whole.keep = {"**"};
+    const auto kept = executor.run(model.weights, whole);
+    const auto* middle = model.graph->allNodes()[model.graph->allNodes().size() / 2];
+    graph::RunRequest again;
+    again.inputs = whole.inputs;
+    again.resumeFrom = &kept.values;
+    again.changed[middle->name] = kept.values.at(middle->name);
+    return largest(executor.run(model.weights, again).tensor() - kept.tensor());
+}
+
+double quadratureError()
+{
+    const auto rule = explain::quadrature("gausslegendre", 8);
+    double worst = 0;
+    for (int power = 0; power <= 15; ++power) {
+        double sum = 0;
+        for (std::size_t i = 0; i < rule.nodes.size(); ++i) sum += rule.weights[i] * std::pow(rule.nodes[i], power);
+        worst = std::max(worst, std::abs(sum - 1.0 / (power + 1)));
+    }
+    return worst;
+}
+
+double completenessError()
+{
+    auto model = doubled(zoo::buildModel("mlp", {{"features", 8}, {"hidden", {16}}, {"classes", 4}, {"activation", "gelu"}}, 11));
+    const graph::Executor executor(model.graph);
+    explain::AttributionRequest request;
+    request.inputs = {noise({3, 8}, 12, at::kDouble)};
+    request.parameters = {{"n_steps", 64}};
+    return largest(explain::attribute(executor, model.weights, "integrated_gradients", request).completenessError);
+}
+
+// AdamW on f(w) = w^2 / 2 against the recurrence written out in double.
+double adamwError()
+{
+    auto w = at::full({1}, 1.0, at::kDouble).requires_grad_(true);
+    std::vector<train::Trainable> parameters = {{"w", w, true}};
+    const auto optimizer = train::makeOptimizer({{"id", "adamw"}, {"lr", 0.1}, {"weight_decay", 0.01}}, parameters);
+    double m = 0, v = 0, x = 1;
+    for (int t = 1; t <= 20; ++t) {
+        const at::Tensor gradients[] = {w.detach().clone()};
+        optimizer->step(gradients, 0.1);
+        const double g = x;
+        x -= 0.1 * 0.01 * x;
+        m = 0.9 * m + 0.1 * g;
+        v = 0.999 * v + 0.001 * g * g;
+        x -= 0.1 * (m / (1 - std::pow(0.9, t))) / (std::sqrt(v / (1 - std::pow(0.999, t))) + 1e-8);
+    }
+    return std::abs(w.item<double>() - x);
+}
+
+// The same model on CPU and GPU.
+double cudaError(const char* id, const core::Json& parameters, std::vector<std::int64_t> shape, bool tokens)
+{
+    if (!at::globalContext().hasCUDA()) throw Skip{"no CUDA device"};
+    const auto model = zoo::buildModel(id, parameters, 21);
+    const auto x = tokens ? at::arange(shape[0] * shape[1], at::kLong).remainder(32).reshape(shape) : noise(shape, 22);
+    const auto cpu = graph::Executor(model.graph).forward(model.weights, {x});
+    const auto gpu = graph::Executor(graph::moved(model.graph, c10::kCUDA)).forward(model.weights.to(c10::kCUDA), {x.to(c10::kCUDA)}).to(at::kCPU);
+    return largest(cpu - gpu) / std::max(largest(cpu), 1e-12);
+}
+
+const std::vector<Check>& checks()
+{
+    static const std::vector<Check> kChecks = {
+        {"gemm", "float product against sums in double, relative", 1e-6, gemmError},
+        {"executor.gradient", "gradient against central differences in double", 1e-8, gradientError},
+        {"executor.random", "random operators repeat by seed and step", 0, randomError},
+        {"executor.resume", "resuming from kept values equals the whole run", 0, resumeError},
+        {"explain.quadrature", "Gauss-Legendre with 8 points integrates x^0..x^15", 1e-15, quadratureError},
+        {"explain.completeness", "integrated gradients add up to the change of the output", 1e-10, completenessError},
+        {"train.adamw", "AdamW against its recurrence in double", 1e-12, adamwError},
+        {"cuda.resnet20", "ResNet-20 on CPU and GPU, relative", 1e-4, [] { return cudaError("resnet", {{"depth", 20}}, {2, 3, 32, 32}, false); }},
+        {"cuda.gpt", "a small GPT on CPU and GPU, relative", 1e-4, [] { return cudaError("gpt", {{"layers", 2}, {"width", 64}, {"heads", 4}, {"vocabulary", 32}, {"block_length", 32}}, {2, 32}, true); }},
+    };
+    return kChecks;
+}
+
+Exit selftest(Session& session, const std::string& pattern)
+{
+    session.applyThreads();
+    core::Json document = {{"checks", core::Json::array()}};
+    int failed = 0, passed = 0, skipped = 0;
+    for (const auto& check : checks()) {
+        if (!pattern.empty() && !core::matchesGlob(pattern, check.name) && std::string(check.name).find(pattern) == std::string::npos) continue;
+        if (session.stopToken().stop_requested()) throw core::Cancelled();
+        core::Json entry = {{"name", check.name}, {"what", check.what}, {"tolerance", check.tolerance}};
+        std::string line;
+        try {
+            const double error = check.error();
+            const bool ok = error <= check.tolerance;
+            entry["error"] = error;
+            entry["status"] = ok ? "passed" : "failed";
+            line = fmt::format("{} (error {:.3g}, tolerance {:.3g})", ok ? "PASS" : "FAIL", error, check.tolerance);
+            ok ? ++passed : ++failed;
+        } catch (const Skip& skip) {
+            entry["status"] = "skipped";
+            entry["why"] = skip.why;
+            line = "SKIP (" + skip.why + ")";
+            ++skipped;
+        } catch (const std::exception& error) {
+            entry["status"] = "failed";
+            entry["why"] = error.what();
+            line = std::string("FAIL (") + error.what() + ")";
+            ++failed;
+        }
+        document["checks"].push_back(entry);
+        if (!session.json) std::cout << fmt::format("{:<24} {}: {}\n", check.name, check.what, line);
+    }
+    if (passed + failed + skipped == 0) throw core::InputError(fmt::format("no check fits \"{}\"", pattern));
+    document["passed"] = passed;
+    document["failed"] = failed;
+    document["skipped"] = skipped;
+    if (session.json) session.print(document);
+    else std::cout << fmt::format("{} passed, {} failed, {} skipped\n", passed, failed, skipped);
+    return failed ? Exit::Failed : Exit::Done;
+}
+
+}  // namespace
+
+std::function<Exit(Session&)> declareSelftest(CLI::App& app)
+{
+    auto pattern = std::make_shared<std::string>();
+    app.add_option("pattern", *pattern, "Part of a check's name, or a pattern such as cuda.*.");
+    return [pattern](Session& session) { return selftest(session, *pattern); };
+}
+
+}  // namespace orrery::cli

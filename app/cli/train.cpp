@@ -1,0 +1,105 @@
+#include <iostream>
+
+#include <core/base/log.h>
+#include <core/base/text.h>
+#include <core/models/open_model.h>
+#include <core/train/runs.h>
+
+#include "cli.h"
+
+namespace orrery::cli {
+namespace {
+
+struct Options {
+    std::string document;
+    std::vector<std::string> settings;
+    std::optional<store::RunId> resume;
+    bool check = false;
+};
+
+train::TrainOptions trainOptions(const std::shared_ptr<store::Workspace>& workspace)
+{
+    train::TrainOptions options;
+    options.openModel = [workspace](const std::string& argument) {
+        models::OpenOptions open;
+        open.openRun = [workspace](const std::string& reference) { return train::modelOfReference(*workspace, reference); };
+        return models::openModel(argument, open);
+    };
+    return options;
+}
+
+int threadCount(const Session& session) { return session.threads > 0 ? session.threads : int(std::max(1u, std::thread::hardware_concurrency())); }
+
+core::Json resultJson(store::RunId run, std::string_view status, const std::map<std::string, double>& metrics) { return {{"run", run}, {"status", status}, {"metrics", metrics}}; }
+
+void attach(jobs::DirectContext& context, Session& session)
+{
+    context.onProgress = [&session](const jobs::Progress& progress) { session.showProgress(progress.done, progress.total, progress.unit, progress.phase); };
+    context.onLog = [&session](jobs::LogLevel level, std::string_view text) {
+        session.endProgress();
+        if (level >= jobs::LogLevel::Warning) core::log().warn("{}", text);
+        else if (!session.quiet) core::log().info("{}", text);
+    };
+}
+
+Exit trainRun(Session& session, const std::shared_ptr<store::Workspace>& workspace, store::RunId run)
+{
+    jobs::DirectContext context(session.stopToken(), threadCount(session));
+    attach(context, session);
+    if (!session.quiet) core::log().info("run {} in {}", run, workspace->folder().string());
+    try {
+        const auto result = train::trainRun(workspace, run, context, trainOptions(workspace));
+        session.endProgress();
+        if (session.json) session.print(resultJson(run, "finished", result.metrics));
+        else {
+            std::cout << fmt::format("run {} finished after {} steps\n", run, result.steps);
+            for (const auto& [name, value] : result.metrics) std::cout << fmt::format("  {:<24} {}\n", name, core::formatNumber(value));
+        }
+        return Exit::Done;
+    } catch (const core::Cancelled&) {
+        session.endProgress();
+        std::cerr << fmt::format("orrery-cli: run {} was interrupted; go on with: orrery-cli train --resume {} --workspace {}\n", run, run, workspace->folder().string());
+        if (session.json) session.print(resultJson(run, store::statusName(workspace->run(run).status), workspace->lastMetrics(run)));
+        return Exit::Interrupted;
+    }
+}
+
+Exit checkOnly(Session& session, const train::Experiment& experiment)
+{
+    if (session.json) session.print(experiment.document);
+    else std::cout << experiment.document.dump(2) << "\n";
+    return Exit::Done;
+}
+
+Exit trainDocument(Session& session, const Options& options)
+{
+    session.applyThreads();
+    if (options.resume) {
+        if (!options.document.empty()) throw core::InputError("train takes an EXPERIMENT or --resume RUN, not both");
+        return trainRun(session, session.workspace(store::OpenMode::Open), *options.resume);
+    }
+    if (options.document.empty()) throw core::InputError("train: expected an EXPERIMENT (a .yaml or .json file), or --resume RUN");
+    auto settings = options.settings;
+    if (session.threads > 0) settings.push_back(fmt::format("train.threads={}", session.threads));
+    if (session.seedGiven) settings.push_back(fmt::format("seed={}", session.seed));
+    if (session.device != "auto") settings.push_back("train.device=" + session.device);
+    if (!session.dtype.empty()) settings.push_back("train.dtype=" + session.dtype);
+    const auto experiment = train::readExperiment(options.document, settings);
+    if (options.check) return checkOnly(session, experiment);
+    const auto workspace = session.workspace(store::OpenMode::OpenOrCreate);
+    return trainRun(session, workspace, train::createRun(*workspace, experiment));
+}
+
+}  // namespace
+
+std::function<Exit(Session&)> declareTrain(CLI::App& app)
+{
+    auto options = std::make_shared<Options>();
+    app.add_option("experiment", options->document, "Experiment document (.yaml or .json).");
+    app.add_option("--set", options->settings, "Change the document: train.optimizer.lr=0.01.");
+    app.add_option("--resume", options->resume, "Go on with this run from its last checkpoint.");
+    app.add_flag("--check", options->check, "Only check and print the document with all defaults filled in.");
+    return [options](Session& session) { return trainDocument(session, *options); };
+}
+
+}  // namespace orrery::cli
