@@ -51,11 +51,11 @@ int recordUntilKilled(const std::string& folder)
         ++step;
         for (const char* name : {"train/loss", "train/accuracy", "val/loss"})
             workspace->metric(1, name, step, valueAt(step));
-        if (step % 5000 == 0) {
+        if (step % 1000 == 0) {
             workspace->flush();
-            workspace->addArtifact(1, {"checkpoint@" + std::to_string(step), "text/plain", step}, std::string(20000, char('a' + step / 5000 % 26)));
+            workspace->addArtifact(1, {"checkpoint@" + std::to_string(step), "text/plain", step}, std::string(20000, char('a' + step / 1000 % 26)));
         }
-        if (step % 200 == 0) {
+        if (step % 20 == 0) {
             const std::string line = std::to_string(step) + " " + std::to_string(monotonicSeconds()) + "\n";
             if (::write(STDOUT_FILENO, line.data(), line.size()) < 0)
                 return 1;
