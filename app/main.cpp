@@ -1,7 +1,10 @@
 #include <ATen/Parallel.h>
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <QApplication>
+#include <QFileInfo>
 #include <QHashSeed>
 #include <QIcon>
 #include <QTimer>

@@ -1,5 +1,7 @@
 #include "report_command.h"
 
+#include <fmt/format.h>
+
 #include <QApplication>
 #include <QHashSeed>
 #include <iostream>

@@ -1,4 +1,5 @@
 // Menus, status line, command palette and dialogs of the main window.
+#include <QActionGroup>
 #include <QApplication>
 #include <QClipboard>
 #include <QDesktopServices>
