@@ -9,31 +9,36 @@ namespace orrery::zoo {
 core::Component mlpComponent();
 graph::Model mlp(const core::Json& parameters);
 
-/// LeNet-5 on images [batch, channel, height, width]: two convolutions with pooling, then fully connected layers. With the defaults 61,706 parameters: the widely used
-/// variant whose second convolution sees all maps of the first and whose last layer is linear (the paper connects maps sparsely, its pooling has weights and its last
-/// layer computes radial basis functions). Names conv1, conv2, fc1, fc2, fc3 (bn1, bn2).
-/// Source: LeCun, Bottou, Bengio & Haffner (1998), "Gradient-Based Learning Applied to Document Recognition", section II.B, doi:10.1109/5.726791.
+/// LeNet-5 on images [batch, channel, height, width]: two convolutions with pooling, then fully connected layers. With the defaults 61,706
+/// parameters: the widely used variant whose second convolution sees all maps of the first and whose last layer is linear (the paper connects
+/// maps sparsely, its pooling has weights and its last layer computes radial basis functions). Names conv1, conv2, fc1, fc2, fc3 (bn1, bn2).
+/// Source: LeCun, Bottou, Bengio & Haffner (1998), "Gradient-Based Learning Applied to Document Recognition", section II.B,
+/// doi:10.1109/5.726791.
 core::Component lenetComponent();
 graph::Model lenet(const core::Json& parameters);
 
-/// Residual networks. `layout` cifar: depth 6n+2, three stages of `width`, 2 `width`, 4 `width` maps (paper, section 4.2), shortcuts of option A (subsampling and zero maps, no parameters;
-/// ResNet-20 has 269,722 parameters) or B (1x1 convolution and batch norm where the size changes; 272,474). `layout` imagenet: depth 18, 34 (basic blocks) or
-/// 50 (bottlenecks with the stride in the 3x3 convolution), 11,689,512, 21,797,672 and 25,557,032 parameters. Names and initial values as torchvision:
-/// conv1, bn1, layer1.0.conv1, layer1.0.bn1, layer2.0.downsample.0, ..., fc. Batch norm's num_batches_tracked is left out: nothing reads it while momentum is given.
+/// Residual networks. `layout` cifar: depth 6n+2, three stages of `width`, 2 `width`, 4 `width` maps (paper, section 4.2), shortcuts of option
+/// A (subsampling and zero maps, no parameters; ResNet-20 has 269,722 parameters) or B (1x1 convolution and batch norm where the size changes;
+/// 272,474). `layout` imagenet: depth 18, 34 (basic blocks) or 50 (bottlenecks with the stride in the 3x3 convolution), 11,689,512, 21,797,672
+/// and 25,557,032 parameters. Names and initial values as torchvision: conv1, bn1, layer1.0.conv1, layer1.0.bn1, layer2.0.downsample.0, ...,
+/// fc. Batch norm's num_batches_tracked is left out: nothing reads it while momentum is given.
 /// Source: He, Zhang, Ren & Sun (2016), "Deep Residual Learning for Image Recognition", arXiv:1512.03385.
 core::Component resnetComponent();
 graph::Model resnet(const core::Json& parameters);
 
-/// Vision transformer on images; the defaults are ViT-B/16 as torchvision has it (86,567,656 parameters, layer norm with epsilon 1e-6, the same initial values).
-/// Our names (theirs): conv_proj, class_token, pos_embedding (encoder.pos_embedding), blocks.N.ln_1, .attn.qkv (self_attention.in_proj_), .attn.proj (self_attention.out_proj), .ln_2, .mlp.fc
-/// (mlp.0), .mlp.proj (mlp.3) (all below encoder.layers.encoder_layer_N), ln_f (encoder.ln), head (heads.head). Shapes and the order of rows are the same.
+/// Vision transformer on images; the defaults are ViT-B/16 as torchvision has it (86,567,656 parameters, layer norm with epsilon 1e-6, the same
+/// initial values). Our names (theirs): conv_proj, class_token, pos_embedding (encoder.pos_embedding), blocks.N.ln_1, .attn.qkv
+/// (self_attention.in_proj_), .attn.proj (self_attention.out_proj), .ln_2, .mlp.fc (mlp.0), .mlp.proj (mlp.3) (all below
+/// encoder.layers.encoder_layer_N), ln_f (encoder.ln), head (heads.head). Shapes and the order of rows are the same.
 /// Source: Dosovitskiy et al. (2021), "An Image is Worth 16x16 Words", arXiv:2010.11929.
 core::Component vitComponent();
 graph::Model vit(const core::Json& parameters);
 
-/// Decoder-only transformer with layer norm before attention and MLP; the defaults are GPT-2 small (124,439,808 parameters). Names (those of GPT-2): wte, wpe, blocks.N (h.N), .ln_1, .attn.qkv (attn.c_attn),
-/// .attn.proj (attn.c_proj), .ln_2, .mlp.fc (mlp.c_fc), .mlp.proj (mlp.c_proj), ln_f, lm_head. Matrices are [out, in] as in torch.nn.Linear (GPT-2's files hold them transposed).
-/// Weights start normal with 0.02, those of the two projections into the residual stream with 0.02 / sqrt(2 layers). Any batch size and any length up to `block_length` runs.
+/// Decoder-only transformer with layer norm before attention and MLP; the defaults are GPT-2 small (124,439,808 parameters). Names (those of
+/// GPT-2): wte, wpe, blocks.N (h.N), .ln_1, .attn.qkv (attn.c_attn), .attn.proj (attn.c_proj), .ln_2, .mlp.fc (mlp.c_fc), .mlp.proj
+/// (mlp.c_proj), ln_f, lm_head. Matrices are [out, in] as in torch.nn.Linear (GPT-2's files hold them transposed). Weights start normal with
+/// 0.02, those of the two projections into the residual stream with 0.02 / sqrt(2 layers). Any batch size and any length up to `block_length`
+/// runs.
 /// Source: Radford et al. (2019), "Language Models are Unsupervised Multitask Learners", section 2.3.
 core::Component gptComponent();
 graph::Model gpt(const core::Json& parameters);

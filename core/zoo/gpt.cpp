@@ -68,22 +68,23 @@ void setInitialValues(Builder& builder, const core::Json& parameters)
 core::Component gptComponent()
 {
     return {"gpt",
-        "GPT",
-        "Decoder-only transformer with pre-layer-norm blocks that predicts the next token.",
-        "Radford et al. (2019), \"Language Models are Unsupervised Multitask Learners\", section 2.3",
-        {
-            core::integer("vocabulary", 50257, "Number of tokens; 256 for bytes.").range(2, 10'000'000),
-            core::integer("block_length", 1024, "Longest sequence.").range(1, 1 << 20).withUnit("tokens"),
-            core::integer("layers", 12, "Number of transformer blocks.").range(1, 200),
-            core::integer("heads", 12, "Attention heads; must divide the width.").range(1, 256),
-            core::integer("width", 768, "Features of the residual stream; the MLP has four times as many.").range(1, 1 << 16),
-            core::boolean("bias", true, "Biases in linear layers and layer norms."),
-            core::boolean("tied_head", true, "The output layer uses the token embedding's matrix."),
-            core::choice("gelu", {"none", "tanh"}, "tanh", "GELU: exact (none) or by tanh, as GPT-2."),
-            dropoutParameter("dropout", 0.0, "Probability that an activation is zeroed in training: after the embedding, on the pattern, after each branch."),
-        },
-        {tokensPort()},
-        {{"logits", "logits", {"batch", "position", "class"}}}};
+            "GPT",
+            "Decoder-only transformer with pre-layer-norm blocks that predicts the next token.",
+            "Radford et al. (2019), \"Language Models are Unsupervised Multitask Learners\", section 2.3",
+            {
+                core::integer("vocabulary", 50257, "Number of tokens; 256 for bytes.").range(2, 10'000'000),
+                core::integer("block_length", 1024, "Longest sequence.").range(1, 1 << 20).withUnit("tokens"),
+                core::integer("layers", 12, "Number of transformer blocks.").range(1, 200),
+                core::integer("heads", 12, "Attention heads; must divide the width.").range(1, 256),
+                core::integer("width", 768, "Features of the residual stream; the MLP has four times as many.").range(1, 1 << 16),
+                core::boolean("bias", true, "Biases in linear layers and layer norms."),
+                core::boolean("tied_head", true, "The output layer uses the token embedding's matrix."),
+                core::choice("gelu", {"none", "tanh"}, "tanh", "GELU: exact (none) or by tanh, as GPT-2."),
+                dropoutParameter("dropout", 0.0,
+                                 "Probability that an activation is zeroed in training: after the embedding, on the pattern, after each branch."),
+            },
+            {tokensPort()},
+            {{"logits", "logits", {"batch", "position", "class"}}}};
 }
 
 graph::Model gpt(const core::Json& parameters)

@@ -11,8 +11,9 @@ std::int64_t sizeAfterStage(std::int64_t size, std::int64_t kernel, std::int64_t
 {
     const std::int64_t convolved = size + 2 * padding - kernel + 1;
     if (convolved < 2)
-        throw core::InputError(fmt::format("lenet: an image of {} px is too small for kernel {} with padding {}: expected at least 2 px after each convolution, got {}",
-                                           parameters["image_size"].get<std::int64_t>(), kernel, padding, convolved));
+        throw core::InputError(
+            fmt::format("lenet: an image of {} px is too small for kernel {} with padding {}: expected at least 2 px after each convolution, got {}",
+                        parameters["image_size"].get<std::int64_t>(), kernel, padding, convolved));
     return convolved / 2;
 }
 
@@ -34,24 +35,24 @@ Var stage(Builder& builder, const core::Json& parameters, const std::string& num
 core::Component lenetComponent()
 {
     return {"lenet",
-        "LeNet-5",
-        "Two convolutions with pooling and fully connected layers, for small images such as digits.",
-        "LeCun, Bottou, Bengio & Haffner (1998), \"Gradient-Based Learning Applied to Document Recognition\", doi:10.1109/5.726791",
-        {
-            imageSizeParameter(32),
-            channelsParameter(1),
-            countsParameter("maps", {6, 16}, "Feature maps of each convolution."),
-            core::integer("kernel", 5, "Height and width of the convolutions' kernels.").range(1, 31).withUnit("px"),
-            core::integer("padding", 0, "Zeros around the image before each convolution.").range(0, 15).withUnit("px"),
-            core::choice("pooling", {"average", "max"}, "average", "How 2x2 pixels become one after each convolution."),
-            countsParameter("hidden", {120, 84}, "Widths of the fully connected hidden layers."),
-            core::choice("activation", activationNames(), "tanh", "What follows each hidden layer."),
-            core::boolean("batch_norm", false, "Batch normalisation after each convolution."),
-            dropoutParameter("dropout", 0.0, "Probability that an activation of a fully connected hidden layer is zeroed in training."),
-            classesParameter(10),
-        },
-        {imagePort()},
-        {logitsPort()}};
+            "LeNet-5",
+            "Two convolutions with pooling and fully connected layers, for small images such as digits.",
+            "LeCun, Bottou, Bengio & Haffner (1998), \"Gradient-Based Learning Applied to Document Recognition\", doi:10.1109/5.726791",
+            {
+                imageSizeParameter(32),
+                channelsParameter(1),
+                countsParameter("maps", {6, 16}, "Feature maps of each convolution."),
+                core::integer("kernel", 5, "Height and width of the convolutions' kernels.").range(1, 31).withUnit("px"),
+                core::integer("padding", 0, "Zeros around the image before each convolution.").range(0, 15).withUnit("px"),
+                core::choice("pooling", {"average", "max"}, "average", "How 2x2 pixels become one after each convolution."),
+                countsParameter("hidden", {120, 84}, "Widths of the fully connected hidden layers."),
+                core::choice("activation", activationNames(), "tanh", "What follows each hidden layer."),
+                core::boolean("batch_norm", false, "Batch normalisation after each convolution."),
+                dropoutParameter("dropout", 0.0, "Probability that an activation of a fully connected hidden layer is zeroed in training."),
+                classesParameter(10),
+            },
+            {imagePort()},
+            {logitsPort()}};
 }
 
 graph::Model lenet(const core::Json& parameters)

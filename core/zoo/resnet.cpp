@@ -45,7 +45,8 @@ Layout layoutOf(const core::Json& parameters)
 }
 
 /// A convolution without bias that starts as torchvision's: normal, fan out, gain of relu (He et al. 2015, arXiv:1502.01852, equation 14).
-Var convolution(Builder& builder, const std::string& name, Var x, std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride, std::int64_t padding)
+Var convolution(Builder& builder, const std::string& name, Var x, std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
+                std::int64_t padding)
 {
     const Var y = builder.conv2d(name, x, in, out, kernel, stride, padding, false);
     builder.setInit(name + ".weight", {{"kind", "kaiming_normal"}, {"mode", "fan_out"}, {"nonlinearity", "relu"}});
@@ -93,7 +94,8 @@ Var residualBlock(Builder& builder, const Layout& layout, const std::string& nam
 
 Var stem(Builder& builder, const Layout& layout, Var x, std::int64_t channels)
 {
-    x = layout.imagenet ? convolution(builder, "conv1", x, channels, layout.width, 7, 2, 3) : convolution(builder, "conv1", x, channels, layout.width, 3, 1, 1);
+    x = layout.imagenet ? convolution(builder, "conv1", x, channels, layout.width, 7, 2, 3)
+                        : convolution(builder, "conv1", x, channels, layout.width, 3, 1, 1);
     x = builder.relu(builder.batchNorm("bn1", x, layout.width));
     return layout.imagenet ? builder.maxPool2d(x, 3, 2, 1) : x;
 }
@@ -103,20 +105,21 @@ Var stem(Builder& builder, const Layout& layout, Var x, std::int64_t channels)
 core::Component resnetComponent()
 {
     return {"resnet",
-        "ResNet",
-        "Residual convolutional network in its layout for CIFAR (depth 6n+2) or ImageNet (18, 34, 50).",
-        "He, Zhang, Ren & Sun (2016), \"Deep Residual Learning for Image Recognition\", arXiv:1512.03385",
-        {
-            core::choice("layout", {"cifar", "imagenet"}, "cifar", "Three stages on small images, or four stages after a strided stem."),
-            core::integer("depth", 20, "Number of weighted layers: 6n+2 for cifar; 18, 34 or 50 for imagenet.").range(8, 1202),
-            core::choice("shortcut", {"A", "B"}, "A", "Where the size changes: subsampling with zero maps (A) or a 1x1 convolution (B).").when("layout", {"cifar"}),
-            core::integer("width", 16, "Feature maps of the first stage.").range(1, 1024).when("layout", {"cifar"}),
-            imageSizeParameter(32),
-            channelsParameter(3),
-            classesParameter(10),
-        },
-        {imagePort()},
-        {logitsPort()}};
+            "ResNet",
+            "Residual convolutional network in its layout for CIFAR (depth 6n+2) or ImageNet (18, 34, 50).",
+            "He, Zhang, Ren & Sun (2016), \"Deep Residual Learning for Image Recognition\", arXiv:1512.03385",
+            {
+                core::choice("layout", {"cifar", "imagenet"}, "cifar", "Three stages on small images, or four stages after a strided stem."),
+                core::integer("depth", 20, "Number of weighted layers: 6n+2 for cifar; 18, 34 or 50 for imagenet.").range(8, 1202),
+                core::choice("shortcut", {"A", "B"}, "A", "Where the size changes: subsampling with zero maps (A) or a 1x1 convolution (B).")
+                    .when("layout", {"cifar"}),
+                core::integer("width", 16, "Feature maps of the first stage.").range(1, 1024).when("layout", {"cifar"}),
+                imageSizeParameter(32),
+                channelsParameter(3),
+                classesParameter(10),
+            },
+            {imagePort()},
+            {logitsPort()}};
 }
 
 graph::Model resnet(const core::Json& parameters)

@@ -39,8 +39,8 @@ Var plainScores(Builder& builder, const Heads& heads, double scale)
     return builder.op("aten::matmul", {scaled, builder.transpose(heads.k, -2, -1)}, "scores");
 }
 
-Var attention(Builder& builder, Var x, const TransformerSizes& sizes, std::optional<Var> mask, const TransformerSettings& settings, CanonicalValues& canonical,
-    const std::string& block)
+Var attention(Builder& builder, Var x, const TransformerSizes& sizes, std::optional<Var> mask, const TransformerSettings& settings,
+              CanonicalValues& canonical, const std::string& block)
 {
     const Builder::Scope scope = builder.module("attn", "MultiheadAttention");
     const double scale = 1.0 / std::sqrt(double(settings.features / settings.heads));
@@ -63,24 +63,29 @@ Var perceptron(Builder& builder, Var x, const TransformerSettings& settings, Can
     const Var after = builder.gelu(before, settings.gelu);
     canonical[block + ".mlp.pre"] = before;
     canonical[block + ".mlp.post"] = after;
-    const Var out = builder.linear("proj", builder.dropout("dropout", after, settings.hiddenDropout), settings.hidden, settings.features, settings.bias);
+    const Var out =
+        builder.linear("proj", builder.dropout("dropout", after, settings.hiddenDropout), settings.hidden, settings.features, settings.bias);
     return builder.dropout("resid_dropout", out, settings.residualDropout);
 }
 
 }  // namespace
 
-Var transformerBlock(Builder& builder, std::int64_t number, Var x, const TransformerSizes& sizes, std::optional<Var> mask, const TransformerSettings& settings,
-    CanonicalValues& canonical)
+Var transformerBlock(Builder& builder, std::int64_t number, Var x, const TransformerSizes& sizes, std::optional<Var> mask,
+                     const TransformerSettings& settings, CanonicalValues& canonical)
 {
     if (settings.features % settings.heads != 0)
-        throw core::InputError(fmt::format("expected a width that the number of heads divides, got width {} with {} heads", settings.features, settings.heads));
+        throw core::InputError(
+            fmt::format("expected a width that the number of heads divides, got width {} with {} heads", settings.features, settings.heads));
     const std::string block = "blocks." + std::to_string(number);
     const Builder::Scope blocks = builder.module("blocks", "ModuleList"), scope = builder.module(std::to_string(number), "Block");
-    const Var attended = attention(builder, builder.layerNorm("ln_1", x, settings.features, settings.epsilon, settings.bias), sizes, mask, settings, canonical, block);
+    const Var attended =
+        attention(builder, builder.layerNorm("ln_1", x, settings.features, settings.epsilon, settings.bias), sizes, mask, settings, canonical, block);
     const Var middle = builder.op("aten::add.Tensor", {x, attended}, "resid_mid");
-    const Var transformed = perceptron(builder, builder.layerNorm("ln_2", middle, settings.features, settings.epsilon, settings.bias), settings, canonical, block);
+    const Var transformed =
+        perceptron(builder, builder.layerNorm("ln_2", middle, settings.features, settings.epsilon, settings.bias), settings, canonical, block);
     const Var after = builder.op("aten::add.Tensor", {middle, transformed}, "resid_post");
-    for (const auto& [name, value] : {std::pair{"resid_pre", x}, {"attn_out", attended}, {"resid_mid", middle}, {"mlp_out", transformed}, {"resid_post", after}})
+    for (const auto& [name, value] :
+         {std::pair{"resid_pre", x}, {"attn_out", attended}, {"resid_mid", middle}, {"mlp_out", transformed}, {"resid_post", after}})
         canonical[block + "." + name] = value;
     return after;
 }

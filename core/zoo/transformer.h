@@ -27,13 +27,14 @@ struct TransformerSizes {
 using CanonicalValues = std::map<std::string, Var>;
 
 /// blocks.N: x + attention(layer norm(x)), then x + MLP(layer norm(x)).
-/// Values: blocks.N.attn.q, .k, .v [batch, head, position, feature of head]; .scores [batch, head, query, key], scaled by 1/sqrt(feature of head) and with the mask added;
-/// .softmax the pattern, rows sum to 1; .z the output of each head [batch, head, position, feature]; blocks.N.mlp.gelu.
+/// Values: blocks.N.attn.q, .k, .v [batch, head, position, feature of head]; .scores [batch, head, query, key], scaled by
+/// 1/sqrt(feature of head) and with the mask added; .softmax the pattern, rows sum to 1; .z the output of each head
+/// [batch, head, position, feature]; blocks.N.mlp.gelu.
 /// @param x     [batch, position, feature].
 /// @param mask  [position, position], added to the scores; without it every position attends to every other.
 /// @throws core::InputError if the heads do not divide the features.
-Var transformerBlock(Builder& builder, std::int64_t number, Var x, const TransformerSizes& sizes, std::optional<Var> mask, const TransformerSettings& settings,
-    CanonicalValues& canonical);
+Var transformerBlock(Builder& builder, std::int64_t number, Var x, const TransformerSizes& sizes, std::optional<Var> mask,
+                     const TransformerSettings& settings, CanonicalValues& canonical);
 
 /// A matrix of zeros with -inf above the diagonal, [positions, positions], in the dtype and on the device of `like`.
 Var causalMask(Builder& builder, Var like, Var positions);

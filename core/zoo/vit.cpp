@@ -16,7 +16,8 @@ Patches patchesOf(const core::Json& parameters)
 {
     const auto image = parameters["image_size"].get<std::int64_t>(), patch = parameters["patch_size"].get<std::int64_t>();
     if (image % patch != 0)
-        throw core::InputError(fmt::format("vit: expected an image size that is a multiple of the patch size, got image size {} with patch size {}", image, patch));
+        throw core::InputError(
+            fmt::format("vit: expected an image size that is a multiple of the patch size, got image size {} with patch size {}", image, patch));
     return {patch, (image / patch) * (image / patch)};
 }
 
@@ -33,7 +34,8 @@ TransformerSettings settingsOf(const core::Json& parameters)
 }
 
 /// [batch, channel, height, width] -> [batch, 1 + patch, feature]: class token first, then the patches row by row.
-Var embeddedPatches(Builder& builder, Var image, std::int64_t channels, const Patches& patches, const TransformerSettings& settings, CanonicalValues& canonical)
+Var embeddedPatches(Builder& builder, Var image, std::int64_t channels, const Patches& patches, const TransformerSettings& settings,
+                    CanonicalValues& canonical)
 {
     const Var projected = builder.conv2d("conv_proj", image, channels, settings.features, patches.size, patches.size);
     const double fanIn = double(channels * patches.size * patches.size);
@@ -64,23 +66,23 @@ void setInitialValues(Builder& builder)
 core::Component vitComponent()
 {
     return {"vit",
-        "Vision transformer",
-        "Transformer encoder on image patches with a class token.",
-        "Dosovitskiy et al. (2021), \"An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale\", arXiv:2010.11929",
-        {
-            imageSizeParameter(224),
-            channelsParameter(3),
-            core::integer("patch_size", 16, "Height and width of a patch; must divide the image size.").range(1, 1024).withUnit("px"),
-            core::integer("layers", 12, "Number of transformer blocks.").range(1, 200),
-            core::integer("heads", 12, "Attention heads; must divide the width.").range(1, 256),
-            core::integer("width", 768, "Features of the residual stream.").range(1, 1 << 16),
-            core::integer("mlp_width", 3072, "Features inside the MLP.").range(1, 1 << 18),
-            dropoutParameter("dropout", 0.0, "Probability that an activation is zeroed in training: after the embedding, GELU and each branch."),
-            dropoutParameter("attention_dropout", 0.0, "Probability that an attention weight is zeroed in training."),
-            classesParameter(1000),
-        },
-        {imagePort()},
-        {logitsPort()}};
+            "Vision transformer",
+            "Transformer encoder on image patches with a class token.",
+            "Dosovitskiy et al. (2021), \"An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale\", arXiv:2010.11929",
+            {
+                imageSizeParameter(224),
+                channelsParameter(3),
+                core::integer("patch_size", 16, "Height and width of a patch; must divide the image size.").range(1, 1024).withUnit("px"),
+                core::integer("layers", 12, "Number of transformer blocks.").range(1, 200),
+                core::integer("heads", 12, "Attention heads; must divide the width.").range(1, 256),
+                core::integer("width", 768, "Features of the residual stream.").range(1, 1 << 16),
+                core::integer("mlp_width", 3072, "Features inside the MLP.").range(1, 1 << 18),
+                dropoutParameter("dropout", 0.0, "Probability that an activation is zeroed in training: after the embedding, GELU and each branch."),
+                dropoutParameter("attention_dropout", 0.0, "Probability that an attention weight is zeroed in training."),
+                classesParameter(1000),
+            },
+            {imagePort()},
+            {logitsPort()}};
 }
 
 graph::Model vit(const core::Json& parameters)

@@ -11,7 +11,8 @@
 /// Architectures of our own, each written with graph::Builder in one file. Their sizes, names and initial values are the published ones by default.
 namespace orrery::zoo {
 
-/// Resolved parameters (as `Schema::resolve` gives them) -> graph and card, no weights. @throws core::InputError for parameters that do not fit together.
+/// Resolved parameters (as `Schema::resolve` gives them) -> graph and card, no weights.
+/// @throws core::InputError for parameters that do not fit together.
 using ModelFactory = std::function<graph::Model(const core::Json& parameters)>;
 
 /// Family "model": mlp, lenet, resnet, vit, gpt. Any thread.

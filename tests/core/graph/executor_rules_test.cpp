@@ -50,38 +50,53 @@ std::vector<Failure> failures()
 {
     const at::Tensor good = at::zeros({2, 6});
     return {
-        {"wrong shape", "blocks.0.norm.layer_norm (aten::layer_norm) failed on float32 [2, 5], ", [](const Model& model) { runOn(model, {at::zeros({2, 5})}); }},
-        {"wrong dtype", "blocks.0.norm.layer_norm (aten::layer_norm) failed on float64 [2, 6], ", [](const Model& model) { runOn(model, {at::zeros({2, 6}, at::kDouble)}); }},
+        {"wrong shape", "blocks.0.norm.layer_norm (aten::layer_norm) failed on float32 [2, 5], ",
+         [](const Model& model) {
+             runOn(model, {at::zeros({2, 5})});
+         }},
+        {"wrong dtype", "blocks.0.norm.layer_norm (aten::layer_norm) failed on float64 [2, 6], ",
+         [](const Model& model) {
+             runOn(model, {at::zeros({2, 6}, at::kDouble)});
+         }},
         {"no input", "input \"x\" is missing: expected 1 input(s) (x), got 0", [](const Model& model) { runOn(model, {}); }},
-        {"too many inputs", "expected 1 input(s), got 2", [=](const Model& model) { runOn(model, {good, good}); }},
-        {"unknown input", "the model has no input \"y\"", [=](const Model& model) {
+        {"too many inputs", "expected 1 input(s), got 2",
+         [=](const Model& model) {
+             runOn(model, {good, good});
+         }},
+        {"unknown input", "the model has no input \"y\"",
+         [=](const Model& model) {
              RunRequest request;
              request.namedInputs["y"] = good;
              runOn(model, {good}, request);
          }},
-        {"unknown target", "no value fits \"blocks.0.tahn\"; did you mean \"blocks.0.tanh\"?", [=](const Model& model) {
+        {"unknown target", "no value fits \"blocks.0.tahn\"; did you mean \"blocks.0.tanh\"?",
+         [=](const Model& model) {
              RunRequest request;
              request.targets = {"blocks.0.tahn"};
              runOn(model, {good}, request);
          }},
-        {"unknown probe", "no value fits \"blocks.9.*\"", [=](const Model& model) {
+        {"unknown probe", "no value fits \"blocks.9.*\"",
+         [=](const Model& model) {
              RunRequest request;
              request.probes = {Probe::stopAfter("blocks.9.*")};
              runOn(model, {good}, request);
          }},
-        {"unknown change", "changed value \"blocks.0.tahn\": no such value", [=](const Model& model) {
+        {"unknown change", "changed value \"blocks.0.tahn\": no such value",
+         [=](const Model& model) {
              RunRequest request;
              request.changed["blocks.0.tahn"] = good;
              runOn(model, {good}, request);
          }},
-        {"weight missing", "weights hold no tensor \"head.bias\" (expected float32 [4])", [=](const Model& model) {
+        {"weight missing", "weights hold no tensor \"head.bias\" (expected float32 [4])",
+         [=](const Model& model) {
              Model broken = model;
              auto tensors = model.weights.tensors();
              tensors.erase("head.bias");
              broken.weights = Weights(tensors);
              runOn(broken, {good});
          }},
-        {"probe of a wrong shape", "blocks.1.tanh", [=](const Model& model) {
+        {"probe of a wrong shape", "blocks.1.tanh",
+         [=](const Model& model) {
              RunRequest request;
              request.probes = {Probe::adding("blocks.1.tanh", at::ones({7}))};
              runOn(model, {good}, request);
@@ -122,7 +137,8 @@ private Q_SLOTS:
         for (const auto& [name, tensor] : model.weights.tensors())
             leaves[name] = tensor.detach().clone().requires_grad_(true);
         for (const std::string block : {"blocks.0.", "blocks.1.", "blocks.2."})
-            h = h + at::linear(at::tanh(at::layer_norm(h, {6}, leaves[block + "norm.weight"], leaves[block + "norm.bias"], 1e-5)), leaves[block + "fc.weight"], leaves[block + "fc.bias"]);
+            h = h + at::linear(at::tanh(at::layer_norm(h, {6}, leaves[block + "norm.weight"], leaves[block + "norm.bias"], 1e-5)),
+                               leaves[block + "fc.weight"], leaves[block + "fc.bias"]);
         at::linear(h, leaves["head.weight"], leaves["head.bias"]).pow(2).sum().backward();
         for (const auto& [name, leaf] : leaves)
             QVERIFY2(at::equal(model.weights.at(name).grad(), leaf.grad()), name.c_str());
@@ -162,7 +178,8 @@ private Q_SLOTS:
         request.keep = {"fc.linear"};
         const RunResult run = runOn(model, {input}, request);
         run.tensor().pow(2).sum().backward();
-        const at::Tensor weight = model.weights.at("fc.weight").detach().clone().requires_grad_(true), before = at::linear(input, weight, model.weights.at("fc.bias").detach());
+        const at::Tensor weight = model.weights.at("fc.weight").detach().clone().requires_grad_(true),
+                         before = at::linear(input, weight, model.weights.at("fc.bias").detach());
         at::linear(at::relu(before), model.weights.at("head.weight").detach(), model.weights.at("head.bias").detach()).pow(2).sum().backward();
         QVERIFY(at::equal(model.weights.at("fc.weight").grad(), weight.grad()));
         QVERIFY2(at::equal(run.value("fc.linear"), before), "kept as it was before it was written");
@@ -204,9 +221,11 @@ private Q_SLOTS:
         for (std::int64_t i = 0; i < 12; ++i) {
             const at::Tensor shift = at::zeros({12}, at::kDouble);
             shift[i] = kStep;
-            const double up = loss(shift.reshape({2, 6}), Gradients::None).item<double>(), down = loss(-shift.reshape({2, 6}), Gradients::None).item<double>();
+            const double up = loss(shift.reshape({2, 6}), Gradients::None).item<double>(),
+                         down = loss(-shift.reshape({2, 6}), Gradients::None).item<double>();
             const double expected = (up - down) / (2 * kStep), found = offset.grad().reshape({12})[i].item<double>();
-            QVERIFY2(std::abs(found - expected) < 1e-8 * std::max(1.0, std::abs(expected)), qPrintable(QString("%1: %2 and %3").arg(i).arg(found).arg(expected)));
+            QVERIFY2(std::abs(found - expected) < 1e-8 * std::max(1.0, std::abs(expected)),
+                     qPrintable(QString("%1: %2 and %3").arg(i).arg(found).arg(expected)));
         }
     }
 
@@ -280,7 +299,8 @@ private Q_SLOTS:
     void flopsOfProductsFollowTheirFormula()
     {
         Builder builder("products");
-        const auto a = builder.input("a", "float32", {"b", "n", "k"}), b = builder.input("b", "float32", {"b", "k", "m"}), c = builder.input("c", "float32", {"n", "m"});
+        const auto a = builder.input("a", "float32", {"b", "n", "k"}), b = builder.input("b", "float32", {"b", "k", "m"}),
+                   c = builder.input("c", "float32", {"n", "m"});
         const auto mm = builder.matmul(a, b), bmm = builder.op("aten::bmm", {a, b}), baddbmm = builder.op("aten::baddbmm", {c, a, b});
         const Model model = builder.finish({{"mm", mm}, {"bmm", bmm}, {"baddbmm", baddbmm}, {"softmax", builder.softmax(mm, -1)}});
         RunRequest request;
@@ -343,7 +363,8 @@ private Q_SLOTS:
     {
         GraphData data = residualModel().graph->data();
         data.body.nodes[1].op = "aten::tanhh";
-        QCOMPARE(messageOf([&] { Executor(std::make_shared<const Graph>(data)); }), std::string("node blocks.0.tanh: libtorch has no operator aten::tanhh"));
+        QCOMPARE(messageOf([&] { Executor(std::make_shared<const Graph>(data)); }),
+                 std::string("node blocks.0.tanh: libtorch has no operator aten::tanhh"));
         data.body.nodes[1].op = "aten::softmax";
         const std::string overloads = messageOf([&] { Executor(std::make_shared<const Graph>(data)); });
         QVERIFY2(overloads.find("\"int\"") != std::string::npos, overloads.c_str());

@@ -80,7 +80,10 @@ RunRequest seeded(std::uint64_t seed, std::uint64_t step)
     return request;
 }
 
-at::Tensor positiveInput() { return at::arange(1, 25, at::kFloat).reshape({4, 6}); }
+at::Tensor positiveInput()
+{
+    return at::arange(1, 25, at::kFloat).reshape({4, 6});
+}
 
 }  // namespace
 
@@ -341,7 +344,8 @@ private Q_SLOTS:
         const ValueId list = maker.node(body, "list", "prim::ListConstruct", {of(a), of(b)}, "List[Tensor]");
         const ValueId joined = maker.node(body, "cat", "aten::cat", {of(list), literal(std::int64_t(0))});
         const ValueId second = maker.node(body, "second", "aten::__getitem__.t", {of(list), literal(std::int64_t(1))});
-        const ValueId parts = maker.node(body, "split", "aten::split.Tensor", {of(joined), literal(std::int64_t(2)), literal(std::int64_t(0))}, "List[Tensor]");
+        const ValueId parts =
+            maker.node(body, "split", "aten::split.Tensor", {of(joined), literal(std::int64_t(2)), literal(std::int64_t(0))}, "List[Tensor]");
         const ValueId first = maker.value("first"), last = maker.value("last");
         maker.append(body, "first", "prim::ListUnpack", {of(parts)}, {first, last});
         const ValueId tuple = maker.node(body, "tuple", "prim::TupleConstruct", {of(first), of(second)}, "Tuple[Tensor, Tensor]");

@@ -46,8 +46,14 @@ GraphData soundData()
     return maker.data;
 }
 
-GraphData loopData() { return loopModel(2).graph->data(); }
-GraphData branchData() { return branchModel().graph->data(); }
+GraphData loopData()
+{
+    return loopModel(2).graph->data();
+}
+GraphData branchData()
+{
+    return branchModel().graph->data();
+}
 
 std::vector<Broken> brokenGraphs()
 {
@@ -62,29 +68,39 @@ std::vector<Broken> brokenGraphs()
         {"value without a name", "a value has no name", [](GraphData& data) { data.values[2].name.clear(); }},
         {"node without a name", "a aten::neg node has no name", [](GraphData& data) { data.body.nodes[1].name.clear(); }},
         {"output names differ in number", "expected 1 output names, got 2", [](GraphData& data) { data.outputNames.push_back("c"); }},
-        {"output never made", "is used before it is defined", [](GraphData& data) {
+        {"output never made", "is used before it is defined",
+         [](GraphData& data) {
              data.values.push_back({"ghost", "Tensor"});
              data.body.outputs[0] = of(3);
          }},
-        {"buffer update out of range", "update of buffer count: value 7 is out of range", [](GraphData& data) { data.bufferUpdates.push_back({"count", 7}); }},
-        {"alias of nothing", "alias head.weight names no parameter: \"wte.weight\"", [](GraphData& data) { data.aliases["head.weight"] = "wte.weight"; }},
-        {"loop without its block", "node last: prim::Loop has 0 block(s)", [](GraphData& data) {
+        {"buffer update out of range", "update of buffer count: value 7 is out of range",
+         [](GraphData& data) {
+             data.bufferUpdates.push_back({"count", 7});
+         }},
+        {"alias of nothing", "alias head.weight names no parameter: \"wte.weight\"",
+         [](GraphData& data) { data.aliases["head.weight"] = "wte.weight"; }},
+        {"loop without its block", "node last: prim::Loop has 0 block(s)",
+         [](GraphData& data) {
              data = loopData();
              data.body.nodes[0].blocks.clear();
          }},
-        {"loop carries too little", "node last: a loop's carried values differ in number", [](GraphData& data) {
+        {"loop carries too little", "node last: a loop's carried values differ in number",
+         [](GraphData& data) {
              data = loopData();
              data.body.nodes[0].blocks[0].outputs.pop_back();
          }},
-        {"branch with one side", "node chosen: prim::If has 1 block(s)", [](GraphData& data) {
+        {"branch with one side", "node chosen: prim::If has 1 block(s)",
+         [](GraphData& data) {
              data = branchData();
              data.body.nodes[2].blocks.pop_back();
          }},
-        {"branches differ in outputs", "node chosen: expected 1 outputs of each branch, got 0", [](GraphData& data) {
+        {"branches differ in outputs", "node chosen: expected 1 outputs of each branch, got 0",
+         [](GraphData& data) {
              data = branchData();
              data.body.nodes[2].blocks[1].outputs.clear();
          }},
-        {"inner value used outside", "is used before it is defined", [](GraphData& data) {
+        {"inner value used outside", "is used before it is defined",
+         [](GraphData& data) {
              data = branchData();
              data.body.outputs[0] = of(data.body.nodes[2].blocks[0].nodes[0].outputs[0]);
          }},
@@ -113,15 +129,33 @@ private Q_SLOTS:
         QTest::addColumn<QString>("name");
         QTest::addColumn<QString>("base");
         QTest::addColumn<QString>("steps");
-        QTest::newRow("no step") << "cell" << "cell" << "";
-        QTest::newRow("one step") << "cell[3]" << "cell" << "[3]";
-        QTest::newRow("all steps") << "cell[*]" << "cell" << "[*]";
-        QTest::newRow("nested loops") << "rnn.cell[3][10]" << "rnn.cell" << "[3][10]";
-        QTest::newRow("second call") << "relu#2[0]" << "relu#2" << "[0]";
-        QTest::newRow("no number") << "cell[a]" << "cell[a]" << "";
-        QTest::newRow("in the middle") << "a[1].b" << "a[1].b" << "";
-        QTest::newRow("only a step") << "[3]" << "[3]" << "";
-        QTest::newRow("empty") << "" << "" << "";
+        QTest::newRow("no step") << "cell"
+                                 << "cell"
+                                 << "";
+        QTest::newRow("one step") << "cell[3]"
+                                  << "cell"
+                                  << "[3]";
+        QTest::newRow("all steps") << "cell[*]"
+                                   << "cell"
+                                   << "[*]";
+        QTest::newRow("nested loops") << "rnn.cell[3][10]"
+                                      << "rnn.cell"
+                                      << "[3][10]";
+        QTest::newRow("second call") << "relu#2[0]"
+                                     << "relu#2"
+                                     << "[0]";
+        QTest::newRow("no number") << "cell[a]"
+                                   << "cell[a]"
+                                   << "";
+        QTest::newRow("in the middle") << "a[1].b"
+                                       << "a[1].b"
+                                       << "";
+        QTest::newRow("only a step") << "[3]"
+                                     << "[3]"
+                                     << "";
+        QTest::newRow("empty") << ""
+                               << ""
+                               << "";
     }
     void stepsAreCutOffNames()
     {
@@ -157,11 +191,16 @@ private Q_SLOTS:
     {
         QTest::addColumn<QString>("pattern");
         QTest::addColumn<QString>("message");
-        QTest::newRow("value") << "blocks.1.tan" << "no value fits \"blocks.1.tan\"; did you mean \"blocks.1.tanh\"?";
-        QTest::newRow("module") << "haed" << "no value fits \"haed\"; did you mean \"head\"?";
-        QTest::newRow("operator") << "op:tahn" << "no node runs operator \"tahn\"; did you mean \"tanh\"?";
-        QTest::newRow("glob") << "layers.*.tanh" << "no value fits \"layers.*.tanh\"";
-        QTest::newRow("empty") << "" << "an empty pattern names no value";
+        QTest::newRow("value") << "blocks.1.tan"
+                               << "no value fits \"blocks.1.tan\"; did you mean \"blocks.1.tanh\"?";
+        QTest::newRow("module") << "haed"
+                                << "no value fits \"haed\"; did you mean \"head\"?";
+        QTest::newRow("operator") << "op:tahn"
+                                  << "no node runs operator \"tahn\"; did you mean \"tanh\"?";
+        QTest::newRow("glob") << "layers.*.tanh"
+                              << "no value fits \"layers.*.tanh\"";
+        QTest::newRow("empty") << ""
+                               << "an empty pattern names no value";
     }
     void unknownPatternsNameTheNearest()
     {
@@ -305,11 +344,21 @@ private Q_SLOTS:
         QTest::addColumn<QString>("pointer");
         QTest::addColumn<QString>("value");
         QTest::addColumn<QString>("message");
-        QTest::newRow("future version") << "/version" << "99" << "version 99";
-        QTest::newRow("values no list") << "/values" << "3" << "file.safetensors: the graph is damaged";
-        QTest::newRow("operand no value") << "/body/nodes/0/inputs/0" << "900" << "value 900 is out of range";
-        QTest::newRow("dtype") << "/parameters/0/dtype" << "\"float33\"" << "float33";
-        QTest::newRow("nodes missing") << "/body" << "{}" << "key 'inputs' not found";
+        QTest::newRow("future version") << "/version"
+                                        << "99"
+                                        << "version 99";
+        QTest::newRow("values no list") << "/values"
+                                        << "3"
+                                        << "file.safetensors: the graph is damaged";
+        QTest::newRow("operand no value") << "/body/nodes/0/inputs/0"
+                                          << "900"
+                                          << "value 900 is out of range";
+        QTest::newRow("dtype") << "/parameters/0/dtype"
+                               << "\"float33\""
+                               << "float33";
+        QTest::newRow("nodes missing") << "/body"
+                                       << "{}"
+                                       << "key 'inputs' not found";
     }
     void damagedJsonIsRefused()
     {
@@ -328,9 +377,20 @@ private Q_SLOTS:
 
     void literalsReadBack()
     {
-        const std::vector<c10::IValue> literals{c10::IValue(), true, std::int64_t(-3), 0.1, std::nan(""), INFINITY, -INFINITY, "text", c10::Device(c10::kCPU),
-            std::vector<std::int64_t>{1, 2}, std::vector<double>{0.5, INFINITY}, std::vector<bool>{true, false}, std::vector<std::int64_t>{},
-            c10::ivalue::Tuple::create({std::int64_t(1), "a"})};
+        const std::vector<c10::IValue> literals{c10::IValue(),
+                                                true,
+                                                std::int64_t(-3),
+                                                0.1,
+                                                std::nan(""),
+                                                INFINITY,
+                                                -INFINITY,
+                                                "text",
+                                                c10::Device(c10::kCPU),
+                                                std::vector<std::int64_t>{1, 2},
+                                                std::vector<double>{0.5, INFINITY},
+                                                std::vector<bool>{true, false},
+                                                std::vector<std::int64_t>{},
+                                                c10::ivalue::Tuple::create({std::int64_t(1), "a"})};
         for (const c10::IValue& value : literals) {
             const core::Json json = constantToJson(value);
             const c10::IValue read = constantFromJson(core::Json::parse(json.dump()));
@@ -363,7 +423,8 @@ private Q_SLOTS:
     {
         Builder builder("moving");
         const auto x = builder.input("x", "float32", {"n"});
-        const auto ones = builder.op("aten::ones", {std::vector<std::int64_t>{2}, std::int64_t(at::kFloat), nullptr, c10::IValue(c10::Device(c10::kCPU)), nullptr});
+        const auto ones =
+            builder.op("aten::ones", {std::vector<std::int64_t>{2}, std::int64_t(at::kFloat), nullptr, c10::IValue(c10::Device(c10::kCPU)), nullptr});
         const Model model = builder.finish({{"sum", builder.add(x, ones)}});
         Model other = model;
         other.graph = moved(model.graph, c10::Device(c10::kCPU), at::kDouble);

@@ -32,7 +32,9 @@ struct Seen {
     bool operator==(const Seen& other) const
     {
         const auto same = [](const auto& a, const auto& b) {
-            return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) { return x.first == y.first && at::equal(x.second, y.second); });
+            return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
+                       return x.first == y.first && at::equal(x.second, y.second);
+                   });
         };
         return same(values, other.values) && same(gradients, other.gradients) && at::equal(output, other.output);
     }
@@ -97,10 +99,11 @@ private Q_SLOTS:
         const at::Tensor x = sampleInput();
         const KeptValues expected = everything(model, x);
         int calls = 0;
-        const RunResult run = runOn(model, {x}, withProbes({Probe::onValue(pattern.toStdString(), [&](const std::string& name, const c10::IValue& value) {
-            ++calls;
-            QVERIFY2(at::equal(value.toTensor(), expected.at(name).toTensor()), name.c_str());
-        })}));
+        const RunResult run =
+            runOn(model, {x}, withProbes({Probe::onValue(pattern.toStdString(), [&](const std::string& name, const c10::IValue& value) {
+                      ++calls;
+                      QVERIFY2(at::equal(value.toTensor(), expected.at(name).toTensor()), name.c_str());
+                  })}));
         QCOMPARE(calls, count);
         QVERIFY(at::equal(run.tensor(), runOn(model, {x}).tensor()));
     }
@@ -120,8 +123,11 @@ private Q_SLOTS:
         const at::Tensor active = base.at("blocks.2.tanh").toTensor();
         QVERIFY(at::equal(set, rest(other)));
         QVERIFY(at::equal(outputWith(Probe::adding("blocks.2.tanh", other)), rest(active + other)));
-        QVERIFY(at::equal(outputWith(Probe::replacing("blocks.2.tanh", [](const std::string&, const c10::IValue& value) { return -value.toTensor(); })), rest(-active)));
-        QVERIFY(at::equal(outputWith(Probe::replacing("op:tanh", [](const std::string&, const c10::IValue& value) { return value; })), runOn(model, {x}).tensor()));
+        QVERIFY(
+            at::equal(outputWith(Probe::replacing("blocks.2.tanh", [](const std::string&, const c10::IValue& value) { return -value.toTensor(); })),
+                      rest(-active)));
+        QVERIFY(at::equal(outputWith(Probe::replacing("op:tanh", [](const std::string&, const c10::IValue& value) { return value; })),
+                          runOn(model, {x}).tensor()));
     }
 
     void inputsAndParametersCanBeChanged()
@@ -164,15 +170,23 @@ private Q_SLOTS:
         const Model model = residualModel();
         const at::Tensor x = sampleInput();
         std::map<std::string, at::Tensor> seen;
-        const RunResult run = runOn(model, {x}, withProbes({Probe::onGradient("blocks.2", [&](const std::string& name, const c10::IValue& value) { seen[name] = value.toTensor(); })}, Gradients::Inputs));
+        const RunResult run = runOn(
+            model, {x},
+            withProbes({Probe::onGradient("blocks.2", [&](const std::string& name, const c10::IValue& value) { seen[name] = value.toTensor(); })},
+                       Gradients::Inputs));
         QVERIFY(seen.empty());  // not before the caller runs backward
         run.tensor().sum().backward();
         QVERIFY(at::allclose(seen.at("blocks.2.add"), model.weights.at("head.weight").sum(0).expand({3, 6})));
-        const RunResult cut = runOn(model, {x}, withProbes({Probe::replacingGradient("blocks.2", [](const std::string&, const c10::IValue& value) { return at::zeros_like(value.toTensor()); })}, Gradients::Inputs));
+        const RunResult cut = runOn(
+            model, {x},
+            withProbes(
+                {Probe::replacingGradient("blocks.2", [](const std::string&, const c10::IValue& value) { return at::zeros_like(value.toTensor()); })},
+                Gradients::Inputs));
         cut.tensor().sum().backward();
         QCOMPARE(cut.value("x").grad().abs().max().item<double>(), 0.0);
         QVERIFY(run.value("x").grad().abs().max().item<double>() > 0);
-        const std::string message = messageOf([&] { runOn(model, {x}, withProbes({Probe::onGradient("blocks.2", [](const std::string&, const c10::IValue&) {})})); });
+        const std::string message =
+            messageOf([&] { runOn(model, {x}, withProbes({Probe::onGradient("blocks.2", [](const std::string&, const c10::IValue&) {})})); });
         QVERIFY2(message.find("blocks.2.add") != std::string::npos && message.find("gradient") != std::string::npos, message.c_str());
     }
 
@@ -184,7 +198,8 @@ private Q_SLOTS:
         run.tensor().sum().backward();
         QVERIFY(at::allclose(run.value("blocks.2.add").grad(), model.weights.at("head.weight").sum(0).expand({3, 6})));
         QVERIFY(!run.value("x").grad().defined());  // the leaf is cut from what came before
-        QVERIFY(messageOf([&] { runOn(model, {x}, withProbes({Probe::leaf("blocks.2.add")})); }).find("a leaf probe needs a run with gradients") != std::string::npos);
+        QVERIFY(messageOf([&] { runOn(model, {x}, withProbes({Probe::leaf("blocks.2.add")})); }).find("a leaf probe needs a run with gradients") !=
+                std::string::npos);
     }
 
     void theOrderOfProbesDoesNotMatter()
@@ -231,10 +246,14 @@ private Q_SLOTS:
         QTest::addColumn<QString>("first");
         QTest::addColumn<QString>("second");
         QTest::addColumn<bool>("backward");
-        QTest::newRow("same path") << "blocks.1.tanh" << "blocks.1.tanh" << false;
-        QTest::newRow("glob and path") << "blocks.*.tanh" << "blocks.1.tanh" << false;
-        QTest::newRow("operator and module") << "op:tanh" << "blocks.*.tanh" << false;
-        QTest::newRow("gradient") << "blocks.1.tanh" << "op:tanh" << true;
+        QTest::newRow("same path") << "blocks.1.tanh"
+                                   << "blocks.1.tanh" << false;
+        QTest::newRow("glob and path") << "blocks.*.tanh"
+                                       << "blocks.1.tanh" << false;
+        QTest::newRow("operator and module") << "op:tanh"
+                                             << "blocks.*.tanh" << false;
+        QTest::newRow("gradient") << "blocks.1.tanh"
+                                  << "op:tanh" << true;
     }
     void twoWritersOfOneValueAreRefused()
     {
@@ -243,18 +262,25 @@ private Q_SLOTS:
         QFETCH(bool, backward);
         const Model model = residualModel();
         const auto same = [](const std::string&, const c10::IValue& value) { return value; };
-        const auto probe = [&](const QString& path) { return backward ? Probe::replacingGradient(path.toStdString(), same) : Probe::replacing(path.toStdString(), same); };
+        const auto probe = [&](const QString& path) {
+            return backward ? Probe::replacingGradient(path.toStdString(), same) : Probe::replacing(path.toStdString(), same);
+        };
         const std::string message = messageOf([&] { runOn(model, {sampleInput()}, withProbes({probe(first), probe(second)}, Gradients::Inputs)); });
         QVERIFY2(message.find(".tanh: two probes replace") != std::string::npos, message.c_str());
         if (!backward)
-            QVERIFY(messageOf([&] { runOn(model, {sampleInput()}, withProbes({probe(first), Probe::setting(second.toStdString(), at::zeros({3, 6}))})); }).find("two probes replace it") != std::string::npos);
+            QVERIFY(messageOf([&] {
+                        runOn(model, {sampleInput()}, withProbes({probe(first), Probe::setting(second.toStdString(), at::zeros({3, 6}))}));
+                    }).find("two probes replace it") != std::string::npos);
     }
 
     void twoWritersOfOneLoopStepAreRefused()
     {
         const Model model = loopModel(4);
         const auto run = [&](const std::string& first, const std::string& second) {
-            return messageOf([&] { runOn(model, {at::randn({4, 3}), at::zeros({3})}, withProbes({Probe::setting(first, at::ones({3})), Probe::setting(second, at::zeros({3}))})); });
+            return messageOf([&] {
+                runOn(model, {at::randn({4, 3}), at::zeros({3})},
+                      withProbes({Probe::setting(first, at::ones({3})), Probe::setting(second, at::zeros({3}))}));
+            });
         };
         QVERIFY(run("cell[1]", "cell[1]").find("two probes replace it") != std::string::npos);
         QVERIFY(run("cell[1]", "cell[*]").find("two probes replace it") != std::string::npos);
@@ -367,7 +393,8 @@ private Q_SLOTS:
     {
         Builder builder("branches");
         const auto x = builder.input("x", "float32", {"n"});
-        const auto a = builder.op("aten::tanh", {x}, "a"), b = builder.op("aten::sigmoid", {x}, "b"), c = builder.op("aten::neg", {a}, "c"), d = builder.op("aten::neg", {b}, "d");
+        const auto a = builder.op("aten::tanh", {x}, "a"), b = builder.op("aten::sigmoid", {x}, "b"), c = builder.op("aten::neg", {a}, "c"),
+                   d = builder.op("aten::neg", {b}, "d");
         const Model model = builder.finish({{"c", c}, {"d", d}});
         const Executor executor(model.graph);
         QCOMPARE(executor.dependencyCone({"a"}), (Names{"c"}));

@@ -101,8 +101,14 @@ struct Maker {
     }
 };
 
-inline Operand of(ValueId id) { return Operand::of(id); }
-inline Operand literal(c10::IValue value) { return Operand::literal(std::move(value)); }
+inline Operand of(ValueId id)
+{
+    return Operand::of(id);
+}
+inline Operand literal(c10::IValue value)
+{
+    return Operand::literal(std::move(value));
+}
 
 /// h = tanh(x[i] + h) for each of the `steps` first rows of x [steps, n]: values row, sum, cell (made each step), last.
 inline Model loopModel(std::int64_t steps)

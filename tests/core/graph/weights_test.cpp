@@ -22,10 +22,18 @@ std::vector<Start> starts()
     namespace init = torch::nn::init;
     using Kind = torch::enumtype::kFanOut;
     return {
-        {"kaiming uniform, linear", {{"kind", "kaiming_uniform"}, {"a", std::sqrt(5.0)}}, {300, 200}, [](torch::Tensor& t) { init::kaiming_uniform_(t, std::sqrt(5.0)); }},
-        {"kaiming uniform, convolution", {{"kind", "kaiming_uniform"}, {"a", 0.5}}, {64, 32, 5, 5}, [](torch::Tensor& t) { init::kaiming_uniform_(t, 0.5); }},
-        {"kaiming normal, fan out", {{"kind", "kaiming_normal"}, {"mode", "fan_out"}, {"nonlinearity", "relu"}}, {64, 32, 3, 3},
-            [](torch::Tensor& t) { init::kaiming_normal_(t, 0, Kind(), torch::kReLU); }},
+        {"kaiming uniform, linear",
+         {{"kind", "kaiming_uniform"}, {"a", std::sqrt(5.0)}},
+         {300, 200},
+         [](torch::Tensor& t) { init::kaiming_uniform_(t, std::sqrt(5.0)); }},
+        {"kaiming uniform, convolution",
+         {{"kind", "kaiming_uniform"}, {"a", 0.5}},
+         {64, 32, 5, 5},
+         [](torch::Tensor& t) { init::kaiming_uniform_(t, 0.5); }},
+        {"kaiming normal, fan out",
+         {{"kind", "kaiming_normal"}, {"mode", "fan_out"}, {"nonlinearity", "relu"}},
+         {64, 32, 3, 3},
+         [](torch::Tensor& t) { init::kaiming_normal_(t, 0, Kind(), torch::kReLU); }},
         {"xavier uniform", {{"kind", "xavier_uniform"}}, {300, 200}, [](torch::Tensor& t) { init::xavier_uniform_(t); }},
         {"normal", {{"kind", "normal"}, {"mean", 1.0}, {"std", 0.02}}, {300, 200}, [](torch::Tensor& t) { init::normal_(t, 1.0, 0.02); }},
         {"uniform with bound", {{"kind", "uniform"}, {"bound", 0.3}}, {60000}, [](torch::Tensor& t) { init::uniform_(t, -0.3, 0.3); }},
@@ -33,7 +41,12 @@ std::vector<Start> starts()
         {"zeros", {{"kind", "zeros"}}, {7}, [](torch::Tensor& t) { init::zeros_(t); }},
         {"ones", {{"kind", "ones"}}, {7}, [](torch::Tensor& t) { init::ones_(t); }},
         {"constant", {{"kind", "constant"}, {"value", 0.25}}, {7}, [](torch::Tensor& t) { init::constant_(t, 0.25); }},
-        {"arange", {{"kind", "arange"}}, {2, 3}, [](torch::Tensor& t) { t.copy_(torch::arange(6).reshape({2, 3})); }},
+        {"arange",
+         {{"kind", "arange"}},
+         {2, 3},
+         [](torch::Tensor& t) {
+             t.copy_(torch::arange(6).reshape({2, 3}));
+         }},
     };
 }
 
@@ -142,14 +155,16 @@ private Q_SLOTS:
         tensors["head.weight"] = torch::zeros({4, 7});
         tensors["tail.weight"] = torch::zeros({2});
         const std::string message = messageOf([&] { checkWeights(*model.graph, Weights(tensors)); });
-        for (const char* const part : {"3 fault(s)", "head.bias: missing (expected [4])", "head.weight: expected [4, 6], got [4, 7]", "tail.weight: unexpected [2]"})
+        for (const char* const part :
+             {"3 fault(s)", "head.bias: missing (expected [4])", "head.weight: expected [4, 6], got [4, 7]", "tail.weight: unexpected [2]"})
             QVERIFY2(message.find(part) != std::string::npos, message.c_str());
     }
 
     void copiesShareOrDoNotShareAsTheySay()
     {
         const Model model = residualModel();
-        const Weights alias = model.weights, clone = model.weights.clone(), same = model.weights.to(c10::kCPU), wide = model.weights.to(c10::kCPU, at::kDouble);
+        const Weights alias = model.weights, clone = model.weights.clone(), same = model.weights.to(c10::kCPU),
+                      wide = model.weights.to(c10::kCPU, at::kDouble);
         const auto* data = model.weights.at("head.bias").data_ptr();
         QVERIFY(alias.at("head.bias").data_ptr() == data);
         QVERIFY(same.at("head.bias").data_ptr() == data);

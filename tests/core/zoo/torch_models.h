@@ -190,7 +190,8 @@ struct Attention : nn::Module {
         const auto parts = qkv(x).reshape({batch, length, 3, heads, width / heads}).permute({2, 0, 3, 1, 4}).contiguous().unbind(0);
         torch::Tensor scores;
         if (mask.defined())
-            scores = torch::baddbmm(mask, parts[0].flatten(0, 1), parts[1].flatten(0, 1).transpose(1, 2), 1, scale).reshape({batch, heads, length, length});
+            scores = torch::baddbmm(mask, parts[0].flatten(0, 1), parts[1].flatten(0, 1).transpose(1, 2), 1, scale)
+                         .reshape({batch, heads, length, length});
         else
             scores = torch::matmul(parts[0] * scale, parts[1].transpose(-2, -1));
         const torch::Tensor z = torch::matmul(torch::softmax(scores, -1), parts[2]);
@@ -265,7 +266,8 @@ struct Vit : Net {
     std::shared_ptr<Norm> ln_f;
     nn::Linear head{nullptr};
 
-    Vit(std::int64_t channels, std::int64_t image, std::int64_t patch, std::int64_t layers, std::int64_t heads, std::int64_t width, std::int64_t hidden, std::int64_t classes)
+    Vit(std::int64_t channels, std::int64_t image, std::int64_t patch, std::int64_t layers, std::int64_t heads, std::int64_t width,
+        std::int64_t hidden, std::int64_t classes)
     {
         conv_proj = register_module("conv_proj", nn::Conv2d(nn::Conv2dOptions(channels, width, patch).stride(patch)));
         class_token = register_parameter("class_token", torch::zeros({1, 1, width}));
@@ -306,7 +308,8 @@ struct Gpt : Net {
     std::shared_ptr<Norm> ln_f;
     nn::Linear lm_head{nullptr};
 
-    Gpt(std::int64_t vocabulary, std::int64_t length, std::int64_t layers, std::int64_t heads, std::int64_t width, bool bias, bool tied, const std::string& gelu)
+    Gpt(std::int64_t vocabulary, std::int64_t length, std::int64_t layers, std::int64_t heads, std::int64_t width, bool bias, bool tied,
+        const std::string& gelu)
     {
         wte = register_module("wte", nn::Embedding(vocabulary, width));
         wpe = register_module("wpe", nn::Embedding(length, width));

@@ -109,23 +109,40 @@ private Q_SLOTS:
     {
         QTest::addColumn<QString>("reference");
         QTest::addColumn<QString>("message");
-        QTest::newRow("unknown model") << "zoo:resnett" << "unknown model \"resnett\"; did you mean \"resnet\"?";
-        QTest::newRow("no model") << "zoo:" << "unknown model \"\"";
-        QTest::newRow("not a reference") << "model.pt" << "expected zoo:NAME?key=value&key=value, got \"model.pt\"";
-        QTest::newRow("typo") << "zoo:mlp?hiden=3" << "hiden: unknown key; did you mean \"hidden\"?";
-        QTest::newRow("no value") << "zoo:mlp?features" << "expected key=value in \"zoo:mlp?features\", got \"features\"";
-        QTest::newRow("given twice") << "zoo:mlp?features=3&features=4" << "\"features\" is given twice in \"zoo:mlp?features=3&features=4\"";
-        QTest::newRow("not a number") << "zoo:mlp?features=many" << "features: expected an integer";
-        QTest::newRow("out of range") << "zoo:mlp?features=0" << "features:";
-        QTest::newRow("list item out of range") << "zoo:mlp?hidden=8,-1" << "hidden";
-        QTest::newRow("unknown choice") << "zoo:mlp?activation=rleu" << "relu";
-        QTest::newRow("dropout of 1") << "zoo:mlp?dropout=1" << "dropout:";
-        QTest::newRow("does not apply") << "zoo:resnet?layout=imagenet&depth=18&shortcut=A" << "shortcut: applies only where layout is \"cifar\"";
-        QTest::newRow("no such cifar depth") << "zoo:resnet?depth=18" << "resnet: layout cifar: expected depth 6n+2 (8, 14, 20, 26, 32, ...), got 18";
-        QTest::newRow("no such imagenet depth") << "zoo:resnet?layout=imagenet" << "resnet: layout imagenet: expected depth 18, 34 or 50, got 20";
-        QTest::newRow("patches") << "zoo:vit?image_size=8&patch_size=3" << "vit: expected an image size that is a multiple of the patch size, got image size 8 with patch size 3";
-        QTest::newRow("heads") << "zoo:gpt?heads=5&width=16" << "expected a width that the number of heads divides, got width 16 with 5 heads";
-        QTest::newRow("image too small") << "zoo:lenet?image_size=8" << "lenet: an image of 8 px is too small for kernel 5 with padding 0";
+        QTest::newRow("unknown model") << "zoo:resnett"
+                                       << "unknown model \"resnett\"; did you mean \"resnet\"?";
+        QTest::newRow("no model") << "zoo:"
+                                  << "unknown model \"\"";
+        QTest::newRow("not a reference") << "model.pt"
+                                         << "expected zoo:NAME?key=value&key=value, got \"model.pt\"";
+        QTest::newRow("typo") << "zoo:mlp?hiden=3"
+                              << "hiden: unknown key; did you mean \"hidden\"?";
+        QTest::newRow("no value") << "zoo:mlp?features"
+                                  << "expected key=value in \"zoo:mlp?features\", got \"features\"";
+        QTest::newRow("given twice") << "zoo:mlp?features=3&features=4"
+                                     << "\"features\" is given twice in \"zoo:mlp?features=3&features=4\"";
+        QTest::newRow("not a number") << "zoo:mlp?features=many"
+                                      << "features: expected an integer";
+        QTest::newRow("out of range") << "zoo:mlp?features=0"
+                                      << "features:";
+        QTest::newRow("list item out of range") << "zoo:mlp?hidden=8,-1"
+                                                << "hidden";
+        QTest::newRow("unknown choice") << "zoo:mlp?activation=rleu"
+                                        << "relu";
+        QTest::newRow("dropout of 1") << "zoo:mlp?dropout=1"
+                                      << "dropout:";
+        QTest::newRow("does not apply") << "zoo:resnet?layout=imagenet&depth=18&shortcut=A"
+                                        << "shortcut: applies only where layout is \"cifar\"";
+        QTest::newRow("no such cifar depth") << "zoo:resnet?depth=18"
+                                             << "resnet: layout cifar: expected depth 6n+2 (8, 14, 20, 26, 32, ...), got 18";
+        QTest::newRow("no such imagenet depth") << "zoo:resnet?layout=imagenet"
+                                                << "resnet: layout imagenet: expected depth 18, 34 or 50, got 20";
+        QTest::newRow("patches") << "zoo:vit?image_size=8&patch_size=3"
+                                 << "vit: expected an image size that is a multiple of the patch size, got image size 8 with patch size 3";
+        QTest::newRow("heads") << "zoo:gpt?heads=5&width=16"
+                               << "expected a width that the number of heads divides, got width 16 with 5 heads";
+        QTest::newRow("image too small") << "zoo:lenet?image_size=8"
+                                         << "lenet: an image of 8 px is too small for kernel 5 with padding 0";
     }
     void wrongParametersAreNamed()
     {
@@ -139,14 +156,22 @@ private Q_SLOTS:
     {
         QTest::addColumn<QString>("text");
         QTest::addColumn<QString>("shortest");
-        QTest::newRow("defaults") << "zoo:mlp" << "zoo:mlp";
-        QTest::newRow("empty query") << "zoo:mlp?" << "zoo:mlp";
-        QTest::newRow("defaults are left out") << "zoo:mlp?features=64&classes=3" << "zoo:mlp?classes=3";
-        QTest::newRow("list with commas") << "zoo:mlp?hidden=8,4" << "zoo:mlp?hidden=8,4";
-        QTest::newRow("list as JSON") << "zoo:mlp?hidden=[8,4]" << "zoo:mlp?hidden=8,4";
-        QTest::newRow("list of one") << "zoo:mlp?hidden=8" << "zoo:mlp?hidden=8";
-        QTest::newRow("empty list") << "zoo:mlp?hidden=" << "zoo:mlp?hidden=[]";
-        QTest::newRow("order of the schema") << "zoo:gpt?gelu=none&bias=false&dropout=0.1" << "zoo:gpt?bias=false&gelu=none&dropout=0.1";
+        QTest::newRow("defaults") << "zoo:mlp"
+                                  << "zoo:mlp";
+        QTest::newRow("empty query") << "zoo:mlp?"
+                                     << "zoo:mlp";
+        QTest::newRow("defaults are left out") << "zoo:mlp?features=64&classes=3"
+                                               << "zoo:mlp?classes=3";
+        QTest::newRow("list with commas") << "zoo:mlp?hidden=8,4"
+                                          << "zoo:mlp?hidden=8,4";
+        QTest::newRow("list as JSON") << "zoo:mlp?hidden=[8,4]"
+                                      << "zoo:mlp?hidden=8,4";
+        QTest::newRow("list of one") << "zoo:mlp?hidden=8"
+                                     << "zoo:mlp?hidden=8";
+        QTest::newRow("empty list") << "zoo:mlp?hidden="
+                                    << "zoo:mlp?hidden=[]";
+        QTest::newRow("order of the schema") << "zoo:gpt?gelu=none&bias=false&dropout=0.1"
+                                             << "zoo:gpt?bias=false&gelu=none&dropout=0.1";
     }
     void referencesReadBack()
     {
@@ -169,7 +194,8 @@ private Q_SLOTS:
 
     void anotherBlockChangesNoOtherWeight()
     {
-        const graph::Model small = zoo::openZoo(kTinyGpt, 3), deep = zoo::openZoo("zoo:gpt?vocabulary=40&block_length=12&layers=3&heads=2&width=16", 3);
+        const graph::Model small = zoo::openZoo(kTinyGpt, 3),
+                           deep = zoo::openZoo("zoo:gpt?vocabulary=40&block_length=12&layers=3&heads=2&width=16", 3);
         QVERIFY(at::equal(small.weights.at("blocks.1.attn.qkv.weight"), deep.weights.at("blocks.1.attn.qkv.weight")));
     }
 

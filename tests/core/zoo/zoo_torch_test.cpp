@@ -16,11 +16,20 @@ class MemoryMeter : public c10::MemoryReportingInfoBase {
 public:
     bool memoryProfilingEnabled() const override { return true; }
 #if TORCH_VERSION_MAJOR >= 2
-    void reportMemoryUsage(void*, std::int64_t bytes, std::size_t, std::size_t, c10::Device) override { count(bytes); }
+    void reportMemoryUsage(void*, std::int64_t bytes, std::size_t, std::size_t, c10::Device) override
+    {
+        count(bytes);
+    }
 #else
-    void reportMemoryUsage(void*, std::int64_t bytes, std::int64_t, std::int64_t, c10::Device) override { count(bytes); }
+    void reportMemoryUsage(void*, std::int64_t bytes, std::int64_t, std::int64_t, c10::Device) override
+    {
+        count(bytes);
+    }
 #endif
-    std::int64_t peak() const { return m_peak; }
+    std::int64_t peak() const
+    {
+        return m_peak;
+    }
 
 private:
     void count(std::int64_t bytes)
@@ -59,26 +68,47 @@ std::vector<std::pair<const char*, Case>> cases()
     };
     using Hidden = std::vector<std::int64_t>;
     return {
-        {"mlp", {"zoo:mlp?features=13&hidden=32,16&classes=3", [] { return std::make_shared<reference::Mlp>(13, Hidden{32, 16}, 3, false); }, {7, 13}}},
-        {"mlp with batch norm", {"zoo:mlp?features=13&hidden=32,16&classes=3&batch_norm=true", [] { return std::make_shared<reference::Mlp>(13, Hidden{32, 16}, 3, true); }, {7, 13}}},
+        {"mlp",
+         {"zoo:mlp?features=13&hidden=32,16&classes=3",
+          [] {
+              return std::make_shared<reference::Mlp>(13, Hidden{32, 16}, 3, false);
+          },
+          {7, 13}}},
+        {"mlp with batch norm",
+         {"zoo:mlp?features=13&hidden=32,16&classes=3&batch_norm=true",
+          [] {
+              return std::make_shared<reference::Mlp>(13, Hidden{32, 16}, 3, true);
+          },
+          {7, 13}}},
         {"lenet", {"zoo:lenet", [] { return std::make_shared<reference::LeNet>(); }, {4, 1, 32, 32}}},
         {"lenet for digits",
-            {"zoo:lenet?image_size=8&maps=8,16&kernel=3&padding=1&hidden=32&activation=relu&pooling=max&batch_norm=true",
-                [] { return std::make_shared<reference::DigitsLeNet>(); }, {9, 1, 8, 8}}},
+         {"zoo:lenet?image_size=8&maps=8,16&kernel=3&padding=1&hidden=32&activation=relu&pooling=max&batch_norm=true",
+          [] { return std::make_shared<reference::DigitsLeNet>(); },
+          {9, 1, 8, 8}}},
         {"resnet 20 A", {"zoo:resnet", resnet(false, {3, 3, 3}, false, Shortcut::A, 10), {3, 3, 32, 32}}},
         {"resnet 14 B", {"zoo:resnet?depth=14&shortcut=B", resnet(false, {2, 2, 2}, false, Shortcut::B, 10), {3, 3, 32, 32}}},
         {"resnet 18", {"zoo:resnet?layout=imagenet&depth=18&classes=7", resnet(true, {2, 2, 2, 2}, false, Shortcut::B, 7), {2, 3, 64, 64}}},
         {"resnet 34", {"zoo:resnet?layout=imagenet&depth=34&classes=7", resnet(true, {3, 4, 6, 3}, false, Shortcut::B, 7), {2, 3, 64, 64}}},
         {"resnet 50", {"zoo:resnet?layout=imagenet&depth=50&classes=7", resnet(true, {3, 4, 6, 3}, true, Shortcut::B, 7), {2, 3, 64, 64}}},
         {"vit for digits",
-            {"zoo:vit?image_size=8&channels=1&patch_size=2&layers=3&heads=4&width=32&mlp_width=64&classes=10",
-                [] { return std::make_shared<reference::Vit>(1, 8, 2, 3, 4, 32, 64, 10); }, {5, 1, 8, 8}, 0, true}},
+         {"zoo:vit?image_size=8&channels=1&patch_size=2&layers=3&heads=4&width=32&mlp_width=64&classes=10",
+          [] { return std::make_shared<reference::Vit>(1, 8, 2, 3, 4, 32, 64, 10); },
+          {5, 1, 8, 8},
+          0,
+          true}},
         {"vit with large patches",
-            {"zoo:vit?image_size=64&patch_size=16&layers=2&heads=4&width=128&mlp_width=256&classes=11",
-                [] { return std::make_shared<reference::Vit>(3, 64, 16, 2, 4, 128, 256, 11); }, {2, 3, 64, 64}, 0, true}},
+         {"zoo:vit?image_size=64&patch_size=16&layers=2&heads=4&width=128&mlp_width=256&classes=11",
+          [] { return std::make_shared<reference::Vit>(3, 64, 16, 2, 4, 128, 256, 11); },
+          {2, 3, 64, 64},
+          0,
+          true}},
         {"gpt tied, tanh", {"zoo:gpt?vocabulary=97&block_length=24&layers=3&heads=4&width=32", gpt(3, 4, 32, true, true, "tanh"), {3, 19}, 97, true}},
         {"gpt untied, exact, no bias",
-            {"zoo:gpt?vocabulary=97&block_length=24&layers=2&heads=2&width=64&bias=false&tied_head=false&gelu=none", gpt(2, 2, 64, false, false, "none"), {2, 24}, 97, true}},
+         {"zoo:gpt?vocabulary=97&block_length=24&layers=2&heads=2&width=64&bias=false&tied_head=false&gelu=none",
+          gpt(2, 2, 64, false, false, "none"),
+          {2, 24},
+          97,
+          true}},
     };
 }
 
@@ -246,7 +276,8 @@ private Q_SLOTS:
         const auto vit = std::dynamic_pointer_cast<reference::Vit>(pair.net);
         const torch::Tensor expected = vit ? vit->textbook(pair.input) : std::dynamic_pointer_cast<reference::Gpt>(pair.net)->textbook(pair.input);
         const torch::Tensor found = pair.run(graph::Gradients::None, false).tensor();
-        QVERIFY2(torch::allclose(found, expected, 1e-4, 1e-5), qPrintable(QString("largest difference %1").arg((found - expected).abs().max().item<double>())));
+        QVERIFY2(torch::allclose(found, expected, 1e-4, 1e-5),
+                 qPrintable(QString("largest difference %1").arg((found - expected).abs().max().item<double>())));
     }
 
     void inferencePeaksAtMostATenthAboveTorch()
