@@ -51,7 +51,7 @@ PlotCurve::PlotCurve(QCustomPlot& plot, QString id, PlotSeries spec, int palette
     : m_plot(plot), m_id(std::move(id)), m_spec(std::move(spec)), m_paletteIndex(paletteIndex)
 {
     make();
-    m_raw = m_spec.data;
+    setDrawn(m_spec.data);
 }
 
 PlotCurve::~PlotCurve()

@@ -25,6 +25,7 @@ public:
     const PlotData& raw() const { return m_raw; }
     /// As drawn, smoothed.
     PlotData drawn() const;
+    const std::vector<double>& shownY() const { return m_shownY; }
     void setSmoothing(double weight);
     void setVisible(bool visible);
     bool isVisible() const { return m_visible; }

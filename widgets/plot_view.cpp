@@ -196,7 +196,7 @@ void PlotView::Private::applyColors()
     plot->legend->setBorderPen(QPen(colors.gridLine));
     plot->legend->setTextColor(text);
     plot->legend->setFont(font);
-    plot->legend->setIconSize(20, 10);
+    plot->legend->setIconSize(20, QFontMetrics(font).height() + 2);
     plot->legend->setRowSpacing(0);
     cursorLine->setPen(QPen(colors.axisLine, 1, Qt::DashLine));
     for (auto& [which, line] : guides)
@@ -335,12 +335,12 @@ QString PlotView::Private::hoverText(double x, QPoint position) const
         const auto index = curve->isVisible() ? curve->nearest(x) : std::nullopt;
         if (!index)
             continue;
-        const PlotData drawn = curve->drawn();
-        const double y = drawn.y[*index];
+        const PlotData& raw = curve->raw();
+        const double y = curve->shownY()[*index];
         const QString name = curve->spec().title.isEmpty() ? curve->id() : curve->spec().title;
         QString value = shortNumber(y);
-        if (!drawn.low.empty() && drawn.low[*index] < drawn.high[*index])
-            value += QStringLiteral(" (%1 … %2)").arg(shortNumber(drawn.low[*index]), shortNumber(drawn.high[*index]));
+        if (!raw.low.empty() && raw.low[*index] < raw.high[*index])
+            value += QStringLiteral(" (%1 … %2)").arg(shortNumber(raw.low[*index]), shortNumber(raw.high[*index]));
         lines.push_back({std::abs(plot->yAxis->coordToPixel(y) - position.y()),
                          QStringLiteral("<tr><td style='color:%1'>■</td><td>%2&nbsp;</td><td align='right'>%3</td></tr>").arg(curve->color().name(), name.toHtmlEscaped(), value)});
     }
@@ -403,7 +403,7 @@ void PlotView::Private::click(QPoint position)
         if (!index)
             continue;
         const double dx = plot->xAxis->coordToPixel(curve->raw().x[*index]) - position.x();
-        const double dy = plot->yAxis->coordToPixel(curve->drawn().y[*index]) - position.y();
+        const double dy = plot->yAxis->coordToPixel(curve->shownY()[*index]) - position.y();
         if (const double distance = std::hypot(dx, dy); distance <= best) {
             best = distance;
             hit = curve.get();

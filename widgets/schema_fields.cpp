@@ -211,6 +211,7 @@ void Field::setError(const QString& text)
         return;
     m_error->setText(text);
     m_error->setVisible(!text.isEmpty());
+    fitError();
     if (QWidget* target = editor())
         target->setAccessibleDescription(text);
 }
@@ -222,6 +223,18 @@ void Field::changeEvent(QEvent* event)
     QWidget::changeEvent(event);
     if (event->type() == QEvent::PaletteChange)
         colorError();
+}
+
+void Field::resizeEvent(QResizeEvent* event)
+{
+    QWidget::resizeEvent(event);
+    fitError();
+}
+
+/// Layouts inside layouts lose the height that wrapped text needs for its width.
+void Field::fitError()
+{
+    m_error->setMinimumHeight(m_error->text().isEmpty() ? 0 : m_error->heightForWidth(width()));
 }
 
 void Field::colorError()

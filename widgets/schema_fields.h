@@ -53,9 +53,11 @@ protected:
     void noteEdit() { m_edited(m_path); }
     const Edited& edited() const { return m_edited; }
     void changeEvent(QEvent* event) override;
+    void resizeEvent(QResizeEvent* event) override;
 
 private:
     void colorError();
+    void fitError();
 
     core::Parameter m_parameter;
     QString m_path;
