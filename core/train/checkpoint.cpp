@@ -93,17 +93,4 @@ Checkpoint readCheckpoint(std::string_view bytes, const std::string& name)
     }
 }
 
-std::string weightsBytes(const graph::Weights& weights, const std::vector<std::pair<std::string, std::string>>& metadata)
-{
-    std::vector<io::SafetensorsItem> items;
-    std::vector<at::Tensor> kept;
-    addItems(items, kept, "", weights.tensors());
-    return io::safetensorsBytes(items, metadata);
-}
-
-graph::Weights readWeights(std::string_view bytes, const std::string& name)
-{
-    return graph::Weights(tensorsBelow(bytes, io::parseSafetensors(bytes, name), ""));
-}
-
 }  // namespace orrery::train

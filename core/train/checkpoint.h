@@ -31,8 +31,4 @@ void writeCheckpoint(const Checkpoint& checkpoint, const std::function<void(std:
 /// Tensors are copied out of `bytes`. @throws core::FormatError naming `name`.
 Checkpoint readCheckpoint(std::string_view bytes, const std::string& name);
 
-/// Weights alone as a safetensors file, with metadata.
-std::string weightsBytes(const graph::Weights& weights, const std::vector<std::pair<std::string, std::string>>& metadata = {});
-graph::Weights readWeights(std::string_view bytes, const std::string& name);
-
 }  // namespace orrery::train

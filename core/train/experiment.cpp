@@ -23,15 +23,9 @@ using core::Json;
 core::Schema checkpointSchema()
 {
     using namespace core;
-    return {integer("every", 0, "Steps between checkpoints; null: at each evaluation").atLeast(1).orNone(), integer("keep", 2, "How many of the last checkpoints stay").range(1, 1000),
+    return {integer("every", 100, "Steps between checkpoints; null: at each evaluation").atLeast(1).noneByDefault(), integer("keep", 2, "How many of the last checkpoints stay").range(1, 1000),
         text("best", "auto", "Metric that says which weights are best (\"val/accuracy\"); auto: the validation loss; null: none").orNone(),
         choice("use", {"best", "last"}, "best", "Weights that are tested and kept at the end")};
-}
-
-core::Parameter withDefault(core::Parameter parameter, Json value)
-{
-    parameter.defaultValue = std::move(value);
-    return parameter;
 }
 
 core::Schema trainSchema()
@@ -39,21 +33,21 @@ core::Schema trainSchema()
     using namespace core;
     core::Schema checkpoint = checkpointSchema();
     core::Schema out{
-        withDefault(integer("epochs", 10, "Passes over the training part").atLeast(1).orNone(), nullptr),
-        withDefault(integer("steps", 1000, "Optimizer steps, instead of epochs").atLeast(1).orNone(), nullptr),
+        integer("epochs", 10, "Passes over the training part").atLeast(1).noneByDefault(),
+        integer("steps", 1000, "Optimizer steps, instead of epochs").atLeast(1).noneByDefault(),
         integer("batch_size", 32, "Samples a batch").range(1, 1 << 24).log(),
-        withDefault(integer("eval_batch_size", 256, "Samples a batch in evaluation; null: 256 (tokens: batch_size)").range(1, 1 << 24).orNone(), nullptr),
+        integer("eval_batch_size", 256, "Samples a batch in evaluation; null: 256 (tokens: batch_size)").range(1, 1 << 24).noneByDefault(),
         component("optimizer", "optimizer", "adamw", "How weights follow their gradients"),
         component("schedule", "schedule", "constant", "How the learning rate changes"),
         integer("warmup", 0, "Steps in which the learning rate first rises").atLeast(0).withUnit("steps"),
-        withDefault(component("loss", "loss", nullptr, "What is minimised; auto: by the data's task").orNone(), nullptr),
-        withDefault(list("metrics", component("", "metric", nullptr, ""), nullptr, "What is measured in evaluation; auto: by the data's task").orNone(), nullptr),
-        withDefault(real("clip_norm", 1, "Largest norm of all gradients together").above(0).orNone(), nullptr),
+        component("loss", "loss", nullptr, "What is minimised; auto: by the data's task").noneByDefault(),
+        list("metrics", component("", "metric", nullptr, ""), nullptr, "What is measured in evaluation; auto: by the data's task").noneByDefault(),
+        real("clip_norm", 1, "Largest norm of all gradients together").above(0).noneByDefault(),
         integer("accumulate", 1, "Batches whose gradients make one step").range(1, 1 << 20),
-        withDefault(real("ema_decay", 0.999, "Decay of a running average of the weights, which is then evaluated and kept").range(0, 1).orNone(), nullptr),
+        real("ema_decay", 0.999, "Decay of a running average of the weights, which is then evaluated and kept").range(0, 1).noneByDefault(),
         list("weight_decay_exclude", text("", "", ""), Json::array(), "Patterns of parameter names that do not decay (\"**.bias\")"),
-        withDefault(integer("evaluate_every", 100, "Steps between evaluations; null: each epoch, or a tenth of the steps").atLeast(1).orNone(), nullptr),
-        withDefault(integer("evaluate_samples", 1000, "Evaluate at most so many validation samples, evenly spread; the test always uses all").atLeast(1).orNone(), nullptr),
+        integer("evaluate_every", 100, "Steps between evaluations; null: each epoch, or a tenth of the steps").atLeast(1).noneByDefault(),
+        integer("evaluate_samples", 1000, "Evaluate at most so many validation samples, evenly spread; the test always uses all").atLeast(1).noneByDefault(),
         group("checkpoint", std::move(checkpoint), "When the state is saved"),
         text("device", "auto", "auto, cpu, cuda or cuda:N"),
         choice("dtype", {"float32", "float64", "bfloat16"}, "float32", "Type that weights and values have"),
@@ -70,7 +64,7 @@ core::Schema makeSchema(bool modelIsText)
         modelIsText ? required(text("model", "", "MODEL: a file, a folder, zoo:NAME?key=value or run:ID")) : required(component("model", "model", nullptr, "Architecture, or any MODEL")),
         required(component("data", "data", nullptr, "Data set")), group("train", trainSchema(), "Training"),
         list("analyses", any("", nullptr, ""), Json::array(), "Analyses to run on the result"), list("tags", text("", "", ""), Json::array(), "Tags of the run"),
-        text("notes", "", "Notes on the run"), withDefault(text("data_hash", "", "Hash of the data this was resolved with; other data is refused").orNone(), nullptr)};
+        text("notes", "", "Notes on the run"), text("data_hash", "", "Hash of the data this was resolved with; other data is refused").noneByDefault()};
 }
 
 void addFamilies()

@@ -6,10 +6,13 @@
 #include <cmath>
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <unistd.h>
 
+#include <core/base/files.h>
 #include <core/base/rng.h>
 #include <core/base/text.h>
 #include <core/data/vocabulary.h>
+#include <core/models/model_file.h>
 
 #include "diagnose.h"
 #include "gradients.h"
@@ -33,6 +36,22 @@ c10::Device chosenDevice(const std::string& name)
 bool isLowerBetter(const std::string& metric)
 {
     return metric.ends_with("loss") || metric.ends_with("mae") || metric.ends_with("rmse") || metric.ends_with("bits_per_character");
+}
+
+/// A model file as bytes: the writer wants a file.
+std::string modelBytes(const graph::Model& model)
+{
+    const auto file = std::filesystem::temp_directory_path() / fmt::format("orrery-{}-{:p}.safetensors", ::getpid(), static_cast<const void*>(&model));
+    struct Remove {
+        const std::filesystem::path& file;
+        ~Remove()
+        {
+            std::error_code ignored;
+            std::filesystem::remove(file, ignored);
+        }
+    } const remove{file};
+    models::saveModel(file, model);
+    return core::readFile(file);
 }
 
 bool isExcluded(const std::string& name, const Json& patterns)
@@ -445,7 +464,7 @@ void Trainer::finish(TrainResult& result)
     const bool best = m_train["checkpoint"]["use"] == "best" && m_bestStep >= 0;
     result.model = m_model;
     result.model.weights = best ? m_best.clone() : evaluated().clone();
-    m_sink.artifact(kFinalWeights, "application/vnd.safetensors", m_step, weightsBytes(result.model.weights));
+    m_sink.artifact(kFinalWeights, "application/vnd.safetensors", m_step, modelBytes(result.model));
     test(result);
     result.steps = m_step;
     result.bestStep = m_bestStep;

@@ -62,7 +62,7 @@ struct TrainOptions {
 /// Adds what the data knows and a model should carry: class and feature names, task, tokenizer, preprocessing.
 void completeCard(graph::ModelCard& card, const data::DataSet& data);
 
-/// Names of what a training leaves: "checkpoint@1200", "final weights", "confusion_matrix", "predictions".
+/// Names of what a training leaves: "checkpoint@1200", "final weights" (a model file, see models::saveModel), "confusion_matrix", "predictions".
 std::string checkpointName(std::int64_t step);
 inline constexpr const char* kFinalWeights = "final weights";
 inline constexpr const char* kConfusionMatrix = "confusion_matrix";
