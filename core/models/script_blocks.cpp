@@ -65,6 +65,7 @@ void ScriptConverter::convertIf(const ts::Node& node, Frame& frame)
     const auto source = m_source;
     merge.condition = condition;
     merge.cellsBefore = m_variables.cells.size();
+    merge.objectsBefore = m_objects;
     merge.first = convertBranch(*blocks[0], frame);
     merge.second = convertBranch(*blocks[1], frame);
     m_source = source;
@@ -174,6 +175,11 @@ void ScriptConverter::mergeCells(Merge& merge)
     }
 }
 
+bool ScriptConverter::isLocal(const std::string& path, int objectsBefore)
+{
+    return path.rfind(kObjectPrefix, 0) == 0 && std::stoi(path.substr(kObjectPrefix.size())) >= objectsBefore;
+}
+
 Binding ScriptConverter::attributeBefore(const std::string& path)
 {
     if (const auto set = m_variables.attributes.find(path); set != m_variables.attributes.end())
@@ -183,6 +189,8 @@ Binding ScriptConverter::attributeBefore(const std::string& path)
         binding.cell = cell->second;
         return binding;
     }
+    if (path.rfind(kObjectPrefix, 0) == 0)
+        return uninitialized(c10::NoneType::get());
     c10::IValue object = m_root._ivalue();
     for (const auto& part : core::split(path, '.'))
         object = object.toObjectRef().getAttr(part);
@@ -194,7 +202,8 @@ void ScriptConverter::mergeAttributes(Merge& merge)
     std::set<std::string> paths;
     for (const auto* branch : {&merge.first, &merge.second})
         for (const auto& [path, binding] : branch->after.attributes)
-            paths.insert(path);
+            if (!isLocal(path, merge.objectsBefore))
+                paths.insert(path);
     for (const auto& path : paths) {
         const auto side = [&](const Branch& branch) {
             const auto found = branch.after.attributes.find(path);
@@ -249,7 +258,7 @@ void ScriptConverter::flattenInto(const Binding& binding, const c10::TypePtr& ty
 ScriptConverter::Carried ScriptConverter::whatLoopWrites(const ts::Node& node, Frame& frame)
 {
     const Variables before = m_variables;
-    const int checks = m_removedChecks;
+    const int checks = m_removedChecks, objects = m_objects;
     graph::Block scratch;
     auto* outer = std::exchange(m_block, &scratch);
     bindLoopParameters(node, frame, {}, scratch);
@@ -266,7 +275,7 @@ ScriptConverter::Carried ScriptConverter::whatLoopWrites(const ts::Node& node, F
     }
     for (const auto& [path, binding] : after.attributes) {
         const auto old = before.attributes.find(path);
-        if (old == before.attributes.end() || !(old->second == binding))
+        if (!isLocal(path, objects) && (old == before.attributes.end() || !(old->second == binding)))
             carried.attributes.push_back(path);
     }
     return carried;

@@ -182,7 +182,7 @@ void ScriptConverter::addBufferUpdates()
             m_data.bufferUpdates.push_back({name, now.value});
     }
     for (const auto& [path, binding] : m_variables.attributes)
-        if (!m_leafCells.count(path) && !m_data.aliases.count(path))
+        if (!m_leafCells.count(path) && !m_data.aliases.count(path) && path.rfind(kObjectPrefix, 0) != 0)
             m_notes.insert(fmt::format("forward changes attribute {}, which is no buffer: its new value is not kept for the next run", path));
 }
 

@@ -19,6 +19,9 @@ namespace orrery::models {
 
 namespace ts = torch::jit;
 
+/// Begins the path of an object that the program makes; no attribute's name does.
+inline const std::string kObjectPrefix = "%";
+
 /// Walks the program of a TorchScript module once, from `forward` into every call, and writes down the operators it meets. Modules, tuples and functions are
 /// followed here; tensors, lists and scalars are cells (see script_values.h), so that a write makes a new version instead of changing memory.
 class ScriptConverter {
@@ -61,6 +64,7 @@ private:
     void convertTuple(const ts::Node& node, Frame& frame);
     void convertCall(const ts::Node& node, Frame& frame);
     void convertOperator(const ts::Node& node, Frame& frame);
+    Binding newObject(const c10::TypePtr& type);
     Binding uninitialized(const c10::TypePtr& type);
     bool foldNoneCheck(const ts::Node& node, Frame& frame);
     bool foldGetItem(const ts::Node& node, Frame& frame);
@@ -84,6 +88,7 @@ private:
         graph::Node node;
         Operand condition;
         std::size_t cellsBefore = 0;
+        int objectsBefore = 0;
     };
     Operand readIn(Branch& branch, const Binding& binding);
     bool isOuter(const Branch& branch, const Binding& binding, std::size_t cellsBefore) const;
@@ -92,6 +97,8 @@ private:
     void mergeCells(Merge& merge);
     void mergeAttributes(Merge& merge);
     Binding attributeBefore(const std::string& path);
+    /// An attribute of an object made inside a block, which ends with it.
+    static bool isLocal(const std::string& path, int objectsBefore);
     struct Carried {
         std::vector<int> cells;                ///< written in the body
         std::vector<std::string> attributes;   ///< set in the body
@@ -148,6 +155,7 @@ private:
     int m_depth = 0;
     std::set<std::string> m_notes;
     int m_removedChecks = 0;
+    int m_objects = 0;  ///< made by the program itself
 };
 
 }  // namespace orrery::models

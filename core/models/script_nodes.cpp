@@ -96,6 +96,8 @@ bool ScriptConverter::convertOwn(const ts::Node& node, Frame& frame)
     Binding result;
     if (kind == c10::prim::GetAttr) {
         result = getAttribute(node, frame);
+    } else if (kind == c10::prim::CreateObject) {
+        result = newObject(node.output()->type());
     } else if (kind == c10::prim::Uninitialized) {
         result = uninitialized(node.output()->type());
     } else if (kind == c10::prim::Constant) {
@@ -121,6 +123,17 @@ bool ScriptConverter::convertOwn(const ts::Node& node, Frame& frame)
     }
     frame.values[node.output()] = result;
     return true;
+}
+
+// An object of an own class lives only while importing: its attributes are followed by name.
+Binding ScriptConverter::newObject(const c10::TypePtr& type)
+{
+    Binding binding;
+    binding.kind = Binding::Kind::Object;
+    binding.path = kObjectPrefix + std::to_string(m_objects++);
+    const auto classType = type->expect<c10::ClassType>();
+    binding.object = c10::ivalue::Object::create(c10::StrongTypePtr(m_root._ivalue()->compilation_unit(), classType), classType->numAttributes());
+    return binding;
 }
 
 // Stands where a branch never reads it.
@@ -249,13 +262,14 @@ void ScriptConverter::convertContainer(const ts::Node& node, Frame& frame)
         return;
     }
     const bool isList = node.kind() == c10::prim::ListConstruct;
-    auto operands = readInputs(node, frame);
+    for (const auto* input : node.inputs())
+        markEscaped(get(input, frame));
+    const auto operands = readInputs(node, frame);
     const auto& type = node.output()->type();
     std::vector<std::pair<c10::IValue, Binding>> items;
     bool keysKnown = true;
     for (std::size_t i = 0; i < operands.size(); i += isList ? 1 : 2) {
         const auto item = get(node.inputs()[isList ? i : i + 1], frame);
-        markEscaped(item);
         keysKnown = keysKnown && (isList || operands[i].isConstant());
         items.emplace_back(isList ? c10::IValue() : operands[i].constant, item);
     }

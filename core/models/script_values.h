@@ -50,6 +50,7 @@ struct Cell {
     bool stale = false;    ///< the base was written since: to be made anew before the next use
     bool mayAlias = false; ///< shares memory with something unknown
     bool escaped = false;  ///< held by a list, dict or tuple
+    bool apart = false;    ///< a root some of whose views hold newer versions in memory of their own
     /// Known contents, in order; keys for a dict.
     std::optional<std::vector<std::pair<c10::IValue, Binding>>> items;
 };

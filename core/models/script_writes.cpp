@@ -169,8 +169,12 @@ int ScriptConverter::familyRoot(int cell) const
 
 void ScriptConverter::markEscaped(const Binding& binding)
 {
-    if (binding.kind == Binding::Kind::Cell)
-        m_variables.cells[std::size_t(familyRoot(binding.cell))].escaped = true;
+    if (binding.kind == Binding::Kind::Cell) {
+        auto& root = m_variables.cells[std::size_t(familyRoot(binding.cell))];
+        root.escaped = true;
+        for (int i = binding.cell; root.apart && m_variables.cells[std::size_t(i)].base >= 0; i = m_variables.cells[std::size_t(i)].base)
+            m_variables.cells[std::size_t(i)].stale = true;  // what is held has to share memory with its base again
+    }
     for (const auto& item : binding.items)
         markEscaped(item);
 }
@@ -264,6 +268,7 @@ bool ScriptConverter::writeTensor(const ts::Node& node, Frame& frame, int index)
     const bool scattersOnly = node.kind() == c10::aten::copy_ && m_variables.cells[std::size_t(index)].base >= 0;
     const ValueId old = m_variables.cells[std::size_t(index)].current.value;
     m_variables.cells[std::size_t(index)].current = Operand::of(*value);
+    m_variables.cells[std::size_t(familyRoot(index))].apart |= m_variables.cells[std::size_t(index)].base >= 0;
     scatterBack(index);
     std::set<int> chain;
     for (int i = index; i >= 0; i = m_variables.cells[std::size_t(i)].base)
@@ -346,6 +351,10 @@ Operand ScriptConverter::inverseView(const Cell& view, ValueId written, ValueId 
 
 void ScriptConverter::writeInPlace(const ts::Node& node, Frame& frame, int index)
 {
+    if (const int root = familyRoot(index); m_variables.cells[std::size_t(root)].apart) {
+        makeStale(root, {});  // from here on all share memory again
+        m_variables.cells[std::size_t(root)].apart = false;
+    }
     auto inputs = readInputs(node, frame);
     followTraining(node, inputs, frame);
     noteOperator(node);

@@ -228,6 +228,66 @@ class DictState(nn.Module):
         return out
 
 
+class Views(nn.Module):
+    """Chains of views, writes that can be followed, and then writes that cannot."""
+
+    def forward(self, x):
+        b = x.clone()
+        p = b.permute(2, 0, 1)
+        p[0] = torch.ones(2, 3)
+        p.unsqueeze(0).mul_(2)
+        d = torch.diagonal(b, 0, 0, 1)
+        d.fill_(7)
+        a, c = b.split(2, 2)
+        a.add_(1)
+        b.flatten(1)[0, 0] = 3.0
+        e = b[:, None]
+        e[..., 1:] += 1
+        b.masked_fill_(b > 5, 0.0)
+        b[b < 0] = -1
+        b[torch.tensor([0]), torch.tensor([1])] = 9
+        b.view(-1, 4).t().clamp_(max=3)
+        return b, a, c, p, d, e
+
+
+@torch.jit.script
+class Sum:
+    def __init__(self, total: Tensor):
+        self.total = total
+        self.count = 0
+
+    def add(self, x: Tensor):
+        self.total = self.total + x
+        self.count += 1
+
+
+class OwnClass(nn.Module):
+    def forward(self, x):
+        sums = Sum(x)
+        for i in range(3):
+            sums.add(x * i)
+        if bool(x.sum() > 0):
+            sums.add(x)
+        return sums.total, sums.count
+
+
+class Early(nn.Module):
+    """Leaves early, leaves loops, goes on."""
+
+    def forward(self, x):
+        if x.size(0) > 3:
+            return x * 2
+        for i in range(5):
+            if i == 2:
+                continue
+            if bool(x.sum() > 100):
+                break
+            x = x + i
+        while x.size(0) < 2:
+            x = torch.cat([x, x])
+        return x
+
+
 class Sdpa(nn.Module):
     """Stands for a file of PyTorch 2.x: its one call is replaced when the file is written (1.13 does not know the operator)."""
 
@@ -261,7 +321,7 @@ def main() -> None:
     torch.manual_seed(1)
     for name, module in {"mlp_scripted": Mlp(), "rnn_loop": RnnLoop(), "branch": Branch(), "containers": Containers(), "tuple_out": TupleOut(), "in_place": InPlace(), "twice": Twice(),
                          "tied": Tied(), "buffers": Buffers(), "lstm": Lstm(), "gpt": Gpt(), "dict_state": DictState(), "cnn_scripted": Cnn(0.0), "mlp_train": Mlp(0.0),
-                         "gpt_train": Gpt(0.0)}.items():
+                         "gpt_train": Gpt(0.0), "views": Views(), "own_class": OwnClass(), "early": Early()}.items():
         save(torch.jit.script(randomise(module)), name)
     cnn = randomise(Cnn()).eval()
     save(torch.jit.trace(cnn, torch.randn(2, 1, 8, 8)), "cnn_traced")
