@@ -37,6 +37,8 @@ void setInputs(RawData& raw, at::Tensor inputs, const std::string& name)
 {
     if (inputs.is_complex() || inputs.dim() < 1 || inputs.dim() > 4)
         throw core::ShapeError(fmt::format("{}: expected inputs [sample, feature], [sample, height, width] or [sample, channel, height, width], got {} {}", name, at::toString(inputs.scalar_type()), shapeText(inputs)));
+    if (inputs.numel() == 0)
+        throw core::FormatError(fmt::format("{}: expected samples, got the shape {}", name, shapeText(inputs)));
     raw.info.kind = inputs.dim() < 3 ? DataKind::Table : DataKind::Image;
     if (inputs.dim() == 1 || inputs.dim() == 3)
         inputs = inputs.unsqueeze(1);
@@ -93,8 +95,6 @@ DataSetPtr openNpy(const Json& parameters, const path& base)
     raw.info.id = "npy";
     raw.info.title = inputs.filename().string();
     setInputs(raw, readArray(inputs, parameters.at("inputs_key").get<std::string>()), inputs.filename().string());
-    if (raw.inputs.numel() == 0)
-        throw core::FormatError(fmt::format("{}: expected samples, got the shape {}", inputs.filename().string(), shapeText(raw.inputs)));
     raw.info.task = Task::None;
     raw.place = [name = inputs.filename().string(), shape = raw.inputs.sizes().vec()](std::int64_t sample, std::int64_t feature) {
         return feature < 0 ? fmt::format("target of sample {}", sample) : fmt::format("{}: sample {}, value {}", name, sample, feature);

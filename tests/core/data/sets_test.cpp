@@ -195,6 +195,8 @@ private Q_SLOTS:
         x[3][2] = std::nan("");
         io::writeNpy(base() / "x.npy", io::toArray(x));
         QCOMPARE(messageOf([&] { openData({{"id", "npy"}, {"inputs", "x.npy"}}, base()); }), QString("x.npy: sample 3, value 2: expected a number, got a missing value or NaN (set `missing` to mean or drop)"));
+        io::writeNpy(base() / "x.npy", io::toArray(at::empty({0, 4})));
+        QCOMPARE(messageOf([&] { openData({{"id", "npy"}, {"inputs", "x.npy"}}, base()); }), QString("x.npy: expected samples, got the shape [0, 4]"));
         const at::Tensor images = at::arange(2 * 6, at::kByte).view({2, 2, 3});
         io::writeNpy(base() / "images.npy", io::toArray(images));
         const DataSetPtr pictures = openData({{"id", "npy"}, {"inputs", "images.npy"}, {"split", {{"test", 0}, {"val", 0}}}}, base());
