@@ -23,19 +23,19 @@ private Q_SLOTS:
     void fillsInWhatTheDataDecides()
     {
         const Json lenet = train::resolveExperiment(Json::parse(R"({"model": {"id": "lenet", "kernel": 3, "padding": 1, "classes": "auto", "channels": null}, "data": "digits"})")).document;
-        QCOMPARE(lenet["model"]["image_size"], Json(8));
-        QCOMPARE(lenet["model"]["classes"], Json(10));
-        QCOMPARE(lenet["model"]["channels"], Json(1));
-        QCOMPARE(lenet["train"]["loss"]["id"], Json("cross_entropy"));
-        QCOMPARE(lenet["train"]["epochs"], Json(10));
+        QVERIFY(lenet["model"]["image_size"] == Json(8));
+        QVERIFY(lenet["model"]["classes"] == Json(10));
+        QVERIFY(lenet["model"]["channels"] == Json(1));
+        QVERIFY(lenet["train"]["loss"]["id"] == Json("cross_entropy"));
+        QVERIFY(lenet["train"]["epochs"] == Json(10));
         const Json mlp = train::resolveExperiment(Json::parse(R"({"model": "mlp", "data": "breast_cancer"})")).document;
-        QCOMPARE(mlp["model"]["features"], Json(30));
-        QCOMPARE(mlp["model"]["classes"], Json(2));
-        QCOMPARE(mlp["train"]["metrics"].back()["id"], Json("roc_auc"));
+        QVERIFY(mlp["model"]["features"] == Json(30));
+        QVERIFY(mlp["model"]["classes"] == Json(2));
+        QVERIFY(mlp["train"]["metrics"].back()["id"] == Json("roc_auc"));
         const Json gpt = train::resolveExperiment(Json::parse(R"({"model": {"id": "gpt", "layers": 1, "heads": 2, "width": 16}, "data": {"id": "kjv", "block_length": 32}})")).document;
-        QCOMPARE(gpt["model"]["vocabulary"], Json(256));
-        QCOMPARE(gpt["model"]["block_length"], Json(32));
-        QCOMPARE(gpt["train"]["metrics"].back()["id"], Json("bits_per_character"));
+        QVERIFY(gpt["model"]["vocabulary"] == Json(256));
+        QVERIFY(gpt["model"]["block_length"] == Json(32));
+        QVERIFY(gpt["train"]["metrics"].back()["id"] == Json("bits_per_character"));
     }
 
     void resolvingAgainChangesNothing()
