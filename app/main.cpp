@@ -27,7 +27,7 @@ namespace {
 using namespace orrery;
 
 struct Arguments {
-    std::string workspace, model, size, theme, screenshot, out;
+    std::string workspace, model, experiment, size, theme, screenshot, out;
     std::vector<std::string> panels, reportRuns;
 };
 
@@ -36,6 +36,7 @@ void declare(CLI::App& app, Arguments& arguments)
     app.set_version_flag("--version", std::string("orrery ") + core::kVersion);
     app.add_option("workspace", arguments.workspace, "Folder of the workspace to open (a new or empty folder becomes one), or a file.");
     app.add_option("--open", arguments.model, "Model, experiment document or table to open.");
+    app.add_option("--train", arguments.experiment, "Experiment document to open and to start at once.");
     app.add_option("--panel", arguments.panels, "Panel to show, by id; may be given several times.");
     app.add_option("--size", arguments.size, "Size of the window: WIDTHxHEIGHT.");
     app.add_option("--theme", arguments.theme, "Colours for this session.")->check(CLI::IsMember({"light", "dark", "system"}));
@@ -76,6 +77,7 @@ int runWindow(QApplication& application, const Arguments& arguments)
         else if (!window.openWorkspace(path) && !arguments.screenshot.empty()) return 1;
     }
     if (size.isValid()) window.resize(size);
+    if (!arguments.experiment.empty()) window.startExperiment(QString::fromStdString(arguments.experiment));
     if (!arguments.model.empty()) window.openFile(QString::fromStdString(arguments.model));
     for (const auto& panel : arguments.panels)
         if (!window.showPanel(QString::fromStdString(panel)) && !arguments.screenshot.empty()) return std::cerr << "orrery: there is no panel \"" << panel << "\"\n", 2;

@@ -67,7 +67,7 @@ MainWindow::MainWindow(widgets::Session& session, widgets::Theme& theme) : m_ses
     connect(&m_session, &widgets::Session::backgroundWorkChanged, this, &MainWindow::idleChanged);
     updateTitle();
     updateCentre();
-    for (const auto& problem : m_host.problems()) m_message->setText(tr("Panel left out: %1: %2").arg(QFileInfo(problem.file).fileName(), problem.message));
+    for (const auto& problem : m_host.problems()) m_session.report(tr("Panel left out: %1: %2").arg(QFileInfo(problem.file).fileName(), problem.message));
 }
 
 MainWindow::~MainWindow() = default;

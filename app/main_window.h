@@ -28,6 +28,8 @@ public:
     bool openWorkspace(const QString& folder);
     /// Anything a person may drop or name: workspace folder, experiment document, model, table of data.
     void openFile(const QString& file);
+    /// Opens an experiment document and starts it as a job, in the default workspace if none is open.
+    void startExperiment(const QString& file);
     /// Shows a panel, loading it if needed. @return False (and a message) for an unknown id or a broken plugin.
     bool showPanel(const QString& id);
     /// Nothing on show is still being computed or loaded.

@@ -1,12 +1,14 @@
 #include "welcome_page.h"
 
-#include <QCommandLinkButton>
 #include <QDir>
 #include <QFileInfo>
 #include <QHBoxLayout>
 #include <QLabel>
+#include <QPushButton>
 #include <QScrollArea>
 #include <QVBoxLayout>
+
+#include <widgets/theme.h>
 
 #include "main_window.h"
 
@@ -23,13 +25,36 @@ QLabel* heading(const QString& text, double scale, QWidget* parent)
     return label;
 }
 
-QCommandLinkButton* link(const QString& title, const QString& description, QWidget* parent)
-{
-    auto* button = new QCommandLinkButton(title, description, parent);
-    button->setIcon({});
-    button->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Maximum);
-    return button;
-}
+// A flat button of two lines: what it opens, and a sentence about it.
+class LinkButton : public QPushButton {
+public:
+    LinkButton(const QString& title, const QString& description, QWidget* parent) : QPushButton(parent)
+    {
+        setFlat(true);
+        setAccessibleName(title);
+        setAccessibleDescription(description);
+        setCursor(Qt::PointingHandCursor);
+        auto* layout = new QVBoxLayout(this);
+        layout->setContentsMargins(10, 6, 10, 6);
+        layout->setSpacing(1);
+        layout->addWidget(heading(title, 1.0, this));
+        auto* text = new QLabel(description, this);
+        text->setWordWrap(true);
+        auto muted = text->palette();
+        muted.setColor(QPalette::WindowText, widgets::themeColors(palette()).mutedText);
+        text->setPalette(muted);
+        layout->addWidget(text);
+        for (auto* label : findChildren<QLabel*>()) label->setAttribute(Qt::WA_TransparentForMouseEvents);
+        auto policy = QSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
+        policy.setHeightForWidth(true);
+        setSizePolicy(policy);
+    }
+    QSize sizeHint() const override { return {320, heightForWidth(std::max(width(), 320))}; }
+    bool hasHeightForWidth() const override { return true; }
+    int heightForWidth(int width) const override { return layout()->totalHeightForWidth(width); }
+};
+
+QPushButton* link(const QString& title, const QString& description, QWidget* parent) { return new LinkButton(title, description, parent); }
 
 void clear(QLayout* layout)
 {

@@ -9,7 +9,9 @@
 #include <core/base/error.h>
 #include <core/data/dataset.h>
 #include <core/store/workspace.h>
+#include <core/jobs/queue.h>
 #include <core/train/document_file.h>
+#include <core/train/runs.h>
 
 #include "main_window.h"
 
@@ -84,6 +86,23 @@ void MainWindow::openFile(const QString& path)
     } catch (const std::exception& error) {
         showError(tr("The file could not be opened"), QString::fromUtf8(error.what()));
     }
+}
+
+void MainWindow::startExperiment(const QString& file)
+{
+    openFile(file);
+    const auto workspace = m_session.workspace();
+    if (!workspace || !QFileInfo::exists(file)) return;
+    const int threads = m_session.jobs().limit();
+    m_session.runInBackground(
+        this,
+        [workspace, path = file.toStdString()](widgets::BackgroundContext&) { return train::createRun(*workspace, train::readExperiment(path)); },
+        [this, workspace, threads](store::RunId run) {
+            m_session.jobs().submit(train::trainJob(workspace, run, threads));
+            m_session.selectRuns({run});
+            showPanel("experiments");
+        },
+        [this](const QString& text) { showError(tr("The experiment could not be started"), text); });
 }
 
 void MainWindow::dragEnterEvent(QDragEnterEvent* event)
