@@ -1,5 +1,16 @@
 # Install rules shared by all targets, the exported CMake package and the Debian package.
 
+# Programs find resources and example projects relative to themselves, under ../share/orrery. The build tree has the folders of an installation; there they
+# are links, so that an edited file is there at once.
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/${ORRERY_SHARE_DIR})
+foreach(_orrery_folder resources projects)
+  set(_orrery_link ${CMAKE_BINARY_DIR}/${ORRERY_SHARE_DIR}/${_orrery_folder})
+  if(IS_DIRECTORY ${_orrery_link} AND NOT IS_SYMLINK ${_orrery_link})
+    file(REMOVE_RECURSE ${_orrery_link})
+  endif()
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${_orrery_folder} ${_orrery_link} SYMBOLIC)
+  install(DIRECTORY ${_orrery_folder} DESTINATION ${ORRERY_SHARE_DIR} PATTERN CMakeLists.txt EXCLUDE PATTERN orrery-workspace EXCLUDE)
+endforeach()
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/orrery RENAME copyright)
 
 # Shared libraries. Not CMAKE_INSTALL_LIBDIR: the plugins' folder is fixed relative to the programs.
