@@ -36,7 +36,9 @@ std::vector<std::string> numberedClasses(std::int64_t count)
 void setInputs(RawData& raw, at::Tensor inputs, const std::string& name)
 {
     if (inputs.is_complex() || inputs.dim() < 1 || inputs.dim() > 4)
-        throw core::ShapeError(fmt::format("{}: expected inputs [sample, feature], [sample, height, width] or [sample, channel, height, width], got {} {}", name, at::toString(inputs.scalar_type()), shapeText(inputs)));
+        throw core::ShapeError(
+            fmt::format("{}: expected inputs [sample, feature], [sample, height, width] or [sample, channel, height, width], got {} {}", name,
+                        at::toString(inputs.scalar_type()), shapeText(inputs)));
     if (inputs.numel() == 0)
         throw core::FormatError(fmt::format("{}: expected samples, got the shape {}", name, shapeText(inputs)));
     raw.info.kind = inputs.dim() < 3 ? DataKind::Table : DataKind::Image;
@@ -54,7 +56,8 @@ void setInputs(RawData& raw, at::Tensor inputs, const std::string& name)
 void setTargets(RawData& raw, const at::Tensor& targets, const std::string& name)
 {
     if (targets.dim() < 1 || targets.dim() > 2 || targets.size(0) != raw.inputs.size(0) || targets.is_complex())
-        throw core::ShapeError(fmt::format("{}: expected targets [{}] or [{}, output], got {}", name, raw.inputs.size(0), raw.inputs.size(0), shapeText(targets)));
+        throw core::ShapeError(
+            fmt::format("{}: expected targets [{}] or [{}, output], got {}", name, raw.inputs.size(0), raw.inputs.size(0), shapeText(targets)));
     if (targets.is_floating_point()) {
         raw.info.task = Task::Regression;
         raw.targets = (targets.dim() == 1 ? targets.unsqueeze(1) : targets).to(at::kFloat).contiguous();
@@ -125,20 +128,26 @@ struct IdxPair {
 
 IdxPair readIdxPair(const path& images, const path& labels)
 {
-    IdxPair pair{io::toTensor(io::parseIdx(readDataFile("idx", images), images.filename().string())), io::toTensor(io::parseIdx(readDataFile("idx", labels), labels.filename().string()))};
+    IdxPair pair{io::toTensor(io::parseIdx(readDataFile("idx", images), images.filename().string())),
+                 io::toTensor(io::parseIdx(readDataFile("idx", labels), labels.filename().string()))};
     if (pair.images.dim() < 1 || pair.labels.dim() != 1 || pair.images.size(0) != pair.labels.size(0))
-        throw core::ShapeError(fmt::format("{} and {}: expected as many labels as images, got {} and {}", labels.filename().string(), images.filename().string(), shapeText(pair.labels), shapeText(pair.images)));
+        throw core::ShapeError(fmt::format("{} and {}: expected as many labels as images, got {} and {}", labels.filename().string(),
+                                           images.filename().string(), shapeText(pair.labels), shapeText(pair.images)));
     return pair;
 }
 
 DataSetPtr openIdx(const Json& parameters, const path& base)
 {
     const path folder = core::resolvePath(parameters.at("folder").get<std::string>(), base);
-    const path trainImages = findFile(folder, {"train-images-idx3-ubyte", "train-images.idx3-ubyte"}), trainLabels = findFile(folder, {"train-labels-idx1-ubyte", "train-labels.idx1-ubyte"});
-    const path testImages = findFile(folder, {"t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte"}), testLabels = findFile(folder, {"t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte"});
+    const path trainImages = findFile(folder, {"train-images-idx3-ubyte", "train-images.idx3-ubyte"}),
+               trainLabels = findFile(folder, {"train-labels-idx1-ubyte", "train-labels.idx1-ubyte"});
+    const path testImages = findFile(folder, {"t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte"}),
+               testLabels = findFile(folder, {"t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte"});
     if (trainImages.empty() || trainLabels.empty())
-        throw core::StorageError(fmt::format("idx: expected train-images-idx3-ubyte and train-labels-idx1-ubyte (or the same with .gz) in {}, found none. "
-                                             "Put the four files of MNIST or a relative there, or name their folder in `folder`", folder.string()));
+        throw core::StorageError(
+            fmt::format("idx: expected train-images-idx3-ubyte and train-labels-idx1-ubyte (or the same with .gz) in {}, found none. "
+                        "Put the four files of MNIST or a relative there, or name their folder in `folder`",
+                        folder.string()));
     IdxPair all = readIdxPair(trainImages, trainLabels);
     RawData raw;
     if (!testImages.empty() && !testLabels.empty()) {
@@ -146,7 +155,8 @@ DataSetPtr openIdx(const Json& parameters, const path& base)
         for (std::int64_t i = 0; i < test.images.size(0); ++i)
             raw.testSamples.push_back(all.images.size(0) + i);
         if (all.images.sizes().slice(1) != test.images.sizes().slice(1))
-            throw core::ShapeError(fmt::format("idx: expected test images like the training images {}, got {}", shapeText(all.images), shapeText(test.images)));
+            throw core::ShapeError(
+                fmt::format("idx: expected test images like the training images {}, got {}", shapeText(all.images), shapeText(test.images)));
         all = {at::cat({all.images, test.images}), at::cat({all.labels, test.labels})};
     }
     raw.info.id = "idx";
@@ -165,7 +175,11 @@ struct CifarFiles {
 
 const CifarFiles& cifarFiles(int classes)
 {
-    static const CifarFiles ten{10, "cifar-10-batches-bin", {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"}, {"test_batch.bin"}, "batches.meta.txt"};
+    static const CifarFiles ten{10,
+                                "cifar-10-batches-bin",
+                                {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
+                                {"test_batch.bin"},
+                                "batches.meta.txt"};
     static const CifarFiles hundred{100, "cifar-100-binary", {"train.bin"}, {"test.bin"}, "fine_label_names.txt"};
     return classes == 10 ? ten : hundred;
 }
@@ -195,8 +209,9 @@ DataSetPtr openCifar(int classes, const Json& parameters, const path& base)
     const auto read = [&](const char* name, bool isTest) {
         std::error_code ignored;
         if (!std::filesystem::is_regular_file(folder / name, ignored))
-            throw core::StorageError(fmt::format("{}: expected {} in {}, found none. Get \"CIFAR-{} binary version\" from https://www.cs.toronto.edu/~kriz/cifar.html, unpack it and name its folder in `folder`",
-                raw.info.id, name, folder.string(), classes));
+            throw core::StorageError(fmt::format("{}: expected {} in {}, found none. Get \"CIFAR-{} binary version\" from "
+                                                 "https://www.cs.toronto.edu/~kriz/cifar.html, unpack it and name its folder in `folder`",
+                                                 raw.info.id, name, folder.string(), classes));
         const io::CifarBatch batch = io::parseCifar(core::readFile(folder / name), classes, name);
         for (std::size_t i = 0; isTest && i < batch.labels.size(); ++i)
             raw.testSamples.push_back(std::int64_t(labels.size() + i));
@@ -220,28 +235,47 @@ DataSetPtr openCifar(int classes, const Json& parameters, const path& base)
 void addCifar(DataRegistry& registry, int classes)
 {
     core::Schema schema{core::text("folder", cifarFiles(classes).folder, "Folder with the files of the binary version.")};
-    registry.add({fmt::format("cifar{}", classes), fmt::format("CIFAR-{}", classes), fmt::format("60,000 colour pictures of 32 x 32 pixels in {} classes, from files of your own.", classes),
-                     "Krizhevsky (2009), \"Learning Multiple Layers of Features from Tiny Images\"", withCommon(schema, {{0, 0.1, 0, true}, true, false, true}), {},
-                     {{"image", "float", {"batch", "channel", "height", "width"}}}},
-        [classes](const Json& parameters, const path& base) { return openCifar(classes, parameters, base); });
+    registry.add({fmt::format("cifar{}", classes),
+                  fmt::format("CIFAR-{}", classes),
+                  fmt::format("60,000 colour pictures of 32 x 32 pixels in {} classes, from files of your own.", classes),
+                  "Krizhevsky (2009), \"Learning Multiple Layers of Features from Tiny Images\"",
+                  withCommon(schema, {{0, 0.1, 0, true}, true, false, true}),
+                  {},
+                  {{"image", "float", {"batch", "channel", "height", "width"}}}},
+                 [classes](const Json& parameters, const path& base) { return openCifar(classes, parameters, base); });
 }
 
 }  // namespace
 
 void addNpy(DataRegistry& registry)
 {
-    core::Schema schema{core::required(core::text("inputs", "", "An .npy file, or an .npz archive: [sample, feature], [sample, height, width] or [sample, channel, height, width].")),
+    core::Schema schema{
+        core::required(core::text(
+            "inputs", "", "An .npy file, or an .npz archive: [sample, feature], [sample, height, width] or [sample, channel, height, width].")),
         core::text("targets", "", "An .npy or .npz file: integers are classes, floats values; empty: from the same archive, or none."),
         core::text("inputs_key", "x", "Name of the inputs in an archive."), core::text("targets_key", "y", "Name of the targets in an archive.")};
-    registry.add({"npy", "Arrays (NPY, NPZ)", "Inputs and targets from NumPy files. Images of bytes are scaled to 0..1.", "NEP 1, numpy.lib.format 3.0", withCommon(schema, {{}, false, true, true}), {}, {}}, openNpy);
+    registry.add({"npy",
+                  "Arrays (NPY, NPZ)",
+                  "Inputs and targets from NumPy files. Images of bytes are scaled to 0..1.",
+                  "NEP 1, numpy.lib.format 3.0",
+                  withCommon(schema, {{}, false, true, true}),
+                  {},
+                  {}},
+                 openNpy);
 }
 
 void addIdx(DataRegistry& registry)
 {
-    core::Schema schema{core::text("folder", "mnist", "Folder with the train-images, train-labels, t10k-images and t10k-labels files, plain or gzip.")};
-    registry.add({"idx", "IDX files (MNIST and relatives)", "Grey pictures with classes from IDX files of your own.", "LeCun, Cortes & Burges, \"The MNIST database of handwritten digits\"",
-                     withCommon(schema, {{0.2, 0.1, 0, true}, false, false, true}), {}, {{"image", "float", {"batch", "channel", "height", "width"}}}},
-        openIdx);
+    core::Schema schema{
+        core::text("folder", "mnist", "Folder with the train-images, train-labels, t10k-images and t10k-labels files, plain or gzip.")};
+    registry.add({"idx",
+                  "IDX files (MNIST and relatives)",
+                  "Grey pictures with classes from IDX files of your own.",
+                  "LeCun, Cortes & Burges, \"The MNIST database of handwritten digits\"",
+                  withCommon(schema, {{0.2, 0.1, 0, true}, false, false, true}),
+                  {},
+                  {{"image", "float", {"batch", "channel", "height", "width"}}}},
+                 openIdx);
 }
 
 void addCifar10(DataRegistry& registry)

@@ -82,7 +82,8 @@ void resample(ImageView image, const Affine& map)
                 const double fromX = map.a * double(x) + map.b * double(y) + map.c, fromY = map.d * double(x) + map.e * double(y) + map.f;
                 const auto left = std::int64_t(std::floor(fromX)), top = std::int64_t(std::floor(fromY));
                 const auto u = float(fromX - double(left)), v = float(fromY - double(top));
-                values[y * image.width + x] = (at(left, top) * (1 - u) + at(left + 1, top) * u) * (1 - v) + (at(left, top + 1) * (1 - u) + at(left + 1, top + 1) * u) * v;
+                values[y * image.width + x] =
+                    (at(left, top) * (1 - u) + at(left + 1, top) * u) * (1 - v) + (at(left, top + 1) * (1 - u) + at(left + 1, top + 1) * u) * v;
             }
     }
 }
@@ -123,18 +124,39 @@ const char* const kSource = "Shorten & Khoshgoftaar (2019), \"A survey on Image 
 core::Registry<AugmentationFactory> makeRegistry()
 {
     core::Registry<AugmentationFactory> registry("augmentation", "Augmentations");
-    registry.add({"shift", "Shift", "Moves a training image by whole pixels, independently in both directions; uncovered pixels become black.", kSource,
-                     {core::integer("pixels", 1, "Largest shift in each direction.").range(0, 1024)}, {}, {}},
-        [](const Json& p) { return std::make_shared<Shift>(p.at("pixels").get<std::int64_t>()); });
-    registry.add({"flip", "Flip", "Mirrors a training image with a given probability.", kSource,
-                     {core::real("probability", 0.5, "How often.").range(0, 1), core::choice("direction", {"horizontal", "vertical"}, "horizontal", "Left and right, or top and bottom.")}, {}, {}},
-        [](const Json& p) { return std::make_shared<Flip>(p.at("probability").get<double>(), p.at("direction") == "horizontal"); });
-    registry.add({"crop", "Crop and scale back", "Takes a random part with the picture's proportions and scales it to the full size, bilinear.", kSource,
-                     {core::real("minimum_area", 0.64, "Smallest part, as a fraction of the area.").above(0).range(0.01, 1)}, {}, {}},
-        [](const Json& p) { return std::make_shared<Crop>(p.at("minimum_area").get<double>()); });
-    registry.add({"rotate", "Rotate", "Turns a training image about its centre by a random angle, bilinear; uncovered pixels become black.", kSource,
-                     {core::real("degrees", 10, "Largest angle in each direction.").range(0, 180)}, {}, {}},
-        [](const Json& p) { return std::make_shared<Rotate>(p.at("degrees").get<double>()); });
+    registry.add({"shift",
+                  "Shift",
+                  "Moves a training image by whole pixels, independently in both directions; uncovered pixels become black.",
+                  kSource,
+                  {core::integer("pixels", 1, "Largest shift in each direction.").range(0, 1024)},
+                  {},
+                  {}},
+                 [](const Json& p) { return std::make_shared<Shift>(p.at("pixels").get<std::int64_t>()); });
+    registry.add({"flip",
+                  "Flip",
+                  "Mirrors a training image with a given probability.",
+                  kSource,
+                  {core::real("probability", 0.5, "How often.").range(0, 1),
+                   core::choice("direction", {"horizontal", "vertical"}, "horizontal", "Left and right, or top and bottom.")},
+                  {},
+                  {}},
+                 [](const Json& p) { return std::make_shared<Flip>(p.at("probability").get<double>(), p.at("direction") == "horizontal"); });
+    registry.add({"crop",
+                  "Crop and scale back",
+                  "Takes a random part with the picture's proportions and scales it to the full size, bilinear.",
+                  kSource,
+                  {core::real("minimum_area", 0.64, "Smallest part, as a fraction of the area.").above(0).range(0.01, 1)},
+                  {},
+                  {}},
+                 [](const Json& p) { return std::make_shared<Crop>(p.at("minimum_area").get<double>()); });
+    registry.add({"rotate",
+                  "Rotate",
+                  "Turns a training image about its centre by a random angle, bilinear; uncovered pixels become black.",
+                  kSource,
+                  {core::real("degrees", 10, "Largest angle in each direction.").range(0, 180)},
+                  {},
+                  {}},
+                 [](const Json& p) { return std::make_shared<Rotate>(p.at("degrees").get<double>()); });
     return registry;
 }
 

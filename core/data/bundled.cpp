@@ -10,7 +10,8 @@ namespace {
 
 using core::Json;
 
-constexpr const char* kDigitsSource = "Alpaydin & Kaynak (1998), UCI Optical Recognition of Handwritten Digits, test part, doi:10.24432/C50P49, CC BY 4.0";
+constexpr const char* kDigitsSource =
+    "Alpaydin & Kaynak (1998), UCI Optical Recognition of Handwritten Digits, test part, doi:10.24432/C50P49, CC BY 4.0";
 
 /// Features in file order, class number in the last column, one description line at the start.
 struct BundledTable {
@@ -24,18 +25,27 @@ struct BundledTable {
 
 const BundledTable& iris()
 {
-    static const BundledTable table{"iris", "Iris", "150 flowers of three species with four lengths each.",
-        "Fisher (1936), \"The use of multiple measurements in taxonomic problems\", doi:10.1111/j.1469-1809.1936.tb02137.x; UCI Iris, CC BY 4.0", "iris.csv", {"setosa", "versicolor", "virginica"},
+    static const BundledTable table{
+        "iris",
+        "Iris",
+        "150 flowers of three species with four lengths each.",
+        "Fisher (1936), \"The use of multiple measurements in taxonomic problems\", doi:10.1111/j.1469-1809.1936.tb02137.x; UCI Iris, CC BY 4.0",
+        "iris.csv",
+        {"setosa", "versicolor", "virginica"},
         {"sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"}};
     return table;
 }
 
 const BundledTable& wine()
 {
-    static const BundledTable table{"wine", "Wine", "178 wines of three cultivars with 13 chemical measurements each.", "Aeberhard & Forina (1991), UCI Wine, doi:10.24432/C5PC7J, CC BY 4.0", "wine_data.csv",
-        {"cultivar 1", "cultivar 2", "cultivar 3"},
-        {"alcohol", "malic acid", "ash", "alcalinity of ash", "magnesium", "total phenols", "flavanoids", "nonflavanoid phenols", "proanthocyanins", "color intensity", "hue",
-            "OD280/OD315 of diluted wines", "proline"}};
+    static const BundledTable table{"wine",
+                                    "Wine",
+                                    "178 wines of three cultivars with 13 chemical measurements each.",
+                                    "Aeberhard & Forina (1991), UCI Wine, doi:10.24432/C5PC7J, CC BY 4.0",
+                                    "wine_data.csv",
+                                    {"cultivar 1", "cultivar 2", "cultivar 3"},
+                                    {"alcohol", "malic acid", "ash", "alcalinity of ash", "magnesium", "total phenols", "flavanoids",
+                                     "nonflavanoid phenols", "proanthocyanins", "color intensity", "hue", "OD280/OD315 of diluted wines", "proline"}};
     return table;
 }
 
@@ -43,15 +53,22 @@ std::vector<std::string> breastCancerFeatures()
 {
     std::vector<std::string> names;
     for (const char* const statistic : {"mean ", "standard error of ", "worst "})
-        for (const char* const quantity : {"radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "concave points", "symmetry", "fractal dimension"})
+        for (const char* const quantity :
+             {"radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "concave points", "symmetry", "fractal dimension"})
             names.push_back(std::string(statistic) + quantity);
     return names;
 }
 
 const BundledTable& breastCancer()
 {
-    static const BundledTable table{"breast_cancer", "Breast cancer (Wisconsin, diagnostic)", "569 tumours with 30 measurements of their cell nuclei, malignant or benign.",
-        "Wolberg, Mangasarian, Street & Street (1995), UCI Breast Cancer Wisconsin (Diagnostic), doi:10.24432/C5DW2B, CC BY 4.0", "breast_cancer.csv", {"malignant", "benign"}, breastCancerFeatures()};
+    static const BundledTable table{
+        "breast_cancer",
+        "Breast cancer (Wisconsin, diagnostic)",
+        "569 tumours with 30 measurements of their cell nuclei, malignant or benign.",
+        "Wolberg, Mangasarian, Street & Street (1995), UCI Breast Cancer Wisconsin (Diagnostic), doi:10.24432/C5DW2B, CC BY 4.0",
+        "breast_cancer.csv",
+        {"malignant", "benign"},
+        breastCancerFeatures()};
     return table;
 }
 
@@ -79,8 +96,14 @@ DataSetPtr openTable(const BundledTable& description, const Json& parameters)
 
 void addTable(DataRegistry& registry, const BundledTable& table)
 {
-    registry.add({table.id, table.title, table.summary, table.source, withCommon({}, {{}, true, false, false}), {}, {{"table", "float", {"batch", "feature"}}}},
-        [&table](const Json& parameters, const std::filesystem::path&) { return openTable(table, parameters); });
+    registry.add({table.id,
+                  table.title,
+                  table.summary,
+                  table.source,
+                  withCommon({}, {{}, true, false, false}),
+                  {},
+                  {{"table", "float", {"batch", "feature"}}}},
+                 [&table](const Json& parameters, const std::filesystem::path&) { return openTable(table, parameters); });
 }
 
 DataSetPtr openDigits(const Json& parameters, const std::filesystem::path&)
@@ -114,10 +137,15 @@ DataSetPtr openDigits(const Json& parameters, const std::filesystem::path&)
 
 void addDigits(DataRegistry& registry)
 {
-    registry.add({"digits", "Digits, 8 x 8",
-                     "1,797 handwritten digits of 8 x 8 grey levels, 0 to 1. The default split holds 1,258 for training, 180 for validation and 359 for testing, stratified, seed 0.", kDigitsSource,
-                     withCommon({}, {{}, false, false, true}), {}, {{"image", "float", {"batch", "channel", "height", "width"}}}},
-        openDigits);
+    registry.add({"digits",
+                  "Digits, 8 x 8",
+                  "1,797 handwritten digits of 8 x 8 grey levels, 0 to 1. The default split holds 1,258 for training, 180 for validation and 359 for "
+                  "testing, stratified, seed 0.",
+                  kDigitsSource,
+                  withCommon({}, {{}, false, false, true}),
+                  {},
+                  {{"image", "float", {"batch", "channel", "height", "width"}}}},
+                 openDigits);
 }
 
 void addIris(DataRegistry& registry)

@@ -17,7 +17,8 @@ DataRegistry makeRegistry()
     // The schemas below refer to this family.
     core::addFamily(augmentationRegistry());
     DataRegistry registry("data", "Data sets");
-    for (const auto add : {addDigits, addIris, addWine, addBreastCancer, addKjv, addTextFile, addCsv, addJsonLines, addNpy, addIdx, addCifar10, addCifar100, addImageFolder})
+    for (const auto add : {addDigits, addIris, addWine, addBreastCancer, addKjv, addTextFile, addCsv, addJsonLines, addNpy, addIdx, addCifar10,
+                           addCifar100, addImageFolder})
         add(registry);
     return registry;
 }
@@ -81,7 +82,8 @@ Json dataDocument(const std::string& reference, const std::filesystem::path& bas
     if (std::filesystem::is_directory(file, ignored))
         return folderDocument(reference, file);
     if (!isThere(file))
-        throw core::InputError(fmt::format("expected the id of a data set or a file, got \"{}\"{}", reference, core::didYouMean(reference, dataRegistry().ids())));
+        throw core::InputError(
+            fmt::format("expected the id of a data set or a file, got \"{}\"{}", reference, core::didYouMean(reference, dataRegistry().ids())));
     std::string name = core::lower(file.filename().string());
     if (name.ends_with(".gz"))
         name.resize(name.size() - 3);
@@ -94,7 +96,8 @@ Json dataDocument(const std::string& reference, const std::filesystem::path& bas
         return {{"id", "npy"}, {"inputs", reference}};
     if (ends(".txt") || ends(".md"))
         return {{"id", "text_file"}, {"path", reference}};
-    throw core::InputError(fmt::format("{}: expected a file ending in .csv, .tsv, .jsonl, .npy, .npz or .txt (also with .gz), or a folder", reference));
+    throw core::InputError(
+        fmt::format("{}: expected a file ending in .csv, .tsv, .jsonl, .npy, .npz or .txt (also with .gz), or a folder", reference));
 }
 
 }  // namespace orrery::data

@@ -65,7 +65,8 @@ std::string DataSet::targetText(std::int64_t index) const
 at::Tensor toDisplay(const DataInfo& info, const at::Tensor& image)
 {
     if (image.dim() != 3 || (image.size(0) != 1 && image.size(0) != 3))
-        throw core::ShapeError(fmt::format("expected an image [1 or 3, height, width], got {}", core::formatShape({image.sizes().data(), image.sizes().size()})));
+        throw core::ShapeError(
+            fmt::format("expected an image [1 or 3, height, width], got {}", core::formatShape({image.sizes().data(), image.sizes().size()})));
     at::Tensor shown = image.detach().to(at::kCPU, at::kDouble);
     if (!info.mean.empty() && std::int64_t(info.mean.size()) == image.size(0)) {
         const auto perChannel = [&](const std::vector<double>& values) { return at::tensor(values, at::kDouble).view({-1, 1, 1}); };

@@ -29,25 +29,26 @@ Split splitFromName(std::string_view name);
 
 /// Samples as CPU tensors, contiguous, without gradient.
 struct Batch {
-    std::vector<at::Tensor> inputs;  ///< one a port, [batch, ...]: Image [batch, channel, height, width] float; Table [batch, feature] float; Tokens [batch, position] int64
-    at::Tensor targets;              ///< Classification [batch] int64; Regression [batch, output] float; NextToken [batch, position] int64; None: undefined
+    std::vector<at::Tensor>
+        inputs;  ///< one a port, [batch, ...]: Image [batch, channel, height, width] float; Table [batch, feature] float; Tokens [batch, position] int64
+    at::Tensor targets;  ///< Classification [batch] int64; Regression [batch, output] float; NextToken [batch, position] int64; None: undefined
     std::vector<std::int64_t> indices;
     std::int64_t size() const { return std::int64_t(indices.size()); }
 };
 
 /// What a set says of itself.
 struct DataInfo {
-    std::string id;                   ///< registered name: `digits`
+    std::string id;  ///< registered name: `digits`
     std::string title, source;
     DataKind kind = DataKind::Table;
     Task task = Task::Classification;
-    std::vector<core::Port> inputs;   ///< "image": batch, channel, height, width; "table": batch, feature; "tokens": batch, position
-    core::Port target;                ///< kind "class_index", "float" or "token_id"
-    std::vector<std::int64_t> inputShape;    ///< of one sample: [channel, height, width], [feature] or [position]
-    std::vector<std::string> classNames;     ///< Classification
-    std::vector<std::string> featureNames;   ///< Table
-    std::vector<std::string> targetNames;    ///< Regression: one an output
-    std::int64_t vocabularySize = 0;         ///< Tokens
+    std::vector<core::Port> inputs;         ///< "image": batch, channel, height, width; "table": batch, feature; "tokens": batch, position
+    core::Port target;                      ///< kind "class_index", "float" or "token_id"
+    std::vector<std::int64_t> inputShape;   ///< of one sample: [channel, height, width], [feature] or [position]
+    std::vector<std::string> classNames;    ///< Classification
+    std::vector<std::string> featureNames;  ///< Table
+    std::vector<std::string> targetNames;   ///< Regression: one an output
+    std::int64_t vocabularySize = 0;        ///< Tokens
     /// Size of the last axis of a fitting model's output: classes, outputs of a regression, or the vocabulary; 0 without targets.
     std::int64_t outputSize = 0;
     /// Value shown = x * std + mean, per channel or feature; empty if the values were not standardised. Taken from the training part only.

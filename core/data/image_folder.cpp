@@ -43,7 +43,8 @@ io::Image coverCentre(const io::Image& image, int side)
 /// Files are decoded when they are asked for; small sets stay in memory afterwards.
 class ImageFolderSet : public DataSet {
 public:
-    ImageFolderSet(std::vector<ImageFile> files, int side, int channels, Fit fit) : m_files(std::move(files)), m_side(side), m_channels(channels), m_fit(fit)
+    ImageFolderSet(std::vector<ImageFile> files, int side, int channels, Fit fit)
+        : m_files(std::move(files)), m_side(side), m_channels(channels), m_fit(fit)
     {
         constexpr std::uint64_t kCacheBytes = std::uint64_t(1) << 30;
         if (std::uint64_t(m_files.size()) * sampleBytes() <= kCacheBytes)
@@ -170,7 +171,8 @@ Listing listFiles(const path& folder)
     if (!std::filesystem::is_directory(folder, ignored))
         throw core::StorageError(fmt::format("image_folder: expected a folder at {}, found none", folder.string()));
     Listing listing;
-    listing.hasParts = std::filesystem::is_directory(folder / "train", ignored) && (std::filesystem::is_directory(folder / "test", ignored) || std::filesystem::is_directory(folder / "val", ignored));
+    listing.hasParts = std::filesystem::is_directory(folder / "train", ignored) &&
+                       (std::filesystem::is_directory(folder / "test", ignored) || std::filesystem::is_directory(folder / "val", ignored));
     if (listing.hasParts) {
         addClasses(listing, folder / "train", nullptr);
         if (std::filesystem::is_directory(folder / "val", ignored))
@@ -181,7 +183,8 @@ Listing listFiles(const path& folder)
         addClasses(listing, folder, nullptr);
     }
     if (listing.files.empty())
-        throw core::InputError(fmt::format("image_folder: expected one subfolder a class with PNG, JPEG or WebP pictures in {}, found none", folder.string()));
+        throw core::InputError(
+            fmt::format("image_folder: expected one subfolder a class with PNG, JPEG or WebP pictures in {}, found none", folder.string()));
     return listing;
 }
 
@@ -256,11 +259,17 @@ DataSetPtr openImageFolder(const Json& parameters, const path& base)
 void addImageFolder(DataRegistry& registry)
 {
     core::Schema schema{core::required(core::text("path", "", "Folder with one subfolder a class, or with train, val and test folders of such.")),
-        core::integer("size", 64, "Side of the square that each picture is scaled to.").range(1, 4096).withUnit("px"), core::choice("colour", {"rgb", "grey"}, "rgb", "Channels: three or one."),
-        core::choice("fit", {"crop", "stretch"}, "crop", "Keep the proportions and cut the longer side, or stretch.")};
-    registry.add({"image_folder", "Folder of pictures", "PNG, JPEG and WebP files, one subfolder a class, decoded when needed; values 0..1.", "", withCommon(schema, {{}, false, false, true}), {},
-                     {{"image", "float", {"batch", "channel", "height", "width"}}}},
-        openImageFolder);
+                        core::integer("size", 64, "Side of the square that each picture is scaled to.").range(1, 4096).withUnit("px"),
+                        core::choice("colour", {"rgb", "grey"}, "rgb", "Channels: three or one."),
+                        core::choice("fit", {"crop", "stretch"}, "crop", "Keep the proportions and cut the longer side, or stretch.")};
+    registry.add({"image_folder",
+                  "Folder of pictures",
+                  "PNG, JPEG and WebP files, one subfolder a class, decoded when needed; values 0..1.",
+                  "",
+                  withCommon(schema, {{}, false, false, true}),
+                  {},
+                  {{"image", "float", {"batch", "channel", "height", "width"}}}},
+                 openImageFolder);
 }
 
 }  // namespace orrery::data

@@ -49,18 +49,18 @@ struct Loader::Impl {
     std::vector<float> fill;
     bool augment = false;
 
-    std::int64_t consumed = 0;   ///< number of the next batch to give out
-    bool atEpochEnd = false;     ///< the end of the epoch before `consumed` has not been reported yet
+    std::int64_t consumed = 0;  ///< number of the next batch to give out
+    bool atEpochEnd = false;    ///< the end of the epoch before `consumed` has not been reported yet
 
-    std::mutex mutex;                     ///< guards everything below
+    std::mutex mutex;  ///< guards everything below
     std::condition_variable_any changed;
-    std::int64_t claimed = 0;             ///< number of the next batch to be made
-    std::int64_t wanted = 0;              ///< copy of `consumed` for the workers
+    std::int64_t claimed = 0;  ///< number of the next batch to be made
+    std::int64_t wanted = 0;   ///< copy of `consumed` for the workers
     std::map<std::int64_t, Made> finished;
     std::int64_t orderEpoch = -1;
     std::shared_ptr<const std::vector<std::int64_t>> order;
 
-    std::vector<std::jthread> workers;    ///< last: joined before the rest goes away
+    std::vector<std::jthread> workers;  ///< last: joined before the rest goes away
 
     ~Impl() { stopWorkers(); }
 
@@ -142,7 +142,8 @@ struct Loader::Impl {
         const std::int64_t size = images.numel() / images.size(0);
         for (std::int64_t i = 0; i < batch.size(); ++i) {
             // One generator a sample and epoch: neither its place in the batch nor the thread matters.
-            core::SplitMix64 random(core::deriveSeed(core::deriveSeed(options.seed, std::uint64_t(epoch), "data/augment"), std::uint64_t(batch.indices[std::size_t(i)]), "sample"));
+            core::SplitMix64 random(core::deriveSeed(core::deriveSeed(options.seed, std::uint64_t(epoch), "data/augment"),
+                                                     std::uint64_t(batch.indices[std::size_t(i)]), "sample"));
             for (const auto& augmentation : data->augmentations())
                 augmentation->apply({values + i * size, images.size(1), images.size(2), images.size(3), fill}, random);
         }
@@ -196,7 +197,8 @@ Loader::Loader(DataSetPtr data, std::vector<std::int64_t> indices, LoaderOptions
     if (samples == 0)
         throw core::InputError(fmt::format("{}: expected samples to load, got none", data->info().id));
     if (options.batchSize > samples && options.largeBatch == LargeBatch::Refuse)
-        throw core::InputError(fmt::format("{}: expected a batch size of at most the {} samples, got {}", data->info().id, samples, options.batchSize));
+        throw core::InputError(
+            fmt::format("{}: expected a batch size of at most the {} samples, got {}", data->info().id, samples, options.batchSize));
     options.batchSize = std::min(options.batchSize, samples);
     Impl& impl = *m_impl;
     impl.augment = options.augment && !data->augmentations().empty();
@@ -206,14 +208,17 @@ Loader::Loader(DataSetPtr data, std::vector<std::int64_t> indices, LoaderOptions
     impl.samples = options.dropLast ? impl.batches * options.batchSize : samples;
     const DataInfo& info = data->info();
     for (std::int64_t c = 0; impl.augment && c < info.inputShape[0]; ++c)
-        impl.fill.push_back(info.mean.empty() ? float(info.displayLow) : float((info.displayLow - info.mean[std::size_t(c)]) / info.std[std::size_t(c)]));
+        impl.fill.push_back(info.mean.empty() ? float(info.displayLow)
+                                              : float((info.displayLow - info.mean[std::size_t(c)]) / info.std[std::size_t(c)]));
     impl.data = std::move(data);
     impl.indices = std::move(indices);
     impl.options = options;
     impl.stop = std::move(stop);
 }
 
-Loader::Loader(DataSetPtr data, Split part, LoaderOptions options, std::stop_token stop) : Loader(data, data->split(part), options, std::move(stop)) {}
+Loader::Loader(DataSetPtr data, Split part, LoaderOptions options, std::stop_token stop) : Loader(data, data->split(part), options, std::move(stop))
+{
+}
 
 Loader::~Loader() = default;
 Loader::Loader(Loader&&) noexcept = default;
@@ -258,7 +263,8 @@ void Loader::restore(const LoaderState& state)
 {
     Impl& impl = *m_impl;
     if (state.epoch < 0 || state.batch < 0 || state.batch > impl.batches)
-        throw core::InputError(fmt::format("expected a position of at most {} batches in an epoch, got epoch {}, batch {}", impl.batches, state.epoch, state.batch));
+        throw core::InputError(
+            fmt::format("expected a position of at most {} batches in an epoch, got epoch {}, batch {}", impl.batches, state.epoch, state.batch));
     impl.stopWorkers();
     impl.consumed = state.epoch * impl.batches + state.batch;
     impl.atEpochEnd = state.batch == impl.batches;

@@ -15,12 +15,12 @@ enum class LargeBatch { Refuse, Shrink };
 struct LoaderOptions {
     std::int64_t batchSize = 32;
     Order order = Order::Shuffled;
-    bool dropLast = false;   ///< leave out a last batch with fewer samples
-    bool augment = true;     ///< apply the set's augmentations
+    bool dropLast = false;  ///< leave out a last batch with fewer samples
+    bool augment = true;    ///< apply the set's augmentations
     LargeBatch largeBatch = LargeBatch::Refuse;
     std::uint64_t seed = 0;
-    int threads = -1;        ///< 0: batches are made by the caller's thread; -1: 0 for sets in memory without augmentation, else 1
-    int prefetch = 4;        ///< at most so many finished batches wait
+    int threads = -1;  ///< 0: batches are made by the caller's thread; -1: 0 for sets in memory without augmentation, else 1
+    int prefetch = 4;  ///< at most so many finished batches wait
 };
 
 /// Where a loader stands: after `batch` batches of epoch `epoch`. Stored in checkpoints.

@@ -65,7 +65,8 @@ std::string placeOf(const RawData& raw, std::int64_t sample, std::int64_t featur
 {
     if (raw.place)
         return raw.place(sample, feature);
-    return feature < 0 ? fmt::format("{}: sample {}, target", raw.info.id, sample) : fmt::format("{}: sample {}, value {}", raw.info.id, sample, feature);
+    return feature < 0 ? fmt::format("{}: sample {}, target", raw.info.id, sample)
+                       : fmt::format("{}: sample {}, value {}", raw.info.id, sample, feature);
 }
 
 /// Rows with a missing value. Infinite values are never accepted.
@@ -80,7 +81,7 @@ std::vector<std::uint8_t> rowsWithMissing(const RawData& raw, Missing policy)
             return;
         if (policy == Missing::Refuse || (policy == Missing::Mean && feature < 0))
             throw core::FormatError(fmt::format("{}: expected a number, got a missing value or NaN ({})", placeOf(raw, sample, feature),
-                feature < 0 ? "set `missing` to drop to leave such rows out" : "set `missing` to mean or drop"));
+                                                feature < 0 ? "set `missing` to drop to leave such rows out" : "set `missing` to mean or drop"));
         rows[std::size_t(sample)] |= feature < 0 ? 2 : 1;
     };
     if (raw.inputs.is_floating_point()) {
@@ -161,7 +162,10 @@ Statistics statisticsOf(const at::Tensor& inputs, std::span<const std::int64_t> 
                         add(std::size_t(c), value);
             }
     };
-    pass([&](std::size_t c, double value) { mean[c] += value; ++counts[c]; });
+    pass([&](std::size_t c, double value) {
+        mean[c] += value;
+        ++counts[c];
+    });
     for (std::size_t c = 0; c < mean.size(); ++c)
         mean[c] /= double(std::max<std::int64_t>(1, counts[c]));
     pass([&](std::size_t c, double value) { variance[c] += (value - mean[c]) * (value - mean[c]); });
@@ -226,14 +230,17 @@ void DataBuilder::setUp(DataSet& set, DataInfo info, SplitLists splits, std::vec
 core::Schema withCommon(core::Schema own, const CommonDefaults& defaults)
 {
     own.add(splitParameter(defaults.split));
-    own.add(core::boolean("standardize", defaults.standardize, "Subtract the mean and divide by the standard deviation of each channel or feature, taken from the training part."));
+    own.add(core::boolean("standardize", defaults.standardize,
+                          "Subtract the mean and divide by the standard deviation of each channel or feature, taken from the training part."));
     if (defaults.missing)
-        own.add(core::choice("missing", {"error", "mean", "drop"}, "error", "Missing values and NaN: refuse them, put in the training mean of the feature, or leave such samples out."));
+        own.add(core::choice("missing", {"error", "mean", "drop"}, "error",
+                             "Missing values and NaN: refuse them, put in the training mean of the feature, or leave such samples out."));
     core::Parameter limit = core::integer("limit", 1, "Use at most so many samples in all, every part in proportion.").atLeast(1).orNone();
     limit.defaultValue = nullptr;
     own.add(limit);
     if (defaults.augment)
-        own.add(core::list("augment", core::component("", "augmentation", nullptr, ""), core::Json::array(), "Random changes of training images, in this order."));
+        own.add(core::list("augment", core::component("", "augmentation", nullptr, ""), core::Json::array(),
+                           "Random changes of training images, in this order."));
     return own;
 }
 

@@ -8,10 +8,10 @@ namespace orrery::data {
 
 /// What a reader delivers: everything in memory, in file order, nothing drawn, standardised or filled in yet.
 struct RawData {
-    DataInfo info;       ///< id, title, source, kind, task and names; the rest is filled in by `prepare`
-    at::Tensor inputs;   ///< [sample, ...] float32 or float64 (NaN where a value is missing), or uint8 (shown as value / divisor)
-    at::Tensor targets;  ///< [sample] int64 (negative: missing), [sample, output] float32 (NaN: missing), or undefined
-    double divisor = 1;  ///< of uint8 inputs and of image values
+    DataInfo info;                          ///< id, title, source, kind, task and names; the rest is filled in by `prepare`
+    at::Tensor inputs;                      ///< [sample, ...] float32 or float64 (NaN where a value is missing), or uint8 (shown as value / divisor)
+    at::Tensor targets;                     ///< [sample] int64 (negative: missing), [sample, output] float32 (NaN: missing), or undefined
+    double divisor = 1;                     ///< of uint8 inputs and of image values
     std::vector<std::int64_t> testSamples;  ///< where the data bring a test part of their own
     /// `iris.csv: line 7, column "petal length"`; `feature` is -1 for the target.
     std::function<std::string(std::int64_t sample, std::int64_t feature)> place;
@@ -23,8 +23,8 @@ enum class Missing { Refuse, Mean, Drop };
 struct CommonDefaults {
     SplitOptions split;
     bool standardize = false;
-    bool missing = false;      ///< offer `missing`
-    bool augment = false;      ///< offer `augment`
+    bool missing = false;  ///< offer `missing`
+    bool augment = false;  ///< offer `augment`
 };
 core::Schema withCommon(core::Schema own, const CommonDefaults& defaults);
 

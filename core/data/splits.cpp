@@ -19,7 +19,8 @@ void checkFractions(const SplitOptions& options, double test)
 }
 
 /// The samples of each class in random order, class by class; without classes one group of all.
-std::vector<std::vector<std::int64_t>> shuffledGroups(std::span<const std::int64_t> samples, const SplitOptions& options, std::span<const std::int64_t> classes)
+std::vector<std::vector<std::int64_t>> shuffledGroups(std::span<const std::int64_t> samples, const SplitOptions& options,
+                                                      std::span<const std::int64_t> classes)
 {
     std::map<std::int64_t, std::vector<std::int64_t>> groups;
     for (const std::int64_t sample : samples)
@@ -55,7 +56,8 @@ SplitLists divide(std::span<const std::int64_t> samples, double test, const Spli
     SplitLists lists;
     for (std::size_t g = 0; g < groups.size(); ++g) {
         const auto begin = groups[g].begin();
-        const auto testEnd = begin + std::ptrdiff_t(testShares[g]), valEnd = testEnd + std::min<std::ptrdiff_t>(std::ptrdiff_t(valShares[g]), groups[g].end() - testEnd);
+        const auto testEnd = begin + std::ptrdiff_t(testShares[g]),
+                   valEnd = testEnd + std::min<std::ptrdiff_t>(std::ptrdiff_t(valShares[g]), groups[g].end() - testEnd);
         lists.test.insert(lists.test.end(), begin, testEnd);
         lists.val.insert(lists.val.end(), testEnd, valEnd);
         lists.train.insert(lists.train.end(), valEnd, groups[g].end());
@@ -76,11 +78,13 @@ SplitOptions SplitOptions::fromJson(const core::Json& group)
 
 core::Parameter splitParameter(const SplitOptions& defaults)
 {
-    return core::group("split",
-        {core::real("test", defaults.test, "Fraction of the samples kept for testing; without effect where the data bring a test part.").range(0, 0.95),
-            core::real("val", defaults.val, "Fraction of the samples (where the data bring a test part: of the others) for validation.").range(0, 0.95),
-            core::integer("seed", std::int64_t(defaults.seed), "Seed of the split alone: runs with other seeds keep their test part.").atLeast(0),
-            core::boolean("stratified", defaults.stratified, "Every class in its proportion in each part.")},
+    return core::group(
+        "split",
+        {core::real("test", defaults.test, "Fraction of the samples kept for testing; without effect where the data bring a test part.")
+             .range(0, 0.95),
+         core::real("val", defaults.val, "Fraction of the samples (where the data bring a test part: of the others) for validation.").range(0, 0.95),
+         core::integer("seed", std::int64_t(defaults.seed), "Seed of the split alone: runs with other seeds keep their test part.").atLeast(0),
+         core::boolean("stratified", defaults.stratified, "Every class in its proportion in each part.")},
         "How the samples are divided.");
 }
 
@@ -91,7 +95,8 @@ SplitLists randomSplit(std::int64_t samples, const SplitOptions& options, std::s
     return divide(all, options.test, options, classes);
 }
 
-SplitLists splitWithTest(std::span<const std::int64_t> trainable, std::vector<std::int64_t> test, const SplitOptions& options, std::span<const std::int64_t> classes)
+SplitLists splitWithTest(std::span<const std::int64_t> trainable, std::vector<std::int64_t> test, const SplitOptions& options,
+                         std::span<const std::int64_t> classes)
 {
     SplitLists lists = divide(trainable, 0, options, classes);
     lists.test = std::move(test);

@@ -29,7 +29,8 @@ core::Parameter splitParameter(const SplitOptions& defaults);
 SplitLists randomSplit(std::int64_t samples, const SplitOptions& options, std::span<const std::int64_t> classes = {});
 
 /// The test part is given by the data (files of their own): only the validation part is drawn, as a fraction of `trainable`.
-SplitLists splitWithTest(std::span<const std::int64_t> trainable, std::vector<std::int64_t> test, const SplitOptions& options, std::span<const std::int64_t> classes = {});
+SplitLists splitWithTest(std::span<const std::int64_t> trainable, std::vector<std::int64_t> test, const SplitOptions& options,
+                         std::span<const std::int64_t> classes = {});
 
 /// Keeps at most `limit` samples in all, every part in proportion (at least one where there was one), drawn with the split's seed.
 void limitSplits(SplitLists& splits, std::int64_t limit, std::uint64_t seed);

@@ -30,11 +30,13 @@ const io::CsvColumn& columnNamed(const io::CsvTable& table, const std::string& n
 {
     const io::CsvColumn* const column = table.find(name);
     if (!column)
-        throw core::InputError(fmt::format("{}: no column \"{}\"{} (columns: {})", file, name, core::didYouMean(name, columnNames(table)), core::join(columnNames(table), ", ")));
+        throw core::InputError(fmt::format("{}: no column \"{}\"{} (columns: {})", file, name, core::didYouMean(name, columnNames(table)),
+                                           core::join(columnNames(table), ", ")));
     return *column;
 }
 
-std::vector<const io::CsvColumn*> featureColumns(const io::CsvTable& table, const TableRoles& roles, const io::CsvColumn* target, const std::string& file)
+std::vector<const io::CsvColumn*> featureColumns(const io::CsvTable& table, const TableRoles& roles, const io::CsvColumn* target,
+                                                 const std::string& file)
 {
     std::vector<const io::CsvColumn*> columns;
     for (const std::string& name : roles.features)
@@ -44,12 +46,15 @@ std::vector<const io::CsvColumn*> featureColumns(const io::CsvTable& table, cons
     if (roles.features.empty())
         for (const io::CsvColumn& column : table.columns)
             columns.push_back(&column);
-    std::erase_if(columns, [&](const io::CsvColumn* column) { return column == target || std::find(roles.ignore.begin(), roles.ignore.end(), column->name) != roles.ignore.end(); });
+    std::erase_if(columns, [&](const io::CsvColumn* column) {
+        return column == target || std::find(roles.ignore.begin(), roles.ignore.end(), column->name) != roles.ignore.end();
+    });
     if (columns.empty())
         throw core::InputError(fmt::format("{}: expected at least one feature column beside the target, got none", file));
     for (const io::CsvColumn* column : columns)
         if (column->type == io::ColumnType::Text)
-            throw core::InputError(fmt::format("{}: column \"{}\": expected numbers or categories, got texts (leave it out by `ignore`)", file, column->name));
+            throw core::InputError(
+                fmt::format("{}: column \"{}\": expected numbers or categories, got texts (leave it out by `ignore`)", file, column->name));
     return columns;
 }
 
@@ -104,7 +109,8 @@ Task taskFor(const io::CsvColumn& target, const std::string& wanted, const std::
         return Task::Regression;
     const bool fewIntegers = target.type == io::ColumnType::Integer && distinctNumbers(target).size() <= kMaxIntegerClasses;
     if (wanted == "classification" && target.type == io::ColumnType::Real)
-        throw core::InputError(fmt::format("{}: target \"{}\": expected categories or integers for a classification, got real numbers", file, target.name));
+        throw core::InputError(
+            fmt::format("{}: target \"{}\": expected categories or integers for a classification, got real numbers", file, target.name));
     return wanted == "classification" || isCategory || fewIntegers ? Task::Classification : Task::Regression;
 }
 
@@ -143,7 +149,8 @@ DataSetPtr openCsv(const Json& parameters, const std::filesystem::path& base)
     options.separator = separatorFrom(parameters);
     const std::string header = parameters.at("header").get<std::string>();
     options.header = header == "yes" ? io::CsvHeader::Present : header == "no" ? io::CsvHeader::Absent : io::CsvHeader::Auto;
-    RawData raw = rawFromTable(io::parseCsv(readDataFile("csv", file), file.filename().string(), options), TableRoles::fromJson(parameters), file.filename().string());
+    RawData raw = rawFromTable(io::parseCsv(readDataFile("csv", file), file.filename().string(), options), TableRoles::fromJson(parameters),
+                               file.filename().string());
     raw.info.id = "csv";
     raw.info.title = file.filename().string();
     return prepare(std::move(raw), parameters);
@@ -191,7 +198,8 @@ DataSetPtr openJsonLines(const Json& parameters, const std::filesystem::path& ba
 {
     const std::filesystem::path file = core::resolvePath(parameters.at("path").get<std::string>(), base);
     const std::string name = file.filename().string();
-    RawData raw = rawFromTable(tableFromJsonLines(io::parseJsonLines(readDataFile("json_lines", file), name)), TableRoles::fromJson(parameters), name);
+    RawData raw =
+        rawFromTable(tableFromJsonLines(io::parseJsonLines(readDataFile("json_lines", file), name)), TableRoles::fromJson(parameters), name);
     raw.info.id = "json_lines";
     raw.info.title = name;
     return prepare(std::move(raw), parameters);
@@ -214,16 +222,17 @@ std::string readDataFile(const std::string& id, const std::filesystem::path& fil
 
 TableRoles TableRoles::fromJson(const Json& parameters)
 {
-    return {parameters.at("target").get<std::string>(), parameters.at("task").get<std::string>(), parameters.at("features").get<std::vector<std::string>>(),
-        parameters.at("ignore").get<std::vector<std::string>>()};
+    return {parameters.at("target").get<std::string>(), parameters.at("task").get<std::string>(),
+            parameters.at("features").get<std::vector<std::string>>(), parameters.at("ignore").get<std::vector<std::string>>()};
 }
 
 core::Schema tableRolesSchema()
 {
     return {core::text("target", "", "Name of the target column; empty: the last one."),
-        core::choice("task", {"auto", "classification", "regression", "none"}, "auto", "What the target is; auto: categories and integers with at most 20 values are classes."),
-        core::list("features", core::text("", "", ""), Json::array(), "Columns to use; empty: all but the target."),
-        core::list("ignore", core::text("", "", ""), Json::array(), "Columns to leave out.")};
+            core::choice("task", {"auto", "classification", "regression", "none"}, "auto",
+                         "What the target is; auto: categories and integers with at most 20 values are classes."),
+            core::list("features", core::text("", "", ""), Json::array(), "Columns to use; empty: all but the target."),
+            core::list("ignore", core::text("", "", ""), Json::array(), "Columns to leave out.")};
 }
 
 RawData rawFromTable(const io::CsvTable& table, const TableRoles& roles, const std::string& name)
@@ -252,14 +261,19 @@ RawData rawFromTable(const io::CsvTable& table, const TableRoles& roles, const s
 void addCsv(DataRegistry& registry)
 {
     core::Schema schema{core::required(core::text("path", "", "The file; gzip is understood.")),
-        core::choice("delimiter", {"auto", "comma", "semicolon", "tab"}, "auto", "What separates the fields."),
-        core::choice("header", {"auto", "yes", "no"}, "auto", "Whether the first line holds names; auto: if it holds no number.")};
+                        core::choice("delimiter", {"auto", "comma", "semicolon", "tab"}, "auto", "What separates the fields."),
+                        core::choice("header", {"auto", "yes", "no"}, "auto", "Whether the first line holds names; auto: if it holds no number.")};
     const core::Schema roles = tableRolesSchema();
     for (const core::Parameter& parameter : roles.parameters())
         schema.add(parameter);
-    registry.add({"csv", "Table (CSV)", "Rows of a CSV file: numbers as they are, categories one-hot, one column as target.", "RFC 4180", withCommon(schema, tableDefaults()), {},
-                     {{"table", "float", {"batch", "feature"}}}},
-        openCsv);
+    registry.add({"csv",
+                  "Table (CSV)",
+                  "Rows of a CSV file: numbers as they are, categories one-hot, one column as target.",
+                  "RFC 4180",
+                  withCommon(schema, tableDefaults()),
+                  {},
+                  {{"table", "float", {"batch", "feature"}}}},
+                 openCsv);
 }
 
 void addJsonLines(DataRegistry& registry)
@@ -268,9 +282,14 @@ void addJsonLines(DataRegistry& registry)
     const core::Schema roles = tableRolesSchema();
     for (const core::Parameter& parameter : roles.parameters())
         schema.add(parameter);
-    registry.add({"json_lines", "Table (JSON lines)", "One JSON object a line; keys are columns, lists become numbered columns.", "https://jsonlines.org", withCommon(schema, tableDefaults()), {},
-                     {{"table", "float", {"batch", "feature"}}}},
-        openJsonLines);
+    registry.add({"json_lines",
+                  "Table (JSON lines)",
+                  "One JSON object a line; keys are columns, lists become numbered columns.",
+                  "https://jsonlines.org",
+                  withCommon(schema, tableDefaults()),
+                  {},
+                  {{"table", "float", {"batch", "feature"}}}},
+                 openJsonLines);
 }
 
 }  // namespace orrery::data

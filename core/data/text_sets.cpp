@@ -92,7 +92,8 @@ Blocks cutBlocks(std::int64_t length, const SplitOptions& options, std::int64_t 
         if (begin == end && part > 0)
             continue;
         if (end - begin < block + 1)
-            throw core::InputError(fmt::format("{}: expected at least block_length + 1 = {} tokens in the {} part, got {}", name, block + 1, splitName(Split(part)), end - begin));
+            throw core::InputError(fmt::format("{}: expected at least block_length + 1 = {} tokens in the {} part, got {}", name, block + 1,
+                                               splitName(Split(part)), end - begin));
         for (std::int64_t start = begin; start + block + 1 <= end; start += stride) {
             lists[part]->push_back(std::int64_t(out.starts.size()));
             out.starts.push_back(start);
@@ -105,13 +106,15 @@ core::Schema textSchema(core::Schema own)
 {
     own.add(core::choice("vocabulary", {"bytes", "characters"}, "bytes", "Tokens: the 256 bytes, or the distinct characters of the text (UTF-8)."));
     own.add(core::integer("block_length", 128, "Tokens in a sample.").atLeast(1));
-    core::Parameter stride = core::integer("stride", 1, "Distance between the starts of samples; none: block_length, so that they do not overlap.").atLeast(1).orNone();
+    core::Parameter stride =
+        core::integer("stride", 1, "Distance between the starts of samples; none: block_length, so that they do not overlap.").atLeast(1).orNone();
     stride.defaultValue = nullptr;
     own.add(stride);
     own.add(core::group("split",
-        {core::real("test", 0.05, "Fraction of the text, at its end, kept for testing.").range(0, 0.95), core::real("val", 0.05, "Fraction of the text, before the test part, for validation.").range(0, 0.95),
-            core::integer("seed", 0, "Seed of the choice that `limit` makes.").atLeast(0)},
-        "The text is cut by position: training, validation, test."));
+                        {core::real("test", 0.05, "Fraction of the text, at its end, kept for testing.").range(0, 0.95),
+                         core::real("val", 0.05, "Fraction of the text, before the test part, for validation.").range(0, 0.95),
+                         core::integer("seed", 0, "Seed of the choice that `limit` makes.").atLeast(0)},
+                        "The text is cut by position: training, validation, test."));
     core::Parameter limit = core::integer("limit", 1, "Use at most so many samples in all, every part in proportion.").atLeast(1).orNone();
     limit.defaultValue = nullptr;
     own.add(limit);
@@ -188,15 +191,26 @@ const std::vector<core::Port>& tokenPorts()
 
 void addKjv(DataRegistry& registry)
 {
-    registry.add({"kjv", "King James Bible", "31,102 verses of English prose, 4.0 MB without the verse references; the next token is the target.", kKjvSource,
-                     textSchema({core::boolean("references", false, "Keep the reference (\"Ge1:1 \") at the start of each line.")}), {}, tokenPorts()},
-        openKjv);
+    registry.add({"kjv",
+                  "King James Bible",
+                  "31,102 verses of English prose, 4.0 MB without the verse references; the next token is the target.",
+                  kKjvSource,
+                  textSchema({core::boolean("references", false, "Keep the reference (\"Ge1:1 \") at the start of each line.")}),
+                  {},
+                  tokenPorts()},
+                 openKjv);
 }
 
 void addTextFile(DataRegistry& registry)
 {
-    registry.add({"text_file", "Text file", "Blocks of a text file; the next token is the target.", "", textSchema({core::required(core::text("path", "", "The file; gzip is understood."))}), {}, tokenPorts()},
-        openTextFile);
+    registry.add({"text_file",
+                  "Text file",
+                  "Blocks of a text file; the next token is the target.",
+                  "",
+                  textSchema({core::required(core::text("path", "", "The file; gzip is understood."))}),
+                  {},
+                  tokenPorts()},
+                 openTextFile);
 }
 
 }  // namespace orrery::data

@@ -38,7 +38,8 @@ Vocabulary Vocabulary::fromJson(const core::Json& json)
     if (kind == "bytes")
         return bytes();
     if (kind != "characters" || !json.contains("characters") || !json["characters"].is_string())
-        throw core::FormatError("tokenizer: expected {\"kind\": \"bytes\"} or {\"kind\": \"characters\", \"characters\": \"...\"}, got " + json.dump());
+        throw core::FormatError("tokenizer: expected {\"kind\": \"bytes\"} or {\"kind\": \"characters\", \"characters\": \"...\"}, got " +
+                                json.dump());
     return charactersOf(json["characters"].get<std::string>(), "tokenizer");
 }
 
@@ -63,7 +64,8 @@ std::vector<std::int64_t> Vocabulary::encode(std::string_view text) const
     for (const char32_t c : io::decodeUtf8(text, "text")) {
         const auto found = m_numbers.find(c);
         if (found == m_numbers.end())
-            throw core::InputError(fmt::format("expected characters of the vocabulary, got U+{:04X} at position {}", std::uint32_t(c), tokens.size()));
+            throw core::InputError(
+                fmt::format("expected characters of the vocabulary, got U+{:04X} at position {}", std::uint32_t(c), tokens.size()));
         tokens.push_back(found->second);
     }
     return tokens;

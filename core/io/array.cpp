@@ -15,8 +15,10 @@ struct ElementInfo {
 
 const ElementInfo& info(ElementType type)
 {
-    static constexpr ElementInfo kInfo[] = {{1, "bool"}, {1, "uint8"}, {1, "int8"}, {2, "uint16"}, {2, "int16"}, {4, "uint32"}, {4, "int32"}, {8, "uint64"}, {8, "int64"},
-        {2, "float16"}, {2, "bfloat16"}, {1, "float8_e4m3"}, {1, "float8_e5m2"}, {4, "float32"}, {8, "float64"}, {8, "complex64"}, {16, "complex128"}};
+    static constexpr ElementInfo kInfo[] = {{1, "bool"},      {1, "uint8"},       {1, "int8"},        {2, "uint16"},  {2, "int16"},
+                                            {4, "uint32"},    {4, "int32"},       {8, "uint64"},      {8, "int64"},   {2, "float16"},
+                                            {2, "bfloat16"},  {1, "float8_e4m3"}, {1, "float8_e5m2"}, {4, "float32"}, {8, "float64"},
+                                            {8, "complex64"}, {16, "complex128"}};
     return kInfo[std::size_t(type)];
 }
 

@@ -11,7 +11,25 @@
 namespace orrery::io {
 
 /// What one element of an array is.
-enum class ElementType { Bool, UInt8, Int8, UInt16, Int16, UInt32, Int32, UInt64, Int64, Float16, BFloat16, Float8E4M3, Float8E5M2, Float32, Float64, Complex64, Complex128 };
+enum class ElementType {
+    Bool,
+    UInt8,
+    Int8,
+    UInt16,
+    Int16,
+    UInt32,
+    Int32,
+    UInt64,
+    Int64,
+    Float16,
+    BFloat16,
+    Float8E4M3,
+    Float8E5M2,
+    Float32,
+    Float64,
+    Complex64,
+    Complex128
+};
 
 /// Bytes of one element: 1, 2, 4, 8 or 16.
 std::size_t elementSize(ElementType type);

@@ -14,11 +14,11 @@ std::string_view columnTypeName(ColumnType type);
 struct CsvColumn {
     std::string name;
     ColumnType type = ColumnType::Text;
-    std::vector<double> numbers;            ///< Integer and Real: one a row, NaN where missing
-    std::vector<std::string> categories;    ///< Category: sorted distinct values
-    std::vector<std::int32_t> codes;        ///< Category: index into `categories`, -1 where missing
-    std::vector<std::string> texts;         ///< Text: one a row, empty where missing
-    std::vector<std::uint8_t> missing;      ///< one a row: 1 where the field is missing
+    std::vector<double> numbers;          ///< Integer and Real: one a row, NaN where missing
+    std::vector<std::string> categories;  ///< Category: sorted distinct values
+    std::vector<std::int32_t> codes;      ///< Category: index into `categories`, -1 where missing
+    std::vector<std::string> texts;       ///< Text: one a row, empty where missing
+    std::vector<std::uint8_t> missing;    ///< one a row: 1 where the field is missing
     std::size_t missingCount = 0;
 };
 
@@ -34,11 +34,12 @@ struct CsvTable {
 enum class CsvHeader { Auto, Present, Absent };
 
 struct CsvOptions {
-    char separator = 0;                      ///< 0: the one of , ; tab that splits the first line most often
-    CsvHeader header = CsvHeader::Auto;      ///< Auto: a first line without any number is a header
-    std::size_t skipLines = 0;               ///< records to ignore at the start
+    char separator = 0;                  ///< 0: the one of , ; tab that splits the first line most often
+    CsvHeader header = CsvHeader::Auto;  ///< Auto: a first line without any number is a header
+    std::size_t skipLines = 0;           ///< records to ignore at the start
     std::vector<std::string> missingValues = {"", "NA", "N/A", "na", "n/a", "NaN", "nan", "NULL", "null", "None", "?"};
-    std::size_t maxCategories = 1000;        ///< a text column with more distinct values, or with more than half of its values distinct (and over 20), is Text
+    std::size_t maxCategories =
+        1000;  ///< a text column with more distinct values, or with more than half of its values distinct (and over 20), is Text
 };
 
 /// Reads a table. Quotes as in RFC 4180 (doubled inside, line breaks kept), a UTF-8 byte order mark, LF, CRLF and CR line ends, blank lines ignored. Columns

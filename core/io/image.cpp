@@ -21,7 +21,8 @@ void checkBuffer(const Image& image)
     const bool fits = image.width > 0 && image.height > 0 && (image.channels == 1 || image.channels == 3 || image.channels == 4) &&
                       image.pixels.size() == std::size_t(image.width) * std::size_t(image.height) * std::size_t(image.channels);
     if (!fits)
-        throw core::InputError(fmt::format("expected a picture of width x height x 1, 3 or 4 bytes, got {} x {} x {} with {} bytes", image.width, image.height, image.channels, image.pixels.size()));
+        throw core::InputError(fmt::format("expected a picture of width x height x 1, 3 or 4 bytes, got {} x {} x {} with {} bytes", image.width,
+                                           image.height, image.channels, image.pixels.size()));
 }
 
 void appendBig(std::string& out, std::uint32_t value)
@@ -126,7 +127,8 @@ void checkImageSize(std::uint64_t width, std::uint64_t height, std::string_view 
     if (width == 0 || height == 0)
         throw core::FormatError(fmt::format("{}: expected a picture with pixels, got {} x {}", name, width, height));
     if (width > std::uint64_t(limits.maxSide) || height > std::uint64_t(limits.maxSide) || width * height > limits.maxPixels)
-        throw core::FormatError(fmt::format("{}: expected a picture of at most {} pixels a side and {} in all, got {} x {}", name, limits.maxSide, limits.maxPixels, width, height));
+        throw core::FormatError(fmt::format("{}: expected a picture of at most {} pixels a side and {} in all, got {} x {}", name, limits.maxSide,
+                                            limits.maxPixels, width, height));
 }
 
 std::optional<ImageFormat> recogniseImage(std::string_view bytes)

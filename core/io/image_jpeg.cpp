@@ -31,7 +31,9 @@ void onMessage(j_common_ptr common, int level)
         onError(common);
 }
 
-void onOutput(j_common_ptr) {}
+void onOutput(j_common_ptr)
+{
+}
 
 struct JpegReader {
     jpeg_decompress_struct info{};
@@ -111,7 +113,8 @@ Image fromCmyk(const Image& cmyk, bool inverted)
     image.pixels.reserve(cmyk.pixels.size() / 4 * 3);
     for (std::size_t i = 0; i + 3 < cmyk.pixels.size(); i += 4)
         for (std::size_t c = 0; c < 3; ++c) {
-            const int ink = inverted ? cmyk.pixels[i + c] : 255 - cmyk.pixels[i + c], black = inverted ? cmyk.pixels[i + 3] : 255 - cmyk.pixels[i + 3];
+            const int ink = inverted ? cmyk.pixels[i + c] : 255 - cmyk.pixels[i + c],
+                      black = inverted ? cmyk.pixels[i + 3] : 255 - cmyk.pixels[i + 3];
             image.pixels.push_back(std::uint8_t((ink * black + 127) / 255));
         }
     return image;

@@ -25,7 +25,9 @@ void onError(png_structp png, png_const_charp message)
     png_longjmp(png, 1);
 }
 
-void onWarning(png_structp, png_const_charp) {}
+void onWarning(png_structp, png_const_charp)
+{
+}
 
 void onRead(png_structp png, png_bytep target, png_size_t length)
 {

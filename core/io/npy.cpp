@@ -22,9 +22,11 @@ struct NpyType {
     std::size_t size;
     ElementType type;
 };
-constexpr NpyType kTypes[] = {{'b', 1, ElementType::Bool}, {'i', 1, ElementType::Int8}, {'i', 2, ElementType::Int16}, {'i', 4, ElementType::Int32}, {'i', 8, ElementType::Int64},
-    {'u', 1, ElementType::UInt8}, {'u', 2, ElementType::UInt16}, {'u', 4, ElementType::UInt32}, {'u', 8, ElementType::UInt64}, {'f', 2, ElementType::Float16},
-    {'f', 4, ElementType::Float32}, {'f', 8, ElementType::Float64}, {'c', 8, ElementType::Complex64}, {'c', 16, ElementType::Complex128}};
+constexpr NpyType kTypes[] = {{'b', 1, ElementType::Bool},      {'i', 1, ElementType::Int8},       {'i', 2, ElementType::Int16},
+                              {'i', 4, ElementType::Int32},     {'i', 8, ElementType::Int64},      {'u', 1, ElementType::UInt8},
+                              {'u', 2, ElementType::UInt16},    {'u', 4, ElementType::UInt32},     {'u', 8, ElementType::UInt64},
+                              {'f', 2, ElementType::Float16},   {'f', 4, ElementType::Float32},    {'f', 8, ElementType::Float64},
+                              {'c', 8, ElementType::Complex64}, {'c', 16, ElementType::Complex128}};
 
 struct NpyHeader {
     std::optional<ElementType> type;
@@ -204,7 +206,8 @@ std::pair<std::size_t, std::size_t> locateHeader(std::string_view bytes, std::st
 
 std::string_view npyKind(ElementType type)
 {
-    static constexpr std::string_view kNames[] = {"|b1", "|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f2", "", "", "", "<f4", "<f8", "<c8", "<c16"};
+    static constexpr std::string_view kNames[] = {"|b1", "|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8",
+                                                  "<f2", "",    "",    "",    "<f4", "<f8", "<c8", "<c16"};
     const std::string_view kind = kNames[std::size_t(type)];
     if (kind.empty())
         throw core::InputError(fmt::format("NumPy has no dtype {}", elementName(type)));

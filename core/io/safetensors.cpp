@@ -15,7 +15,8 @@ namespace orrery::io {
 namespace {
 
 constexpr std::string_view kMetadataKey = "__metadata__";
-constexpr std::string_view kTypeNames[] = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F16", "BF16", "F8_E4M3", "F8_E5M2", "F32", "F64", "C64", ""};
+constexpr std::string_view kTypeNames[] = {"BOOL", "U8",   "I8",      "U16",     "I16", "U32", "I32", "U64", "I64",
+                                           "F16",  "BF16", "F8_E4M3", "F8_E5M2", "F32", "F64", "C64", ""};
 
 std::optional<ElementType> typeFromName(std::string_view name)
 {
@@ -150,7 +151,8 @@ private:
 void checkLayout(std::vector<SafetensorsEntry>& entries, std::uint64_t dataStart, std::uint64_t fileSize, std::string_view name)
 {
     const std::uint64_t dataSize = fileSize - dataStart;
-    std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return std::tie(a.begin, a.end) < std::tie(b.begin, b.end); });
+    std::stable_sort(entries.begin(), entries.end(),
+                     [](const auto& a, const auto& b) { return std::tie(a.begin, a.end) < std::tie(b.begin, b.end); });
     std::uint64_t at = 0;
     for (SafetensorsEntry& entry : entries) {
         const auto fail = [&](std::string_view what) { throw core::FormatError(fmt::format("{}: tensor \"{}\": {}", name, entry.name, what)); };
@@ -181,10 +183,12 @@ void checkItems(const std::vector<SafetensorsItem>& items)
     std::unordered_set<std::string_view> names;
     for (const SafetensorsItem& item : items) {
         if (item.name == kMetadataKey || !names.insert(item.name).second)
-            throw core::InputError(fmt::format("safetensors: expected each tensor name once and none called {}, got \"{}\"", kMetadataKey, item.name));
+            throw core::InputError(
+                fmt::format("safetensors: expected each tensor name once and none called {}, got \"{}\"", kMetadataKey, item.name));
         const std::uint64_t wanted = checkedByteSize(item.shape, elementSize(item.type), item.name);
         if (wanted != item.bytes.size())
-            throw core::InputError(fmt::format("safetensors: tensor \"{}\": expected {} bytes for its shape and dtype, got {}", item.name, wanted, item.bytes.size()));
+            throw core::InputError(
+                fmt::format("safetensors: tensor \"{}\": expected {} bytes for its shape and dtype, got {}", item.name, wanted, item.bytes.size()));
     }
 }
 

@@ -16,8 +16,8 @@ struct SafetensorsEntry {
 };
 
 struct SafetensorsHeader {
-    std::vector<SafetensorsEntry> entries;                          ///< in the order of their data
-    std::vector<std::pair<std::string, std::string>> metadata;      ///< `__metadata__`, in the order written
+    std::vector<SafetensorsEntry> entries;                      ///< in the order of their data
+    std::vector<std::pair<std::string, std::string>> metadata;  ///< `__metadata__`, in the order written
     /// Nothing if there is no such tensor / key.
     const SafetensorsEntry* find(std::string_view name) const;
     const std::string* findMetadata(std::string_view key) const;

@@ -15,9 +15,18 @@ struct TypePair {
     ElementType element;
     at::ScalarType scalar;
 };
-constexpr TypePair kPairs[] = {{ElementType::Bool, at::kBool}, {ElementType::UInt8, at::kByte}, {ElementType::Int8, at::kChar}, {ElementType::Int16, at::kShort}, {ElementType::Int32, at::kInt},
-    {ElementType::Int64, at::kLong}, {ElementType::Float16, at::kHalf}, {ElementType::BFloat16, at::kBFloat16}, {ElementType::Float32, at::kFloat}, {ElementType::Float64, at::kDouble},
-    {ElementType::Complex64, at::kComplexFloat}, {ElementType::Complex128, at::kComplexDouble}};
+constexpr TypePair kPairs[] = {{ElementType::Bool, at::kBool},
+                               {ElementType::UInt8, at::kByte},
+                               {ElementType::Int8, at::kChar},
+                               {ElementType::Int16, at::kShort},
+                               {ElementType::Int32, at::kInt},
+                               {ElementType::Int64, at::kLong},
+                               {ElementType::Float16, at::kHalf},
+                               {ElementType::BFloat16, at::kBFloat16},
+                               {ElementType::Float32, at::kFloat},
+                               {ElementType::Float64, at::kDouble},
+                               {ElementType::Complex64, at::kComplexFloat},
+                               {ElementType::Complex128, at::kComplexDouble}};
 
 /// Unsigned integers wider than a byte go into the next wider signed type.
 template <class From, class To>

@@ -8,7 +8,7 @@ namespace orrery::io {
 namespace {
 
 struct Sequence {
-    int length = 0;      ///< 0: no valid first byte
+    int length = 0;  ///< 0: no valid first byte
     char32_t bits = 0;
     char32_t minimum = 0;  ///< smaller values would be overlong
 };
@@ -32,7 +32,10 @@ std::vector<char32_t> decodeUtf8(std::string_view bytes, std::string_view name)
 {
     std::vector<char32_t> out;
     out.reserve(bytes.size());
-    const auto fail = [&](std::size_t at) { throw core::FormatError(fmt::format("{}: expected UTF-8 text, got the byte 0x{:02x} at position {}", name, static_cast<unsigned char>(bytes[at]), at)); };
+    const auto fail = [&](std::size_t at) {
+        throw core::FormatError(
+            fmt::format("{}: expected UTF-8 text, got the byte 0x{:02x} at position {}", name, static_cast<unsigned char>(bytes[at]), at));
+    };
     for (std::size_t at = bytes.starts_with("\xef\xbb\xbf") ? 3 : 0; at < bytes.size();) {
         Sequence sequence = sequenceFor(static_cast<unsigned char>(bytes[at]));
         if (sequence.length == 0 || std::size_t(sequence.length) > bytes.size() - at)

@@ -129,7 +129,8 @@ std::string_view packedBytes(const Reader& reader, const EntryHeader& entry)
     reader.slice(entry.localHeader, 30, kWhat);
     if (reader.number<std::uint32_t>(entry.localHeader, kWhat) != kLocalHeader)
         reader.fail(fmt::format("no local header of \"{}\" at byte {}", entry.name, entry.localHeader));
-    const std::uint64_t skip = 30u + reader.number<std::uint16_t>(entry.localHeader + 26, kWhat) + reader.number<std::uint16_t>(entry.localHeader + 28, kWhat);
+    const std::uint64_t skip =
+        30u + reader.number<std::uint16_t>(entry.localHeader + 26, kWhat) + reader.number<std::uint16_t>(entry.localHeader + 28, kWhat);
     return reader.slice(entry.localHeader + skip, entry.packed, fmt::format("the data of \"{}\"", entry.name));
 }
 

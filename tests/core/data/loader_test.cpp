@@ -18,7 +18,9 @@ namespace {
 
 Json augmented()
 {
-    return {{"id", "digits"}, {"limit", 200}, {"augment", {{{"id", "shift"}, {"pixels", 2}}, "flip", {{"id", "crop"}}, {{"id", "rotate"}, {"degrees", 20}}}}};
+    return {{"id", "digits"},
+            {"limit", 200},
+            {"augment", {{{"id", "shift"}, {"pixels", 2}}, "flip", {{"id", "crop"}}, {{"id", "rotate"}, {"degrees", 20}}}}};
 }
 
 std::vector<Batch> take(Loader& loader, int batches)
@@ -181,12 +183,14 @@ private Q_SLOTS:
         const DataSetPtr iris = openData("iris");
         LoaderOptions large = options(0);
         large.batchSize = 64;
-        QCOMPARE(messageOf<core::InputError>([&] { Loader(iris, Split::Test, large); }), QString("iris: expected a batch size of at most the 30 samples, got 64"));
+        QCOMPARE(messageOf<core::InputError>([&] { Loader(iris, Split::Test, large); }),
+                 QString("iris: expected a batch size of at most the 30 samples, got 64"));
         large.largeBatch = LargeBatch::Shrink;
         QCOMPARE(Loader(iris, Split::Test, large).next()->size(), std::int64_t(30));
         large.batchSize = 0;
         QCOMPARE(messageOf<core::InputError>([&] { Loader(iris, Split::Test, large); }), QString("expected a batch size of at least 1, got 0"));
-        QCOMPARE(messageOf<core::InputError>([&] { Loader(iris, std::vector<std::int64_t>{}, options(0)); }), QString("iris: expected samples to load, got none"));
+        QCOMPARE(messageOf<core::InputError>([&] { Loader(iris, std::vector<std::int64_t>{}, options(0)); }),
+                 QString("iris: expected samples to load, got none"));
     }
 
     void errorsArriveAtTheirBatch()
@@ -252,7 +256,9 @@ private Q_SLOTS:
         core::SplitMix64 random(3);
         const float fill = 0;
         std::vector<float> image{1, 2, 3, 4, 5, 6};
-        augmentationRegistry().factory("flip")({{"probability", 1.0}, {"direction", "horizontal"}})->apply({image.data(), 1, 2, 3, {&fill, 1}}, random);
+        augmentationRegistry()
+            .factory("flip")({{"probability", 1.0}, {"direction", "horizontal"}})
+            ->apply({image.data(), 1, 2, 3, {&fill, 1}}, random);
         QCOMPARE(image, (std::vector<float>{3, 2, 1, 6, 5, 4}));
         augmentationRegistry().factory("flip")({{"probability", 1.0}, {"direction", "vertical"}})->apply({image.data(), 1, 2, 3, {&fill, 1}}, random);
         QCOMPARE(image, (std::vector<float>{6, 5, 4, 3, 2, 1}));

@@ -117,7 +117,11 @@ private Q_SLOTS:
         const DataSetPtr before = openData(document, base());
         std::string text = "x,y\n";
         for (int i = 0; i < 10; ++i)
-            text += std::to_string(std::find(before->split(Split::Test).begin(), before->split(Split::Test).end(), i) != before->split(Split::Test).end() ? 1000000 : i + 1) + "," + std::to_string(i % 2) + "\n";
+            text +=
+                std::to_string(std::find(before->split(Split::Test).begin(), before->split(Split::Test).end(), i) != before->split(Split::Test).end()
+                                   ? 1000000
+                                   : i + 1) +
+                "," + std::to_string(i % 2) + "\n";
         write("leak.csv", text);
         const DataSetPtr after = openData(document, base());
         QVERIFY(at::equal(fetchAll(*before, Split::Train).inputs[0], fetchAll(*after, Split::Train).inputs[0]));
@@ -132,7 +136,8 @@ private Q_SLOTS:
         QCOMPARE(set->info().task, Task::Regression);
         QVERIFY(at::equal(fetchOne(*set, 1).inputs[0], at::tensor({2.0f, 1.0f, 0.0f}).unsqueeze(0)));
         QCOMPARE(fetchOne(*set, 2).targets.item<float>(), 4.25f);
-        const DataSetPtr classes = openData({{"id", "csv"}, {"path", "t.csv"}, {"ignore", {"name"}}, {"target", "colour"}, {"split", {{"test", 0.5}, {"val", 0}}}}, base());
+        const DataSetPtr classes =
+            openData({{"id", "csv"}, {"path", "t.csv"}, {"ignore", {"name"}}, {"target", "colour"}, {"split", {{"test", 0.5}, {"val", 0}}}}, base());
         QCOMPARE(classes->info().classNames, (std::vector<std::string>{"blue", "red"}));
         QCOMPARE(fetchOne(*classes, 0).targets.item<std::int64_t>(), std::int64_t(1));
     }
@@ -141,14 +146,17 @@ private Q_SLOTS:
     {
         write("m.csv", "a,b,y\n1,5,0\n,6,1\n3,7,0\nNaN,8,1\n5,9,0\n7,10,1\n");
         const Json document{{"id", "csv"}, {"path", "m.csv"}, {"standardize", false}, {"split", {{"test", 0}, {"val", 0}}}};
-        QCOMPARE(messageOf([&] { openData(document, base()); }), QString("m.csv: line 3, column \"a\": expected a number, got a missing value or NaN (set `missing` to mean or drop)"));
+        QCOMPARE(messageOf([&] { openData(document, base()); }),
+                 QString("m.csv: line 3, column \"a\": expected a number, got a missing value or NaN (set `missing` to mean or drop)"));
         Json mean = document, drop = document;
         mean["missing"] = "mean";
         drop["missing"] = "drop";
         QCOMPARE(fetchOne(*openData(mean, base()), 1).inputs[0][0][0].item<float>(), 4.0f);
         QCOMPARE(openData(drop, base())->size(), std::int64_t(4));
         write("m.csv", "a,y\n1,0\n2,\n3,0\n4,1\n");
-        QCOMPARE(messageOf([&] { openData(mean, base()); }), QString("m.csv: line 3, column \"y\": expected a number, got a missing value or NaN (set `missing` to drop to leave such rows out)"));
+        QCOMPARE(
+            messageOf([&] { openData(mean, base()); }),
+            QString("m.csv: line 3, column \"y\": expected a number, got a missing value or NaN (set `missing` to drop to leave such rows out)"));
         QCOMPARE(openData(drop, base())->size(), std::int64_t(3));
         write("m.csv", "a,y\n1,0\n1e999,1\n3,0\n");
         QCOMPARE(messageOf([&] { openData(drop, base()); }), QString("m.csv: line 3, column \"a\": expected a finite number, got inf"));
@@ -159,11 +167,14 @@ private Q_SLOTS:
         write("t.csv", "size,colour,price\n1,red,2.5\n2,blue,3.5\n");
         write("ragged.csv", "a,b\n1,2\n3\n");
         const auto open = [&](const Json& document) { return messageOf<core::Error>([&] { openData(document, base()); }); };
-        QCOMPARE(open({{"id", "csv"}, {"path", "t.csv"}, {"target", "colur"}}), QString("t.csv: no column \"colur\"; did you mean \"colour\"? (columns: size, colour, price)"));
+        QCOMPARE(open({{"id", "csv"}, {"path", "t.csv"}, {"target", "colur"}}),
+                 QString("t.csv: no column \"colur\"; did you mean \"colour\"? (columns: size, colour, price)"));
         QCOMPARE(open({{"id", "csv"}, {"path", "ragged.csv"}}), QString("ragged.csv: line 3: expected 2 fields, got 1"));
         QVERIFY(open({{"id", "csv"}, {"path", "none.csv"}}).startsWith("csv: expected a file at "));
-        QCOMPARE(open({{"id", "csv"}, {"path", "t.csv"}, {"target", "colour"}, {"task", "regression"}}), QString("t.csv: target \"colour\": expected numbers for a regression, got categories"));
-        QCOMPARE(open({{"id", "csv"}, {"path", "t.csv"}, {"task", "classification"}}), QString("t.csv: target \"price\": expected categories or integers for a classification, got real numbers"));
+        QCOMPARE(open({{"id", "csv"}, {"path", "t.csv"}, {"target", "colour"}, {"task", "regression"}}),
+                 QString("t.csv: target \"colour\": expected numbers for a regression, got categories"));
+        QCOMPARE(open({{"id", "csv"}, {"path", "t.csv"}, {"task", "classification"}}),
+                 QString("t.csv: target \"price\": expected categories or integers for a classification, got real numbers"));
         QCOMPARE(open({{"id", "iris"}, {"split", {{"test", 0.6}, {"val", 0.5}}}}), QString("data.split: expected test + val below 1, got 0.6 + 0.5"));
         QVERIFY(open({{"id", "iriss"}}).contains("did you mean \"iris\"?"));
         QVERIFY(open({{"id", "iris"}, {"split", {{"tset", 0.6}}}}).startsWith("data.split.tset: "));
@@ -174,8 +185,10 @@ private Q_SLOTS:
 
     void jsonLinesAreATable()
     {
-        write("t.jsonl", "{\"x\": [1, 2.5], \"ok\": true, \"label\": \"a\"}\n{\"x\": [3, 4], \"ok\": false, \"label\": \"b\"}\n{\"x\": [5, 6], \"ok\": true, \"label\": \"a\"}\n");
-        const DataSetPtr set = openData({{"id", "json_lines"}, {"path", "t.jsonl"}, {"standardize", false}, {"split", {{"test", 0}, {"val", 0}}}}, base());
+        write("t.jsonl", "{\"x\": [1, 2.5], \"ok\": true, \"label\": \"a\"}\n{\"x\": [3, 4], \"ok\": false, \"label\": \"b\"}\n{\"x\": [5, 6], "
+                         "\"ok\": true, \"label\": \"a\"}\n");
+        const DataSetPtr set =
+            openData({{"id", "json_lines"}, {"path", "t.jsonl"}, {"standardize", false}, {"split", {{"test", 0}, {"val", 0}}}}, base());
         QCOMPARE(set->info().featureNames, (std::vector<std::string>{"x[0]", "x[1]", "ok"}));
         QVERIFY(at::equal(fetchOne(*set, 0).inputs[0], at::tensor({1.0f, 2.5f, 1.0f}).unsqueeze(0)));
         QCOMPARE(set->info().classNames, (std::vector<std::string>{"a", "b"}));
@@ -194,9 +207,15 @@ private Q_SLOTS:
         QCOMPARE(openData({{"id", "npy"}, {"inputs", "x.npy"}}, base())->info().task, Task::None);
         x[3][2] = std::nan("");
         io::writeNpy(base() / "x.npy", io::toArray(x));
-        QCOMPARE(messageOf([&] { openData({{"id", "npy"}, {"inputs", "x.npy"}}, base()); }), QString("x.npy: sample 3, value 2: expected a number, got a missing value or NaN (set `missing` to mean or drop)"));
+        QCOMPARE(messageOf([&] {
+                     openData({{"id", "npy"}, {"inputs", "x.npy"}}, base());
+                 }),
+                 QString("x.npy: sample 3, value 2: expected a number, got a missing value or NaN (set `missing` to mean or drop)"));
         io::writeNpy(base() / "x.npy", io::toArray(at::empty({0, 4})));
-        QCOMPARE(messageOf([&] { openData({{"id", "npy"}, {"inputs", "x.npy"}}, base()); }), QString("x.npy: expected samples, got the shape [0, 4]"));
+        QCOMPARE(messageOf([&] {
+                     openData({{"id", "npy"}, {"inputs", "x.npy"}}, base());
+                 }),
+                 QString("x.npy: expected samples, got the shape [0, 4]"));
         const at::Tensor images = at::arange(2 * 6, at::kByte).view({2, 2, 3});
         io::writeNpy(base() / "images.npy", io::toArray(images));
         const DataSetPtr pictures = openData({{"id", "npy"}, {"inputs", "images.npy"}, {"split", {{"test", 0}, {"val", 0}}}}, base());
@@ -237,7 +256,8 @@ private Q_SLOTS:
 
     void cifarFoldersAreRead()
     {
-        for (const char* const name : {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"}) {
+        for (const char* const name :
+             {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"}) {
             std::string records;
             for (int i = 0; i < 4; ++i)
                 records += char(i) + std::string(3072, char(name[11] + i));
@@ -277,7 +297,9 @@ private Q_SLOTS:
     void textIsCutIntoBlocks()
     {
         write("t.txt", "abcdefghijklmnopqrstuvwxyz");
-        const DataSetPtr set = openData({{"id", "text_file"}, {"path", "t.txt"}, {"vocabulary", "characters"}, {"block_length", 3}, {"split", {{"test", 0.2}, {"val", 0.2}}}}, base());
+        const DataSetPtr set = openData(
+            {{"id", "text_file"}, {"path", "t.txt"}, {"vocabulary", "characters"}, {"block_length", 3}, {"split", {{"test", 0.2}, {"val", 0.2}}}},
+            base());
         QCOMPARE(set->info().vocabularySize, std::int64_t(26));
         // 16 characters for training: blocks at 0, 3, 6, 9, 12; then five each.
         QCOMPARE(set->split(Split::Train).size(), std::size_t(5));
@@ -286,10 +308,13 @@ private Q_SLOTS:
         QVERIFY(at::equal(batch.inputs[0], at::tensor({3, 4, 5}, at::kLong).unsqueeze(0)));
         QVERIFY(at::equal(batch.targets, at::tensor({4, 5, 6}, at::kLong).unsqueeze(0)));
         QCOMPARE(set->targetText(1), std::string("def"));
-        QCOMPARE(messageOf<core::InputError>([&] { openData({{"id", "text_file"}, {"path", "t.txt"}, {"block_length", 16}}, base()); }),
-            QString("t.txt: expected at least block_length + 1 = 17 tokens in the val part, got 1"));
+        QCOMPARE(messageOf<core::InputError>([&] {
+                     openData({{"id", "text_file"}, {"path", "t.txt"}, {"block_length", 16}}, base());
+                 }),
+                 QString("t.txt: expected at least block_length + 1 = 17 tokens in the val part, got 1"));
         QCOMPARE(set->vocabulary()->decode(set->vocabulary()->encode("hello")), std::string("hello"));
-        QCOMPARE(messageOf<core::InputError>([&] { set->vocabulary()->encode("a!"); }), QString("expected characters of the vocabulary, got U+0021 at position 1"));
+        QCOMPARE(messageOf<core::InputError>([&] { set->vocabulary()->encode("a!"); }),
+                 QString("expected characters of the vocabulary, got U+0021 at position 1"));
         QCOMPARE(Vocabulary::fromJson(set->vocabulary()->toJson()).size(), std::int64_t(26));
     }
 
@@ -299,7 +324,8 @@ private Q_SLOTS:
         QCOMPARE(set->info().vocabularySize, std::int64_t(256));
         const Batch batch = fetchOne(*set, 0);
         const std::string start = "In the beginning God created";
-        std::vector<std::int64_t> tokens(batch.inputs[0].data_ptr<std::int64_t>(), batch.inputs[0].data_ptr<std::int64_t>() + std::int64_t(start.size()));
+        std::vector<std::int64_t> tokens(batch.inputs[0].data_ptr<std::int64_t>(),
+                                         batch.inputs[0].data_ptr<std::int64_t>() + std::int64_t(start.size()));
         QCOMPARE(set->vocabulary()->decode(tokens), start);
         QVERIFY(at::equal(batch.inputs[0].slice(1, 1), batch.targets.slice(1, 0, 127)));
         QVERIFY(set->split(Split::Train).size() > 25000);
@@ -323,7 +349,8 @@ private Q_SLOTS:
 
     void sampleNumbersAreChecked()
     {
-        QCOMPARE(messageOf<core::InputError>([] { fetchOne(*openData("iris"), 150); }), QString("iris: expected a sample number from 0 to 149, got 150"));
+        QCOMPARE(messageOf<core::InputError>([] { fetchOne(*openData("iris"), 150); }),
+                 QString("iris: expected a sample number from 0 to 149, got 150"));
     }
 };
 

@@ -100,7 +100,8 @@ private Q_SLOTS:
         QTest::newRow("too many fields") << QByteArray("a,b\n1,2,3\n") << "t.csv: line 2: expected 2 fields, got 3";
         QTest::newRow("after a quoted line break") << QByteArray("a,b\n\"x\ny\",2\n3\n") << "t.csv: line 4: expected 2 fields, got 1";
         QTest::newRow("open quote") << QByteArray("a,b\n\"1,2\n") << "t.csv: line 2: a quote is not closed";
-        QTest::newRow("text behind a quote") << QByteArray("a,b\n\"1\"x,2\n") << "t.csv: line 2: expected a separator behind a closing quote, got 'x'";
+        QTest::newRow("text behind a quote") << QByteArray("a,b\n\"1\"x,2\n")
+                                             << "t.csv: line 2: expected a separator behind a closing quote, got 'x'";
         QTest::newRow("empty") << QByteArray() << "t.csv: expected a table with rows, got none";
         QTest::newRow("header alone") << QByteArray("a,b\n") << "t.csv: expected a table with rows, got none";
     }

@@ -121,7 +121,8 @@ private Q_SLOTS:
         // A JPEG without its last two bytes (the end marker) is still whole, and WebP files may be padded by a byte.
         for (std::size_t length = 0; length + 2 < bytes.size(); ++length) {
             const QString message = messageOf([&] { decodeImage(bytes.substr(0, length), "x"); });
-            QVERIFY2(message.startsWith("x: "), (std::to_string(length) + " of " + std::to_string(bytes.size()) + ": " + message.toStdString()).c_str());
+            QVERIFY2(message.startsWith("x: "),
+                     (std::to_string(length) + " of " + std::to_string(bytes.size()) + ": " + message.toStdString()).c_str());
         }
     }
 
@@ -129,12 +130,19 @@ private Q_SLOTS:
     {
         QCOMPARE(messageOf([] { decodeImage("GIF89a", "a.gif"); }), QString("a.gif: expected a PNG, JPEG or WebP picture, got something else"));
         for (const char* const file : {"rgb.jpg", "rgb.webp", "rgb.png"})
-            QCOMPARE(messageOf([&] { decodeImage(fixture(file), "x", {4, 100}); }), QString("x: expected a picture of at most 4 pixels a side and 100 in all, got 5 x 3"));
-        QCOMPARE(messageOf([&] { decodeImage(fixture("rgb.jpg"), "x", {100, 14}); }), QString("x: expected a picture of at most 100 pixels a side and 14 in all, got 5 x 3"));
+            QCOMPARE(messageOf([&] {
+                         decodeImage(fixture(file), "x", {4, 100});
+                     }),
+                     QString("x: expected a picture of at most 4 pixels a side and 100 in all, got 5 x 3"));
+        QCOMPARE(messageOf([&] {
+                     decodeImage(fixture("rgb.jpg"), "x", {100, 14});
+                 }),
+                 QString("x: expected a picture of at most 100 pixels a side and 14 in all, got 5 x 3"));
         // A PNG that claims 100,000 x 100,000 pixels in a few bytes.
         std::string bytes = fixture("rgb.png");
         bytes.replace(16, 8, std::string("\x00\x01\x86\xa0\x00\x01\x86\xa0", 8));
-        QCOMPARE(messageOf([&] { decodeImage(bytes, "x"); }), QString("x: expected a picture of at most 16384 pixels a side and 134217728 in all, got 100000 x 100000"));
+        QCOMPARE(messageOf([&] { decodeImage(bytes, "x"); }),
+                 QString("x: expected a picture of at most 16384 pixels a side and 134217728 in all, got 100000 x 100000"));
     }
 
     void resizesByArea()

@@ -20,8 +20,23 @@ private Q_SLOTS:
     {
         QTest::addColumn<QString>("file");
         QTest::addColumn<QString>("type");
-        for (const auto& [file, type] : {std::pair{"bool", "bool"}, {"i1", "int8"}, {"u1", "uint8"}, {"i2", "int16"}, {"u2", "uint16"}, {"i4", "int32"}, {"u4", "uint32"}, {"i8", "int64"},
-                 {"u8", "uint64"}, {"f2", "float16"}, {"f4", "float32"}, {"f8", "float64"}, {"c8", "complex64"}, {"c16", "complex128"}, {"big_i4", "int32"}, {"big_f8", "float64"}, {"big_c16", "complex128"}})
+        for (const auto& [file, type] : {std::pair{"bool", "bool"},
+                                         {"i1", "int8"},
+                                         {"u1", "uint8"},
+                                         {"i2", "int16"},
+                                         {"u2", "uint16"},
+                                         {"i4", "int32"},
+                                         {"u4", "uint32"},
+                                         {"i8", "int64"},
+                                         {"u8", "uint64"},
+                                         {"f2", "float16"},
+                                         {"f4", "float32"},
+                                         {"f8", "float64"},
+                                         {"c8", "complex64"},
+                                         {"c16", "complex128"},
+                                         {"big_i4", "int32"},
+                                         {"big_f8", "float64"},
+                                         {"big_c16", "complex128"}})
             QTest::newRow(file) << QString(file) << QString(type);
     }
     void readsWhatNumpyWrote()
@@ -58,7 +73,8 @@ private Q_SLOTS:
     void writesTheBytesThatNumpyWrites_data()
     {
         QTest::addColumn<QString>("file");
-        for (const char* const file : {"npy_bool.npy", "npy_i2.npy", "npy_u8.npy", "npy_f2.npy", "npy_f4.npy", "npy_c16.npy", "npy_scalar.npy", "npy_empty.npy"})
+        for (const char* const file :
+             {"npy_bool.npy", "npy_i2.npy", "npy_u8.npy", "npy_f2.npy", "npy_f4.npy", "npy_c16.npy", "npy_scalar.npy", "npy_empty.npy"})
             QTest::newRow(file) << QString(file);
     }
     void writesTheBytesThatNumpyWrites()
@@ -95,9 +111,12 @@ private Q_SLOTS:
         QCOMPARE(messageOf([&] { parseNpy(good.substr(0, good.size() - 1), "x.npy"); }), QString("x.npy: expected 24 bytes of data, got 23"));
         QCOMPARE(messageOf([&] { parseNpy(good + "!", "x.npy"); }), QString("x.npy: expected 24 bytes of data, got 25"));
         QCOMPARE(messageOf([&] { parseNpy(good.substr(0, 60), "x.npy"); }), QString("x.npy: the NPY header is cut off: expected 128 bytes, got 60"));
-        QCOMPARE(messageOf([&] { parseNpy("hello, world", "x.npy"); }), QString("x.npy: expected an NPY file (it starts with \\x93NUMPY), got something else"));
-        QCOMPARE(messageOf([&] { parseNpy(fixture("npy_object.npy"), "x.npy"); }), QString("x.npy: expected a bool, integer, float or complex dtype, got \"|O\""));
-        QCOMPARE(messageOf([&] { parseNpy(fixture("npy_text.npy"), "x.npy"); }), QString("x.npy: expected a bool, integer, float or complex dtype, got \"<U2\""));
+        QCOMPARE(messageOf([&] { parseNpy("hello, world", "x.npy"); }),
+                 QString("x.npy: expected an NPY file (it starts with \\x93NUMPY), got something else"));
+        QCOMPARE(messageOf([&] { parseNpy(fixture("npy_object.npy"), "x.npy"); }),
+                 QString("x.npy: expected a bool, integer, float or complex dtype, got \"|O\""));
+        QCOMPARE(messageOf([&] { parseNpy(fixture("npy_text.npy"), "x.npy"); }),
+                 QString("x.npy: expected a bool, integer, float or complex dtype, got \"<U2\""));
     }
 
     void refusesHugeShapesBeforeTakingMemory()
@@ -118,7 +137,8 @@ private Q_SLOTS:
         std::string flipped = bytes;
         flipped[flipped.find("NUMPY") + 130] ^= 1;
         QVERIFY(messageOf([&] { parseNpz(flipped, "x.npz"); }).contains("expected the checksum"));
-        QCOMPARE(messageOf([&] { parseNpz(fixture("deflated.npz"), "x.npz", 1000); }), QString("x.npz: expected at most 1000 bytes when unpacked, got more"));
+        QCOMPARE(messageOf([&] { parseNpz(fixture("deflated.npz"), "x.npz", 1000); }),
+                 QString("x.npz: expected at most 1000 bytes when unpacked, got more"));
         for (std::size_t length = 0; length < bytes.size(); ++length)
             QVERIFY2(messageOf([&] { parseNpz(bytes.substr(0, length), "x.npz"); }).startsWith("x.npz: "), std::to_string(length).c_str());
     }

@@ -52,7 +52,8 @@ private Q_SLOTS:
         QCOMPARE(messageOf([] { parseIdx(kIdx.substr(0, 17), "x"); }), QString("x: expected 6 bytes of data, got 5"));
         QCOMPARE(messageOf([] { parseIdx(kIdx + "!", "x"); }), QString("x: expected 6 bytes of data, got 7"));
         QCOMPARE(messageOf([] { parseIdx(kIdx.substr(0, 9), "x"); }), QString("x: the IDX header is cut off: expected 12 bytes, got 9"));
-        QCOMPARE(messageOf([] { parseIdx("hello", "x"); }), QString("x: expected an IDX file (two zero bytes, a type, the number of axes), got something else"));
+        QCOMPARE(messageOf([] { parseIdx("hello", "x"); }),
+                 QString("x: expected an IDX file (two zero bytes, a type, the number of axes), got something else"));
         const std::string huge("\0\0\x08\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 16);
         QCOMPARE(messageOf([&] { parseIdx(huge, "x"); }), QString("x: the shape [4294967295, 4294967295, 4294967295] is too large"));
         const std::string packed = gzip(kIdx);
@@ -75,7 +76,8 @@ private Q_SLOTS:
 
     void refusesBrokenCifar()
     {
-        QCOMPARE(messageOf([] { parseCifar(std::string(3072, '\0'), 10, "x"); }), QString("x: expected CIFAR-10 records of 3073 bytes, got 3072 bytes in all"));
+        QCOMPARE(messageOf([] { parseCifar(std::string(3072, '\0'), 10, "x"); }),
+                 QString("x: expected CIFAR-10 records of 3073 bytes, got 3072 bytes in all"));
         QCOMPARE(messageOf([] { parseCifar("", 10, "x"); }), QString("x: expected CIFAR-10 records of 3073 bytes, got 0 bytes in all"));
         QCOMPARE(messageOf([] { parseCifar(std::string(3073, '\x0a'), 10, "x"); }), QString("x: record 0: expected a class below 10, got 10"));
     }
@@ -123,7 +125,8 @@ private Q_SLOTS:
         QVERIFY(messageOf([] { parseJsonLines("{\"a\": 1}\n{\"a\": }\n", "x"); }).startsWith("x: line 2: expected a JSON object:"));
         QCOMPARE(messageOf([] { parseJsonLines("[1]\n", "x"); }), QString("x: line 1: expected a JSON object, got array"));
         QCOMPARE(messageOf([] { parseJsonLines("\n \n", "x"); }), QString("x: expected one JSON object a line, got none"));
-        QCOMPARE(messageOf([] { parseJsonLines("{\"a\":" + std::string(10000, '[') + std::string(10000, ']') + "}", "x"); }), QString("x: line 1: expected at most 64 nested levels"));
+        QCOMPARE(messageOf([] { parseJsonLines("{\"a\":" + std::string(10000, '[') + std::string(10000, ']') + "}", "x"); }),
+                 QString("x: line 1: expected at most 64 nested levels"));
     }
 };
 
