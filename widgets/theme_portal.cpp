@@ -24,6 +24,8 @@ ThemePortal::ThemePortal(QObject* parent) : QObject(parent)
     QDBusConnection bus = QDBusConnection::sessionBus();
     if (!bus.isConnected())
         return;
+    // Without this the slot's signature is not understood as long as no message has been sent, and the connection is refused in silence.
+    qRegisterMetaType<QDBusVariant>("QDBusVariant");
     bus.connect(kService, kPath, kInterface, QStringLiteral("SettingChanged"), this, SLOT(settingChanged(QString, QString, QDBusVariant)));
     QDBusMessage read = QDBusMessage::createMethodCall(kService, kPath, kInterface, QStringLiteral("Read"));
     read << kGroup << kKey;

@@ -1,0 +1,124 @@
+#include <QApplication>
+#include <QDBusConnection>
+#include <QDBusContext>
+#include <QDBusMessage>
+#include <QDBusVariant>
+#include <QProcess>
+#include <QSignalSpy>
+#include <QTest>
+
+#include <widgets/theme.h>
+
+using namespace orrery::widgets;
+
+/// Stands for the desktop portal on a private bus. `Read` wraps its value twice, as the real one does.
+class FakePortal : public QObject {
+    Q_OBJECT
+    Q_CLASSINFO("D-Bus Interface", "org.freedesktop.portal.Settings")
+public:
+    uint scheme = 0;
+    int reads = 0;
+    void change(uint to)
+    {
+        scheme = to;
+        Q_EMIT SettingChanged("org.freedesktop.appearance", "color-scheme", QDBusVariant(to));
+    }
+
+public Q_SLOTS:
+    QDBusVariant Read(const QString& group, const QString& key)
+    {
+        ++reads;
+        return QDBusVariant(QVariant::fromValue(QDBusVariant(group == "org.freedesktop.appearance" && key == "color-scheme" ? scheme : 99U)));
+    }
+
+Q_SIGNALS:
+    void SettingChanged(const QString& group, const QString& key, const QDBusVariant& value);
+};
+
+class ThemeTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase();
+    void cleanupTestCase();
+    // First, before anything has been sent on the bus: as in the program.
+    void systemFollowsThePortal();
+    void manualChoiceWinsOverTheDesktop();
+    void withoutAWishTheStartingPaletteDecides();
+    void choicesHaveTexts();
+
+private:
+    QProcess m_daemon;
+    FakePortal m_portal;
+    bool m_onBus = false;
+};
+
+void ThemeTest::initTestCase()
+{
+    m_daemon.start("dbus-daemon", {"--session", "--nofork", "--print-address=1"});
+    if (!m_daemon.waitForStarted(3000) || !m_daemon.waitForReadyRead(5000))
+        return;
+    qputenv("DBUS_SESSION_BUS_ADDRESS", m_daemon.readLine().trimmed());
+    QDBusConnection bus = QDBusConnection::connectToBus(QString::fromUtf8(qgetenv("DBUS_SESSION_BUS_ADDRESS")), "portal");
+    m_onBus = bus.registerObject("/org/freedesktop/portal/desktop", &m_portal, QDBusConnection::ExportAllSlots | QDBusConnection::ExportAllSignals) &&
+              bus.registerService("org.freedesktop.portal.Desktop");
+}
+
+void ThemeTest::cleanupTestCase()
+{
+    QDBusConnection::disconnectFromBus("portal");
+    m_daemon.terminate();
+    m_daemon.waitForFinished(3000);
+}
+
+void ThemeTest::manualChoiceWinsOverTheDesktop()
+{
+    Theme theme;
+    QSignalSpy changed(&theme, &Theme::changed);
+    theme.setChoice(ThemeChoice::Dark);
+    QVERIFY(theme.isDark() && isDark(QApplication::palette()));
+    theme.setChoice(ThemeChoice::Light);
+    QVERIFY(!theme.isDark() && !isDark(QApplication::palette()));
+    QCOMPARE(changed.size(), 2);
+}
+
+void ThemeTest::systemFollowsThePortal()
+{
+    if (!m_onBus)
+        QSKIP("no dbus-daemon here");
+    QApplication::setPalette(Theme::palette(false));
+    m_portal.scheme = 1;
+    Theme theme;
+    QTRY_VERIFY(theme.isDark());
+    m_portal.change(2);
+    QTRY_VERIFY(!theme.isDark());
+    m_portal.change(1);
+    QTRY_VERIFY(theme.isDark());
+    theme.setChoice(ThemeChoice::Light);
+    QSignalSpy changed(&theme, &Theme::changed);
+    m_portal.change(0);
+    QTRY_VERIFY(changed.size() > 0);
+    QVERIFY(!theme.isDark());
+}
+
+void ThemeTest::withoutAWishTheStartingPaletteDecides()
+{
+    m_portal.scheme = 0;
+    for (const bool dark : {true, false}) {
+        QApplication::setPalette(Theme::palette(dark));
+        const int before = m_portal.reads;
+        Theme theme;
+        if (m_onBus)
+            QTRY_VERIFY(m_portal.reads > before);
+        QCOMPARE(theme.isDark(), dark);
+    }
+}
+
+void ThemeTest::choicesHaveTexts()
+{
+    for (const ThemeChoice choice : {ThemeChoice::System, ThemeChoice::Light, ThemeChoice::Dark})
+        QVERIFY(Theme::choiceFromText(Theme::choiceText(choice)) == choice);
+    QVERIFY(Theme::choiceFromText("purple") == ThemeChoice::System);
+}
+
+QTEST_MAIN(ThemeTest)
+#include "theme_test.moc"
