@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include <core/base/listeners.h>
+#include <core/base/log.h>
 #include <core/jobs/queue.h>
 #include <core/store/workspace.h>
 
@@ -244,7 +245,13 @@ void Session::setDraft(const core::Json& document, const QString& folder)
 }
 
 void Session::requestPanel(const QString& id) { Q_EMIT panelRequested(id); }
-void Session::report(const QString& text) { Q_EMIT messageReported(text); }
+
+void Session::report(const QString& text)
+{
+    core::log().info("{}", text.toStdString());
+    Q_EMIT messageReported(text);
+}
+
 bool Session::hasBackgroundWork() const { return d->runner->isBusy(); }
 
 BackgroundTask Session::start(QObject* receiver, std::function<std::function<void()>(BackgroundContext&)> work, std::function<void(const QString&)> failed, BackgroundOptions options)
