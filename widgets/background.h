@@ -11,7 +11,9 @@
 
 #include <core/base/json.h>
 
-namespace orrery::jobs { class Context; }
+namespace orrery::jobs {
+class Context;
+}
 
 namespace orrery::widgets {
 
@@ -22,12 +24,12 @@ enum class Lane {
 };
 
 struct BackgroundOptions {
-    QString title;           ///< shown in the Jobs panel (Queue)
+    QString title;  ///< shown in the Jobs panel (Queue)
     Lane lane = Lane::Interactive;
-    int threads = 1;         ///< cores asked for; 0: all
+    int threads = 1;  ///< cores asked for; 0: all
     int priority = 0;
-    QString kind;            ///< "train", "attribute", ... (Queue)
-    core::Json document;     ///< enough to run it again (Queue)
+    QString kind;               ///< "train", "attribute", ... (Queue)
+    core::Json document;        ///< enough to run it again (Queue)
     std::optional<qint64> run;  ///< the run in the store that it works on, if any (Queue)
 };
 

@@ -14,7 +14,7 @@ struct BackgroundTask::State {
     std::atomic<bool> running{true};
     std::function<void()> onCancel;  ///< set before the handle is given out; any thread
     std::mutex mutex;
-    jobs::Job job;  ///< guarded by mutex
+    jobs::Job job;                         ///< guarded by mutex
     QMetaObject::Connection receiverGone;  ///< UI thread
 };
 
@@ -56,7 +56,8 @@ namespace {
 
 using StatePtr = std::shared_ptr<BackgroundTask::State>;
 
-/// Delivers to one receiver for as long as it lives and the task was not cancelled. Copied between threads; `receiver` is looked at on the UI thread only.
+/// Delivers to one receiver for as long as it lives and the task was not cancelled. Copied between threads; `receiver` is looked at on the UI
+/// thread only.
 struct Delivery {
     std::shared_ptr<Channel> channel;
     QPointer<QObject> receiver;
@@ -100,7 +101,8 @@ std::any runTask(jobs::Context& job, const BackgroundRunner::Work& work, const B
 }  // namespace
 
 BackgroundRunner::BackgroundRunner(QObject* parent)
-    : QObject(parent), m_channel(std::make_shared<Channel>(this)), m_queue(std::make_unique<jobs::Queue>()), m_interactive(std::make_unique<jobs::Queue>(2))
+    : QObject(parent), m_channel(std::make_shared<Channel>(this)), m_queue(std::make_unique<jobs::Queue>()),
+      m_interactive(std::make_unique<jobs::Queue>(2))
 {
 }
 
@@ -134,7 +136,8 @@ BackgroundTask BackgroundRunner::start(QObject* receiver, Work work, Failed fail
     spec.threads = options.threads;
     spec.priority = options.priority;
     // The task is held here until its end has been posted: the weak pointer above is then still good.
-    spec.function = [task, work = std::move(work), failed = std::move(failed), deliver, channel = m_channel, runner = this](jobs::Context& job) -> std::any {
+    spec.function = [task, work = std::move(work), failed = std::move(failed), deliver, channel = m_channel,
+                     runner = this](jobs::Context& job) -> std::any {
         const auto finished = [&] { channel->post([runner, task] { runner->finish(task); }); };
         try {
             runTask(job, work, failed, deliver);

@@ -96,7 +96,8 @@ void CodeEdit::keyPressEvent(QKeyEvent* event)
         qsizetype indent = 0;
         while (indent < line.size() && line[indent] == QLatin1Char(' '))
             ++indent;
-        const bool deeper = line.trimmed().endsWith(QLatin1Char(':')) || line.trimmed().endsWith(QLatin1Char('{')) || line.trimmed().endsWith(QLatin1Char('['));
+        const bool deeper =
+            line.trimmed().endsWith(QLatin1Char(':')) || line.trimmed().endsWith(QLatin1Char('{')) || line.trimmed().endsWith(QLatin1Char('['));
         insertPlainText(QLatin1Char('\n') + QString(indent + (deeper ? 2 : 0), QLatin1Char(' ')));
         ensureCursorVisible();
         return;
@@ -143,7 +144,8 @@ void CodeEdit::paintMargin()
             break;
         const bool marked = m_marks.contains(block.blockNumber() + 1);
         painter.setPen(marked ? colors.error : colors.mutedText);
-        painter.drawText(QRectF(0, rect.top(), m_margin->width() - 6, fontMetrics().height()), Qt::AlignRight, QString::number(block.blockNumber() + 1));
+        painter.drawText(QRectF(0, rect.top(), m_margin->width() - 6, fontMetrics().height()), Qt::AlignRight,
+                         QString::number(block.blockNumber() + 1));
         if (marked) {
             painter.setRenderHint(QPainter::Antialiasing);
             painter.setPen(Qt::NoPen);

@@ -45,7 +45,8 @@ public:
     void paint(QPainter* painter, const QStyleOptionViewItem& option, const QModelIndex& index) const override
     {
         QStyledItemDelegate::paint(painter, option, index);
-        painter->setPen(option.state & QStyle::State_Selected ? option.palette.color(QPalette::HighlightedText) : themeColors(option.palette).mutedText);
+        painter->setPen(option.state & QStyle::State_Selected ? option.palette.color(QPalette::HighlightedText)
+                                                              : themeColors(option.palette).mutedText);
         painter->drawText(option.rect.adjusted(0, 0, -8, 0), Qt::AlignRight | Qt::AlignVCenter, index.data(kShortcutRole).toString());
     }
 };

@@ -15,7 +15,8 @@ namespace orrery::widgets {
 class CommandPalette : public QDialog {
     Q_OBJECT
 public:
-    /// @param actions  Asked each time the palette opens; actions without text, invisible ones and separators are left out, disabled ones come last and grey.
+    /// @param actions  Asked each time the palette opens; actions without text, invisible ones and separators are left out, disabled ones come last
+    /// and grey.
     explicit CommandPalette(std::function<QList<QAction*>()> actions, QWidget* parent);
     ~CommandPalette() override;
 
@@ -34,7 +35,8 @@ private:
 
 /// All actions of a widget and its children, menus included, each once.
 QList<QAction*> collectActions(QWidget* root);
-/// How well `pattern` (letters in order, any case) fits `text`: higher is better, nothing if it does not. Starts of words and runs of letters count more.
+/// How well `pattern` (letters in order, any case) fits `text`: higher is better, nothing if it does not. Starts of words and runs of letters count
+/// more.
 std::optional<int> fuzzyScore(const QString& pattern, const QString& text);
 
 }  // namespace orrery::widgets

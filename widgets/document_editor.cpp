@@ -105,7 +105,8 @@ void DocumentEditor::Private::textChanged()
 
 int DocumentEditor::Private::lineOf(std::string path) const
 {
-    for (; !path.empty(); path.resize(std::max(path.rfind('.') == std::string::npos ? 0 : path.rfind('.'), path.rfind('[') == std::string::npos ? 0 : path.rfind('['))))
+    for (; !path.empty(); path.resize(
+             std::max(path.rfind('.') == std::string::npos ? 0 : path.rfind('.'), path.rfind('[') == std::string::npos ? 0 : path.rfind('['))))
         if (const auto found = places.find(path); found != places.end())
             return found->second;
     return 0;
@@ -178,7 +179,10 @@ void DocumentEditor::setDocument(const Json& document)
     setText(write(document, d->format));
 }
 
-std::optional<Json> DocumentEditor::document() const { return d->document; }
+std::optional<Json> DocumentEditor::document() const
+{
+    return d->document;
+}
 
 /// The text goes in as one step of the editor's own undo, and the cursor keeps its line.
 void DocumentEditor::setText(const QString& text)
@@ -199,7 +203,10 @@ void DocumentEditor::setText(const QString& text)
     d->show();
 }
 
-QString DocumentEditor::text() const { return d->edit->toPlainText(); }
+QString DocumentEditor::text() const
+{
+    return d->edit->toPlainText();
+}
 
 void DocumentEditor::setFormat(DocumentFormat format)
 {
@@ -214,7 +221,10 @@ void DocumentEditor::setFormat(DocumentFormat format)
         setText(text());
 }
 
-DocumentFormat DocumentEditor::format() const { return d->format; }
+DocumentFormat DocumentEditor::format() const
+{
+    return d->format;
+}
 
 bool DocumentEditor::isYamlAvailable()
 {
@@ -245,9 +255,18 @@ int DocumentEditor::lineOf(const QString& path) const
     return found == d->places.end() ? 0 : found->second;
 }
 
-void DocumentEditor::goToLine(int line) { d->edit->goToLine(line); }
-QPlainTextEdit* DocumentEditor::editor() const { return d->edit; }
-void DocumentEditor::setReadOnly(bool readOnly) { d->edit->setReadOnly(readOnly); }
+void DocumentEditor::goToLine(int line)
+{
+    d->edit->goToLine(line);
+}
+QPlainTextEdit* DocumentEditor::editor() const
+{
+    return d->edit;
+}
+void DocumentEditor::setReadOnly(bool readOnly)
+{
+    d->edit->setReadOnly(readOnly);
+}
 
 void DocumentEditor::changeEvent(QEvent* event)
 {

@@ -14,7 +14,8 @@ namespace orrery::widgets {
 
 enum class DocumentFormat { Json, Yaml };
 
-/// An experiment document as text: line numbers, syntax colours, and errors in place (wavy line, mark at the line number, list below that leads to the place).
+/// An experiment document as text: line numbers, syntax colours, and errors in place (wavy line, mark at the line number, list below that leads to
+/// the place).
 /// The same document as the form beside it: `document()` on one side, `setDocument` on the other. UI thread.
 class DocumentEditor : public QWidget {
     Q_OBJECT
@@ -22,7 +23,8 @@ public:
     explicit DocumentEditor(QWidget* parent = nullptr);
     ~DocumentEditor() override;
 
-    /// Writes the document as text in the current format; emits nothing. Text that already means the same document is left as it is, with its comments and spacing.
+    /// Writes the document as text in the current format; emits nothing. Text that already means the same document is left as it is, with its
+    /// comments and spacing.
     void setDocument(const core::Json& document);
     /// What the text means; nothing while it cannot be read (then `messages` says why).
     std::optional<core::Json> document() const;

@@ -8,8 +8,14 @@
 namespace orrery::widgets {
 namespace {
 
-std::string child(const std::string& path, const std::string& key) { return path.empty() ? key : path + "." + key; }
-std::string element(const std::string& path, int index) { return path + "[" + std::to_string(index) + "]"; }
+std::string child(const std::string& path, const std::string& key)
+{
+    return path.empty() ? key : path + "." + key;
+}
+std::string element(const std::string& path, int index)
+{
+    return path + "[" + std::to_string(index) + "]";
+}
 
 /// A reader of JSON that only keeps places. It believes the text and stops where it cannot go on.
 class JsonPlaces {
@@ -166,7 +172,8 @@ private:
             return;
         const bool isElement = text[first] == '-' && (first + 1 == text.size() || text[first + 1] == ' ');
         // Elements may stand in the column of the key they belong to.
-        while (!m_blocks.empty() && (m_blocks.back().column > first || (m_blocks.back().column == first && (m_blocks.back().elements >= 0) != isElement && !isElement)))
+        while (!m_blocks.empty() &&
+               (m_blocks.back().column > first || (m_blocks.back().column == first && (m_blocks.back().elements >= 0) != isElement && !isElement)))
             m_blocks.pop_back();
         entry(text, first);
     }
@@ -200,7 +207,13 @@ private:
 
 }  // namespace
 
-std::map<std::string, int> placesInJson(std::string_view text) { return JsonPlaces(text).read(); }
-std::map<std::string, int> placesInYaml(std::string_view text) { return YamlPlaces().read(text); }
+std::map<std::string, int> placesInJson(std::string_view text)
+{
+    return JsonPlaces(text).read();
+}
+std::map<std::string, int> placesInYaml(std::string_view text)
+{
+    return YamlPlaces().read(text);
+}
 
 }  // namespace orrery::widgets

@@ -72,8 +72,14 @@ void EmptyState::setMessage(const QString& title, const QString& whatToDo, const
         m_buttons->addWidget(buttonFor(action, this), 0, Qt::AlignHCenter);
 }
 
-QString EmptyState::title() const { return m_title->text(); }
-QString EmptyState::text() const { return m_text->text(); }
+QString EmptyState::title() const
+{
+    return m_title->text();
+}
+QString EmptyState::text() const
+{
+    return m_text->text();
+}
 
 MessageBand::MessageBand(QWidget* parent) : QFrame(parent), m_text(new QLabel(this))
 {
@@ -99,7 +105,10 @@ void MessageBand::setText(const QString& text)
     setVisible(!text.isEmpty());
 }
 
-QString MessageBand::text() const { return m_text->text(); }
+QString MessageBand::text() const
+{
+    return m_text->text();
+}
 
 void MessageBand::paintEvent(QPaintEvent* event)
 {

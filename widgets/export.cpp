@@ -88,7 +88,8 @@ void exportPicture(const QString& file, QSize size, const PaintOn& paint, const 
     else if (ending == "csv")
         bytes = csv().toUtf8();
     else
-        throw core::InputError(fmt::format("{}: expected a name ending in .png, .svg, .pdf or .csv, got \"{}\"", file.toStdString(), ending.toStdString()));
+        throw core::InputError(
+            fmt::format("{}: expected a name ending in .png, .svg, .pdf or .csv, got \"{}\"", file.toStdString(), ending.toStdString()));
     core::writeFileAtomically(file.toStdString(), std::string_view(bytes.constData(), std::size_t(bytes.size())));
 }
 

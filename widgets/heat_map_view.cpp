@@ -32,7 +32,9 @@ struct Layout {
 
 QString csvCell(const QString& text)
 {
-    return text.contains(QLatin1Char(',')) || text.contains(QLatin1Char('"')) ? QLatin1Char('"') + QString(text).replace(QLatin1Char('"'), QStringLiteral("\"\"")) + QLatin1Char('"') : text;
+    return text.contains(QLatin1Char(',')) || text.contains(QLatin1Char('"'))
+               ? QLatin1Char('"') + QString(text).replace(QLatin1Char('"'), QStringLiteral("\"\"")) + QLatin1Char('"')
+               : text;
 }
 
 }  // namespace
@@ -202,7 +204,8 @@ void HeatMapView::Private::paintCells(QPainter& painter, const Layout& at) const
             const QRectF rect = cell(at, row, column);
             const double value = values[index(row, column)];
             // Edges on whole pixels, so that no lines of background show between cells.
-            const QRect pixels(QPoint(int(std::round(rect.left())), int(std::round(rect.top()))), QPoint(int(std::round(rect.right())) - 1, int(std::round(rect.bottom())) - 1));
+            const QRect pixels(QPoint(int(std::round(rect.left())), int(std::round(rect.top()))),
+                               QPoint(int(std::round(rect.right())) - 1, int(std::round(rect.bottom())) - 1));
             const QColor color = toQColor(map().atScaled(shade(row, column), from, to));
             painter.fillRect(pixels, color);
             if (std::isnan(value))
@@ -242,7 +245,8 @@ void HeatMapView::Private::paintLabels(QPainter& painter, const Layout& at, cons
         }
         painter.restore();
     }
-    painter.drawText(QRectF(at.cells.left(), at.cells.bottom() + kGap / 2 + at.columnLabels + kGap / 2, at.cells.width(), line), Qt::AlignCenter, columnTitle);
+    painter.drawText(QRectF(at.cells.left(), at.cells.bottom() + kGap / 2 + at.columnLabels + kGap / 2, at.cells.width(), line), Qt::AlignCenter,
+                     columnTitle);
     if (rowTitle.isEmpty())
         return;
     painter.save();
@@ -259,13 +263,16 @@ void HeatMapView::Private::paintBar(QPainter& painter, const Layout& at, const Q
     painter.setRenderHint(QPainter::Antialiasing, false);
     for (int i = 0; i < steps; ++i) {
         const double share = 1.0 - (i + 0.5) / steps;
-        painter.fillRect(QRectF(at.bar.left(), at.bar.top() + i * at.bar.height() / steps, at.bar.width(), at.bar.height() / steps + 1), toQColor(map().at(share)));
+        painter.fillRect(QRectF(at.bar.left(), at.bar.top() + i * at.bar.height() / steps, at.bar.width(), at.bar.height() / steps + 1),
+                         toQColor(map().at(share)));
     }
     painter.setPen(palette.color(QPalette::Text));
     const double line = QFontMetricsF(q.font()).height();
     for (const double share : {0.0, 0.5, 1.0}) {
-        const double y = std::clamp(at.bar.bottom() - share * at.bar.height() - line / 2, at.bar.top(), std::max(at.bar.top(), at.bar.bottom() - line));
-        painter.drawText(QRectF(at.bar.right() + 4, y, 90, line), Qt::AlignLeft | Qt::AlignVCenter, QString::number(from + share * (to - from), 'g', 3));
+        const double y =
+            std::clamp(at.bar.bottom() - share * at.bar.height() - line / 2, at.bar.top(), std::max(at.bar.top(), at.bar.bottom() - line));
+        painter.drawText(QRectF(at.bar.right() + 4, y, 90, line), Qt::AlignLeft | Qt::AlignVCenter,
+                         QString::number(from + share * (to - from), 'g', 3));
     }
 }
 
@@ -273,7 +280,8 @@ QString HeatMapView::Private::tooltip(int row, int column) const
 {
     const QString rowName = (rowTitle.isEmpty() ? tr("row") : rowTitle) + QLatin1Char(' ') + label(rowLabels, row);
     const QString columnName = (columnTitle.isEmpty() ? tr("column") : columnTitle) + QLatin1Char(' ') + label(columnLabels, column);
-    QString out = rowName + QStringLiteral(", ") + columnName + QStringLiteral(": ") + QString::fromStdString(core::formatNumber(values[index(row, column)]));
+    QString out =
+        rowName + QStringLiteral(", ") + columnName + QStringLiteral(": ") + QString::fromStdString(core::formatNumber(values[index(row, column)]));
     if (normalisation != Normalisation::None)
         out += QStringLiteral(" (%1 %)").arg(100 * shade(row, column), 0, 'f', 1);
     return out;
@@ -284,7 +292,8 @@ HeatMapView::HeatMapView(QWidget* parent) : QWidget(parent), d(std::make_unique<
     setFocusPolicy(Qt::StrongFocus);
     setMouseTracking(true);
     setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Expanding);
-    d->exports = makeExportActions(this, [this](const QString& file) { exportTo(file); }, [this] { return toCsv(); });
+    d->exports = makeExportActions(
+        this, [this](const QString& file) { exportTo(file); }, [this] { return toCsv(); });
 }
 
 HeatMapView::~HeatMapView() = default;
@@ -350,9 +359,18 @@ void HeatMapView::setDecimals(std::optional<int> decimals)
     update();
 }
 
-int HeatMapView::rows() const { return d->rows; }
-int HeatMapView::columns() const { return d->columns; }
-double HeatMapView::value(int row, int column) const { return d->values.at(d->index(row, column)); }
+int HeatMapView::rows() const
+{
+    return d->rows;
+}
+int HeatMapView::columns() const
+{
+    return d->columns;
+}
+double HeatMapView::value(int row, int column) const
+{
+    return d->values.at(d->index(row, column));
+}
 
 QString HeatMapView::cellText(int row, int column) const
 {
@@ -360,9 +378,18 @@ QString HeatMapView::cellText(int row, int column) const
     return d->textsFit(d->layout(size(), metrics), metrics) ? d->text(value(row, column)) : QString();
 }
 
-QColor HeatMapView::cellColor(int row, int column) const { return d->colorOf(d->shade(row, column)); }
-QRectF HeatMapView::cellRect(int row, int column) const { return d->cell(d->layout(size(), QFontMetricsF(font())), row, column); }
-std::optional<std::pair<int, int>> HeatMapView::currentCell() const { return d->current; }
+QColor HeatMapView::cellColor(int row, int column) const
+{
+    return d->colorOf(d->shade(row, column));
+}
+QRectF HeatMapView::cellRect(int row, int column) const
+{
+    return d->cell(d->layout(size(), QFontMetricsF(font())), row, column);
+}
+std::optional<std::pair<int, int>> HeatMapView::currentCell() const
+{
+    return d->current;
+}
 
 void HeatMapView::setCurrentCell(int row, int column)
 {
@@ -376,10 +403,13 @@ void HeatMapView::setCurrentCell(int row, int column)
 
 void HeatMapView::exportTo(const QString& file, QSize size) const
 {
-    exportPicture(file, size.isEmpty() ? this->size() : size, [this](QPaintDevice& device, QSize wanted) {
-        QPainter painter(&device);
-        d->paint(painter, wanted, Theme::palette(false));
-    }, [this] { return toCsv(); });
+    exportPicture(
+        file, size.isEmpty() ? this->size() : size,
+        [this](QPaintDevice& device, QSize wanted) {
+            QPainter painter(&device);
+            d->paint(painter, wanted, Theme::palette(false));
+        },
+        [this] { return toCsv(); });
 }
 
 QString HeatMapView::toCsv() const
@@ -397,7 +427,10 @@ QString HeatMapView::toCsv() const
     return csv;
 }
 
-QList<QAction*> HeatMapView::exportActions() const { return d->exports; }
+QList<QAction*> HeatMapView::exportActions() const
+{
+    return d->exports;
+}
 
 void HeatMapView::paintEvent(QPaintEvent*)
 {

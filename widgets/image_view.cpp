@@ -62,7 +62,8 @@ QSizeF ImageView::Private::pictureSize() const
 
 QRectF ImageView::Private::room(QSize size) const
 {
-    return {kGap / 2, kGap / 2, std::max(1.0, size.width() - kGap - (barShown() ? kBarWidth + kGap + kBarText : 0)), std::max(1.0, size.height() - kGap)};
+    return {kGap / 2, kGap / 2, std::max(1.0, size.width() - kGap - (barShown() ? kBarWidth + kGap + kBarText : 0)),
+            std::max(1.0, size.height() - kGap)};
 }
 
 /// Whole screen pixels for each picture pixel where that is possible, so that all squares are equal.
@@ -157,7 +158,8 @@ void ImageView::Private::paintBar(QPainter& painter, const QRectF& picture, QSiz
     for (const double share : {0.0, 0.5, 1.0}) {
         const double y = std::clamp(rect.bottom() - share * rect.height() - line / 2, rect.top(), std::max(rect.top(), rect.bottom() - line));
         const double value = smallest + share * (largest - smallest);
-        painter.drawText(QRectF(rect.right() + 4, y, kBarText, line), Qt::AlignLeft | Qt::AlignVCenter, QString::number(std::abs(value) < largest * 1e-9 ? 0 : value, 'g', 2));
+        painter.drawText(QRectF(rect.right() + 4, y, kBarText, line), Qt::AlignLeft | Qt::AlignVCenter,
+                         QString::number(std::abs(value) < largest * 1e-9 ? 0 : value, 'g', 2));
     }
 }
 
@@ -174,7 +176,8 @@ QString ImageView::Private::tooltip(QPoint pixel) const
     QString text = QStringLiteral("x %1, y %2").arg(pixel.x()).arg(pixel.y());
     if (!image.isNull()) {
         const QColor color = image.pixelColor(pixel);
-        text += image.isGrayscale() ? QStringLiteral(": %1").arg(color.red()) : QStringLiteral(": %1, %2, %3").arg(color.red()).arg(color.green()).arg(color.blue());
+        text += image.isGrayscale() ? QStringLiteral(": %1").arg(color.red())
+                                    : QStringLiteral(": %1, %2, %3").arg(color.red()).arg(color.green()).arg(color.blue());
     }
     if (hasOverlay())
         text += QStringLiteral("\n%1").arg(QString::number(overlayAt(pixel.x(), pixel.y()), 'g', 5));
@@ -185,7 +188,8 @@ ImageView::ImageView(QWidget* parent) : QWidget(parent), d(std::make_unique<Priv
 {
     setFocusPolicy(Qt::StrongFocus);
     setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Expanding);
-    d->exports = makeExportActions(this, [this](const QString& file) { exportTo(file); }, [this] { return toCsv(); });
+    d->exports = makeExportActions(
+        this, [this](const QString& file) { exportTo(file); }, [this] { return toCsv(); });
 }
 
 ImageView::~ImageView() = default;
@@ -196,12 +200,17 @@ void ImageView::setImage(const QImage& image)
     update();
 }
 
-const QImage& ImageView::image() const { return d->image; }
+const QImage& ImageView::image() const
+{
+    return d->image;
+}
 
 void ImageView::setPixels(const std::vector<float>& values, int channels, int height, int width, std::optional<float> low, std::optional<float> high)
 {
-    if ((channels != 1 && channels != 3) || height < 1 || width < 1 || values.size() != std::size_t(channels) * std::size_t(height) * std::size_t(width))
-        throw core::ShapeError(fmt::format("expected [1 or 3, height, width] with as many values, got [{}, {}, {}] with {} values", channels, height, width, values.size()));
+    if ((channels != 1 && channels != 3) || height < 1 || width < 1 ||
+        values.size() != std::size_t(channels) * std::size_t(height) * std::size_t(width))
+        throw core::ShapeError(fmt::format("expected [1 or 3, height, width] with as many values, got [{}, {}, {}] with {} values", channels, height,
+                                           width, values.size()));
     const auto [smallest, largest] = std::minmax_element(values.begin(), values.end());
     const float from = low.value_or(*smallest), to = high.value_or(*largest);
     const std::size_t plane = std::size_t(height) * std::size_t(width);
@@ -236,7 +245,10 @@ void ImageView::clearOverlay()
     update();
 }
 
-bool ImageView::hasOverlay() const { return d->hasOverlay(); }
+bool ImageView::hasOverlay() const
+{
+    return d->hasOverlay();
+}
 
 void ImageView::setOverlayMap(MapKind kind)
 {
@@ -250,7 +262,10 @@ void ImageView::setOverlayOpacity(double opacity)
     update();
 }
 
-double ImageView::overlayOpacity() const { return d->opacity; }
+double ImageView::overlayOpacity() const
+{
+    return d->opacity;
+}
 
 void ImageView::setOverlayRange(std::optional<double> magnitude)
 {
@@ -258,7 +273,10 @@ void ImageView::setOverlayRange(std::optional<double> magnitude)
     update();
 }
 
-double ImageView::overlayRange() const { return d->magnitude(); }
+double ImageView::overlayRange() const
+{
+    return d->magnitude();
+}
 
 void ImageView::setColorBarVisible(bool visible)
 {
@@ -274,7 +292,10 @@ void ImageView::setZoom(double zoom)
     update();
 }
 
-double ImageView::zoom() const { return d->zoom; }
+double ImageView::zoom() const
+{
+    return d->zoom;
+}
 
 std::optional<QPoint> ImageView::pixelAt(QPointF position) const
 {
@@ -292,14 +313,20 @@ QRectF ImageView::pixelRect(int x, int y) const
     return {d->target(size()).topLeft() + QPointF(x, y) * scale, QSizeF(scale, scale)};
 }
 
-QColor ImageView::overlayColor(int x, int y) const { return toQColor(d->colorOf(d->overlayAt(x, y))); }
+QColor ImageView::overlayColor(int x, int y) const
+{
+    return toQColor(d->colorOf(d->overlayAt(x, y)));
+}
 
 void ImageView::exportTo(const QString& file, QSize size) const
 {
-    exportPicture(file, size.isEmpty() ? this->size() : size, [this](QPaintDevice& device, QSize wanted) {
-        QPainter painter(&device);
-        d->paint(painter, wanted, Theme::palette(false));
-    }, [this] { return toCsv(); });
+    exportPicture(
+        file, size.isEmpty() ? this->size() : size,
+        [this](QPaintDevice& device, QSize wanted) {
+            QPainter painter(&device);
+            d->paint(painter, wanted, Theme::palette(false));
+        },
+        [this] { return toCsv(); });
 }
 
 QString ImageView::toCsv() const
@@ -310,13 +337,17 @@ QString ImageView::toCsv() const
     for (int y = 0; y < height; ++y) {
         QStringList cells;
         for (int x = 0; x < width; ++x)
-            cells << (overlay ? QString::fromStdString(core::formatNumber(d->overlay[std::size_t(y) * std::size_t(width) + std::size_t(x)])) : QString::number(qGray(d->image.pixel(x, y))));
+            cells << (overlay ? QString::fromStdString(core::formatNumber(d->overlay[std::size_t(y) * std::size_t(width) + std::size_t(x)]))
+                              : QString::number(qGray(d->image.pixel(x, y))));
         csv += cells.join(QLatin1Char(',')) + QLatin1Char('\n');
     }
     return csv;
 }
 
-QList<QAction*> ImageView::exportActions() const { return d->exports; }
+QList<QAction*> ImageView::exportActions() const
+{
+    return d->exports;
+}
 
 void ImageView::paintEvent(QPaintEvent*)
 {

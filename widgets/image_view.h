@@ -25,9 +25,11 @@ public:
 
     void setImage(const QImage& image);
     const QImage& image() const;
-    /// A tensor as picture: [channels, height, width] row-major with 1 (grey) or 3 (RGB) channels; `low` becomes black and `high` white (nothing: smallest and largest value).
+    /// A tensor as picture: [channels, height, width] row-major with 1 (grey) or 3 (RGB) channels; `low` becomes black and `high` white (nothing:
+    /// smallest and largest value).
     /// @throws core::ShapeError if the count does not fit or channels is neither 1 nor 3.
-    void setPixels(const std::vector<float>& values, int channels, int height, int width, std::optional<float> low = {}, std::optional<float> high = {});
+    void setPixels(const std::vector<float>& values, int channels, int height, int width, std::optional<float> low = {},
+                   std::optional<float> high = {});
     /// Numbers over the picture, [height, width] row-major, of any size: stretched over the whole picture. Diverging maps are symmetric around zero.
     /// @throws core::ShapeError if the count does not fit.
     void setOverlay(std::vector<double> values, int height, int width);

@@ -8,7 +8,8 @@
 
 namespace orrery::widgets {
 
-Panel::Panel(QString id, QString title, Session& session, QWidget* parent) : QWidget(parent), m_id(std::move(id)), m_title(std::move(title)), m_session(session)
+Panel::Panel(QString id, QString title, Session& session, QWidget* parent)
+    : QWidget(parent), m_id(std::move(id)), m_title(std::move(title)), m_session(session)
 {
     setObjectName(m_id);
     m_band = new MessageBand(this);
@@ -24,7 +25,9 @@ Panel::Panel(QString id, QString title, Session& session, QWidget* parent) : QWi
 
 Panel::~Panel() = default;
 
-void Panel::restoreState(const core::Json&) {}
+void Panel::restoreState(const core::Json&)
+{
+}
 
 void Panel::showEmptyState(const QString& title, const QString& whatToDo, const QList<QAction*>& actions)
 {
@@ -38,9 +41,18 @@ void Panel::showContent()
         m_stack->setCurrentIndex(1);
 }
 
-bool Panel::isShowingEmptyState() const { return m_stack->currentWidget() == m_empty; }
-void Panel::showError(const QString& text) { m_band->setText(text); }
-QString Panel::errorText() const { return m_band->text(); }
+bool Panel::isShowingEmptyState() const
+{
+    return m_stack->currentWidget() == m_empty;
+}
+void Panel::showError(const QString& text)
+{
+    m_band->setText(text);
+}
+QString Panel::errorText() const
+{
+    return m_band->text();
+}
 
 void Panel::setContent(QWidget* content)
 {

@@ -59,7 +59,10 @@ QString objection(const QJsonObject& outer, const PanelInfo& info, bool taken)
 
 }  // namespace
 
-QString panelAbi() { return QStringLiteral(ORRERY_PANEL_ABI); }
+QString panelAbi()
+{
+    return QStringLiteral(ORRERY_PANEL_ABI);
+}
 
 PanelHost::PanelHost() = default;
 /// Libraries stay loaded: widgets and registered components made by them may live on.
@@ -84,7 +87,8 @@ void PanelHost::scan(const QString& folder)
         else
             m_panels.push_back(info);
     }
-    std::stable_sort(m_panels.begin(), m_panels.end(), [](const PanelInfo& a, const PanelInfo& b) { return std::pair(a.order, a.title) < std::pair(b.order, b.title); });
+    std::stable_sort(m_panels.begin(), m_panels.end(),
+                     [](const PanelInfo& a, const PanelInfo& b) { return std::pair(a.order, a.title) < std::pair(b.order, b.title); });
 }
 
 const PanelInfo* PanelHost::find(const QString& id) const
@@ -93,7 +97,10 @@ const PanelInfo* PanelHost::find(const QString& id) const
     return found == m_panels.end() ? nullptr : &*found;
 }
 
-bool PanelHost::isLoaded(const QString& id) const { return m_loaders.contains(id); }
+bool PanelHost::isLoaded(const QString& id) const
+{
+    return m_loaders.contains(id);
+}
 
 PanelFactory& PanelHost::factory(const PanelInfo& info)
 {
@@ -102,7 +109,8 @@ PanelFactory& PanelHost::factory(const PanelInfo& info)
     auto loader = std::make_unique<QPluginLoader>(info.file);
     auto* factory = qobject_cast<PanelFactory*>(loader->instance());
     if (!factory)
-        throw core::Error(problemText(info.file, loader->isLoaded() ? QStringLiteral("expected a panel factory, found another object") : loader->errorString()));
+        throw core::Error(
+            problemText(info.file, loader->isLoaded() ? QStringLiteral("expected a panel factory, found another object") : loader->errorString()));
     factory->registerComponents();
     m_loaders.emplace(info.id, std::move(loader));
     return *factory;

@@ -23,10 +23,10 @@ struct PanelInfo {
     QString icon;      ///< name in resources/icons, without ending
     QString shortcut;  ///< key sequence that shows the panel, may be empty
     DockSide side = DockSide::Right;
-    int order = 100;   ///< position in menus and among tabs, ascending
+    int order = 100;     ///< position in menus and among tabs, ascending
     bool shown = false;  ///< visible in the default layout
-    QString abi;       ///< must equal `panelAbi()`
-    QString file;      ///< the plugin's path
+    QString abi;         ///< must equal `panelAbi()`
+    QString file;        ///< the plugin's path
 };
 
 /// The plugin object: it only makes panels. `add_panel` generates one; a plugin may bring its own (`NAME_plugin.cpp`).
@@ -56,7 +56,8 @@ public:
     PanelHost(const PanelHost&) = delete;
     PanelHost& operator=(const PanelHost&) = delete;
 
-    /// Reads the metadata of every plugin in `folder`. Files of another ABI, without metadata, or with an id already taken become problems; a missing folder finds nothing.
+    /// Reads the metadata of every plugin in `folder`. Files of another ABI, without metadata, or with an id already taken become problems; a
+    /// missing folder finds nothing.
     void scan(const QString& folder);
     /// In order (then by title).
     const std::vector<PanelInfo>& panels() const { return m_panels; }
@@ -64,7 +65,8 @@ public:
     const std::vector<PluginProblem>& problems() const { return m_problems; }
     bool isLoaded(const QString& id) const;
     /// Loads the library if needed and makes a panel owned by `parent`.
-    /// @throws core::InputError for an unknown id, core::Error if the library does not load or the panel cannot be made; both are remembered in `problems()`.
+    /// @throws core::InputError for an unknown id, core::Error if the library does not load or the panel cannot be made; both are remembered in
+    /// `problems()`.
     Panel* create(const QString& id, Session& session, QWidget* parent);
 
     /// lib/orrery/plugins relative to the executable; `$ORRERY_PLUGINS` overrides it.

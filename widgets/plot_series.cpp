@@ -56,8 +56,9 @@ PlotCurve::PlotCurve(QCustomPlot& plot, QString id, PlotSeries spec, int palette
 
 PlotCurve::~PlotCurve()
 {
-    for (QCPAbstractPlottable* part : {static_cast<QCPAbstractPlottable*>(m_line), static_cast<QCPAbstractPlottable*>(m_rawLine), static_cast<QCPAbstractPlottable*>(m_low),
-                                       static_cast<QCPAbstractPlottable*>(m_high), static_cast<QCPAbstractPlottable*>(m_bars)})
+    for (QCPAbstractPlottable* part :
+         {static_cast<QCPAbstractPlottable*>(m_line), static_cast<QCPAbstractPlottable*>(m_rawLine), static_cast<QCPAbstractPlottable*>(m_low),
+          static_cast<QCPAbstractPlottable*>(m_high), static_cast<QCPAbstractPlottable*>(m_bars)})
         if (part)
             m_plot.removePlottable(part);
 }
@@ -118,7 +119,10 @@ void PlotCurve::setDrawn(PlotData data)
     fill();
 }
 
-PlotData PlotCurve::drawn() const { return {m_raw.x, m_shownY, m_raw.low, m_raw.high}; }
+PlotData PlotCurve::drawn() const
+{
+    return {m_raw.x, m_shownY, m_raw.low, m_raw.high};
+}
 
 void PlotCurve::fill()
 {
@@ -144,8 +148,9 @@ void PlotCurve::setSmoothing(double weight)
 void PlotCurve::setVisible(bool visible)
 {
     m_visible = visible;
-    for (QCPAbstractPlottable* part : {static_cast<QCPAbstractPlottable*>(m_line), static_cast<QCPAbstractPlottable*>(m_rawLine), static_cast<QCPAbstractPlottable*>(m_low),
-                                       static_cast<QCPAbstractPlottable*>(m_high), static_cast<QCPAbstractPlottable*>(m_bars)})
+    for (QCPAbstractPlottable* part :
+         {static_cast<QCPAbstractPlottable*>(m_line), static_cast<QCPAbstractPlottable*>(m_rawLine), static_cast<QCPAbstractPlottable*>(m_low),
+          static_cast<QCPAbstractPlottable*>(m_high), static_cast<QCPAbstractPlottable*>(m_bars)})
         if (part)
             part->setVisible(visible);
 }

@@ -23,9 +23,9 @@
 namespace orrery::widgets {
 namespace {
 
-constexpr int kClickDistance = 8;     ///< px
+constexpr int kClickDistance = 8;  ///< px
 constexpr int kMostHoverLines = 12;
-constexpr double kPanStep = 0.1;      ///< share of the visible range for one arrow key
+constexpr double kPanStep = 0.1;  ///< share of the visible range for one arrow key
 constexpr double kZoomStep = 0.8;
 
 using Group = std::vector<QPointer<PlotView>>;
@@ -64,8 +64,14 @@ QString csvField(const QString& text)
     return QLatin1Char('"') + QString(text).replace(QLatin1Char('"'), QStringLiteral("\"\"")) + QLatin1Char('"');
 }
 
-QString numberText(double value) { return QString::fromStdString(core::formatNumber(value)); }
-QString shortNumber(double value) { return QString::number(value, 'g', 5); }
+QString numberText(double value)
+{
+    return QString::fromStdString(core::formatNumber(value));
+}
+QString shortNumber(double value)
+{
+    return QString::number(value, 'g', 5);
+}
 
 }  // namespace
 
@@ -159,7 +165,8 @@ void PlotView::Private::setUp()
 
 void PlotView::Private::makeActions()
 {
-    exports = makeExportActions(&q, [this](const QString& file) { q.exportTo(file); }, [this] { return q.toCsv(); });
+    exports = makeExportActions(
+        &q, [this](const QString& file) { q.exportTo(file); }, [this] { return q.toCsv(); });
     showAllAction = new QAction(tr("Show all"), &q);
     QObject::connect(showAllAction, &QAction::triggered, &q, [this] { q.showAll(); });
     logX = new QAction(tr("Logarithmic x axis"), &q);
@@ -329,7 +336,10 @@ void PlotView::Private::moveCursor(std::optional<double> x)
 /// x, then the curves by their distance from the pointer.
 QString PlotView::Private::hoverText(double x, QPoint position) const
 {
-    struct Line { double distance; QString html; };
+    struct Line {
+        double distance;
+        QString html;
+    };
     std::vector<Line> lines;
     for (const auto& curve : curves) {
         const auto index = curve->isVisible() ? curve->nearest(x) : std::nullopt;
@@ -342,7 +352,8 @@ QString PlotView::Private::hoverText(double x, QPoint position) const
         if (!raw.low.empty() && raw.low[*index] < raw.high[*index])
             value += QStringLiteral(" (%1 … %2)").arg(shortNumber(raw.low[*index]), shortNumber(raw.high[*index]));
         lines.push_back({std::abs(plot->yAxis->coordToPixel(y) - position.y()),
-                         QStringLiteral("<tr><td style='color:%1'>■</td><td>%2&nbsp;</td><td align='right'>%3</td></tr>").arg(curve->color().name(), name.toHtmlEscaped(), value)});
+                         QStringLiteral("<tr><td style='color:%1'>■</td><td>%2&nbsp;</td><td align='right'>%3</td></tr>")
+                             .arg(curve->color().name(), name.toHtmlEscaped(), value)});
     }
     std::stable_sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) { return a.distance < b.distance; });
     const QString axisName = plot->xAxis->label().isEmpty() ? QStringLiteral("x") : plot->xAxis->label();
@@ -390,7 +401,8 @@ void PlotView::Private::leave()
 void PlotView::Private::click(QPoint position)
 {
     for (const auto& curve : curves)
-        if (QCPPlottableLegendItem* item = plot->legend->itemWithPlottable(curve->legendOwner()); item && plot->legend->realVisibility() && item->rect().contains(position)) {
+        if (QCPPlottableLegendItem* item = plot->legend->itemWithPlottable(curve->legendOwner());
+            item && plot->legend->realVisibility() && item->rect().contains(position)) {
             q.setSeriesVisible(curve->id(), !curve->isVisible());
             Q_EMIT q.seriesVisibilityChanged(curve->id(), curve->isVisible());
             return;
@@ -459,7 +471,8 @@ bool PlotView::Private::mouse(QMouseEvent* event)
         }
         plot->xAxis->setRange(panX);
         plot->yAxis->setRange(panY);
-        pan(double(pressed.x() - position.x()) / std::max(1, plot->axisRect()->width()), double(position.y() - pressed.y()) / std::max(1, plot->axisRect()->height()));
+        pan(double(pressed.x() - position.x()) / std::max(1, plot->axisRect()->width()),
+            double(position.y() - pressed.y()) / std::max(1, plot->axisRect()->height()));
         return true;
     case QEvent::MouseButtonRelease:
         if (std::exchange(mayClick, false))
@@ -570,8 +583,14 @@ QStringList PlotView::seriesIds() const
     return ids;
 }
 
-PlotData PlotView::drawnData(const QString& id) const { return d->at(id).drawn(); }
-QColor PlotView::seriesColor(const QString& id) const { return d->at(id).color(); }
+PlotData PlotView::drawnData(const QString& id) const
+{
+    return d->at(id).drawn();
+}
+QColor PlotView::seriesColor(const QString& id) const
+{
+    return d->at(id).color();
+}
 
 void PlotView::setSeriesVisible(const QString& id, bool visible)
 {
@@ -583,7 +602,10 @@ void PlotView::setSeriesVisible(const QString& id, bool visible)
     d->changed();
 }
 
-bool PlotView::isSeriesVisible(const QString& id) const { return d->at(id).isVisible(); }
+bool PlotView::isSeriesVisible(const QString& id) const
+{
+    return d->at(id).isVisible();
+}
 
 void PlotView::highlight(const QString& id)
 {
@@ -625,7 +647,10 @@ void PlotView::setLog(PlotAxis which, bool log)
     d->changed();
 }
 
-bool PlotView::isLog(PlotAxis axis) const { return d->axis(axis)->scaleType() == QCPAxis::stLogarithmic; }
+bool PlotView::isLog(PlotAxis axis) const
+{
+    return d->axis(axis)->scaleType() == QCPAxis::stLogarithmic;
+}
 
 void PlotView::setSmoothing(double weight)
 {
@@ -635,7 +660,10 @@ void PlotView::setSmoothing(double weight)
     d->changed();
 }
 
-double PlotView::smoothing() const { return d->smoothing; }
+double PlotView::smoothing() const
+{
+    return d->smoothing;
+}
 
 void PlotView::setLegendVisible(bool visible)
 {
@@ -644,7 +672,10 @@ void PlotView::setLegendVisible(bool visible)
     d->changed(false);
 }
 
-bool PlotView::isLegendVisible() const { return d->legend; }
+bool PlotView::isLegendVisible() const
+{
+    return d->legend;
+}
 
 void PlotView::setGuide(PlotAxis which, double value)
 {
@@ -680,7 +711,10 @@ void PlotView::showAll()
     d->changed();
 }
 
-bool PlotView::isFollowing() const { return d->following; }
+bool PlotView::isFollowing() const
+{
+    return d->following;
+}
 
 void PlotView::setCursor(std::optional<double> x)
 {
@@ -699,7 +733,10 @@ void PlotView::setCursor(std::optional<double> x)
         d->box->hide();
 }
 
-std::optional<double> PlotView::cursorPosition() const { return d->cursor; }
+std::optional<double> PlotView::cursorPosition() const
+{
+    return d->cursor;
+}
 
 void PlotView::link(const QList<PlotView*>& views)
 {
@@ -712,7 +749,9 @@ void PlotView::link(const QList<PlotView*>& views)
 
 void PlotView::exportTo(const QString& file, QSize size) const
 {
-    exportPicture(file, size.isEmpty() ? d->plot->size() : size, [this](QPaintDevice& device, QSize wanted) { d->paint(device, wanted); }, [this] { return toCsv(); });
+    exportPicture(
+        file, size.isEmpty() ? d->plot->size() : size, [this](QPaintDevice& device, QSize wanted) { d->paint(device, wanted); },
+        [this] { return toCsv(); });
 }
 
 QString PlotView::toCsv() const
@@ -736,7 +775,10 @@ QString PlotView::toCsv() const
     return csv;
 }
 
-QList<QAction*> PlotView::exportActions() const { return d->exports; }
+QList<QAction*> PlotView::exportActions() const
+{
+    return d->exports;
+}
 
 bool PlotView::isIdle() const
 {
@@ -806,8 +848,8 @@ bool PlotView::eventFilter(QObject* watched, QEvent* event)
         d->leave();
     if (event->type() == QEvent::Resize && !d->following)
         d->requestTimer.start();
-    const bool isMouse = event->type() == QEvent::MouseButtonPress || event->type() == QEvent::MouseMove || event->type() == QEvent::MouseButtonRelease ||
-                         event->type() == QEvent::MouseButtonDblClick;
+    const bool isMouse = event->type() == QEvent::MouseButtonPress || event->type() == QEvent::MouseMove ||
+                         event->type() == QEvent::MouseButtonRelease || event->type() == QEvent::MouseButtonDblClick;
     return isMouse && d->mouse(static_cast<QMouseEvent*>(event));
 }
 

@@ -23,31 +23,36 @@ struct PlotData {
     bool empty() const { return x.empty(); }
 };
 
-/// What a view needs of a series for the visible stretch: about `buckets` points over [from, to] (both ends inclusive, one more point outside each end where there is one).
+/// What a view needs of a series for the visible stretch: about `buckets` points over [from, to] (both ends inclusive, one more point outside each
+/// end where there is one).
 struct PlotRequest {
     double from = -std::numeric_limits<double>::infinity(), to = std::numeric_limits<double>::infinity();
     int buckets = 1000;
 };
-/// Called by the provider with the answer, on the UI thread, at once or later. Answers to requests that are no longer the newest are ignored; so are answers after the view is gone.
+/// Called by the provider with the answer, on the UI thread, at once or later. Answers to requests that are no longer the newest are ignored; so
+/// are answers after the view is gone.
 using PlotReply = std::function<void(PlotData)>;
-/// Asked on the UI thread when a series first appears and when the visible range changes; must not block: read in the background (`Session::runInBackground`) and reply.
+/// Asked on the UI thread when a series first appears and when the visible range changes; must not block: read in the background
+/// (`Session::runInBackground`) and reply.
 using PlotProvider = std::function<void(const PlotRequest&, PlotReply)>;
 
 enum class LineStyle { Line, Dashed, Dotted, Points, LineAndPoints, Bars };
 enum class PlotAxis { X, Y };
 
 struct PlotSeries {
-    QString title;           ///< legend
-    QColor color;            ///< invalid: the next of the palette
+    QString title;  ///< legend
+    QColor color;   ///< invalid: the next of the palette
     LineStyle style = LineStyle::Line;
-    double width = 1.5;      ///< px
-    bool smoothed = true;    ///< takes part in the view's smoothing
-    PlotData data;           ///< all points at once, or empty if `provider` is set
-    PlotProvider provider;   ///< draws a million points from the store's pyramid
+    double width = 1.5;     ///< px
+    bool smoothed = true;   ///< takes part in the view's smoothing
+    PlotData data;          ///< all points at once, or empty if `provider` is set
+    PlotProvider provider;  ///< draws a million points from the store's pyramid
 };
 
-/// Curves over a common x axis: any number of series, zoom (wheel, rubber band), pan (middle button or Shift), log axes, smoothing with the raw line behind,
-/// legend, value under the pointer, cursor shared with other views, export. Follows the palette (light and dark). Keyboard: + - zoom, arrows pan, Home shows all, Escape ends a rubber band.
+/// Curves over a common x axis: any number of series, zoom (wheel, rubber band), pan (middle button or Shift), log axes, smoothing with the raw
+/// line behind,
+/// legend, value under the pointer, cursor shared with other views, export. Follows the palette (light and dark). Keyboard: + - zoom, arrows pan,
+/// Home shows all, Escape ends a rubber band.
 /// UI thread.
 class PlotView : public QWidget {
     Q_OBJECT
@@ -98,7 +103,8 @@ public:
     /// Views of one group show the cursor at the same x. A view leaves its group when it is destroyed or linked anew.
     static void link(const QList<PlotView*>& views);
 
-    /// Saves the picture at `size` (empty: as on screen) with a light background whatever the theme; the ending names the format: png, svg, pdf, or csv for the data.
+    /// Saves the picture at `size` (empty: as on screen) with a light background whatever the theme; the ending names the format: png, svg, pdf, or
+    /// csv for the data.
     /// @throws core::InputError for another ending, core::StorageError if the file cannot be written.
     void exportTo(const QString& file, QSize size = {}) const;
     /// All series as CSV: one x column, one column a series, empty cells where a series has no such x. Raw values, not smoothed.

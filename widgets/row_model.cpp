@@ -25,7 +25,8 @@ bool isEmpty(const QVariant& value)
 bool isNumeric(const QVariant& value)
 {
     const int type = value.typeId();
-    return type == QMetaType::Double || type == QMetaType::Int || type == QMetaType::LongLong || type == QMetaType::UInt || type == QMetaType::ULongLong || type == QMetaType::Bool;
+    return type == QMetaType::Double || type == QMetaType::Int || type == QMetaType::LongLong || type == QMetaType::UInt ||
+           type == QMetaType::ULongLong || type == QMetaType::Bool;
 }
 
 /// -1, 0, 1; texts by their numbers where both hold some ("run 9" before "run 10").
@@ -73,9 +74,9 @@ struct RowModel::Private {
 
     QList<Column> columns;
     std::vector<Row> rows;
-    QHash<qint64, int> byId;         ///< id -> index in rows
-    std::vector<int> order;          ///< position -> index in rows
-    QHash<qint64, int> positions;    ///< id -> position
+    QHash<qint64, int> byId;       ///< id -> index in rows
+    std::vector<int> order;        ///< position -> index in rows
+    QHash<qint64, int> positions;  ///< id -> position
     QString filterText;
     std::vector<Condition> conditions;
     int sortColumn = -1;
@@ -115,7 +116,10 @@ void RowModel::Private::parse(const QString& text)
             if (sign == "=")
                 condition.kind = Condition::Kind::Equal;
             else if (sign != ":" && number)
-                condition.kind = sign == "<" ? Condition::Kind::Less : sign == ">" ? Condition::Kind::Greater : sign == "<=" ? Condition::Kind::LessEqual : Condition::Kind::GreaterEqual;
+                condition.kind = sign == "<"    ? Condition::Kind::Less
+                                 : sign == ">"  ? Condition::Kind::Greater
+                                 : sign == "<=" ? Condition::Kind::LessEqual
+                                                : Condition::Kind::GreaterEqual;
         }
         conditions.push_back(condition);
     }
@@ -134,13 +138,15 @@ bool RowModel::Private::holds(const Condition& condition, const Row& row) const
     if (condition.kind == Kind::ColumnContains)
         return shown(row, condition.column).contains(condition.text, Qt::CaseInsensitive);
     if (condition.kind == Kind::Equal)
-        return isNumeric(value) ? value.toDouble() == condition.number : shown(row, condition.column).compare(condition.text, Qt::CaseInsensitive) == 0;
+        return isNumeric(value) ? value.toDouble() == condition.number
+                                : shown(row, condition.column).compare(condition.text, Qt::CaseInsensitive) == 0;
     if (isEmpty(value) || !isNumeric(value))
         return false;
     const double number = value.toDouble();
-    return condition.kind == Kind::Less ? number < condition.number
-           : condition.kind == Kind::Greater ? number > condition.number
-           : condition.kind == Kind::LessEqual ? number <= condition.number : number >= condition.number;
+    return condition.kind == Kind::Less        ? number < condition.number
+           : condition.kind == Kind::Greater   ? number > condition.number
+           : condition.kind == Kind::LessEqual ? number <= condition.number
+                                               : number >= condition.number;
 }
 
 bool RowModel::Private::matches(const Row& row) const
@@ -186,7 +192,9 @@ void RowModel::Private::rebuildIndex()
         byId.insert(rows[i].id, int(i));
 }
 
-RowModel::RowModel(QObject* parent) : QAbstractTableModel(parent), d(std::make_unique<Private>()) {}
+RowModel::RowModel(QObject* parent) : QAbstractTableModel(parent), d(std::make_unique<Private>())
+{
+}
 RowModel::~RowModel() = default;
 
 void RowModel::setColumns(QList<Column> columns)
@@ -201,7 +209,10 @@ void RowModel::setColumns(QList<Column> columns)
     endResetModel();
 }
 
-const QList<Column>& RowModel::columns() const { return d->columns; }
+const QList<Column>& RowModel::columns() const
+{
+    return d->columns;
+}
 
 int RowModel::columnIndex(const QString& id) const
 {
@@ -256,7 +267,8 @@ void RowModel::updateRow(Row row)
         const auto at = [&](int p) -> const Row& { return d->rows[std::size_t(d->order[std::size_t(p)])]; };
         if (d->sortColumn < 0)
             return true;
-        return (position == 0 || !d->before(at(position), at(position - 1))) && (position + 1 >= int(d->order.size()) || !d->before(at(position + 1), at(position)));
+        return (position == 0 || !d->before(at(position), at(position - 1))) &&
+               (position + 1 >= int(d->order.size()) || !d->before(at(position + 1), at(position)));
     };
     if (!inPlace())
         return relayout([] {});
@@ -272,7 +284,10 @@ void RowModel::removeRow(qint64 id)
     });
 }
 
-int RowModel::totalRows() const { return int(d->rows.size()); }
+int RowModel::totalRows() const
+{
+    return int(d->rows.size());
+}
 
 void RowModel::setFilter(const QString& text)
 {
@@ -283,9 +298,18 @@ void RowModel::setFilter(const QString& text)
     relayout([] {});
 }
 
-QString RowModel::filter() const { return d->filterText; }
-qint64 RowModel::rowId(int position) const { return position >= 0 && position < int(d->order.size()) ? d->rows[std::size_t(d->order[std::size_t(position)])].id : -1; }
-int RowModel::positionOf(qint64 id) const { return d->positions.value(id, -1); }
+QString RowModel::filter() const
+{
+    return d->filterText;
+}
+qint64 RowModel::rowId(int position) const
+{
+    return position >= 0 && position < int(d->order.size()) ? d->rows[std::size_t(d->order[std::size_t(position)])].id : -1;
+}
+int RowModel::positionOf(qint64 id) const
+{
+    return d->positions.value(id, -1);
+}
 
 const RowModel::Row* RowModel::row(qint64 id) const
 {
@@ -293,8 +317,14 @@ const RowModel::Row* RowModel::row(qint64 id) const
     return found == d->byId.constEnd() ? nullptr : &d->rows[std::size_t(*found)];
 }
 
-int RowModel::rowCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : int(d->order.size()); }
-int RowModel::columnCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : int(d->columns.size()); }
+int RowModel::rowCount(const QModelIndex& parent) const
+{
+    return parent.isValid() ? 0 : int(d->order.size());
+}
+int RowModel::columnCount(const QModelIndex& parent) const
+{
+    return parent.isValid() ? 0 : int(d->columns.size());
+}
 
 QVariant RowModel::data(const QModelIndex& index, int role) const
 {

@@ -28,8 +28,14 @@ using core::Json;
 using core::Parameter;
 using core::ParameterType;
 
-bool isNumber(const Parameter& parameter) { return parameter.type == ParameterType::Int || parameter.type == ParameterType::Float; }
-bool isNumberList(const Parameter& parameter) { return parameter.type == ParameterType::List && parameter.element && isNumber(*parameter.element); }
+bool isNumber(const Parameter& parameter)
+{
+    return parameter.type == ParameterType::Int || parameter.type == ParameterType::Float;
+}
+bool isNumberList(const Parameter& parameter)
+{
+    return parameter.type == ParameterType::List && parameter.element && isNumber(*parameter.element);
+}
 
 QString joined(const QString& path, const std::string& name)
 {
@@ -126,8 +132,10 @@ Json startingValue(const Parameter& parameter)
         return parameter.defaultValue;
     switch (parameter.type) {
     case ParameterType::Bool: return false;
-    case ParameterType::Int: return parameter.minimum ? Json(std::int64_t(std::ceil(*parameter.minimum)) + (parameter.exclusiveMinimum ? 1 : 0)) : Json(0);
-    case ParameterType::Float: return !parameter.minimum ? Json(0.0) : parameter.exclusiveMinimum ? Json(*parameter.minimum + 1.0) : Json(*parameter.minimum);
+    case ParameterType::Int:
+        return parameter.minimum ? Json(std::int64_t(std::ceil(*parameter.minimum)) + (parameter.exclusiveMinimum ? 1 : 0)) : Json(0);
+    case ParameterType::Float:
+        return !parameter.minimum ? Json(0.0) : parameter.exclusiveMinimum ? Json(*parameter.minimum + 1.0) : Json(*parameter.minimum);
     case ParameterType::Choice: return parameter.choices.empty() ? Json("") : Json(parameter.choices.front());
     case ParameterType::List: return Json::array();
     case ParameterType::Component: {
@@ -189,7 +197,8 @@ Field* makeField(const Parameter& parameter, const QString& path, const Edited& 
 // --- Field
 
 Field::Field(Parameter parameter, QString path, Edited edited, QWidget* parent)
-    : QWidget(parent), m_parameter(std::move(parameter)), m_path(std::move(path)), m_edited(std::move(edited)), m_body(new QVBoxLayout), m_error(new QLabel(this))
+    : QWidget(parent), m_parameter(std::move(parameter)), m_path(std::move(path)), m_edited(std::move(edited)), m_body(new QVBoxLayout),
+      m_error(new QLabel(this))
 {
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
@@ -216,7 +225,10 @@ void Field::setError(const QString& text)
         target->setAccessibleDescription(text);
 }
 
-QString Field::error() const { return m_error->text(); }
+QString Field::error() const
+{
+    return m_error->text();
+}
 
 void Field::changeEvent(QEvent* event)
 {
@@ -276,8 +288,14 @@ void LineField::take(const Json* value)
     m_line->setText(value ? lineText(parameter(), *value) : QString());
 }
 
-QWidget* LineField::editor() const { return m_line; }
-void LineField::setReadOnly(bool readOnly) { m_line->setReadOnly(readOnly); }
+QWidget* LineField::editor() const
+{
+    return m_line;
+}
+void LineField::setReadOnly(bool readOnly)
+{
+    m_line->setReadOnly(readOnly);
+}
 
 bool LineField::eventFilter(QObject*, QEvent* event)
 {
@@ -339,8 +357,14 @@ void BoolField::take(const Json* value)
     m_box->setCheckState(!shown.is_boolean() ? Qt::PartiallyChecked : shown.get<bool>() ? Qt::Checked : Qt::Unchecked);
 }
 
-QWidget* BoolField::editor() const { return m_box; }
-void BoolField::setReadOnly(bool readOnly) { m_box->setEnabled(!readOnly); }
+QWidget* BoolField::editor() const
+{
+    return m_box;
+}
+void BoolField::setReadOnly(bool readOnly)
+{
+    m_box->setEnabled(!readOnly);
+}
 
 // --- ChoiceField
 
@@ -364,8 +388,14 @@ void ChoiceField::take(const Json* value)
     showInBox(m_box, shown.is_null() ? QString() : scalarText(shown), int(parameter().choices.size()));
 }
 
-QWidget* ChoiceField::editor() const { return m_box; }
-void ChoiceField::setReadOnly(bool readOnly) { m_box->setEnabled(!readOnly); }
+QWidget* ChoiceField::editor() const
+{
+    return m_box;
+}
+void ChoiceField::setReadOnly(bool readOnly)
+{
+    m_box->setEnabled(!readOnly);
+}
 
 // --- OptionalField
 
@@ -416,7 +446,10 @@ void OptionalField::toggled(bool on)
     noteEdit();
 }
 
-QWidget* OptionalField::editor() const { return m_inner->editor(); }
+QWidget* OptionalField::editor() const
+{
+    return m_inner->editor();
+}
 
 void OptionalField::collect(std::vector<Field*>& fields)
 {
@@ -446,7 +479,8 @@ ObjectRows::ObjectRows(const core::Schema& schema, const QString& path, Edited e
     m_layout->setRowWrapPolicy(QFormLayout::DontWrapRows);
     m_layout->setLabelAlignment(Qt::AlignLeft | Qt::AlignTop);
     for (const Parameter& parameter : schema.parameters()) {
-        Field* field = makeField(parameter, joined(path, parameter.name), [this](const QString& changed) { childEdited(changed); }, this);
+        Field* field = makeField(
+            parameter, joined(path, parameter.name), [this](const QString& changed) { childEdited(changed); }, this);
         auto* label = new QLabel(labelText(parameter), this);
         label->setToolTip(field->toolTip());
         label->setBuddy(field->editor());
@@ -519,7 +553,8 @@ void ObjectRows::childEdited(const QString& path)
     m_edited(path);
 }
 
-/// A row that does not apply is hidden, unless the document has it all the same: then it stays with its error, until the user decides what it depends on.
+/// A row that does not apply is hidden, unless the document has it all the same: then it stays with its error, until the user decides what it
+/// depends on.
 void ObjectRows::updateConditions(bool suppress)
 {
     for (Row& row : m_rows) {
@@ -548,7 +583,10 @@ void ObjectRows::setReadOnly(bool readOnly)
         row.field->setReadOnly(readOnly);
 }
 
-QWidget* ObjectRows::firstEditor() const { return m_rows.empty() ? nullptr : m_rows.front().field->editor(); }
+QWidget* ObjectRows::firstEditor() const
+{
+    return m_rows.empty() ? nullptr : m_rows.front().field->editor();
+}
 
 // --- GroupField
 
@@ -571,13 +609,17 @@ QWidget* indentedFrame(QWidget* parent)
 
 }  // namespace
 
-GroupField::GroupField(const Parameter& parameter, const QString& path, const Edited& edited, QWidget* parent) : Field(parameter, path, edited, parent)
+GroupField::GroupField(const Parameter& parameter, const QString& path, const Edited& edited, QWidget* parent)
+    : Field(parameter, path, edited, parent)
 {
     QWidget* frame = indentedFrame(this);
-    m_rows = new ObjectRows(*parameter.group, path, [this](const QString& changed) {
-        m_odd.reset();
-        this->edited()(changed);
-    }, frame);
+    m_rows = new ObjectRows(
+        *parameter.group, path,
+        [this](const QString& changed) {
+            m_odd.reset();
+            this->edited()(changed);
+        },
+        frame);
     frame->layout()->addWidget(m_rows);
     body()->addWidget(frame);
     setToolTip({});
@@ -589,8 +631,14 @@ void GroupField::take(const Json* value)
     m_rows->take(value && value->is_object() ? value : nullptr);
 }
 
-std::optional<Json> GroupField::read() const { return m_odd ? m_odd : m_rows->read(); }
-QWidget* GroupField::editor() const { return m_rows ? m_rows->firstEditor() : nullptr; }
+std::optional<Json> GroupField::read() const
+{
+    return m_odd ? m_odd : m_rows->read();
+}
+QWidget* GroupField::editor() const
+{
+    return m_rows ? m_rows->firstEditor() : nullptr;
+}
 
 void GroupField::collect(std::vector<Field*>& fields)
 {
@@ -598,7 +646,10 @@ void GroupField::collect(std::vector<Field*>& fields)
     m_rows->collect(fields);
 }
 
-void GroupField::setReadOnly(bool readOnly) { m_rows->setReadOnly(readOnly); }
+void GroupField::setReadOnly(bool readOnly)
+{
+    m_rows->setReadOnly(readOnly);
+}
 
 // --- ComponentField
 
@@ -690,7 +741,10 @@ void ComponentField::chosen(const QString& id)
     noteEdit();
 }
 
-QWidget* ComponentField::editor() const { return m_box; }
+QWidget* ComponentField::editor() const
+{
+    return m_box;
+}
 
 void ComponentField::collect(std::vector<Field*>& fields)
 {
@@ -757,10 +811,13 @@ void ListField::rebuild(const Json& elements)
         auto* row = new QWidget(this);
         auto* layout = new QHBoxLayout(row);
         layout->setContentsMargins(0, 0, 0, 0);
-        Field* field = makeField(*parameter().element, QStringLiteral("%1[%2]").arg(path()).arg(i), [this](const QString& changed) {
-            m_value.reset();
-            edited()(changed);
-        }, row);
+        Field* field = makeField(
+            *parameter().element, QStringLiteral("%1[%2]").arg(path()).arg(i),
+            [this](const QString& changed) {
+                m_value.reset();
+                edited()(changed);
+            },
+            row);
         auto* remove = new QToolButton(row);
         remove->setText(QStringLiteral("−"));
         remove->setToolTip(tr("Remove this element"));
@@ -800,7 +857,10 @@ std::optional<Json> ListField::read() const
     return untouched || (!m_value && out.empty()) ? std::nullopt : std::optional(out);
 }
 
-QWidget* ListField::editor() const { return m_elements.empty() ? m_add : m_elements.front()->editor(); }
+QWidget* ListField::editor() const
+{
+    return m_elements.empty() ? m_add : m_elements.front()->editor();
+}
 
 void ListField::collect(std::vector<Field*>& fields)
 {

@@ -138,8 +138,8 @@ private:
     void toggled(bool on);
     QCheckBox* m_box;
     Field* m_inner;
-    bool m_null = true;     ///< the document says null
-    bool m_absent = true;   ///< the document says nothing
+    bool m_null = true;    ///< the document says null
+    bool m_absent = true;  ///< the document says nothing
 };
 
 /// The rows of one object: the whole document, a group, or the parameters of a component.
@@ -170,7 +170,7 @@ private:
     Edited m_edited;
     QFormLayout* m_layout;
     std::vector<Row> m_rows;
-    core::Json m_given;       ///< for the order of keys and for what is no parameter
+    core::Json m_given;  ///< for the order of keys and for what is no parameter
     bool m_absent = true;
 };
 
@@ -208,7 +208,7 @@ private:
     QComboBox* m_box;
     QWidget* m_frame;
     ObjectRows* m_rows = nullptr;
-    QString m_id;                     ///< of the rows on show
+    QString m_id;                       ///< of the rows on show
     std::optional<core::Json> m_value;  ///< as given or chosen; parameters come from the rows
     bool m_readOnly = false;
 };

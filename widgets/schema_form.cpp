@@ -52,7 +52,8 @@ void SchemaForm::Private::build()
     auto* page = new QWidget;
     auto* layout = new QVBoxLayout(page);
     layout->setContentsMargins(8, 8, 8, 8);
-    rows = new form::ObjectRows(schema, {}, [this](const QString& path) { fieldEdited(path); }, page);
+    rows = new form::ObjectRows(
+        schema, {}, [this](const QString& path) { fieldEdited(path); }, page);
     rows->setReadOnly(readOnly);
     layout->addWidget(rows);
     layout->addStretch(1);
@@ -95,7 +96,8 @@ form::Field* SchemaForm::Private::find(QString path) const
     return nullptr;
 }
 
-/// Each issue stands at its field, or at the nearest field around it with the rest of its path before the text; what has no field stands above the form.
+/// Each issue stands at its field, or at the nearest field around it with the rest of its path before the text; what has no field stands above the
+/// form.
 void SchemaForm::Private::showIssues()
 {
     std::map<form::Field*, QStringList> texts;
@@ -107,7 +109,9 @@ void SchemaForm::Private::showIssues()
         if (!visible)
             homeless << (path.isEmpty() ? message : path + QStringLiteral(": ") + message);
         else
-            texts[field] << (field->path() == path ? message : path.mid(field->path().size()).remove(QRegularExpression(QStringLiteral("^\\."))) + QStringLiteral(": ") + message);
+            texts[field] << (field->path() == path ? message
+                                                   : path.mid(field->path().size()).remove(QRegularExpression(QStringLiteral("^\\."))) +
+                                                         QStringLiteral(": ") + message);
     }
     for (form::Field* field : fields())
         field->setError(texts.contains(field) ? texts[field].join(QLatin1Char('\n')) : QString());
@@ -140,7 +144,10 @@ void SchemaForm::setSchema(const core::Schema& schema)
     setDocument(d->document);
 }
 
-const core::Schema& SchemaForm::schema() const { return d->schema; }
+const core::Schema& SchemaForm::schema() const
+{
+    return d->schema;
+}
 
 void SchemaForm::setDocument(const Json& document)
 {
@@ -150,9 +157,18 @@ void SchemaForm::setDocument(const Json& document)
     d->check();
 }
 
-const Json& SchemaForm::document() const { return d->document; }
-Json SchemaForm::resolved() const { return d->resolved; }
-const std::vector<Issue>& SchemaForm::issues() const { return d->issues; }
+const Json& SchemaForm::document() const
+{
+    return d->document;
+}
+Json SchemaForm::resolved() const
+{
+    return d->resolved;
+}
+const std::vector<Issue>& SchemaForm::issues() const
+{
+    return d->issues;
+}
 
 void SchemaForm::setExtraIssues(std::vector<Issue> issues)
 {

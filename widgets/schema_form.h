@@ -8,11 +8,13 @@
 
 namespace orrery::widgets {
 
-/// A form made from a `core::Schema`: one row a parameter, nested components with a box for their id, lists with add and remove, groups, optional parameters with
+/// A form made from a `core::Schema`: one row a parameter, nested components with a box for their id, lists with add and remove, groups, optional
+/// parameters with
 /// a check box, units as suffix, help as tooltip, conditional parameters shown when they apply. Reads and writes the document as `core::Json`.
 ///
 /// Nothing typed is lost: text that is no number stays in its field and in the document as text, and the error stands below the field.
-/// Parameters left at their default are not written unless they were in the document already. Unknown keys of the document are kept and listed as errors.
+/// Parameters left at their default are not written unless they were in the document already. Unknown keys of the document are kept and listed as
+/// errors.
 /// UI thread.
 class SchemaForm : public QWidget {
     Q_OBJECT

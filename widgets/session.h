@@ -11,8 +11,12 @@
 #include "selection.h"
 
 class QUndoStack;
-namespace orrery::store { class Workspace; }
-namespace orrery::jobs { class Queue; }
+namespace orrery::store {
+class Workspace;
+}
+namespace orrery::jobs {
+class Queue;
+}
 
 namespace orrery::widgets {
 
@@ -59,11 +63,14 @@ public:
     /// A line for the status bar and the Log panel.
     void report(const QString& text);
 
-    /// Runs `work(context)` on another thread and delivers its value by a queued call to `done(value)` on `receiver`'s thread (the UI thread); an exception arrives
-    /// as `failed(text)` with the text of the command line. Nothing is delivered once the receiver is destroyed or the task is cancelled. Captures are values:
+    /// Runs `work(context)` on another thread and delivers its value by a queued call to `done(value)` on `receiver`'s thread (the UI thread); an
+    /// exception arrives
+    /// as `failed(text)` with the text of the command line. Nothing is delivered once the receiver is destroyed or the task is cancelled. Captures
+    /// are values:
     /// `work` must not hold a raw pointer to a panel. Without `failed`, errors go to `report`.
     template <class Work, class Done>
-    BackgroundTask runInBackground(QObject* receiver, Work work, Done done, std::function<void(const QString&)> failed = {}, BackgroundOptions options = {})
+    BackgroundTask runInBackground(QObject* receiver, Work work, Done done, std::function<void(const QString&)> failed = {},
+                                   BackgroundOptions options = {})
     {
         using Result = std::invoke_result_t<Work&, BackgroundContext&>;
         auto call = [work = std::move(work), done = std::move(done)](BackgroundContext& context) mutable -> std::function<void()> {
@@ -82,7 +89,8 @@ public:
 
 Q_SIGNALS:
     void workspaceChanged();
-    /// Runs were added, changed, finished or deleted, here or by another process on the same workspace (then the list is empty: any run may have changed).
+    /// Runs were added, changed, finished or deleted, here or by another process on the same workspace (then the list is empty: any run may have
+    /// changed).
     /// Several changes come as one signal, at most about ten a second.
     void runsChanged(const QList<qint64>& runs);
     /// Jobs were added, made progress or ended. At most about ten a second.
@@ -95,7 +103,8 @@ Q_SIGNALS:
     void backgroundWorkChanged();
 
 private:
-    BackgroundTask start(QObject* receiver, std::function<std::function<void()>(BackgroundContext&)> work, std::function<void(const QString&)> failed, BackgroundOptions options);
+    BackgroundTask start(QObject* receiver, std::function<std::function<void()>(BackgroundContext&)> work, std::function<void(const QString&)> failed,
+                         BackgroundOptions options);
 
     struct Private;
     std::unique_ptr<Private> d;

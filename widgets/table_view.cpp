@@ -114,7 +114,8 @@ void TableView::Private::makeActions()
         announce();
     });
     connect(columnButton, &QToolButton::clicked, &q, [this] { showColumnMenu(columnButton->mapToGlobal(QPoint(0, columnButton->height()))); });
-    connect(table->horizontalHeader(), &QHeaderView::customContextMenuRequested, &q, [this](const QPoint& at) { showColumnMenu(table->horizontalHeader()->mapToGlobal(at)); });
+    connect(table->horizontalHeader(), &QHeaderView::customContextMenuRequested, &q,
+            [this](const QPoint& at) { showColumnMenu(table->horizontalHeader()->mapToGlobal(at)); });
     const auto activate = [this] {
         if (const qint64 id = q.currentId(); id >= 0)
             Q_EMIT q.activated(id);
@@ -187,12 +188,30 @@ void TableView::setModel(RowModel* model)
     d->applyDefaultColumns();
 }
 
-RowModel* TableView::model() const { return d->model; }
-QTableView* TableView::table() const { return d->table; }
-QLineEdit* TableView::filterEdit() const { return d->filter; }
-void TableView::addToolWidget(QWidget* widget) { d->tools->addWidget(widget); }
-void TableView::setPlaceholder(const QString& filterHint) { d->filter->setPlaceholderText(filterHint); }
-QAction* TableView::copyAction() const { return d->copy; }
+RowModel* TableView::model() const
+{
+    return d->model;
+}
+QTableView* TableView::table() const
+{
+    return d->table;
+}
+QLineEdit* TableView::filterEdit() const
+{
+    return d->filter;
+}
+void TableView::addToolWidget(QWidget* widget)
+{
+    d->tools->addWidget(widget);
+}
+void TableView::setPlaceholder(const QString& filterHint)
+{
+    d->filter->setPlaceholderText(filterHint);
+}
+QAction* TableView::copyAction() const
+{
+    return d->copy;
+}
 
 QList<qint64> TableView::selectedIds() const
 {
@@ -205,7 +224,10 @@ QList<qint64> TableView::selectedIds() const
 
 void TableView::setSelectedIds(const QList<qint64>& ids)
 {
-    if (!d->model || QSet<qint64>(ids.begin(), ids.end()) == [&] { const auto now = selectedIds(); return QSet<qint64>(now.begin(), now.end()); }())
+    if (!d->model || QSet<qint64>(ids.begin(), ids.end()) == [&] {
+            const auto now = selectedIds();
+            return QSet<qint64>(now.begin(), now.end());
+        }())
         return;
     QItemSelection selection;
     for (const qint64 id : ids)
@@ -278,7 +300,8 @@ core::Json TableView::saveState() const
     const QHeaderView* header = d->table->horizontalHeader();
     core::Json state = {{"columns", columns}, {"filter", d->filter->text().toStdString()}};
     if (d->model && header->sortIndicatorSection() >= 0 && header->sortIndicatorSection() < d->model->columns().size())
-        state["sort"] = {{"column", d->model->columns()[header->sortIndicatorSection()].id.toStdString()}, {"descending", header->sortIndicatorOrder() == Qt::DescendingOrder}};
+        state["sort"] = {{"column", d->model->columns()[header->sortIndicatorSection()].id.toStdString()},
+                         {"descending", header->sortIndicatorOrder() == Qt::DescendingOrder}};
     return state;
 }
 
@@ -300,7 +323,8 @@ void TableView::restoreState(const core::Json& state)
     const int column = name != sort.end() && name->is_string() ? d->model->columnIndex(QString::fromStdString(name->get<std::string>())) : -1;
     const auto descending = sort.find("descending");
     if (column >= 0)
-        d->table->sortByColumn(column, descending != sort.end() && descending->is_boolean() && descending->get<bool>() ? Qt::DescendingOrder : Qt::AscendingOrder);
+        d->table->sortByColumn(column, descending != sort.end() && descending->is_boolean() && descending->get<bool>() ? Qt::DescendingOrder
+                                                                                                                       : Qt::AscendingOrder);
 }
 
 }  // namespace orrery::widgets

@@ -19,10 +19,10 @@ namespace orrery::widgets {
 
 /// One column of a `RowModel`.
 struct Column {
-    QString id;         ///< stable name for saved state: `metrics.test/accuracy`
+    QString id;  ///< stable name for saved state: `metrics.test/accuracy`
     QString title;
     QString tooltip;
-    bool numeric = false;   ///< right-aligned, shown with `decimals` significant digits
+    bool numeric = false;  ///< right-aligned, shown with `decimals` significant digits
     int digits = 6;
     bool shown = true;      ///< in the default choice of columns
     bool editable = false;  ///< edits arrive as `RowModel::cellEdited`
@@ -50,7 +50,8 @@ public:
     void updateRow(Row row);
     void removeRow(qint64 id);
     int totalRows() const;
-    /// Rows that contain every word of `text` in some cell (case-insensitive). `column:text` looks into one column, `column>0.9`, `column<3`, `column=x` compare.
+    /// Rows that contain every word of `text` in some cell (case-insensitive). `column:text` looks into one column, `column>0.9`, `column<3`,
+    /// `column=x` compare.
     void setFilter(const QString& text);
     QString filter() const;
     qint64 rowId(int position) const;
@@ -75,7 +76,8 @@ private:
     std::unique_ptr<Private> d;
 };
 
-/// A table over a `RowModel` with a filter line, sorting by header, a column chooser (right click on the header or its button), copy as CSV, and saved state.
+/// A table over a `RowModel` with a filter line, sorting by header, a column chooser (right click on the header or its button), copy as CSV, and
+/// saved state.
 class TableView : public QWidget {
     Q_OBJECT
 public:

@@ -43,7 +43,10 @@ public:
         endResetModel();
     }
     int rowCount(const QModelIndex& parent = {}) const override { return parent.isValid() || !m_values ? 0 : int(m_rows); }
-    int columnCount(const QModelIndex& parent = {}) const override { return parent.isValid() || !m_values ? 0 : int(std::min(m_columns, kMostColumns)); }
+    int columnCount(const QModelIndex& parent = {}) const override
+    {
+        return parent.isValid() || !m_values ? 0 : int(std::min(m_columns, kMostColumns));
+    }
     float value(int row, int column) const { return (*m_values)[std::size_t(m_offset + row * m_columns + column)]; }
 
     QVariant data(const QModelIndex& index, int role) const override
@@ -218,7 +221,10 @@ void TensorTable::clear()
     d->footer->clear();
 }
 
-const std::vector<std::int64_t>& TensorTable::shape() const { return d->shape; }
+const std::vector<std::int64_t>& TensorTable::shape() const
+{
+    return d->shape;
+}
 
 std::vector<std::int64_t> TensorTable::currentIndex() const
 {
@@ -263,7 +269,8 @@ QString TensorTable::statisticsText() const
     const auto number = [](double value) { return QString::number(value, 'g', 5); };
     QString text = tr("%1 values, min %2, max %3, mean %4, standard deviation %5, zeros %6 %")
                        .arg(s.finite + s.odd)
-                       .arg(number(s.smallest), number(s.largest), number(s.mean), number(s.deviation), QString::number(100.0 * double(s.zeros) / double(s.finite + s.odd), 'f', 1));
+                       .arg(number(s.smallest), number(s.largest), number(s.mean), number(s.deviation),
+                            QString::number(100.0 * double(s.zeros) / double(s.finite + s.odd), 'f', 1));
     if (s.odd > 0)
         text += tr(", %1 not finite").arg(s.odd);
     return text;

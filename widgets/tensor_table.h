@@ -7,7 +7,8 @@
 
 namespace orrery::widgets {
 
-/// Numbers of an array of any rank as a table: the last two axes as rows and columns, a box for the position on each other axis, cells shaded by value,
+/// Numbers of an array of any rank as a table: the last two axes as rows and columns, a box for the position on each other axis, cells shaded by
+/// value,
 /// statistics below. Copy as CSV. UI thread.
 class TensorTable : public QWidget {
     Q_OBJECT

@@ -70,8 +70,14 @@ Theme::Theme(QObject* parent) : QObject(parent), d(std::make_unique<Private>())
 
 Theme::~Theme() = default;
 
-ThemeChoice Theme::choice() const { return d->choice; }
-bool Theme::isDark() const { return d->dark; }
+ThemeChoice Theme::choice() const
+{
+    return d->choice;
+}
+bool Theme::isDark() const
+{
+    return d->dark;
+}
 
 void Theme::setChoice(ThemeChoice choice)
 {
@@ -137,7 +143,10 @@ ThemeColors themeColors(const QPalette& palette)
     return colors;
 }
 
-QColor toQColor(report::Rgb color) { return {color.r, color.g, color.b}; }
+QColor toQColor(report::Rgb color)
+{
+    return {color.r, color.g, color.b};
+}
 
 QColor categoryColor(int index, bool dark)
 {

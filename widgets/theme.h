@@ -15,7 +15,8 @@ namespace orrery::widgets {
 
 enum class ThemeChoice { System, Light, Dark };
 
-/// Light and dark palettes on the Fusion style. With `System` it follows the desktop (portal `org.freedesktop.appearance color-scheme` over D-Bus; without a
+/// Light and dark palettes on the Fusion style. With `System` it follows the desktop (portal `org.freedesktop.appearance color-scheme` over D-Bus;
+/// without a
 /// portal the lightness of the palette the program started with). One per program, made after QApplication. UI thread.
 class Theme : public QObject {
     Q_OBJECT
@@ -49,7 +50,8 @@ struct ThemeColors {
 };
 ThemeColors themeColors(const QPalette& palette);
 
-/// The colour-blind-safe colours of `report::seriesColour`, darkened on light and lightened on dark until each has 3:1 against the background. Repeats after seven.
+/// The colour-blind-safe colours of `report::seriesColour`, darkened on light and lightened on dark until each has 3:1 against the background.
+/// Repeats after seven.
 QColor categoryColor(int index, bool dark);
 QColor toQColor(report::Rgb color);
 

@@ -18,7 +18,11 @@ using core::Json;
 class DocumentEditorTest : public QObject {
     Q_OBJECT
 private Q_SLOTS:
-    void initTestCase() { QApplication::setStyle("Fusion"); QApplication::setPalette(Theme::palette(false)); }
+    void initTestCase()
+    {
+        QApplication::setStyle("Fusion");
+        QApplication::setPalette(Theme::palette(false));
+    }
     void placesOfJson();
     void placesOfYaml();
     void placesOfBrokenTextEndBeforeTheBreak();
@@ -43,9 +47,20 @@ void DocumentEditorTest::placesOfJson()
 
 void DocumentEditorTest::placesOfYaml()
 {
-    const auto places = placesInYaml("# comment\nmodel: zoo:lenet\ntrain:\n  optimizer:\n    id: adam\n    lr: 0.1\n  metrics:\n  - accuracy\n  - id: f1\n    top: 2\n\"quoted: key\": 1\ndata: {id: digits}\n");
-    const std::map<std::string, int> expected{{"model", 2}, {"train", 3}, {"train.optimizer", 4}, {"train.optimizer.id", 5}, {"train.optimizer.lr", 6}, {"train.metrics", 7}, {"train.metrics[0]", 8},
-                                              {"train.metrics[1]", 9}, {"train.metrics[1].id", 9}, {"train.metrics[1].top", 10}, {"quoted: key", 11}, {"data", 12}};
+    const auto places = placesInYaml("# comment\nmodel: zoo:lenet\ntrain:\n  optimizer:\n    id: adam\n    lr: 0.1\n  metrics:\n  - accuracy\n  - "
+                                     "id: f1\n    top: 2\n\"quoted: key\": 1\ndata: {id: digits}\n");
+    const std::map<std::string, int> expected{{"model", 2},
+                                              {"train", 3},
+                                              {"train.optimizer", 4},
+                                              {"train.optimizer.id", 5},
+                                              {"train.optimizer.lr", 6},
+                                              {"train.metrics", 7},
+                                              {"train.metrics[0]", 8},
+                                              {"train.metrics[1]", 9},
+                                              {"train.metrics[1].id", 9},
+                                              {"train.metrics[1].top", 10},
+                                              {"quoted: key", 11},
+                                              {"data", 12}};
     for (const auto& [path, line] : expected)
         QVERIFY2(places.contains(path) && places.at(path) == line, path.c_str());
     QCOMPARE(places.size(), expected.size());
@@ -188,8 +203,10 @@ void DocumentEditorTest::pictures()
 {
     DocumentEditor editor;
     editor.resize(560, 360);
-    editor.setText("# Digits, 8x8\nname: digits\nmodel: zoo:lenet?classes=10\ntrain:\n  epochs: 0\n  optimizer:\n    id: adamw\n    lr: 2e-3\n  shuffle: true\n  hidden: [64, 32]\ndata: {id: digits, split: \"train\"}\n");
-    editor.setIssues({{"train.epochs", "expected an integer >= 1, got 0"}, {"train.optimizer.id", "unknown optimizer \"adamww\"; did you mean \"adamw\"?"}});
+    editor.setText("# Digits, 8x8\nname: digits\nmodel: zoo:lenet?classes=10\ntrain:\n  epochs: 0\n  optimizer:\n    id: adamw\n    lr: 2e-3\n  "
+                   "shuffle: true\n  hidden: [64, 32]\ndata: {id: digits, split: \"train\"}\n");
+    editor.setIssues(
+        {{"train.epochs", "expected an integer >= 1, got 0"}, {"train.optimizer.id", "unknown optimizer \"adamww\"; did you mean \"adamw\"?"}});
     editor.show();
     QVERIFY(QTest::qWaitForWindowExposed(&editor));
     takeShots(editor, "editor");

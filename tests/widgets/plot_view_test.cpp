@@ -48,7 +48,11 @@ PlotSeries named(const QString& title, PlotData data)
 class PlotViewTest : public QObject {
     Q_OBJECT
 private Q_SLOTS:
-    void initTestCase() { QApplication::setStyle("Fusion"); QApplication::setPalette(Theme::palette(false)); }
+    void initTestCase()
+    {
+        QApplication::setStyle("Fusion");
+        QApplication::setPalette(Theme::palette(false));
+    }
     void init();
     void cleanup() { m_view.reset(); }
     void smoothingEqualsTheBiasCorrectedFormula();
@@ -158,7 +162,8 @@ void PlotViewTest::rubberBandZoomsToTheDraggedStretch()
     m_view->setSeries("a", named("", ramp(101)));
     QTest::qWait(0);
     QWidget* canvas = m_view->childAt(m_view->rect().center());
-    const QPoint from = canvas->mapFrom(m_view.get(), m_view->toPixel(20, 20).toPoint()), to = canvas->mapFrom(m_view.get(), m_view->toPixel(60, 60).toPoint());
+    const QPoint from = canvas->mapFrom(m_view.get(), m_view->toPixel(20, 20).toPoint()),
+                 to = canvas->mapFrom(m_view.get(), m_view->toPixel(60, 60).toPoint());
     QSignalSpy changed(m_view.get(), &PlotView::rangeChanged);
     QTest::mousePress(canvas, Qt::LeftButton, {}, from);
     QTest::mouseMove(canvas, (from + to) / 2);
@@ -447,7 +452,9 @@ void PlotViewTest::theCurveIsPaintedInItsColour()
     QColor found;
     // Painting is queued.
     QTRY_VERIFY((found = m_view->grab().toImage().pixelColor(at)) != QColor(Qt::white));
-    QVERIFY2(std::abs(found.red() - wanted.red()) < 12 && std::abs(found.green() - wanted.green()) < 12 && std::abs(found.blue() - wanted.blue()) < 12, qPrintable(found.name()));
+    QVERIFY2(std::abs(found.red() - wanted.red()) < 12 && std::abs(found.green() - wanted.green()) < 12 &&
+                 std::abs(found.blue() - wanted.blue()) < 12,
+             qPrintable(found.name()));
 }
 
 void PlotViewTest::pictures()

@@ -27,8 +27,22 @@ const core::Registry<NoFactory>& testFamily()
 {
     static const core::Registry<NoFactory>& registry = [&]() -> const core::Registry<NoFactory>& {
         static core::Registry<NoFactory> made("form_test_optimizer", "Optimizers of this test");
-        made.add({"sgd", "SGD", "Gradient descent.", "-", {core::real("lr", 0.1, "Learning rate.").above(0).log(), core::real("momentum", 0.0, "Momentum.").range(0, 1)}, {}, {}}, {});
-        made.add({"adam", "Adam", "Adaptive moments.", "-", {core::real("lr", 0.001, "Learning rate.").above(0).log(), core::real("beta1", 0.9, "First moment.").range(0, 1)}, {}, {}}, {});
+        made.add({"sgd",
+                  "SGD",
+                  "Gradient descent.",
+                  "-",
+                  {core::real("lr", 0.1, "Learning rate.").above(0).log(), core::real("momentum", 0.0, "Momentum.").range(0, 1)},
+                  {},
+                  {}},
+                 {});
+        made.add({"adam",
+                  "Adam",
+                  "Adaptive moments.",
+                  "-",
+                  {core::real("lr", 0.001, "Learning rate.").above(0).log(), core::real("beta1", 0.9, "First moment.").range(0, 1)},
+                  {},
+                  {}},
+                 {});
         core::addFamily(made);
         return made;
     }();
@@ -108,7 +122,10 @@ private:
     std::unique_ptr<SchemaForm> m_form;
 };
 
-void SchemaFormTest::initTestCase() { QApplication::setStyle("Fusion"); }
+void SchemaFormTest::initTestCase()
+{
+    QApplication::setStyle("Fusion");
+}
 
 void SchemaFormTest::init()
 {
@@ -297,7 +314,12 @@ void SchemaFormTest::editedCarriesBothDocuments()
     QString path;
     Json before, after;
     int count = 0;
-    connect(m_form.get(), &SchemaForm::edited, this, [&](const QString& p, const Json& b, const Json& a) { path = p; before = b; after = a; ++count; });
+    connect(m_form.get(), &SchemaForm::edited, this, [&](const QString& p, const Json& b, const Json& a) {
+        path = p;
+        before = b;
+        after = a;
+        ++count;
+    });
     m_form->setDocument({{"epochs", 3}});
     QCOMPARE(count, 0);
     type("epochs", "7");
@@ -344,7 +366,8 @@ void SchemaFormTest::tabReachesEveryField()
         reached.insert(QApplication::focusWidget());
         QTest::keyClick(QApplication::focusWidget(), Qt::Key_Tab);
     }
-    for (const char* path : {"name", "epochs", "time_limit", "clip", "shuffle", "loss", "label_smoothing", "optimizer", "optimizer.lr", "optimizer.beta1", "hidden", "metrics[0]", "data.path", "data.fraction"})
+    for (const char* path : {"name", "epochs", "time_limit", "clip", "shuffle", "loss", "label_smoothing", "optimizer", "optimizer.lr",
+                             "optimizer.beta1", "hidden", "metrics[0]", "data.path", "data.fraction"})
         QVERIFY2(reached.contains(m_form->field(path)), path);
 }
 
@@ -384,7 +407,8 @@ void SchemaFormTest::randomDocumentsComeBackUnchanged()
 
 void SchemaFormTest::pictures()
 {
-    m_form->setDocument(Json::parse(R"({"name": "digits", "epochs": 0, "optimizer": {"id": "adam", "lr": "fast"}, "metrics": ["accuracy", "f2"], "epoch": 3})"));
+    m_form->setDocument(
+        Json::parse(R"({"name": "digits", "epochs": 0, "optimizer": {"id": "adam", "lr": "fast"}, "metrics": ["accuracy", "f2"], "epoch": 3})"));
     takeShots(*m_form, "schema-form");
 }
 

@@ -72,8 +72,16 @@ void SessionTest::resultsArriveOnTheUiThread()
     QThread* worker = nullptr;
     QThread* delivered = nullptr;
     int result = 0;
-    session.runInBackground(&receiver, [&worker](BackgroundContext&) { worker = QThread::currentThread(); return 6 * 7; },
-                            [&](int value) { delivered = QThread::currentThread(); result = value; });
+    session.runInBackground(
+        &receiver,
+        [&worker](BackgroundContext&) {
+            worker = QThread::currentThread();
+            return 6 * 7;
+        },
+        [&](int value) {
+            delivered = QThread::currentThread();
+            result = value;
+        });
     QVERIFY(session.hasBackgroundWork());
     QTRY_COMPARE(result, 42);
     QCOMPARE(delivered, QThread::currentThread());
@@ -86,10 +94,13 @@ void SessionTest::partialResultsArriveInOrderBeforeTheResult()
     Session session;
     QObject receiver;
     auto seen = std::make_shared<QList<int>>();
-    session.runInBackground(&receiver, [seen](BackgroundContext& context) {
-        for (int i = 0; i < 5; ++i)
-            context.post([seen, i] { *seen << i; });
-    }, [seen] { *seen << 99; });
+    session.runInBackground(
+        &receiver,
+        [seen](BackgroundContext& context) {
+            for (int i = 0; i < 5; ++i)
+                context.post([seen, i] { *seen << i; });
+        },
+        [seen] { *seen << 99; });
     QTRY_COMPARE(*seen, (QList<int>{0, 1, 2, 3, 4, 99}));
 }
 
@@ -99,8 +110,9 @@ void SessionTest::errorsArriveWithTheirText()
     QObject receiver;
     QString error;
     bool done = false;
-    session.runInBackground(&receiver, [](BackgroundContext&) -> int { throw core::ShapeError("expected [2, 3], got [3, 2]"); }, [&](int) { done = true; },
-                            [&](const QString& text) { error = text; });
+    session.runInBackground(
+        &receiver, [](BackgroundContext&) -> int { throw core::ShapeError("expected [2, 3], got [3, 2]"); }, [&](int) { done = true; },
+        [&](const QString& text) { error = text; });
     QTRY_COMPARE(error, QStringLiteral("expected [2, 3], got [3, 2]"));
     QVERIFY(!done);
 }
@@ -110,7 +122,8 @@ void SessionTest::errorsWithoutHandlerAreReported()
     Session session;
     QSignalSpy reported(&session, &Session::messageReported);
     QObject receiver;
-    session.runInBackground(&receiver, [](BackgroundContext&) { throw core::Error("it broke"); }, [] {});
+    session.runInBackground(
+        &receiver, [](BackgroundContext&) { throw core::Error("it broke"); }, [] {});
     QTRY_COMPARE(reported.size(), 1);
     QCOMPARE(reported.front().front().toString(), QStringLiteral("it broke"));
 }
@@ -121,13 +134,16 @@ void SessionTest::aDestroyedReceiverGetsNothingAndStopsTheWork()
     auto receiver = std::make_unique<QObject>();
     std::atomic<bool> started = false, stopped = false;
     bool delivered = false;
-    session.runInBackground(receiver.get(), [&](BackgroundContext& context) {
-        started = true;
-        while (!context.stopToken().stop_requested())
-            QThread::yieldCurrentThread();
-        stopped = true;
-        return 1;
-    }, [&](int) { delivered = true; });
+    session.runInBackground(
+        receiver.get(),
+        [&](BackgroundContext& context) {
+            started = true;
+            while (!context.stopToken().stop_requested())
+                QThread::yieldCurrentThread();
+            stopped = true;
+            return 1;
+        },
+        [&](int) { delivered = true; });
     QTRY_VERIFY(started);
     receiver.reset();
     QTRY_VERIFY(stopped);
@@ -140,9 +156,18 @@ void SessionTest::aCancelledTaskDeliversNothing()
     Session session;
     QObject receiver;
     Gate gate;
-    std::atomic<bool> ended = false;
+    std::atomic<bool> started = false, ended = false;
     int delivered = 0;
-    BackgroundTask task = session.runInBackground(&receiver, [&](BackgroundContext&) { gate.wait(); ended = true; return 5; }, [&](int) { ++delivered; }, [&](const QString&) { ++delivered; });
+    BackgroundTask task = session.runInBackground(
+        &receiver,
+        [&](BackgroundContext&) {
+            started = true;
+            gate.wait();
+            ended = true;
+            return 5;
+        },
+        [&](int) { ++delivered; }, [&](const QString&) { ++delivered; });
+    QTRY_VERIFY(started);
     QVERIFY(task.isRunning());
     task.cancel();
     QVERIFY(!task.isRunning());
@@ -160,8 +185,10 @@ void SessionTest::cancellingQueuedWorkEndsIt()
     Gate gate;
     bool firstDone = false;
     std::atomic<bool> secondRan = false;
-    session.runInBackground(&receiver, [&](BackgroundContext&) { gate.wait(); }, [&] { firstDone = true; }, {}, {.title = "first", .lane = Lane::Queue});
-    BackgroundTask second = session.runInBackground(&receiver, [&](BackgroundContext&) { secondRan = true; }, [] {}, {}, {.title = "second", .lane = Lane::Queue});
+    session.runInBackground(
+        &receiver, [&](BackgroundContext&) { gate.wait(); }, [&] { firstDone = true; }, {}, {.title = "first", .lane = Lane::Queue});
+    BackgroundTask second = session.runInBackground(
+        &receiver, [&](BackgroundContext&) { secondRan = true; }, [] {}, {}, {.title = "second", .lane = Lane::Queue});
     second.cancel();
     gate.open();
     QTRY_VERIFY(firstDone);
@@ -176,8 +203,10 @@ void SessionTest::interactiveWorkRunsBesideAFullQueue()
     QObject receiver;
     Gate gate;
     bool blocked = true, shown = false;
-    session.runInBackground(&receiver, [&](BackgroundContext&) { gate.wait(); }, [&] { blocked = false; }, {}, {.title = "training", .lane = Lane::Queue});
-    session.runInBackground(&receiver, [](BackgroundContext&) { return 1; }, [&](int) { shown = true; });
+    session.runInBackground(
+        &receiver, [&](BackgroundContext&) { gate.wait(); }, [&] { blocked = false; }, {}, {.title = "training", .lane = Lane::Queue});
+    session.runInBackground(
+        &receiver, [](BackgroundContext&) { return 1; }, [&](int) { shown = true; });
     QTRY_VERIFY(shown);
     QVERIFY(blocked);
     gate.open();
@@ -190,8 +219,9 @@ void SessionTest::queuedWorkIsListedAsAJob()
     QSignalSpy changed(&session, &Session::jobsChanged);
     QObject receiver;
     bool done = false;
-    session.runInBackground(&receiver, [](BackgroundContext& context) { context.progress(3, 10, "samples"); }, [&] { done = true; }, {},
-                            {.title = "Explain", .lane = Lane::Queue, .kind = "attribute"});
+    session.runInBackground(
+        &receiver, [](BackgroundContext& context) { context.progress(3, 10, "samples"); }, [&] { done = true; }, {},
+        {.title = "Explain", .lane = Lane::Queue, .kind = "attribute"});
     QTRY_VERIFY(done);
     QTRY_VERIFY(changed.size() >= 1);
     const auto jobs = session.jobs().jobs();
@@ -207,13 +237,16 @@ void SessionTest::closingWithRunningJobsEndsCleanly()
     {
         Session session;
         for (int i = 0; i < 3; ++i)
-            session.runInBackground(&receiver, [&](BackgroundContext& context) {
-                ++started;
-                while (!context.stopToken().stop_requested())
-                    QThread::yieldCurrentThread();
-                ++ended;
-                context.throwIfStopped();
-            }, [] { QFAIL("delivered after the end of the session"); }, {}, {.title = "endless", .lane = i ? Lane::Queue : Lane::Interactive});
+            session.runInBackground(
+                &receiver,
+                [&](BackgroundContext& context) {
+                    ++started;
+                    while (!context.stopToken().stop_requested())
+                        QThread::yieldCurrentThread();
+                    ++ended;
+                    context.throwIfStopped();
+                },
+                [] { QFAIL("delivered after the end of the session"); }, {}, {.title = "endless", .lane = i ? Lane::Queue : Lane::Interactive});
         QTRY_VERIFY(started >= 2);
     }
     QCOMPARE(started.load(), ended.load());
@@ -226,8 +259,15 @@ void SessionTest::theUiThreadGoesOnWhileWorkRuns()
     QObject receiver;
     Gate gate;
     bool done = false, answered = false;
-    session.runInBackground(&receiver, [&](BackgroundContext&) { gate.wait(); }, [&] { done = true; });
-    QMetaObject::invokeMethod(&receiver, [&] { answered = true; gate.open(); }, Qt::QueuedConnection);
+    session.runInBackground(
+        &receiver, [&](BackgroundContext&) { gate.wait(); }, [&] { done = true; });
+    QMetaObject::invokeMethod(
+        &receiver,
+        [&] {
+            answered = true;
+            gate.open();
+        },
+        Qt::QueuedConnection);
     QTRY_VERIFY(done);
     QVERIFY(answered);
 }
@@ -237,7 +277,10 @@ void SessionTest::selectionChangesNameTheirParts()
     Session session;
     QList<SelectionParts> heard;
     connect(&session, &Session::selectionChanged, this, [&](SelectionParts parts) { heard << parts; });
-    session.changeSelection([](Selection& s) { s.samples = {4}; s.target = 7; });
+    session.changeSelection([](Selection& s) {
+        s.samples = {4};
+        s.target = 7;
+    });
     session.changeSelection([](Selection& s) { s.samples = {4}; });
     session.selectRuns({1, 2});
     QCOMPARE(heard, (QList<SelectionParts>{SelectionPart::Samples | SelectionPart::Target, SelectionPart::Runs}));
@@ -292,7 +335,12 @@ void SessionTest::brokenSelectionJsonGivesAnEmptyOne()
 void SessionTest::openingAModelClearsWhatBelongedToTheOldOne()
 {
     Session session;
-    session.changeSelection([](Selection& s) { s.model = "a.pt"; s.valuePath = "fc1"; s.target = 3; s.samples = {5}; });
+    session.changeSelection([](Selection& s) {
+        s.model = "a.pt";
+        s.valuePath = "fc1";
+        s.target = 3;
+        s.samples = {5};
+    });
     session.openModel("b.pt");
     QCOMPARE(session.selection().model, QStringLiteral("b.pt"));
     QVERIFY(session.selection().valuePath.isEmpty() && !session.selection().target);

@@ -16,7 +16,9 @@ namespace {
 
 QList<Column> runColumns()
 {
-    return {{.id = "id", .title = "Run", .numeric = true}, {.id = "name", .title = "Name", .editable = true}, {.id = "accuracy", .title = "Accuracy", .numeric = true, .digits = 4},
+    return {{.id = "id", .title = "Run", .numeric = true},
+            {.id = "name", .title = "Name", .editable = true},
+            {.id = "accuracy", .title = "Accuracy", .numeric = true, .digits = 4},
             {.id = "notes", .title = "Notes", .shown = false}};
 }
 
@@ -38,7 +40,11 @@ std::vector<qint64> order(const RowModel& model)
 class TableViewTest : public QObject {
     Q_OBJECT
 private Q_SLOTS:
-    void initTestCase() { QApplication::setStyle("Fusion"); QApplication::setPalette(Theme::palette(false)); }
+    void initTestCase()
+    {
+        QApplication::setStyle("Fusion");
+        QApplication::setPalette(Theme::palette(false));
+    }
     void init();
     void cleanup();
     void filterFindsWordsInAnyColumn_data();
@@ -65,7 +71,8 @@ void TableViewTest::init()
 {
     m_model = std::make_unique<RowModel>();
     m_model->setColumns(runColumns());
-    m_model->setRows({row(1, "digits lenet", 0.98, "best so far"), row(2, "digits vit", 0.9512345), row(3, "wine", QVariant()), row(10, "digits mlp", std::numeric_limits<double>::quiet_NaN())});
+    m_model->setRows({row(1, "digits lenet", 0.98, "best so far"), row(2, "digits vit", 0.9512345), row(3, "wine", QVariant()),
+                      row(10, "digits mlp", std::numeric_limits<double>::quiet_NaN())});
     m_view = std::make_unique<TableView>();
     m_view->setModel(m_model.get());
     m_view->resize(600, 300);

@@ -39,7 +39,11 @@ void showAndWait(QWidget& widget, QSize size)
 class ViewsTest : public QObject {
     Q_OBJECT
 private Q_SLOTS:
-    void initTestCase() { QApplication::setStyle("Fusion"); QApplication::setPalette(Theme::palette(false)); }
+    void initTestCase()
+    {
+        QApplication::setStyle("Fusion");
+        QApplication::setPalette(Theme::palette(false));
+    }
     void heatMapRefusesWrongCounts();
     void cellsHaveTheColourOfTheirValue();
     void numbersStandInCellsOnlyWhereTheyFit();
@@ -301,10 +305,13 @@ void ViewsTest::themesHaveReadableText()
     for (const bool dark : {false, true}) {
         const QPalette palette = Theme::palette(dark);
         QCOMPARE(isDark(palette), dark);
-        for (const auto& [text, background] : {std::pair(QPalette::Text, QPalette::Base), std::pair(QPalette::WindowText, QPalette::Window), std::pair(QPalette::ButtonText, QPalette::Button),
-                                               std::pair(QPalette::HighlightedText, QPalette::Highlight), std::pair(QPalette::PlaceholderText, QPalette::Base), std::pair(QPalette::Link, QPalette::Base),
-                                               std::pair(QPalette::ToolTipText, QPalette::ToolTipBase)})
-            QVERIFY2(contrast(palette.color(text), palette.color(background)) >= 4.5, qPrintable(QString("%1 %2").arg(text).arg(contrast(palette.color(text), palette.color(background)))));
+        for (const auto& [text, background] :
+             {std::pair(QPalette::Text, QPalette::Base), std::pair(QPalette::WindowText, QPalette::Window),
+              std::pair(QPalette::ButtonText, QPalette::Button), std::pair(QPalette::HighlightedText, QPalette::Highlight),
+              std::pair(QPalette::PlaceholderText, QPalette::Base), std::pair(QPalette::Link, QPalette::Base),
+              std::pair(QPalette::ToolTipText, QPalette::ToolTipBase)})
+            QVERIFY2(contrast(palette.color(text), palette.color(background)) >= 4.5,
+                     qPrintable(QString("%1 %2").arg(text).arg(contrast(palette.color(text), palette.color(background)))));
         const ThemeColors colors = themeColors(palette);
         QVERIFY(contrast(colors.error, palette.color(QPalette::Window)) >= 4.5);
         QVERIFY(contrast(palette.color(QPalette::WindowText), colors.errorBackground) >= 4.5);

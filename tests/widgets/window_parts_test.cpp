@@ -27,7 +27,11 @@ using namespace orrery::widgets;
 class WindowPartsTest : public QObject {
     Q_OBJECT
 private Q_SLOTS:
-    void initTestCase() { QApplication::setStyle("Fusion"); QApplication::setPalette(Theme::palette(false)); }
+    void initTestCase()
+    {
+        QApplication::setStyle("Fusion");
+        QApplication::setPalette(Theme::palette(false));
+    }
     void hostListsPanelsInOrderWithoutLoadingThem();
     void hostRefusesAnotherAbiBeforeLoading();
     void hostSkipsBrokenFiles();
@@ -211,7 +215,8 @@ void WindowPartsTest::busyPanelsAreNotIdle()
 
 void WindowPartsTest::fuzzyScorePrefersWordStartsAndRuns()
 {
-    QVERIFY(fuzzyScore("nr", "New run") > fuzzyScore("nr", "Import"  " another"));
+    QVERIFY(fuzzyScore("nr", "New run") > fuzzyScore("nr", "Import"
+                                                           " another"));
     QVERIFY(fuzzyScore("open", "Open workspace") > fuzzyScore("open", "Overlay of pen"));
     QVERIFY(fuzzyScore("log", "Log") > fuzzyScore("log", "Logarithmic axis"));
     QVERIFY(!fuzzyScore("xyz", "Export"));
@@ -297,12 +302,18 @@ void WindowPartsTest::commandsAreQuotedForTheShell_data()
 {
     QTest::addColumn<QString>("argument");
     QTest::addColumn<QString>("expected");
-    QTest::newRow("plain") << "run:3@100" << "run:3@100";
-    QTest::newRow("query") << "zoo:mlp?depth=2&width=8" << "'zoo:mlp?depth=2&width=8'";
-    QTest::newRow("space") << "my file.npy" << "'my file.npy'";
-    QTest::newRow("quote") << "it's" << "'it'\\''s'";
-    QTest::newRow("empty") << "" << "''";
-    QTest::newRow("newline") << "a\nb" << "'a\nb'";
+    QTest::newRow("plain") << "run:3@100"
+                           << "run:3@100";
+    QTest::newRow("query") << "zoo:mlp?depth=2&width=8"
+                           << "'zoo:mlp?depth=2&width=8'";
+    QTest::newRow("space") << "my file.npy"
+                           << "'my file.npy'";
+    QTest::newRow("quote") << "it's"
+                           << "'it'\\''s'";
+    QTest::newRow("empty") << ""
+                           << "''";
+    QTest::newRow("newline") << "a\nb"
+                             << "'a\nb'";
 }
 
 void WindowPartsTest::commandsAreQuotedForTheShell()
@@ -329,8 +340,11 @@ void WindowPartsTest::pictures()
     Session session;
     PlainPanel panel(session);
     QAction open("Open a model…"), example("Open an example");
-    panel.showEmptyState("No model", "Open a model file, drop one on the window, or choose one of the built-in architectures to look at its layers and weights.", {&open, &example});
-    panel.showError("model.pt: expected a TorchScript file, found a ZIP archive without code (a state dictionary?); open it together with --arch NAME");
+    panel.showEmptyState("No model",
+                         "Open a model file, drop one on the window, or choose one of the built-in architectures to look at its layers and weights.",
+                         {&open, &example});
+    panel.showError(
+        "model.pt: expected a TorchScript file, found a ZIP archive without code (a state dictionary?); open it together with --arch NAME");
     panel.resize(460, 360);
     panel.show();
     QVERIFY(QTest::qWaitForWindowExposed(&panel));
