@@ -21,6 +21,14 @@ QString projectsFolder()
     }
 }
 
+// The first sentence of a README ends in the command that runs the example; here the button does that.
+QString withoutCommand(const QString& sentence)
+{
+    auto text = sentence.left(sentence.indexOf('`') < 0 ? sentence.size() : sentence.indexOf('`')).trimmed();
+    if (text.endsWith(':')) text.chop(1);
+    return text.endsWith('.') ? text : text + '.';
+}
+
 }  // namespace
 
 QStringList recentItems()
@@ -50,7 +58,7 @@ std::vector<Example> examples()
         QFile readme(project.filePath() + "/README.md");
         if (readme.open(QIODevice::ReadOnly))
             for (const auto& line : QString::fromUtf8(readme.readAll()).split('\n'))
-                if (summary.isEmpty() && !line.startsWith('#') && !line.trimmed().isEmpty()) summary = line.trimmed();
+                if (summary.isEmpty() && !line.startsWith('#') && !line.trimmed().isEmpty()) summary = withoutCommand(line.trimmed());
         const auto documents = QDir(project.filePath()).entryInfoList({"*.yaml", "*.json"}, QDir::Files, QDir::Name);
         for (const auto& document : documents) {
             const auto title = documents.size() > 1 ? project.fileName() + " / " + document.completeBaseName() : project.fileName();
