@@ -18,11 +18,15 @@ namespace {
 constexpr double kMargin = 48, kPageWidth = 595, kPageHeight = 842;
 constexpr double kWidth = kPageWidth - 2 * kMargin, kBottom = kPageHeight - kMargin;
 
-QString qt(const std::string& text) { return QString::fromStdString(text); }
+QString qt(const std::string& text)
+{
+    return QString::fromStdString(text);
+}
 
 QColor color(const report::Colour& colour)
 {
-    if (colour.ink == report::Ink::None) return Qt::transparent;
+    if (colour.ink == report::Ink::None)
+        return Qt::transparent;
     auto result = toQColor(report::paperColour(colour));
     result.setAlphaF(float(colour.alpha));
     return result;
@@ -30,11 +34,14 @@ QColor color(const report::Colour& colour)
 
 QPen pen(const report::Stroke& stroke)
 {
-    if (stroke.colour.ink == report::Ink::None || stroke.width <= 0) return Qt::NoPen;
+    if (stroke.colour.ink == report::Ink::None || stroke.width <= 0)
+        return Qt::NoPen;
     QPen made(color(stroke.colour), stroke.width, Qt::SolidLine, Qt::FlatCap, Qt::RoundJoin);
-    if (stroke.dashes.empty()) return made;
+    if (stroke.dashes.empty())
+        return made;
     QList<qreal> pattern;
-    for (const double length : stroke.dashes) pattern << length / stroke.width;
+    for (const double length : stroke.dashes)
+        pattern << length / stroke.width;
     made.setDashPattern(pattern);
     return made;
 }
@@ -48,7 +55,10 @@ QFont font(double size, bool bold = false, bool mono = false)
     return made;
 }
 
-QRectF rectangle(const report::Rect& rect) { return {rect.x, rect.y, rect.width, rect.height}; }
+QRectF rectangle(const report::Rect& rect)
+{
+    return {rect.x, rect.y, rect.width, rect.height};
+}
 
 QImage image(const io::Image& source)
 {
@@ -66,7 +76,8 @@ struct ItemPainter {
     void operator()(const report::PolylineItem& item) const
     {
         QPolygonF points;
-        for (const auto& point : item.points) points << QPointF(point.x, point.y);
+        for (const auto& point : item.points)
+            points << QPointF(point.x, point.y);
         if (item.fill.ink != report::Ink::None) {
             painter.setPen(Qt::NoPen);
             painter.setBrush(color(item.fill));
@@ -91,7 +102,11 @@ struct ItemPainter {
         painter.translate(item.at.x, item.at.y);
         painter.rotate(item.degrees);
         const double width = QFontMetricsF(painter.font(), painter.device()).horizontalAdvance(qt(item.text));
-        painter.drawText(QPointF(item.anchor == report::Anchor::Start ? 0 : item.anchor == report::Anchor::Middle ? -width / 2 : -width, 0), qt(item.text));
+        painter.drawText(QPointF(item.anchor == report::Anchor::Start    ? 0
+                                 : item.anchor == report::Anchor::Middle ? -width / 2
+                                                                         : -width,
+                                 0),
+                         qt(item.text));
         painter.restore();
     }
     void operator()(const report::RasterItem& item) const
@@ -100,7 +115,8 @@ struct ItemPainter {
         // A PDF viewer smooths small pictures; enlarged here, pixels stay squares everywhere.
         auto picture = image(item.image);
         const int factor = item.smooth ? 1 : std::clamp(int(512 / std::max(picture.width(), picture.height())), 1, 32);
-        if (factor > 1) picture = picture.scaled(picture.width() * factor, picture.height() * factor, Qt::IgnoreAspectRatio, Qt::FastTransformation);
+        if (factor > 1)
+            picture = picture.scaled(picture.width() * factor, picture.height() * factor, Qt::IgnoreAspectRatio, Qt::FastTransformation);
         painter.drawImage(rectangle(item.rect), picture);
     }
     void operator()(const report::ClipStart& item) const
@@ -144,7 +160,8 @@ void PagePainter::footer()
 
 void PagePainter::need(double height)
 {
-    if (m_y + height <= kBottom || m_y == kMargin) return;
+    if (m_y + height <= kBottom || m_y == kMargin)
+        return;
     footer();
     m_writer.newPage();
     ++m_page;
@@ -153,7 +170,9 @@ void PagePainter::need(double height)
 
 double PagePainter::textHeight(const QString& content, const QFont& face, double width) const
 {
-    return QFontMetricsF(face, m_painter.device()).boundingRect(QRectF(0, 0, width, 1e6), Qt::AlignLeft | Qt::TextWordWrap | Qt::TextWrapAnywhere, content).height();
+    return QFontMetricsF(face, m_painter.device())
+        .boundingRect(QRectF(0, 0, width, 1e6), Qt::AlignLeft | Qt::TextWordWrap | Qt::TextWrapAnywhere, content)
+        .height();
 }
 
 void PagePainter::text(const QString& content, const QFont& face, const QColor& ink, int flags)
@@ -179,29 +198,34 @@ void PagePainter::heading(const std::string& content, double size)
 
 void PagePainter::code(const report::Code& block)
 {
-    if (!block.caption.empty()) text(qt(block.caption), font(8.5), QColor(90, 90, 90));
+    if (!block.caption.empty())
+        text(qt(block.caption), font(8.5), QColor(90, 90, 90));
     text(qt(block.text), font(7.5, false, true), QColor(30, 30, 30));
     m_y += 8;
 }
 
 void PagePainter::table(const report::Table& table)
 {
-    if (!table.caption.empty()) text(qt(table.caption), font(8.5), QColor(90, 90, 90));
+    if (!table.caption.empty())
+        text(qt(table.caption), font(8.5), QColor(90, 90, 90));
     const auto face = font(8), bold = font(8, true);
     const QFontMetricsF metrics(bold, m_painter.device());
     std::vector<double> widths;
     double total = 0;
     for (std::size_t i = 0; i < table.columns.size(); ++i) {
         double width = metrics.horizontalAdvance(qt(table.columns[i].title));
-        for (const auto& row : table.rows) width = std::max(width, metrics.horizontalAdvance(qt(row[i].text)));
+        for (const auto& row : table.rows)
+            width = std::max(width, metrics.horizontalAdvance(qt(row[i].text)));
         widths.push_back(std::min(width, 260.0) + 10);
         total += widths.back();
     }
     if (total > kWidth)
-        for (auto& width : widths) width *= kWidth / total;
+        for (auto& width : widths)
+            width *= kWidth / total;
     const auto drawRow = [&](const auto& textOf, bool isHead) {
         double height = 0;
-        for (std::size_t i = 0; i < widths.size(); ++i) height = std::max(height, textHeight(textOf(i), isHead ? bold : face, widths[i] - 8));
+        for (std::size_t i = 0; i < widths.size(); ++i)
+            height = std::max(height, textHeight(textOf(i), isHead ? bold : face, widths[i] - 8));
         need(height + 5);
         double x = kMargin;
         for (std::size_t i = 0; i < widths.size(); ++i) {
@@ -216,7 +240,8 @@ void PagePainter::table(const report::Table& table)
         m_painter.drawLine(QPointF(kMargin, m_y - 1), QPointF(x, m_y - 1));
     };
     drawRow([&](std::size_t i) { return qt(table.columns[i].title); }, true);
-    for (const auto& row : table.rows) drawRow([&](std::size_t i) { return qt(row[i].text); }, false);
+    for (const auto& row : table.rows)
+        drawRow([&](std::size_t i) { return qt(row[i].text); }, false);
     m_y += 8;
 }
 
@@ -231,7 +256,8 @@ void PagePainter::picture(const report::Picture& picture)
     paintDrawing(m_painter, drawing);
     m_painter.restore();
     m_y += drawing.height * scale + 4;
-    if (!picture.title.empty()) text(qt(picture.title), font(8.5), QColor(90, 90, 90));
+    if (!picture.title.empty())
+        text(qt(picture.title), font(8.5), QColor(90, 90, 90));
     m_y += 8;
 }
 
@@ -255,9 +281,12 @@ void PagePainter::paintBlock(const report::Block& block, int level)
 {
     if (const auto* section = std::get_if<report::Section>(&block.content)) {
         heading(section->title, level == 0 ? 14 : 11);
-        for (const auto& inner : section->blocks) paintBlock(inner, level + 1);
+        for (const auto& inner : section->blocks)
+            paintBlock(inner, level + 1);
     } else if (const auto* paragraph = std::get_if<report::Paragraph>(&block.content)) {
-        const auto ink = paragraph->style == report::TextStyle::Warning ? QColor(150, 60, 0) : paragraph->style == report::TextStyle::Note ? QColor(90, 90, 90) : QColor(Qt::black);
+        const auto ink = paragraph->style == report::TextStyle::Warning ? QColor(150, 60, 0)
+                         : paragraph->style == report::TextStyle::Note  ? QColor(90, 90, 90)
+                                                                        : QColor(Qt::black);
         text(qt(paragraph->text), font(9.5), ink);
         m_y += 6;
     } else if (const auto* content = std::get_if<report::Code>(&block.content)) {
@@ -279,7 +308,8 @@ void PagePainter::paint(const report::Report& report)
         text(qt(report.summary), font(10), QColor(90, 90, 90));
     }
     m_y += 10;
-    for (const auto& block : report.blocks) paintBlock(block, 0);
+    for (const auto& block : report.blocks)
+        paintBlock(block, 0);
     footer();
 }
 
@@ -288,7 +318,8 @@ void PagePainter::paint(const report::Report& report)
 void paintDrawing(QPainter& painter, const report::Drawing& drawing)
 {
     painter.save();
-    for (const auto& item : drawing.items) std::visit(ItemPainter{painter}, item);
+    for (const auto& item : drawing.items)
+        std::visit(ItemPainter{painter}, item);
     painter.restore();
 }
 

@@ -28,13 +28,13 @@ struct AttributionRequest {
 
 struct AttributionResult {
     std::string site;
-    at::Tensor attribution;                  ///< float, shaped like the site's value
-    at::Tensor value;                        ///< the site's value that was explained
-    at::Tensor outputs;                      ///< [batch]: the explained numbers
-    std::vector<std::int64_t> targets;       ///< [batch]; -1 where the output has no classes
-    at::Tensor completenessError;            ///< [batch]: sum of attributions - (F(x) - F(baseline)); undefined for methods without that property
-    at::Tensor standardError;                ///< like attribution; undefined for methods that do not sample
-    core::Json details;                      ///< what else the method reports (steps used, evaluations)
+    at::Tensor attribution;             ///< float, shaped like the site's value
+    at::Tensor value;                   ///< the site's value that was explained
+    at::Tensor outputs;                 ///< [batch]: the explained numbers
+    std::vector<std::int64_t> targets;  ///< [batch]; -1 where the output has no classes
+    at::Tensor completenessError;       ///< [batch]: sum of attributions - (F(x) - F(baseline)); undefined for methods without that property
+    at::Tensor standardError;           ///< like attribution; undefined for methods that do not sample
+    core::Json details;                 ///< what else the method reports (steps used, evaluations)
 };
 
 /// Progress and stop of a computation. `progress` may be empty; it is called on the computing thread.
@@ -53,8 +53,8 @@ public:
     ScalarFunction(const graph::Executor& executor, const graph::Weights& weights, const AttributionRequest& request, const Control& control);
 
     const std::string& site() const { return m_site; }
-    const at::Tensor& value() const { return m_value; }       ///< at the request's inputs, detached
-    const at::Tensor& outputs() const { return m_outputs; }   ///< F at `value`, [batch]
+    const at::Tensor& value() const { return m_value; }      ///< at the request's inputs, detached
+    const at::Tensor& outputs() const { return m_outputs; }  ///< F at `value`, [batch]
     const std::vector<std::int64_t>& targets() const { return m_targets; }
     /// F for `repeats` stacked copies of the batch whose site value is `x` [repeats * batch, ...] (copy-major: all samples of copy 0 first).
     at::Tensor at(const at::Tensor& x, std::int64_t repeats) const;
@@ -75,12 +75,14 @@ private:
     std::vector<std::int64_t> m_targets;
 };
 
-using AttributionMethod = std::function<AttributionResult(const ScalarFunction& function, const core::Json& parameters, std::uint64_t seed, const Control& control)>;
+using AttributionMethod =
+    std::function<AttributionResult(const ScalarFunction& function, const core::Json& parameters, std::uint64_t seed, const Control& control)>;
 
 /// All attribution methods: family "attribution". One line each in attribution.cpp.
 const core::Registry<AttributionMethod>& attributionRegistry();
 
 /// Checks the parameters against the method's schema and computes. @throws core::DocumentError, core::InputError, core::Cancelled and what running the model throws.
-AttributionResult attribute(const graph::Executor& executor, const graph::Weights& weights, const std::string& method, AttributionRequest request, const Control& control = {});
+AttributionResult attribute(const graph::Executor& executor, const graph::Weights& weights, const std::string& method, AttributionRequest request,
+                            const Control& control = {});
 
 }  // namespace orrery::explain

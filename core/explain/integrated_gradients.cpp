@@ -5,7 +5,8 @@ namespace orrery::explain {
 namespace {
 
 // Sum over the rule's nodes of weight * gradient on the straight path from the baseline, in batches of `perBatch` nodes.
-at::Tensor pathGradient(const ScalarFunction& function, const at::Tensor& baseline, const Quadrature& rule, std::int64_t perBatch, const Control& control)
+at::Tensor pathGradient(const ScalarFunction& function, const at::Tensor& baseline, const Quadrature& rule, std::int64_t perBatch,
+                        const Control& control)
 {
     const auto difference = function.value() - baseline;
     const auto count = std::int64_t(rule.nodes.size());
@@ -16,8 +17,10 @@ at::Tensor pathGradient(const ScalarFunction& function, const at::Tensor& baseli
         std::vector<std::int64_t> shape(std::size_t(difference.dim()) + 1, 1);
         shape[0] = steps;
         const auto options = at::TensorOptions().dtype(at::kDouble);
-        const auto alpha = at::tensor(std::vector<double>(rule.nodes.begin() + begin, rule.nodes.begin() + end), options).to(difference.device()).reshape(shape);
-        const auto weight = at::tensor(std::vector<double>(rule.weights.begin() + begin, rule.weights.begin() + end), options).to(difference.device()).reshape(shape);
+        const auto alpha =
+            at::tensor(std::vector<double>(rule.nodes.begin() + begin, rule.nodes.begin() + end), options).to(difference.device()).reshape(shape);
+        const auto weight =
+            at::tensor(std::vector<double>(rule.weights.begin() + begin, rule.weights.begin() + end), options).to(difference.device()).reshape(shape);
         auto points = baseline.unsqueeze(0) + alpha.to(difference.scalar_type()) * difference.unsqueeze(0);
         const auto gradient = function.withGradient(points.flatten(0, 1), steps).second;
         auto stacked = difference.sizes().vec();
@@ -51,9 +54,12 @@ AttributionResult integratedGradients(const ScalarFunction& function, const core
         result.attribution = attribution.to(function.value().scalar_type());
         result.completenessError = attribution.flatten(1).sum(1) - rest;
         const double worst = result.completenessError.abs().max().item<double>();
-        result.details = {{"steps", n}, {"baseline_outputs", std::vector<double>(baselineOutput.data_ptr<double>(), baselineOutput.data_ptr<double>() + baselineOutput.numel())}};
+        result.details = {
+            {"steps", n},
+            {"baseline_outputs", std::vector<double>(baselineOutput.data_ptr<double>(), baselineOutput.data_ptr<double>() + baselineOutput.numel())}};
         if (tolerance.is_null() || worst <= tolerance.get<double>() || n >= limit) {
-            if (!tolerance.is_null()) result.details["converged"] = worst <= tolerance.get<double>();
+            if (!tolerance.is_null())
+                result.details["converged"] = worst <= tolerance.get<double>();
             return result;
         }
     }
@@ -63,13 +69,20 @@ AttributionResult integratedGradients(const ScalarFunction& function, const core
 
 void addIntegratedGradients(AttributionRegistry& registry)
 {
-    core::Component component{"integrated_gradients", "Integrated gradients", "Gradients summed along the straight path from a baseline; the attributions add up to the change of the output.",
+    core::Component component{
+        "integrated_gradients",
+        "Integrated gradients",
+        "Gradients summed along the straight path from a baseline; the attributions add up to the change of the output.",
         "Sundararajan, Taly & Yan (2017), \"Axiomatic Attribution for Deep Networks\", arXiv:1703.01365, equation 1; rules as in Captum",
-        {core::integer("n_steps", 50, "Points on the path.").range(1, 100000), core::choice("method", {"gausslegendre", "riemann_trapezoid", "riemann_left", "riemann_right", "riemann_middle"}, "gausslegendre", "Quadrature rule."),
-            core::real("baseline", 0, "Value of every feature at the start of the path."),
-            core::real("tolerance", 0.01, "Mode converged: steps are doubled until the completeness error of every sample is at most this.").above(0).noneByDefault(),
-            core::integer("max_steps", 3200, "Mode converged stops here.").range(1, 1000000),
-            core::integer("internal_batch_size", 64, "Rows evaluated at a time; none: 64.").range(1, 1000000).noneByDefault()}};
+        {core::integer("n_steps", 50, "Points on the path.").range(1, 100000),
+         core::choice("method", {"gausslegendre", "riemann_trapezoid", "riemann_left", "riemann_right", "riemann_middle"}, "gausslegendre",
+                      "Quadrature rule."),
+         core::real("baseline", 0, "Value of every feature at the start of the path."),
+         core::real("tolerance", 0.01, "Mode converged: steps are doubled until the completeness error of every sample is at most this.")
+             .above(0)
+             .noneByDefault(),
+         core::integer("max_steps", 3200, "Mode converged stops here.").range(1, 1000000),
+         core::integer("internal_batch_size", 64, "Rows evaluated at a time; none: 64.").range(1, 1000000).noneByDefault()}};
     registry.add(std::move(component), integratedGradients);
 }
 

@@ -13,13 +13,17 @@ Sizes perAxis(const core::Json& json, const Sizes& shape, const char* name)
     Sizes sizes;
     const auto given = json.get<Sizes>();
     if (given.size() == 1) {
-        for (std::size_t i = 0; i < shape.size(); ++i) sizes.push_back(shape.size() == 3 && i == 0 ? shape[0] : std::min(given[0], shape[i]));
+        for (std::size_t i = 0; i < shape.size(); ++i)
+            sizes.push_back(shape.size() == 3 && i == 0 ? shape[0] : std::min(given[0], shape[i]));
     } else {
         sizes = given;
     }
-    if (sizes.size() != shape.size()) throw core::InputError(fmt::format("occlusion.{}: expected 1 or {} numbers (a sample is {}), got {}", name, shape.size(), core::formatShape(shape), given.size()));
+    if (sizes.size() != shape.size())
+        throw core::InputError(fmt::format("occlusion.{}: expected 1 or {} numbers (a sample is {}), got {}", name, shape.size(),
+                                           core::formatShape(shape), given.size()));
     for (std::size_t i = 0; i < sizes.size(); ++i)
-        if (sizes[i] < 1 || (std::string_view(name) == "window" && sizes[i] > shape[i])) throw core::InputError(fmt::format("occlusion.{}: expected 1..{} on axis {}, got {}", name, shape[i], i, sizes[i]));
+        if (sizes[i] < 1 || (std::string_view(name) == "window" && sizes[i] > shape[i]))
+            throw core::InputError(fmt::format("occlusion.{}: expected 1..{} on axis {}, got {}", name, shape[i], i, sizes[i]));
     return sizes;
 }
 
@@ -32,7 +36,8 @@ struct Windows {
         window = perAxis(parameters.at("window"), shape, "window");
         stride = parameters.at("stride").is_null() ? window : perAxis(parameters.at("stride"), shape, "stride");
         for (std::size_t i = 0; i < shape.size(); ++i) {
-            if (stride[i] > window[i] && window[i] < shape[i]) throw core::InputError(fmt::format("occlusion.stride: {} on axis {} leaves gaps between windows of {}", stride[i], i, window[i]));
+            if (stride[i] > window[i] && window[i] < shape[i])
+                throw core::InputError(fmt::format("occlusion.stride: {} on axis {} leaves gaps between windows of {}", stride[i], i, window[i]));
             counts.push_back((shape[i] - window[i] + stride[i] - 1) / stride[i] + 1);
             total *= counts.back();
         }
@@ -64,7 +69,8 @@ AttributionResult occlusion(const ScalarFunction& function, const core::Json& pa
         Sizes repeats(std::size_t(x.dim()), 1);
         repeats[0] = count;
         auto occluded = x.repeat(repeats);
-        for (std::int64_t i = 0; i < count; ++i) windows.place(occluded.narrow(0, i * batch, batch), begin + i).fill_(baseline);
+        for (std::int64_t i = 0; i < count; ++i)
+            windows.place(occluded.narrow(0, i * batch, batch), begin + i).fill_(baseline);
         const auto drop = function.outputs().to(at::kDouble).unsqueeze(0) - function.at(occluded, count).to(at::kDouble).reshape({count, batch});
         for (std::int64_t i = 0; i < count; ++i) {
             Sizes shape(std::size_t(x.dim()), 1);
@@ -85,11 +91,18 @@ AttributionResult occlusion(const ScalarFunction& function, const core::Json& pa
 void addOcclusion(AttributionRegistry& registry)
 {
     const auto number = core::integer("", 1, "");
-    core::Component component{"occlusion", "Occlusion", "How much the output drops when a window of the input is replaced by the baseline; overlapping windows are averaged.",
+    core::Component component{
+        "occlusion",
+        "Occlusion",
+        "How much the output drops when a window of the input is replaced by the baseline; overlapping windows are averaged.",
         "Zeiler & Fergus (2014), \"Visualizing and Understanding Convolutional Networks\", arXiv:1311.2901, section 4.2; averaging as in Captum",
-        {core::list("window", number, {1}, "Size of the window: one number for every axis (the channels of an image are covered together), or one an axis of the sample."),
-            core::list("stride", number, nullptr, "Step between windows, like window; none: the window's size.").orNone(), core::real("baseline", 0, "Value inside the window."),
-            core::integer("perturbations_per_eval", 64, "Windows evaluated at a time; none: as many as make 64 rows.").range(1, 1000000).noneByDefault()}};
+        {core::list("window", number, {1},
+                    "Size of the window: one number for every axis (the channels of an image are covered together), or one an axis of the sample."),
+         core::list("stride", number, nullptr, "Step between windows, like window; none: the window's size.").orNone(),
+         core::real("baseline", 0, "Value inside the window."),
+         core::integer("perturbations_per_eval", 64, "Windows evaluated at a time; none: as many as make 64 rows.")
+             .range(1, 1000000)
+             .noneByDefault()}};
     registry.add(std::move(component), occlusion);
 }
 

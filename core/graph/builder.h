@@ -54,7 +54,7 @@ public:
     /// Opens a module below the current one; `type` as PyTorch names it ("Linear").
     [[nodiscard]] Scope module(const std::string& name, const std::string& type);
     Var parameter(const std::string& name, std::vector<std::int64_t> shape, core::Json init, Parameter::Kind kind = Parameter::Kind::Parameter,
-        at::ScalarType dtype = at::kFloat);
+                  at::ScalarType dtype = at::kFloat);
     /// A second name for an existing parameter ("lm_head.weight" tied to "wte.weight"); full path relative to the current module.
     Var tied(const std::string& name, Var parameter);
 
@@ -72,8 +72,8 @@ public:
 
     // Modules with the parameters and initialisation of torch.nn, each in a module scope `name`.
     Var linear(const std::string& name, Var x, std::int64_t in, std::int64_t out, bool bias = true);
-    Var conv2d(const std::string& name, Var x, std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride = 1, std::int64_t padding = 0, bool bias = true,
-        std::int64_t groups = 1, std::int64_t dilation = 1);
+    Var conv2d(const std::string& name, Var x, std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride = 1,
+               std::int64_t padding = 0, bool bias = true, std::int64_t groups = 1, std::int64_t dilation = 1);
     Var batchNorm(const std::string& name, Var x, std::int64_t features, double momentum = 0.1, double eps = 1e-5);
     Var layerNorm(const std::string& name, Var x, std::int64_t features, double eps = 1e-5, bool bias = true);
     Var embedding(const std::string& name, Var indices, std::int64_t count, std::int64_t features, double std = 1.0);

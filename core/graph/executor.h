@@ -37,37 +37,37 @@ struct NodeProfile {
     double seconds = 0;
     std::int64_t allocatedBytes = 0;  ///< allocated while it ran, freed or not
     std::int64_t outputBytes = 0;
-    std::int64_t flops = 0;           ///< multiply-add = 2; see flops.h
+    std::int64_t flops = 0;  ///< multiply-add = 2; see flops.h
 };
 
 /// Values of an earlier run by name, to resume from.
 using KeptValues = std::map<std::string, c10::IValue>;
 
 struct RunRequest {
-    std::vector<c10::IValue> inputs;                   ///< in the order of GraphData::inputs
-    std::map<std::string, c10::IValue> namedInputs;    ///< or by name
-    std::vector<std::string> targets;                  ///< values to compute; empty: the graph's outputs
-    std::vector<std::string> keep;                     ///< patterns of values to hand back in RunResult::values
+    std::vector<c10::IValue> inputs;                 ///< in the order of GraphData::inputs
+    std::map<std::string, c10::IValue> namedInputs;  ///< or by name
+    std::vector<std::string> targets;                ///< values to compute; empty: the graph's outputs
+    std::vector<std::string> keep;                   ///< patterns of values to hand back in RunResult::values
     std::vector<Probe> probes;
     /// Resume: values of an earlier run with the same weights and inputs. What does not depend on `changed` or on a Set/Replace/Add/Leaf probe is taken from
     /// here; what is missing is computed. Another input value goes into `changed` under the input's name.
     const KeptValues* resumeFrom = nullptr;
-    KeptValues changed;                                ///< values given instead of computed; everything that depends on them is recomputed
+    KeptValues changed;  ///< values given instead of computed; everything that depends on them is recomputed
     Gradients gradients = Gradients::None;
     bool training = false;
-    std::uint64_t seed = 0, step = 0;                  ///< random operators draw from (seed, step, node name)
+    std::uint64_t seed = 0, step = 0;  ///< random operators draw from (seed, step, node name)
     bool profile = false;
-    std::stop_token stop;                              ///< honoured between nodes: throws core::Cancelled
+    std::stop_token stop;  ///< honoured between nodes: throws core::Cancelled
 };
 
 struct RunResult {
-    std::vector<c10::IValue> outputs;                  ///< of the targets; empty if a Stop probe ended the run
-    KeptValues values;                                 ///< kept values (detached from autograd unless gradients were asked for) and leaves
-    std::map<std::string, at::Tensor> bufferUpdates;   ///< running statistics after this run; a training step commits them
+    std::vector<c10::IValue> outputs;                 ///< of the targets; empty if a Stop probe ended the run
+    KeptValues values;                                ///< kept values (detached from autograd unless gradients were asked for) and leaves
+    std::map<std::string, at::Tensor> bufferUpdates;  ///< running statistics after this run; a training step commits them
     std::vector<NodeProfile> profile;
     std::int64_t nodesRun = 0;
     bool stoppedByProbe = false;
-    at::Tensor tensor(std::size_t output = 0) const;   ///< @throws core::ShapeError if that output is no tensor
+    at::Tensor tensor(std::size_t output = 0) const;        ///< @throws core::ShapeError if that output is no tensor
     const at::Tensor value(const std::string& name) const;  ///< a kept tensor. @throws core::InputError
 };
 

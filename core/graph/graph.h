@@ -49,9 +49,9 @@ struct Block {
 /// Own operators: prim::ListConstruct, prim::ListUnpack, prim::TupleConstruct, prim::TupleUnpack, prim::TupleIndex, prim::DictConstruct,
 /// prim::If (input: condition; two blocks), prim::Loop (inputs: limit, first condition, carried...; one block whose first output is the next condition).
 struct Node {
-    std::string name;    ///< unique; equals the name of its first output, if it has one
+    std::string name;  ///< unique; equals the name of its first output, if it has one
     std::string op, overload;
-    std::string module;  ///< path of the module it belongs to; empty for the root
+    std::string module;           ///< path of the module it belongs to; empty for the root
     std::vector<Operand> inputs;  ///< one for each argument of the operator's schema, defaults filled in
     std::vector<ValueId> outputs;
     std::vector<Block> blocks;
@@ -116,7 +116,7 @@ public:
     std::optional<ValueId> findValue(std::string_view name) const;
     const Parameter* findParameter(std::string_view name) const;  ///< aliases are followed
     const Parameter* parameterOf(ValueId id) const;
-    const Node* producer(ValueId id) const;       ///< null for inputs and parameters; nodes in nested blocks, too
+    const Node* producer(ValueId id) const;  ///< null for inputs and parameters; nodes in nested blocks, too
     const std::vector<const Node*>& users(ValueId id) const;
     /// What a module gives: the values made inside it that are used outside it (or are outputs), in order. Empty for an unknown path.
     std::vector<ValueId> moduleOutputs(std::string_view path) const;

@@ -7,12 +7,16 @@
 namespace orrery::graph {
 namespace {
 
-bool belongsTo(const std::string& module, const std::string& path) { return path.empty() || module == path || (module.size() > path.size() && module.compare(0, path.size(), path) == 0 && module[path.size()] == '.'); }
+bool belongsTo(const std::string& module, const std::string& path)
+{
+    return path.empty() || module == path || (module.size() > path.size() && module.compare(0, path.size(), path) == 0 && module[path.size()] == '.');
+}
 
 std::int64_t elements(const std::vector<std::int64_t>& shape)
 {
     std::int64_t count = 1;
-    for (const auto size : shape) count *= size;
+    for (const auto size : shape)
+        count *= size;
     return count;
 }
 
@@ -23,11 +27,13 @@ NodeInfo describeNode(const Graph& graph, const Node& node)
     info.op = node.qualifiedOp();
     info.module = node.module;
     for (const auto& module : graph.data().modules)
-        if (module.path == node.module) info.type = module.type;
+        if (module.path == node.module)
+            info.type = module.type;
     for (const auto& input : node.inputs) {
         info.inputs.push_back(input.isConstant() ? constantToJson(input.constant).dump() : graph.value(input.value).name);
         const auto* parameter = input.isConstant() ? nullptr : graph.parameterOf(input.value);
-        if (parameter && parameter->kind == Parameter::Kind::Parameter) info.parameters += elements(parameter->shape);
+        if (parameter && parameter->kind == Parameter::Kind::Parameter)
+            info.parameters += elements(parameter->shape);
     }
     return info;
 }
@@ -41,19 +47,22 @@ void addRun(Inspection& inspection, const Executor& executor, const Weights& wei
     request.stop = stop;
     request.profile = true;
     request.probes.push_back(Probe::onValue("**", [&](const std::string& name, const c10::IValue& value) {
-        if (!value.isTensor() || !value.toTensor().defined()) return;
+        if (!value.isTensor() || !value.toTensor().defined())
+            return;
         const auto base = std::string(splitStep(name).first);
         shapes[base] = {value.toTensor().sizes().vec()};
         dtypes[base] = dtypeName(value.toTensor().scalar_type());
     }));
     const auto result = executor.run(weights, request);
     std::map<std::string, NodeProfile> costs;
-    for (const auto& profile : result.profile) costs[profile.node] = profile;
+    for (const auto& profile : result.profile)
+        costs[profile.node] = profile;
     const auto& graph = *executor.graph();
     for (std::size_t i = 0; i < inspection.nodes.size(); ++i) {
         auto& info = inspection.nodes[i];
         for (const auto output : graph.allNodes()[i]->outputs)
-            if (const auto it = shapes.find(graph.value(output).name); it != shapes.end()) info.shapes.push_back(it->second[0]);
+            if (const auto it = shapes.find(graph.value(output).name); it != shapes.end())
+                info.shapes.push_back(it->second[0]);
         info.dtype = dtypes[info.name];
         const auto& cost = costs[info.name];
         info.flops = cost.flops;
@@ -68,19 +77,23 @@ void addRun(Inspection& inspection, const Executor& executor, const Weights& wei
 void addModules(Inspection& inspection, const Graph& graph)
 {
     std::map<std::string, const NodeInfo*> byName;
-    for (const auto& node : inspection.nodes) byName[node.name] = &node;
+    for (const auto& node : inspection.nodes)
+        byName[node.name] = &node;
     for (const auto& module : graph.data().modules) {
         ModuleInfo info{module.path, module.type};
         for (const auto& parameter : graph.data().parameters)
-            if (parameter.kind == Parameter::Kind::Parameter && belongsTo(parameter.name, module.path)) info.parameters += elements(parameter.shape);
+            if (parameter.kind == Parameter::Kind::Parameter && belongsTo(parameter.name, module.path))
+                info.parameters += elements(parameter.shape);
         for (const auto& node : inspection.nodes) {
-            if (!belongsTo(node.module, module.path)) continue;
+            if (!belongsTo(node.module, module.path))
+                continue;
             ++info.nodes;
             info.flops += node.flops;
             info.bytes += node.bytes;
         }
         if (const auto outputs = graph.moduleOutputs(module.path); !outputs.empty())
-            if (const auto it = byName.find(graph.value(outputs.back()).name); it != byName.end() && !it->second->shapes.empty()) info.outputShape = it->second->shapes[0];
+            if (const auto it = byName.find(graph.value(outputs.back()).name); it != byName.end() && !it->second->shapes.empty())
+                info.outputShape = it->second->shapes[0];
         inspection.modules.push_back(std::move(info));
     }
 }
@@ -91,10 +104,12 @@ Inspection inspect(const Executor& executor, const Weights& weights, const std::
 {
     Inspection inspection;
     const auto& graph = *executor.graph();
-    for (const auto* node : graph.allNodes()) inspection.nodes.push_back(describeNode(graph, *node));
+    for (const auto* node : graph.allNodes())
+        inspection.nodes.push_back(describeNode(graph, *node));
     inspection.parameters = parameterCount(graph);
     inspection.weightBytes = weights.bytes();
-    if (!inputs.empty()) addRun(inspection, executor, weights, inputs, stop);
+    if (!inputs.empty())
+        addRun(inspection, executor, weights, inputs, stop);
     addModules(inspection, graph);
     return inspection;
 }
@@ -103,18 +118,40 @@ core::Json Inspection::toJson() const
 {
     core::Json nodeList = core::Json::array(), moduleList = core::Json::array();
     for (const auto& node : nodes)
-        nodeList.push_back({{"name", node.name}, {"op", node.op}, {"module", node.module}, {"type", node.type}, {"inputs", node.inputs}, {"shapes", node.shapes}, {"dtype", node.dtype}, {"parameters", node.parameters},
-            {"flops", node.flops}, {"bytes", node.bytes}, {"seconds", node.seconds}});
+        nodeList.push_back({{"name", node.name},
+                            {"op", node.op},
+                            {"module", node.module},
+                            {"type", node.type},
+                            {"inputs", node.inputs},
+                            {"shapes", node.shapes},
+                            {"dtype", node.dtype},
+                            {"parameters", node.parameters},
+                            {"flops", node.flops},
+                            {"bytes", node.bytes},
+                            {"seconds", node.seconds}});
     for (const auto& module : modules)
-        moduleList.push_back({{"path", module.path}, {"type", module.type}, {"parameters", module.parameters}, {"flops", module.flops}, {"bytes", module.bytes}, {"nodes", module.nodes}, {"output_shape", module.outputShape}});
-    return {{"parameters", parameters}, {"weight_bytes", weightBytes}, {"flops", flops}, {"activation_bytes", activationBytes}, {"was_run", wasRun}, {"modules", std::move(moduleList)}, {"nodes", std::move(nodeList)}};
+        moduleList.push_back({{"path", module.path},
+                              {"type", module.type},
+                              {"parameters", module.parameters},
+                              {"flops", module.flops},
+                              {"bytes", module.bytes},
+                              {"nodes", module.nodes},
+                              {"output_shape", module.outputShape}});
+    return {{"parameters", parameters},
+            {"weight_bytes", weightBytes},
+            {"flops", flops},
+            {"activation_bytes", activationBytes},
+            {"was_run", wasRun},
+            {"modules", std::move(moduleList)},
+            {"nodes", std::move(nodeList)}};
 }
 
 std::vector<c10::IValue> exampleInputs(const ModelCard& card)
 {
     std::vector<c10::IValue> inputs;
     for (const auto& input : card.inputs) {
-        if (input.shape.empty()) return {};
+        if (input.shape.empty())
+            return {};
         std::vector<std::int64_t> shape;
         for (const auto& axis : input.shape) {
             const bool number = !axis.empty() && axis.find_first_not_of("0123456789") == std::string::npos && axis.size() < 10;
@@ -139,8 +176,10 @@ TensorStatistics statistics(const at::Tensor& tensor, int bins)
     result.maximum = -INFINITY;
     for (std::int64_t i = 0; i < result.count; ++i) {
         const double value = data[i];
-        if (std::isnan(value)) ++result.nans;
-        else if (std::isinf(value)) ++result.infinities;
+        if (std::isnan(value))
+            ++result.nans;
+        else if (std::isinf(value))
+            ++result.infinities;
         else {
             ++finite;
             sum += value;
@@ -157,9 +196,11 @@ TensorStatistics statistics(const at::Tensor& tensor, int bins)
     const double width = result.maximum - result.minimum;
     double squares = 0;
     for (std::int64_t i = 0; i < result.count; ++i) {
-        if (!std::isfinite(data[i])) continue;
+        if (!std::isfinite(data[i]))
+            continue;
         squares += (data[i] - result.mean) * (data[i] - result.mean);
-        const auto bin = width > 0 ? std::min(std::size_t((data[i] - result.minimum) / width * double(result.histogram.size())), result.histogram.size() - 1) : 0;
+        const auto bin =
+            width > 0 ? std::min(std::size_t((data[i] - result.minimum) / width * double(result.histogram.size())), result.histogram.size() - 1) : 0;
         ++result.histogram[bin];
     }
     result.standardDeviation = std::sqrt(squares / double(finite));
@@ -168,7 +209,15 @@ TensorStatistics statistics(const at::Tensor& tensor, int bins)
 
 core::Json TensorStatistics::toJson() const
 {
-    return {{"count", count}, {"nans", nans}, {"infinities", infinities}, {"zeros", zeros}, {"minimum", minimum}, {"maximum", maximum}, {"mean", mean}, {"standard_deviation", standardDeviation}, {"histogram", histogram}};
+    return {{"count", count},
+            {"nans", nans},
+            {"infinities", infinities},
+            {"zeros", zeros},
+            {"minimum", minimum},
+            {"maximum", maximum},
+            {"mean", mean},
+            {"standard_deviation", standardDeviation},
+            {"histogram", histogram}};
 }
 
 }  // namespace orrery::graph

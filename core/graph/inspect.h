@@ -11,11 +11,11 @@ namespace orrery::graph {
 /// One node as seen in one run (shapes empty and costs zero if the model was not run).
 struct NodeInfo {
     std::string name, op, module, type;
-    std::vector<std::string> inputs;              ///< names of values, or literals as text
+    std::vector<std::string> inputs;                ///< names of values, or literals as text
     std::vector<std::vector<std::int64_t>> shapes;  ///< of its tensor outputs
-    std::string dtype;                            ///< of the first tensor output
-    std::int64_t parameters = 0;                  ///< elements of the parameters it reads
-    std::int64_t flops = 0, bytes = 0;            ///< bytes of its outputs
+    std::string dtype;                              ///< of the first tensor output
+    std::int64_t parameters = 0;                    ///< elements of the parameters it reads
+    std::int64_t flops = 0, bytes = 0;              ///< bytes of its outputs
     double seconds = 0;
 };
 
@@ -47,7 +47,7 @@ std::vector<c10::IValue> exampleInputs(const ModelCard& card);
 struct TensorStatistics {
     std::int64_t count = 0, nans = 0, infinities = 0, zeros = 0;
     double minimum = 0, maximum = 0, mean = 0, standardDeviation = 0;  ///< over finite values; the deviation divides by n
-    std::vector<std::int64_t> histogram;  ///< equal bins over [minimum, maximum], finite values only
+    std::vector<std::int64_t> histogram;                               ///< equal bins over [minimum, maximum], finite values only
     core::Json toJson() const;
 };
 TensorStatistics statistics(const at::Tensor& tensor, int bins = 64);

@@ -8,8 +8,16 @@ core::Json ModelCard::toJson() const
 {
     core::Json inputList = core::Json::array();
     for (const auto& input : inputs)
-        inputList.push_back({{"name", input.name}, {"kind", input.kind}, {"dtype", input.dtype}, {"shape", input.shape}, {"preprocessing", input.preprocessing}});
-    return {{"title", title}, {"task", task}, {"inputs", std::move(inputList)}, {"class_names", classNames}, {"feature_names", featureNames}, {"tokenizer", tokenizer}, {"canonical_names", canonicalNames}, {"example", example}};
+        inputList.push_back(
+            {{"name", input.name}, {"kind", input.kind}, {"dtype", input.dtype}, {"shape", input.shape}, {"preprocessing", input.preprocessing}});
+    return {{"title", title},
+            {"task", task},
+            {"inputs", std::move(inputList)},
+            {"class_names", classNames},
+            {"feature_names", featureNames},
+            {"tokenizer", tokenizer},
+            {"canonical_names", canonicalNames},
+            {"example", example}};
 }
 
 ModelCard ModelCard::fromJson(const core::Json& json)

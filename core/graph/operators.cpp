@@ -32,20 +32,23 @@ std::string knownOverloads(const std::string& op)
 {
     std::vector<std::string> names;
     if (op.find("::") != std::string::npos)
-        for (const auto& candidate : torch::jit::getAllOperatorsFor(c10::Symbol::fromQualString(op))) names.push_back('"' + candidate->schema().overload_name() + '"');
+        for (const auto& candidate : torch::jit::getAllOperatorsFor(c10::Symbol::fromQualString(op)))
+            names.push_back('"' + candidate->schema().overload_name() + '"');
     return core::join(names, ", ");
 }
 
 std::pair<std::string, std::string> splitQualifiedOp(const std::string& qualifiedOp)
 {
     const auto dot = qualifiedOp.find('.', std::max<std::size_t>(qualifiedOp.rfind("::"), 1));
-    if (dot == std::string::npos) return {qualifiedOp, ""};
+    if (dot == std::string::npos)
+        return {qualifiedOp, ""};
     return {qualifiedOp.substr(0, dot), qualifiedOp.substr(dot + 1)};
 }
 
 bool writesArgument(const c10::FunctionSchema& schema, std::size_t index)
 {
-    if (index >= schema.arguments().size()) return false;
+    if (index >= schema.arguments().size())
+        return false;
     const auto* alias = schema.arguments()[index].alias_info();
     return alias && alias->isWrite();
 }
@@ -53,14 +56,16 @@ bool writesArgument(const c10::FunctionSchema& schema, std::size_t index)
 bool writesAny(const c10::FunctionSchema& schema)
 {
     for (std::size_t i = 0; i < schema.arguments().size(); ++i)
-        if (writesArgument(schema, i)) return true;
+        if (writesArgument(schema, i))
+            return true;
     return false;
 }
 
 int argumentIndex(const c10::FunctionSchema& schema, std::string_view name)
 {
     for (std::size_t i = 0; i < schema.arguments().size(); ++i)
-        if (schema.arguments()[i].name() == name) return int(i);
+        if (schema.arguments()[i].name() == name)
+            return int(i);
     return -1;
 }
 

@@ -24,7 +24,7 @@ struct Probe {
     std::function<void(const std::string& name, const c10::IValue& value)> observe;
     std::function<c10::IValue(const std::string& name, const c10::IValue& value)> replace;
     at::Tensor tensor;
-    std::string label;    ///< orders several Adds; otherwise free
+    std::string label;  ///< orders several Adds; otherwise free
 
     static Probe onValue(std::string pattern, std::function<void(const std::string&, const c10::IValue&)> observe);
     static Probe replacing(std::string pattern, std::function<c10::IValue(const std::string&, const c10::IValue&)> replace);

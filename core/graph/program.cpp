@@ -20,8 +20,10 @@ c10::TypePtr parsedType(const std::string& type, const Node& node)
 
 std::optional<NormStatistics> normStatistics(const Node& node, const c10::FunctionSchema& schema)
 {
-    const bool known = node.op == "aten::batch_norm" || node.op == "aten::instance_norm" || node.op == "aten::native_batch_norm" || node.op == "aten::cudnn_batch_norm";
-    if (!known) return std::nullopt;
+    const bool known = node.op == "aten::batch_norm" || node.op == "aten::instance_norm" || node.op == "aten::native_batch_norm" ||
+                       node.op == "aten::cudnn_batch_norm";
+    if (!known)
+        return std::nullopt;
     NormStatistics norm;
     norm.count = schema.arguments().size();
     norm.mean = argumentIndex(schema, "running_mean");
@@ -55,18 +57,21 @@ Compiler::Compiler(Executor::Program& program) : m_program(program)
     program.rootStep.assign(count, -1);
     program.nested.assign(count, false);
     m_alias.resize(count);
-    for (std::size_t i = 0; i < count; ++i) m_alias[i] = ValueId(i);
+    for (std::size_t i = 0; i < count; ++i)
+        m_alias[i] = ValueId(i);
 }
 
 ValueId Compiler::rootOf(ValueId id)
 {
-    while (m_alias[std::size_t(id)] != id) id = m_alias[std::size_t(id)] = m_alias[std::size_t(m_alias[std::size_t(id)])];
+    while (m_alias[std::size_t(id)] != id)
+        id = m_alias[std::size_t(id)] = m_alias[std::size_t(m_alias[std::size_t(id)])];
     return id;
 }
 
 Slot Compiler::slotOf(const Operand& operand)
 {
-    if (!operand.isConstant()) return operand.value;
+    if (!operand.isConstant())
+        return operand.value;
     m_program.literals.push_back(operand.constant);
     return ~Slot(m_program.literals.size() - 1);
 }
@@ -75,10 +80,14 @@ Slot Compiler::slotOf(const Operand& operand)
 void Compiler::joinAliases(const Node& node, const c10::FunctionSchema& schema)
 {
     for (std::size_t i = 0; i < node.inputs.size() && i < schema.arguments().size(); ++i) {
-        if (node.inputs[i].isConstant()) continue;
-        if (writesArgument(schema, i)) m_written.push_back(node.inputs[i].value);
-        if (!schema.arguments()[i].alias_info()) continue;
-        for (const auto output : node.outputs) join(node.inputs[i].value, output);
+        if (node.inputs[i].isConstant())
+            continue;
+        if (writesArgument(schema, i))
+            m_written.push_back(node.inputs[i].value);
+        if (!schema.arguments()[i].alias_info())
+            continue;
+        for (const auto output : node.outputs)
+            join(node.inputs[i].value, output);
     }
 }
 
@@ -89,12 +98,13 @@ void Compiler::bindOperator(Step& step)
     if (!found) {
         const auto overloads = knownOverloads(node.op);
         throw core::FormatError(fmt::format("node {}: libtorch has no operator {}{}", node.name, node.qualifiedOp(),
-            overloads.empty() ? std::string() : "; known overloads: " + overloads));
+                                            overloads.empty() ? std::string() : "; known overloads: " + overloads));
     }
     const auto& schema = found->schema();
     step.vararg = schema.is_vararg();
     if (!step.vararg && node.inputs.size() != schema.arguments().size())
-        throw core::FormatError(fmt::format("node {}: {} takes {} arguments, got {}", node.name, node.qualifiedOp(), schema.arguments().size(), node.inputs.size()));
+        throw core::FormatError(
+            fmt::format("node {}: {} takes {} arguments, got {}", node.name, node.qualifiedOp(), schema.arguments().size(), node.inputs.size()));
     step.call = [operation = found->getOperation()](torch::jit::Stack& stack) mutable { operation(stack); };
     step.seeded = seededOperator(node, schema, step.call);
     step.norm = normStatistics(node, schema);
@@ -107,28 +117,36 @@ Step Compiler::compileNode(const Node& node, int rootStep)
     Step step;
     step.node = &node;
     step.own = ownOperator(node.op);
-    for (const auto& input : node.inputs) step.inputs.push_back(slotOf(input));
+    for (const auto& input : node.inputs)
+        step.inputs.push_back(slotOf(input));
     step.outputs.assign(node.outputs.begin(), node.outputs.end());
-    for (const auto output : node.outputs) m_program.rootStep[std::size_t(output)] = rootStep;
+    for (const auto output : node.outputs)
+        m_program.rootStep[std::size_t(output)] = rootStep;
     std::set<Slot> reads;
     for (const auto slot : step.inputs)
-        if (slot >= 0) reads.insert(slot);
+        if (slot >= 0)
+            reads.insert(slot);
     for (const auto& block : node.blocks) {
         step.blocks.push_back(compileBlock(block, rootStep));
         const auto& compiled = step.blocks.back();
         std::set<Slot> inner(compiled.defined.begin(), compiled.defined.end());
         for (const auto& innerStep : compiled.steps)
             for (const auto slot : innerStep.reads)
-                if (!inner.count(slot)) reads.insert(slot);
+                if (!inner.count(slot))
+                    reads.insert(slot);
         for (const auto slot : compiled.outputs)
-            if (slot >= 0 && !inner.count(slot)) reads.insert(slot);
+            if (slot >= 0 && !inner.count(slot))
+                reads.insert(slot);
     }
     step.reads.assign(reads.begin(), reads.end());
-    if (step.own == OwnOperator::None) bindOperator(step);
-    else if (step.own == OwnOperator::ListConstruct || step.own == OwnOperator::DictConstruct) step.type = parsedType(m_program.graph->value(node.outputs.at(0)).type, node);
+    if (step.own == OwnOperator::None)
+        bindOperator(step);
+    else if (step.own == OwnOperator::ListConstruct || step.own == OwnOperator::DictConstruct)
+        step.type = parsedType(m_program.graph->value(node.outputs.at(0)).type, node);
     if (step.own != OwnOperator::None)
         for (const auto slot : step.reads)
-            for (const auto output : node.outputs) join(slot, output);
+            for (const auto output : node.outputs)
+                join(slot, output);
     return step;
 }
 
@@ -139,9 +157,11 @@ CompiledBlock Compiler::compileBlock(const Block& block, int rootStep)
     compiled.defined = compiled.inputs;
     for (const auto& node : block.nodes) {
         compiled.steps.push_back(compileNode(node, rootStep));
-        for (const auto output : node.outputs) compiled.defined.push_back(output);
+        for (const auto output : node.outputs)
+            compiled.defined.push_back(output);
     }
-    for (const auto& output : block.outputs) compiled.outputs.push_back(slotOf(output));
+    for (const auto& output : block.outputs)
+        compiled.outputs.push_back(slotOf(output));
     for (const auto slot : compiled.defined) {
         m_program.rootStep[std::size_t(slot)] = rootStep;
         m_program.nested[std::size_t(slot)] = true;
@@ -151,7 +171,8 @@ CompiledBlock Compiler::compileBlock(const Block& block, int rootStep)
     const std::set<Slot> inner(compiled.defined.begin(), compiled.defined.end());
     for (auto step = compiled.steps.rbegin(); step != compiled.steps.rend(); ++step)
         for (const auto slot : step->reads)
-            if (inner.count(slot) && live.insert(slot).second) step->releaseInBlock.push_back(slot);
+            if (inner.count(slot) && live.insert(slot).second)
+                step->releaseInBlock.push_back(slot);
     return compiled;
 }
 
@@ -160,16 +181,21 @@ void Compiler::markWrittenWeights()
     const auto& data = m_program.graph->data();
     m_program.writtenWeights.assign(data.values.size(), false);
     std::set<ValueId> written;
-    for (const auto id : m_written) written.insert(rootOf(id));
-    for (const auto& parameter : data.parameters) m_program.writtenWeights[std::size_t(parameter.value)] = written.count(rootOf(parameter.value)) > 0;
-    for (const auto& input : data.inputs) m_program.writtenWeights[std::size_t(input.value)] = written.count(rootOf(input.value)) > 0;
+    for (const auto id : m_written)
+        written.insert(rootOf(id));
+    for (const auto& parameter : data.parameters)
+        m_program.writtenWeights[std::size_t(parameter.value)] = written.count(rootOf(parameter.value)) > 0;
+    for (const auto& input : data.inputs)
+        m_program.writtenWeights[std::size_t(input.value)] = written.count(rootOf(input.value)) > 0;
 }
 
 void Compiler::compileBody()
 {
     const auto& body = m_program.graph->data().body;
-    for (const auto& node : body.nodes) m_program.body.steps.push_back(compileNode(node, int(m_program.body.steps.size())));
-    for (const auto& output : body.outputs) m_program.body.outputs.push_back(slotOf(output));
+    for (const auto& node : body.nodes)
+        m_program.body.steps.push_back(compileNode(node, int(m_program.body.steps.size())));
+    for (const auto& output : body.outputs)
+        m_program.body.outputs.push_back(slotOf(output));
     markWrittenWeights();
 }
 
@@ -179,7 +205,8 @@ Executor::Program::Program(GraphPtr source) : graph(std::move(source))
 {
     Compiler(*this).compileBody();
     std::set<ValueId> updates;
-    for (const auto& update : graph->data().bufferUpdates) updates.insert(update.value);
+    for (const auto& update : graph->data().bufferUpdates)
+        updates.insert(update.value);
     whole = plan(body.outputs, {}, {}, updates);
 }
 
@@ -188,17 +215,20 @@ static PlanEntry entryOf(int index, const Step& step, std::set<Slot>& live)
     PlanEntry entry;
     entry.step = index;
     for (const auto slot : step.outputs)
-        if (!live.count(slot)) entry.release.push_back(slot);
+        if (!live.count(slot))
+            entry.release.push_back(slot);
     std::set<Slot> last;
     for (const auto slot : step.reads)
-        if (live.insert(slot).second) last.insert(slot);
+        if (live.insert(slot).second)
+            last.insert(slot);
     entry.release.insert(entry.release.end(), last.begin(), last.end());
     for (const auto slot : step.inputs)
         entry.moves.push_back(step.blocks.empty() && last.count(slot) && std::count(step.inputs.begin(), step.inputs.end(), slot) == 1);
     return entry;
 }
 
-Plan Executor::Program::plan(const std::vector<Slot>& outputs, const std::set<ValueId>& given, const std::set<int>& mustRun, const std::set<ValueId>& alsoNeeded) const
+Plan Executor::Program::plan(const std::vector<Slot>& outputs, const std::set<ValueId>& given, const std::set<int>& mustRun,
+                             const std::set<ValueId>& alsoNeeded) const
 {
     Plan plan;
     plan.outputs = outputs;
@@ -207,39 +237,52 @@ Plan Executor::Program::plan(const std::vector<Slot>& outputs, const std::set<Va
     std::vector<bool> run(std::size_t(count), false);
     std::vector<Slot> open;
     const auto need = [&](Slot slot) {
-        if (slot < 0 || plan.needed[std::size_t(slot)]) return;
+        if (slot < 0 || plan.needed[std::size_t(slot)])
+            return;
         plan.needed[std::size_t(slot)] = true;
         open.push_back(slot);
     };
     const auto runStep = [&](int step) {
-        if (run[std::size_t(step)]) return;
+        if (run[std::size_t(step)])
+            return;
         run[std::size_t(step)] = true;
-        for (const auto slot : body.steps[std::size_t(step)].reads) need(slot);
+        for (const auto slot : body.steps[std::size_t(step)].reads)
+            need(slot);
     };
-    for (const auto slot : outputs) need(slot);
-    for (const auto value : alsoNeeded) need(value);
-    for (const int step : mustRun) runStep(step);
+    for (const auto slot : outputs)
+        need(slot);
+    for (const auto value : alsoNeeded)
+        need(value);
+    for (const int step : mustRun)
+        runStep(step);
     while (!open.empty()) {
         const auto slot = open.back();
         open.pop_back();
-        if (!given.count(slot) && rootStep[std::size_t(slot)] >= 0) runStep(rootStep[std::size_t(slot)]);
+        if (!given.count(slot) && rootStep[std::size_t(slot)] >= 0)
+            runStep(rootStep[std::size_t(slot)]);
     }
     // A write in place has no reader of its own; where operators write, everything up to the last needed node runs in order.
     if (mutates) {
         int last = -1;
         for (int i = 0; i < count; ++i)
-            if (run[std::size_t(i)]) last = i;
-        for (int i = 0; i <= last; ++i) runStep(i);
-        while (!open.empty()) open.pop_back();
+            if (run[std::size_t(i)])
+                last = i;
+        for (int i = 0; i <= last; ++i)
+            runStep(i);
+        while (!open.empty())
+            open.pop_back();
     }
     std::set<Slot> live(outputs.begin(), outputs.end());
-    for (const auto value : alsoNeeded) live.insert(value);
+    for (const auto value : alsoNeeded)
+        live.insert(value);
     // Built from the end. A given value stands behind its node, so that it also replaces what the node makes when it runs for another output.
     for (int i = count - 1; i >= 0; --i) {
         const auto& step = body.steps[std::size_t(i)];
         for (const auto slot : step.outputs)
-            if (given.count(slot) && plan.needed[std::size_t(slot)]) plan.entries.push_back(PlanEntry{-1, slot, {}, {}});
-        if (run[std::size_t(i)]) plan.entries.push_back(entryOf(i, step, live));
+            if (given.count(slot) && plan.needed[std::size_t(slot)])
+                plan.entries.push_back(PlanEntry{-1, slot, {}, {}});
+        if (run[std::size_t(i)])
+            plan.entries.push_back(entryOf(i, step, live));
     }
     std::reverse(plan.entries.begin(), plan.entries.end());
     return plan;
@@ -251,15 +294,20 @@ std::vector<bool> Executor::Program::cone(const std::set<ValueId>& changed) cons
     std::set<int> dirtySteps;
     for (const auto id : changed) {
         dirty[std::size_t(id)] = true;
-        if (nested[std::size_t(id)]) dirtySteps.insert(rootStep[std::size_t(id)]);
+        if (nested[std::size_t(id)])
+            dirtySteps.insert(rootStep[std::size_t(id)]);
     }
     for (std::size_t i = 0; i < body.steps.size(); ++i) {
         const auto& step = body.steps[i];
-        const bool reached = dirtySteps.count(int(i)) || std::any_of(step.reads.begin(), step.reads.end(), [&](Slot slot) { return dirty[std::size_t(slot)]; });
-        if (!reached) continue;
-        for (const auto slot : step.outputs) dirty[std::size_t(slot)] = true;
+        const bool reached =
+            dirtySteps.count(int(i)) || std::any_of(step.reads.begin(), step.reads.end(), [&](Slot slot) { return dirty[std::size_t(slot)]; });
+        if (!reached)
+            continue;
+        for (const auto slot : step.outputs)
+            dirty[std::size_t(slot)] = true;
         for (const auto& block : step.blocks)
-            for (const auto slot : block.defined) dirty[std::size_t(slot)] = true;
+            for (const auto slot : block.defined)
+                dirty[std::size_t(slot)] = true;
     }
     return dirty;
 }

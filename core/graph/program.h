@@ -37,10 +37,10 @@ struct Step {
     std::optional<SeededOperator> seeded;
     std::optional<NormStatistics> norm;
     std::vector<Slot> inputs, outputs;
-    std::vector<Slot> reads;              ///< slots read, including free values of nested blocks; each once
-    std::vector<Slot> releaseInBlock;     ///< inside nested blocks: what is freed after this step
+    std::vector<Slot> reads;           ///< slots read, including free values of nested blocks; each once
+    std::vector<Slot> releaseInBlock;  ///< inside nested blocks: what is freed after this step
     std::vector<CompiledBlock> blocks;
-    c10::TypePtr type;                    ///< of the output, where an own operator needs it
+    c10::TypePtr type;  ///< of the output, where an own operator needs it
     bool vararg = false;
 };
 
@@ -62,15 +62,16 @@ struct Executor::Program {
     GraphPtr graph;
     CompiledBlock body;
     std::vector<c10::IValue> literals;
-    std::vector<int> rootStep;        ///< per value: the top-level step that makes it (or holds the block that does); -1 for inputs and parameters
-    std::vector<bool> nested;         ///< per value: made inside a nested block
-    bool mutates = false;             ///< some operator writes its argument
-    std::vector<bool> writtenWeights; ///< per value: a parameter that may be written through itself or a view
-    Plan whole;                       ///< the plan of a plain run
+    std::vector<int> rootStep;         ///< per value: the top-level step that makes it (or holds the block that does); -1 for inputs and parameters
+    std::vector<bool> nested;          ///< per value: made inside a nested block
+    bool mutates = false;              ///< some operator writes its argument
+    std::vector<bool> writtenWeights;  ///< per value: a parameter that may be written through itself or a view
+    Plan whole;                        ///< the plan of a plain run
 
     explicit Program(GraphPtr graph);
     /// @param given  Values taken instead of computed. @param mustRun  Top-level steps that have to run whatever is given.
-    Plan plan(const std::vector<Slot>& outputs, const std::set<ValueId>& given, const std::set<int>& mustRun, const std::set<ValueId>& alsoNeeded) const;
+    Plan plan(const std::vector<Slot>& outputs, const std::set<ValueId>& given, const std::set<int>& mustRun,
+              const std::set<ValueId>& alsoNeeded) const;
     /// Per value: does it depend on a member of `changed` (members of nested blocks make their whole top-level step depend).
     std::vector<bool> cone(const std::set<ValueId>& changed) const;
 };

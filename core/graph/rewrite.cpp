@@ -9,7 +9,8 @@ namespace {
 // TorchScript keeps dtypes as plain numbers; only the schema tells that an argument is one.
 bool isDtypeArgument(const c10::Argument& argument)
 {
-    if (argument.name() != "dtype") return false;
+    if (argument.name() != "dtype")
+        return false;
     const auto kind = argument.type()->kind();
     return kind == c10::TypeKind::IntType || kind == c10::TypeKind::OptionalType;
 }
@@ -20,12 +21,16 @@ void moveBlock(Block& block, c10::Device device, std::optional<at::ScalarType> d
         const auto found = ownOperator(node.op) == OwnOperator::None ? findOperator(node.op, node.overload) : nullptr;
         for (std::size_t i = 0; i < node.inputs.size(); ++i) {
             auto& input = node.inputs[i];
-            if (!input.isConstant()) continue;
-            if (input.constant.isDevice()) input.constant = device;
+            if (!input.isConstant())
+                continue;
+            if (input.constant.isDevice())
+                input.constant = device;
             const bool typed = found && i < found->schema().arguments().size() && isDtypeArgument(found->schema().arguments()[i]);
-            if (dtype && typed && input.constant.isInt() && at::isFloatingType(at::ScalarType(input.constant.toInt()))) input.constant = std::int64_t(*dtype);
+            if (dtype && typed && input.constant.isInt() && at::isFloatingType(at::ScalarType(input.constant.toInt())))
+                input.constant = std::int64_t(*dtype);
         }
-        for (auto& inner : node.blocks) moveBlock(inner, device, dtype);
+        for (auto& inner : node.blocks)
+            moveBlock(inner, device, dtype);
     }
 }
 
@@ -37,7 +42,8 @@ GraphPtr moved(const GraphPtr& graph, c10::Device device, std::optional<at::Scal
     moveBlock(data.body, device, dtype);
     if (dtype)
         for (auto& parameter : data.parameters)
-            if (at::isFloatingType(parameter.dtype)) parameter.dtype = *dtype;
+            if (at::isFloatingType(parameter.dtype))
+                parameter.dtype = *dtype;
     return std::make_shared<const Graph>(std::move(data));
 }
 

@@ -12,17 +12,21 @@ namespace {
 // Fan as torch.nn.init computes it: axis 1 (0 for fan out) times the receptive field.
 std::int64_t fan(const std::vector<std::int64_t>& shape, bool out)
 {
-    if (shape.size() < 2) return shape.empty() ? 1 : shape[0];
+    if (shape.size() < 2)
+        return shape.empty() ? 1 : shape[0];
     std::int64_t field = 1;
-    for (std::size_t i = 2; i < shape.size(); ++i) field *= shape[i];
+    for (std::size_t i = 2; i < shape.size(); ++i)
+        field *= shape[i];
     return shape[out ? 0 : 1] * field;
 }
 
 double gainOf(const core::Json& init)
 {
     const auto nonlinearity = init.value("nonlinearity", "leaky_relu");
-    if (nonlinearity == "relu") return std::sqrt(2.0);
-    if (nonlinearity == "linear") return 1;
+    if (nonlinearity == "relu")
+        return std::sqrt(2.0);
+    if (nonlinearity == "linear")
+        return 1;
     const double a = init.value("a", 0.0);
     return std::sqrt(2.0 / (1 + a * a));
 }
@@ -38,24 +42,32 @@ void truncatedNormal(at::Tensor& tensor, double mean, double std, double a, doub
 at::Tensor drawn(const Parameter& parameter, std::uint64_t seed)
 {
     const auto& init = parameter.init;
-    if (!init.is_object() || !init.contains("kind")) throw core::InputError(fmt::format("parameter {} says nothing about how it starts; expected weights from a file", parameter.name));
+    if (!init.is_object() || !init.contains("kind"))
+        throw core::InputError(fmt::format("parameter {} says nothing about how it starts; expected weights from a file", parameter.name));
     const auto kind = init.at("kind").get<std::string>();
     auto tensor = at::empty(parameter.shape, at::TensorOptions().dtype(parameter.dtype));
     const auto generator = makeGenerator(c10::kCPU, core::deriveSeed(seed, 0, parameter.name));
-    if (kind == "zeros") return tensor.zero_();
-    if (kind == "ones") return tensor.fill_(1);
-    if (kind == "constant") return tensor.fill_(init.at("value").get<double>());
-    if (kind == "arange") return at::arange(tensor.numel(), tensor.options()).reshape(parameter.shape);
-    if (kind == "normal") return tensor.normal_(init.value("mean", 0.0), init.value("std", 1.0), generator);
+    if (kind == "zeros")
+        return tensor.zero_();
+    if (kind == "ones")
+        return tensor.fill_(1);
+    if (kind == "constant")
+        return tensor.fill_(init.at("value").get<double>());
+    if (kind == "arange")
+        return at::arange(tensor.numel(), tensor.options()).reshape(parameter.shape);
+    if (kind == "normal")
+        return tensor.normal_(init.value("mean", 0.0), init.value("std", 1.0), generator);
     if (kind == "uniform") {
-        const double bound = init.contains("bound") ? init.at("bound").get<double>() : 1 / std::sqrt(double(init.value("fan", fan(parameter.shape, false))));
+        const double bound =
+            init.contains("bound") ? init.at("bound").get<double>() : 1 / std::sqrt(double(init.value("fan", fan(parameter.shape, false))));
         return tensor.uniform_(-bound, bound, generator);
     }
     if (kind == "kaiming_uniform") {
         const double bound = std::sqrt(3.0) * gainOf(init) / std::sqrt(double(fan(parameter.shape, init.value("mode", "fan_in") == "fan_out")));
         return tensor.uniform_(-bound, bound, generator);
     }
-    if (kind == "kaiming_normal") return tensor.normal_(0, gainOf(init) / std::sqrt(double(fan(parameter.shape, init.value("mode", "fan_in") == "fan_out"))), generator);
+    if (kind == "kaiming_normal")
+        return tensor.normal_(0, gainOf(init) / std::sqrt(double(fan(parameter.shape, init.value("mode", "fan_in") == "fan_out"))), generator);
     if (kind == "xavier_uniform") {
         const double bound = init.value("gain", 1.0) * std::sqrt(6.0 / double(fan(parameter.shape, false) + fan(parameter.shape, true)));
         return tensor.uniform_(-bound, bound, generator);
@@ -77,9 +89,11 @@ const at::Tensor* Weights::find(const std::string& name) const
 
 const at::Tensor& Weights::at(const std::string& name) const
 {
-    if (const auto* tensor = find(name)) return *tensor;
+    if (const auto* tensor = find(name))
+        return *tensor;
     std::vector<std::string> names;
-    for (const auto& [key, tensor] : m_tensors) names.push_back(key);
+    for (const auto& [key, tensor] : m_tensors)
+        names.push_back(key);
     throw core::InputError(fmt::format("weights hold no tensor \"{}\"{}", name, core::didYouMean(name, names)));
 }
 
@@ -87,7 +101,8 @@ Weights Weights::clone() const
 {
     at::NoGradGuard noGrad;
     std::map<std::string, at::Tensor> copy;
-    for (const auto& [name, tensor] : m_tensors) copy[name] = tensor.detach().clone();
+    for (const auto& [name, tensor] : m_tensors)
+        copy[name] = tensor.detach().clone();
     return Weights(std::move(copy));
 }
 
@@ -105,7 +120,8 @@ Weights Weights::to(c10::Device device, std::optional<at::ScalarType> dtype) con
 std::int64_t Weights::bytes() const
 {
     std::int64_t sum = 0;
-    for (const auto& [name, tensor] : m_tensors) sum += std::int64_t(tensor.nbytes());
+    for (const auto& [name, tensor] : m_tensors)
+        sum += std::int64_t(tensor.nbytes());
     return sum;
 }
 
@@ -113,7 +129,8 @@ Weights initialize(const Graph& graph, std::uint64_t seed)
 {
     at::NoGradGuard noGrad;
     Weights weights;
-    for (const auto& parameter : graph.data().parameters) weights.set(parameter.name, drawn(parameter, seed));
+    for (const auto& parameter : graph.data().parameters)
+        weights.set(parameter.name, drawn(parameter, seed));
     return weights;
 }
 
@@ -122,24 +139,33 @@ void checkWeights(const Graph& graph, const Weights& weights)
     std::vector<std::string> faults;
     for (const auto& parameter : graph.data().parameters) {
         const auto* tensor = weights.find(parameter.name);
-        if (!tensor) faults.push_back(fmt::format("{}: missing (expected {})", parameter.name, core::formatShape(parameter.shape)));
-        else if (tensor->sizes().vec() != parameter.shape) faults.push_back(fmt::format("{}: expected {}, got {}", parameter.name, core::formatShape(parameter.shape), core::formatShape(tensor->sizes())));
+        if (!tensor)
+            faults.push_back(fmt::format("{}: missing (expected {})", parameter.name, core::formatShape(parameter.shape)));
+        else if (tensor->sizes().vec() != parameter.shape)
+            faults.push_back(
+                fmt::format("{}: expected {}, got {}", parameter.name, core::formatShape(parameter.shape), core::formatShape(tensor->sizes())));
     }
     for (const auto& [name, tensor] : weights.tensors())
-        if (!graph.findParameter(name)) faults.push_back(fmt::format("{}: unexpected {}", name, core::formatShape(tensor.sizes())));
-    if (faults.empty()) return;
+        if (!graph.findParameter(name))
+            faults.push_back(fmt::format("{}: unexpected {}", name, core::formatShape(tensor.sizes())));
+    if (faults.empty())
+        return;
     const auto count = faults.size();
-    if (count > 12) faults.resize(12);
-    throw core::ShapeError(fmt::format("the weights do not fit the model ({} fault(s)): {}{}", count, core::join(faults, "; "), count > 12 ? "; ..." : ""));
+    if (count > 12)
+        faults.resize(12);
+    throw core::ShapeError(
+        fmt::format("the weights do not fit the model ({} fault(s)): {}{}", count, core::join(faults, "; "), count > 12 ? "; ..." : ""));
 }
 
 std::int64_t parameterCount(const Graph& graph)
 {
     std::int64_t count = 0;
     for (const auto& parameter : graph.data().parameters) {
-        if (parameter.kind != Parameter::Kind::Parameter) continue;
+        if (parameter.kind != Parameter::Kind::Parameter)
+            continue;
         std::int64_t elements = 1;
-        for (const auto size : parameter.shape) elements *= size;
+        for (const auto size : parameter.shape)
+            elements *= size;
         count += elements;
     }
     return count;

@@ -19,7 +19,8 @@ private Q_SLOTS:
 void QuadratureTest::gaussLegendreIsExactToDegreeTwoNMinusOne_data()
 {
     QTest::addColumn<int>("n");
-    for (const int n : {1, 2, 3, 5, 8, 20, 50, 51, 200}) QTest::addRow("%d points", n) << n;
+    for (const int n : {1, 2, 3, 5, 8, 20, 50, 51, 200})
+        QTest::addRow("%d points", n) << n;
 }
 
 void QuadratureTest::gaussLegendreIsExactToDegreeTwoNMinusOne()
@@ -28,12 +29,15 @@ void QuadratureTest::gaussLegendreIsExactToDegreeTwoNMinusOne()
     const auto rule = quadrature("gausslegendre", n);
     const auto integral = [&](int power) {
         long double sum = 0;
-        for (std::size_t i = 0; i < rule.nodes.size(); ++i) sum += (long double)(rule.weights[i]) * std::pow((long double)(rule.nodes[i]), power);
+        for (std::size_t i = 0; i < rule.nodes.size(); ++i)
+            sum += (long double)(rule.weights[i]) * std::pow((long double)(rule.nodes[i]), power);
         return double(sum);
     };
-    for (int power = 0; power <= 2 * n - 1; power += std::max(1, n / 4)) QVERIFY2(std::abs(integral(power) - 1.0 / (power + 1)) < 1e-15, qPrintable(QString("x^%1").arg(power)));
+    for (int power = 0; power <= 2 * n - 1; power += std::max(1, n / 4))
+        QVERIFY2(std::abs(integral(power) - 1.0 / (power + 1)) < 1e-15, qPrintable(QString("x^%1").arg(power)));
     // One degree further the rule cannot be exact: its error is (n!)^4 / ((2n+1) ((2n)!)^2) on [0, 1], visible for small n.
-    if (n <= 5) QVERIFY(std::abs(integral(2 * n) - 1.0 / (2 * n + 1)) > 1e-9);
+    if (n <= 5)
+        QVERIFY(std::abs(integral(2 * n) - 1.0 / (2 * n + 1)) > 1e-9);
 }
 
 void QuadratureTest::gaussLegendreHasPublishedNodes()
@@ -51,7 +55,8 @@ void QuadratureTest::gaussLegendreHasPublishedNodes()
 
 void QuadratureTest::rulesHaveCaptumsNodesAndWeights()
 {
-    const auto left = quadrature("riemann_left", 4), right = quadrature("riemann_right", 4), middle = quadrature("riemann_middle", 4), trapezoid = quadrature("riemann_trapezoid", 5);
+    const auto left = quadrature("riemann_left", 4), right = quadrature("riemann_right", 4), middle = quadrature("riemann_middle", 4),
+               trapezoid = quadrature("riemann_trapezoid", 5);
     QCOMPARE(left.nodes, (std::vector<double>{0, 0.25, 0.5, 0.75}));
     QCOMPARE(right.nodes, (std::vector<double>{0.25, 0.5, 0.75, 1}));
     QCOMPARE(middle.nodes, (std::vector<double>{0.125, 0.375, 0.625, 0.875}));
