@@ -1,0 +1,272 @@
+#include "experiments_panel.h"
+
+#include <QEvent>
+#include <QHeaderView>
+#include <QMenu>
+#include <QScrollBar>
+#include <QSplitter>
+#include <QTabWidget>
+#include <QTableView>
+#include <QTextBrowser>
+#include <QToolBar>
+#include <QToolButton>
+#include <QVBoxLayout>
+#include <algorithm>
+
+#include <core/report/document_diff.h>
+#include <core/store/workspace.h>
+#include <widgets/session.h>
+
+#include "run_actions.h"
+#include "run_curves.h"
+
+namespace orrery::plugins {
+namespace {
+
+constexpr int kInspectInterval = 500;   ///< ms between two readings of what goes on
+constexpr std::size_t kInspected = 20;  ///< most runs whose documents are compared
+
+}  // namespace
+
+ExperimentsPanel::ExperimentsPanel(widgets::Session& session, QWidget* parent) : Panel("experiments", tr("Experiments"), session, parent), m_model(session)
+{
+    m_actions = new RunActions(session, *this);
+    m_newRun = new QAction(tr("New run"), this);
+    connect(m_newRun, &QAction::triggered, this, [this] { this->session().requestPanel("new_run"); });
+    build();
+    connectAll();
+    runsChanged();
+    selectionChanged();
+}
+
+void ExperimentsPanel::build()
+{
+    m_splitter = new QSplitter(Qt::Vertical, this);
+    m_splitter->addWidget(buildTable());
+    buildTabs();
+    m_splitter->addWidget(m_tabs);
+    m_splitter->setStretchFactor(0, 2);
+    m_splitter->setStretchFactor(1, 3);
+    m_splitter->setChildrenCollapsible(false);
+    setContent(m_splitter);
+    setFocusProxy(m_table);
+}
+
+QWidget* ExperimentsPanel::buildTable()
+{
+    auto* top = new QWidget(this);
+    auto* bar = new QToolBar(top);
+    bar->setToolButtonStyle(Qt::ToolButtonTextOnly);
+    for (auto* action : m_actions->all()) {
+        bar->addAction(action);
+        bar->widgetForAction(action)->setObjectName(action->objectName());
+        bar->widgetForAction(action)->setFocusPolicy(Qt::TabFocus);
+    }
+    m_table = new widgets::TableView(top);
+    m_table->setModel(&m_model.rows());
+    m_table->setPlaceholder(tr("Filter runs: words, status:finished, val/accuracy>0.9"));
+    m_table->table()->setAccessibleName(tr("Runs"));
+    m_table->table()->setEditTriggers(QAbstractItemView::DoubleClicked | QAbstractItemView::EditKeyPressed);
+    m_table->table()->viewport()->installEventFilter(this);
+    const std::pair<const char*, int> widths[] = {{"id", 44}, {"name", 130}, {"status", 80}, {"tags", 90}, {"notes", 110}};
+    for (const auto& [column, width] : widths) m_table->table()->setColumnWidth(m_model.rows().columnIndex(column), width);
+    m_documentColumns = new QToolButton(m_table);
+    m_documentColumns->setText(tr("Settings"));
+    m_documentColumns->setToolTip(tr("Show values of the runs' documents as columns"));
+    m_documentColumns->setPopupMode(QToolButton::InstantPopup);
+    m_documentMenu = new QMenu(m_documentColumns);
+    m_documentColumns->setMenu(m_documentMenu);
+    m_table->addToolWidget(m_documentColumns);
+    auto* column = new QVBoxLayout(top);
+    column->setContentsMargins(0, 0, 0, 0);
+    column->setSpacing(0);
+    column->addWidget(bar);
+    column->addWidget(m_table, 1);
+    return top;
+}
+
+void ExperimentsPanel::buildTabs()
+{
+    m_tabs = new QTabWidget(this);
+    m_tabs->setDocumentMode(true);
+    m_curves = new RunCurves(session(), m_tabs);
+    m_confusion = new ConfusionView(m_tabs);
+    m_differences = new DifferenceView(m_tabs);
+    m_details = new QTextBrowser(m_tabs);
+    m_details->setAccessibleName(tr("Details of the selected runs"));
+    m_details->setFrameShape(QFrame::NoFrame);
+    m_tabs->addTab(m_curves, tr("Curves"));
+    m_tabs->addTab(m_confusion, tr("Confusion"));
+    m_tabs->addTab(m_differences, tr("Differences"));
+    m_tabs->addTab(m_details, tr("Details"));
+}
+
+void ExperimentsPanel::connectAll()
+{
+    connect(&m_model, &RunsModel::changed, this, &ExperimentsPanel::runsChanged);
+    connect(&m_model, &RunsModel::failed, this, &ExperimentsPanel::showError);
+    connect(&m_model.rows(), &widgets::RowModel::cellEdited, &m_model, &RunsModel::edit);
+    connect(m_table, &widgets::TableView::selectionChanged, this, &ExperimentsPanel::sendSelection);
+    connect(m_table, &widgets::TableView::contextMenuRequested, this, &ExperimentsPanel::showContextMenu);
+    connect(m_documentMenu, &QMenu::aboutToShow, this, &ExperimentsPanel::buildDocumentMenu);
+    connect(&session(), &widgets::Session::selectionChanged, this, [this](widgets::SelectionParts parts) {
+        if (parts & widgets::SelectionPart::Runs) selectionChanged();
+    });
+    connect(&session(), &widgets::Session::runsChanged, this, [this](const QList<qint64>& runs) {
+        m_curves->refresh(runs);
+        const auto mine = chosen();
+        if (runs.isEmpty() || std::any_of(mine.begin(), mine.end(), [&](qint64 run) { return runs.contains(run); })) inspectLater(false);
+    });
+    connect(m_curves, &RunCurves::idleChanged, this, &ExperimentsPanel::idleChanged);
+    // A text that is being typed must not be replaced by what the store holds.
+    connect(m_table->table()->itemDelegate(), &QAbstractItemDelegate::closeEditor, this, [this] { QMetaObject::invokeMethod(this, [this] { m_model.setHeld(false); }, Qt::QueuedConnection); });
+    m_inspectTimer.setSingleShot(true);
+    m_inspectTimer.setInterval(kInspectInterval);
+    connect(&m_inspectTimer, &QTimer::timeout, this, &ExperimentsPanel::inspect);
+}
+
+bool ExperimentsPanel::eventFilter(QObject* watched, QEvent* event)
+{
+    if (watched == m_table->table()->viewport() && event->type() == QEvent::ChildAdded) m_model.setHeld(m_table->table()->isPersistentEditorOpen(m_table->table()->currentIndex()));
+    return Panel::eventFilter(watched, event);
+}
+
+QList<qint64> ExperimentsPanel::chosen() const { return session().selection().runs; }
+
+void ExperimentsPanel::runsChanged()
+{
+    if (!session().hasWorkspace()) showEmptyState(tr("No workspace is open"), tr("Open a folder as workspace (Ctrl+O), or an example from the welcome page."));
+    else if (m_model.count() == 0 && m_model.isLoaded()) showEmptyState(tr("No runs yet"), tr("Start one in the New run panel; its curves appear here while it learns."), {m_newRun});
+    else showContent();
+    m_table->setSelectedIds(chosen());
+    selectionChanged();
+    Q_EMIT idleChanged();
+}
+
+void ExperimentsPanel::sendSelection()
+{
+    session().selectRuns(m_table->selectedIds());
+}
+
+void ExperimentsPanel::selectionChanged()
+{
+    m_table->setSelectedIds(chosen());
+    std::vector<store::RunSummary> runs;
+    std::vector<std::pair<qint64, QString>> named;
+    for (const auto run : chosen())
+        if (const auto* summary = m_model.find(run)) {
+            runs.push_back(*summary);
+            named.emplace_back(run, QString::fromStdString(summary->name));
+        }
+    const bool changed = m_inspection.runs.size() != std::min(runs.size(), kInspected)
+                         || !std::equal(m_inspection.runs.begin(), m_inspection.runs.end(), runs.begin(), [](const auto& a, const auto& b) { return a.id == b.id && a.status == b.status; });
+    m_curves->setRuns(named);
+    m_actions->setRuns(std::move(runs));
+    if (changed) inspectLater(true);
+}
+
+void ExperimentsPanel::inspectLater(bool now)
+{
+    if (now) {
+        m_inspectTimer.stop();
+        inspect();
+    } else if (!m_inspectTimer.isActive()) m_inspectTimer.start();
+}
+
+void ExperimentsPanel::inspect()
+{
+    const auto workspace = session().workspace();
+    if (m_inspecting) {
+        m_inspectAgain = true;
+        return;
+    }
+    std::vector<store::RunId> runs;
+    for (const auto run : chosen())
+        if (m_model.find(run) && runs.size() < kInspected) runs.push_back(run);
+    if (!workspace || runs.empty()) {
+        m_inspection = {};
+        return showInspection();
+    }
+    m_inspecting = true;
+    const auto finish = [this] {
+        m_inspecting = false;
+        if (std::exchange(m_inspectAgain, false)) inspect();
+        Q_EMIT idleChanged();
+    };
+    session().runInBackground(
+        this, [workspace, runs](widgets::BackgroundContext&) { return inspectRuns(*workspace, runs); },
+        [this, finish](RunInspection inspection) {
+            m_inspection = std::move(inspection);
+            showInspection();
+            finish();
+        },
+        [this, finish](const QString& text) {
+            showError(text);
+            finish();
+        });
+}
+
+void ExperimentsPanel::showInspection()
+{
+    m_confusion->show(m_inspection);
+    m_differences->show(m_inspection);
+    const int position = m_details->verticalScrollBar()->value();
+    m_details->setHtml(detailsHtml(m_inspection));
+    m_details->verticalScrollBar()->setValue(position);
+}
+
+void ExperimentsPanel::buildDocumentMenu()
+{
+    m_documentMenu->clear();
+    if (m_inspection.runs.empty()) {
+        m_documentMenu->addAction(tr("Select a run to choose from its document"))->setEnabled(false);
+        return;
+    }
+    for (const auto& [path, value] : report::flattened(m_inspection.runs.front().document)) {
+        const auto name = QString::fromStdString(path);
+        auto* action = m_documentMenu->addAction(name);
+        action->setCheckable(true);
+        action->setChecked(m_table->isColumnShown("document." + name));
+        connect(action, &QAction::toggled, this, [this, name](bool on) {
+            m_model.addDocumentColumns({name});
+            m_table->setColumnShown("document." + name, on);
+        });
+    }
+}
+
+void ExperimentsPanel::showContextMenu(qint64 run, const QPoint& position)
+{
+    if (run >= 0 && !chosen().contains(run)) session().selectRuns({run});
+    QMenu::exec(m_actions->all() + QList<QAction*>{m_table->copyAction()}, position, nullptr, this);
+}
+
+bool ExperimentsPanel::isIdle() const { return Panel::isIdle() && !m_model.isLoading() && !m_inspecting && !m_inspectTimer.isActive() && m_curves->isIdle(); }
+QString ExperimentsPanel::commandLine() const { return m_actions->command(); }
+
+core::Json ExperimentsPanel::saveState() const
+{
+    core::Json columns = core::Json::array();
+    for (const auto& path : m_model.documentColumns())
+        if (m_table->isColumnShown("document." + path)) columns.push_back(path.toStdString());
+    return {{"table", m_table->saveState()},     {"document_columns", columns},
+            {"curves", m_curves->saveState()},   {"tab", m_tabs->currentIndex()},
+            {"confusion", m_confusion->normalisation()}, {"splitter", m_splitter->saveState().toBase64().toStdString()}};
+}
+
+void ExperimentsPanel::restoreState(const core::Json& state)
+{
+    const auto part = [&](const char* key) { return state.contains(key) ? state.at(key) : core::Json(); };
+    if (const auto columns = part("document_columns"); columns.is_array()) {
+        QStringList paths;
+        for (const auto& path : columns)
+            if (path.is_string()) paths << QString::fromStdString(path.get<std::string>());
+        m_model.addDocumentColumns(paths);
+    }
+    m_table->restoreState(part("table"));
+    m_curves->restoreState(part("curves"));
+    if (const auto tab = part("tab"); tab.is_number_integer()) m_tabs->setCurrentIndex(tab.get<int>());
+    if (const auto share = part("confusion"); share.is_number_integer()) m_confusion->setNormalisation(share.get<int>());
+    if (const auto splitter = part("splitter"); splitter.is_string()) m_splitter->restoreState(QByteArray::fromBase64(QByteArray::fromStdString(splitter.get<std::string>())));
+}
+
+}  // namespace orrery::plugins
