@@ -2,6 +2,7 @@
 
 #include <core/base/error.h>
 #include <core/base/files.h>
+#include <core/base/log.h>
 #include <core/base/text.h>
 #include <core/io/csv.h>
 #include <core/io/image.h>
@@ -55,6 +56,13 @@ at::Tensor fromImage(const std::string& file)
     return pixels.permute({2, 0, 1}).unsqueeze(0).to(at::kFloat).div(255).contiguous();
 }
 
+void warnOfOddValues(const at::Tensor& tensor, const std::string& argument)
+{
+    if (!at::isFloatingType(tensor.scalar_type())) return;
+    const auto odd = tensor.numel() - tensor.isfinite().sum().item<std::int64_t>();
+    if (odd > 0) core::log().warn("--input {}: {} of {} values are NaN or infinite", argument, odd, tensor.numel());
+}
+
 std::string csvText(const at::Tensor& tensor)
 {
     if (tensor.dim() > 2) throw core::InputError("a .csv file holds at most two axes, got " + core::formatShape(tensor.sizes()));
@@ -93,6 +101,8 @@ at::ScalarType modelDtype(const graph::Model& model)
 at::Tensor readArray(const std::string& file, const std::string& entry)
 {
     const auto kind = ending(file);
+    std::error_code error;
+    if (!std::filesystem::exists(file, error) && !error) throw core::InputError(fmt::format("{}: no such file", file));
     if (kind == ".npy") return io::toTensor(io::readNpy(file));
     if (kind == ".npz") return chosen(io::readNpz(file), entry, file);
     if (kind == ".safetensors") return chosen(safetensorsArrays(file), entry, file);
@@ -109,7 +119,27 @@ void writeArray(const std::string& file, const at::Tensor& tensor)
     else if (kind == ".safetensors") writeSafetensorsArray(file, io::toArray(plain));
     else if (kind == ".csv") core::writeFileAtomically(file, csvText(plain));
     else if (kind == ".png") writePng(file, plain);
-    else throw core::InputError(fmt::format("{}: expected a file ending in .npy, .safetensors, .csv or .png", file));
+    else throw core::InputError(arrayEndingProblem(file));
+}
+
+std::string arrayEndingProblem(const std::string& file)
+{
+    const auto kind = ending(file);
+    return kind == ".npy" || kind == ".safetensors" || kind == ".csv" || kind == ".png" ? "" : fmt::format("{}: expected a file ending in .npy, .safetensors, .csv or .png", file);
+}
+
+void checkShape(at::IntArrayRef shape, const graph::ModelCard::Input& expected, const std::string& place)
+{
+    const auto& axes = expected.shape;
+    if (axes.empty()) return;
+    const bool anyBefore = axes[0] == "...";
+    bool fits = anyBefore ? shape.size() + 1 >= axes.size() : shape.size() == axes.size();
+    for (std::size_t back = 1; fits && back <= axes.size() - anyBefore; ++back) {
+        const auto& axis = axes[axes.size() - back];
+        const bool isNumber = !axis.empty() && axis.find_first_not_of("0123456789") == std::string::npos;
+        fits = !isNumber || axis == std::to_string(shape[shape.size() - back]);
+    }
+    if (!fits) throw core::ShapeError(fmt::format("{}: expected [{}] for the model's input \"{}\", got {}", place, core::join(axes, ", "), expected.name, core::formatShape(shape)));
 }
 
 std::vector<c10::IValue> readInputs(const std::vector<std::string>& arguments, const graph::Model& model, c10::Device device)
@@ -131,6 +161,8 @@ std::vector<c10::IValue> readInputs(const std::vector<std::string>& arguments, c
         const bool tokens = index < model.card.inputs.size() && model.card.inputs[index].dtype == "int64";
         if (tokens) tensor = tensor.to(at::kLong);
         else if (at::isFloatingType(tensor.scalar_type())) tensor = tensor.to(modelDtype(model));
+        if (index < model.card.inputs.size()) checkShape(tensor.sizes(), model.card.inputs[index], "--input " + argument);
+        warnOfOddValues(tensor, argument);
         values[index] = tensor.to(device);
         given[index] = true;
     }

@@ -4,6 +4,7 @@
 #include <core/data/dataset.h>
 #include <core/train/evaluate.h>
 
+#include "arrays.h"
 #include "model_argument.h"
 
 namespace orrery::cli {
@@ -20,6 +21,9 @@ Exit evaluate(Session& session, const Options& options)
 {
     const auto model = options.model.open(session);
     const auto data = data::openData(data::dataDocument(options.data));
+    auto shape = data->info().inputShape;
+    shape.insert(shape.begin(), options.batchSize);
+    if (model.card.inputs.size() == 1) checkShape(shape, model.card.inputs[0], "--data " + options.data);
     core::Json metrics;
     for (const auto& list : options.metrics)
         for (const auto& id : core::split(list, ',')) metrics.push_back(id);
@@ -51,7 +55,7 @@ std::function<Exit(Session&)> declareEvaluate(CLI::App& app)
     app.add_option("--data", options->data, "Registered data set, or a file or folder.")->required();
     app.add_option("--split", options->split, "train, val or test.");
     app.add_option("--metrics", options->metrics, "Metrics by id, separated by commas; default: by the task.");
-    app.add_option("--limit", options->limit, "At most so many samples, evenly spread.");
+    app.add_option("--limit", options->limit, "At most so many samples, evenly spread; 0: all.")->check(CLI::NonNegativeNumber);
     app.add_option("--batch-size", options->batchSize, "Samples at a time.")->check(CLI::Range(1, 1000000));
     return [options](Session& session) { return evaluate(session, *options); };
 }

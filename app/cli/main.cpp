@@ -1,6 +1,8 @@
 #include <iostream>
 
+#include <core/base/error.h>
 #include <core/base/log.h>
+#include <core/base/text.h>
 #include <core/base/version.h>
 #include <core/catalogue.h>
 
@@ -32,10 +34,52 @@ cli::Exit guarded(cli::Session& session, const std::function<cli::Exit(cli::Sess
     } catch (const core::FormatError& error) {
         complain(session, error.what(), "format");
         return cli::Exit::BadInput;
+    } catch (const core::ShapeError& error) {
+        complain(session, error.what(), "shape");
+        return cli::Exit::BadInput;
     } catch (const std::exception& error) {
         complain(session, error.what(), "failure");
         return cli::wasInterrupted() ? cli::Exit::Interrupted : cli::Exit::Failed;
     }
+}
+
+/// Text on a first word that should be a subcommand and is none; empty if all is well.
+std::string unknownCommand(const CLI::App& app, const std::vector<std::string>& words, std::size_t index = 0)
+{
+    if (app.get_require_subcommand_min() == 0 || index >= words.size() || words[index].starts_with('-')) return {};
+    std::vector<std::string> names;
+    for (const auto* each : app.get_subcommands([](const CLI::App*) { return true; })) {
+        if (each->get_name() == words[index]) return unknownCommand(*each, words, index + 1);
+        names.push_back(each->get_name());
+    }
+    return fmt::format("unknown command \"{}\"{}; expected one of {}", words[index], core::didYouMean(words[index], names), core::join(names, ", "));
+}
+
+/// Text on an option that the chosen command does not have, with the nearest that it has; else CLI11's own text.
+std::string usageText(const CLI::App& app, const CLI::ParseError& error)
+{
+    const auto* chosen = &app;
+    std::vector<std::string> names;
+    for (bool deeper = true; deeper;) {
+        for (const auto* option : chosen->get_options())
+            for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+        const auto next = chosen->get_subcommands();
+        deeper = !next.empty();
+        if (deeper) chosen = next.front();
+    }
+    const auto remaining = app.remaining(true);
+    if (error.get_exit_code() != int(CLI::ExitCodes::ExtrasError) || remaining.empty()) return error.what();
+    const auto name = remaining.front().substr(0, remaining.front().find('='));
+    if (!name.starts_with('-')) return fmt::format("unexpected argument \"{}\"", name);
+    return fmt::format("unknown option {}{}", name, core::didYouMean(name, names));
+}
+
+cli::Exit wrongUsage(cli::Session& session, const std::vector<std::string>& words, const std::string& text)
+{
+    session.json = std::find(words.begin(), words.end(), "--json") != words.end();
+    complain(session, text, "usage");
+    std::cerr << "Run with --help for more information.\n";
+    return cli::Exit::BadInput;
 }
 
 void addCommonOptions(CLI::App& app, cli::Session& session)
@@ -67,12 +111,14 @@ int main(int argc, char** argv)
         auto run = command.declare(*sub);
         sub->final_callback([&action, run = std::move(run)] { action = run; });
     }
+    const std::vector<std::string> words(argv + 1, argv + argc);
+    if (const auto text = unknownCommand(app, words); !text.empty()) return int(wrongUsage(session, words, text));
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
         const bool isHelp = error.get_exit_code() == int(CLI::ExitCodes::Success);
-        app.exit(error, std::cout, std::cerr);
-        return isHelp ? 0 : int(cli::Exit::BadInput);
+        if (!isHelp) return int(wrongUsage(session, words, usageText(app, error)));
+        return app.exit(error, std::cout, std::cerr);
     }
     return int(guarded(session, action));
 }

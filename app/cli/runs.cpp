@@ -15,6 +15,7 @@ using store::RunId;
 
 struct Options {
     std::vector<RunId> runs;
+    RunId run = 0;
     std::string filter, tag, status, order = "id", text, out, file;
     std::vector<std::string> tags;
     bool descending = false, remove = false, yes = false;
@@ -63,7 +64,7 @@ Exit listRuns(Session& session, const Options& options)
 Exit showRun(Session& session, const Options& options)
 {
     const auto workspace = session.workspace(OpenMode::ReadOnly);
-    const auto run = workspace->run(options.runs.at(0));
+    const auto run = workspace->run(options.run);
     auto document = summaryJson(run);
     document["document"] = run.document;
     document["environment"] = run.environment;
@@ -135,16 +136,16 @@ Exit compareRuns(Session& session, const Options& options)
 Exit changeTags(Session& session, const Options& options)
 {
     const auto workspace = session.workspace(OpenMode::Open);
-    for (const auto& tag : options.tags) options.remove ? workspace->removeTag(options.runs.at(0), tag) : workspace->addTag(options.runs.at(0), tag);
-    if (session.json) session.print(summaryJson(workspace->run(options.runs.at(0))));
+    for (const auto& tag : options.tags) options.remove ? workspace->removeTag(options.run, tag) : workspace->addTag(options.run, tag);
+    if (session.json) session.print(summaryJson(workspace->run(options.run)));
     return Exit::Done;
 }
 
 Exit changeNote(Session& session, const Options& options)
 {
     const auto workspace = session.workspace(OpenMode::Open);
-    workspace->setNotes(options.runs.at(0), options.text);
-    if (session.json) session.print(summaryJson(workspace->run(options.runs.at(0))));
+    workspace->setNotes(options.run, options.text);
+    if (session.json) session.print(summaryJson(workspace->run(options.run)));
     return Exit::Done;
 }
 
@@ -177,6 +178,8 @@ Exit exportRuns(Session& session, const Options& options)
 
 Exit importRuns(Session& session, const Options& options)
 {
+    std::error_code error;
+    if (!std::filesystem::exists(options.file, error) && !error) throw core::InputError(fmt::format("{}: expected a file of exported runs, there is none", options.file));
     const auto ids = session.workspace(OpenMode::OpenOrCreate)->importRuns(options.file);
     if (session.json) session.print({{"runs", ids}});
     else
@@ -204,14 +207,14 @@ std::function<Exit(Session&)> declareRuns(CLI::App& app)
     list->add_option("--order", options->order, "id, name, status, created, or a metric such as test/accuracy.");
     list->add_flag("--descending", options->descending, "Largest first.");
     list->add_option("--limit", options->limit, "At most so many.");
-    add("show", "Everything about one run.", showRun)->add_option("run", options->runs, "Run id.")->required()->expected(1);
+    add("show", "Everything about one run.", showRun)->add_option("run", options->run, "Run id.")->required();
     add("compare", "What differs between runs, and their metrics.", compareRuns)->add_option("runs", options->runs, "Run ids.")->required()->expected(2, 100);
     auto* tag = add("tag", "Add or remove tags.", changeTags);
-    tag->add_option("run", options->runs, "Run id.")->required()->expected(1);
+    tag->add_option("run", options->run, "Run id.")->required();
     tag->add_option("tags", options->tags, "Tags.")->required();
     tag->add_flag("--remove", options->remove, "Remove them.");
     auto* note = add("note", "Set the notes of a run.", changeNote);
-    note->add_option("run", options->runs, "Run id.")->required()->expected(1);
+    note->add_option("run", options->run, "Run id.")->required();
     note->add_option("text", options->text, "The notes; empty text removes them.")->required();
     auto* remove = add("delete", "Delete runs and what belongs to them.", deleteRuns);
     remove->add_option("runs", options->runs, "Run ids.")->required();

@@ -21,6 +21,17 @@ std::filesystem::path environmentFolder()
     return folder ? folder : "";
 }
 
+// A workspace that is not there is bad input; one that is there and cannot be opened is a failure, told by the store.
+std::shared_ptr<store::Workspace> opened(const std::filesystem::path& folder, store::OpenMode mode)
+{
+    std::error_code error;
+    if (mode != store::OpenMode::OpenOrCreate && !std::filesystem::exists(folder, error) && !error)
+        throw core::InputError(fmt::format("{}: expected a workspace folder, there is none; name one with --workspace or $ORRERY_WORKSPACE", folder.string()));
+    if (mode != store::OpenMode::OpenOrCreate && std::filesystem::is_directory(folder, error) && !std::filesystem::exists(folder / "orrery.db", error) && !error)
+        throw core::InputError(fmt::format("{}: expected a workspace, found no orrery.db in it", folder.string()));
+    return store::Workspace::open(folder, mode);
+}
+
 }  // namespace
 
 std::stop_token Session::stopToken() const { return interruptToken(); }
@@ -55,13 +66,13 @@ std::shared_ptr<store::Workspace> Session::namedWorkspace(store::OpenMode mode) 
 {
     const auto folder = workspaceFolder.empty() ? environmentFolder() : std::filesystem::path(workspaceFolder);
     if (folder.empty()) return nullptr;
-    return store::Workspace::open(folder, mode);
+    return opened(folder, mode);
 }
 
 std::shared_ptr<store::Workspace> Session::workspace(store::OpenMode mode) const
 {
     if (auto named = namedWorkspace(mode)) return named;
-    return store::Workspace::open("orrery-workspace", mode);
+    return opened("orrery-workspace", mode);
 }
 
 void Session::applyThreads() const { at::set_num_threads(threads > 0 ? threads : int(std::max(1u, std::thread::hardware_concurrency()))); }

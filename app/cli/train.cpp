@@ -71,6 +71,26 @@ Exit checkOnly(Session& session, const train::Experiment& experiment)
     return Exit::Done;
 }
 
+std::optional<store::RunId> storedRun(const std::string& document)
+{
+    if (!document.starts_with("run:")) return std::nullopt;
+    const auto digits = document.substr(4);
+    if (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string::npos) throw core::InputError(fmt::format("{}: expected run:ID with a number", document));
+    return std::stoll(digits);
+}
+
+// The document of a stored run once more, as it is or changed by --set: a new run whose parent is the old one.
+Exit trainAgain(Session& session, const Options& options, const std::vector<std::string>& settings, store::RunId parent)
+{
+    const auto workspace = session.workspace(options.check ? store::OpenMode::ReadOnly : store::OpenMode::Open);
+    const auto record = workspace->run(parent);
+    auto document = record.document;
+    for (const auto& setting : settings) core::setByPath(document, setting);
+    const auto experiment = train::resolveExperiment(document, record.environment.value("folder", std::string()));
+    if (options.check) return checkOnly(session, experiment);
+    return trainRun(session, workspace, train::createRun(*workspace, experiment, parent));
+}
+
 Exit trainDocument(Session& session, const Options& options)
 {
     session.applyThreads();
@@ -84,6 +104,9 @@ Exit trainDocument(Session& session, const Options& options)
     if (session.seedGiven) settings.push_back(fmt::format("seed={}", session.seed));
     if (session.device != "auto") settings.push_back("train.device=" + session.device);
     if (!session.dtype.empty()) settings.push_back("train.dtype=" + session.dtype);
+    if (const auto run = storedRun(options.document)) return trainAgain(session, options, settings, *run);
+    std::error_code error;
+    if (!std::filesystem::exists(options.document, error) && !error) throw core::InputError(fmt::format("{}: no such file; expected an experiment document or run:ID", options.document));
     const auto experiment = train::readExperiment(options.document, settings);
     if (options.check) return checkOnly(session, experiment);
     const auto workspace = session.workspace(store::OpenMode::OpenOrCreate);
@@ -95,7 +118,7 @@ Exit trainDocument(Session& session, const Options& options)
 std::function<Exit(Session&)> declareTrain(CLI::App& app)
 {
     auto options = std::make_shared<Options>();
-    app.add_option("experiment", options->document, "Experiment document (.yaml or .json).");
+    app.add_option("experiment", options->document, "Experiment document (.yaml or .json), or run:ID: the same once more.");
     app.add_option("--set", options->settings, "Change the document: train.optimizer.lr=0.01.");
     app.add_option("--resume", options->resume, "Go on with this run from its last checkpoint.");
     app.add_flag("--check", options->check, "Only check and print the document with all defaults filled in.");

@@ -71,8 +71,9 @@ graph::ModelCard::Input describeInput(const graph::Graph& graph, const graph::In
         } else if (feeds(*node, input.value, {"aten::conv2d", "aten::_convolution", "aten::convolution"}, 0) && !node->inputs[1].isConstant()) {
             const auto* weight = graph.parameterOf(node->inputs[1].value);
             if (weight && weight->shape.size() == 4 && node->op == "aten::conv2d") {
+                const bool oneGroup = node->inputs.size() > 6 && node->inputs[6].constant.isInt() && node->inputs[6].constant.toInt() == 1;
                 card.kind = "image";
-                card.shape = {"batch", std::to_string(weight->shape[1]), "height", "width"};
+                card.shape = {"batch", oneGroup ? std::to_string(weight->shape[1]) : "channel", "height", "width"};
             }
         } else if (feeds(*node, input.value, {"aten::linear"}, 0) && !node->inputs[1].isConstant()) {
             const auto* weight = graph.parameterOf(node->inputs[1].value);

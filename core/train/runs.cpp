@@ -234,6 +234,7 @@ graph::Model modelOfRun(const store::Workspace& workspace, store::RunId run, std
     const auto final = workspace.findArtifact(run, kFinalWeights);
     const auto wanted = std::find_if(checkpoints.rbegin(), checkpoints.rend(), [&](const store::Artifact& artifact) { return !step || *artifact.step == *step; });
     if (wanted == checkpoints.rend() && (step || !final)) {
+        workspace.run(run);  // throws if there is none
         std::vector<std::string> steps;
         for (const store::Artifact& artifact : checkpoints)
             steps.push_back(std::to_string(*artifact.step));
