@@ -119,7 +119,11 @@ std::string didYouMean(std::string_view name, std::span<const std::string> candi
 
 bool matchesGlob(std::string_view pattern, std::string_view path)
 {
-    return globMatches(collapseStars(pattern), path);
+    const std::string collapsed = collapseStars(pattern);
+    // Like the leading **/ of a shell: no component at all is enough.
+    if (collapsed.starts_with("**.") && globMatches(std::string_view(collapsed).substr(3), path))
+        return true;
+    return globMatches(collapsed, path);
 }
 
 bool isGlob(std::string_view pattern)

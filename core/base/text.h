@@ -15,7 +15,7 @@ std::optional<std::string> nearestName(std::string_view name, std::span<const st
 /// `; did you mean "x"?` or an empty string: to be appended to messages about unknown names.
 std::string didYouMean(std::string_view name, std::span<const std::string> candidates);
 
-/// Shell-like pattern over dotted paths: `*` matches within one component (no dot), `**` across components, `?` one character,
+/// Shell-like pattern over dotted paths: `*` matches within one component (no dot), `**` across components (a leading `**.` also none), `?` one character,
 /// `[...]` is literal (it holds loop steps), except that `[*]` matches any step.
 bool matchesGlob(std::string_view pattern, std::string_view path);
 /// True if `pattern` holds one of the characters that `matchesGlob` treats specially.

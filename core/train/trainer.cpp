@@ -69,7 +69,7 @@ void completeCard(graph::ModelCard& card, const data::DataSet& data)
     card.task = info.task == data::Task::Regression ? "regression" : info.task == data::Task::NextToken ? "language_model" : "classification";
     if (const data::Vocabulary* vocabulary = data.vocabulary())
         card.tokenizer = vocabulary->toJson();
-    if (!card.inputs.empty() && !info.mean.empty())
+    if (!card.inputs.empty() && (info.kind == data::DataKind::Image || !info.mean.empty()))
         card.inputs[0].preprocessing = {{"mean", info.mean}, {"std", info.std}, {"range", {info.displayLow, info.displayHigh}}};
 }
 
