@@ -135,7 +135,7 @@ public:
 
 private:
     void paintBlock(const report::Block& block, int level);
-    void heading(const std::string& text, double size);
+    void heading(const std::string& text, double size, double follows);
     void text(const QString& content, const QFont& face, const QColor& ink, int flags = Qt::AlignLeft | Qt::TextWordWrap);
     void code(const report::Code& block);
     void table(const report::Table& table);
@@ -144,6 +144,8 @@ private:
     void need(double height);
     void footer();
     double textHeight(const QString& content, const QFont& face, double width) const;
+    double firstHeight(const std::vector<report::Block>& blocks) const;
+    double pictureScale(const report::Picture& picture) const;
 
     QPdfWriter& m_writer;
     QPainter& m_painter;
@@ -188,9 +190,9 @@ void PagePainter::text(const QString& content, const QFont& face, const QColor& 
     }
 }
 
-void PagePainter::heading(const std::string& content, double size)
+void PagePainter::heading(const std::string& content, double size, double follows)
 {
-    need(size * 4);
+    need(size * 2.5 + follows);  // never alone at the foot of a page
     m_y += size * 0.6;
     text(qt(content), font(size, true), Qt::black);
     m_y += size * 0.3;
@@ -248,7 +250,7 @@ void PagePainter::table(const report::Table& table)
 void PagePainter::picture(const report::Picture& picture)
 {
     const auto& drawing = picture.drawing;
-    const double scale = std::min({1.0, kWidth / std::max(drawing.width, 1.0), (kBottom - kMargin - 30) / std::max(drawing.height, 1.0)});
+    const double scale = pictureScale(picture);
     need(drawing.height * scale + 24);
     m_painter.save();
     m_painter.translate(kMargin, m_y);
@@ -277,10 +279,27 @@ void PagePainter::keyValues(const report::KeyValues& values)
     m_y += 8;
 }
 
+// What must stand on the same page as the heading above it.
+double PagePainter::firstHeight(const std::vector<report::Block>& blocks) const
+{
+    if (blocks.empty())
+        return 0;
+    if (const auto* section = std::get_if<report::Section>(&blocks[0].content))
+        return 28 + firstHeight(section->blocks);
+    if (const auto* drawn = std::get_if<report::Picture>(&blocks[0].content))
+        return drawn->drawing.height * pictureScale(*drawn) + 24;
+    return 40;
+}
+
+double PagePainter::pictureScale(const report::Picture& picture) const
+{
+    return std::min({1.0, kWidth / std::max(picture.drawing.width, 1.0), (kBottom - kMargin - 80) / std::max(picture.drawing.height, 1.0)});
+}
+
 void PagePainter::paintBlock(const report::Block& block, int level)
 {
     if (const auto* section = std::get_if<report::Section>(&block.content)) {
-        heading(section->title, level == 0 ? 14 : 11);
+        heading(section->title, level == 0 ? 14 : 11, firstHeight(section->blocks));
         for (const auto& inner : section->blocks)
             paintBlock(inner, level + 1);
     } else if (const auto* paragraph = std::get_if<report::Paragraph>(&block.content)) {
