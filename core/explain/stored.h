@@ -1,0 +1,39 @@
+#pragma once
+#include <optional>
+#include <string>
+
+#include <core/data/dataset.h>
+#include <core/graph/model.h>
+#include <core/store/workspace.h>
+
+#include "attribution.h"
+
+namespace orrery::explain {
+
+/// What an attribution was made of, for the store and for people.
+struct AttributionOrigin {
+    std::string model;                   ///< MODEL argument
+    core::Json data;                     ///< data document; null: the input did not come from a data set
+    std::string split;                   ///< "train", "val", "test"; empty without data
+    std::optional<std::int64_t> sample;  ///< number within the split
+    std::string input;                   ///< file the input came from, if it did
+    std::vector<std::string> features;   ///< names along the last axis of a table, or the tokens of a text
+    std::string targetName;
+};
+
+/// One number a picture element, feature or position: a token model's attribution [.., position, width] is summed over the width (the tokens' share of the
+/// output), everything else stays as it is. The batch axis of one sample is dropped. Float, CPU.
+at::Tensor forDisplay(const AttributionResult& result, const graph::ModelCard& card, std::int64_t row = 0);
+/// What was attributed to, in the same way (embeddings: undefined).
+at::Tensor inputForDisplay(const AttributionResult& result, const graph::ModelCard& card, std::int64_t row = 0);
+
+/// Names of what one row of an attribution holds: the card's features, or the tokens of a text; empty for pictures.
+std::vector<std::string> attributedNames(const graph::ModelCard& card, const at::Tensor& input, std::int64_t row = 0);
+
+/// Adds one sample's attribution as an analysis of a run, with the artifacts "attribution" and "input" that reports look for. Gives its number.
+/// @throws core::StorageError, core::InputError as the workspace. Any thread.
+std::int64_t storeAttribution(store::Workspace& workspace, store::RunId run, const std::string& method, const core::Json& parameters,
+                              const AttributionOrigin& origin, const AttributionResult& result, const graph::ModelCard& card, double seconds,
+                              std::int64_t row = 0);
+
+}  // namespace orrery::explain
