@@ -2,9 +2,12 @@
 
 #include <core/base/text.h>
 #include <core/explain/attribution.h>
+#include <core/explain/stored.h>
+#include <core/io/image.h>
+#include <core/train/card_inputs.h>
 
 #include "arrays.h"
-#include "model_argument.h"
+#include "sample_argument.h"
 
 namespace orrery::cli {
 namespace {
@@ -12,7 +15,8 @@ namespace {
 struct Options {
     ModelArgument model;
     std::vector<std::string> inputs, settings;
-    std::string method, out, site;
+    SampleArgument sample;
+    std::string image, text, method, out, site;
     std::optional<std::int64_t> target, position;
 };
 
@@ -36,6 +40,39 @@ core::Json resultJson(const Options& options, const explain::AttributionRequest&
     return document;
 }
 
+std::vector<c10::IValue> attributedInputs(Session& session, const Options& options, const graph::Model& model)
+{
+    if (!options.inputs.empty() + options.sample.given() + !options.image.empty() + !options.text.empty() != 1)
+        throw core::InputError("attribute: expected one of --input, --sample, --image, --text");
+    const auto device = session.chosenDevice();
+    if (!options.image.empty()) return {train::imageInput(model.card, io::readImage(options.image)).to(device)};
+    if (!options.text.empty()) return {train::textInput(model.card, options.text).to(device)};
+    return inputsFrom(session, options.inputs, options.sample, options.model, model);
+}
+
+// With a workspace named and a model from it, each sample's attribution is kept as an analysis of the run: reports show it.
+core::Json stored(Session& session, const Options& options, const explain::AttributionRequest& request, const explain::AttributionResult& result, const graph::Model& model, double seconds)
+{
+    const auto run = runOf(options.model.text);
+    const auto workspace = run ? session.namedWorkspace(store::OpenMode::Open) : nullptr;
+    auto ids = core::Json::array();
+    for (std::size_t i = 0; workspace && i < result.targets.size(); ++i) {
+        explain::AttributionOrigin origin;
+        origin.model = options.model.text;
+        if (options.sample.given()) {
+            origin.data = options.sample.document(session, options.model);
+            origin.split = options.sample.split;
+            origin.sample = options.sample.samples[i];
+        } else {
+            origin.input = !options.image.empty() ? options.image : options.text.empty() && !options.inputs.empty() ? options.inputs[0] : "";
+        }
+        origin.features = explain::attributedNames(model.card, request.inputs[0].toTensor(), std::int64_t(i));
+        if (result.targets[i] >= 0 && std::size_t(result.targets[i]) < model.card.classNames.size()) origin.targetName = model.card.classNames[std::size_t(result.targets[i])];
+        ids.push_back(explain::storeAttribution(*workspace, *run, options.method, request.parameters, origin, result, model.card, seconds, std::int64_t(i)));
+    }
+    return ids;
+}
+
 Exit attribute(Session& session, const Options& options)
 {
     explain::AttributionRequest request;
@@ -44,7 +81,7 @@ Exit attribute(Session& session, const Options& options)
     request.parameters = explain::attributionRegistry().at(options.method).schema.resolve(request.parameters, options.method);
     const auto model = options.model.open(session);
     const graph::Executor executor(model.graph);
-    request.inputs = readInputs(options.inputs, model, session.chosenDevice());
+    request.inputs = attributedInputs(session, options, model);
     request.site = options.site;
     request.target = options.target;
     request.position = options.position;
@@ -52,10 +89,13 @@ Exit attribute(Session& session, const Options& options)
     explain::Control control;
     control.stop = session.stopToken();
     control.progress = [&](double done, double total, const char* unit) { session.showProgress(done, total, unit); };
+    const auto started = std::chrono::steady_clock::now();
     const auto result = explain::attribute(executor, model.weights, options.method, request, control);
     session.endProgress();
     if (!options.out.empty()) writeArray(options.out, result.attribution);
-    const auto document = resultJson(options, request, result);
+    auto document = resultJson(options, request, result);
+    const auto analyses = stored(session, options, request, result, model, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
+    if (!analyses.empty()) document["analyses"] = analyses;
     if (session.json) {
         session.print(document);
         return Exit::Done;
@@ -64,7 +104,16 @@ Exit attribute(Session& session, const Options& options)
     std::cout << fmt::format("output              {}\nsum of attributions {}\n", document["outputs"].dump(), core::formatNumber(document["sum"].get<double>()));
     if (result.completenessError.defined()) std::cout << "completeness error  " << document["completeness_error"].dump() << "\n";
     if (!options.out.empty()) std::cout << "written to          " << options.out << "\n";
+    if (!analyses.empty()) std::cout << fmt::format("stored as           analysis {} of {}\n", analyses.dump(), options.model.text);
     return Exit::Done;
+}
+
+// Every method with its parameters, from the registry.
+std::string methodsHelp()
+{
+    std::string text = "Methods and their parameters (--set name=value, more in `orrery-cli describe METHOD`):\n";
+    for (const auto& method : explain::attributionRegistry().components()) text += fmt::format("\n{}: {}\n{}", method.id, method.summary, method.schema.helpText());
+    return text;
 }
 
 }  // namespace
@@ -72,14 +121,18 @@ Exit attribute(Session& session, const Options& options)
 std::function<Exit(Session&)> declareAttribute(CLI::App& app)
 {
     auto options = std::make_shared<Options>();
+    app.footer(methodsHelp);
     options->model.declare(app);
-    app.add_option("--input", options->inputs, "Array file, or NAME=FILE; the first axis is the batch.")->required();
+    app.add_option("--input", options->inputs, "Array file, or NAME=FILE; the first axis is the batch.");
+    options->sample.declare(app);
+    app.add_option("--image", options->image, "PNG, JPEG or WebP picture, prepared as the model card says.");
+    app.add_option("--text", options->text, "Text, read by the model's tokenizer.");
     app.add_option("--method", options->method, "Attribution method; see `orrery-cli list attribution`.")->required();
     app.add_option("--target", options->target, "Class to explain; default: each sample's largest output.");
     app.add_option("--position", options->position, "Position in a sequence output; default: the last.");
     app.add_option("--at", options->site, "Value to attribute to; default: the first floating input, or a token model's embedding.");
-    app.add_option("--set", options->settings, "Parameter of the method: name=value.");
-    app.add_option("--out", options->out, "File for the attribution (.npy, .safetensors, .csv, .png).");
+    app.add_option("--set", options->settings, "Parameter of the method: name=value; see below.");
+    app.add_option("--out", options->out, "File for the attribution (.npy, .safetensors, .csv, .png).")->check(arrayEndingProblem);
     return [options](Session& session) { return attribute(session, *options); };
 }
 

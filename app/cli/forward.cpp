@@ -4,7 +4,7 @@
 #include <core/graph/executor.h>
 
 #include "arrays.h"
-#include "model_argument.h"
+#include "sample_argument.h"
 
 namespace orrery::cli {
 namespace {
@@ -12,6 +12,7 @@ namespace {
 struct Options {
     ModelArgument model;
     std::vector<std::string> inputs, probes;
+    SampleArgument sample;
     std::string out, outFolder;
     bool training = false;
 };
@@ -50,7 +51,7 @@ Exit forward(Session& session, const Options& options)
     const auto model = options.model.open(session);
     const graph::Executor executor(model.graph);
     graph::RunRequest request;
-    request.inputs = readInputs(options.inputs, model, session.chosenDevice());
+    request.inputs = inputsFrom(session, options.inputs, options.sample, options.model, model);
     request.keep = options.probes;
     request.training = options.training;
     request.seed = session.seed;
@@ -78,9 +79,10 @@ std::function<Exit(Session&)> declareForward(CLI::App& app)
 {
     auto options = std::make_shared<Options>();
     options->model.declare(app);
-    app.add_option("--input", options->inputs, "Array file, or NAME=FILE; one for each input of the model.")->required();
+    app.add_option("--input", options->inputs, "Array file, or NAME=FILE; one for each input of the model.");
+    options->sample.declare(app);
     app.add_option("--probe", options->probes, "Value to hand out: path, module, glob (blocks.*.attn.softmax) or op:NAME.");
-    app.add_option("--out", options->out, "File for the first output (.npy, .safetensors, .csv, .png).");
+    app.add_option("--out", options->out, "File for the first output (.npy, .safetensors, .csv, .png).")->check(arrayEndingProblem);
     app.add_option("--out-dir", options->outFolder, "Folder for one NAME.npy a probed value.");
     app.add_flag("--training", options->training, "Run in training mode (dropout and batch statistics).");
     return [options](Session& session) { return forward(session, *options); };

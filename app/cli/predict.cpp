@@ -7,7 +7,7 @@
 #include <core/train/predict.h>
 
 #include "arrays.h"
-#include "model_argument.h"
+#include "sample_argument.h"
 
 namespace orrery::cli {
 namespace {
@@ -15,18 +15,20 @@ namespace {
 struct Options {
     ModelArgument model;
     std::vector<std::string> inputs;
+    SampleArgument sample;
     std::string text, image, out;
     int top = 5;
 };
 
-std::vector<at::Tensor> tensorsFor(const Options& options, const graph::Model& model, c10::Device device)
+std::vector<at::Tensor> tensorsFor(Session& session, const Options& options, const graph::Model& model)
 {
-    const int given = !options.inputs.empty() + !options.text.empty() + !options.image.empty();
-    if (given != 1) throw core::InputError("predict: expected one of --input, --text, --image");
+    const auto device = session.chosenDevice();
+    const int given = !options.inputs.empty() + !options.text.empty() + !options.image.empty() + options.sample.given();
+    if (given != 1) throw core::InputError("predict: expected one of --input, --text, --image, --sample");
     if (!options.text.empty()) return {train::textInput(model.card, options.text).to(device)};
     if (!options.image.empty()) return {train::imageInput(model.card, io::readImage(options.image)).to(device)};
     std::vector<at::Tensor> tensors;
-    for (const auto& value : readInputs(options.inputs, model, device)) tensors.push_back(value.toTensor());
+    for (const auto& value : inputsFrom(session, options.inputs, options.sample, options.model, model)) tensors.push_back(value.toTensor());
     return tensors;
 }
 
@@ -40,7 +42,7 @@ std::string className(const graph::Model& model, const train::ClassScore& score)
 Exit predict(Session& session, const Options& options)
 {
     const auto model = options.model.open(session);
-    auto output = train::predict(model, tensorsFor(options, model, session.chosenDevice()), 256, session.stopToken());
+    auto output = train::predict(model, tensorsFor(session, options, model), 256, session.stopToken());
     if (!options.out.empty()) writeArray(options.out, output);
     core::Json document = {{"model", options.model.text}, {"shape", output.sizes().vec()}, {"predictions", core::Json::array()}};
     if (output.dim() == 3) output = output.select(1, output.size(1) - 1);  // a sequence: what comes next
@@ -78,8 +80,9 @@ std::function<Exit(Session&)> declarePredict(CLI::App& app)
     app.add_option("--input", options->inputs, "Array file, or NAME=FILE; the first axis is the batch.");
     app.add_option("--text", options->text, "Text, read by the model's tokenizer.");
     app.add_option("--image", options->image, "PNG, JPEG or WebP picture, prepared as the model card says.");
+    options->sample.declare(app);
     app.add_option("--top", options->top, "Classes shown.")->check(CLI::Range(1, 1000));
-    app.add_option("--out", options->out, "File for the raw output (.npy, .safetensors, .csv).");
+    app.add_option("--out", options->out, "File for the raw output (.npy, .safetensors, .csv, .png).")->check(arrayEndingProblem);
     return [options](Session& session) { return predict(session, *options); };
 }
 
