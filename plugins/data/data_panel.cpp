@@ -1,0 +1,638 @@
+#include "data_panel.h"
+
+#include <QAction>
+#include <QComboBox>
+#include <QDoubleSpinBox>
+#include <QFileDialog>
+#include <QFormLayout>
+#include <QHBoxLayout>
+#include <QItemSelectionModel>
+#include <QKeyEvent>
+#include <QLabel>
+#include <QListView>
+#include <QProgressBar>
+#include <QPushButton>
+#include <QSlider>
+#include <QToolButton>
+#include <QVBoxLayout>
+
+#include <core/store/workspace.h>
+#include <core/train/evaluate.h>
+#include <widgets/commands.h>
+#include <widgets/model_source.h>
+#include <widgets/session.h>
+
+#include "sample_delegate.h"
+
+namespace orrery::plugins {
+namespace {
+
+using widgets::SelectionPart;
+
+/// Sets that can be opened by their id alone.
+QStringList idsWithDefaults()
+{
+    QStringList ids;
+    for (const auto& component : data::dataRegistry().components()) {
+        std::vector<core::Issue> issues;
+        component.schema.check(core::Json::object(), "", issues);
+        if (issues.empty())
+            ids << QString::fromStdString(component.id);
+    }
+    return ids;
+}
+
+QString idOf(const core::Json& document)
+{
+    if (document.is_string())
+        return QString::fromStdString(document.get<std::string>());
+    return document.is_object() && document.contains("id") && document["id"].is_string() ? QString::fromStdString(document["id"].get<std::string>()) : QString();
+}
+
+QComboBox* makeBox(const QString& name, const QString& tooltip)
+{
+    auto* box = new QComboBox;
+    box->setAccessibleName(name);
+    box->setToolTip(tooltip);
+    box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    box->setMinimumContentsLength(6);
+    return box;
+}
+
+QDoubleSpinBox* makeShare(const QString& name, double value)
+{
+    auto* box = new QDoubleSpinBox;
+    box->setRange(0, 1);
+    box->setDecimals(3);
+    box->setSingleStep(0.05);
+    box->setValue(value);
+    box->setAccessibleName(name);
+    box->setToolTip(DataPanel::tr("Probability of the predicted class, 0 to 1. The whole range shows samples without a prediction, too."));
+    return box;
+}
+
+QLabel* makeLabel(const QString& text, QWidget* buddy)
+{
+    auto* label = new QLabel(text);
+    label->setBuddy(buddy);
+    return label;
+}
+
+}  // namespace
+
+DataPanel::DataPanel(widgets::Session& session, QWidget* parent)
+    : Panel(QStringLiteral("data"), tr("Data"), session, parent), m_model(new DataModel(session, this))
+{
+    m_openDigits = new QAction(tr("Show the digits"), this);
+    connect(m_openDigits, &QAction::triggered, this, [this] { open({{{"id", "digits"}}, {}}); });
+    m_openFile = new QAction(tr("Open a data file…"), this);
+    connect(m_openFile, &QAction::triggered, this, [this] {
+        const QString file = QFileDialog::getOpenFileName(this, tr("Open a data file"), {}, tr("Data (*.csv *.tsv *.npy *.npz *.jsonl *.txt *.gz);;All files (*)"));
+        if (file.isEmpty())
+            return;
+        try {
+            open({data::dataDocument(file.toStdString()), {}});
+        } catch (const std::exception& error) {
+            showError(QString::fromUtf8(error.what()));
+        }
+    });
+    m_copyCommand = widgets::makeCopyAsCommandAction(this, [this] { return commandLine(); });
+    addActions({m_openFile, m_copyCommand});
+    setContent(makeContent());
+
+    connect(&session, &widgets::Session::selectionChanged, this, &DataPanel::selectionOfSession);
+    connect(&session, &widgets::Session::workspaceChanged, this, [this] { fillSources(); openSelected(); });
+    connect(&session, &widgets::Session::runsChanged, this, [this] {
+        if (m_shown.run && !m_predicting && !m_model->hasPredictions())
+            readPredictions();
+    });
+    connect(&session, &widgets::Session::backgroundWorkChanged, this, [this] {
+        // Cancelled from the Jobs panel: nothing was delivered.
+        if (m_predicting && !m_predictTask.isRunning())
+            endPredict();
+    });
+    connect(m_model, &DataModel::idleChanged, this, &Panel::idleChanged);
+    connect(m_model, &DataModel::contentChanged, this, &DataPanel::updateStatus);
+    connect(m_model, &DataModel::failed, this, &Panel::showError);
+    connect(m_model, &QAbstractItemModel::modelReset, this, &DataPanel::showSelected);
+    fillSources();
+    openSelected();
+}
+
+DataPanel::~DataPanel()
+{
+    m_openTask.cancel();
+    m_readTask.cancel();
+    m_predictTask.cancel();
+}
+
+QLayout* DataPanel::makeSourceRow()
+{
+    m_source = makeBox(tr("Data set"), tr("The data of the selected run, or a data set"));
+    m_split = makeBox(tr("Part"), tr("Training, validation or test part"));
+    for (const char* name : {"train", "val", "test"})
+        m_split->addItem(QString::fromLatin1(name), QString::fromLatin1(name));
+    m_split->setCurrentIndex(2);
+    auto* openFile = new QToolButton;
+    openFile->setDefaultAction(m_openFile);
+    openFile->setText(tr("Open…"));
+    connect(m_source, &QComboBox::activated, this, &DataPanel::chooseSource);
+    connect(m_split, &QComboBox::activated, this, [this] {
+        m_model->setData(m_model->dataSet(), part());
+        readPredictions();
+        session().changeSelection([this](widgets::Selection& s) {
+            s.split = m_split->currentData().toString();
+            s.samples.clear();
+        });
+    });
+    auto* row = new QHBoxLayout;
+    row->addWidget(m_source, 3);
+    row->addWidget(m_split, 2);
+    row->addWidget(openFile);
+    return row;
+}
+
+QLayout* DataPanel::makeFilterRows()
+{
+    m_class = makeBox(tr("Class"), tr("Only samples of this true class"));
+    m_show = makeBox(tr("Predictions"), tr("Only samples that the run got wrong, or right"));
+    m_show->addItems({tr("All samples"), tr("Wrong predictions"), tr("Right predictions")});
+    m_order = makeBox(tr("Order"), tr("Order of the samples"));
+    m_order->addItems({tr("By number"), tr("Least sure first"), tr("Most sure first")});
+    m_from = makeShare(tr("Lowest confidence"), 0);
+    m_to = makeShare(tr("Highest confidence"), 1);
+    for (auto* box : {m_class, m_show, m_order})
+        connect(box, &QComboBox::currentIndexChanged, this, &DataPanel::applyFilter);
+    for (auto* box : {m_from, m_to})
+        connect(box, &QDoubleSpinBox::valueChanged, this, &DataPanel::applyFilter);
+    auto* grid = new QGridLayout;
+    grid->setHorizontalSpacing(6);
+    grid->setVerticalSpacing(4);
+    grid->addWidget(m_class, 0, 0, 1, 2);
+    grid->addWidget(m_show, 0, 2, 1, 2);
+    grid->addWidget(makeLabel(tr("&Confidence"), m_from), 1, 0);
+    auto* range = new QHBoxLayout;
+    range->addWidget(m_from, 1);
+    range->addWidget(new QLabel(QStringLiteral("–")));
+    range->addWidget(m_to, 1);
+    grid->addLayout(range, 1, 1, 1, 2);
+    grid->addWidget(m_order, 1, 3);
+    grid->setColumnStretch(1, 1);
+    grid->setColumnStretch(3, 1);
+    return grid;
+}
+
+QWidget* DataPanel::makeContent()
+{
+    auto* content = new QWidget(this);
+    auto* layout = new QVBoxLayout(content);
+    layout->setContentsMargins(6, 6, 6, 6);
+    layout->setSpacing(4);
+    layout->addLayout(makeSourceRow());
+    layout->addLayout(makeFilterRows());
+
+    m_delegate = new SampleDelegate(this);
+    m_view = new QListView;
+    m_view->setModel(m_model);
+    m_view->setItemDelegate(m_delegate);
+    m_view->setSelectionMode(QAbstractItemView::ExtendedSelection);
+    m_view->setUniformItemSizes(true);
+    m_view->setResizeMode(QListView::Adjust);
+    m_view->setMouseTracking(true);
+    m_view->setVerticalScrollMode(QAbstractItemView::ScrollPerPixel);
+    m_view->setLayoutMode(QListView::Batched);
+    m_view->setBatchSize(5000);
+    m_view->setAccessibleName(tr("Samples"));
+    m_view->setObjectName(QStringLiteral("samples"));
+    m_view->installEventFilter(this);
+    connect(m_view, &QListView::doubleClicked, this, &DataPanel::activate);
+    connect(m_view->selectionModel(), &QItemSelectionModel::selectionChanged, this, &DataPanel::selectionOfView);
+    layout->addWidget(m_view, 1);
+    content->setFocusProxy(m_view);
+
+    m_predict = new QPushButton(tr("&Predict this part"));
+    m_predict->setToolTip(tr("Let the model of the selected run answer every sample of this part"));
+    connect(m_predict, &QPushButton::clicked, this, &DataPanel::predict);
+    m_cancel = new QPushButton(tr("Cancel"));
+    m_cancel->setToolTip(tr("Stop predicting"));
+    connect(m_cancel, &QPushButton::clicked, this, [this] {
+        m_predictTask.cancel();
+        endPredict();
+    });
+    m_progress = new QProgressBar;
+    m_progress->setAccessibleName(tr("Progress of predicting"));
+    m_progress->setMaximumWidth(120);
+    m_cancel->hide();
+    m_progress->hide();
+    m_size = new QSlider(Qt::Horizontal);
+    m_size->setRange(24, 160);
+    m_size->setValue(m_delegate->pictureSize());
+    m_size->setMaximumWidth(90);
+    m_size->setAccessibleName(tr("Size of the pictures"));
+    m_size->setToolTip(tr("Size of the pictures"));
+    connect(m_size, &QSlider::valueChanged, this, &DataPanel::setPictureSize);
+    auto* tools = new QHBoxLayout;
+    tools->addWidget(m_predict);
+    tools->addWidget(m_progress);
+    tools->addWidget(m_cancel);
+    tools->addStretch(1);
+    tools->addWidget(m_size);
+    layout->addLayout(tools);
+    m_status = new QLabel;
+    m_status->setWordWrap(true);
+    m_status->setObjectName(QStringLiteral("status"));
+    m_status->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    layout->addWidget(m_status);
+    setPictureSize(m_delegate->pictureSize());
+    return content;
+}
+
+data::Split DataPanel::part() const
+{
+    return data::splitFromName(m_split->currentData().toString().toStdString());
+}
+
+void DataPanel::setPictureSize(int pixels)
+{
+    m_delegate->setPictureSize(pixels);
+    const bool pictures = !m_model->dataSet() || m_model->hasImages();
+    m_delegate->setPictures(pictures);
+    m_size->setVisible(pictures);
+    m_view->setViewMode(pictures ? QListView::IconMode : QListView::ListMode);
+    m_view->setMovement(QListView::Static);
+    m_view->setWrapping(pictures);
+    const QSize cell = m_delegate->sizeHint(QStyleOptionViewItem(), {});
+    const int line = m_view->fontMetrics().height();
+    m_view->setGridSize(pictures ? QSize(cell.width() + 2, pixels + line + 14) : QSize());
+    m_view->setAlternatingRowColors(!pictures);
+    m_view->doItemsLayout();
+}
+
+void DataPanel::fillSources()
+{
+    const QSignalBlocker blocker(m_source);
+    m_source->clear();
+    if (const auto run = session().hasWorkspace() ? widgets::runOfSelection(session().selection()) : std::nullopt)
+        m_source->addItem(tr("Data of run %1").arg(*run), QStringLiteral("run:%1").arg(*run));
+    for (const QString& id : idsWithDefaults())
+        m_source->addItem(id, id);
+    const QString current = m_shown.run ? QStringLiteral("run:%1").arg(*m_shown.run) : idOf(m_document);
+    if (m_document.is_null())
+        return m_source->setCurrentIndex(-1);
+    int row = m_source->findData(current);
+    if (row < 0 || (!m_shown.run && m_document.is_object() && m_document.size() > 1)) {
+        m_source->addItem(m_shown.run ? tr("Data of run %1").arg(*m_shown.run) : tr("%1 (as opened)").arg(current), current);
+        row = m_source->count() - 1;
+    }
+    m_source->setCurrentIndex(row);
+}
+
+void DataPanel::chooseSource(int row)
+{
+    const QString choice = m_source->itemData(row).toString();
+    const auto run = widgets::runOfArgument(choice);
+    m_followsRun = run.has_value();
+    if (run)
+        return open({nullptr, run});
+    // "digits (as opened)" stays what it is.
+    if (row == m_source->count() - 1 && idOf(m_document) == choice && m_source->findData(choice) != row)
+        return;
+    open({{{"id", choice.toStdString()}}, {}});
+}
+
+void DataPanel::openSelected()
+{
+    const auto& selection = session().selection();
+    const auto run = widgets::runOfSelection(selection);
+    const int part = m_split->findData(selection.split);
+    if (part >= 0)
+        m_split->setCurrentIndex(part);
+    if (!selection.data.is_null() && !selection.data.empty())
+        open({selection.data, {}});
+    else if (run && session().hasWorkspace() && m_followsRun)
+        open({nullptr, run});
+    else if (m_document.is_null())
+        updateEmptyState();
+}
+
+void DataPanel::open(const Source& source)
+{
+    m_openTask.cancel();
+    showError({});
+    if (!m_opening)
+        addBusy(1);
+    m_opening = true;
+    const auto done = [this, source](Opened opened) {
+        m_opening = false;
+        take(opened, source);
+        addBusy(-1);
+    };
+    const auto failed = [this](const QString& text) {
+        m_opening = false;
+        showError(text);
+        updateEmptyState();
+        addBusy(-1);
+    };
+    m_openTask = session().runInBackground(this, [source, workspace = session().workspace()](widgets::BackgroundContext&) -> Opened {
+        if (!source.run)
+            return {data::openData(source.document), source.document};
+        if (!workspace)
+            throw core::InputError("no workspace is open");
+        return {train::dataOfRun(*workspace, *source.run), workspace->run(*source.run).document["data"]};
+    }, done, failed);
+}
+
+void DataPanel::take(const Opened& opened, const Source& source)
+{
+    m_shown = source;
+    m_document = opened.document;
+    for (int i = 0; i < 3; ++i) {
+        const auto part = data::Split(i);
+        m_split->setItemText(i, tr("%1 (%L2)").arg(m_split->itemData(i).toString()).arg(opened.data->split(part).size()));
+    }
+    if (opened.data->split(part()).empty())
+        m_split->setCurrentIndex(0);
+    m_model->setData(opened.data, part());
+    setPictureSize(m_delegate->pictureSize());
+    fillClasses();
+    fillSources();
+    updateEmptyState();
+    readPredictions();
+    m_applying = true;
+    session().changeSelection([this](widgets::Selection& s) {
+        if (s.data != m_document)
+            s.samples.clear();
+        s.data = m_document;
+        s.split = m_split->currentData().toString();
+    });
+    m_applying = false;
+    showSelected();
+}
+
+void DataPanel::fillClasses()
+{
+    const QSignalBlocker blocker(m_class);
+    const int before = m_class->currentData().isValid() ? m_class->currentData().toInt() : -1;
+    m_class->clear();
+    m_class->addItem(tr("All classes"));
+    int number = 0;
+    if (m_model->dataSet())
+        for (const auto& name : m_model->dataSet()->info().classNames)
+            m_class->addItem(QString::fromStdString(name), number++);
+    m_class->setEnabled(number > 0);
+    m_class->setCurrentIndex(std::max(0, m_class->findData(before)));
+    applyFilter();
+}
+
+void DataPanel::applyFilter()
+{
+    SampleFilter filter;
+    if (m_class->currentData().isValid())
+        filter.targetClass = m_class->currentData().toInt();
+    filter.prediction = PredictionFilter(std::max(0, m_show->currentIndex()));
+    filter.order = SampleOrder(std::max(0, m_order->currentIndex()));
+    filter.confidenceFrom = m_from->value();
+    filter.confidenceTo = m_to->value();
+    m_model->setFilter(filter);
+}
+
+void DataPanel::readPredictions()
+{
+    m_readTask.cancel();
+    m_predictionsFrom.clear();
+    m_model->setPredictions({});
+    const auto run = m_shown.run ? m_shown.run : widgets::runOfSelection(session().selection());
+    const auto workspace = session().workspace();
+    if (!run || !workspace || !m_model->dataSet())
+        return updateStatus();
+    m_readTask = session().runInBackground(this, [workspace, run = *run, document = m_document](widgets::BackgroundContext&) -> std::optional<train::Predictions> {
+        // Sample numbers mean the same only within the same data.
+        if (!train::isSameData(workspace->run(run).document.value("data", core::Json()), document))
+            return std::nullopt;
+        return train::predictionsOfRun(*workspace, run);
+    }, [this, run = *run](const std::optional<train::Predictions>& predictions) {
+        m_model->setPredictions(predictions);
+        m_predictionsFrom = m_model->hasPredictions() ? tr("run %1").arg(run) : QString();
+        updateStatus();
+    }, [this](const QString& text) { showError(text); });
+}
+
+void DataPanel::predict()
+{
+    const QString argument = widgets::modelArgument(session().selection());
+    const auto data = m_model->dataSet();
+    if (argument.isEmpty() || !data || m_predicting)
+        return;
+    showError({});
+    m_predicting = true;
+    addBusy(1);
+    updateStatus();
+    m_progress->setRange(0, 0);
+    widgets::BackgroundOptions options;
+    options.title = tr("Predict %1 of %2").arg(m_split->currentData().toString(), idOf(m_document));
+    options.lane = widgets::Lane::Queue;
+    options.kind = QStringLiteral("predict");
+    options.document = {{"model", argument.toStdString()}, {"data", m_document}, {"split", m_split->currentData().toString().toStdString()}};
+    const QPointer<QProgressBar> bar = m_progress;
+    auto work = [argument, data, part = part(), workspace = session().workspace(), bar](widgets::BackgroundContext& context) {
+        const graph::Model model = widgets::openModelArgument(argument, workspace);
+        train::EvaluateOptions settings;
+        settings.predictions = true;
+        settings.batchSize = 128;
+        settings.stop = context.stopToken();
+        settings.progress = [&](std::int64_t done, std::int64_t total) {
+            context.progress(double(done), double(total), "samples");
+            context.post([bar, done, total] {
+                if (!bar)
+                    return;
+                bar->setRange(0, int(total));
+                bar->setValue(int(done));
+            });
+        };
+        const train::Evaluation found = train::evaluateModel(model, *data, part, core::Json::array({"loss"}), settings);
+        return train::Predictions{part, found.indices, found.targets, found.predicted, found.confidence};
+    };
+    m_predictTask = session().runInBackground(this, std::move(work), [this, argument](const train::Predictions& predictions) {
+        endPredict();
+        m_model->setPredictions(predictions);
+        m_predictionsFrom = argument;
+        updateStatus();
+    }, [this](const QString& text) {
+        endPredict();
+        showError(text);
+    }, options);
+}
+
+void DataPanel::endPredict()
+{
+    if (!m_predicting)
+        return;
+    m_predicting = false;
+    updateStatus();
+    addBusy(-1);
+}
+
+void DataPanel::updateStatus()
+{
+    const auto data = m_model->dataSet();
+    m_progress->setVisible(m_predicting);
+    m_cancel->setVisible(m_predicting);
+    m_predict->setVisible(!m_predicting);
+    const bool hasModel = !widgets::modelArgument(session().selection()).isEmpty();
+    m_predict->setEnabled(hasModel && data);
+    m_predict->setToolTip(hasModel ? tr("Let %1 answer every sample of this part").arg(widgets::modelArgument(session().selection())) : tr("Select a run or open a model first"));
+    const bool filters = m_model->hasPredictions();
+    for (QWidget* widget : std::initializer_list<QWidget*>{m_show, m_from, m_to})
+        widget->setEnabled(filters || m_show->currentIndex() > 0 || m_from->value() > 0 || m_to->value() < 1);
+    m_order->setEnabled(filters);
+    if (!data)
+        return m_status->clear();
+    QString text = tr("%L1 of %L2 samples").arg(m_model->rowCount()).arg(m_model->samplesInPart());
+    if (filters)
+        text += tr(", %L1 wrong of %L2 predicted by %3").arg(m_model->wrong()).arg(m_model->predicted()).arg(m_predictionsFrom);
+    else
+        text += tr(", no predictions for this part");
+    if (const auto selected = m_view->selectionModel()->selectedIndexes().size(); selected > 0)
+        text += tr(", %L1 selected").arg(selected);
+    m_status->setText(text);
+    if (m_model->samplesInPart() > 0 && m_model->rowCount() == 0)
+        m_status->setText(text + tr(". No sample passes the filter."));
+}
+
+void DataPanel::updateEmptyState()
+{
+    if (m_model->dataSet())
+        return showContent();
+    if (!session().hasWorkspace())
+        return showEmptyState(tr("No workspace is open"), tr("Open a workspace from the File menu, or look at the bundled digits."), {m_openDigits});
+    showEmptyState(tr("No data are shown"), tr("Select a run in Experiments to see its data, drop a file on the window, or start with the bundled digits."), {m_openDigits, m_openFile});
+}
+
+void DataPanel::selectionOfSession(widgets::SelectionParts parts)
+{
+    if (m_applying)
+        return;
+    const auto& selection = session().selection();
+    if (parts.testFlag(SelectionPart::Runs) || parts.testFlag(SelectionPart::Model) || parts.testFlag(SelectionPart::Weights)) {
+        const auto run = widgets::runOfSelection(selection);
+        if (run && m_followsRun && session().hasWorkspace() && run != m_shown.run && !parts.testFlag(SelectionPart::Data))
+            return open({nullptr, run});
+        fillSources();
+        readPredictions();
+    }
+    const bool newData = !selection.data.is_null() && selection.data != m_document;
+    if (newData && parts.testFlag(SelectionPart::Data))
+        return openSelected();
+    if (const int row = m_split->findData(selection.split); row >= 0 && row != m_split->currentIndex()) {
+        m_split->setCurrentIndex(row);
+        m_model->setData(m_model->dataSet(), part());
+        readPredictions();
+    }
+    if (parts.testFlag(SelectionPart::Samples) || parts.testFlag(SelectionPart::Data))
+        showSelected();
+}
+
+void DataPanel::showSelected()
+{
+    m_applying = true;
+    QItemSelection chosen;
+    for (const qint64 number : session().selection().samples)
+        if (const int row = m_model->rowOf(number); row >= 0)
+            chosen.select(m_model->index(row), m_model->index(row));
+    m_view->selectionModel()->select(chosen, QItemSelectionModel::ClearAndSelect);
+    if (!chosen.isEmpty()) {
+        m_view->selectionModel()->setCurrentIndex(chosen.first().topLeft(), QItemSelectionModel::NoUpdate);
+        m_view->scrollTo(chosen.first().topLeft());
+    }
+    m_applying = false;
+    updateStatus();
+}
+
+void DataPanel::selectionOfView()
+{
+    if (m_applying)
+        return;
+    QList<qint64> numbers;
+    for (const QModelIndex& index : m_view->selectionModel()->selectedIndexes())
+        numbers << m_model->numberAt(index.row());
+    m_applying = true;
+    session().changeSelection([&](widgets::Selection& s) {
+        s.data = m_document;
+        s.split = m_split->currentData().toString();
+        s.samples = numbers;
+    });
+    m_applying = false;
+    updateStatus();
+}
+
+void DataPanel::activate(const QModelIndex& index)
+{
+    if (index.isValid())
+        session().requestPanel(QStringLiteral("attribution"));
+}
+
+bool DataPanel::eventFilter(QObject* watched, QEvent* event)
+{
+    if (watched == m_view && event->type() == QEvent::KeyPress) {
+        const int key = static_cast<QKeyEvent*>(event)->key();
+        if (key == Qt::Key_Return || key == Qt::Key_Enter) {
+            activate(m_view->currentIndex());
+            return true;
+        }
+    }
+    return Panel::eventFilter(watched, event);
+}
+
+bool DataPanel::isIdle() const
+{
+    return Panel::isIdle() && m_model->isIdle();
+}
+
+QString DataPanel::commandLine() const
+{
+    const QString argument = widgets::modelArgument(session().selection());
+    if (m_document.is_null() || argument.isEmpty())
+        return {};
+    QStringList words{QStringLiteral("evaluate"), argument, QStringLiteral("--data"), widgets::dataArgument(m_document), QStringLiteral("--split"), m_split->currentData().toString()};
+    if (argument.startsWith(QLatin1String("run:")))
+        words << QStringLiteral("--workspace") << session().workspaceFolder();
+    return widgets::cliCommand(words);
+}
+
+core::Json DataPanel::saveState() const
+{
+    return {{"document", m_shown.run ? core::Json() : m_document}, {"follows_run", m_followsRun}, {"split", m_split->currentData().toString().toStdString()},
+            {"class", m_class->currentData().isValid() ? core::Json(m_class->currentData().toInt()) : core::Json()}, {"show", m_show->currentIndex()}, {"order", m_order->currentIndex()},
+            {"confidence", {m_from->value(), m_to->value()}}, {"picture_size", m_size->value()}};
+}
+
+void DataPanel::restoreState(const core::Json& state)
+{
+    const auto number = [&](const char* key, int standard) { return state.contains(key) && state[key].is_number_integer() ? state[key].get<int>() : standard; };
+    const auto text = [&](const char* key) { return state.contains(key) && state[key].is_string() ? QString::fromStdString(state[key].get<std::string>()) : QString(); };
+    m_size->setValue(number("picture_size", m_size->value()));
+    m_show->setCurrentIndex(std::clamp(number("show", 0), 0, 2));
+    m_order->setCurrentIndex(std::clamp(number("order", 0), 0, 2));
+    if (state.contains("confidence") && state["confidence"].is_array() && state["confidence"].size() == 2 && state["confidence"][0].is_number() && state["confidence"][1].is_number()) {
+        m_from->setValue(state["confidence"][0].get<double>());
+        m_to->setValue(state["confidence"][1].get<double>());
+    }
+    if (const int wanted = number("class", -1); wanted >= 0) {
+        // The classes are filled in when the data are open; until then the wish stands as the current item's number.
+        const QSignalBlocker blocker(m_class);
+        if (m_class->findData(wanted) < 0)
+            m_class->addItem(QString::number(wanted), wanted);
+        m_class->setCurrentIndex(m_class->findData(wanted));
+    }
+    if (state.contains("follows_run") && state["follows_run"].is_boolean())
+        m_followsRun = state["follows_run"].get<bool>();
+    if (const int row = m_split->findData(text("split")); row >= 0 && session().selection().split.isEmpty())
+        m_split->setCurrentIndex(row);
+    applyFilter();
+    if (session().selection().data.is_null() && state.contains("document") && (state["document"].is_object() || state["document"].is_string()))
+        open({state["document"], {}});
+    else if (m_model->dataSet() && part() != m_model->part())
+        m_model->setData(m_model->dataSet(), part());
+}
+
+}  // namespace orrery::plugins
