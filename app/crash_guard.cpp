@@ -28,7 +28,10 @@ void onCrash(int signal)
     raise(signal);
 }
 
-bool isAlive(qint64 process) { return process > 0 && (kill(pid_t(process), 0) == 0 || errno == EPERM); }
+bool isAlive(qint64 process)
+{
+    return process > 0 && (kill(pid_t(process), 0) == 0 || errno == EPERM);
+}
 
 }  // namespace
 
@@ -38,21 +41,38 @@ CrashGuard::CrashGuard()
     QDir().mkpath(folder);
     for (const auto& entry : QDir(folder).entryInfoList({"*.running"}, QDir::Files)) {
         const auto process = entry.completeBaseName().toLongLong();
-        if (isAlive(process)) continue;
+        if (isAlive(process))
+            continue;
         const auto report = folder + "/" + entry.completeBaseName() + ".crash.txt";
-        m_lastCrash = QFile::exists(report) ? QObject::tr("The last session ended unexpectedly. A report is in %1").arg(report) : QObject::tr("The last session ended unexpectedly. Everything reported up to a second before is in the workspace.");
-        QFile::remove(entry.filePath());
+        m_lastCrash = QFile::exists(report)
+                          ? QObject::tr("The last session ended unexpectedly. A report is in %1").arg(report)
+                          : QObject::tr("The last session ended unexpectedly. Everything reported up to a second before is in the workspace.");
+        QFile marker(entry.filePath());
+        if (marker.open(QIODevice::ReadOnly))
+            m_lastWorkspace = QString::fromUtf8(marker.readAll());
+        marker.remove();
     }
     m_marker = QString("%1/%2.running").arg(folder).arg(QCoreApplication::applicationPid());
-    QFile marker(m_marker);
-    if (marker.open(QIODevice::WriteOnly)) marker.write(QByteArray::number(QCoreApplication::applicationPid()));
+    setWorkspace({});
     const auto path = QFile::encodeName(QString("%1/%2.crash.txt").arg(folder).arg(QCoreApplication::applicationPid()));
-    if (path.size() < int(sizeof reportPath)) std::copy_n(path.constData(), path.size() + 1, reportPath);
+    if (path.size() < int(sizeof reportPath))
+        std::copy_n(path.constData(), path.size() + 1, reportPath);
     void* frames[1];
     backtrace(frames, 1);  // loads what it needs now, not in the handler
-    for (const int signal : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL}) std::signal(signal, onCrash);
+    for (const int signal : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL})
+        std::signal(signal, onCrash);
 }
 
-CrashGuard::~CrashGuard() { QFile::remove(m_marker); }
+void CrashGuard::setWorkspace(const QString& folder)
+{
+    QFile marker(m_marker);
+    if (marker.open(QIODevice::WriteOnly))
+        marker.write(folder.toUtf8());
+}
+
+CrashGuard::~CrashGuard()
+{
+    QFile::remove(m_marker);
+}
 
 }  // namespace orrery::app

@@ -5,9 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <QApplication>
 #include <QFileInfo>
-#include <QHashSeed>
 #include <QIcon>
-#include <QTimer>
 #include <iostream>
 
 #include <core/base/error.h>
@@ -18,6 +16,7 @@
 
 #include "crash_guard.h"
 #include "main_window.h"
+#include "quit_signals.h"
 #include "report_command.h"
 #include "screenshot.h"
 #include "settings_dialog.h"
@@ -37,7 +36,7 @@ void declare(CLI::App& app, Arguments& arguments)
     app.add_option("workspace", arguments.workspace, "Folder of the workspace to open (a new or empty folder becomes one), or a file.");
     app.add_option("--open", arguments.model, "Model, experiment document or table to open.");
     app.add_option("--train", arguments.experiment, "Experiment document to open and to start at once.");
-    app.add_option("--panel", arguments.panels, "Panel to show, by id; may be given several times.");
+    app.add_option("--panel", arguments.panels, "Panel to show, by id; may be given several times.")->allow_extra_args(false);
     app.add_option("--size", arguments.size, "Size of the window: WIDTHxHEIGHT.");
     app.add_option("--theme", arguments.theme, "Colours for this session.")->check(CLI::IsMember({"light", "dark", "system"}));
     app.add_option("--screenshot", arguments.screenshot, "Wait until the panels are idle, save a picture of the window, exit.");
@@ -54,8 +53,25 @@ QSize parsedSize(const std::string& text)
         width = QString::fromStdString(parts[0]).toInt();
         height = QString::fromStdString(parts[1]).toInt();
     }
-    if (width < 320 || height < 240 || width > 16384 || height > 16384) throw core::InputError(fmt::format("--size: expected WIDTHxHEIGHT from 320x240 to 16384x16384, got \"{}\"", text));
+    if (width < 320 || height < 240 || width > 16384 || height > 16384)
+        throw core::InputError(fmt::format("--size: expected WIDTHxHEIGHT from 320x240 to 16384x16384, got \"{}\"", text));
     return {width, height};
+}
+
+void checkPanels(const widgets::PanelHost& host, const std::vector<std::string>& wanted)
+{
+    std::vector<std::string> known;
+    for (const auto& info : host.panels())
+        known.push_back(info.id.toStdString());
+    for (const auto& panel : wanted)
+        if (!host.find(QString::fromStdString(panel)))
+            throw core::InputError(
+                fmt::format("--panel: there is no panel \"{}\"{} (there are: {})", panel, core::didYouMean(panel, known), fmt::join(known, ", ")));
+}
+
+bool openPlace(app::MainWindow& window, const QString& path)
+{
+    return QFileInfo(path).isFile() ? window.openFile(path) : window.openWorkspace(path);
 }
 
 int runWindow(QApplication& application, const Arguments& arguments)
@@ -65,24 +81,33 @@ int runWindow(QApplication& application, const Arguments& arguments)
     widgets::Theme theme;
     widgets::Session session;
     app::applySettings(session, theme);
-    if (!arguments.theme.empty()) theme.setChoice(widgets::Theme::choiceFromText(QString::fromStdString(arguments.theme)));
-    app::MainWindow window(session, theme);
-    window.setProperty("quiet", !arguments.screenshot.empty());
+    if (!arguments.theme.empty())
+        theme.setChoice(widgets::Theme::choiceFromText(QString::fromStdString(arguments.theme)));
     const auto size = arguments.size.empty() ? QSize() : parsedSize(arguments.size);
-    if (size.isValid()) window.resize(size);
+    app::MainWindow window(session, theme);
+    checkPanels(window.panels(), arguments.panels);
+    const bool isUnattended = !arguments.screenshot.empty();
+    window.setQuiet(isUnattended);
+    app::closeOnSignals(window);
+    QObject::connect(&session, &widgets::Session::workspaceChanged, &window, [&] { guard.setWorkspace(session.workspaceFolder()); });
+    if (size.isValid())
+        window.resize(size);
     window.show();
-    if (!arguments.workspace.empty()) {
-        const auto path = QString::fromStdString(arguments.workspace);
-        if (QFileInfo(path).isFile()) window.openFile(path);
-        else if (!window.openWorkspace(path) && !arguments.screenshot.empty()) return 1;
-    }
-    if (size.isValid()) window.resize(size);
-    if (!arguments.experiment.empty()) window.startExperiment(QString::fromStdString(arguments.experiment));
-    if (!arguments.model.empty()) window.openFile(QString::fromStdString(arguments.model));
+    const auto place = arguments.workspace.empty() ? guard.lastWorkspace() : QString::fromStdString(arguments.workspace);
+    if (!place.isEmpty() && !openPlace(window, place) && isUnattended)
+        return 1;
+    if (size.isValid())
+        window.resize(size);
+    if (!arguments.experiment.empty())
+        window.startExperiment(QString::fromStdString(arguments.experiment));
+    if (!arguments.model.empty())
+        window.openFile(QString::fromStdString(arguments.model));
     for (const auto& panel : arguments.panels)
-        if (!window.showPanel(QString::fromStdString(panel)) && !arguments.screenshot.empty()) return std::cerr << "orrery: there is no panel \"" << panel << "\"\n", 2;
-    if (!guard.lastCrash().isEmpty()) session.report(guard.lastCrash());
-    if (!arguments.screenshot.empty()) app::screenshotWhenIdle(window, QString::fromStdString(arguments.screenshot));
+        window.showPanel(QString::fromStdString(panel));
+    if (!guard.lastCrash().isEmpty())
+        session.report(guard.lastCrash());
+    if (isUnattended)
+        app::screenshotWhenIdle(window, QString::fromStdString(arguments.screenshot));
     return application.exec();
 }
 
@@ -105,7 +130,8 @@ int main(int argc, char** argv)
     core::registerAll();
     jobs::Queue::setThreadHook([](int threads) { at::set_num_threads(threads); });
     try {
-        if (!arguments.reportRuns.empty()) return app::writeReport(argc, argv, arguments.workspace, arguments.reportRuns, arguments.out);
+        if (!arguments.reportRuns.empty())
+            return app::writeReport(argc, argv, arguments.workspace, arguments.reportRuns, arguments.out);
         QApplication application(argc, argv);
         return runWindow(application, arguments);
     } catch (const core::InputError& error) {

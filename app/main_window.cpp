@@ -1,5 +1,6 @@
 #include "main_window.h"
 
+#include <QApplication>
 #include <QCloseEvent>
 #include <QCryptographicHash>
 #include <QDir>
@@ -7,11 +8,7 @@
 #include <QFileInfo>
 #include <QLabel>
 #include <QMessageBox>
-#include <QProgressBar>
 #include <QSettings>
-#include <QStatusBar>
-#include <QToolButton>
-#include <QUndoStack>
 
 #include <core/base/text.h>
 #include <core/jobs/queue.h>
@@ -23,6 +20,7 @@ namespace orrery::app {
 namespace {
 
 constexpr int kLayoutVersion = 1;
+constexpr int kSaveDelay = 2000;  ///< ms from a change of layout or selection to its being kept: what a crash may lose
 
 Qt::DockWidgetArea areaOf(widgets::DockSide side)
 {
@@ -62,68 +60,96 @@ MainWindow::MainWindow(widgets::Session& session, widgets::Theme& theme) : m_ses
         updateCentre();
     });
     connect(&m_session, &widgets::Session::panelRequested, this, &MainWindow::showPanel);
-    connect(&m_session, &widgets::Session::messageReported, this, [this](const QString& text) { m_message->setText(text); });
+    connect(&m_session, &widgets::Session::messageReported, this, &MainWindow::showMessage);
+    connect(&m_session, &widgets::Session::selectionChanged, this, &MainWindow::saveLayoutSoon);
     connect(&m_session, &widgets::Session::jobsChanged, this, &MainWindow::updateStatus);
     connect(&m_session, &widgets::Session::backgroundWorkChanged, this, &MainWindow::idleChanged);
+    m_saveTimer.setSingleShot(true);
+    m_saveTimer.setInterval(kSaveDelay);
+    connect(&m_saveTimer, &QTimer::timeout, this, &MainWindow::saveLayout);
+    // Text fields take a dropped file as text; it is opened wherever it falls.
+    qApp->installEventFilter(this);
     updateTitle();
     updateCentre();
-    for (const auto& problem : m_host.problems()) m_session.report(tr("Panel left out: %1: %2").arg(QFileInfo(problem.file).fileName(), problem.message));
+    for (const auto& problem : m_host.problems())
+        m_session.report(tr("Panel left out: %1: %2").arg(QFileInfo(problem.file).fileName(), problem.message));
 }
 
 MainWindow::~MainWindow() = default;
 
-QDockWidget* MainWindow::addDock(const widgets::PanelInfo& info)
+void MainWindow::addDock(const widgets::PanelInfo& info)
 {
     auto* dock = new QDockWidget(info.title, this);
     dock->setObjectName("dock." + info.id);
     dock->setProperty("panel", info.id);
     dock->setWindowIcon(widgets::themedIcon(info.icon, palette()));
     dock->toggleViewAction()->setToolTip(info.summary);
-    if (!info.shortcut.isEmpty()) dock->toggleViewAction()->setShortcut(QKeySequence(info.shortcut));
+    if (!info.shortcut.isEmpty())
+        dock->toggleViewAction()->setShortcut(QKeySequence(info.shortcut));
     addDockWidget(areaOf(info.side), dock);
     // A panel is made when it is first seen: tabs behind others cost nothing.
     connect(dock, &QDockWidget::visibilityChanged, this, [this, dock](bool visible) {
-        if (visible && m_session.hasWorkspace()) fillDock(dock);
+        if (visible && m_session.hasWorkspace())
+            fillDock(dock);
+        saveLayoutSoon();
         Q_EMIT idleChanged();
     });
+    connect(dock, &QDockWidget::dockLocationChanged, this, &MainWindow::saveLayoutSoon);
     m_docks.insert(info.id, dock);
-    return dock;
+    dock->hide();
 }
 
 void MainWindow::buildDocks()
 {
-    for (const auto& info : m_host.panels()) addDock(info)->hide();
+    for (const auto& info : m_host.panels())
+        addDock(info);
 }
 
 void MainWindow::fillDock(QDockWidget* dock)
 {
-    if (dock->widget()) return;
+    if (dock->widget())
+        return;
     const auto id = dock->property("panel").toString();
     try {
         auto* panel = m_host.create(id, m_session, dock);
         dock->setWidget(panel);
         connect(panel, &widgets::Panel::idleChanged, this, &MainWindow::idleChanged);
-        connect(panel, &widgets::Panel::statusMessage, this, [this](const QString& text) { m_message->setText(text); });
-        const auto state = QSettings().value(layoutKey() + "/panels/" + id).toByteArray();
-        const auto json = core::Json::parse(state.toStdString(), nullptr, false);
-        if (json.is_object()) panel->restoreState(json);
+        connect(panel, &widgets::Panel::statusMessage, this, &MainWindow::showMessage);
+        restorePanel(*panel);
     } catch (const std::exception& error) {
         auto* label = new QLabel(tr("This panel could not be opened.\n%1").arg(QString::fromUtf8(error.what())), dock);
+        label->setTextFormat(Qt::PlainText);
         label->setWordWrap(true);
         label->setMargin(16);
         dock->setWidget(label);
     }
 }
 
-widgets::Panel* MainWindow::panelIn(QDockWidget* dock) const { return dock ? qobject_cast<widgets::Panel*>(dock->widget()) : nullptr; }
+// In a workspace seen for the first time the panel keeps the state it has.
+void MainWindow::restorePanel(widgets::Panel& panel) const
+{
+    const auto state = QSettings().value(layoutKey() + "/panels/" + panel.id()).toByteArray();
+    const auto json = core::Json::parse(state.toStdString(), nullptr, false);
+    if (json.is_object())
+        panel.restoreState(json);
+}
+
+widgets::Panel* MainWindow::panelIn(QDockWidget* dock) const
+{
+    return dock ? qobject_cast<widgets::Panel*>(dock->widget()) : nullptr;
+}
 
 widgets::Panel* MainWindow::currentPanel() const
 {
-    for (auto* widget = focusWidget(); widget; widget = widget->parentWidget())
-        if (auto* panel = qobject_cast<widgets::Panel*>(widget)) return panel;
+    // A floating panel is a window of its own; while a dialog has the focus, the panel that had it before is meant.
+    for (auto* focused : {QApplication::focusWidget(), focusWidget()})
+        for (auto* widget = focused; widget; widget = widget->parentWidget())
+            if (auto* panel = qobject_cast<widgets::Panel*>(widget))
+                return panel;
     for (const auto& info : m_host.panels()) {
         auto* dock = m_docks.value(info.id);
-        if (dock && dock->isVisible() && !dock->visibleRegion().isEmpty() && panelIn(dock)) return panelIn(dock);
+        if (dock && dock->isVisible() && !dock->visibleRegion().isEmpty() && panelIn(dock))
+            return panelIn(dock);
     }
     return nullptr;
 }
@@ -133,20 +159,21 @@ bool MainWindow::showPanel(const QString& id)
     auto* dock = m_docks.value(id);
     if (!dock) {
         std::vector<std::string> known;
-        for (const auto& info : m_host.panels()) known.push_back(info.id.toStdString());
-        m_message->setText(tr("There is no panel \"%1\"%2").arg(id, QString::fromStdString(core::didYouMean(id.toStdString(), known))));
+        for (const auto& info : m_host.panels())
+            known.push_back(info.id.toStdString());
+        showMessage(tr("There is no panel \"%1\"%2").arg(id, QString::fromStdString(core::didYouMean(id.toStdString(), known))));
         return false;
     }
     dock->show();
     dock->raise();
     fillDock(dock);
-    if (auto* panel = panelIn(dock)) panel->setFocus();
+    if (auto* panel = panelIn(dock))
+        panel->setFocus();
     return panelIn(dock) != nullptr;
 }
 
 void MainWindow::resetLayout()
 {
-    m_restoring = true;
     QHash<int, QDockWidget*> first, lead;
     for (const auto& info : m_host.panels()) {
         auto* dock = m_docks.value(info.id);
@@ -154,10 +181,13 @@ void MainWindow::resetLayout()
         removeDockWidget(dock);
         addDockWidget(areaOf(info.side), dock);
         const int side = int(info.side);
-        if (first.contains(side)) tabifyDockWidget(first[side], dock);
-        else first[side] = dock;
+        if (first.contains(side))
+            tabifyDockWidget(first[side], dock);
+        else
+            first[side] = dock;
         dock->setVisible(info.shown);
-        if (info.shown && !lead.contains(side)) lead[side] = dock;
+        if (info.shown && !lead.contains(side))
+            lead[side] = dock;
     }
     // Shares of the window that let a table, its curves and one detail panel stand side by side at 1280 x 800.
     QList<QDockWidget*> columns;
@@ -168,9 +198,10 @@ void MainWindow::resetLayout()
             widths << width() * share / 100;
         }
     resizeDocks(columns, widths, Qt::Horizontal);
-    if (auto* bottom = lead.value(int(widgets::DockSide::Bottom))) resizeDocks({bottom}, {height() * 22 / 100}, Qt::Vertical);
-    for (auto* dock : lead) dock->raise();
-    m_restoring = false;
+    if (auto* bottom = lead.value(int(widgets::DockSide::Bottom)))
+        resizeDocks({bottom}, {height() * 22 / 100}, Qt::Vertical);
+    for (auto* dock : lead)
+        dock->raise();
 }
 
 QString MainWindow::layoutKey() const
@@ -179,33 +210,48 @@ QString MainWindow::layoutKey() const
     return "layouts/" + QString::fromLatin1(hash);
 }
 
-void MainWindow::saveLayout()
+void MainWindow::saveLayoutSoon()
 {
-    if (!m_session.hasWorkspace()) return;
+    if (m_session.hasWorkspace())
+        m_saveTimer.start();
+}
+
+void MainWindow::saveLayout() const
+{
+    if (!m_session.hasWorkspace())
+        return;
     QSettings settings;
     settings.beginGroup(layoutKey());
     settings.setValue("geometry", saveGeometry());
     settings.setValue("docks", saveState(kLayoutVersion));
     settings.setValue("selection", QByteArray::fromStdString(m_session.selection().toJson().dump()));
     for (auto* dock : m_docks)
-        if (auto* panel = panelIn(dock)) settings.setValue("panels/" + panel->id(), QByteArray::fromStdString(panel->saveState().dump(-1, ' ', false, core::Json::error_handler_t::replace)));
+        if (const auto* panel = panelIn(dock))
+            settings.setValue("panels/" + panel->id(),
+                              QByteArray::fromStdString(panel->saveState().dump(-1, ' ', false, core::Json::error_handler_t::replace)));
 }
 
 bool MainWindow::restoreLayout()
 {
     QSettings settings;
     settings.beginGroup(layoutKey());
-    if (!settings.contains("docks")) return false;
+    if (!settings.contains("docks"))
+        return false;
     restoreGeometry(settings.value("geometry").toByteArray());
-    if (!restoreState(settings.value("docks").toByteArray(), kLayoutVersion)) return false;
+    if (!restoreState(settings.value("docks").toByteArray(), kLayoutVersion))
+        return false;
     const auto selection = core::Json::parse(settings.value("selection").toByteArray().toStdString(), nullptr, false);
-    if (selection.is_object()) m_session.setSelection(widgets::Selection::fromJson(selection));
+    if (selection.is_object())
+        m_session.setSelection(widgets::Selection::fromJson(selection));
     return true;
 }
 
 bool MainWindow::openWorkspace(const QString& folder)
 {
-    saveLayout();
+    if (m_session.hasWorkspace() && QDir(folder).absolutePath() == m_session.workspaceFolder())
+        return true;
+    if (!closeWorkspace())
+        return false;
     try {
         m_session.openWorkspace(folder);
     } catch (const std::exception& error) {
@@ -213,19 +259,51 @@ bool MainWindow::openWorkspace(const QString& folder)
         return false;
     }
     rememberRecent(folder);
-    if (!restoreLayout()) resetLayout();
     for (auto* dock : m_docks)
-        if (dock->isVisible() && !dock->visibleRegion().isEmpty()) fillDock(dock);
+        if (auto* panel = panelIn(dock))
+            restorePanel(*panel);
+    if (!restoreLayout())
+        resetLayout();
+    for (auto* dock : m_docks)
+        if (dock->isVisible() && !dock->visibleRegion().isEmpty())
+            fillDock(dock);
     return true;
+}
+
+bool MainWindow::closeWorkspace()
+{
+    if (!m_session.hasWorkspace())
+        return true;
+    if (!mayStopJobs())
+        return false;
+    saveLayout();
+    m_saveTimer.stop();
+    m_session.closeWorkspace();
+    return true;
+}
+
+bool MainWindow::mayStopJobs()
+{
+    int running = 0;
+    for (const auto& job : m_session.jobs().jobs())
+        running += !jobs::hasEnded(job.status);
+    if (running == 0 || m_quiet)
+        return true;
+    const auto text = running == 1 ? tr("One job will be stopped.") : tr("%1 jobs will be stopped.").arg(running);
+    return QMessageBox::question(this, tr("Jobs are running"), text + " " + tr("Trainings can be resumed from their last checkpoint."),
+                                 QMessageBox::Close | QMessageBox::Cancel) == QMessageBox::Close;
 }
 
 bool MainWindow::isIdle() const
 {
-    if (m_session.hasBackgroundWork()) return false;
+    if (m_session.hasBackgroundWork())
+        return false;
     for (auto* dock : m_docks) {
-        if (!dock->isVisible() || dock->visibleRegion().isEmpty()) continue;
+        if (!dock->isVisible() || dock->visibleRegion().isEmpty())
+            continue;
         const auto* panel = panelIn(dock);
-        if (panel && !panel->isIdle()) return false;
+        if (panel && !panel->isIdle())
+            return false;
     }
     return true;
 }
@@ -242,37 +320,43 @@ void MainWindow::updateCentre()
     m_welcome->setVisible(!open);
     if (!open) {
         m_welcome->refresh();
-        for (auto* dock : m_docks) dock->hide();
+        for (auto* dock : m_docks)
+            dock->hide();
     }
 }
 
 void MainWindow::closeEvent(QCloseEvent* event)
 {
-    int running = 0;
-    for (const auto& job : m_session.jobs().jobs()) running += !jobs::hasEnded(job.status);
-    if (running > 0 && !property("quiet").toBool()) {
-        const auto answer = QMessageBox::question(this, tr("Jobs are running"), tr("%n job(s) will be stopped. Trainings can be resumed from their last checkpoint.", nullptr, running), QMessageBox::Close | QMessageBox::Cancel);
-        if (answer != QMessageBox::Close) return event->ignore();
-    }
-    saveLayout();
-    m_session.closeWorkspace();
-    event->accept();
+    // Without a workspace there may still be jobs.
+    const bool mayClose = m_session.hasWorkspace() ? closeWorkspace() : mayStopJobs();
+    event->setAccepted(mayClose);
 }
 
 void MainWindow::changeEvent(QEvent* event)
 {
     QMainWindow::changeEvent(event);
-    if (event->type() != QEvent::PaletteChange) return;
+    if (event->type() != QEvent::PaletteChange)
+        return;
     for (const auto& info : m_host.panels())
-        if (auto* dock = m_docks.value(info.id)) dock->setWindowIcon(widgets::themedIcon(info.icon, palette()));
+        if (auto* dock = m_docks.value(info.id))
+            dock->setWindowIcon(widgets::themedIcon(info.icon, palette()));
+}
+
+// The status line is one line high; the whole text is its tooltip.
+void MainWindow::showMessage(const QString& text)
+{
+    m_message->setText(text.simplified());
+    m_message->setToolTip(text);
 }
 
 void MainWindow::showError(const QString& title, const QString& text)
 {
-    m_message->setText(text);
-    if (property("quiet").toBool()) return;
+    showMessage(text);
+    if (m_quiet)
+        return;
     auto* box = new QMessageBox(QMessageBox::Warning, title, text, QMessageBox::Ok, this);
     box->setAttribute(Qt::WA_DeleteOnClose);
+    box->setTextFormat(Qt::PlainText);
     box->setTextInteractionFlags(Qt::TextSelectableByMouse);
     box->open();
 }

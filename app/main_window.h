@@ -1,7 +1,7 @@
 #pragma once
 #include <QHash>
 #include <QMainWindow>
-#include <QPointer>
+#include <QTimer>
 
 class QDockWidget;
 class QLabel;
@@ -24,17 +24,22 @@ public:
     MainWindow(widgets::Session& session, widgets::Theme& theme);
     ~MainWindow() override;
 
-    /// Opens a workspace folder, restores its layout and shows the panels. Errors are shown, not thrown. @return False if it could not be opened.
+    /// Opens a workspace folder, restores its layout and shows the panels. Asks first if jobs of the one before would be stopped. Errors are shown, not thrown.
+    /// @return False if it could not be opened (then none is open), or was not to be (then the one before stays).
     bool openWorkspace(const QString& folder);
-    /// Anything a person may drop or name: workspace folder, experiment document, model, table of data.
-    void openFile(const QString& file);
+    /// Saves the layout and closes the workspace; asks first if jobs would be stopped. @return False if they are to go on.
+    bool closeWorkspace();
+    /// Anything a person may drop or name: workspace folder, experiment document, model, table of data. @return False if a message says why it was not opened.
+    bool openFile(const QString& file);
     /// Opens an experiment document and starts it as a job, in the default workspace if none is open.
     void startExperiment(const QString& file);
     /// Shows a panel, loading it if needed. @return False (and a message) for an unknown id or a broken plugin.
     bool showPanel(const QString& id);
     /// Nothing on show is still being computed or loaded.
     bool isIdle() const;
-    widgets::PanelHost& panels() { return m_host; }
+    const widgets::PanelHost& panels() const { return m_host; }
+    /// Without questions and message boxes: messages stand in the status line alone. For a program that is run by another.
+    void setQuiet(bool quiet) { m_quiet = quiet; }
     /// Copies an example project into the user's data folder and shows its document.
     void openExample(const QString& document);
 
@@ -45,19 +50,24 @@ protected:
     void closeEvent(QCloseEvent* event) override;
     void dragEnterEvent(QDragEnterEvent* event) override;
     void dropEvent(QDropEvent* event) override;
+    bool eventFilter(QObject* watched, QEvent* event) override;
     void changeEvent(QEvent* event) override;
 
 private:
     void buildMenus();
     void buildStatusLine();
     void buildDocks();
-    QDockWidget* addDock(const widgets::PanelInfo& info);
+    void addDock(const widgets::PanelInfo& info);
     void fillDock(QDockWidget* dock);
+    void restorePanel(widgets::Panel& panel) const;
     widgets::Panel* panelIn(QDockWidget* dock) const;
     widgets::Panel* currentPanel() const;
     void resetLayout();
-    void saveLayout();
+    void saveLayout() const;
+    void saveLayoutSoon();
     bool restoreLayout();
+    bool mayStopJobs();
+    bool takeDrop(QDropEvent& event);
     void updateStatus();
     void updateTitle();
     void updateCentre();
@@ -66,6 +76,7 @@ private:
     void showSettings();
     void chooseWorkspace();
     void chooseFile();
+    void showMessage(const QString& text);
     void showError(const QString& title, const QString& text);
     QList<QAction*> paletteActions() const;
     QString layoutKey() const;
@@ -79,9 +90,9 @@ private:
     QLabel* m_jobText = nullptr;
     QProgressBar* m_jobProgress = nullptr;
     QToolButton* m_jobCancel = nullptr;
-    QPointer<QWidget> m_help;
+    QTimer m_saveTimer;
     qint64 m_shownJob = -1;
-    bool m_restoring = false;
+    bool m_quiet = false;
 };
 
 /// Known to the user: recently opened workspaces and files, newest first, and the examples that ship with the program.

@@ -3,8 +3,8 @@
 #include <QSettings>
 #include <QStandardPaths>
 
-#include <core/base/files.h>
 #include <core/base/error.h>
+#include <core/base/files.h>
 #include <core/train/document_file.h>
 
 #include "main_window.h"
@@ -25,7 +25,8 @@ QString projectsFolder()
 QString withoutCommand(const QString& sentence)
 {
     auto text = sentence.left(sentence.indexOf('`') < 0 ? sentence.size() : sentence.indexOf('`')).trimmed();
-    if (text.endsWith(':')) text.chop(1);
+    if (text.endsWith(':'))
+        text.chop(1);
     return text.endsWith('.') ? text : text + '.';
 }
 
@@ -35,7 +36,8 @@ QStringList recentItems()
 {
     QStringList items;
     for (const auto& item : QSettings().value("recent").toStringList())
-        if (QFileInfo::exists(item)) items << item;
+        if (QFileInfo::exists(item))
+            items << item;
     return items;
 }
 
@@ -52,13 +54,15 @@ std::vector<Example> examples()
 {
     std::vector<Example> found;
     const QDir root(projectsFolder());
-    if (projectsFolder().isEmpty()) return found;
+    if (projectsFolder().isEmpty())
+        return found;
     for (const auto& project : root.entryInfoList(QDir::Dirs | QDir::NoDotAndDotDot, QDir::Name)) {
         QString summary;
         QFile readme(project.filePath() + "/README.md");
         if (readme.open(QIODevice::ReadOnly))
             for (const auto& line : QString::fromUtf8(readme.readAll()).split('\n'))
-                if (summary.isEmpty() && !line.startsWith('#') && !line.trimmed().isEmpty()) summary = withoutCommand(line.trimmed());
+                if (summary.isEmpty() && !line.startsWith('#') && !line.trimmed().isEmpty())
+                    summary = withoutCommand(line.trimmed());
         const auto documents = QDir(project.filePath()).entryInfoList({"*.yaml", "*.json"}, QDir::Files, QDir::Name);
         for (const auto& document : documents) {
             const auto title = documents.size() > 1 ? project.fileName() + " / " + document.completeBaseName() : project.fileName();

@@ -19,7 +19,8 @@ std::vector<store::RunId> parsedRuns(const std::vector<std::string>& texts)
 {
     std::vector<store::RunId> runs;
     for (const auto& text : texts) {
-        if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos) throw core::InputError(fmt::format("--report: expected run numbers, got \"{}\"", text));
+        if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos)
+            throw core::InputError(fmt::format("--report: expected run numbers, got \"{}\"", text));
         runs.push_back(std::stoll(text));
     }
     return runs;
@@ -27,7 +28,8 @@ std::vector<store::RunId> parsedRuns(const std::vector<std::string>& texts)
 
 std::string workspaceFolder(const std::string& given)
 {
-    if (!given.empty()) return given;
+    if (!given.empty())
+        return given;
     const char* folder = std::getenv("ORRERY_WORKSPACE");
     return folder ? folder : "orrery-workspace";
 }
@@ -36,7 +38,8 @@ std::string workspaceFolder(const std::string& given)
 
 int writeReport(int argc, char** argv, const std::string& workspace, const std::vector<std::string>& runs, const std::string& out)
 {
-    if (!QString::fromStdString(out).endsWith(".pdf", Qt::CaseInsensitive)) throw core::InputError(fmt::format("--out: expected a file ending in .pdf, got \"{}\" (HTML: orrery-cli report)", out));
+    if (!QString::fromStdString(out).endsWith(".pdf", Qt::CaseInsensitive))
+        throw core::InputError(fmt::format("--out: expected a file ending in .pdf, got \"{}\" (HTML: orrery-cli report)", out));
     const auto ids = parsedRuns(runs);
     qputenv("QT_QPA_PLATFORM", "offscreen");
     QHashSeed::setDeterministicGlobalSeed();  // the same report gives the same bytes

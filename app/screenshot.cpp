@@ -20,12 +20,16 @@ void screenshotWhenIdle(MainWindow& window, const QString& file, int timeoutMs)
         // Idle for a few looks in a row: a panel may start the next piece of work when the first one has come back.
         *quiet = window.isIdle() ? *quiet + 1 : 0;
         const bool late = clock->elapsed() > timeoutMs;
-        if (*quiet < 8 && !late) return;
+        if (*quiet < 8 && !late)
+            return;
         timer->stop();
-        if (late) std::cerr << "orrery: the window was still busy after " << timeoutMs / 1000 << " s\n";
+        if (late)
+            std::cerr << "orrery: the window was still busy after " << timeoutMs / 1000 << " s\n";
         const bool saved = window.grab().save(file);
-        if (!saved) std::cerr << "orrery: cannot write " << file.toStdString() << "\n";
-        window.setProperty("quiet", true);
+        if (!saved)
+            std::cerr << "orrery: cannot write " << file.toStdString() << "\n";
+        QGuiApplication::setQuitOnLastWindowClosed(false);  // else closing would end the program with status 0
+        window.setQuiet(true);
         window.close();
         QApplication::exit(saved && !late ? 0 : 1);
     });

@@ -11,7 +11,10 @@
 namespace orrery::app {
 namespace {
 
-int machineCores() { return std::max(1, int(std::thread::hardware_concurrency())); }
+int machineCores()
+{
+    return std::max(1, int(std::thread::hardware_concurrency()));
+}
 
 core::Json storedSettings()
 {
@@ -19,12 +22,17 @@ core::Json storedSettings()
     return json.is_object() ? json : core::Json::object();
 }
 
+void store(const core::Json& settings)
+{
+    QSettings().setValue("settings", QByteArray::fromStdString(settings.dump()));
+}
+
 }  // namespace
 
 core::Schema settingsSchema()
 {
     return {core::choice("theme", {"system", "light", "dark"}, "system", "Colours of the window."),
-        core::integer("cores", machineCores(), "Cores that jobs may use together.").range(1, machineCores())};
+            core::integer("cores", machineCores(), "Cores that jobs may use together.").range(1, machineCores())};
 }
 
 void applySettings(widgets::Session& session, widgets::Theme& theme)
@@ -33,6 +41,14 @@ void applySettings(widgets::Session& session, widgets::Theme& theme)
     const auto settings = settingsSchema().check(storedSettings(), "settings", issues);
     theme.setChoice(widgets::Theme::choiceFromText(QString::fromStdString(settings.value("theme", "system"))));
     session.jobs().setLimit(settings.value("cores", machineCores()));
+}
+
+void chooseTheme(widgets::Theme& theme, widgets::ThemeChoice choice)
+{
+    auto settings = storedSettings();
+    settings["theme"] = widgets::Theme::choiceText(choice).toStdString();
+    store(settings);
+    theme.setChoice(choice);
 }
 
 SettingsDialog::SettingsDialog(widgets::Session& session, widgets::Theme& theme, QWidget* parent) : QDialog(parent)
@@ -47,8 +63,9 @@ SettingsDialog::SettingsDialog(widgets::Session& session, widgets::Theme& theme,
     layout->addWidget(buttons);
     connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
     connect(form, &widgets::SchemaForm::edited, this, [form, &session, &theme] {
-        if (!form->isValid()) return;
-        QSettings().setValue("settings", QByteArray::fromStdString(form->document().dump()));
+        if (!form->isValid())
+            return;
+        store(form->document());
         applySettings(session, theme);
     });
     resize(420, 220);

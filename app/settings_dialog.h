@@ -12,6 +12,9 @@ core::Schema settingsSchema();
 /// Reads stored settings and applies them: theme, cores for jobs.
 void applySettings(widgets::Session& session, widgets::Theme& theme);
 
+/// Switches the theme and keeps the choice.
+void chooseTheme(widgets::Theme& theme, widgets::ThemeChoice choice);
+
 /// A form over `settingsSchema`; changes apply at once. UI thread.
 class SettingsDialog : public QDialog {
     Q_OBJECT

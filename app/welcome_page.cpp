@@ -1,6 +1,7 @@
 #include "welcome_page.h"
 
 #include <QDir>
+#include <QEvent>
 #include <QFileInfo>
 #include <QHBoxLayout>
 #include <QLabel>
@@ -38,13 +39,12 @@ public:
         layout->setContentsMargins(10, 6, 10, 6);
         layout->setSpacing(1);
         layout->addWidget(heading(title, 1.0, this));
-        auto* text = new QLabel(description, this);
-        text->setWordWrap(true);
-        auto muted = text->palette();
-        muted.setColor(QPalette::WindowText, widgets::themeColors(palette()).mutedText);
-        text->setPalette(muted);
-        layout->addWidget(text);
-        for (auto* label : findChildren<QLabel*>()) label->setAttribute(Qt::WA_TransparentForMouseEvents);
+        m_text = new QLabel(description, this);
+        m_text->setWordWrap(true);
+        layout->addWidget(m_text);
+        mute();
+        for (auto* label : findChildren<QLabel*>())
+            label->setAttribute(Qt::WA_TransparentForMouseEvents);
         auto policy = QSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
         policy.setHeightForWidth(true);
         setSizePolicy(policy);
@@ -52,14 +52,36 @@ public:
     QSize sizeHint() const override { return {320, heightForWidth(std::max(width(), 320))}; }
     bool hasHeightForWidth() const override { return true; }
     int heightForWidth(int width) const override { return layout()->totalHeightForWidth(width); }
+
+protected:
+    void changeEvent(QEvent* event) override
+    {
+        QPushButton::changeEvent(event);
+        if (event->type() == QEvent::PaletteChange)
+            mute();
+    }
+
+private:
+    void mute()
+    {
+        auto muted = palette();
+        muted.setColor(QPalette::WindowText, widgets::themeColors(palette()).mutedText);
+        m_text->setPalette(muted);
+    }
+
+    QLabel* m_text = nullptr;
 };
 
-QPushButton* link(const QString& title, const QString& description, QWidget* parent) { return new LinkButton(title, description, parent); }
+QPushButton* link(const QString& title, const QString& description, QWidget* parent)
+{
+    return new LinkButton(title, description, parent);
+}
 
 void clear(QLayout* layout)
 {
     while (auto* item = layout->takeAt(0)) {
-        if (item->widget()) item->widget()->deleteLater();
+        if (item->widget())
+            item->widget()->deleteLater();
         delete item;
     }
 }
@@ -85,7 +107,8 @@ WelcomePage::WelcomePage(QWidget* parent) : QWidget(parent)
     layout->setContentsMargins(24, 32, 24, 24);
     layout->setSpacing(12);
     layout->addWidget(heading(tr("Orrery"), 2.0, column));
-    auto* intro = new QLabel(tr("Train models, look inside them, ask why they answer as they do. Everything is kept in a workspace: one folder you choose."), column);
+    auto* intro = new QLabel(
+        tr("Train models, look inside them, ask why they answer as they do. Everything is kept in a workspace: one folder you choose."), column);
     intro->setWordWrap(true);
     layout->addWidget(intro);
     auto* columns = new QHBoxLayout;
@@ -128,7 +151,8 @@ void WelcomePage::refresh()
         connect(button, &QAbstractButton::clicked, this, [this, item] { Q_EMIT recentChosen(item); });
         m_recent->addWidget(button);
     }
-    if (items.isEmpty()) m_recent->addWidget(new QLabel(tr("Nothing yet."), this));
+    if (items.isEmpty())
+        m_recent->addWidget(new QLabel(tr("Nothing yet."), this));
 }
 
 }  // namespace orrery::app

@@ -8,17 +8,21 @@
 
 #include <core/base/error.h>
 #include <core/data/dataset.h>
-#include <core/store/workspace.h>
 #include <core/jobs/queue.h>
+#include <core/store/workspace.h>
 #include <core/train/document_file.h>
 #include <core/train/runs.h>
+#include <widgets/training.h>
 
 #include "main_window.h"
 
 namespace orrery::app {
 namespace {
 
-QString dataFolder() { return QStandardPaths::writableLocation(QStandardPaths::AppDataLocation); }
+QString dataFolder()
+{
+    return QStandardPaths::writableLocation(QStandardPaths::AppDataLocation);
+}
 
 // Copies a folder; files that are there already stay as the user left them.
 void copyFolder(const QString& from, const QString& to)
@@ -26,9 +30,11 @@ void copyFolder(const QString& from, const QString& to)
     QDir().mkpath(to);
     for (const auto& entry : QDir(from).entryInfoList(QDir::Files | QDir::Dirs | QDir::NoDotAndDotDot)) {
         const auto target = to + "/" + entry.fileName();
-        if (entry.isDir()) copyFolder(entry.filePath(), target);
+        if (entry.isDir())
+            copyFolder(entry.filePath(), target);
         else if (!QFileInfo::exists(target)) {
-            if (!QFile::copy(entry.filePath(), target)) throw core::StorageError("cannot write " + target.toStdString());
+            if (!QFile::copy(entry.filePath(), target))
+                throw core::StorageError("cannot write " + target.toStdString());
             QFile(target).setPermissions(QFile::ReadOwner | QFile::WriteOwner | QFile::ReadGroup | QFile::ReadOther);
         }
     }
@@ -40,7 +46,10 @@ bool isDocument(const QFileInfo& file)
     return ending == "yaml" || ending == "yml" || ending == "json";
 }
 
-bool isTable(const QFileInfo& file) { return QStringList{"csv", "tsv", "npy", "npz", "jsonl", "txt", "gz"}.contains(file.suffix().toLower()); }
+bool isTable(const QFileInfo& file)
+{
+    return QStringList{"csv", "tsv", "npy", "npz", "jsonl", "txt", "gz"}.contains(file.suffix().toLower());
+}
 
 }  // namespace
 
@@ -53,20 +62,21 @@ void MainWindow::openExample(const QString& document)
     } catch (const std::exception& error) {
         return showError(tr("The example could not be copied"), QString::fromUtf8(error.what()));
     }
-    if (!m_session.hasWorkspace() && !openWorkspace(dataFolder() + "/workspace")) return;
+    if (!m_session.hasWorkspace() && !openWorkspace(dataFolder() + "/workspace"))
+        return;
     openFile(target + "/" + file.fileName());
 }
 
-void MainWindow::openFile(const QString& path)
+bool MainWindow::openFile(const QString& path)
 {
     const QFileInfo file(path);
     try {
-        if (!file.exists() && !path.startsWith("zoo:") && !path.startsWith("run:")) throw core::StorageError(path.toStdString() + ": no such file or folder");
-        if (file.isDir() && store::Workspace::isWorkspace(path.toStdString())) {
-            openWorkspace(path);
-            return;
-        }
-        if (!m_session.hasWorkspace() && !openWorkspace(dataFolder() + "/workspace")) return;
+        if (!file.exists() && !path.startsWith("zoo:") && !path.startsWith("run:"))
+            throw core::StorageError(path.toStdString() + ": no such file or folder");
+        if (file.isDir() && store::Workspace::isWorkspace(path.toStdString()))
+            return openWorkspace(path);
+        if (!m_session.hasWorkspace() && !openWorkspace(dataFolder() + "/workspace"))
+            return false;
         if (isDocument(file)) {
             m_session.setDraft(train::readDocument(path.toStdString()), file.absolutePath());
             showPanel("new_run");
@@ -82,23 +92,30 @@ void MainWindow::openFile(const QString& path)
             m_session.openModel(file.exists() ? file.absoluteFilePath() : path);
             showPanel("model");
         }
-        if (file.exists()) rememberRecent(path);
+        if (file.exists())
+            rememberRecent(path);
+        return true;
     } catch (const std::exception& error) {
         showError(tr("The file could not be opened"), QString::fromUtf8(error.what()));
+        return false;
     }
 }
 
 void MainWindow::startExperiment(const QString& file)
 {
-    openFile(file);
+    if (!openFile(file))
+        return;
     const auto workspace = m_session.workspace();
-    if (!workspace || !QFileInfo::exists(file)) return;
-    const int threads = m_session.jobs().limit();
     m_session.runInBackground(
         this,
-        [workspace, path = file.toStdString()](widgets::BackgroundContext&) { return train::createRun(*workspace, train::readExperiment(path)); },
-        [this, workspace, threads](store::RunId run) {
-            m_session.jobs().submit(train::trainJob(workspace, run, threads));
+        [workspace, path = file.toStdString()](widgets::BackgroundContext&) {
+            return widgets::trainingJob(workspace, train::createRun(*workspace, train::readExperiment(path)));
+        },
+        [this, workspace](jobs::JobSpec job) {
+            if (m_session.workspace() != workspace)
+                return;  // another one was opened meanwhile: the run stays queued in its own
+            const auto run = job.run.value();
+            m_session.jobs().submit(std::move(job));
             m_session.selectRuns({run});
             showPanel("experiments");
         },
@@ -107,14 +124,41 @@ void MainWindow::startExperiment(const QString& file)
 
 void MainWindow::dragEnterEvent(QDragEnterEvent* event)
 {
-    if (event->mimeData()->hasUrls()) event->acceptProposedAction();
+    takeDrop(*event);
 }
 
 void MainWindow::dropEvent(QDropEvent* event)
 {
-    for (const auto& url : event->mimeData()->urls())
-        if (url.isLocalFile()) openFile(url.toLocalFile());
-    event->acceptProposedAction();
+    takeDrop(*event);
+}
+
+// Entering and moving are told that files are welcome; the drop opens them.
+bool MainWindow::takeDrop(QDropEvent& event)
+{
+    const auto urls = event.mimeData()->urls();
+    if (!std::any_of(urls.begin(), urls.end(), [](const QUrl& url) { return url.isLocalFile(); }))
+        return false;
+    event.acceptProposedAction();
+    if (event.type() != QEvent::Drop)
+        return true;
+    for (const auto& url : urls)
+        if (url.isLocalFile())
+            openFile(url.toLocalFile());
+    return true;
+}
+
+bool MainWindow::eventFilter(QObject* watched, QEvent* event)
+{
+    const auto type = event->type();
+    if (type != QEvent::DragEnter && type != QEvent::DragMove && type != QEvent::Drop)
+        return false;
+    // Drops are sent to the window under the mouse, too; only widgets, and only those of this window, are meant.
+    if (watched == this || !watched->isWidgetType())
+        return false;
+    const QObject* parent = watched;
+    while (parent && parent != this)
+        parent = parent->parent();
+    return parent && takeDrop(*static_cast<QDropEvent*>(event));
 }
 
 }  // namespace orrery::app

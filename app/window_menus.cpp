@@ -1,8 +1,5 @@
 // Menus, status line, command palette and dialogs of the main window.
 #include <QActionGroup>
-#include <QApplication>
-#include <QClipboard>
-#include <QDesktopServices>
 #include <QDockWidget>
 #include <QFileDialog>
 #include <QLabel>
@@ -33,8 +30,10 @@ void MainWindow::buildMenus()
     auto* recent = file->addMenu(tr("Open &recent"));
     connect(recent, &QMenu::aboutToShow, this, [this, recent] {
         recent->clear();
-        for (const auto& item : recentItems()) recent->addAction(item, this, [this, item] { openFile(item); });
-        if (recent->isEmpty()) recent->addAction(tr("Nothing yet"))->setEnabled(false);
+        for (const auto& item : recentItems())
+            recent->addAction(item, this, [this, item] { openFile(item); });
+        if (recent->isEmpty())
+            recent->addAction(tr("Nothing yet"))->setEnabled(false);
     });
     auto* exampleMenu = file->addMenu(tr("&Examples"));
     for (const auto& example : examples()) {
@@ -43,10 +42,7 @@ void MainWindow::buildMenus()
     }
     exampleMenu->setToolTipsVisible(true);
     file->addSeparator();
-    file->addAction(tr("&Close workspace"), this, [this] {
-        saveLayout();
-        m_session.closeWorkspace();
-    });
+    file->addAction(tr("&Close workspace"), this, &MainWindow::closeWorkspace);
     file->addAction(tr("&Settings ..."), QKeySequence("Ctrl+,"), this, &MainWindow::showSettings);
     file->addSeparator();
     file->addAction(tr("&Quit"), QKeySequence::Quit, this, &QWidget::close);
@@ -80,10 +76,14 @@ void MainWindow::buildMenus()
     view->addAction(tr("&Reset layout"), this, &MainWindow::resetLayout);
     auto* theme = view->addMenu(tr("&Theme"));
     auto* group = new QActionGroup(this);
-    for (const auto& [choice, text] : {std::pair{widgets::ThemeChoice::System, tr("As the &desktop")}, {widgets::ThemeChoice::Light, tr("&Light")}, {widgets::ThemeChoice::Dark, tr("&Dark")}}) {
-        auto* action = theme->addAction(text, this, [this, choice = choice] { m_theme.setChoice(choice); });
+    for (const auto& [choice, text] : {std::pair{widgets::ThemeChoice::System, tr("As the &desktop")},
+                                       {widgets::ThemeChoice::Light, tr("&Light")},
+                                       {widgets::ThemeChoice::Dark, tr("&Dark")}}) {
+        auto* action = theme->addAction(text, this, [this, choice = choice] { chooseTheme(m_theme, choice); });
         action->setCheckable(true);
-        action->setChecked(m_theme.choice() == choice);
+        const auto show = [this, action, choice = choice] { action->setChecked(m_theme.choice() == choice); };
+        connect(&m_theme, &widgets::Theme::changed, action, show);
+        show();
         group->addAction(action);
     }
 
@@ -95,12 +95,15 @@ void MainWindow::buildMenus()
 void MainWindow::buildStatusLine()
 {
     m_message = new QLabel(this);
+    m_message->setObjectName("message");
+    m_message->setTextFormat(Qt::PlainText);
     m_message->setTextInteractionFlags(Qt::TextSelectableByMouse);
     m_message->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
     m_jobText = new QLabel(this);
+    m_jobText->setObjectName("job");
+    m_jobText->setTextFormat(Qt::PlainText);
     m_jobProgress = new QProgressBar(this);
     m_jobProgress->setFixedWidth(140);
-    m_jobProgress->setRange(0, 1000);
     m_jobProgress->setTextVisible(false);
     m_jobProgress->setAccessibleName(tr("Progress of the running job"));
     m_jobCancel = new QToolButton(this);
@@ -120,22 +123,28 @@ void MainWindow::updateStatus()
     std::optional<jobs::JobSnapshot> shown;
     for (const auto& job : m_session.jobs().jobs()) {
         waiting += job.status == jobs::JobStatus::Queued;
-        if (job.status != jobs::JobStatus::Running && job.status != jobs::JobStatus::Paused) continue;
+        if (job.status != jobs::JobStatus::Running && job.status != jobs::JobStatus::Paused)
+            continue;
         ++running;
-        if (!shown) shown = job;
+        if (!shown)
+            shown = job;
     }
     m_jobProgress->setVisible(shown.has_value());
     m_jobCancel->setVisible(shown.has_value());
     m_shownJob = shown ? shown->id : -1;
     if (!shown) {
-        m_jobText->setText(waiting ? tr("%n job(s) waiting", nullptr, waiting) : tr("No jobs"));
+        m_jobText->setText(waiting == 0 ? tr("No jobs") : waiting == 1 ? tr("1 job waiting") : tr("%1 jobs waiting").arg(waiting));
         return;
     }
     QString text = QString::fromStdString(shown->title);
-    if (shown->progress.secondsLeft) text += tr(", %1 left").arg(QString::fromStdString(core::formatDuration(*shown->progress.secondsLeft)));
-    if (shown->status == jobs::JobStatus::Paused) text += tr(", paused");
-    if (running + waiting > 1) text += tr(" (+%1)").arg(running + waiting - 1);
+    if (shown->progress.secondsLeft)
+        text += tr(", %1 left").arg(QString::fromStdString(core::formatDuration(*shown->progress.secondsLeft)));
+    if (shown->status == jobs::JobStatus::Paused)
+        text += tr(", paused");
+    if (running + waiting > 1)
+        text += tr(" (+%1)").arg(running + waiting - 1);
     m_jobText->setText(text);
+    m_jobProgress->setMaximum(shown->progress.total > 0 ? 1000 : 0);  // 0: moves without saying how far
     m_jobProgress->setValue(int(shown->progress.fraction() * 1000));
 }
 
@@ -145,10 +154,12 @@ QList<QAction*> MainWindow::paletteActions() const
     for (auto* dock : m_docks)
         if (auto* panel = panelIn(dock))
             for (auto* action : panel->panelActions())
-                if (!actions.contains(action)) actions << action;
+                if (!actions.contains(action))
+                    actions << action;
     if (auto* panel = currentPanel())
         for (auto* action : widgets::collectActions(panel))
-            if (!actions.contains(action)) actions << action;
+            if (!actions.contains(action))
+                actions << action;
     return actions;
 }
 
@@ -156,13 +167,13 @@ void MainWindow::copyCommand()
 {
     const auto* panel = currentPanel();
     const auto command = panel ? panel->commandLine() : QString();
-    m_message->setText(command.isEmpty() ? tr("This panel shows nothing that a command would do.") : tr("Copied: %1").arg(widgets::copyAsCommand(command)));
+    showMessage(command.isEmpty() ? tr("This panel shows nothing that a command would do.") : tr("Copied: %1").arg(widgets::copyAsCommand(command)));
 }
 
 void MainWindow::showHelp()
 {
     const auto* panel = currentPanel();
-    m_help = showHelpPage(this, panel ? panel->helpPage() : QString("index"));
+    showHelpPage(this, panel ? panel->helpPage() : QString("index"));
 }
 
 void MainWindow::showSettings()
@@ -175,13 +186,16 @@ void MainWindow::showSettings()
 void MainWindow::chooseWorkspace()
 {
     const auto folder = QFileDialog::getExistingDirectory(this, tr("Open workspace"), m_session.workspaceFolder());
-    if (!folder.isEmpty()) openWorkspace(folder);
+    if (!folder.isEmpty())
+        openWorkspace(folder);
 }
 
 void MainWindow::chooseFile()
 {
-    const auto file = QFileDialog::getOpenFileName(this, tr("Open file"), {}, tr("All known files (*.yaml *.yml *.json *.pt *.pth *.safetensors *.csv *.npy *.npz *.jsonl);;All files (*)"));
-    if (!file.isEmpty()) openFile(file);
+    const auto file = QFileDialog::getOpenFileName(
+        this, tr("Open file"), {}, tr("All known files (*.yaml *.yml *.json *.pt *.pth *.safetensors *.csv *.npy *.npz *.jsonl);;All files (*)"));
+    if (!file.isEmpty())
+        openFile(file);
 }
 
 }  // namespace orrery::app
