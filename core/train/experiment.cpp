@@ -99,7 +99,10 @@ Json normalised(Json document)
         try {
             const zoo::ZooReference reference = zoo::parseZooReference(model->get<std::string>());
             Json component{{"id", reference.id}};
-            component.update(reference.parameters);
+            // What stands at its default may still come from the data.
+            for (const auto& [key, value] : reference.parameters.items())
+                if (const core::Parameter* parameter = zoo::zooRegistry().at(reference.id).schema.find(key); !parameter || parameter->defaultValue != value)
+                    component[key] = value;
             *model = std::move(component);
         } catch (const core::InputError& error) {
             throw core::DocumentError(std::vector<Issue>{{"model", error.what()}});
