@@ -1,0 +1,69 @@
+#pragma once
+#include <optional>
+
+#include <widgets/background.h>
+#include <widgets/panel.h>
+#include <widgets/selection.h>
+
+#include "model_tree.h"
+
+class QCheckBox;
+class QLabel;
+class QLineEdit;
+class QPlainTextEdit;
+class QPushButton;
+class QSortFilterProxyModel;
+class QTabWidget;
+class QTreeView;
+
+namespace orrery::plugins {
+
+class TensorDetail;
+
+/// The modules and nodes of a model, with the weights and values of the one that is chosen.
+class ModelPanel : public widgets::Panel {
+    Q_OBJECT
+public:
+    explicit ModelPanel(widgets::Session& session, QWidget* parent = nullptr);
+    ~ModelPanel() override;
+
+    core::Json saveState() const override;
+    void restoreState(const core::Json& state) override;
+    QString commandLine() const override;
+
+private:
+    QWidget* makeContent();
+    QWidget* makeTreePage();
+    QWidget* makeDetail();
+    void openSelected();
+    void open(const QString& argument);
+    void take(const OpenedModelPtr& opened);
+    void filter(const QString& text);
+    void chooseInTree();
+    void showPath(const QString& path);
+    void showDetail();
+    void showTensorOf(const QModelIndex& index);
+    void readValue();
+    void followSelection(widgets::SelectionParts parts);
+    void updateEmptyState();
+    QModelIndex current() const;
+    QString describe(const QModelIndex& index) const;
+
+    ModelTree* m_tree;
+    QSortFilterProxyModel* m_filter = nullptr;
+    QTreeView* m_view = nullptr;
+    QLineEdit* m_search = nullptr;
+    QTabWidget* m_tabs = nullptr;
+    QPlainTextEdit* m_text = nullptr;
+    QLabel *m_summary = nullptr, *m_node = nullptr;
+    QPushButton *m_values = nullptr, *m_cancel = nullptr;
+    TensorDetail* m_tensor = nullptr;
+    QAction *m_copyCommand = nullptr, *m_showRuns = nullptr, *m_openFile = nullptr;
+    widgets::BackgroundTask m_openTask, m_statisticsTask, m_valueTask;
+    bool m_opening = false, m_sending = false, m_reading = false;
+    QString m_argument;   ///< on show or being opened
+    QString m_failed;     ///< argument that could not be opened
+    QString m_wantedPath; ///< to be chosen once the model is open
+};
+
+}  // namespace orrery::plugins
