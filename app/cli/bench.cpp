@@ -6,6 +6,7 @@
 #include <ATen/Parallel.h>
 
 #include <core/base/devices.h>
+#include <core/base/files.h>
 #include <core/base/text.h>
 #include <core/explain/attribution.h>
 #include <core/graph/builder.h>
@@ -71,39 +72,47 @@ public:
     void removeArtifact(const std::string&) override {}
 };
 
-// Milliseconds a step of a training as users run it (loader, metrics, optimizer), from the difference of two lengths.
-double stepMilliseconds(core::Json document, std::int64_t few, std::int64_t many, const Session& session)
+/// The example project's own document, cut to some steps, without evaluation on the way.
+train::Experiment shortened(const std::string& project, std::int64_t steps, int threads)
 {
-    const auto run = [&](std::int64_t steps) {
-        auto shortened = document;
-        shortened["train"]["steps"] = steps;
-        shortened["train"]["epochs"] = nullptr;
-        const auto experiment = train::resolveExperiment(shortened);
-        jobs::DirectContext context(session.stopToken(), at::get_num_threads());
-        std::vector<double> times;
-        auto last = std::chrono::steady_clock::now();
-        context.onProgress = [&](const jobs::Progress& progress) {
-            const auto now = std::chrono::steady_clock::now();
-            if (progress.phase == "training") times.push_back(std::chrono::duration<double>(now - last).count());
-            last = now;
-        };
-        NoSink sink;
-        train::trainExperiment(experiment, context, sink);
-        return times;
+    const auto file = core::resourceFolder().parent_path() / "projects" / project / "experiment.yaml";
+    std::vector<std::string> changes = {fmt::format("train.steps={}", steps), "train.epochs=null", fmt::format("train.evaluate_every={}", steps), "train.evaluate_samples=1"};
+    if (threads > 0) changes.push_back(fmt::format("train.threads={}", threads));
+    return train::readExperiment(file, changes);
+}
+
+// Median milliseconds of a step as users run it (loader, augmentation, metrics, clipping, optimizer). The first steps are left out.
+core::Json stepMilliseconds(const std::string& project, std::int64_t few, std::int64_t many, const Session& session)
+{
+    const auto experiment = shortened(project, many, session.threads);
+    const int asked = experiment.document["train"]["threads"].get<int>(), threads = asked > 0 ? asked : at::get_num_threads();
+    jobs::DirectContext context(session.stopToken(), threads);
+    std::vector<double> times;
+    auto last = std::chrono::steady_clock::now();
+    context.onProgress = [&](const jobs::Progress& progress) {
+        const auto now = std::chrono::steady_clock::now();
+        if (progress.phase == "training" && times.size() + 1 < std::size_t(many)) times.push_back(std::chrono::duration<double>(now - last).count());
+        last = now;
     };
-    auto times = run(many);
-    if (std::int64_t(times.size()) < few) return std::nan("");
+    NoSink sink;
+    train::TrainOptions options;
+    options.snapshotSeconds = 1e9;
+    train::trainExperiment(experiment, context, sink, options);
     times.erase(times.begin(), times.begin() + few);
     std::nth_element(times.begin(), times.begin() + std::ptrdiff_t(times.size() / 2), times.end());
-    return times[times.size() / 2] * 1e3;
+    return {{"step_ms", times[times.size() / 2] * 1e3}, {"threads", threads}};
 }
 
 core::Json trainSuite(const Session& session)
 {
-    const core::Json digits = {{"name", "bench"}, {"model", {{"id", "lenet"}}}, {"data", {{"id", "digits"}}}, {"train", {{"batch_size", 64}, {"optimizer", {{"id", "adamw"}, {"lr", 0.002}}}}}};
-    const core::Json gpt = {{"name", "bench"}, {"model", {{"id", "gpt"}, {"layers", 5}, {"width", 128}, {"heads", 4}}}, {"data", {{"id", "kjv"}, {"block_length", 128}}},
-        {"train", {{"batch_size", 16}, {"optimizer", {{"id", "adamw"}, {"lr", 0.002}}}}}};
-    return {{"digits_step_ms", stepMilliseconds(digits, 20, 200, session)}, {"tiny_gpt_step_ms", stepMilliseconds(gpt, 5, 30, session)}};
+    core::Json result = core::Json::object();
+    const auto add = [&](const std::string& key, const core::Json& measured) {
+        result[key + "_step_ms"] = measured["step_ms"];
+        result[key + "_threads"] = measured["threads"];
+    };
+    add("digits", stepMilliseconds("digits", 20, 320, session));
+    add("tiny_gpt", stepMilliseconds("tiny-gpt", 5, 45, session));
+    return result;
 }
 
 core::Json attributionSuite(const Session&)
@@ -123,12 +132,22 @@ core::Json attributionSuite(const Session&)
     return {{"integrated_gradients_50_s", seconds("integrated_gradients", {{"n_steps", 50}})}, {"occlusion_8x8_stride_4_s", seconds("occlusion", {{"window", {8}}, {"stride", {4}}})}};
 }
 
+/// A folder in the system's temporary folder that is gone afterwards.
+struct TemporaryFolder {
+    std::filesystem::path path = std::filesystem::temp_directory_path() / fmt::format("orrery-bench-{}", getpid());
+    ~TemporaryFolder()
+    {
+        std::error_code ignored;
+        std::filesystem::remove_all(path, ignored);
+    }
+};
+
 core::Json storeSuite(const Session&)
 {
-    const auto folder = std::filesystem::temp_directory_path() / fmt::format("orrery-bench-{}", getpid());
+    const TemporaryFolder folder;
     core::Json result;
     {
-        const auto workspace = store::Workspace::open(folder);
+        const auto workspace = store::Workspace::open(folder.path);
         const auto run = workspace->createRun({"bench", core::Json::object()});
         workspace->startRun(run);
         constexpr std::size_t kPoints = 4'000'000, kBatch = 10'000;
@@ -144,20 +163,70 @@ core::Json storeSuite(const Session&)
         workspace->setStatus(run, store::RunStatus::Finished);
         result["curve_of_4M_points_ms"] = medianSeconds([&] { workspace->metricSeries(run, "train/loss"); }) * 1e3;
     }
-    std::filesystem::remove_all(folder);
     return result;
+}
+
+// Finished runs with documents, tags, metrics and a short curve, as a long search would leave them.
+void makeRuns(store::Workspace& workspace, int count)
+{
+    const std::vector<std::int64_t> steps = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+    for (int i = 0; i < count; ++i) {
+        const double rate = 1e-4 * (1 + i % 97);
+        const core::Json document = {{"name", fmt::format("run {}", i)}, {"seed", i}, {"model", {{"id", i % 2 ? "lenet" : "resnet"}}}, {"train", {{"batch_size", 32 << (i % 3)}, {"optimizer", {{"id", "adamw"}, {"lr", rate}}}}}};
+        const auto run = workspace.createRun({fmt::format("run {}", i), document, std::uint64_t(i), core::Json::object(), {i % 5 ? "search" : "baseline"}, i % 7 ? "" : "worth a look", {}});
+        workspace.startRun(run);
+        std::vector<double> losses;
+        for (const auto step : steps) losses.push_back(double((i * 7919) % 1000) / 1000 + 1.0 / double(step));
+        workspace.metrics(run, "train/loss", steps, losses);
+        workspace.metric(run, "val/accuracy", 10, double((i * 104729) % 1000) / 1000);
+        workspace.setStatus(run, store::RunStatus::Finished);
+    }
+    workspace.flush();
+}
+
+core::Json runsSuite(const Session& session)
+{
+    constexpr int kRuns = 10'000;
+    const TemporaryFolder folder;
+    const auto workspace = store::Workspace::open(folder.path);
+    makeRuns(*workspace, kRuns);
+    store::RunQuery sorted, filtered;
+    sorted.orderBy = filtered.orderBy = "val/accuracy";
+    sorted.columns = filtered.columns = {"model.id", "train.optimizer.lr"};
+    filtered.text = "run 1";
+    filtered.tags = {"search"};
+    filtered.metrics = {{"train/loss", {}, 0.9}};
+    std::size_t matching = 0;
+    const double all = medianSeconds([&] { matching = workspace->runs(sorted).matching; });
+    if (session.stopToken().stop_requested()) throw core::Cancelled();
+    return {{"runs", matching}, {"sorted_all_ms", all * 1e3}, {"filtered_and_sorted_ms", medianSeconds([&] { matching = workspace->runs(filtered).matching; }) * 1e3}, {"matching", matching}};
 }
 
 using Suite = core::Json (*)(const Session&);
 const std::vector<std::pair<std::string, Suite>>& suites()
 {
-    static const std::vector<std::pair<std::string, Suite>> kSuites = {{"gemm", gemmSuite}, {"executor", executorSuite}, {"train", trainSuite}, {"attribution", attributionSuite}, {"store", storeSuite}};
+    static const std::vector<std::pair<std::string, Suite>> kSuites = {{"gemm", gemmSuite}, {"executor", executorSuite}, {"train", trainSuite}, {"attribution", attributionSuite}, {"store", storeSuite}, {"runs", runsSuite}};
     return kSuites;
 }
 
-Exit bench(Session& session, const std::string& wanted)
+struct Options {
+    std::string suite;
+    int fill = 0;
+};
+
+// A workspace to measure the window with.
+Exit fillWorkspace(Session& session, int runs)
 {
+    makeRuns(*session.workspace(store::OpenMode::OpenOrCreate), runs);
+    if (session.json) session.print({{"runs", runs}});
+    return Exit::Done;
+}
+
+Exit bench(Session& session, const Options& options)
+{
+    if (options.fill > 0) return fillWorkspace(session, options.fill);
     session.applyThreads();
+    const auto& wanted = options.suite;
     std::vector<std::string> names;
     core::Json document = {{"threads", at::get_num_threads()}, {"suites", core::Json::object()}};
     for (const auto& [name, suite] : suites()) {
@@ -178,9 +247,10 @@ Exit bench(Session& session, const std::string& wanted)
 
 std::function<Exit(Session&)> declareBench(CLI::App& app)
 {
-    auto suite = std::make_shared<std::string>();
-    app.add_option("suite", *suite, "gemm, executor, train, attribution or store; default: all.");
-    return [suite](Session& session) { return bench(session, *suite); };
+    auto options = std::make_shared<Options>();
+    app.add_option("suite", options->suite, "gemm, executor, train, attribution, store or runs; default: all.");
+    app.add_option("--fill", options->fill, "Measure nothing; add this many made-up finished runs to the workspace, to try large ones.")->check(CLI::Range(1, 1'000'000));
+    return [options](Session& session) { return bench(session, *options); };
 }
 
 }  // namespace orrery::cli
