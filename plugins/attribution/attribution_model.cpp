@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include <core/base/text.h>
+#include <core/data/vocabulary.h>
 #include <core/explain/stored.h>
 #include <core/io/image.h>
 #include <core/train/card_inputs.h>
@@ -58,6 +59,21 @@ void addValues(PreparedSubject& subject)
     const auto& info = subject.data->info();
     for (std::size_t i = 0; i < subject.values.size() && i < info.mean.size(); ++i)
         subject.values[i] = subject.values[i] * info.std[i] + info.mean[i];
+}
+
+/// For models whose card does not name them: from the data, tokens without a vocabulary by number.
+std::vector<std::string> namesOfData(const PreparedSubject& subject)
+{
+    if (subject.kind != InputKind::Tokens)
+        return subject.data ? subject.data->info().featureNames : std::vector<std::string>();
+    const at::Tensor tokens = subject.inputs[0].toTensor()[0].to(at::kCPU, at::kLong).reshape(-1).contiguous();
+    const auto* vocabulary = subject.data ? subject.data->vocabulary() : nullptr;
+    std::vector<std::string> names;
+    for (std::int64_t i = 0; i < tokens.numel(); ++i) {
+        const std::int64_t token = tokens.data_ptr<std::int64_t>()[i];
+        names.push_back(vocabulary ? vocabulary->tokenText(token) : std::to_string(token));
+    }
+    return names;
 }
 
 void addAnswer(PreparedSubject& subject, std::stop_token stop)
@@ -145,8 +161,8 @@ PreparedPtr SubjectOpener::prepare(const ExplainSubject& subject, const std::sha
     }
     made->kind = kindOf(*made);
     made->names = explain::attributedNames(made->model->card, made->inputs[0].toTensor());
-    if (made->names.empty() && made->data)
-        made->names = made->data->info().featureNames;
+    if (made->names.empty())
+        made->names = namesOfData(*made);
     if (made->kind == InputKind::Image)
         addPixels(*made);
     else if (made->kind == InputKind::Table)

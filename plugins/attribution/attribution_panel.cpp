@@ -9,7 +9,6 @@
 #include <QLabel>
 #include <QProgressBar>
 #include <QPushButton>
-#include <QScrollArea>
 #include <QSpinBox>
 #include <QSplitter>
 #include <QStackedWidget>
@@ -127,7 +126,9 @@ QLayout* AttributionPanel::makeSubjectForm()
     form->setContentsMargins(0, 0, 0, 0);
     form->setVerticalSpacing(4);
     form->addRow(tr("&Model"), m_model);
-    form->addRow(tr("&Sample"), sampleRow);
+    auto* sampleLabel = new QLabel(tr("&Sample"));
+    sampleLabel->setBuddy(m_sample);
+    form->addRow(sampleLabel, sampleRow);
     form->addRow(tr("M&ethod"), m_method);
     form->addRow(tr("&Target"), m_target);
     return form;
@@ -203,19 +204,14 @@ QWidget* AttributionPanel::makeContent()
     m_form->setAccessibleName(tr("Parameters of the method"));
     connect(m_form, &widgets::SchemaForm::edited, this, [this](const QString&, const core::Json&, const core::Json& after) { m_parameters[method()] = after; });
     connect(m_form, &widgets::SchemaForm::issuesChanged, this, &AttributionPanel::updateButtons);
-    auto* scroll = new QScrollArea;
-    scroll->setWidget(m_form);
-    scroll->setWidgetResizable(true);
-    scroll->setFrameShape(QFrame::NoFrame);
-    scroll->setMinimumHeight(60);
-    scroll->setAccessibleName(tr("Parameters"));
-    layout->addWidget(scroll, 1);
+    m_form->setMinimumHeight(110);
+    layout->addWidget(m_form, 1);
     layout->addLayout(makeButtons());
     auto* splitter = new QSplitter(Qt::Vertical, this);
     splitter->addWidget(top);
     splitter->addWidget(makeResults());
-    splitter->setStretchFactor(0, 2);
-    splitter->setStretchFactor(1, 3);
+    splitter->setStretchFactor(0, 1);
+    splitter->setStretchFactor(1, 1);
     splitter->setChildrenCollapsible(false);
     splitter->setObjectName(QStringLiteral("splitter"));
     splitter->setFocusProxy(m_explain);

@@ -308,7 +308,7 @@ void DataPanel::openSelected()
     if (part >= 0)
         m_split->setCurrentIndex(part);
     if (!selection.data.is_null() && !selection.data.empty())
-        open({selection.data, {}});
+        open({selection.data, run});
     else if (run && session().hasWorkspace() && m_followsRun)
         open({nullptr, run});
     else if (m_document.is_null())
@@ -322,9 +322,9 @@ void DataPanel::open(const Source& source)
     if (!m_opening)
         addBusy(1);
     m_opening = true;
-    const auto done = [this, source](Opened opened) {
+    const auto done = [this](const Opened& opened) {
         m_opening = false;
-        take(opened, source);
+        take(opened);
         addBusy(-1);
     };
     const auto failed = [this](const QString& text) {
@@ -334,17 +334,20 @@ void DataPanel::open(const Source& source)
         addBusy(-1);
     };
     m_openTask = session().runInBackground(this, [source, workspace = session().workspace()](widgets::BackgroundContext&) -> Opened {
-        if (!source.run)
-            return {data::openData(source.document), source.document};
-        if (!workspace)
+        const bool asRun = source.run && workspace;
+        const core::Json ofRun = asRun ? workspace->run(*source.run).document.value("data", core::Json()) : core::Json();
+        // The run's data are opened from the run: relative paths in its document start at its folder.
+        if (asRun && (source.document.is_null() || source.document == ofRun))
+            return {train::dataOfRun(*workspace, *source.run), ofRun, source.run};
+        if (source.document.is_null())
             throw core::InputError("no workspace is open");
-        return {train::dataOfRun(*workspace, *source.run), workspace->run(*source.run).document["data"]};
+        return {data::openData(source.document), source.document, {}};
     }, done, failed);
 }
 
-void DataPanel::take(const Opened& opened, const Source& source)
+void DataPanel::take(const Opened& opened)
 {
-    m_shown = source;
+    m_shown = {opened.document, opened.run};
     m_document = opened.document;
     for (int i = 0; i < 3; ++i) {
         const auto part = data::Split(i);
@@ -515,8 +518,12 @@ void DataPanel::selectionOfSession(widgets::SelectionParts parts)
     const auto& selection = session().selection();
     if (parts.testFlag(SelectionPart::Runs) || parts.testFlag(SelectionPart::Model) || parts.testFlag(SelectionPart::Weights)) {
         const auto run = widgets::runOfSelection(selection);
-        if (run && m_followsRun && session().hasWorkspace() && run != m_shown.run && !parts.testFlag(SelectionPart::Data))
+        const bool otherData = parts.testFlag(SelectionPart::Data) && !selection.data.is_null() && selection.data != m_document;
+        if (run && m_followsRun && session().hasWorkspace() && run != m_shown.run && !otherData) {
+            if (const int row = m_split->findData(selection.split); row >= 0)
+                m_split->setCurrentIndex(row);
             return open({nullptr, run});
+        }
         fillSources();
         readPredictions();
     }

@@ -36,7 +36,7 @@ protected:
     bool eventFilter(QObject* watched, QEvent* event) override;
 
 private:
-    /// What is opened: a document, or the data of a run.
+    /// What is opened: a document, the data of a run (document null), or the run's if they are the same.
     struct Source {
         core::Json document;
         std::optional<qint64> run;
@@ -44,6 +44,7 @@ private:
     struct Opened {
         data::DataSetPtr data;
         core::Json document;
+        std::optional<qint64> run;
     };
 
     QWidget* makeContent();
@@ -53,7 +54,7 @@ private:
     void chooseSource(int row);
     void openSelected();
     void open(const Source& source);
-    void take(const Opened& opened, const Source& source);
+    void take(const Opened& opened);
     void readPredictions();
     void predict();
     void endPredict();

@@ -15,8 +15,8 @@
 #include <QTreeView>
 #include <QVBoxLayout>
 
-#include <core/train/samples.h>
 #include <core/store/workspace.h>
+#include <core/train/samples.h>
 #include <widgets/commands.h>
 #include <widgets/model_source.h>
 #include <widgets/session.h>
@@ -287,7 +287,6 @@ void ModelPanel::take(const OpenedModelPtr& opened)
     m_summary->setToolTip(tr("Weights: %1 bytes. A multiply-add counts as two FLOPs.").arg(shortCount(inspection.weightBytes)));
     m_text->setPlainText(opened->text);
     m_view->expandToDepth(1);
-    m_view->header()->setSectionResizeMode(ModelTree::NameColumn, QHeaderView::Interactive);
     for (int column = 0; column < ModelTree::ColumnCount; ++column)
         m_view->resizeColumnToContents(column);
     updateEmptyState();

@@ -30,12 +30,18 @@ OpenedModelPtr openForPanel(const QString& argument, graph::Model model, std::st
     opened->argument = argument;
     opened->model = std::make_shared<const graph::Model>(std::move(model));
     opened->executor = std::make_shared<const graph::Executor>(opened->model->graph);
+    const auto& outputs = opened->model->graph->data().body.outputs;
     opened->text = QString::fromStdString(opened->model->graph->print());
     const auto inputs = graph::exampleInputs(opened->model->card);
     try {
         opened->inspection = graph::inspect(*opened->executor, opened->model->weights, inputs, stop);
         if (inputs.empty())
             opened->whyNotRun = QObject::tr("The model's card does not say what its inputs look like, so shapes and FLOPs are not known.");
+        // The whole model gives what the graph gives, whichever module computes it last.
+        if (!opened->inspection.modules.empty() && !outputs.empty() && !outputs[0].isConstant())
+            for (const auto& node : opened->inspection.nodes)
+                if (node.name == opened->model->graph->value(outputs[0].value).name && !node.shapes.empty())
+                    opened->inspection.modules.front().outputShape = node.shapes.front();
     } catch (const core::Error& error) {
         opened->inspection = graph::inspect(*opened->executor, opened->model->weights, {}, stop);
         opened->whyNotRun = QObject::tr("The model could not be run on an example input, so shapes and FLOPs are not known: %1").arg(QString::fromUtf8(error.what()));
