@@ -138,9 +138,20 @@ void ExperimentsPanel::runsChanged()
     if (!session().hasWorkspace()) showEmptyState(tr("No workspace is open"), tr("Open a folder as workspace (Ctrl+O), or an example from the welcome page."));
     else if (m_model.count() == 0 && m_model.isLoaded()) showEmptyState(tr("No runs yet"), tr("Start one in the New run panel; its curves appear here while it learns."), {m_newRun});
     else showContent();
+    const bool hasRuns = m_model.isLoaded() && m_model.count() > 0;
+    if (!std::exchange(m_hadRuns, hasRuns) && hasRuns) firstRuns();
     m_table->setSelectedIds(chosen());
     selectionChanged();
     Q_EMIT idleChanged();
+}
+
+// What refers to columns that come with the runs can be restored only now. The newest run is shown, unless others were chosen before.
+void ExperimentsPanel::firstRuns()
+{
+    if (const auto state = std::exchange(m_tableState, core::Json()); state.is_object()) m_table->restoreState(state);
+    const auto mine = chosen();
+    const bool any = std::any_of(mine.begin(), mine.end(), [this](qint64 run) { return m_model.find(run); });
+    if (!any && m_model.rows().rowCount() > 0) session().selectRuns({m_model.rows().rowId(0)});
 }
 
 void ExperimentsPanel::sendSelection()
@@ -263,6 +274,7 @@ void ExperimentsPanel::restoreState(const core::Json& state)
         m_model.addDocumentColumns(paths);
     }
     m_table->restoreState(part("table"));
+    if (m_model.count() == 0) m_tableState = part("table");
     m_curves->restoreState(part("curves"));
     if (const auto tab = part("tab"); tab.is_number_integer()) m_tabs->setCurrentIndex(tab.get<int>());
     if (const auto share = part("confusion"); share.is_number_integer()) m_confusion->setNormalisation(share.get<int>());

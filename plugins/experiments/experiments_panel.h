@@ -44,6 +44,7 @@ private:
     void buildTabs();
     void connectAll();
     void runsChanged();
+    void firstRuns();
     void selectionChanged();
     void sendSelection();
     void inspectLater(bool now);
@@ -67,7 +68,8 @@ private:
     QAction* m_newRun = nullptr;
     RunInspection m_inspection;
     QTimer m_inspectTimer;
-    bool m_inspecting = false, m_inspectAgain = false;
+    core::Json m_tableState;  ///< to be restored once the runs, and so the columns, are there
+    bool m_inspecting = false, m_inspectAgain = false, m_hadRuns = false;
 };
 
 }  // namespace orrery::plugins

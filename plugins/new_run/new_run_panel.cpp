@@ -66,7 +66,9 @@ NewRunPanel::NewRunPanel(widgets::Session& session, QWidget* parent) : Panel("ne
         this->session().report(tr("Run %1 was added").arg(run));
         this->session().selectRuns({run});
     });
-    connect(&session, &widgets::Session::draftChanged, this, [this] { m_model.load(this->session().draft(), this->session().draftFolder()); });
+    connect(&session, &widgets::Session::draftChanged, this, [this] {
+        if (this->session().draft().is_object()) m_model.load(this->session().draft(), this->session().draftFolder());
+    });
     connect(&session, &widgets::Session::workspaceChanged, this, &NewRunPanel::showChecks);
     if (!session.draft().is_null() && session.draft().is_object()) m_model.load(session.draft(), session.draftFolder());
     else showDocument();

@@ -1,0 +1,275 @@
+// The New run panel: form and text stay the same document, errors appear in place, a run is started, its command equals what was chosen.
+#include <QApplication>
+#include <QClipboard>
+#include <QComboBox>
+#include <QLabel>
+#include <QLineEdit>
+#include <QPlainTextEdit>
+#include <QPushButton>
+#include <QSignalSpy>
+#include <QSpinBox>
+#include <QTemporaryDir>
+#include <QTest>
+#include <QToolButton>
+#include <QUndoStack>
+
+#include <core/base/files.h>
+#include <core/catalogue.h>
+#include <core/jobs/queue.h>
+#include <core/store/workspace.h>
+#include <core/train/document_file.h>
+#include <core/train/experiment.h>
+#include <plugins/new_run/new_run_panel.h>
+#include <widgets/document_editor.h>
+#include <widgets/export.h>
+#include <widgets/schema_form.h>
+#include <widgets/session.h>
+
+using namespace orrery;
+using namespace orrery::plugins;
+
+namespace {
+
+core::Json smallDocument() { return {{"name", "small"}, {"model", {{"id", "mlp"}, {"hidden", {8}}}}, {"data", {{"id", "iris"}}}, {"train", {{"epochs", 2}, {"batch_size", 16}}}}; }
+
+struct Bench {
+    QTemporaryDir folder;
+    widgets::Session session;
+    std::unique_ptr<NewRunPanel> panel;
+    Bench()
+    {
+        session.openWorkspace(folder.filePath("workspace"));
+        show();
+    }
+    void show()
+    {
+        panel = std::make_unique<NewRunPanel>(session);
+        panel->resize(900, 700);
+        panel->show();
+    }
+    widgets::SchemaForm* form() const { return panel->findChild<widgets::SchemaForm*>(); }
+    widgets::DocumentEditor* editor() const { return panel->findChild<widgets::DocumentEditor*>(); }
+    QPushButton* start() const { return panel->findChild<QPushButton*>("start"); }
+    QString checks() const { return panel->findChild<QLabel*>("checks")->text(); }
+    QWidget* field(const char* path) const
+    {
+        auto* field = form()->field(path);
+        auto* line = field ? field->findChild<QLineEdit*>() : nullptr;
+        return line ? line : field;
+    }
+    void type(const char* path, const QString& text) const
+    {
+        form()->focusField(path);
+        auto* edit = field(path);
+        QTest::keyClick(edit, Qt::Key_A, Qt::ControlModifier);
+        QTest::keyClicks(edit, text);
+        QTest::keyClick(edit, Qt::Key_Tab);
+    }
+};
+
+}  // namespace
+
+class NewRunTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase() { core::registerAll(); }
+    void emptyPanelOffersTheExamples();
+    void theSummaryEqualsCores();
+    void formAndTextAreOneDocument();
+    void undoTakesBackChangesOfBoth();
+    void errorsStandWhereTheyAre();
+    void dataThatIsMissingIsSaid();
+    void unreadableTextCannotBeStarted();
+    void aRunIsStartedAndCancelledInTheMiddle();
+    void theCommandEqualsTheDocument();
+    void savingWritesWhatIsShown();
+    void aModelFileIsAText();
+    void stateSurvivesARestart();
+};
+
+void NewRunTest::emptyPanelOffersTheExamples()
+{
+    Bench bench;
+    QVERIFY(bench.panel->isShowingEmptyState());
+    QVERIFY(!bench.start()->isEnabled());
+    QVERIFY(bench.panel->commandLine().isEmpty());
+    for (auto* button : bench.panel->findChildren<QAbstractButton*>())
+        if (button->isVisible() && button->text().contains("digits")) {
+            QTest::mouseClick(button, Qt::LeftButton);
+            break;
+        }
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState());
+    QVERIFY(bench.panel->model().document()["data"]["id"] == "digits");
+    QVERIFY(bench.panel->commandLine().startsWith("orrery-cli train "));
+}
+
+void NewRunTest::theSummaryEqualsCores()
+{
+    Bench bench;
+    bench.session.setDraft(smallDocument());
+    QTRY_VERIFY(bench.panel->isIdle());
+    const auto experiment = train::resolveExperiment(smallDocument());
+    const auto length = train::trainLength(experiment.document, *experiment.data);
+    QVERIFY2(bench.checks().contains(QString("%1 steps").arg(length.steps)), qPrintable(bench.checks()));
+    QVERIFY2(bench.checks().startsWith(QString("%1 training").arg(experiment.data->split(data::Split::Train).size())), qPrintable(bench.checks()));
+    QVERIFY(bench.start()->isEnabled());
+}
+
+void NewRunTest::formAndTextAreOneDocument()
+{
+    Bench bench;
+    bench.session.setDraft(smallDocument());
+    bench.type("name", "renamed");
+    QCOMPARE(bench.panel->model().document()["name"].get<std::string>(), std::string("renamed"));
+    QVERIFY(bench.editor()->document());
+    QCOMPARE((*bench.editor()->document())["name"].get<std::string>(), std::string("renamed"));
+    auto changed = bench.panel->model().document();
+    changed["train"]["epochs"] = 5;
+    bench.editor()->setFormat(widgets::DocumentFormat::Json);
+    auto* text = bench.editor()->editor();
+    text->setFocus();
+    text->selectAll();
+    QTest::keyClick(text, Qt::Key_Delete);
+    QApplication::clipboard()->setText(QString::fromStdString(changed.dump(2)));
+    QTest::keyClick(text, Qt::Key_V, Qt::ControlModifier);
+    QTRY_COMPARE(bench.panel->model().document()["train"]["epochs"].get<int>(), 5);
+    QCOMPARE(bench.form()->document()["train"]["epochs"].get<int>(), 5);
+}
+
+void NewRunTest::undoTakesBackChangesOfBoth()
+{
+    Bench bench;
+    bench.session.setDraft(smallDocument());
+    const auto before = bench.panel->model().document();
+    bench.type("name", "other");
+    QVERIFY(bench.panel->model().document() != before);
+    while (bench.panel->model().document() != before) {
+        QVERIFY(bench.session.undoStack().canUndo());
+        bench.session.undoStack().undo();
+    }
+    QCOMPARE(bench.form()->document()["name"].get<std::string>(), std::string("small"));
+    QCOMPARE((*bench.editor()->document())["name"].get<std::string>(), std::string("small"));
+    bench.session.undoStack().redo();
+    QVERIFY(bench.panel->model().document() != before);
+}
+
+void NewRunTest::errorsStandWhereTheyAre()
+{
+    Bench bench;
+    auto wrong = smallDocument();
+    wrong["train"]["epochs"] = "many";
+    bench.session.setDraft(wrong);
+    const auto issues = train::quickCheck(wrong);
+    QCOMPARE(issues.size(), std::size_t(1));
+    QCOMPARE(bench.form()->errorAt("train.epochs"), QString::fromStdString(issues[0].message));
+    QVERIFY2(bench.editor()->messages().join('\n').contains("train.epochs"), qPrintable(bench.editor()->messages().join('\n')));
+    QVERIFY(bench.checks().contains(QString::fromStdString(issues[0].message)));
+    QVERIFY(!bench.start()->isEnabled());
+}
+
+void NewRunTest::dataThatIsMissingIsSaid()
+{
+    Bench bench;
+    auto wrong = smallDocument();
+    wrong["data"] = {{"id", "csv"}, {"path", "nothing-there.csv"}, {"target", "y"}};
+    bench.session.setDraft(wrong);
+    QTRY_VERIFY(bench.panel->isIdle());
+    QVERIFY2(bench.checks().contains("nothing-there.csv"), qPrintable(bench.checks()));
+    QVERIFY(!bench.start()->isEnabled());
+}
+
+void NewRunTest::unreadableTextCannotBeStarted()
+{
+    Bench bench;
+    bench.session.setDraft(smallDocument());
+    QTRY_VERIFY(bench.start()->isEnabled());
+    auto* text = bench.editor()->editor();
+    text->setFocus();
+    text->moveCursor(QTextCursor::Start);
+    QTest::keyClicks(text, "{[");
+    QTRY_VERIFY(!bench.start()->isEnabled());
+    QVERIFY(!bench.checks().isEmpty());
+    QVERIFY(bench.panel->model().document() == smallDocument());
+}
+
+void NewRunTest::aRunIsStartedAndCancelledInTheMiddle()
+{
+    Bench bench;
+    auto document = smallDocument();
+    document["train"]["epochs"] = 20000;
+    bench.session.setDraft(document);
+    QTRY_VERIFY(bench.start()->isEnabled());
+    bench.panel->findChild<QSpinBox*>()->setValue(1);
+    QTest::mouseClick(bench.start(), Qt::LeftButton);
+    QTRY_COMPARE(bench.session.selection().runs.size(), 1);
+    const auto run = bench.session.selection().runs.front();
+    QTRY_COMPARE_WITH_TIMEOUT(bench.session.workspace()->run(run).status, store::RunStatus::Running, 20000);
+    const auto stored = bench.session.workspace()->run(run);
+    QCOMPARE(stored.name, std::string("small"));
+    QVERIFY(stored.document == train::resolveExperiment(document).document);
+    QTRY_VERIFY_WITH_TIMEOUT(bench.session.workspace()->lastMetrics(run).contains("train/loss"), 20000);
+    QVERIFY(bench.start()->isEnabled());
+    bench.session.jobs().cancelAll();
+    QTRY_COMPARE_WITH_TIMEOUT(bench.session.workspace()->run(run).status, store::RunStatus::Cancelled, 20000);
+}
+
+void NewRunTest::theCommandEqualsTheDocument()
+{
+    Bench bench;
+    const auto file = bench.folder.filePath("small.json");
+    core::writeFileAtomically(file.toStdString(), smallDocument().dump(2));
+    bench.panel->askOpenFile = [file] { return file; };
+    for (auto* button : bench.panel->findChildren<QAbstractButton*>())
+        if (button->isVisible() && button->text() == "Open ...") QTest::mouseClick(button, Qt::LeftButton);
+    QTRY_COMPARE(bench.panel->model().file(), file);
+    auto changed = bench.panel->model().document();
+    changed["train"]["epochs"] = 7;
+    bench.panel->model().edit("train.epochs", changed);
+    const auto rest = " --workspace " + bench.session.workspaceFolder();
+    QCOMPARE(bench.panel->commandLine(), "orrery-cli train " + file + " --set train.epochs=7" + rest);
+    QTest::mouseClick(bench.panel->findChild<QToolButton*>("copy_command"), Qt::LeftButton);
+    QCOMPARE(QApplication::clipboard()->text(), bench.panel->commandLine());
+}
+
+void NewRunTest::savingWritesWhatIsShown()
+{
+    Bench bench;
+    bench.session.setDraft(smallDocument());
+    for (const QString name : {"saved.yaml", "saved.json"}) {
+        const auto file = bench.folder.filePath(name);
+        widgets::askSaveFile() = [file](QWidget*, const QString&, const QString&) { return file; };
+        QTest::mouseClick(bench.panel->findChild<QToolButton*>("save"), Qt::LeftButton);
+        QTRY_COMPARE(bench.panel->model().file(), file);
+        QVERIFY(train::readDocument(file.toStdString()) == smallDocument());
+    }
+}
+
+void NewRunTest::aModelFileIsAText()
+{
+    Bench bench;
+    auto document = smallDocument();
+    document["model"] = "run:3";
+    bench.session.setDraft(document);
+    QCOMPARE(bench.form()->errorAt("model"), QString());
+    bench.type("model", "run:4");
+    QCOMPARE(bench.panel->model().document()["model"].get<std::string>(), std::string("run:4"));
+}
+
+void NewRunTest::stateSurvivesARestart()
+{
+    Bench bench;
+    bench.session.setDraft(smallDocument());
+    bench.type("name", "kept");
+    const auto state = bench.panel->saveState();
+    bench.session.setDraft(core::Json());
+    bench.panel.reset();
+    bench.show();
+    bench.panel->restoreState(state);
+    QVERIFY(!bench.panel->isShowingEmptyState());
+    QCOMPARE(bench.panel->model().document()["name"].get<std::string>(), std::string("kept"));
+    QTRY_VERIFY(bench.start()->isEnabled());
+    bench.panel->restoreState({{"document", 3}, {"view", "x"}, {"splitter", 1}});
+}
+
+QTEST_MAIN(NewRunTest)
+#include "new_run_test.moc"
