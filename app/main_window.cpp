@@ -12,6 +12,7 @@
 
 #include <core/base/text.h>
 #include <core/jobs/queue.h>
+#include <core/store/workspace.h>
 #include <widgets/panel.h>
 
 #include "welcome_page.h"
@@ -75,7 +76,11 @@ MainWindow::MainWindow(widgets::Session& session, widgets::Theme& theme) : m_ses
         m_session.report(tr("Panel left out: %1: %2").arg(QFileInfo(problem.file).fileName(), problem.message));
 }
 
-MainWindow::~MainWindow() = default;
+MainWindow::~MainWindow()
+{
+    // Docks report that they vanish: to a window that is still whole.
+    qDeleteAll(std::exchange(m_docks, {}));
+}
 
 void MainWindow::addDock(const widgets::PanelInfo& info)
 {
@@ -267,7 +272,27 @@ bool MainWindow::openWorkspace(const QString& folder)
     for (auto* dock : m_docks)
         if (dock->isVisible() && !dock->visibleRegion().isEmpty())
             fillDock(dock);
+    selectNewestRun();
     return true;
+}
+
+// A workspace opened for the first time shows its newest run at once.
+void MainWindow::selectNewestRun()
+{
+    if (!m_session.selection().runs.isEmpty())
+        return;
+    m_session.runInBackground(
+        this,
+        [workspace = m_session.workspace()](widgets::BackgroundContext&) {
+            store::RunQuery newest;
+            newest.descending = true;
+            newest.limit = 1;
+            return workspace->runs(newest).runs;
+        },
+        [this](const std::vector<store::RunSummary>& runs) {
+            if (!runs.empty() && m_session.selection().runs.isEmpty())
+                m_session.selectRuns({runs[0].id});
+        });
 }
 
 bool MainWindow::closeWorkspace()
