@@ -125,7 +125,7 @@ std::function<Exit(Session&)> declareAttribute(CLI::App& app)
     options->model.declare(app);
     app.add_option("--input", options->inputs, "Array file, or NAME=FILE; the first axis is the batch.");
     options->sample.declare(app);
-    app.add_option("--image", options->image, "PNG, JPEG or WebP picture, prepared as the model card says.");
+    app.add_option("--image", options->image, "PNG, JPEG or WebP picture, prepared as the model card says.")->check(CLI::ExistingFile);
     app.add_option("--text", options->text, "Text, read by the model's tokenizer.");
     app.add_option("--method", options->method, "Attribution method; see `orrery-cli list attribution`.")->required();
     app.add_option("--target", options->target, "Class to explain; default: each sample's largest output.");

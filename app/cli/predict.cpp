@@ -79,7 +79,7 @@ std::function<Exit(Session&)> declarePredict(CLI::App& app)
     options->model.declare(app);
     app.add_option("--input", options->inputs, "Array file, or NAME=FILE; the first axis is the batch.");
     app.add_option("--text", options->text, "Text, read by the model's tokenizer.");
-    app.add_option("--image", options->image, "PNG, JPEG or WebP picture, prepared as the model card says.");
+    app.add_option("--image", options->image, "PNG, JPEG or WebP picture, prepared as the model card says.")->check(CLI::ExistingFile);
     options->sample.declare(app);
     app.add_option("--top", options->top, "Classes shown.")->check(CLI::Range(1, 1000));
     app.add_option("--out", options->out, "File for the raw output (.npy, .safetensors, .csv, .png).")->check(arrayEndingProblem);

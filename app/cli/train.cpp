@@ -36,8 +36,9 @@ void attach(jobs::DirectContext& context, Session& session)
 {
     context.onProgress = [&session](const jobs::Progress& progress) { session.showProgress(progress.done, progress.total, progress.unit, progress.phase); };
     context.onLog = [&session](jobs::LogLevel level, std::string_view text) {
+        if (level == jobs::LogLevel::Error) return;  // the exception that follows says it again
         session.endProgress();
-        if (level >= jobs::LogLevel::Warning) core::log().warn("{}", text);
+        if (level == jobs::LogLevel::Warning) core::log().warn("{}", text);
         else if (!session.quiet) core::log().info("{}", text);
     };
 }
@@ -79,6 +80,16 @@ std::optional<store::RunId> storedRun(const std::string& document)
     return std::stoll(digits);
 }
 
+// A document or data that cannot be read is bad input, unlike a workspace that cannot be written later.
+train::Experiment givenExperiment(const std::function<train::Experiment()>& read)
+{
+    try {
+        return read();
+    } catch (const core::StorageError& error) {
+        throw core::InputError(error.what());
+    }
+}
+
 // The document of a stored run once more, as it is or changed by --set: a new run whose parent is the old one.
 Exit trainAgain(Session& session, const Options& options, const std::vector<std::string>& settings, store::RunId parent)
 {
@@ -86,7 +97,7 @@ Exit trainAgain(Session& session, const Options& options, const std::vector<std:
     const auto record = workspace->run(parent);
     auto document = record.document;
     for (const auto& setting : settings) core::setByPath(document, setting);
-    const auto experiment = train::resolveExperiment(document, record.environment.value("folder", std::string()));
+    const auto experiment = givenExperiment([&] { return train::resolveExperiment(document, record.environment.value("folder", std::string())); });
     if (options.check) return checkOnly(session, experiment);
     return trainRun(session, workspace, train::createRun(*workspace, experiment, parent));
 }
@@ -96,6 +107,7 @@ Exit trainDocument(Session& session, const Options& options)
     session.applyThreads();
     if (options.resume) {
         if (!options.document.empty()) throw core::InputError("train takes an EXPERIMENT or --resume RUN, not both");
+        if (!options.settings.empty() || session.seedGiven) throw core::InputError(fmt::format("--resume goes on with the stored document as it is; to change it: train run:{} --set ...", *options.resume));
         return trainRun(session, session.workspace(store::OpenMode::Open), *options.resume);
     }
     if (options.document.empty()) throw core::InputError("train: expected an EXPERIMENT (a .yaml or .json file), or --resume RUN");
@@ -107,7 +119,7 @@ Exit trainDocument(Session& session, const Options& options)
     if (const auto run = storedRun(options.document)) return trainAgain(session, options, settings, *run);
     std::error_code error;
     if (!std::filesystem::exists(options.document, error) && !error) throw core::InputError(fmt::format("{}: no such file; expected an experiment document or run:ID", options.document));
-    const auto experiment = train::readExperiment(options.document, settings);
+    const auto experiment = givenExperiment([&] { return train::readExperiment(options.document, settings); });
     if (options.check) return checkOnly(session, experiment);
     const auto workspace = session.workspace(store::OpenMode::OpenOrCreate);
     return trainRun(session, workspace, train::createRun(*workspace, experiment));

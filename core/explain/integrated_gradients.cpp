@@ -43,6 +43,7 @@ AttributionResult integratedGradients(const ScalarFunction& function, const core
 {
     const auto baseline = at::full_like(function.value(), parameters.at("baseline").get<double>());
     const auto baselineOutput = function.at(baseline, 1).to(at::kDouble);
+    const auto listed = baselineOutput.to(at::kCPU).contiguous();
     const auto difference = (function.value() - baseline).to(at::kDouble);
     const auto rest = function.outputs().to(at::kDouble) - baselineOutput;
     const auto rule = parameters.at("method").get<std::string>();
@@ -56,7 +57,7 @@ AttributionResult integratedGradients(const ScalarFunction& function, const core
         const double worst = result.completenessError.abs().max().item<double>();
         result.details = {
             {"steps", n},
-            {"baseline_outputs", std::vector<double>(baselineOutput.data_ptr<double>(), baselineOutput.data_ptr<double>() + baselineOutput.numel())}};
+            {"baseline_outputs", std::vector<double>(listed.data_ptr<double>(), listed.data_ptr<double>() + listed.numel())}};
         if (tolerance.is_null() || worst <= tolerance.get<double>() || n >= limit) {
             if (!tolerance.is_null())
                 result.details["converged"] = worst <= tolerance.get<double>();
@@ -78,10 +79,10 @@ void addIntegratedGradients(AttributionRegistry& registry)
          core::choice("method", {"gausslegendre", "riemann_trapezoid", "riemann_left", "riemann_right", "riemann_middle"}, "gausslegendre",
                       "Quadrature rule."),
          core::real("baseline", 0, "Value of every feature at the start of the path."),
-         core::real("tolerance", 0.01, "Mode converged: steps are doubled until the completeness error of every sample is at most this.")
+         core::real("tolerance", 0.01, "Steps are doubled until the completeness error of every sample is at most this; none: n_steps, once.")
              .above(0)
              .noneByDefault(),
-         core::integer("max_steps", 3200, "Mode converged stops here.").range(1, 1000000),
+         core::integer("max_steps", 3200, "With a tolerance: where doubling stops.").range(1, 1000000),
          core::integer("internal_batch_size", 64, "Rows evaluated at a time; none: 64.").range(1, 1000000).noneByDefault()}};
     registry.add(std::move(component), integratedGradients);
 }

@@ -1,0 +1,175 @@
+// orrery-cli attribute, checked by hand: on a linear model every method must give w * x, on a hinge each quadrature rule its own sum.
+#include <ATen/ATen.h>
+
+#include <core/models/model_file.h>
+#include <core/zoo/zoo.h>
+
+#include "cli_runner.h"
+
+using namespace orrery;
+using core::Json;
+
+namespace {
+
+// Numbers with few bits: their products and sums are exact in float.
+const at::Tensor kWeight = at::tensor({0.5f, -1.25f, 2.0f, 3.0f, 0.25f, -0.75f}).reshape({2, 3});
+const at::Tensor kX = at::tensor({1.5f, -2.0f, 0.25f, 4.0f, 8.0f, -0.5f}).reshape({2, 3});
+
+}  // namespace
+
+class CliAttributeTest : public QObject {
+    Q_OBJECT
+    test::Cli m_cli;
+
+    Json attribute(const QStringList& more, const char* model = "linear.safetensors", const char* input = "x.npy") const { return m_cli.json(QStringList{"attribute", model, "--input", input, "--out", "a.npy"} + more); }
+    at::Tensor attribution() const { return m_cli.array("a.npy"); }
+private Q_SLOTS:
+    void initTestCase()
+    {
+        auto linear = zoo::buildModel("mlp", {{"features", 3}, {"hidden", Json::array()}, {"classes", 2}}, 0);
+        linear.weights.set("out.weight", kWeight);
+        linear.weights.set("out.bias", at::tensor({0.125f, -0.5f}));
+        models::saveModel(m_cli.path("linear.safetensors"), linear);
+        m_cli.writeArray("x.npy", kX);
+        // relu(x - 0.5), once.
+        auto hinge = zoo::buildModel("mlp", {{"features", 1}, {"hidden", {1}}, {"classes", 1}}, 0);
+        hinge.weights.set("fc1.weight", at::ones({1, 1}));
+        hinge.weights.set("fc1.bias", at::full({1}, -0.5f));
+        hinge.weights.set("out.weight", at::ones({1, 1}));
+        hinge.weights.set("out.bias", at::zeros({1}));
+        models::saveModel(m_cli.path("hinge.safetensors"), hinge);
+        m_cli.writeArray("one.npy", at::ones({1, 1}));
+    }
+
+    void linearModelGivesWeightTimesInput_data()
+    {
+        QTest::addColumn<QStringList>("options");
+        QTest::newRow("input x gradient") << QStringList{"--method", "input_x_gradient"};
+        QTest::newRow("occlusion") << QStringList{"--method", "occlusion"};
+        for (const char* rule : {"gausslegendre", "riemann_left", "riemann_right", "riemann_middle"})
+            for (const char* steps : {"1", "50"})
+                QTest::addRow("integrated gradients, %s, %s steps", rule, steps) << QStringList{"--method", "integrated_gradients", "--set", QString("method=") + rule, "--set", QString("n_steps=") + steps};
+        QTest::newRow("integrated gradients in small pieces") << QStringList{"--method", "integrated_gradients", "--set", "internal_batch_size=2"};
+    }
+    void linearModelGivesWeightTimesInput()
+    {
+        QFETCH(QStringList, options);
+        for (int target : {0, 1}) {
+            const auto document = attribute(options + QStringList{"--target", QString::number(target)});
+            QCOMPARE(document.at("method").get<std::string>(), options[1].toStdString());
+            QVERIFY(document.at("target") == Json({target, target}));
+            QVERIFY(at::equal(attribution(), kX * kWeight[target]));
+            QVERIFY(document.at("standard_error").is_null());
+            if (options[1] != "integrated_gradients") continue;
+            for (const auto& error : document.at("completeness_error")) QVERIFY(std::abs(error.get<double>()) < 1e-12);
+        }
+    }
+
+    void saliencyIsTheGradient()
+    {
+        attribute({"--method", "saliency", "--target", "0"});
+        QVERIFY(at::equal(attribution(), kWeight[0].abs().expand({2, 3})));
+        const auto document = attribute({"--method", "saliency", "--target", "0", "--set", "abs=false"});
+        QVERIFY(at::equal(attribution(), kWeight[0].expand({2, 3})));
+        QVERIFY(document.at("parameters") == Json({{"abs", false}}));
+        QVERIFY(document.at("completeness_error").is_null());
+    }
+
+    void targetDefaultsToTheLargestOutput()
+    {
+        const auto document = attribute({"--method", "input_x_gradient"});
+        const auto outputs = at::linear(kX, kWeight, at::tensor({0.125f, -0.5f}));
+        const auto best = outputs.argmax(1);
+        for (int i = 0; i < 2; ++i) {
+            QCOMPARE(document.at("target")[std::size_t(i)].get<std::int64_t>(), best[i].item<std::int64_t>());
+            QCOMPARE(document.at("outputs")[std::size_t(i)].get<double>(), outputs[i][best[i]].item<double>());
+            QVERIFY(at::equal(attribution()[i], kX[i] * kWeight[best[i].item<std::int64_t>()]));
+        }
+    }
+
+    // x = 1 with baseline 0: the gradient is 1 where alpha > 1/2. The rules sum it over their own points; F changes by 1/2.
+    void rulesSumOverTheirOwnPoints_data()
+    {
+        QTest::addColumn<QString>("rule");
+        QTest::addColumn<int>("steps");
+        QTest::addColumn<double>("sum");
+        QTest::newRow("left: 0 1/4 2/4 3/4") << "riemann_left" << 4 << 0.25;
+        QTest::newRow("right: 1/4 2/4 3/4 1") << "riemann_right" << 4 << 0.5;
+        QTest::newRow("middle: 1/8 3/8 5/8 7/8") << "riemann_middle" << 4 << 0.5;
+        QTest::newRow("trapezoid: 0 1/3 2/3 1, ends count half") << "riemann_trapezoid" << 4 << 0.375;
+        QTest::newRow("Gauss-Legendre with 2 points") << "gausslegendre" << 2 << 0.5;
+        QTest::newRow("Gauss-Legendre with 3 points, 5/18 beyond the middle") << "gausslegendre" << 3 << 5.0 / 18;
+    }
+    void rulesSumOverTheirOwnPoints()
+    {
+        QFETCH(QString, rule);
+        QFETCH(int, steps);
+        QFETCH(double, sum);
+        const auto document = attribute({"--method", "integrated_gradients", "--target", "0", "--set", "method=" + rule, "--set", QString("n_steps=%1").arg(steps)}, "hinge.safetensors", "one.npy");
+        QVERIFY2(std::abs(document.at("sum").get<double>() - sum) < 1e-7, qPrintable(QString::number(document.at("sum").get<double>(), 'g', 17)));
+        QVERIFY(std::abs(document.at("completeness_error").get<double>() - (sum - 0.5)) < 1e-7);
+        QCOMPARE(document.at("target").get<int>(), 0);
+        QCOMPARE(document.at("parameters").at("method").get<std::string>(), rule.toStdString());
+        QCOMPARE(document.at("parameters").at("baseline").get<double>(), 0.0);
+    }
+
+    void toleranceDoublesTheSteps()
+    {
+        const auto document = attribute({"--method", "integrated_gradients", "--set", "method=riemann_left", "--set", "n_steps=2", "--set", "tolerance=0.02"}, "hinge.safetensors", "one.npy");
+        QVERIFY(std::abs(document.at("completeness_error").get<double>()) <= 0.02);
+        QCOMPARE(document.at("details").at("steps").get<int>(), 64);
+        QVERIFY(document.at("details").at("converged").get<bool>());
+    }
+
+    void baselineShiftsTheShares()
+    {
+        attribute({"--method", "integrated_gradients", "--target", "0", "--set", "baseline=1"});
+        QVERIFY(at::allclose(attribution(), (kX - 1) * kWeight[0], 0, 1e-6));
+        attribute({"--method", "occlusion", "--target", "0", "--set", "window=[3]"});
+        const auto whole = (kX * kWeight[0]).sum(1, true).expand({2, 3});
+        QVERIFY(at::equal(attribution(), whole));
+    }
+
+    void anInnerValueIsExplained()
+    {
+        const auto document = attribute({"--method", "input_x_gradient", "--target", "0", "--at", "relu"}, "hinge.safetensors", "one.npy");
+        QCOMPARE(document.at("site").get<std::string>(), std::string("relu"));
+        QCOMPARE(document.at("sum").get<double>(), 0.5);
+    }
+
+    void textSaysTheSame()
+    {
+        const auto answer = m_cli.compute({"attribute", "linear.safetensors", "--input", "x.npy", "--method", "integrated_gradients"});
+        QCOMPARE(answer.status, 0);
+        QVERIFY(answer.out.contains("completeness error"));
+        QVERIFY(answer.out.contains("with respect to table [2, 3]"));
+    }
+
+    void wrongRequestsAreStatusTwo_data()
+    {
+        QTest::addColumn<QStringList>("options");
+        QTest::addColumn<QString>("message");
+        QTest::newRow("unknown method") << QStringList{"--method", "saliencyy"} << "unknown attribution \"saliencyy\"; did you mean \"saliency\"?";
+        QTest::newRow("no method") << QStringList{} << "--method is required";
+        QTest::newRow("unknown parameter") << QStringList{"--method", "integrated_gradients", "--set", "nsteps=3"} << "integrated_gradients.nsteps: unknown key; did you mean \"n_steps\"?";
+        QTest::newRow("parameter of another type") << QStringList{"--method", "saliency", "--set", "abs=3"} << "saliency.abs: expected true or false, got 3";
+        QTest::newRow("parameter out of range") << QStringList{"--method", "integrated_gradients", "--set", "n_steps=0"} << "n_steps: expected an integer in 1..";
+        QTest::newRow("unknown rule") << QStringList{"--method", "integrated_gradients", "--set", "method=riemann_lft"} << "riemann_left";
+        QTest::newRow("setting without value") << QStringList{"--method", "saliency", "--set", "abs"} << "abs";
+        QTest::newRow("target out of range") << QStringList{"--method", "saliency", "--target", "2"} << "target: expected 0..1, got 2";
+        QTest::newRow("unknown place") << QStringList{"--method", "saliency", "--at", "tabel"} << "no value fits \"tabel\"; did you mean \"table\"?";
+        QTest::newRow("window of two axes on one") << QStringList{"--method", "occlusion", "--set", "window=[1,2]"} << "occlusion.window: expected 1 or 1 numbers (a sample is [3]), got 2";
+        QTest::newRow("unknown ending") << QStringList{"--method", "saliency", "--out", "a.gif"} << "a.gif: expected a file ending in";
+    }
+    void wrongRequestsAreStatusTwo()
+    {
+        QFETCH(QStringList, options);
+        QFETCH(QString, message);
+        const auto answer = m_cli.compute(QStringList{"attribute", "linear.safetensors", "--input", "x.npy"} + options);
+        VERIFY_REFUSED(answer, 2, message);
+        QCOMPARE(answer.out, QString());
+    }
+};
+
+QTEST_GUILESS_MAIN(CliAttributeTest)
+#include "cli_attribute_test.moc"

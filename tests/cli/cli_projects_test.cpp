@@ -1,0 +1,35 @@
+// Every example document goes through the command line, cut short.
+#include "cli_runner.h"
+
+using namespace orrery;
+
+class CliProjectsTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void isTrainedAndReadBack_data()
+    {
+        QTest::addColumn<QString>("file");
+        for (const auto& entry : std::filesystem::recursive_directory_iterator(ORRERY_SOURCE_DIR "/projects"))
+            if (entry.path().extension() == ".yaml" || entry.path().extension() == ".json")
+                QTest::newRow(std::filesystem::relative(entry.path(), ORRERY_SOURCE_DIR "/projects").c_str()) << QString::fromStdString(entry.path().string());
+    }
+    void isTrainedAndReadBack()
+    {
+        QFETCH(QString, file);
+        const test::Cli cli;
+        // As it stands it is complete and right.
+        const auto document = cli.json({"train", file, "--check"});
+        QVERIFY(document.at("tags") == core::Json({"example"}));
+        const auto result = cli.json({"train", file, "--workspace", "w", "--set", "train.epochs=null", "--set", "train.steps=2", "--set", "train.warmup=0", "--set", "train.evaluate_samples=16", "--set", "train.batch_size=8", "--set", "data.limit=64"});
+        QCOMPARE(result.at("status").get<std::string>(), std::string("finished"));
+        QVERIFY(result.at("metrics").contains("test/loss"));
+        const auto run = cli.json({"runs", "show", "1", "--workspace", "w"});
+        QVERIFY(run.at("document").at("name") == document.at("name"));
+        QVERIFY(run.at("document").at("model") == document.at("model"));
+        QVERIFY(cli.json({"inspect", "run:1", "--workspace", "w"}).at("parameters").get<int>() > 100);
+        QVERIFY(cli.json({"evaluate", "run:1", "--workspace", "w", "--data", QString::fromStdString(document.at("data").dump()), "--limit", "8"}).at("metrics").contains("loss"));
+    }
+};
+
+QTEST_GUILESS_MAIN(CliProjectsTest)
+#include "cli_projects_test.moc"

@@ -1,0 +1,187 @@
+// Commands that need no model: help, lists, self-test, completion, and how wrong usage is answered.
+#include <core/base/registry.h>
+
+#include "cli_runner.h"
+
+using namespace orrery;
+using core::Json;
+
+class CliUsageTest : public QObject {
+    Q_OBJECT
+    test::Cli m_cli;
+    QString m_help;
+private Q_SLOTS:
+    void initTestCase()
+    {
+        m_help = m_cli.run({"--help"}).out;
+        const auto script = m_cli.run({"completion"});
+        QCOMPARE(script.status, 0);
+        m_cli.write("complete.sh", script.out.toStdString());
+        m_cli.write("model_file.pt", "");
+    }
+
+    void everyCommandHasHelp_data()
+    {
+        QTest::addColumn<QString>("command");
+        for (const char* command : {"devices", "list", "describe", "selftest", "inspect", "forward", "evaluate", "predict", "train", "runs", "attribute", "report", "bench", "completion"}) QTest::newRow(command) << command;
+    }
+    void everyCommandHasHelp()
+    {
+        QFETCH(QString, command);
+        const auto answer = m_cli.run({command, "--help"});
+        QCOMPARE(answer.status, 0);
+        QVERIFY(answer.out.contains("Usage: orrery-cli " + command));
+        QVERIFY(answer.out.contains("--json"));
+        QCOMPARE(answer.error, QString());
+        QVERIFY(m_help.contains("\n  " + command + " "));
+    }
+
+    void helpOfAttributeNamesEveryMethodAndParameter()
+    {
+        const auto help = m_cli.run({"attribute", "--help"}).out;
+        for (const char* text : {"integrated_gradients: ", "n_steps", "riemann_trapezoid", "occlusion: ", "window", "saliency: ", "input_x_gradient: "}) QVERIFY2(help.contains(text), text);
+    }
+
+    void wrongUsageIsStatusTwo_data()
+    {
+        QTest::addColumn<QStringList>("arguments");
+        QTest::addColumn<QString>("message");
+        QTest::newRow("unknown command") << QStringList{"atribute"} << "unknown command \"atribute\"; did you mean \"attribute\"?; expected one of devices, list";
+        QTest::newRow("unknown subcommand") << QStringList{"runs", "lst"} << "unknown command \"lst\"; did you mean \"list\"?";
+        QTest::newRow("missing subcommand") << QStringList{"runs"} << "A subcommand is required";
+        QTest::newRow("unknown option") << QStringList{"devices", "--treads", "1"} << "unknown option --treads; did you mean \"--threads\"?";
+        QTest::newRow("unknown option of a subcommand") << QStringList{"runs", "list", "--filer=x"} << "unknown option --filer; did you mean \"--filter\"?";
+        QTest::newRow("one word too many") << QStringList{"selftest", "gemm", "again"} << "unexpected argument \"again\"";
+        QTest::newRow("argument missing") << QStringList{"describe"} << "id is required";
+        QTest::newRow("value missing") << QStringList{"devices", "--threads"} << "--threads";
+        QTest::newRow("value of another type") << QStringList{"devices", "--threads", "two"} << "--threads";
+        QTest::newRow("value out of range") << QStringList{"devices", "--threads", "-1"} << "not in range 0 to 4096";
+        QTest::newRow("unknown component") << QStringList{"describe", "lenett"} << "unknown component \"lenett\"; did you mean \"lenet\"?";
+        QTest::newRow("unknown component of a family") << QStringList{"describe", "metric/acuracy"} << "did you mean \"metric/accuracy\"?";
+        QTest::newRow("unknown family") << QStringList{"list", "modl"} << "unknown family \"modl\"; did you mean \"model\"?";
+        QTest::newRow("unknown check") << QStringList{"selftest", "nosuch"} << "no check fits \"nosuch\"";
+        QTest::newRow("unknown device") << QStringList{"inspect", "zoo:mlp", "--device", "gpu"} << "device: expected auto, cpu, cuda or cuda:N, got \"gpu\"";
+        QTest::newRow("unknown dtype") << QStringList{"inspect", "zoo:mlp", "--dtype", "float33"} << "unknown dtype \"float33\"; expected one of float32";
+        QTest::newRow("unknown model") << QStringList{"inspect", "zoo:lenett"} << "unknown model \"lenett\"; did you mean \"lenet\"?";
+        QTest::newRow("unknown parameter of a model") << QStringList{"inspect", "zoo:mlp?featres=3"} << "featres: unknown key; did you mean \"features\"?";
+        QTest::newRow("parameter out of range") << QStringList{"inspect", "zoo:mlp?features=0"} << "features: expected an integer in 1..";
+        QTest::newRow("training without document") << QStringList{"train"} << "expected an EXPERIMENT";
+        QTest::newRow("report without file") << QStringList{"report", "1"} << "--out is required";
+    }
+    void wrongUsageIsStatusTwo()
+    {
+        QFETCH(QStringList, arguments);
+        QFETCH(QString, message);
+        const auto answer = m_cli.run(arguments + QStringList{"--json"});
+        VERIFY_REFUSED(answer, 2, message);
+        QVERIFY2(answer.error.startsWith("orrery-cli: "), qPrintable(answer.error));
+        QVERIFY(QString::fromStdString(answer.json().at("error").at("message").get<std::string>()).contains(message));
+    }
+
+    void withoutJsonErrorsStandOnStandardErrorAlone()
+    {
+        for (const QStringList& arguments : {QStringList{}, {"lst"}, {"describe", "lenett"}, {"inspect", "none.pt"}}) {
+            const auto answer = m_cli.run(arguments);
+            QCOMPARE(answer.status, 2);
+            QCOMPARE(answer.out, QString());
+            QVERIFY(answer.error.startsWith("orrery-cli: "));
+        }
+    }
+
+    void versionIsPrinted()
+    {
+        const auto answer = m_cli.run({"--version"});
+        QCOMPARE(answer.status, 0);
+        QVERIFY(answer.out.startsWith("orrery-cli "));
+    }
+
+    void devicesSayWhatComputes()
+    {
+        const auto document = m_cli.json({"devices", "--no-measure"});
+        QCOMPARE(document.at("threads").get<int>(), 1);
+        QCOMPARE(document.at("devices").at(0).at("id").get<std::string>(), std::string("cpu"));
+        QVERIFY(document.at("gemm").at("gflops").is_null());
+        QVERIFY(m_cli.json({"devices"}).at("gemm").at("gflops").get<double>() > 0);
+        QVERIFY(m_cli.compute({"devices", "--no-measure"}).out.contains("1 threads"));
+    }
+
+    void listAndDescribeAgree()
+    {
+        const auto families = m_cli.json({"list"}).at("families");
+        QStringList names;
+        for (const auto& family : families) names << QString::fromStdString(family.at("family").get<std::string>());
+        for (const char* family : {"model", "data", "optimizer", "schedule", "loss", "metric", "attribution", "importer"}) QVERIFY2(names.contains(family), family);
+        const auto attribution = m_cli.json({"list", "attribution"}).at("families");
+        QCOMPARE(attribution.size(), std::size_t(1));
+        for (const auto& component : attribution[0].at("components")) {
+            const auto id = QString::fromStdString(component.at("id").get<std::string>());
+            const auto described = m_cli.json({"describe", id});
+            QCOMPARE(described.at("family").get<std::string>(), std::string("attribution"));
+            QVERIFY(described.at("summary") == component.at("summary"));
+            const auto text = m_cli.run({"describe", "attribution/" + id}).out;
+            for (const auto& parameter : described.at("parameters")) QVERIFY(text.contains(QString::fromStdString(parameter.at("name").get<std::string>())));
+        }
+        QVERIFY(m_cli.run({"list", "model"}).out.contains("\n  resnet "));
+    }
+
+    void selftestPasses()
+    {
+        const auto document = m_cli.json({"selftest"});
+        QCOMPARE(document.at("failed").get<int>(), 0);
+        QVERIFY(document.at("passed").get<int>() >= 7);
+        for (const auto& check : document.at("checks"))
+            if (check.at("status") == "passed") QVERIFY(check.at("error").get<double>() <= check.at("tolerance").get<double>());
+        const auto some = m_cli.compute({"selftest", "explain.*"});
+        QCOMPARE(some.status, 0);
+        QVERIFY(some.out.endsWith("2 passed, 0 failed, 0 skipped\n"));
+    }
+
+    void completionCompletes_data()
+    {
+        QTest::addColumn<QStringList>("words");
+        QTest::addColumn<QString>("offered");
+        QTest::addColumn<QString>("withheld");
+        QTest::newRow("commands") << QStringList{"att"} << "attribute" << "train";
+        QTest::newRow("options") << QStringList{"train", "--res"} << "--resume" << "--method";
+        QTest::newRow("methods") << QStringList{"attribute", "m.pt", "--method", "integ"} << "integrated_gradients" << "saliency";
+        QTest::newRow("method's parameters") << QStringList{"attribute", "m.pt", "--method", "integrated_gradients", "--set", "n_"} << "n_steps=" << "window=";
+        QTest::newRow("subcommands") << QStringList{"runs", "com"} << "compare" << "delete";
+        QTest::newRow("families") << QStringList{"list", "opt"} << "optimizer" << "metric";
+        QTest::newRow("components") << QStringList{"describe", "occ"} << "occlusion" << "saliency";
+        QTest::newRow("data sets") << QStringList{"evaluate", "m.pt", "--data", "dig"} << "digits" << "wine";
+        QTest::newRow("devices") << QStringList{"inspect", "m.pt", "--device", "cu"} << "cuda" << "cpu";
+        QTest::newRow("files") << QStringList{"inspect", "model_fi"} << "model_file.pt" << "zoo";
+    }
+    void completionCompletes()
+    {
+        QFETCH(QStringList, words);
+        QFETCH(QString, offered);
+        QFETCH(QString, withheld);
+        QProcess bash;
+        bash.setWorkingDirectory(QString::fromStdString(m_cli.path().string()));
+        bash.start("bash", {"-n", "complete.sh"});
+        QCOMPARE(test::answerOf(bash).status, 0);
+        // compopt works only while bash itself completes.
+        QString program = "compopt() { :; }; source complete.sh; COMP_WORDS=(orrery-cli";
+        for (const auto& word : words) program += " '" + word + "'";
+        program += QString("); COMP_CWORD=%1; _orrery_cli; printf '%s\\n' \"${COMPREPLY[@]}\"; complete -p orrery-cli").arg(words.size());
+        QProcess completion;
+        completion.setWorkingDirectory(QString::fromStdString(m_cli.path().string()));
+        completion.start("bash", {"-c", program});
+        const auto answer = test::answerOf(completion);
+        QCOMPARE(answer.error, QString());
+        const auto lines = answer.out.split('\n');
+        QVERIFY2(lines.contains(offered), qPrintable(answer.out));
+        QVERIFY2(!lines.contains(withheld), qPrintable(answer.out));
+        QVERIFY(answer.out.contains("-F _orrery_cli orrery-cli"));
+    }
+
+    void benchMeasuresOneThing()
+    {
+        const auto answer = m_cli.run({"bench", "nosuch"});
+        QCOMPARE(answer.status, 2);
+    }
+};
+
+QTEST_GUILESS_MAIN(CliUsageTest)
+#include "cli_usage_test.moc"
