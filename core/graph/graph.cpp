@@ -10,7 +10,7 @@ namespace {
 // A module's own path is a prefix of its nodes' module paths.
 bool isInside(std::string_view module, std::string_view path)
 {
-    return module == path || (module.size() > path.size() && module.substr(0, path.size()) == path && module[path.size()] == '.');
+    return path.empty() || module == path || (module.size() > path.size() && module.substr(0, path.size()) == path && module[path.size()] == '.');
 }
 
 void visitBlocks(const Block& block, const std::function<void(const Node&)>& visit)

@@ -185,6 +185,7 @@ private Q_SLOTS:
         QCOMPARE(namesOf(graph, "head.weight"), (Names{"head.weight"}));
         QCOMPARE(namesOf(graph, "x"), (Names{"x"}));
         QVERIFY(graph.moduleOutputs("nothing").empty());
+        QCOMPARE(graph.moduleOutputs(""), (std::vector<ValueId>{graph.data().body.outputs.at(0).value}));  // the root is the whole model
     }
 
     void unknownPatternsNameTheNearest_data()
