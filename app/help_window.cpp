@@ -22,6 +22,7 @@ QWidget* showHelpPage(QWidget* parent, const QString& page)
         auto* layout = new QVBoxLayout(dialog);
         layout->setContentsMargins(0, 0, 0, 0);
         auto* browser = new QTextBrowser(dialog);
+        browser->setObjectName("helpText");
         browser->setOpenExternalLinks(true);
         browser->document()->setDocumentMargin(16);
         layout->addWidget(browser);

@@ -20,7 +20,7 @@
 namespace orrery::app {
 namespace {
 
-constexpr int kLayoutVersion = 1;
+constexpr int kLayoutVersion = 2;
 constexpr int kSaveDelay = 2000;  ///< ms from a change of layout or selection to its being kept: what a crash may lose
 
 Qt::DockWidgetArea areaOf(widgets::DockSide side)
@@ -177,34 +177,65 @@ bool MainWindow::showPanel(const QString& id)
     return panelIn(dock) != nullptr;
 }
 
+// All docks share one area, split into left | centre over bottom | right: docks of different areas would be given sizes anew whenever a panel's
+// smallest size changes.
 void MainWindow::resetLayout()
 {
-    QHash<int, QDockWidget*> first, lead;
+    using widgets::DockSide;
+    QHash<int, QList<QDockWidget*>> sides;
     for (const auto& info : m_host.panels()) {
         auto* dock = m_docks.value(info.id);
         dock->setFloating(false);
         removeDockWidget(dock);
-        addDockWidget(areaOf(info.side), dock);
-        const int side = int(info.side);
-        if (first.contains(side))
-            tabifyDockWidget(first[side], dock);
-        else
-            first[side] = dock;
-        dock->setVisible(info.shown);
-        if (info.shown && !lead.contains(side))
-            lead[side] = dock;
+        sides[int(info.side)] << dock;
     }
-    // Shares of the window that let a table, its curves and one detail panel stand side by side at 1280 x 800.
-    QList<QDockWidget*> columns;
-    QList<int> widths;
-    for (const auto& [side, share] : {std::pair{widgets::DockSide::Left, 26}, {widgets::DockSide::Center, 46}, {widgets::DockSide::Right, 28}})
+    QDockWidget* last = nullptr;
+    for (const auto side : {DockSide::Left, DockSide::Center, DockSide::Right})
+        if (auto* dock = sides.value(int(side)).value(0)) {
+            if (last)
+                splitDockWidget(last, dock, Qt::Horizontal);
+            else
+                addDockWidget(Qt::TopDockWidgetArea, dock);
+            last = dock;
+        }
+    if (auto* bottom = sides.value(int(DockSide::Bottom)).value(0)) {
+        if (auto* above = sides.value(int(DockSide::Center)).value(0, last))
+            splitDockWidget(above, bottom, Qt::Vertical);
+        else
+            addDockWidget(Qt::TopDockWidgetArea, bottom);
+    }
+    for (const auto& docks : sides)
+        for (int i = 1; i < docks.size(); ++i)
+            tabifyDockWidget(docks[i - 1], docks[i]);
+    for (const auto& info : m_host.panels())
+        m_docks.value(info.id)->setVisible(info.shown);
+    applyShares();
+    // Once more when the window has its size and the panels are filled.
+    QTimer::singleShot(0, this, &MainWindow::applyShares);
+}
+
+// Shares of the window that let a table, its curves and one detail panel stand side by side at 1280 x 800.
+void MainWindow::applyShares()
+{
+    using widgets::DockSide;
+    QHash<int, QDockWidget*> lead;
+    for (const auto& info : m_host.panels())
+        if (info.shown && !lead.contains(int(info.side)))
+            lead[int(info.side)] = m_docks.value(info.id);
+    QList<QDockWidget*> columns, rows;
+    QList<int> widths, heights;
+    for (const auto& [side, share] : {std::pair{DockSide::Left, 26}, {DockSide::Center, 46}, {DockSide::Right, 28}})
         if (auto* dock = lead.value(int(side))) {
             columns << dock;
             widths << width() * share / 100;
         }
+    for (const auto& [side, share] : {std::pair{DockSide::Center, 76}, {DockSide::Bottom, 24}})
+        if (auto* dock = lead.value(int(side))) {
+            rows << dock;
+            heights << height() * share / 100;
+        }
     resizeDocks(columns, widths, Qt::Horizontal);
-    if (auto* bottom = lead.value(int(widgets::DockSide::Bottom)))
-        resizeDocks({bottom}, {height() * 22 / 100}, Qt::Vertical);
+    resizeDocks(rows, heights, Qt::Vertical);
     for (auto* dock : lead)
         dock->raise();
 }

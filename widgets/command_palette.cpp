@@ -160,10 +160,8 @@ void CommandPalette::Private::runCurrent()
         return;
     const QPointer<QAction> action = row->action;
     q.accept();
-    QTimer::singleShot(0, &q, [action] {
-        if (action)
-            action->trigger();
-    });
+    // Not bound to the palette: one that is deleted when closed would be gone by then.
+    QTimer::singleShot(0, action.data(), [action] { action->trigger(); });
 }
 
 CommandPalette::CommandPalette(std::function<QList<QAction*>()> actions, QWidget* parent) : QDialog(parent), d(std::make_unique<Private>(*this))
