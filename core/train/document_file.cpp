@@ -119,6 +119,24 @@ Plain kindOf(std::string_view text)
     return number.empty() ? Plain::Real : Plain::Text;
 }
 
+}  // namespace
+
+Json parseJsonDocument(std::string_view text, const std::string& name, const DocumentLimits& limits)
+{
+    checkSize(text, name, limits);
+    try {
+        return Json::parse(text, JsonGuard(name, limits));
+    } catch (const Json::parse_error& error) {
+        const auto [line, column] = lineAndColumn(text, error.byte > 0 ? error.byte - 1 : 0);
+        throw FormatError(fmt::format("{}:{}:{}: expected JSON: {}", name, line, column, reasonOf(error.what())));
+    } catch (const Json::exception& error) {
+        throw FormatError(fmt::format("{}: expected JSON: {}", name, error.what()));
+    }
+}
+
+#ifdef ORRERY_YAML
+namespace {
+
 Json realFrom(std::string_view text)
 {
     if (text.front() == '+')
@@ -139,24 +157,6 @@ Json integerFrom(std::string_view text, int base)
         return large;
     return base == 10 ? realFrom(text) : Json(std::string(text));
 }
-
-}  // namespace
-
-Json parseJsonDocument(std::string_view text, const std::string& name, const DocumentLimits& limits)
-{
-    checkSize(text, name, limits);
-    try {
-        return Json::parse(text, JsonGuard(name, limits));
-    } catch (const Json::parse_error& error) {
-        const auto [line, column] = lineAndColumn(text, error.byte > 0 ? error.byte - 1 : 0);
-        throw FormatError(fmt::format("{}:{}:{}: expected JSON: {}", name, line, column, reasonOf(error.what())));
-    } catch (const Json::exception& error) {
-        throw FormatError(fmt::format("{}: expected JSON: {}", name, error.what()));
-    }
-}
-
-#ifdef ORRERY_YAML
-namespace {
 
 /// Builds a Json value from the parser's events. It is our own code, and not yaml-cpp's node tree, that expands aliases: so their cost is counted.
 class JsonFromYaml : public YAML::EventHandler {

@@ -8,6 +8,7 @@
 #include <core/base/registry.h>
 #include <core/base/text.h>
 #include <core/data/augmentation.h>
+#include <core/models/open_model.h>
 #include <core/zoo/zoo.h>
 
 #include "catalogue.h"
@@ -384,9 +385,11 @@ graph::Model buildExperimentModel(const Experiment& experiment, const std::funct
         parameters.erase("id");
         return zoo::buildModel(model["id"].get<std::string>(), parameters, experiment.document["seed"].get<std::uint64_t>());
     }
-    if (!openModel)
-        throw core::InputError(fmt::format("model: \"{}\" cannot be opened here", model.get<std::string>()));
-    return openModel(model.get<std::string>());
+    std::string reference = model.get<std::string>();
+    std::error_code ignored;
+    if (const auto file = experiment.folder / reference; !experiment.folder.empty() && std::filesystem::exists(file, ignored))
+        reference = file.string();
+    return openModel ? openModel(reference) : models::openModel(reference);
 }
 
 TrainLength trainLength(const Json& resolved, const data::DataSet& data)

@@ -36,8 +36,8 @@ Experiment readExperiment(const std::filesystem::path& file, const std::vector<s
 /// 32 hexadecimal digits over the resolved document without name, tags and notes: what decides the result.
 std::string experimentHash(const core::Json& resolved);
 
-/// The model that the document starts from: fresh weights from its seed for an architecture, else the weights of the file or run.
-/// `openModel` opens MODEL texts other than `zoo:`; without it they are refused.
+/// The model that the document starts from: fresh weights from its seed for an architecture, else the weights of the file (relative to the document) or run.
+/// `openModel` opens MODEL texts that are no architecture; without it models::openModel does, which knows no runs.
 graph::Model buildExperimentModel(const Experiment& experiment, const std::function<graph::Model(const std::string&)>& openModel = {});
 
 /// The number of optimizer steps of the whole training, and in one epoch.

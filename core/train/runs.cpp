@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <algorithm>
+#include <charconv>
 #include <fmt/format.h>
 #include <fstream>
 #include <torch/version.h>
@@ -10,6 +11,7 @@
 #include <core/base/log.h>
 #include <core/base/text.h>
 #include <core/models/model_file.h>
+#include <core/models/open_model.h>
 
 namespace orrery::train {
 namespace {
@@ -177,14 +179,55 @@ std::optional<Checkpoint> takeUp(store::Workspace& workspace, store::RunId run)
 
 }  // namespace
 
+namespace {
+
+/// MODEL texts in documents may name runs of the same workspace.
+std::function<graph::Model(const std::string&)> modelOpener(const store::Workspace& workspace)
+{
+    return [&workspace](const std::string& text) {
+        models::OpenOptions options;
+        options.openRun = [&workspace](const std::string& reference) { return modelOfRunReference(workspace, reference); };
+        return models::openModel(text, options);
+    };
+}
+
+/// Sums of a parallel product depend on how it was cut.
+void warnOfOtherThreads(const Json& before, const Json& now, jobs::Context& context)
+{
+    const int earlier = before.value("threads", 0), threads = now.value("threads", 0);
+    if (earlier > 0 && earlier != threads)
+        context.warning(fmt::format("goes on with {} threads, began with {}: the last bits may differ from a run that was not interrupted", threads, earlier));
+}
+
+}  // namespace
+
+graph::Model modelOfRunReference(const store::Workspace& workspace, const std::string& reference)
+{
+    const auto read = [&](std::string_view digits) {
+        std::int64_t number = 0;
+        const auto end = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+        if (end.ec != std::errc() || end.ptr != digits.data() + digits.size())
+            throw core::InputError(fmt::format("expected run:ID or run:ID@STEP with whole numbers, got \"run:{}\"", reference));
+        return number;
+    };
+    const std::size_t at = reference.find('@');
+    const std::int64_t run = read(std::string_view(reference).substr(0, at));
+    return modelOfRun(workspace, run, at == std::string::npos ? std::nullopt : std::optional(read(std::string_view(reference).substr(at + 1))));
+}
+
 TrainResult trainRun(const std::shared_ptr<store::Workspace>& workspace, store::RunId run, jobs::Context& context, TrainOptions options)
 {
     options.resume = takeUp(*workspace, run);
+    if (!options.openModel)
+        options.openModel = modelOpener(*workspace);
     RunContext inRun(context, *workspace, run);
     StoreSink sink(*workspace, run);
     try {
         const Experiment experiment = experimentOfRun(*workspace, run);
-        workspace->setEnvironment(run, environmentOf(experiment, context.threads()));
+        const Json environment = environmentOf(experiment, context.threads());
+        if (options.resume)
+            warnOfOtherThreads(workspace->run(run).environment, environment, inRun);
+        workspace->setEnvironment(run, environment);
         TrainResult result = trainExperiment(experiment, inRun, sink, std::move(options));
         workspace->flush();
         completeMetrics(result, *workspace, run);
@@ -218,7 +261,7 @@ namespace {
 graph::Model modelOfCheckpoint(const store::Workspace& workspace, store::RunId run, const store::Artifact& artifact, const TrainOptions& options)
 {
     const Experiment experiment = experimentOfRun(workspace, run);
-    graph::Model model = buildExperimentModel(experiment, options.openModel);
+    graph::Model model = buildExperimentModel(experiment, options.openModel ? options.openModel : modelOpener(workspace));
     completeCard(model.card, *experiment.data);
     const Checkpoint checkpoint = readCheckpoint(workspace.readArtifact(artifact), artifact.name);
     model.weights = checkpoint.average.empty() ? checkpoint.weights : checkpoint.average;

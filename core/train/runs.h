@@ -35,6 +35,9 @@ graph::Model modelOfRun(const store::Workspace& workspace, store::RunId run, std
 /// What stands behind `run:`: `ID` or `ID@STEP`. @throws core::InputError if it is neither, and as `modelOfRun`.
 graph::Model modelOfReference(const store::Workspace& workspace, const std::string& reference);
 
+/// The same for what stands behind `run:` in a MODEL text: "3" or "3@1200". @throws core::InputError for another form as well.
+graph::Model modelOfRunReference(const store::Workspace& workspace, const std::string& reference);
+
 /// Versions, device, threads and folder that a run depends on; git commit of the folder, if it is in a repository.
 core::Json environmentOf(const Experiment& experiment, int threads);
 

@@ -54,7 +54,7 @@ struct TrainResult {
 
 struct TrainOptions {
     std::optional<Checkpoint> resume;
-    /// Opens a MODEL text that is no architecture of ours.
+    /// Opens a MODEL text that is no architecture of ours; see buildExperimentModel.
     std::function<graph::Model(const std::string&)> openModel;
     double snapshotSeconds = 1;  ///< shortest time between two snapshots
 };

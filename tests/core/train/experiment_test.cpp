@@ -80,9 +80,9 @@ private Q_SLOTS:
                                          << "model.block_length: expected at least 128, as the data \"kjv\" has, got 16";
         QTest::newRow("model takes other data") << R"({"model": "mlp", "data": "digits"})" << "model: \"image\" gives axes [batch, channel, height, width], but \"table\" takes [batch, feature]";
         QTest::newRow("loss takes other targets") << R"({"model": "mlp", "data": "wine", "train": {"loss": "mse", "metrics": ["accuracy"]}})"
-                                                  << "train.loss: \"target\" gives class_index, but \"target\" takes float";
+                                                  << "train.loss: \"class\" gives class_index, but \"target\" takes float";
         QTest::newRow("metric takes other targets") << R"({"model": "mlp", "data": "wine", "train": {"metrics": ["accuracy", "mae"]}})"
-                                                    << "train.metrics[1]: \"target\" gives class_index, but \"target\" takes float";
+                                                    << "train.metrics[1]: \"class\" gives class_index, but \"target\" takes float";
         QTest::newRow("device") << R"({"model": "mlp", "data": "wine", "train": {"device": "cudda"}})" << "train.device: expected auto, cpu, cuda or cuda:N, got \"cudda\"; did you mean \"cuda\"?";
         QTest::newRow("other data") << R"({"model": "mlp", "data": "wine", "data_hash": "00"})" << "data_hash: expected data with hash 00, but \"wine\" has ";
         QTest::newRow("best of nothing") << R"({"model": "mlp", "data": "wine", "train": {"checkpoint": {"best": "loss"}}})"

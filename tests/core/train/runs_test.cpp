@@ -135,6 +135,24 @@ private Q_SLOTS:
         QVERIFY(test::errorOf([&] { train::modelOfRun(*workspace, run, 1); }).contains("has no weights of step 1: expected one of the steps "));
     }
 
+    void goesOnFromTheWeightsOfAnotherRun()
+    {
+        QTemporaryDir folder;
+        const auto workspace = store::Workspace::open(folder.path().toStdString());
+        const auto first = train::createRun(*workspace, train::resolveExperiment(test::smallDigits()));
+        jobs::DirectContext context;
+        train::trainRun(workspace, first, context);
+        Json document = test::smallDigits();
+        document["model"] = "run:" + std::to_string(first);
+        core::setByPath(document, "train.optimizer.lr=1e-12");
+        core::setByPath(document, "train.optimizer.weight_decay=0");
+        const auto second = train::createRun(*workspace, train::resolveExperiment(document), first);
+        train::trainRun(workspace, second, context);
+        const auto before = train::modelOfRun(*workspace, first), after = train::modelOfRunReference(*workspace, std::to_string(second));
+        QVERIFY(at::allclose(before.weights.at("fc1.weight"), after.weights.at("fc1.weight"), 0, 1e-7));
+        QCOMPARE(test::errorOf([&] { train::modelOfRunReference(*workspace, "3x"); }), QString("expected run:ID or run:ID@STEP with whole numbers, got \"run:3x\""));
+    }
+
     void trainsAsAJobOfTheQueue()
     {
         QTemporaryDir folder;
