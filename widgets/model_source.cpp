@@ -10,7 +10,8 @@ QStringList modelArguments(const Selection& selection)
 {
     QStringList out;
     if (selection.weightsRun)
-        out << QStringLiteral("run:%1").arg(*selection.weightsRun) + (selection.checkpointStep ? QStringLiteral("@%1").arg(*selection.checkpointStep) : QString());
+        out << QStringLiteral("run:%1").arg(*selection.weightsRun) +
+                   (selection.checkpointStep ? QStringLiteral("@%1").arg(*selection.checkpointStep) : QString());
     if (!selection.model.isEmpty())
         out << selection.model;
     for (const qint64 run : selection.runs)

@@ -18,27 +18,31 @@
 namespace orrery::widgets {
 namespace {
 
-constexpr int kSignalInterval = 100;     ///< ms between two runsChanged or jobsChanged
-constexpr int kPollInterval = 500;       ///< ms between two looks for changes by other processes
-constexpr int kForeignInterval = 2000;   ///< ms: with changes of our own under way, how often others are assumed to have changed something, too
+constexpr int kSignalInterval = 100;    ///< ms between two runsChanged or jobsChanged
+constexpr int kPollInterval = 500;      ///< ms between two looks for changes by other processes
+constexpr int kForeignInterval = 2000;  ///< ms: with changes of our own under way, how often others are assumed to have changed something, too
 
 /// What other threads reported since the last signal.
 struct Inbox {
     std::mutex mutex;
-    QSet<qint64> runs;      ///< guarded by mutex
-    bool jobs = false;      ///< guarded by mutex
-    bool posted = false;    ///< guarded by mutex: the UI thread has been told
+    QSet<qint64> runs;    ///< guarded by mutex
+    bool jobs = false;    ///< guarded by mutex
+    bool posted = false;  ///< guarded by mutex: the UI thread has been told
 };
 
 }  // namespace
 
 struct Session::Private {
-    explicit Private(Session& session) : q(session), undo(&session), runner(std::make_unique<BackgroundRunner>()), channel(std::make_shared<Channel>(&session)) {}
+    explicit Private(Session& session)
+        : q(session), undo(&session), runner(std::make_unique<BackgroundRunner>()), channel(std::make_shared<Channel>(&session))
+    {
+    }
 
     void subscribeToJobs();
     void subscribeToRuns();
     void noteChange(const std::function<void(Inbox&)>& change) { noteChange(inbox, channel, q, change); }
-    static void noteChange(const std::shared_ptr<Inbox>& inbox, const std::shared_ptr<Channel>& channel, Session& session, const std::function<void(Inbox&)>& change);
+    static void noteChange(const std::shared_ptr<Inbox>& inbox, const std::shared_ptr<Channel>& channel, Session& session,
+                           const std::function<void(Inbox&)>& change);
     void deliverChanges();
     void pollStore();
     void emitSelection();
@@ -62,7 +66,8 @@ struct Session::Private {
     core::Subscription jobSubscription, runSubscription;
 };
 
-void Session::Private::noteChange(const std::shared_ptr<Inbox>& inbox, const std::shared_ptr<Channel>& channel, Session& session, const std::function<void(Inbox&)>& change)
+void Session::Private::noteChange(const std::shared_ptr<Inbox>& inbox, const std::shared_ptr<Channel>& channel, Session& session,
+                                  const std::function<void(Inbox&)>& change)
 {
     {
         const std::lock_guard lock(inbox->mutex);
@@ -191,15 +196,34 @@ void Session::closeWorkspace()
     d->workspace.reset();
     d->folder.clear();
     d->undo.clear();
-    changeSelection([](Selection& s) { s.runs.clear(); s.weightsRun.reset(); s.checkpointStep.reset(); });
+    changeSelection([](Selection& s) {
+        s.runs.clear();
+        s.weightsRun.reset();
+        s.checkpointStep.reset();
+    });
     Q_EMIT workspaceChanged();
 }
 
-std::shared_ptr<store::Workspace> Session::workspace() const { return d->workspace; }
-QString Session::workspaceFolder() const { return d->folder; }
-jobs::Queue& Session::jobs() const { return d->runner->queue(); }
-QUndoStack& Session::undoStack() const { return d->undo; }
-const Selection& Session::selection() const { return d->selection; }
+std::shared_ptr<store::Workspace> Session::workspace() const
+{
+    return d->workspace;
+}
+QString Session::workspaceFolder() const
+{
+    return d->folder;
+}
+jobs::Queue& Session::jobs() const
+{
+    return d->runner->queue();
+}
+QUndoStack& Session::undoStack() const
+{
+    return d->undo;
+}
+const Selection& Session::selection() const
+{
+    return d->selection;
+}
 
 void Session::setSelection(const Selection& selection)
 {
@@ -234,8 +258,14 @@ void Session::openModel(const QString& model)
     });
 }
 
-const core::Json& Session::draft() const { return d->draft; }
-QString Session::draftFolder() const { return d->draftFolder; }
+const core::Json& Session::draft() const
+{
+    return d->draft;
+}
+QString Session::draftFolder() const
+{
+    return d->draftFolder;
+}
 
 void Session::setDraft(const core::Json& document, const QString& folder)
 {
@@ -244,7 +274,10 @@ void Session::setDraft(const core::Json& document, const QString& folder)
     Q_EMIT draftChanged();
 }
 
-void Session::requestPanel(const QString& id) { Q_EMIT panelRequested(id); }
+void Session::requestPanel(const QString& id)
+{
+    Q_EMIT panelRequested(id);
+}
 
 void Session::report(const QString& text)
 {
@@ -252,9 +285,13 @@ void Session::report(const QString& text)
     Q_EMIT messageReported(text);
 }
 
-bool Session::hasBackgroundWork() const { return d->runner->isBusy(); }
+bool Session::hasBackgroundWork() const
+{
+    return d->runner->isBusy();
+}
 
-BackgroundTask Session::start(QObject* receiver, std::function<std::function<void()>(BackgroundContext&)> work, std::function<void(const QString&)> failed, BackgroundOptions options)
+BackgroundTask Session::start(QObject* receiver, std::function<std::function<void()>(BackgroundContext&)> work,
+                              std::function<void(const QString&)> failed, BackgroundOptions options)
 {
     if (!failed)
         failed = [session = QPointer<Session>(this)](const QString& text) {

@@ -4,7 +4,9 @@
 #include <core/jobs/job.h>
 #include <core/store/types.h>
 
-namespace orrery::store { class Workspace; }
+namespace orrery::store {
+class Workspace;
+}
 
 namespace orrery::widgets {
 

@@ -13,16 +13,21 @@
 namespace orrery::cli {
 namespace {
 
-std::string ending(const std::string& file) { return core::lower(std::filesystem::path(file).extension().string()); }
+std::string ending(const std::string& file)
+{
+    return core::lower(std::filesystem::path(file).extension().string());
+}
 
 at::Tensor chosen(const std::vector<std::pair<std::string, io::Array>>& arrays, const std::string& entry, const std::string& file)
 {
     std::vector<std::string> names;
     for (const auto& [name, array] : arrays) {
-        if (name == entry || (entry.empty() && arrays.size() == 1)) return io::toTensor(array);
+        if (name == entry || (entry.empty() && arrays.size() == 1))
+            return io::toTensor(array);
         names.push_back(name);
     }
-    throw core::InputError(fmt::format("{}: expected one array{}, found {} ({})", file, entry.empty() ? "" : " called " + entry, names.size(), core::join(names, ", ").substr(0, 200)));
+    throw core::InputError(fmt::format("{}: expected one array{}, found {} ({})", file, entry.empty() ? "" : " called " + entry, names.size(),
+                                       core::join(names, ", ").substr(0, 200)));
 }
 
 at::Tensor fromCsv(const std::string& file)
@@ -31,8 +36,11 @@ at::Tensor fromCsv(const std::string& file)
     auto tensor = at::empty({std::int64_t(table.rows), std::int64_t(table.columns.size())}, at::kDouble);
     for (std::size_t j = 0; j < table.columns.size(); ++j) {
         const auto& column = table.columns[j];
-        if (column.numbers.empty() || column.missingCount > 0) throw core::FormatError(fmt::format("{}: column \"{}\": expected numbers in every row, got {}", file, column.name, column.missingCount ? "missing values" : std::string(io::columnTypeName(column.type))));
-        for (std::size_t i = 0; i < table.rows; ++i) tensor.data_ptr<double>()[i * table.columns.size() + j] = column.numbers[i];
+        if (column.numbers.empty() || column.missingCount > 0)
+            throw core::FormatError(fmt::format("{}: column \"{}\": expected numbers in every row, got {}", file, column.name,
+                                                column.missingCount ? "missing values" : std::string(io::columnTypeName(column.type))));
+        for (std::size_t i = 0; i < table.rows; ++i)
+            tensor.data_ptr<double>()[i * table.columns.size() + j] = column.numbers[i];
     }
     return tensor;
 }
@@ -42,11 +50,15 @@ std::vector<std::pair<std::string, io::Array>> safetensorsArrays(const std::stri
     const core::MappedFile mapped(file);
     const auto header = io::parseSafetensors(mapped.text(), file);
     std::vector<std::pair<std::string, io::Array>> arrays;
-    for (const auto& entry : header.entries) arrays.emplace_back(entry.name, io::Array{entry.type, entry.shape, std::string(mapped.text().substr(entry.begin, entry.end - entry.begin))});
+    for (const auto& entry : header.entries)
+        arrays.emplace_back(entry.name, io::Array{entry.type, entry.shape, std::string(mapped.text().substr(entry.begin, entry.end - entry.begin))});
     return arrays;
 }
 
-void writeSafetensorsArray(const std::string& file, const io::Array& array) { io::writeSafetensors(file, {{"tensor", array.type, array.shape, array.bytes}}); }
+void writeSafetensorsArray(const std::string& file, const io::Array& array)
+{
+    io::writeSafetensors(file, {{"tensor", array.type, array.shape, array.bytes}});
+}
 
 at::Tensor fromImage(const std::string& file)
 {
@@ -58,27 +70,34 @@ at::Tensor fromImage(const std::string& file)
 
 void warnOfOddValues(const at::Tensor& tensor, const std::string& argument)
 {
-    if (!at::isFloatingType(tensor.scalar_type())) return;
+    if (!at::isFloatingType(tensor.scalar_type()))
+        return;
     const auto odd = tensor.numel() - tensor.isfinite().sum().item<std::int64_t>();
-    if (odd > 0) core::log().warn("--input {}: {} of {} values are NaN or infinite", argument, odd, tensor.numel());
+    if (odd > 0)
+        core::log().warn("--input {}: {} of {} values are NaN or infinite", argument, odd, tensor.numel());
 }
 
 std::string csvText(const at::Tensor& tensor)
 {
-    if (tensor.dim() > 2) throw core::InputError("a .csv file holds at most two axes, got " + core::formatShape(tensor.sizes()));
-    const auto values = tensor.to(at::kCPU, at::kDouble).reshape({tensor.dim() == 2 ? tensor.size(0) : -1, tensor.dim() == 2 ? tensor.size(1) : 1}).contiguous();
+    if (tensor.dim() > 2)
+        throw core::InputError("a .csv file holds at most two axes, got " + core::formatShape(tensor.sizes()));
+    const auto values =
+        tensor.to(at::kCPU, at::kDouble).reshape({tensor.dim() == 2 ? tensor.size(0) : -1, tensor.dim() == 2 ? tensor.size(1) : 1}).contiguous();
     std::string text;
     for (std::int64_t i = 0; i < values.size(0); ++i)
-        for (std::int64_t j = 0; j < values.size(1); ++j) text += core::formatNumber(values.data_ptr<double>()[i * values.size(1) + j]) + (j + 1 < values.size(1) ? "," : "\n");
+        for (std::int64_t j = 0; j < values.size(1); ++j)
+            text += core::formatNumber(values.data_ptr<double>()[i * values.size(1) + j]) + (j + 1 < values.size(1) ? "," : "\n");
     return text;
 }
 
 void writePng(const std::string& file, at::Tensor tensor)
 {
     tensor = tensor.to(at::kCPU, at::kDouble);
-    while (tensor.dim() > 2 && tensor.size(0) == 1) tensor = tensor.squeeze(0);
+    while (tensor.dim() > 2 && tensor.size(0) == 1)
+        tensor = tensor.squeeze(0);
     const bool colour = tensor.dim() == 3 && tensor.size(0) == 3;
-    if (tensor.dim() != 2 && !colour) throw core::InputError("a .png file holds [height, width] or [3, height, width], got " + core::formatShape(tensor.sizes()));
+    if (tensor.dim() != 2 && !colour)
+        throw core::InputError("a .png file holds [height, width] or [3, height, width], got " + core::formatShape(tensor.sizes()));
     const auto low = tensor.min(), span = (tensor.max() - low).clamp_min(1e-300);
     const auto bytes = (colour ? tensor.permute({1, 2, 0}) : tensor.unsqueeze(2)).sub(low).div(span).mul(255).round().to(at::kByte).contiguous();
     io::Image image;
@@ -92,7 +111,8 @@ void writePng(const std::string& file, at::Tensor tensor)
 at::ScalarType modelDtype(const graph::Model& model)
 {
     for (const auto& parameter : model.graph->data().parameters)
-        if (at::isFloatingType(parameter.dtype)) return parameter.dtype;
+        if (at::isFloatingType(parameter.dtype))
+            return parameter.dtype;
     return at::kFloat;
 }
 
@@ -102,12 +122,18 @@ at::Tensor readArray(const std::string& file, const std::string& entry)
 {
     const auto kind = ending(file);
     std::error_code error;
-    if (!std::filesystem::exists(file, error) && !error) throw core::InputError(fmt::format("{}: no such file", file));
-    if (kind == ".npy") return io::toTensor(io::readNpy(file));
-    if (kind == ".npz") return chosen(io::readNpz(file), entry, file);
-    if (kind == ".safetensors") return chosen(safetensorsArrays(file), entry, file);
-    if (kind == ".csv") return fromCsv(file);
-    if (kind == ".png" || kind == ".jpg" || kind == ".jpeg" || kind == ".webp") return fromImage(file);
+    if (!std::filesystem::exists(file, error) && !error)
+        throw core::InputError(fmt::format("{}: no such file", file));
+    if (kind == ".npy")
+        return io::toTensor(io::readNpy(file));
+    if (kind == ".npz")
+        return chosen(io::readNpz(file), entry, file);
+    if (kind == ".safetensors")
+        return chosen(safetensorsArrays(file), entry, file);
+    if (kind == ".csv")
+        return fromCsv(file);
+    if (kind == ".png" || kind == ".jpg" || kind == ".jpeg" || kind == ".webp")
+        return fromImage(file);
     throw core::InputError(fmt::format("{}: expected a file ending in .npy, .npz, .safetensors, .csv, .png, .jpg or .webp", file));
 }
 
@@ -115,23 +141,31 @@ void writeArray(const std::string& file, const at::Tensor& tensor)
 {
     const auto kind = ending(file);
     const auto plain = tensor.detach().to(at::kCPU);
-    if (kind == ".npy") io::writeNpy(file, io::toArray(plain));
-    else if (kind == ".safetensors") writeSafetensorsArray(file, io::toArray(plain));
-    else if (kind == ".csv") core::writeFileAtomically(file, csvText(plain));
-    else if (kind == ".png") writePng(file, plain);
-    else throw core::InputError(arrayEndingProblem(file));
+    if (kind == ".npy")
+        io::writeNpy(file, io::toArray(plain));
+    else if (kind == ".safetensors")
+        writeSafetensorsArray(file, io::toArray(plain));
+    else if (kind == ".csv")
+        core::writeFileAtomically(file, csvText(plain));
+    else if (kind == ".png")
+        writePng(file, plain);
+    else
+        throw core::InputError(arrayEndingProblem(file));
 }
 
 std::string arrayEndingProblem(const std::string& file)
 {
     const auto kind = ending(file);
-    return kind == ".npy" || kind == ".safetensors" || kind == ".csv" || kind == ".png" ? "" : fmt::format("{}: expected a file ending in .npy, .safetensors, .csv or .png", file);
+    return kind == ".npy" || kind == ".safetensors" || kind == ".csv" || kind == ".png"
+               ? ""
+               : fmt::format("{}: expected a file ending in .npy, .safetensors, .csv or .png", file);
 }
 
 void checkShape(at::IntArrayRef shape, const graph::ModelCard::Input& expected, const std::string& place)
 {
     const auto& axes = expected.shape;
-    if (axes.empty()) return;
+    if (axes.empty())
+        return;
     const bool anyBefore = axes[0] == "...";
     bool fits = anyBefore ? shape.size() + 1 >= axes.size() : shape.size() == axes.size();
     for (std::size_t back = 1; fits && back <= axes.size() - anyBefore; ++back) {
@@ -139,14 +173,17 @@ void checkShape(at::IntArrayRef shape, const graph::ModelCard::Input& expected, 
         const bool isNumber = !axis.empty() && axis.find_first_not_of("0123456789") == std::string::npos;
         fits = !isNumber || axis == std::to_string(shape[shape.size() - back]);
     }
-    if (!fits) throw core::ShapeError(fmt::format("{}: expected [{}] for the model's input \"{}\", got {}", place, core::join(axes, ", "), expected.name, core::formatShape(shape)));
+    if (!fits)
+        throw core::ShapeError(fmt::format("{}: expected [{}] for the model's input \"{}\", got {}", place, core::join(axes, ", "), expected.name,
+                                           core::formatShape(shape)));
 }
 
 std::vector<c10::IValue> readInputs(const std::vector<std::string>& arguments, const graph::Model& model, c10::Device device)
 {
     const auto& inputs = model.graph->data().inputs;
     std::vector<std::string> names;
-    for (const auto& input : inputs) names.push_back(input.name);
+    for (const auto& input : inputs)
+        names.push_back(input.name);
     std::vector<c10::IValue> values(inputs.size());
     std::vector<bool> given(inputs.size(), false);
     std::size_t next = 0;
@@ -154,20 +191,26 @@ std::vector<c10::IValue> readInputs(const std::vector<std::string>& arguments, c
         const auto equals = argument.find('=');
         const bool named = equals != std::string::npos && std::find(names.begin(), names.end(), argument.substr(0, equals)) != names.end();
         if (equals != std::string::npos && !named && !std::filesystem::exists(argument))
-            throw core::InputError(fmt::format("--input {}: the model has no input \"{}\"{}; its inputs are {}", argument, argument.substr(0, equals), core::didYouMean(argument.substr(0, equals), names), core::join(names, ", ")));
+            throw core::InputError(fmt::format("--input {}: the model has no input \"{}\"{}; its inputs are {}", argument, argument.substr(0, equals),
+                                               core::didYouMean(argument.substr(0, equals), names), core::join(names, ", ")));
         const auto index = named ? std::size_t(std::find(names.begin(), names.end(), argument.substr(0, equals)) - names.begin()) : next++;
-        if (index >= inputs.size()) throw core::InputError(fmt::format("--input: expected {} input(s) ({}), got more", inputs.size(), core::join(names, ", ")));
+        if (index >= inputs.size())
+            throw core::InputError(fmt::format("--input: expected {} input(s) ({}), got more", inputs.size(), core::join(names, ", ")));
         auto tensor = readArray(named ? argument.substr(equals + 1) : argument);
         const bool tokens = index < model.card.inputs.size() && model.card.inputs[index].dtype == "int64";
-        if (tokens) tensor = tensor.to(at::kLong);
-        else if (at::isFloatingType(tensor.scalar_type())) tensor = tensor.to(modelDtype(model));
-        if (index < model.card.inputs.size()) checkShape(tensor.sizes(), model.card.inputs[index], "--input " + argument);
+        if (tokens)
+            tensor = tensor.to(at::kLong);
+        else if (at::isFloatingType(tensor.scalar_type()))
+            tensor = tensor.to(modelDtype(model));
+        if (index < model.card.inputs.size())
+            checkShape(tensor.sizes(), model.card.inputs[index], "--input " + argument);
         warnOfOddValues(tensor, argument);
         values[index] = tensor.to(device);
         given[index] = true;
     }
     for (std::size_t i = 0; i < inputs.size(); ++i)
-        if (!given[i]) throw core::InputError(fmt::format("--input: the model's input \"{}\" is missing (inputs: {})", names[i], core::join(names, ", ")));
+        if (!given[i])
+            throw core::InputError(fmt::format("--input: the model's input \"{}\" is missing (inputs: {})", names[i], core::join(names, ", ")));
     return values;
 }
 
@@ -175,7 +218,9 @@ std::string fileName(const std::string& valueName)
 {
     std::string name = valueName;
     for (auto& c : name)
-        if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_' && c != '-' && c != '#' && c != '@' && c != ':' && c != '[' && c != ']') c = '_';
+        if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_' && c != '-' && c != '#' && c != '@' && c != ':' && c != '[' &&
+            c != ']')
+            c = '_';
     return name.empty() || name[0] == '.' ? "_" + name : name;
 }
 

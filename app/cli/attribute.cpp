@@ -28,15 +28,24 @@ std::vector<double> numbers(const at::Tensor& tensor)
 
 core::Json resultJson(const Options& options, const explain::AttributionRequest& request, const explain::AttributionResult& result)
 {
-    core::Json document = {{"method", options.method}, {"target", result.targets.size() == 1 ? core::Json(result.targets[0]) : core::Json(result.targets)}, {"parameters", request.parameters},
-        {"completeness_error", nullptr}, {"standard_error", nullptr}, {"site", result.site}, {"outputs", numbers(result.outputs)}, {"shape", result.attribution.sizes().vec()},
-        {"sum", result.attribution.to(at::kDouble).sum().item<double>()}, {"details", result.details}};
+    core::Json document = {{"method", options.method},
+                           {"target", result.targets.size() == 1 ? core::Json(result.targets[0]) : core::Json(result.targets)},
+                           {"parameters", request.parameters},
+                           {"completeness_error", nullptr},
+                           {"standard_error", nullptr},
+                           {"site", result.site},
+                           {"outputs", numbers(result.outputs)},
+                           {"shape", result.attribution.sizes().vec()},
+                           {"sum", result.attribution.to(at::kDouble).sum().item<double>()},
+                           {"details", result.details}};
     if (result.completenessError.defined()) {
         const auto errors = numbers(result.completenessError);
         document["completeness_error"] = errors.size() == 1 ? core::Json(errors[0]) : core::Json(errors);
     }
-    if (result.standardError.defined()) document["standard_error"] = result.standardError.to(at::kDouble).max().item<double>();
-    if (!options.out.empty()) document["file"] = options.out;
+    if (result.standardError.defined())
+        document["standard_error"] = result.standardError.to(at::kDouble).max().item<double>();
+    if (!options.out.empty())
+        document["file"] = options.out;
     return document;
 }
 
@@ -45,13 +54,16 @@ std::vector<c10::IValue> attributedInputs(Session& session, const Options& optio
     if (!options.inputs.empty() + options.sample.given() + !options.image.empty() + !options.text.empty() != 1)
         throw core::InputError("attribute: expected one of --input, --sample, --image, --text");
     const auto device = session.chosenDevice();
-    if (!options.image.empty()) return {train::imageInput(model.card, io::readImage(options.image)).to(device)};
-    if (!options.text.empty()) return {train::textInput(model.card, options.text).to(device)};
+    if (!options.image.empty())
+        return {train::imageInput(model.card, io::readImage(options.image)).to(device)};
+    if (!options.text.empty())
+        return {train::textInput(model.card, options.text).to(device)};
     return inputsFrom(session, options.inputs, options.sample, options.model, model);
 }
 
 // With a workspace named and a model from it, each sample's attribution is kept as an analysis of the run: reports show it.
-core::Json stored(Session& session, const Options& options, const explain::AttributionRequest& request, const explain::AttributionResult& result, const graph::Model& model, double seconds)
+core::Json stored(Session& session, const Options& options, const explain::AttributionRequest& request, const explain::AttributionResult& result,
+                  const graph::Model& model, double seconds)
 {
     const auto run = runOf(options.model.text);
     const auto workspace = run ? session.namedWorkspace(store::OpenMode::Open) : nullptr;
@@ -67,8 +79,10 @@ core::Json stored(Session& session, const Options& options, const explain::Attri
             origin.input = !options.image.empty() ? options.image : options.text.empty() && !options.inputs.empty() ? options.inputs[0] : "";
         }
         origin.features = explain::attributedNames(model.card, request.inputs[0].toTensor(), std::int64_t(i));
-        if (result.targets[i] >= 0 && std::size_t(result.targets[i]) < model.card.classNames.size()) origin.targetName = model.card.classNames[std::size_t(result.targets[i])];
-        ids.push_back(explain::storeAttribution(*workspace, *run, options.method, request.parameters, origin, result, model.card, seconds, std::int64_t(i)));
+        if (result.targets[i] >= 0 && std::size_t(result.targets[i]) < model.card.classNames.size())
+            origin.targetName = model.card.classNames[std::size_t(result.targets[i])];
+        ids.push_back(
+            explain::storeAttribution(*workspace, *run, options.method, request.parameters, origin, result, model.card, seconds, std::int64_t(i)));
     }
     return ids;
 }
@@ -77,7 +91,8 @@ Exit attribute(Session& session, const Options& options)
 {
     explain::AttributionRequest request;
     request.parameters = core::Json::object();
-    for (const auto& setting : options.settings) core::setByPath(request.parameters, setting);
+    for (const auto& setting : options.settings)
+        core::setByPath(request.parameters, setting);
     request.parameters = explain::attributionRegistry().at(options.method).schema.resolve(request.parameters, options.method);
     const auto model = options.model.open(session);
     const graph::Executor executor(model.graph);
@@ -92,19 +107,27 @@ Exit attribute(Session& session, const Options& options)
     const auto started = std::chrono::steady_clock::now();
     const auto result = explain::attribute(executor, model.weights, options.method, request, control);
     session.endProgress();
-    if (!options.out.empty()) writeArray(options.out, result.attribution);
+    if (!options.out.empty())
+        writeArray(options.out, result.attribution);
     auto document = resultJson(options, request, result);
-    const auto analyses = stored(session, options, request, result, model, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
-    if (!analyses.empty()) document["analyses"] = analyses;
+    const auto analyses =
+        stored(session, options, request, result, model, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
+    if (!analyses.empty())
+        document["analyses"] = analyses;
     if (session.json) {
         session.print(document);
         return Exit::Done;
     }
-    std::cout << fmt::format("{} of output {} with respect to {} {}\n", options.method, document["target"].dump(), result.site, core::formatShape(result.attribution.sizes()));
-    std::cout << fmt::format("output              {}\nsum of attributions {}\n", document["outputs"].dump(), core::formatNumber(document["sum"].get<double>()));
-    if (result.completenessError.defined()) std::cout << "completeness error  " << document["completeness_error"].dump() << "\n";
-    if (!options.out.empty()) std::cout << "written to          " << options.out << "\n";
-    if (!analyses.empty()) std::cout << fmt::format("stored as           analysis {} of {}\n", analyses.dump(), options.model.text);
+    std::cout << fmt::format("{} of output {} with respect to {} {}\n", options.method, document["target"].dump(), result.site,
+                             core::formatShape(result.attribution.sizes()));
+    std::cout << fmt::format("output              {}\nsum of attributions {}\n", document["outputs"].dump(),
+                             core::formatNumber(document["sum"].get<double>()));
+    if (result.completenessError.defined())
+        std::cout << "completeness error  " << document["completeness_error"].dump() << "\n";
+    if (!options.out.empty())
+        std::cout << "written to          " << options.out << "\n";
+    if (!analyses.empty())
+        std::cout << fmt::format("stored as           analysis {} of {}\n", analyses.dump(), options.model.text);
     return Exit::Done;
 }
 
@@ -112,7 +135,8 @@ Exit attribute(Session& session, const Options& options)
 std::string methodsHelp()
 {
     std::string text = "Methods and their parameters (--set name=value, more in `orrery-cli describe METHOD`):\n";
-    for (const auto& method : explain::attributionRegistry().components()) text += fmt::format("\n{}: {}\n{}", method.id, method.summary, method.schema.helpText());
+    for (const auto& method : explain::attributionRegistry().components())
+        text += fmt::format("\n{}: {}\n{}", method.id, method.summary, method.schema.helpText());
     return text;
 }
 

@@ -51,7 +51,8 @@ core::Json executorSuite(const Session&)
     constexpr int kNodes = 1000;
     graph::Builder builder("chain");
     auto x = builder.input("x", "float32", {"1"});
-    for (int i = 0; i < kNodes; ++i) x = builder.add(x, x);
+    for (int i = 0; i < kNodes; ++i)
+        x = builder.add(x, x);
     const auto model = builder.finish({{"y", x}});
     const graph::Executor executor(model.graph);
     const auto input = at::zeros({1});
@@ -59,7 +60,8 @@ core::Json executorSuite(const Session&)
     const double plainTime = medianSeconds([&] {
         at::NoGradGuard noGrad;
         auto y = input;
-        for (int i = 0; i < kNodes; ++i) y = at::add(y, y);
+        for (int i = 0; i < kNodes; ++i)
+            y = at::add(y, y);
     });
     return {{"microseconds_per_node", (graphTime - plainTime) / kNodes * 1e6}, {"operator_microseconds", plainTime / kNodes * 1e6}};
 }
@@ -76,8 +78,10 @@ public:
 train::Experiment shortened(const std::string& project, std::int64_t steps, int threads)
 {
     const auto file = core::resourceFolder().parent_path() / "projects" / project / "experiment.yaml";
-    std::vector<std::string> changes = {fmt::format("train.steps={}", steps), "train.epochs=null", fmt::format("train.evaluate_every={}", steps), "train.evaluate_samples=1"};
-    if (threads > 0) changes.push_back(fmt::format("train.threads={}", threads));
+    std::vector<std::string> changes = {fmt::format("train.steps={}", steps), "train.epochs=null", fmt::format("train.evaluate_every={}", steps),
+                                        "train.evaluate_samples=1"};
+    if (threads > 0)
+        changes.push_back(fmt::format("train.threads={}", threads));
     return train::readExperiment(file, changes);
 }
 
@@ -91,7 +95,8 @@ core::Json stepMilliseconds(const std::string& project, std::int64_t few, std::i
     auto last = std::chrono::steady_clock::now();
     context.onProgress = [&](const jobs::Progress& progress) {
         const auto now = std::chrono::steady_clock::now();
-        if (progress.phase == "training" && times.size() + 1 < std::size_t(many)) times.push_back(std::chrono::duration<double>(now - last).count());
+        if (progress.phase == "training" && times.size() + 1 < std::size_t(many))
+            times.push_back(std::chrono::duration<double>(now - last).count());
         last = now;
     };
     NoSink sink;
@@ -129,7 +134,8 @@ core::Json attributionSuite(const Session&)
             explain::attribute(executor, model.weights, method, each);
         });
     };
-    return {{"integrated_gradients_50_s", seconds("integrated_gradients", {{"n_steps", 50}})}, {"occlusion_8x8_stride_4_s", seconds("occlusion", {{"window", {8}}, {"stride", {4}}})}};
+    return {{"integrated_gradients_50_s", seconds("integrated_gradients", {{"n_steps", 50}})},
+            {"occlusion_8x8_stride_4_s", seconds("occlusion", {{"window", {8}}, {"stride", {4}}})}};
 }
 
 /// A folder in the system's temporary folder that is gone afterwards.
@@ -154,12 +160,12 @@ core::Json storeSuite(const Session&)
         std::vector<std::int64_t> steps(kBatch);
         std::vector<double> values(kBatch, 0.5);
         result["metric_points_per_second"] = double(kPoints) / secondsOf([&] {
-            for (std::size_t i = 0; i < kPoints; i += kBatch) {
-                std::iota(steps.begin(), steps.end(), std::int64_t(i));
-                workspace->metrics(run, "train/loss", steps, values);
-            }
-            workspace->flush();
-        });
+                                                 for (std::size_t i = 0; i < kPoints; i += kBatch) {
+                                                     std::iota(steps.begin(), steps.end(), std::int64_t(i));
+                                                     workspace->metrics(run, "train/loss", steps, values);
+                                                 }
+                                                 workspace->flush();
+                                             });
         workspace->setStatus(run, store::RunStatus::Finished);
         result["curve_of_4M_points_ms"] = medianSeconds([&] { workspace->metricSeries(run, "train/loss"); }) * 1e3;
     }
@@ -172,11 +178,21 @@ void makeRuns(store::Workspace& workspace, int count)
     const std::vector<std::int64_t> steps = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
     for (int i = 0; i < count; ++i) {
         const double rate = 1e-4 * (1 + i % 97);
-        const core::Json document = {{"name", fmt::format("run {}", i)}, {"seed", i}, {"model", {{"id", i % 2 ? "lenet" : "resnet"}}}, {"train", {{"batch_size", 32 << (i % 3)}, {"optimizer", {{"id", "adamw"}, {"lr", rate}}}}}};
-        const auto run = workspace.createRun({fmt::format("run {}", i), document, std::uint64_t(i), core::Json::object(), {i % 5 ? "search" : "baseline"}, i % 7 ? "" : "worth a look", {}});
+        const core::Json document = {{"name", fmt::format("run {}", i)},
+                                     {"seed", i},
+                                     {"model", {{"id", i % 2 ? "lenet" : "resnet"}}},
+                                     {"train", {{"batch_size", 32 << (i % 3)}, {"optimizer", {{"id", "adamw"}, {"lr", rate}}}}}};
+        const auto run = workspace.createRun({fmt::format("run {}", i),
+                                              document,
+                                              std::uint64_t(i),
+                                              core::Json::object(),
+                                              {i % 5 ? "search" : "baseline"},
+                                              i % 7 ? "" : "worth a look",
+                                              {}});
         workspace.startRun(run);
         std::vector<double> losses;
-        for (const auto step : steps) losses.push_back(double((i * 7919) % 1000) / 1000 + 1.0 / double(step));
+        for (const auto step : steps)
+            losses.push_back(double((i * 7919) % 1000) / 1000 + 1.0 / double(step));
         workspace.metrics(run, "train/loss", steps, losses);
         workspace.metric(run, "val/accuracy", 10, double((i * 104729) % 1000) / 1000);
         workspace.setStatus(run, store::RunStatus::Finished);
@@ -198,14 +214,20 @@ core::Json runsSuite(const Session& session)
     filtered.metrics = {{"train/loss", {}, 0.9}};
     std::size_t matching = 0;
     const double all = medianSeconds([&] { matching = workspace->runs(sorted).matching; });
-    if (session.stopToken().stop_requested()) throw core::Cancelled();
-    return {{"runs", matching}, {"sorted_all_ms", all * 1e3}, {"filtered_and_sorted_ms", medianSeconds([&] { matching = workspace->runs(filtered).matching; }) * 1e3}, {"matching", matching}};
+    if (session.stopToken().stop_requested())
+        throw core::Cancelled();
+    return {{"runs", matching},
+            {"sorted_all_ms", all * 1e3},
+            {"filtered_and_sorted_ms", medianSeconds([&] { matching = workspace->runs(filtered).matching; }) * 1e3},
+            {"matching", matching}};
 }
 
 using Suite = core::Json (*)(const Session&);
 const std::vector<std::pair<std::string, Suite>>& suites()
 {
-    static const std::vector<std::pair<std::string, Suite>> kSuites = {{"gemm", gemmSuite}, {"executor", executorSuite}, {"train", trainSuite}, {"attribution", attributionSuite}, {"store", storeSuite}, {"runs", runsSuite}};
+    static const std::vector<std::pair<std::string, Suite>> kSuites = {{"gemm", gemmSuite},   {"executor", executorSuite},
+                                                                       {"train", trainSuite}, {"attribution", attributionSuite},
+                                                                       {"store", storeSuite}, {"runs", runsSuite}};
     return kSuites;
 }
 
@@ -218,28 +240,37 @@ struct Options {
 Exit fillWorkspace(Session& session, int runs)
 {
     makeRuns(*session.workspace(store::OpenMode::OpenOrCreate), runs);
-    if (session.json) session.print({{"runs", runs}});
+    if (session.json)
+        session.print({{"runs", runs}});
     return Exit::Done;
 }
 
 Exit bench(Session& session, const Options& options)
 {
-    if (options.fill > 0) return fillWorkspace(session, options.fill);
+    if (options.fill > 0)
+        return fillWorkspace(session, options.fill);
     session.applyThreads();
     const auto& wanted = options.suite;
     std::vector<std::string> names;
     core::Json document = {{"threads", at::get_num_threads()}, {"suites", core::Json::object()}};
     for (const auto& [name, suite] : suites()) {
         names.push_back(name);
-        if (!wanted.empty() && name != wanted) continue;
-        if (session.stopToken().stop_requested()) throw core::Cancelled();
+        if (!wanted.empty() && name != wanted)
+            continue;
+        if (session.stopToken().stop_requested())
+            throw core::Cancelled();
         const auto result = suite(session);
         document["suites"][name] = result;
-        if (session.json) continue;
-        for (const auto& [key, value] : result.items()) std::cout << fmt::format("{:<14} {:<32} {}\n", name, key, value.is_number() ? fmt::format("{:.4g}", value.get<double>()) : value.get<std::string>());
+        if (session.json)
+            continue;
+        for (const auto& [key, value] : result.items())
+            std::cout << fmt::format("{:<14} {:<32} {}\n", name, key,
+                                     value.is_number() ? fmt::format("{:.4g}", value.get<double>()) : value.get<std::string>());
     }
-    if (document["suites"].empty()) throw core::InputError(fmt::format("unknown suite \"{}\"{}; suites: {}", wanted, core::didYouMean(wanted, names), core::join(names, ", ")));
-    if (session.json) session.print(document);
+    if (document["suites"].empty())
+        throw core::InputError(fmt::format("unknown suite \"{}\"{}; suites: {}", wanted, core::didYouMean(wanted, names), core::join(names, ", ")));
+    if (session.json)
+        session.print(document);
     return Exit::Done;
 }
 
@@ -249,7 +280,8 @@ std::function<Exit(Session&)> declareBench(CLI::App& app)
 {
     auto options = std::make_shared<Options>();
     app.add_option("suite", options->suite, "gemm, executor, train, attribution, store or runs; default: all.");
-    app.add_option("--fill", options->fill, "Measure nothing; add this many made-up finished runs to the workspace, to try large ones.")->check(CLI::Range(1, 1'000'000));
+    app.add_option("--fill", options->fill, "Measure nothing; add this many made-up finished runs to the workspace, to try large ones.")
+        ->check(CLI::Range(1, 1'000'000));
     return [options](Session& session) { return bench(session, *options); };
 }
 

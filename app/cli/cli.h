@@ -20,9 +20,9 @@ enum class Exit { Done = 0, Failed = 1, BadInput = 2, Interrupted = 130 };
 /// What every command is given.
 class Session {
 public:
-    bool json = false;         ///< --json: one JSON document on standard output
-    bool quiet = false;        ///< no progress on standard error
-    int threads = 0;           ///< --threads; 0: all cores
+    bool json = false;   ///< --json: one JSON document on standard output
+    bool quiet = false;  ///< no progress on standard error
+    int threads = 0;     ///< --threads; 0: all cores
     std::string device = "auto", dtype;
     std::uint64_t seed = 0;
     bool seedGiven = false;

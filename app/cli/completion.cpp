@@ -15,7 +15,8 @@ std::string optionWords(const Command& command)
     const auto add = [&](const CLI::App& each) {
         for (const auto* option : each.get_options())
             for (const auto& name : option->get_lnames())
-                if (name != "help") words.push_back("--" + name);
+                if (name != "help")
+                    words.push_back("--" + name);
     };
     add(app);
     for (const auto* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
@@ -35,15 +36,18 @@ std::string idsOf(const char* family)
 Exit printScript()
 {
     std::vector<std::string> names, families, components;
-    for (const auto& command : commands()) names.push_back(command.name);
+    for (const auto& command : commands())
+        names.push_back(command.name);
     for (const auto* family : core::families()) {
         families.push_back(family->family());
-        for (const auto& id : family->ids()) components.push_back(id);
+        for (const auto& id : family->ids())
+            components.push_back(id);
     }
     std::cout << "# bash completion for orrery-cli; load with: source <(orrery-cli completion)\n_orrery_cli()\n{\n"
               << "    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words= method= i\n"
               << "    for ((i = 1; i < COMP_CWORD; ++i)); do [[ ${COMP_WORDS[i]} == --method ]] && method=${COMP_WORDS[i+1]}; done\n"
-              << "    if ((COMP_CWORD == 1)); then COMPREPLY=($(compgen -W '" << core::join(names, " ") << " --help --version' -- \"$current\")); return; fi\n"
+              << "    if ((COMP_CWORD == 1)); then COMPREPLY=($(compgen -W '" << core::join(names, " ")
+              << " --help --version' -- \"$current\")); return; fi\n"
               << "    case $previous in\n"
               << "        --method) COMPREPLY=($(compgen -W '" << idsOf("attribution") << "' -- \"$current\")); return ;;\n"
               << "        --data) COMPREPLY=($(compgen -f -W '" << idsOf("data") << "' -- \"$current\")); return ;;\n"
@@ -54,14 +58,18 @@ Exit printScript()
     if (const auto* attribution = core::findFamily("attribution"))
         for (const auto& component : attribution->components()) {
             std::vector<std::string> settings;
-            for (const auto& parameter : component.schema.parameters()) settings.push_back(parameter.name + "=");
-            std::cout << "            " << component.id << ") compopt -o nospace; COMPREPLY=($(compgen -W '" << core::join(settings, " ") << "' -- \"$current\")); return ;;\n";
+            for (const auto& parameter : component.schema.parameters())
+                settings.push_back(parameter.name + "=");
+            std::cout << "            " << component.id << ") compopt -o nospace; COMPREPLY=($(compgen -W '" << core::join(settings, " ")
+                      << "' -- \"$current\")); return ;;\n";
         }
     std::cout << "        esac ;;\n    esac\n    case $command in\n";
     for (const auto& command : commands()) {
         std::string extra;
-        if (std::string(command.name) == "list") extra = " " + core::join(families, " ");
-        if (std::string(command.name) == "describe") extra = " " + core::join(components, " ");
+        if (std::string(command.name) == "list")
+            extra = " " + core::join(families, " ");
+        if (std::string(command.name) == "describe")
+            extra = " " + core::join(components, " ");
         std::cout << "        " << command.name << ") words='" << optionWords(command) << extra << "' ;;\n";
     }
     std::cout << "    esac\n    COMPREPLY=($(compgen -f -W \"$words\" -- \"$current\"))\n}\ncomplete -o filenames -F _orrery_cli orrery-cli\n";

@@ -23,10 +23,12 @@ Exit evaluate(Session& session, const Options& options)
     const auto data = data::openData(data::dataDocument(options.data));
     auto shape = data->info().inputShape;
     shape.insert(shape.begin(), options.batchSize);
-    if (model.card.inputs.size() == 1) checkShape(shape, model.card.inputs[0], "--data " + options.data);
+    if (model.card.inputs.size() == 1)
+        checkShape(shape, model.card.inputs[0], "--data " + options.data);
     core::Json metrics;
     for (const auto& list : options.metrics)
-        for (const auto& id : core::split(list, ',')) metrics.push_back(id);
+        for (const auto& id : core::split(list, ','))
+            metrics.push_back(id);
     train::EvaluateOptions settings;
     settings.batchSize = options.batchSize;
     settings.maxSamples = options.limit;
@@ -34,15 +36,19 @@ Exit evaluate(Session& session, const Options& options)
     settings.progress = [&](std::int64_t done, std::int64_t total) { session.showProgress(double(done), double(total), "samples"); };
     const auto result = train::evaluateModel(model, *data, data::splitFromName(options.split), metrics, settings);
     session.endProgress();
-    core::Json document = {{"model", options.model.text}, {"data", options.data}, {"split", options.split}, {"samples", result.samples}, {"metrics", core::Json::object()}, {"details", core::Json::object()}};
-    for (const auto& [name, value] : result.values) document["metrics"][name] = value;
-    for (const auto& [name, detail] : result.details) document["details"][name] = detail;
+    core::Json document = {{"model", options.model.text},     {"data", options.data},           {"split", options.split}, {"samples", result.samples},
+                           {"metrics", core::Json::object()}, {"details", core::Json::object()}};
+    for (const auto& [name, value] : result.values)
+        document["metrics"][name] = value;
+    for (const auto& [name, detail] : result.details)
+        document["details"][name] = detail;
     if (session.json) {
         session.print(document);
         return Exit::Done;
     }
     std::cout << fmt::format("{} samples of {} ({})\n", result.samples, options.data, options.split);
-    for (const auto& [name, value] : result.values) std::cout << fmt::format("  {:<24} {}\n", name, core::formatNumber(value));
+    for (const auto& [name, value] : result.values)
+        std::cout << fmt::format("  {:<24} {}\n", name, core::formatNumber(value));
     return Exit::Done;
 }
 

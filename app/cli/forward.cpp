@@ -26,20 +26,24 @@ core::Json described(const std::string& name, const c10::IValue& value, const st
     } else {
         json["kind"] = value.tagKind();
     }
-    if (!file.empty()) json["file"] = file;
+    if (!file.empty())
+        json["file"] = file;
     return json;
 }
 
 std::string line(const core::Json& json)
 {
-    if (json.contains("kind")) return fmt::format("{}: {}", json["name"].get<std::string>(), json["kind"].get<std::string>());
-    return fmt::format("{}: {} {}{}", json["name"].get<std::string>(), json["dtype"].get<std::string>(), core::formatShape(json["shape"].get<std::vector<std::int64_t>>()),
-        json.contains("file") ? " -> " + json["file"].get<std::string>() : "");
+    if (json.contains("kind"))
+        return fmt::format("{}: {}", json["name"].get<std::string>(), json["kind"].get<std::string>());
+    return fmt::format("{}: {} {}{}", json["name"].get<std::string>(), json["dtype"].get<std::string>(),
+                       core::formatShape(json["shape"].get<std::vector<std::int64_t>>()),
+                       json.contains("file") ? " -> " + json["file"].get<std::string>() : "");
 }
 
 std::string writeProbed(const Options& options, const std::string& name, const c10::IValue& value)
 {
-    if (options.outFolder.empty() || !value.isTensor()) return {};
+    if (options.outFolder.empty() || !value.isTensor())
+        return {};
     std::filesystem::create_directories(options.outFolder);
     const auto file = (std::filesystem::path(options.outFolder) / (fileName(name) + ".npy")).string();
     writeArray(file, value.toTensor());
@@ -60,15 +64,21 @@ Exit forward(Session& session, const Options& options)
     core::Json document = {{"model", options.model.text}, {"outputs", core::Json::array()}, {"probes", core::Json::array()}};
     for (std::size_t i = 0; i < result.outputs.size(); ++i) {
         std::string file;
-        if (i == 0 && !options.out.empty()) writeArray(file = options.out, result.tensor(0));
-        else file = writeProbed(options, model.graph->data().outputNames[i], result.outputs[i]);
+        if (i == 0 && !options.out.empty())
+            writeArray(file = options.out, result.tensor(0));
+        else
+            file = writeProbed(options, model.graph->data().outputNames[i], result.outputs[i]);
         document["outputs"].push_back(described(model.graph->data().outputNames[i], result.outputs[i], file));
     }
-    for (const auto& [name, value] : result.values) document["probes"].push_back(described(name, value, writeProbed(options, name, value)));
-    if (session.json) session.print(document);
+    for (const auto& [name, value] : result.values)
+        document["probes"].push_back(described(name, value, writeProbed(options, name, value)));
+    if (session.json)
+        session.print(document);
     else {
-        for (const auto& output : document["outputs"]) std::cout << "output " << line(output) << "\n";
-        for (const auto& probe : document["probes"]) std::cout << "probe  " << line(probe) << "\n";
+        for (const auto& output : document["outputs"])
+            std::cout << "output " << line(output) << "\n";
+        for (const auto& probe : document["probes"])
+            std::cout << "probe  " << line(probe) << "\n";
     }
     return Exit::Done;
 }

@@ -18,14 +18,16 @@ struct Options {
 std::string countText(std::int64_t count)
 {
     auto text = std::to_string(count);
-    for (std::ptrdiff_t i = std::ptrdiff_t(text.size()) - 3; i > 0; i -= 3) text.insert(std::size_t(i), ",");
+    for (std::ptrdiff_t i = std::ptrdiff_t(text.size()) - 3; i > 0; i -= 3)
+        text.insert(std::size_t(i), ",");
     return text;
 }
 
 std::string shapeText(const graph::NodeInfo& node)
 {
     std::vector<std::string> parts;
-    for (const auto& shape : node.shapes) parts.push_back(core::formatShape(shape));
+    for (const auto& shape : node.shapes)
+        parts.push_back(core::formatShape(shape));
     return core::join(parts, " ");
 }
 
@@ -36,13 +38,19 @@ void printTable(const graph::Model& model, const graph::Inspection& inspection)
         width = std::max(width, std::min<std::size_t>(node.name.size(), 48));
         opWidth = std::max(opWidth, std::min<std::size_t>(node.op.size(), 32));
     }
-    std::cout << fmt::format("{:<{}}  {:<{}}  {:<22} {:>14} {:>16} {:>12}\n", "node", width, "operator", opWidth, "output", "parameters", "FLOPs", "bytes");
+    std::cout << fmt::format("{:<{}}  {:<{}}  {:<22} {:>14} {:>16} {:>12}\n", "node", width, "operator", opWidth, "output", "parameters", "FLOPs",
+                             "bytes");
     for (const auto& node : inspection.nodes)
-        std::cout << fmt::format("{:<{}}  {:<{}}  {:<22} {:>14} {:>16} {:>12}\n", node.name, width, node.op, opWidth, shapeText(node), node.parameters ? countText(node.parameters) : "", node.flops ? countText(node.flops) : "",
-            inspection.wasRun ? countText(node.bytes) : "");
-    std::cout << "\nparameters   " << countText(inspection.parameters) << "\nweights      " << core::formatBytes(std::uint64_t(inspection.weightBytes)) << "\n";
-    if (inspection.wasRun) std::cout << "FLOPs        " << countText(inspection.flops) << "\nactivations  " << core::formatBytes(std::uint64_t(inspection.activationBytes)) << "\n";
-    for (const auto& input : model.card.inputs) std::cout << "input        " << input.name << ": " << input.dtype << " [" << core::join(input.shape, ", ") << "]\n";
+        std::cout << fmt::format("{:<{}}  {:<{}}  {:<22} {:>14} {:>16} {:>12}\n", node.name, width, node.op, opWidth, shapeText(node),
+                                 node.parameters ? countText(node.parameters) : "", node.flops ? countText(node.flops) : "",
+                                 inspection.wasRun ? countText(node.bytes) : "");
+    std::cout << "\nparameters   " << countText(inspection.parameters) << "\nweights      "
+              << core::formatBytes(std::uint64_t(inspection.weightBytes)) << "\n";
+    if (inspection.wasRun)
+        std::cout << "FLOPs        " << countText(inspection.flops) << "\nactivations  "
+                  << core::formatBytes(std::uint64_t(inspection.activationBytes)) << "\n";
+    for (const auto& input : model.card.inputs)
+        std::cout << "input        " << input.name << ": " << input.dtype << " [" << core::join(input.shape, ", ") << "]\n";
     std::cout << "graph hash   " << model.graph->hash() << "\n";
 }
 
@@ -51,9 +59,11 @@ Exit inspectModel(Session& session, const Options& options)
     const auto model = options.model.open(session);
     const graph::Executor executor(model.graph);
     std::vector<c10::IValue> inputs;
-    if (!options.inputs.empty()) inputs = readInputs(options.inputs, model, session.chosenDevice());
+    if (!options.inputs.empty())
+        inputs = readInputs(options.inputs, model, session.chosenDevice());
     else
-        for (const auto& example : graph::exampleInputs(model.card)) inputs.push_back(example.toTensor().to(session.chosenDevice()));
+        for (const auto& example : graph::exampleInputs(model.card))
+            inputs.push_back(example.toTensor().to(session.chosenDevice()));
     if (options.text) {
         std::cout << model.graph->print();
         return Exit::Done;
@@ -70,7 +80,10 @@ Exit inspectModel(Session& session, const Options& options)
     document["card"] = model.card.toJson();
     core::Json parameters = core::Json::array();
     for (const auto& parameter : model.graph->data().parameters)
-        parameters.push_back({{"name", parameter.name}, {"shape", parameter.shape}, {"dtype", graph::dtypeName(parameter.dtype)}, {"optimised", parameter.kind == graph::Parameter::Kind::Parameter}});
+        parameters.push_back({{"name", parameter.name},
+                              {"shape", parameter.shape},
+                              {"dtype", graph::dtypeName(parameter.dtype)},
+                              {"optimised", parameter.kind == graph::Parameter::Kind::Parameter}});
     document["parameter_list"] = std::move(parameters);
     session.print(document);
     return Exit::Done;

@@ -10,42 +10,50 @@ namespace {
 core::Json portsJson(const std::vector<core::Port>& ports)
 {
     core::Json list = core::Json::array();
-    for (const auto& port : ports) list.push_back({{"name", port.name}, {"kind", port.kind}, {"axes", port.axes}});
+    for (const auto& port : ports)
+        list.push_back({{"name", port.name}, {"kind", port.kind}, {"axes", port.axes}});
     return list;
 }
 
 core::Json familyJson(const core::RegistryBase& family)
 {
     core::Json components = core::Json::array();
-    for (const auto& component : family.components()) components.push_back({{"id", component.id}, {"title", component.title}, {"summary", component.summary}, {"source", component.source}});
+    for (const auto& component : family.components())
+        components.push_back({{"id", component.id}, {"title", component.title}, {"summary", component.summary}, {"source", component.source}});
     return {{"family", family.family()}, {"title", family.title()}, {"components", std::move(components)}};
 }
 
 const core::RegistryBase& familyNamed(const std::string& name)
 {
-    if (const auto* family = core::findFamily(name)) return *family;
+    if (const auto* family = core::findFamily(name))
+        return *family;
     std::vector<std::string> names;
-    for (const auto* family : core::families()) names.push_back(family->family());
+    for (const auto* family : core::families())
+        names.push_back(family->family());
     throw core::InputError(fmt::format("unknown family \"{}\"{}; families: {}", name, core::didYouMean(name, names), core::join(names, ", ")));
 }
 
 void printFamily(const core::RegistryBase& family)
 {
     std::cout << family.title() << " (" << family.family() << ")\n";
-    for (const auto& component : family.components()) std::cout << fmt::format("  {:<28} {}\n", component.id, component.summary);
+    for (const auto& component : family.components())
+        std::cout << fmt::format("  {:<28} {}\n", component.id, component.summary);
 }
 
 Exit listComponents(Session& session, const std::string& wanted)
 {
-    std::vector<const core::RegistryBase*> families = wanted.empty() ? core::families() : std::vector<const core::RegistryBase*>{&familyNamed(wanted)};
+    std::vector<const core::RegistryBase*> families =
+        wanted.empty() ? core::families() : std::vector<const core::RegistryBase*>{&familyNamed(wanted)};
     if (session.json) {
         core::Json document = {{"families", core::Json::array()}};
-        for (const auto* family : families) document["families"].push_back(familyJson(*family));
+        for (const auto* family : families)
+            document["families"].push_back(familyJson(*family));
         session.print(document);
         return Exit::Done;
     }
     for (std::size_t i = 0; i < families.size(); ++i) {
-        if (i > 0) std::cout << "\n";
+        if (i > 0)
+            std::cout << "\n";
         printFamily(*families[i]);
     }
     return Exit::Done;
@@ -57,7 +65,8 @@ std::pair<const core::RegistryBase*, const core::Component*> findComponent(const
     std::vector<std::string> known;
     for (const auto* family : core::families())
         for (const auto& component : family->components()) {
-            if (component.id == id || family->family() + "/" + component.id == id) return {family, &component};
+            if (component.id == id || family->family() + "/" + component.id == id)
+                return {family, &component};
             known.push_back(slash == std::string::npos ? component.id : family->family() + "/" + component.id);
         }
     throw core::InputError(fmt::format("unknown component \"{}\"{}", id, core::didYouMean(id, known)));
@@ -67,13 +76,21 @@ Exit describe(Session& session, const std::string& id)
 {
     const auto [family, component] = findComponent(id);
     if (session.json) {
-        session.print({{"id", component->id}, {"family", family->family()}, {"title", component->title}, {"summary", component->summary}, {"source", component->source}, {"parameters", component->schema.toJson()},
-            {"inputs", portsJson(component->inputs)}, {"outputs", portsJson(component->outputs)}});
+        session.print({{"id", component->id},
+                       {"family", family->family()},
+                       {"title", component->title},
+                       {"summary", component->summary},
+                       {"source", component->source},
+                       {"parameters", component->schema.toJson()},
+                       {"inputs", portsJson(component->inputs)},
+                       {"outputs", portsJson(component->outputs)}});
         return Exit::Done;
     }
-    std::cout << component->title << " (" << family->family() << "/" << component->id << ")\n" << component->summary << "\nSource: " << component->source << "\n";
+    std::cout << component->title << " (" << family->family() << "/" << component->id << ")\n"
+              << component->summary << "\nSource: " << component->source << "\n";
     const auto showPorts = [](const char* title, const std::vector<core::Port>& ports) {
-        for (const auto& port : ports) std::cout << fmt::format("{} {}: {} [{}]\n", title, port.name, port.kind, core::join(port.axes, ", "));
+        for (const auto& port : ports)
+            std::cout << fmt::format("{} {}: {} [{}]\n", title, port.name, port.kind, core::join(port.axes, ", "));
     };
     showPorts("Takes", component->inputs);
     showPorts("Gives", component->outputs);

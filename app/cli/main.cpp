@@ -17,7 +17,8 @@ void complain(const cli::Session& session, const std::string& text, const char* 
 {
     session.endProgress();
     std::cerr << "orrery-cli: " << text << "\n";
-    if (session.json) session.print({{"error", {{"kind", kind}, {"message", text}}}});
+    if (session.json)
+        session.print({{"error", {{"kind", kind}, {"message", text}}}});
 }
 
 /// Turns what a command throws into a message and an exit status.
@@ -46,10 +47,12 @@ cli::Exit guarded(cli::Session& session, const std::function<cli::Exit(cli::Sess
 /// Text on a first word that should be a subcommand and is none; empty if all is well.
 std::string unknownCommand(const CLI::App& app, const std::vector<std::string>& words, std::size_t index = 0)
 {
-    if (app.get_require_subcommand_min() == 0 || index >= words.size() || words[index].starts_with('-')) return {};
+    if (app.get_require_subcommand_min() == 0 || index >= words.size() || words[index].starts_with('-'))
+        return {};
     std::vector<std::string> names;
     for (const auto* each : app.get_subcommands([](const CLI::App*) { return true; })) {
-        if (each->get_name() == words[index]) return unknownCommand(*each, words, index + 1);
+        if (each->get_name() == words[index])
+            return unknownCommand(*each, words, index + 1);
         names.push_back(each->get_name());
     }
     return fmt::format("unknown command \"{}\"{}; expected one of {}", words[index], core::didYouMean(words[index], names), core::join(names, ", "));
@@ -62,15 +65,19 @@ std::string usageText(const CLI::App& app, const CLI::ParseError& error)
     std::vector<std::string> names;
     for (bool deeper = true; deeper;) {
         for (const auto* option : chosen->get_options())
-            for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+            for (const auto& name : option->get_lnames())
+                names.push_back("--" + name);
         const auto next = chosen->get_subcommands();
         deeper = !next.empty();
-        if (deeper) chosen = next.front();
+        if (deeper)
+            chosen = next.front();
     }
     const auto remaining = app.remaining(true);
-    if (error.get_exit_code() != int(CLI::ExitCodes::ExtrasError) || remaining.empty()) return error.what();
+    if (error.get_exit_code() != int(CLI::ExitCodes::ExtrasError) || remaining.empty())
+        return error.what();
     const auto name = remaining.front().substr(0, remaining.front().find('='));
-    if (!name.starts_with('-')) return fmt::format("unexpected argument \"{}\"", name);
+    if (!name.starts_with('-'))
+        return fmt::format("unexpected argument \"{}\"", name);
     return fmt::format("unknown option {}{}", name, core::didYouMean(name, names));
 }
 
@@ -102,7 +109,8 @@ int main(int argc, char** argv)
     CLI::App app("Orrery: a workbench for exploring neural-network models.", "orrery-cli");
     app.set_version_flag("--version", std::string("orrery-cli ") + core::kVersion);
     app.require_subcommand(1);
-    app.footer("Exit status: 0 done, 1 failed while running, 2 wrong usage or bad input, 130 interrupted.\nA MODEL is a TorchScript file, our .safetensors, a checkpoint, zoo:NAME?key=value&key=value, or run:ID[@STEP].");
+    app.footer("Exit status: 0 done, 1 failed while running, 2 wrong usage or bad input, 130 interrupted.\nA MODEL is a TorchScript file, our "
+               ".safetensors, a checkpoint, zoo:NAME?key=value&key=value, or run:ID[@STEP].");
     core::registerAll();
     std::function<cli::Exit(cli::Session&)> action;
     for (const auto& command : cli::commands()) {
@@ -112,12 +120,14 @@ int main(int argc, char** argv)
         sub->final_callback([&action, run = std::move(run)] { action = run; });
     }
     const std::vector<std::string> words(argv + 1, argv + argc);
-    if (const auto text = unknownCommand(app, words); !text.empty()) return int(wrongUsage(session, words, text));
+    if (const auto text = unknownCommand(app, words); !text.empty())
+        return int(wrongUsage(session, words, text));
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
         const bool isHelp = error.get_exit_code() == int(CLI::ExitCodes::Success);
-        if (!isHelp) return int(wrongUsage(session, words, usageText(app, error)));
+        if (!isHelp)
+            return int(wrongUsage(session, words, usageText(app, error)));
         return app.exit(error, std::cout, std::cerr);
     }
     return int(guarded(session, action));

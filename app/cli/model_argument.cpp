@@ -18,14 +18,18 @@ graph::Model ModelArgument::open(Session& session) const
     models::OpenOptions options;
     options.seed = session.seed;
     options.architecture = architecture;
-    options.openRun = [&session](const std::string& reference) { return train::modelOfReference(*session.workspace(store::OpenMode::ReadOnly), reference); };
+    options.openRun = [&session](const std::string& reference) {
+        return train::modelOfReference(*session.workspace(store::OpenMode::ReadOnly), reference);
+    };
     options.note = [&session](const std::string& note) {
-        if (!session.quiet) core::log().info("{}", note);
+        if (!session.quiet)
+            core::log().info("{}", note);
     };
     auto model = models::openModel(text, options);
     const auto device = session.chosenDevice();
     std::optional<at::ScalarType> dtype;
-    if (!session.dtype.empty()) dtype = graph::dtypeFromName(session.dtype);
+    if (!session.dtype.empty())
+        dtype = graph::dtypeFromName(session.dtype);
     if (!device.is_cpu() || dtype) {
         model.graph = graph::moved(model.graph, device, dtype);
         model.weights = model.weights.to(device, dtype);

@@ -24,18 +24,24 @@ std::vector<at::Tensor> tensorsFor(Session& session, const Options& options, con
 {
     const auto device = session.chosenDevice();
     const int given = !options.inputs.empty() + !options.text.empty() + !options.image.empty() + options.sample.given();
-    if (given != 1) throw core::InputError("predict: expected one of --input, --text, --image, --sample");
-    if (!options.text.empty()) return {train::textInput(model.card, options.text).to(device)};
-    if (!options.image.empty()) return {train::imageInput(model.card, io::readImage(options.image)).to(device)};
+    if (given != 1)
+        throw core::InputError("predict: expected one of --input, --text, --image, --sample");
+    if (!options.text.empty())
+        return {train::textInput(model.card, options.text).to(device)};
+    if (!options.image.empty())
+        return {train::imageInput(model.card, io::readImage(options.image)).to(device)};
     std::vector<at::Tensor> tensors;
-    for (const auto& value : inputsFrom(session, options.inputs, options.sample, options.model, model)) tensors.push_back(value.toTensor());
+    for (const auto& value : inputsFrom(session, options.inputs, options.sample, options.model, model))
+        tensors.push_back(value.toTensor());
     return tensors;
 }
 
 std::string className(const graph::Model& model, const train::ClassScore& score)
 {
-    if (!score.name.empty()) return score.name;
-    if (model.card.task == "language_model" && model.card.tokenizer.is_object()) return data::Vocabulary::fromJson(model.card.tokenizer).tokenText(score.index);
+    if (!score.name.empty())
+        return score.name;
+    if (model.card.task == "language_model" && model.card.tokenizer.is_object())
+        return data::Vocabulary::fromJson(model.card.tokenizer).tokenText(score.index);
     return std::to_string(score.index);
 }
 
@@ -43,17 +49,22 @@ Exit predict(Session& session, const Options& options)
 {
     const auto model = options.model.open(session);
     auto output = train::predict(model, tensorsFor(session, options, model), 256, session.stopToken());
-    if (!options.out.empty()) writeArray(options.out, output);
+    if (!options.out.empty())
+        writeArray(options.out, output);
     core::Json document = {{"model", options.model.text}, {"shape", output.sizes().vec()}, {"predictions", core::Json::array()}};
-    if (output.dim() == 3) output = output.select(1, output.size(1) - 1);  // a sequence: what comes next
+    if (output.dim() == 3)
+        output = output.select(1, output.size(1) - 1);  // a sequence: what comes next
     const bool regression = model.card.task == "regression" || output.dim() != 2;
     if (regression) {
         const auto rows = output.to(at::kCPU, at::kDouble).reshape({output.dim() ? output.size(0) : 1, -1}).contiguous();
-        for (std::int64_t i = 0; i < rows.size(0); ++i) document["predictions"].push_back({{"values", std::vector<double>(rows.data_ptr<double>() + i * rows.size(1), rows.data_ptr<double>() + (i + 1) * rows.size(1))}});
+        for (std::int64_t i = 0; i < rows.size(0); ++i)
+            document["predictions"].push_back(
+                {{"values", std::vector<double>(rows.data_ptr<double>() + i * rows.size(1), rows.data_ptr<double>() + (i + 1) * rows.size(1))}});
     } else {
         for (const auto& row : train::topClasses(output, model.card, std::size_t(options.top))) {
             core::Json classes = core::Json::array();
-            for (const auto& score : row) classes.push_back({{"class", score.index}, {"name", className(model, score)}, {"probability", score.probability}});
+            for (const auto& score : row)
+                classes.push_back({{"class", score.index}, {"name", className(model, score)}, {"probability", score.probability}});
             document["predictions"].push_back({{"classes", std::move(classes)}});
         }
     }
@@ -64,9 +75,11 @@ Exit predict(Session& session, const Options& options)
     for (std::size_t i = 0; i < document["predictions"].size(); ++i) {
         const auto& prediction = document["predictions"][i];
         std::cout << "sample " << i << "\n";
-        if (prediction.contains("values")) std::cout << "  " << prediction["values"].dump() << "\n";
+        if (prediction.contains("values"))
+            std::cout << "  " << prediction["values"].dump() << "\n";
         else
-            for (const auto& score : prediction["classes"]) std::cout << fmt::format("  {:<20} {:.4f}\n", score["name"].get<std::string>(), score["probability"].get<double>());
+            for (const auto& score : prediction["classes"])
+                std::cout << fmt::format("  {:<20} {:.4f}\n", score["name"].get<std::string>(), score["probability"].get<double>());
     }
     return Exit::Done;
 }

@@ -23,14 +23,19 @@ std::function<Exit(Session&)> declareReport(CLI::App& app)
     app.add_flag("--no-date", options->noDates, "Leave out when the report was written: same runs, same bytes.");
     return [options](Session& session) {
         const auto ending = core::lower(std::filesystem::path(options->out).extension().string());
-        if (ending != ".html" && ending != ".htm") throw core::InputError(fmt::format("--out {}: expected a file ending in .html (PDF: orrery --report RUN... --out FILE.pdf)", options->out));
+        if (ending != ".html" && ending != ".htm")
+            throw core::InputError(
+                fmt::format("--out {}: expected a file ending in .html (PDF: orrery --report RUN... --out FILE.pdf)", options->out));
         const auto workspace = session.workspace(store::OpenMode::ReadOnly);
         report::RunReportOptions settings;
         settings.title = options->title;
-        if (!options->noDates) settings.written = core::isoTimeNow();
+        if (!options->noDates)
+            settings.written = core::isoTimeNow();
         core::writeFileAtomically(options->out, report::toHtml(report::buildRunReport(*workspace, options->runs, settings)));
-        if (session.json) session.print({{"runs", options->runs}, {"file", options->out}});
-        else std::cout << options->out << "\n";
+        if (session.json)
+            session.print({{"runs", options->runs}, {"file", options->out}});
+        else
+            std::cout << options->out << "\n";
         return Exit::Done;
     };
 }

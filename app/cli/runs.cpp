@@ -24,16 +24,26 @@ struct Options {
 
 core::Json summaryJson(const store::RunSummary& run)
 {
-    core::Json json = {{"id", run.id}, {"name", run.name}, {"status", store::statusName(run.status)}, {"created", run.created}, {"started", run.started}, {"ended", run.ended}, {"metrics", run.lastMetrics}, {"tags", run.tags}};
-    if (!run.notes.empty()) json["notes"] = run.notes;
-    if (!run.error.empty()) json["error"] = run.error;
+    core::Json json = {{"id", run.id},
+                       {"name", run.name},
+                       {"status", store::statusName(run.status)},
+                       {"created", run.created},
+                       {"started", run.started},
+                       {"ended", run.ended},
+                       {"metrics", run.lastMetrics},
+                       {"tags", run.tags}};
+    if (!run.notes.empty())
+        json["notes"] = run.notes;
+    if (!run.error.empty())
+        json["error"] = run.error;
     return json;
 }
 
 double metricOr(const store::RunSummary& run, std::initializer_list<const char*> names)
 {
     for (const auto* name : names)
-        if (const auto it = run.lastMetrics.find(name); it != run.lastMetrics.end()) return it->second;
+        if (const auto it = run.lastMetrics.find(name); it != run.lastMetrics.end())
+            return it->second;
     return std::nan("");
 }
 
@@ -45,19 +55,23 @@ Exit listRuns(Session& session, const Options& options)
     query.orderBy = options.order;
     query.descending = options.descending;
     query.limit = options.limit;
-    if (!options.tag.empty()) query.tags = {options.tag};
-    if (!options.status.empty()) query.statuses = {store::statusFromName(options.status)};
+    if (!options.tag.empty())
+        query.tags = {options.tag};
+    if (!options.status.empty())
+        query.statuses = {store::statusFromName(options.status)};
     const auto list = workspace->runs(query);
     if (session.json) {
         core::Json document = {{"runs", core::Json::array()}};
-        for (const auto& run : list.runs) document["runs"].push_back(summaryJson(run));
+        for (const auto& run : list.runs)
+            document["runs"].push_back(summaryJson(run));
         session.print(document);
         return Exit::Done;
     }
     std::cout << fmt::format("{:>5}  {:<28} {:<12} {:<20} {:>10} {:>10}  {}\n", "id", "name", "status", "created", "loss", "accuracy", "tags");
     for (const auto& run : list.runs)
-        std::cout << fmt::format("{:>5}  {:<28} {:<12} {:<20} {:>10.5g} {:>10.5g}  {}\n", run.id, run.name.substr(0, 28), store::statusName(run.status), run.created.substr(0, 19), metricOr(run, {"test/loss", "val/loss", "train/loss"}),
-            metricOr(run, {"test/accuracy", "val/accuracy"}), core::join(run.tags, ", "));
+        std::cout << fmt::format("{:>5}  {:<28} {:<12} {:<20} {:>10.5g} {:>10.5g}  {}\n", run.id, run.name.substr(0, 28),
+                                 store::statusName(run.status), run.created.substr(0, 19), metricOr(run, {"test/loss", "val/loss", "train/loss"}),
+                                 metricOr(run, {"test/accuracy", "val/accuracy"}), core::join(run.tags, ", "));
     return Exit::Done;
 }
 
@@ -71,19 +85,29 @@ Exit showRun(Session& session, const Options& options)
     document["seed"] = run.seed;
     document["document_hash"] = run.documentHash;
     document["artifacts"] = core::Json::array();
-    for (const auto& artifact : workspace->artifacts(run.id)) document["artifacts"].push_back({{"name", artifact.name}, {"bytes", artifact.bytes}, {"hash", artifact.hash}, {"step", artifact.step ? core::Json(*artifact.step) : core::Json()}});
+    for (const auto& artifact : workspace->artifacts(run.id))
+        document["artifacts"].push_back({{"name", artifact.name},
+                                         {"bytes", artifact.bytes},
+                                         {"hash", artifact.hash},
+                                         {"step", artifact.step ? core::Json(*artifact.step) : core::Json()}});
     document["history"] = core::Json::array();
-    for (const auto& event : workspace->history(run.id)) document["history"].push_back({{"time", event.time}, {"status", store::statusName(event.status)}, {"message", event.message}});
+    for (const auto& event : workspace->history(run.id))
+        document["history"].push_back({{"time", event.time}, {"status", store::statusName(event.status)}, {"message", event.message}});
     if (session.json) {
         session.print(document);
         return Exit::Done;
     }
     std::cout << fmt::format("run {}: {} ({})\ncreated {}\n", run.id, run.name, store::statusName(run.status), run.created);
-    if (!run.error.empty()) std::cout << "error   " << run.error << "\n";
-    if (!run.tags.empty()) std::cout << "tags    " << core::join(run.tags, ", ") << "\n";
-    if (!run.notes.empty()) std::cout << "notes   " << run.notes << "\n";
-    for (const auto& [name, value] : run.lastMetrics) std::cout << fmt::format("  {:<28} {}\n", name, core::formatNumber(value));
-    for (const auto& artifact : workspace->artifacts(run.id)) std::cout << fmt::format("  {:<28} {}\n", artifact.name, core::formatBytes(artifact.bytes));
+    if (!run.error.empty())
+        std::cout << "error   " << run.error << "\n";
+    if (!run.tags.empty())
+        std::cout << "tags    " << core::join(run.tags, ", ") << "\n";
+    if (!run.notes.empty())
+        std::cout << "notes   " << run.notes << "\n";
+    for (const auto& [name, value] : run.lastMetrics)
+        std::cout << fmt::format("  {:<28} {}\n", name, core::formatNumber(value));
+    for (const auto& artifact : workspace->artifacts(run.id))
+        std::cout << fmt::format("  {:<28} {}\n", artifact.name, core::formatBytes(artifact.bytes));
     std::cout << run.document.dump(2) << "\n";
     return Exit::Done;
 }
@@ -97,37 +121,44 @@ Exit compareRuns(Session& session, const Options& options)
     for (const auto id : options.runs) {
         runs.push_back(workspace->run(id));
         documents.push_back(runs.back().document);
-        for (const auto& [name, value] : runs.back().lastMetrics) metrics.insert(name);
+        for (const auto& [name, value] : runs.back().lastMetrics)
+            metrics.insert(name);
     }
     const auto differences = report::differences(documents);
     if (session.json) {
         core::Json document = {{"runs", options.runs}, {"differences", core::Json::array()}, {"metrics", core::Json::object()}};
         for (const auto& difference : differences) {
             core::Json values = core::Json::array();
-            for (const auto& value : difference.values) values.push_back(value ? *value : core::Json());
+            for (const auto& value : difference.values)
+                values.push_back(value ? *value : core::Json());
             document["differences"].push_back({{"path", difference.path}, {"values", std::move(values)}});
         }
         for (const auto& name : metrics)
-            for (const auto& run : runs) document["metrics"][name].push_back(run.lastMetrics.count(name) ? core::Json(run.lastMetrics.at(name)) : core::Json());
+            for (const auto& run : runs)
+                document["metrics"][name].push_back(run.lastMetrics.count(name) ? core::Json(run.lastMetrics.at(name)) : core::Json());
         session.print(document);
         return Exit::Done;
     }
     const auto row = [&](const std::string& title, const std::vector<std::string>& cells) {
         std::cout << fmt::format("{:<32}", title);
-        for (const auto& cell : cells) std::cout << fmt::format(" {:>18}", cell.substr(0, 18));
+        for (const auto& cell : cells)
+            std::cout << fmt::format(" {:>18}", cell.substr(0, 18));
         std::cout << "\n";
     };
     std::vector<std::string> cells;
-    for (const auto& run : runs) cells.push_back(fmt::format("run {}", run.id));
+    for (const auto& run : runs)
+        cells.push_back(fmt::format("run {}", run.id));
     row("", cells);
     for (const auto& difference : differences) {
         cells.clear();
-        for (const auto& value : difference.values) cells.push_back(value ? report::plainText(*value) : "-");
+        for (const auto& value : difference.values)
+            cells.push_back(value ? report::plainText(*value) : "-");
         row(difference.path, cells);
     }
     for (const auto& name : metrics) {
         cells.clear();
-        for (const auto& run : runs) cells.push_back(run.lastMetrics.count(name) ? fmt::format("{:.6g}", run.lastMetrics.at(name)) : "-");
+        for (const auto& run : runs)
+            cells.push_back(run.lastMetrics.count(name) ? fmt::format("{:.6g}", run.lastMetrics.at(name)) : "-");
         row(name, cells);
     }
     return Exit::Done;
@@ -136,8 +167,10 @@ Exit compareRuns(Session& session, const Options& options)
 Exit changeTags(Session& session, const Options& options)
 {
     const auto workspace = session.workspace(OpenMode::Open);
-    for (const auto& tag : options.tags) options.remove ? workspace->removeTag(options.run, tag) : workspace->addTag(options.run, tag);
-    if (session.json) session.print(summaryJson(workspace->run(options.run)));
+    for (const auto& tag : options.tags)
+        options.remove ? workspace->removeTag(options.run, tag) : workspace->addTag(options.run, tag);
+    if (session.json)
+        session.print(summaryJson(workspace->run(options.run)));
     return Exit::Done;
 }
 
@@ -145,17 +178,21 @@ Exit changeNote(Session& session, const Options& options)
 {
     const auto workspace = session.workspace(OpenMode::Open);
     workspace->setNotes(options.run, options.text);
-    if (session.json) session.print(summaryJson(workspace->run(options.run)));
+    if (session.json)
+        session.print(summaryJson(workspace->run(options.run)));
     return Exit::Done;
 }
 
 Exit deleteRuns(Session& session, const Options& options)
 {
-    if (!options.yes) throw core::InputError("deleting runs cannot be undone; add --yes");
+    if (!options.yes)
+        throw core::InputError("deleting runs cannot be undone; add --yes");
     const auto workspace = session.workspace(OpenMode::Open);
-    for (const auto id : options.runs) workspace->run(id);
+    for (const auto id : options.runs)
+        workspace->run(id);
     workspace->deleteRuns(options.runs);
-    if (session.json) session.print({{"deleted", options.runs}});
+    if (session.json)
+        session.print({{"deleted", options.runs}});
     return Exit::Done;
 }
 
@@ -166,24 +203,32 @@ Exit exportRuns(Session& session, const Options& options)
     if (core::lower(std::filesystem::path(options.out).extension().string()) != ".safetensors") {
         workspace->exportRuns(options.runs, options.out);
     } else {
-        if (options.runs.size() != 1) throw core::InputError("weights are exported of one run at a time");
+        if (options.runs.size() != 1)
+            throw core::InputError("weights are exported of one run at a time");
         const auto artifact = workspace->findArtifact(options.runs[0], train::kFinalWeights);
-        if (!artifact) throw core::InputError(fmt::format("run {} has no final weights (status {})", options.runs[0], store::statusName(workspace->run(options.runs[0]).status)));
+        if (!artifact)
+            throw core::InputError(
+                fmt::format("run {} has no final weights (status {})", options.runs[0], store::statusName(workspace->run(options.runs[0]).status)));
         core::writeFileAtomically(options.out, workspace->readArtifact(*artifact));
     }
-    if (session.json) session.print({{"runs", options.runs}, {"file", options.out}});
-    else std::cout << options.out << "\n";
+    if (session.json)
+        session.print({{"runs", options.runs}, {"file", options.out}});
+    else
+        std::cout << options.out << "\n";
     return Exit::Done;
 }
 
 Exit importRuns(Session& session, const Options& options)
 {
     std::error_code error;
-    if (!std::filesystem::exists(options.file, error) && !error) throw core::InputError(fmt::format("{}: expected a file of exported runs, there is none", options.file));
+    if (!std::filesystem::exists(options.file, error) && !error)
+        throw core::InputError(fmt::format("{}: expected a file of exported runs, there is none", options.file));
     const auto ids = session.workspace(OpenMode::OpenOrCreate)->importRuns(options.file);
-    if (session.json) session.print({{"runs", ids}});
+    if (session.json)
+        session.print({{"runs", ids}});
     else
-        for (const auto id : ids) std::cout << "run " << id << "\n";
+        for (const auto id : ids)
+            std::cout << "run " << id << "\n";
     return Exit::Done;
 }
 
@@ -208,7 +253,10 @@ std::function<Exit(Session&)> declareRuns(CLI::App& app)
     list->add_flag("--descending", options->descending, "Largest first.");
     list->add_option("--limit", options->limit, "At most so many.");
     add("show", "Everything about one run.", showRun)->add_option("run", options->run, "Run id.")->required();
-    add("compare", "What differs between runs, and their metrics.", compareRuns)->add_option("runs", options->runs, "Run ids.")->required()->expected(2, 100);
+    add("compare", "What differs between runs, and their metrics.", compareRuns)
+        ->add_option("runs", options->runs, "Run ids.")
+        ->required()
+        ->expected(2, 100);
     auto* tag = add("tag", "Add or remove tags.", changeTags);
     tag->add_option("run", options->run, "Run id.")->required();
     tag->add_option("tags", options->tags, "Tags.")->required();

@@ -15,16 +15,20 @@ void SampleArgument::declare(CLI::App& app)
 
 std::optional<store::RunId> runOf(const std::string& model)
 {
-    if (!model.starts_with("run:")) return std::nullopt;
+    if (!model.starts_with("run:"))
+        return std::nullopt;
     const auto digits = model.substr(4, model.find('@') == std::string::npos ? std::string::npos : model.find('@') - 4);
-    if (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+    if (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string::npos)
+        return std::nullopt;
     return std::stoll(digits);
 }
 
 data::DataSetPtr SampleArgument::open(Session& session, const ModelArgument& model) const
 {
-    if (!data.empty()) return data::openData(data::dataDocument(data));
-    if (const auto run = runOf(model.text)) return train::dataOfRun(*session.workspace(store::OpenMode::ReadOnly), *run);
+    if (!data.empty())
+        return data::openData(data::dataDocument(data));
+    if (const auto run = runOf(model.text))
+        return train::dataOfRun(*session.workspace(store::OpenMode::ReadOnly), *run);
     throw core::InputError("--sample: expected --data ID|PATH, or a model run:ID whose data are meant");
 }
 
@@ -36,18 +40,23 @@ std::vector<c10::IValue> SampleArgument::inputs(const data::DataSet& set, const 
 
 core::Json SampleArgument::document(Session& session, const ModelArgument& model) const
 {
-    if (!data.empty()) return data::dataDocument(data);
-    if (const auto run = runOf(model.text)) return session.workspace(store::OpenMode::ReadOnly)->run(*run).document.value("data", core::Json());
+    if (!data.empty())
+        return data::dataDocument(data);
+    if (const auto run = runOf(model.text))
+        return session.workspace(store::OpenMode::ReadOnly)->run(*run).document.value("data", core::Json());
     return nullptr;
 }
 
-std::vector<c10::IValue> inputsFrom(Session& session, const std::vector<std::string>& files, const SampleArgument& sample, const ModelArgument& argument,
-                                    const graph::Model& model, data::DataSetPtr* set)
+std::vector<c10::IValue> inputsFrom(Session& session, const std::vector<std::string>& files, const SampleArgument& sample,
+                                    const ModelArgument& argument, const graph::Model& model, data::DataSetPtr* set)
 {
-    if (files.empty() == !sample.given()) throw core::InputError("expected either --input FILE or --sample N (with --data ID|PATH)");
-    if (!sample.given()) return readInputs(files, model, session.chosenDevice());
+    if (files.empty() == !sample.given())
+        throw core::InputError("expected either --input FILE or --sample N (with --data ID|PATH)");
+    if (!sample.given())
+        return readInputs(files, model, session.chosenDevice());
     const auto opened = sample.open(session, argument);
-    if (set) *set = opened;
+    if (set)
+        *set = opened;
     return sample.inputs(*opened, model);
 }
 

@@ -22,7 +22,7 @@ struct SampleArgument {
 std::optional<store::RunId> runOf(const std::string& model);
 
 /// Inputs from `--sample` or `--input`: exactly one of the two. `set` is filled in for the former.
-std::vector<c10::IValue> inputsFrom(Session& session, const std::vector<std::string>& files, const SampleArgument& sample, const ModelArgument& argument,
-                                    const graph::Model& model, data::DataSetPtr* set = nullptr);
+std::vector<c10::IValue> inputsFrom(Session& session, const std::vector<std::string>& files, const SampleArgument& sample,
+                                    const ModelArgument& argument, const graph::Model& model, data::DataSetPtr* set = nullptr);
 
 }  // namespace orrery::cli

@@ -28,7 +28,10 @@ struct Check {
     std::function<double()> error;
 };
 
-double largest(const at::Tensor& difference) { return difference.to(at::kDouble).abs().max().item<double>(); }
+double largest(const at::Tensor& difference)
+{
+    return difference.to(at::kDouble).abs().max().item<double>();
+}
 
 at::Tensor noise(std::vector<std::int64_t> shape, std::uint64_t seed, at::ScalarType dtype = at::kFloat)
 {
@@ -109,7 +112,8 @@ double resumeError()
     graph::RunRequest whole;
     for (const auto& input : model.card.inputs) {
         std::vector<std::int64_t> shape = {2};
-        for (std::size_t i = 1; i < input.shape.size(); ++i) shape.push_back(std::stoll(input.shape[i]));
+        for (std::size_t i = 1; i < input.shape.size(); ++i)
+            shape.push_back(std::stoll(input.shape[i]));
         whole.inputs.push_back(noise(shape, 9));
     }
     whole.keep = {"**"};
@@ -128,7 +132,8 @@ double quadratureError()
     double worst = 0;
     for (int power = 0; power <= 15; ++power) {
         double sum = 0;
-        for (std::size_t i = 0; i < rule.nodes.size(); ++i) sum += rule.weights[i] * std::pow(rule.nodes[i], power);
+        for (std::size_t i = 0; i < rule.nodes.size(); ++i)
+            sum += rule.weights[i] * std::pow(rule.nodes[i], power);
         worst = std::max(worst, std::abs(sum - 1.0 / (power + 1)));
     }
     return worst;
@@ -166,7 +171,8 @@ double adamwError()
 // The same model on CPU and GPU.
 double cudaError(const char* id, const core::Json& parameters, std::vector<std::int64_t> shape, bool tokens)
 {
-    if (!at::globalContext().hasCUDA()) throw Skip{"no CUDA device"};
+    if (!at::globalContext().hasCUDA())
+        throw Skip{"no CUDA device"};
     const auto model = zoo::buildModel(id, parameters, 21);
     const auto x = tokens ? at::arange(shape[0] * shape[1], at::kLong).remainder(32).reshape(shape) : noise(shape, 22);
     const auto cpu = graph::Executor(model.graph).forward(model.weights, {x});
@@ -184,8 +190,14 @@ const std::vector<Check>& checks()
         {"explain.quadrature", "Gauss-Legendre with 8 points integrates x^0..x^15", 1e-15, quadratureError},
         {"explain.completeness", "integrated gradients add up to the change of the output", 1e-10, completenessError},
         {"train.adamw", "AdamW against its recurrence in double", 1e-12, adamwError},
-        {"cuda.resnet20", "ResNet-20 on CPU and GPU, relative", 1e-4, [] { return cudaError("resnet", {{"depth", 20}}, {2, 3, 32, 32}, false); }},
-        {"cuda.gpt", "a small GPT on CPU and GPU, relative", 1e-4, [] { return cudaError("gpt", {{"layers", 2}, {"width", 64}, {"heads", 4}, {"vocabulary", 32}, {"block_length", 32}}, {2, 32}, true); }},
+        {"cuda.resnet20", "ResNet-20 on CPU and GPU, relative", 1e-4,
+         [] {
+             return cudaError("resnet", {{"depth", 20}}, {2, 3, 32, 32}, false);
+         }},
+        {"cuda.gpt", "a small GPT on CPU and GPU, relative", 1e-4,
+         [] {
+             return cudaError("gpt", {{"layers", 2}, {"width", 64}, {"heads", 4}, {"vocabulary", 32}, {"block_length", 32}}, {2, 32}, true);
+         }},
     };
     return kChecks;
 }
@@ -196,8 +208,10 @@ Exit selftest(Session& session, const std::string& pattern)
     core::Json document = {{"checks", core::Json::array()}};
     int failed = 0, passed = 0, skipped = 0;
     for (const auto& check : checks()) {
-        if (!pattern.empty() && !core::matchesGlob(pattern, check.name) && std::string(check.name).find(pattern) == std::string::npos) continue;
-        if (session.stopToken().stop_requested()) throw core::Cancelled();
+        if (!pattern.empty() && !core::matchesGlob(pattern, check.name) && std::string(check.name).find(pattern) == std::string::npos)
+            continue;
+        if (session.stopToken().stop_requested())
+            throw core::Cancelled();
         core::Json entry = {{"name", check.name}, {"what", check.what}, {"tolerance", check.tolerance}};
         std::string line;
         try {
@@ -219,14 +233,18 @@ Exit selftest(Session& session, const std::string& pattern)
             ++failed;
         }
         document["checks"].push_back(entry);
-        if (!session.json) std::cout << fmt::format("{:<24} {}: {}\n", check.name, check.what, line);
+        if (!session.json)
+            std::cout << fmt::format("{:<24} {}: {}\n", check.name, check.what, line);
     }
-    if (passed + failed + skipped == 0) throw core::InputError(fmt::format("no check fits \"{}\"", pattern));
+    if (passed + failed + skipped == 0)
+        throw core::InputError(fmt::format("no check fits \"{}\"", pattern));
     document["passed"] = passed;
     document["failed"] = failed;
     document["skipped"] = skipped;
-    if (session.json) session.print(document);
-    else std::cout << fmt::format("{} passed, {} failed, {} skipped\n", passed, failed, skipped);
+    if (session.json)
+        session.print(document);
+    else
+        std::cout << fmt::format("{} passed, {} failed, {} skipped\n", passed, failed, skipped);
     return failed ? Exit::Failed : Exit::Done;
 }
 

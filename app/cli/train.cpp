@@ -28,18 +28,29 @@ train::TrainOptions trainOptions(const std::shared_ptr<store::Workspace>& worksp
     return options;
 }
 
-int threadCount(const Session& session) { return session.threads > 0 ? session.threads : int(std::max(1u, std::thread::hardware_concurrency())); }
+int threadCount(const Session& session)
+{
+    return session.threads > 0 ? session.threads : int(std::max(1u, std::thread::hardware_concurrency()));
+}
 
-core::Json resultJson(store::RunId run, std::string_view status, const std::map<std::string, double>& metrics) { return {{"run", run}, {"status", status}, {"metrics", metrics}}; }
+core::Json resultJson(store::RunId run, std::string_view status, const std::map<std::string, double>& metrics)
+{
+    return {{"run", run}, {"status", status}, {"metrics", metrics}};
+}
 
 void attach(jobs::DirectContext& context, Session& session)
 {
-    context.onProgress = [&session](const jobs::Progress& progress) { session.showProgress(progress.done, progress.total, progress.unit, progress.phase); };
+    context.onProgress = [&session](const jobs::Progress& progress) {
+        session.showProgress(progress.done, progress.total, progress.unit, progress.phase);
+    };
     context.onLog = [&session](jobs::LogLevel level, std::string_view text) {
-        if (level == jobs::LogLevel::Error) return;  // the exception that follows says it again
+        if (level == jobs::LogLevel::Error)
+            return;  // the exception that follows says it again
         session.endProgress();
-        if (level == jobs::LogLevel::Warning) core::log().warn("{}", text);
-        else if (!session.quiet) core::log().info("{}", text);
+        if (level == jobs::LogLevel::Warning)
+            core::log().warn("{}", text);
+        else if (!session.quiet)
+            core::log().info("{}", text);
     };
 }
 
@@ -47,36 +58,45 @@ Exit trainRun(Session& session, const std::shared_ptr<store::Workspace>& workspa
 {
     jobs::DirectContext context(session.stopToken(), threadCount(session));
     attach(context, session);
-    if (!session.quiet) core::log().info("run {} in {}", run, workspace->folder().string());
+    if (!session.quiet)
+        core::log().info("run {} in {}", run, workspace->folder().string());
     try {
         const auto result = train::trainRun(workspace, run, context, trainOptions(workspace));
         session.endProgress();
-        if (session.json) session.print(resultJson(run, "finished", result.metrics));
+        if (session.json)
+            session.print(resultJson(run, "finished", result.metrics));
         else {
             std::cout << fmt::format("run {} finished after {} steps\n", run, result.steps);
-            for (const auto& [name, value] : result.metrics) std::cout << fmt::format("  {:<24} {}\n", name, core::formatNumber(value));
+            for (const auto& [name, value] : result.metrics)
+                std::cout << fmt::format("  {:<24} {}\n", name, core::formatNumber(value));
         }
         return Exit::Done;
     } catch (const core::Cancelled&) {
         session.endProgress();
-        std::cerr << fmt::format("orrery-cli: run {} was interrupted; go on with: orrery-cli train --resume {} --workspace {}\n", run, run, workspace->folder().string());
-        if (session.json) session.print(resultJson(run, store::statusName(workspace->run(run).status), workspace->lastMetrics(run)));
+        std::cerr << fmt::format("orrery-cli: run {} was interrupted; go on with: orrery-cli train --resume {} --workspace {}\n", run, run,
+                                 workspace->folder().string());
+        if (session.json)
+            session.print(resultJson(run, store::statusName(workspace->run(run).status), workspace->lastMetrics(run)));
         return Exit::Interrupted;
     }
 }
 
 Exit checkOnly(Session& session, const train::Experiment& experiment)
 {
-    if (session.json) session.print(experiment.document);
-    else std::cout << experiment.document.dump(2) << "\n";
+    if (session.json)
+        session.print(experiment.document);
+    else
+        std::cout << experiment.document.dump(2) << "\n";
     return Exit::Done;
 }
 
 std::optional<store::RunId> storedRun(const std::string& document)
 {
-    if (!document.starts_with("run:")) return std::nullopt;
+    if (!document.starts_with("run:"))
+        return std::nullopt;
     const auto digits = document.substr(4);
-    if (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string::npos) throw core::InputError(fmt::format("{}: expected run:ID with a number", document));
+    if (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string::npos)
+        throw core::InputError(fmt::format("{}: expected run:ID with a number", document));
     return std::stoll(digits);
 }
 
@@ -96,9 +116,11 @@ Exit trainAgain(Session& session, const Options& options, const std::vector<std:
     const auto workspace = session.workspace(options.check ? store::OpenMode::ReadOnly : store::OpenMode::Open);
     const auto record = workspace->run(parent);
     auto document = record.document;
-    for (const auto& setting : settings) core::setByPath(document, setting);
+    for (const auto& setting : settings)
+        core::setByPath(document, setting);
     const auto experiment = givenExperiment([&] { return train::resolveExperiment(document, record.environment.value("folder", std::string())); });
-    if (options.check) return checkOnly(session, experiment);
+    if (options.check)
+        return checkOnly(session, experiment);
     return trainRun(session, workspace, train::createRun(*workspace, experiment, parent));
 }
 
@@ -106,21 +128,32 @@ Exit trainDocument(Session& session, const Options& options)
 {
     session.applyThreads();
     if (options.resume) {
-        if (!options.document.empty()) throw core::InputError("train takes an EXPERIMENT or --resume RUN, not both");
-        if (!options.settings.empty() || session.seedGiven) throw core::InputError(fmt::format("--resume goes on with the stored document as it is; to change it: train run:{} --set ...", *options.resume));
+        if (!options.document.empty())
+            throw core::InputError("train takes an EXPERIMENT or --resume RUN, not both");
+        if (!options.settings.empty() || session.seedGiven)
+            throw core::InputError(
+                fmt::format("--resume goes on with the stored document as it is; to change it: train run:{} --set ...", *options.resume));
         return trainRun(session, session.workspace(store::OpenMode::Open), *options.resume);
     }
-    if (options.document.empty()) throw core::InputError("train: expected an EXPERIMENT (a .yaml or .json file), or --resume RUN");
+    if (options.document.empty())
+        throw core::InputError("train: expected an EXPERIMENT (a .yaml or .json file), or --resume RUN");
     auto settings = options.settings;
-    if (session.threads > 0) settings.push_back(fmt::format("train.threads={}", session.threads));
-    if (session.seedGiven) settings.push_back(fmt::format("seed={}", session.seed));
-    if (session.device != "auto") settings.push_back("train.device=" + session.device);
-    if (!session.dtype.empty()) settings.push_back("train.dtype=" + session.dtype);
-    if (const auto run = storedRun(options.document)) return trainAgain(session, options, settings, *run);
+    if (session.threads > 0)
+        settings.push_back(fmt::format("train.threads={}", session.threads));
+    if (session.seedGiven)
+        settings.push_back(fmt::format("seed={}", session.seed));
+    if (session.device != "auto")
+        settings.push_back("train.device=" + session.device);
+    if (!session.dtype.empty())
+        settings.push_back("train.dtype=" + session.dtype);
+    if (const auto run = storedRun(options.document))
+        return trainAgain(session, options, settings, *run);
     std::error_code error;
-    if (!std::filesystem::exists(options.document, error) && !error) throw core::InputError(fmt::format("{}: no such file; expected an experiment document or run:ID", options.document));
+    if (!std::filesystem::exists(options.document, error) && !error)
+        throw core::InputError(fmt::format("{}: no such file; expected an experiment document or run:ID", options.document));
     const auto experiment = givenExperiment([&] { return train::readExperiment(options.document, settings); });
-    if (options.check) return checkOnly(session, experiment);
+    if (options.check)
+        return checkOnly(session, experiment);
     const auto workspace = session.workspace(store::OpenMode::OpenOrCreate);
     return trainRun(session, workspace, train::createRun(*workspace, experiment));
 }

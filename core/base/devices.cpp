@@ -122,7 +122,8 @@ int cudaDevices()
 
 std::string libraryName(const std::string& file)
 {
-    const std::pair<const char*, const char*> known[] = {{"openblas", "OpenBLAS"}, {"blis", "BLIS"}, {"mkl", "MKL"}, {"atlas", "ATLAS"}, {"torch", "built into libtorch"}};
+    const std::pair<const char*, const char*> known[] = {
+        {"openblas", "OpenBLAS"}, {"blis", "BLIS"}, {"mkl", "MKL"}, {"atlas", "ATLAS"}, {"torch", "built into libtorch"}};
     std::error_code ignored;
     const std::filesystem::path real = std::filesystem::canonical(file, ignored);
     const std::string text = lower(ignored ? file : real.string());

@@ -10,18 +10,18 @@ namespace orrery::core {
 
 /// What a run can compute on.
 struct DeviceInfo {
-    std::string id;           ///< as `--device` takes it: "cpu", "cuda:0"
-    std::string name;         ///< model name as the system gives it
-    int cores = 0;            ///< CPU: cores this process may use; CUDA: multiprocessors
-    std::uint64_t memory = 0; ///< bytes in all
-    std::string level;        ///< CPU: widest SIMD set that libtorch's kernels use ("AVX2"); CUDA: compute capability ("9.0")
+    std::string id;            ///< as `--device` takes it: "cpu", "cuda:0"
+    std::string name;          ///< model name as the system gives it
+    int cores = 0;             ///< CPU: cores this process may use; CUDA: multiprocessors
+    std::uint64_t memory = 0;  ///< bytes in all
+    std::string level;         ///< CPU: widest SIMD set that libtorch's kernels use ("AVX2"); CUDA: compute capability ("9.0")
 };
 
 /// Which library multiplies matrices for libtorch on the CPU.
 struct GemmInfo {
-    std::string name;         ///< "oneDNN 2.6.0", or the library that defines `sgemm_`, or "built into libtorch"
-    std::string library;      ///< file that holds it; empty where it is built into libtorch
-    bool shim = false;        ///< our own redirection to oneDNN is in use
+    std::string name;     ///< "oneDNN 2.6.0", or the library that defines `sgemm_`, or "built into libtorch"
+    std::string library;  ///< file that holds it; empty where it is built into libtorch
+    bool shim = false;    ///< our own redirection to oneDNN is in use
 };
 
 /// The CPU first, then every CUDA device that libtorch can use. Any thread.

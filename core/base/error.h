@@ -12,15 +12,25 @@ public:
 };
 
 /// Tensor shapes, dtypes or lengths that do not fit together.
-class ShapeError : public Error { using Error::Error; };
+class ShapeError : public Error {
+    using Error::Error;
+};
 /// A file or document that is broken: the message names the file, the place, what was expected and what was found.
-class FormatError : public Error { using Error::Error; };
+class FormatError : public Error {
+    using Error::Error;
+};
 /// A device that is missing, full or failed.
-class DeviceError : public Error { using Error::Error; };
+class DeviceError : public Error {
+    using Error::Error;
+};
 /// A file or database that could not be read or written.
-class StorageError : public Error { using Error::Error; };
+class StorageError : public Error {
+    using Error::Error;
+};
 /// Wrong usage or bad input by the caller: an unknown name, a parameter out of range. The command line exits with status 2.
-class InputError : public Error { using Error::Error; };
+class InputError : public Error {
+    using Error::Error;
+};
 
 /// Unwinds a job that was asked to stop. Not an error: deliberately outside the Error family.
 struct Cancelled {};

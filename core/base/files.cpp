@@ -272,7 +272,8 @@ std::filesystem::path resourceFolder()
         if (std::filesystem::is_directory(candidate, ignored))
             return candidate;
     }
-    throw StorageError(fmt::format("no resources: expected share/orrery/resources beside or above {} (or set $ORRERY_RESOURCES)", executableFolder().string()));
+    throw StorageError(
+        fmt::format("no resources: expected share/orrery/resources beside or above {} (or set $ORRERY_RESOURCES)", executableFolder().string()));
 }
 
 std::filesystem::path resolvePath(std::string_view reference, const std::filesystem::path& base)

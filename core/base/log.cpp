@@ -64,7 +64,13 @@ spdlog::logger& log()
     return *logger;
 }
 
-std::vector<LogRecord> recentLog(std::uint64_t after) { return recordSink()->recent(after); }
-Subscription subscribeToLog(std::function<void(const LogRecord&)> listener) { return recordSink()->listeners.add(std::move(listener)); }
+std::vector<LogRecord> recentLog(std::uint64_t after)
+{
+    return recordSink()->recent(after);
+}
+Subscription subscribeToLog(std::function<void(const LogRecord&)> listener)
+{
+    return recordSink()->listeners.add(std::move(listener));
+}
 
 }  // namespace orrery::core

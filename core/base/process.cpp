@@ -46,7 +46,8 @@ std::vector<std::string> changedEnvironment(const std::vector<std::string>& chan
     std::vector<std::string> out;
     for (char** entry = environ; *entry; ++entry) {
         const std::string text = *entry, name = text.substr(0, text.find('='));
-        const bool changed = std::any_of(changes.begin(), changes.end(), [&](const std::string& change) { return change.substr(0, change.find('=')) == name; });
+        const bool changed =
+            std::any_of(changes.begin(), changes.end(), [&](const std::string& change) { return change.substr(0, change.find('=')) == name; });
         if (!changed)
             out.push_back(text);
     }
@@ -103,7 +104,8 @@ bool waitUntil(pid_t child, Clock::time_point deadline, int& status)
 
 }  // namespace
 
-std::optional<ProcessResult> runProcess(const std::vector<std::string>& command, std::chrono::milliseconds limit, const std::vector<std::string>& setVariables)
+std::optional<ProcessResult> runProcess(const std::vector<std::string>& command, std::chrono::milliseconds limit,
+                                        const std::vector<std::string>& setVariables)
 {
     const Clock::time_point deadline = Clock::now() + limit;
     Pipe pipe;

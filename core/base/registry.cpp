@@ -1,7 +1,7 @@
 #include "registry.h"
 
-#include <fmt/format.h>
 #include <algorithm>
+#include <fmt/format.h>
 
 namespace orrery::core {
 namespace {
@@ -36,8 +36,8 @@ bool axesFit(const std::vector<std::string>& from, const std::vector<std::string
     if ((!isOpen(from) && from.size() < to.size() - 1) || (!isOpen(to) && to.size() < from.size() - 1))
         return false;
     const std::size_t head = std::min(headLength(from), headLength(to)), tail = std::min(tailLength(from), tailLength(to));
-    return std::equal(from.begin(), from.begin() + std::ptrdiff_t(head), to.begin(), axisFits)
-           && std::equal(from.rbegin(), from.rbegin() + std::ptrdiff_t(tail), to.rbegin(), axisFits);
+    return std::equal(from.begin(), from.begin() + std::ptrdiff_t(head), to.begin(), axisFits) &&
+           std::equal(from.rbegin(), from.rbegin() + std::ptrdiff_t(tail), to.rbegin(), axisFits);
 }
 
 }  // namespace

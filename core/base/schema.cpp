@@ -1,10 +1,10 @@
 #include "schema.h"
 
-#include <fmt/format.h>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <fmt/format.h>
 #include <limits>
 #include <map>
 #include <set>
@@ -304,11 +304,12 @@ std::vector<const Parameter*> dependencyOrder(const Schema& schema)
     std::vector<const Parameter*> order, waiting;
     for (const Parameter& parameter : schema.parameters())
         waiting.push_back(&parameter);
-    const auto isDone = [&](const std::string& name) { return std::any_of(order.begin(), order.end(), [&](const Parameter* p) { return p->name == name; }); };
+    const auto isDone = [&](const std::string& name) {
+        return std::any_of(order.begin(), order.end(), [&](const Parameter* p) { return p->name == name; });
+    };
     while (!waiting.empty()) {
-        const auto ready = std::find_if(waiting.begin(), waiting.end(), [&](const Parameter* p) {
-            return p->shownIf.empty() || isDone(p->shownIf) || !schema.find(p->shownIf);
-        });
+        const auto ready = std::find_if(waiting.begin(), waiting.end(),
+                                        [&](const Parameter* p) { return p->shownIf.empty() || isDone(p->shownIf) || !schema.find(p->shownIf); });
         if (ready == waiting.end())
             throw Error(fmt::format("schema: the conditions of \"{}\" run in a circle", waiting.front()->name));
         order.push_back(*ready);
@@ -388,7 +389,9 @@ std::string factsText(const Parameter& parameter)
     if (!parameter.unit.empty())
         out += " [" + parameter.unit + "]";
     if (parameter.type != ParameterType::Group)
-        out += isRequired(parameter) ? "; required" : "; default " + (parameter.defaultValue.is_number_float() ? gotText(parameter.defaultValue) : dumpText(parameter.defaultValue));
+        out += isRequired(parameter)
+                   ? "; required"
+                   : "; default " + (parameter.defaultValue.is_number_float() ? gotText(parameter.defaultValue) : dumpText(parameter.defaultValue));
     if (!parameter.shownIf.empty())
         out += "; only where " + conditionText(parameter);
     return out;
@@ -602,7 +605,9 @@ Parameter required(Parameter parameter)
     return parameter;
 }
 
-DocumentError::DocumentError(std::vector<Issue> issues) : InputError(issueText(issues)), m_issues(std::move(issues)) {}
+DocumentError::DocumentError(std::vector<Issue> issues) : InputError(issueText(issues)), m_issues(std::move(issues))
+{
+}
 
 Schema& Schema::add(Parameter parameter)
 {

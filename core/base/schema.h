@@ -18,21 +18,21 @@ enum class ParameterType { Bool, Int, Float, String, Choice, List, Component, Gr
 /// One parameter of a component. The single definition behind the form in the window, the command-line help and checking, the experiment file,
 /// the sweep space and the table in the report.
 struct Parameter {
-    std::string name;    ///< as spelled in documents: `weight_decay`
+    std::string name;  ///< as spelled in documents: `weight_decay`
     ParameterType type = ParameterType::Any;
-    std::string help;    ///< one sentence
-    Json defaultValue;   ///< null: required, unless `optional`
-    std::string unit;    ///< "s", "px", ...; empty if it has none
+    std::string help;       ///< one sentence
+    Json defaultValue;      ///< null: required, unless `optional`
+    std::string unit;       ///< "s", "px", ...; empty if it has none
     bool optional = false;  ///< null is a valid value ("not used")
     std::optional<double> minimum, maximum;
     bool exclusiveMinimum = false, exclusiveMaximum = false;
-    bool logScale = false;              ///< hint for sliders and sweeps
-    std::vector<std::string> choices;   ///< Choice
+    bool logScale = false;                     ///< hint for sliders and sweeps
+    std::vector<std::string> choices;          ///< Choice
     std::shared_ptr<const Parameter> element;  ///< List: what each element is (its name is unused)
-    std::string family;                 ///< Component: a registered family ("optimizer")
-    std::shared_ptr<const Schema> group;  ///< Group: a nested object
-    std::string shownIf;                ///< name of a sibling this one depends on (conditional field); empty: always shown
-    std::vector<Json> shownIfValues;    ///< values of that sibling for which it applies; elsewhere it is left out of resolved documents
+    std::string family;                        ///< Component: a registered family ("optimizer")
+    std::shared_ptr<const Schema> group;       ///< Group: a nested object
+    std::string shownIf;                       ///< name of a sibling this one depends on (conditional field); empty: always shown
+    std::vector<Json> shownIfValues;           ///< values of that sibling for which it applies; elsewhere it is left out of resolved documents
 
     // Fluent refinements, so that a registration reads as one line a parameter.
     Parameter range(double low, double high) const;

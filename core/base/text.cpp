@@ -1,11 +1,11 @@
 #include "text.h"
 
-#include <fmt/format.h>
 #include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cmath>
 #include <ctime>
+#include <fmt/format.h>
 #include <numeric>
 
 namespace orrery::core {

@@ -55,9 +55,8 @@ AttributionResult integratedGradients(const ScalarFunction& function, const core
         result.attribution = attribution.to(function.value().scalar_type());
         result.completenessError = attribution.flatten(1).sum(1) - rest;
         const double worst = result.completenessError.abs().max().item<double>();
-        result.details = {
-            {"steps", n},
-            {"baseline_outputs", std::vector<double>(listed.data_ptr<double>(), listed.data_ptr<double>() + listed.numel())}};
+        result.details = {{"steps", n},
+                          {"baseline_outputs", std::vector<double>(listed.data_ptr<double>(), listed.data_ptr<double>() + listed.numel())}};
         if (tolerance.is_null() || worst <= tolerance.get<double>() || n >= limit) {
             if (!tolerance.is_null())
                 result.details["converged"] = worst <= tolerance.get<double>();

@@ -42,8 +42,8 @@ void multiplyPlainly(bool transA, bool transB, int m, int n, int k, float alpha,
         for (int row = 0; row < m; ++row) {
             double sum = 0;
             for (int i = 0; i < k; ++i)
-                sum += double(a[transA ? std::ptrdiff_t(row) * lda + i : std::ptrdiff_t(i) * lda + row])
-                       * double(b[transB ? std::ptrdiff_t(i) * ldb + column : std::ptrdiff_t(column) * ldb + i]);
+                sum += double(a[transA ? std::ptrdiff_t(row) * lda + i : std::ptrdiff_t(i) * lda + row]) *
+                       double(b[transB ? std::ptrdiff_t(i) * ldb + column : std::ptrdiff_t(column) * ldb + i]);
             c[std::ptrdiff_t(column) * ldc + row] += float(alpha * sum);
         }
 }
@@ -78,8 +78,9 @@ int firstBadArgument(char ta, char tb, int m, int n, int k, int lda, int ldb, in
 
 /// C = alpha op(A) op(B) + beta C, column-major: op(A) is m x k, op(B) is k x n, C is m x n.
 /// Source: Dongarra et al. (1990), "A set of level 3 basic linear algebra subprograms", ACM TOMS 16(1), doi:10.1145/77626.79170.
-extern "C" __attribute__((visibility("default"))) void sgemm_(const char* transA, const char* transB, const int* m, const int* n, const int* k, const float* alpha,
-                                                             const float* a, const int* lda, const float* b, const int* ldb, const float* beta, float* c, const int* ldc)
+extern "C" __attribute__((visibility("default"))) void sgemm_(const char* transA, const char* transB, const int* m, const int* n, const int* k,
+                                                              const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
+                                                              const float* beta, float* c, const int* ldc)
 {
     const char ta = transposeOf(*transA), tb = transposeOf(*transB);
     if (const int bad = firstBadArgument(ta, tb, *m, *n, *k, *lda, *ldb, *ldc))

@@ -19,9 +19,9 @@ namespace orrery::jobs {
 using JobId = std::int64_t;
 
 enum class JobStatus {
-    Queued,     ///< waits for cores, before its start or after a pause
+    Queued,  ///< waits for cores, before its start or after a pause
     Running,
-    Paused,     ///< stands at a pause point; its cores are free for others
+    Paused,  ///< stands at a pause point; its cores are free for others
     Finished,
     Failed,
     Cancelled,
@@ -41,9 +41,9 @@ struct LogLine {
 
 struct Progress {
     double done = 0;
-    double total = 0;   ///< 0: not known
-    std::string unit;   ///< "steps", "bytes", "tokens"
-    std::string phase;  ///< "training", "evaluating"
+    double total = 0;                   ///< 0: not known
+    std::string unit;                   ///< "steps", "bytes", "tokens"
+    std::string phase;                  ///< "training", "evaluating"
     std::optional<double> secondsLeft;  ///< estimated from the speed of the current phase; absent before it is known
     /// 0..1, or 0 where the total is not known.
     double fraction() const { return total > 0 ? std::min(1.0, done / total) : 0; }
@@ -76,11 +76,11 @@ public:
 using JobFunction = std::function<std::any(Context&)>;
 
 struct JobSpec {
-    std::string title;     ///< shown to people: "Train digits"
-    std::string kind;      ///< "train", "attribute", "evaluate", ...
-    core::Json document;   ///< what it does, enough to run it again (and to hand it to another process)
-    int threads = 1;       ///< cores it keeps busy; 0 or more than there are: all
-    int priority = 0;      ///< higher goes first; equal: in the order of submission
+    std::string title;    ///< shown to people: "Train digits"
+    std::string kind;     ///< "train", "attribute", "evaluate", ...
+    core::Json document;  ///< what it does, enough to run it again (and to hand it to another process)
+    int threads = 1;      ///< cores it keeps busy; 0 or more than there are: all
+    int priority = 0;     ///< higher goes first; equal: in the order of submission
     JobFunction function;
     std::optional<std::int64_t> run;  ///< the run in the store that it works on, if any
 
@@ -100,9 +100,9 @@ struct JobSnapshot {
     bool cancelAsked = false;  ///< will end at its next look at the stop token
     int threads = 1, priority = 0;
     Progress progress;
-    std::string error;         ///< message of a failed job
-    std::string submitted, started, ended;  ///< ISO 8601, UTC; empty: not yet
-    double secondsRunning = 0; ///< without pauses
+    std::string error;                                    ///< message of a failed job
+    std::string submitted, started, ended;                ///< ISO 8601, UTC; empty: not yet
+    double secondsRunning = 0;                            ///< without pauses
     std::vector<std::pair<std::string, double>> metrics;  ///< last value of each, in the order of their first
     std::vector<LogLine> logTail;                         ///< the last 200 lines
 };

@@ -5,7 +5,7 @@
 namespace orrery::jobs {
 namespace {
 
-constexpr double kTimeConstant = 20;     // s
+constexpr double kTimeConstant = 20;         // s
 constexpr double kFirstEstimateAfter = 0.5;  // s
 constexpr std::chrono::milliseconds kShortestSample{50};
 

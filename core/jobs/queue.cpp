@@ -206,7 +206,8 @@ void Queue::wait(JobId id)
 void Queue::waitAll()
 {
     std::unique_lock lock(m_state->mutex);
-    m_state->changed.wait(lock, [&] { return std::all_of(m_state->jobs.begin(), m_state->jobs.end(), [](const auto& job) { return hasEnded(job->now.status); }); });
+    m_state->changed.wait(
+        lock, [&] { return std::all_of(m_state->jobs.begin(), m_state->jobs.end(), [](const auto& job) { return hasEnded(job->now.status); }); });
 }
 
 int Queue::limit() const

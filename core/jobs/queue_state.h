@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 /// One submitted job. All members but `queue` are guarded by the mutex of the queue's state.
 struct JobState {
     std::shared_ptr<QueueState> queue;
-    JobSpec spec;                        ///< until it is handed to the engine
+    JobSpec spec;  ///< until it is handed to the engine
     std::shared_ptr<Engine> engine;
     JobSnapshot now;  ///< what is shown; `secondsRunning` without the current stretch
     std::any result;
@@ -25,9 +25,9 @@ struct JobState {
     std::shared_ptr<const void> partial;
     ProgressClock clock;
     std::unique_ptr<StartedJob> started;
-    bool isStarting = false;             ///< its engine is starting it at this moment, outside the lock
-    bool isDirty = false;                ///< has progress that listeners have not heard of
-    Clock::time_point lastTold{};        ///< when they last did
+    bool isStarting = false;       ///< its engine is starting it at this moment, outside the lock
+    bool isDirty = false;          ///< has progress that listeners have not heard of
+    Clock::time_point lastTold{};  ///< when they last did
     Clock::time_point runningSince{};
 };
 
@@ -36,8 +36,8 @@ struct QueueState : std::enable_shared_from_this<QueueState> {
     using JobPointer = std::shared_ptr<JobState>;
 
     std::mutex mutex;
-    std::condition_variable work;    ///< for the worker
-    std::condition_variable changed; ///< for those who wait for a job
+    std::condition_variable work;     ///< for the worker
+    std::condition_variable changed;  ///< for those who wait for a job
     // Guarded by the mutex:
     std::vector<JobPointer> jobs;
     std::deque<JobEvent> events;

@@ -127,7 +127,8 @@ at::Tensor geluTanh(const at::Tensor& x)
     at::Tensor y = at::empty_like(x);
     const float* const from = x.data_ptr<float>();
     float* const to = y.data_ptr<float>();
-    at::parallel_for(0, x.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) { runOnThisMachine<GeluForward>(from + begin, to + begin, end - begin); });
+    at::parallel_for(0, x.numel(), kGrain,
+                     [&](std::int64_t begin, std::int64_t end) { runOnThisMachine<GeluForward>(from + begin, to + begin, end - begin); });
     return y;
 }
 
@@ -136,9 +137,8 @@ at::Tensor geluTanhBackward(const at::Tensor& gradient, const at::Tensor& x)
     at::Tensor out = at::empty_like(x);
     const float *const g = gradient.data_ptr<float>(), *const from = x.data_ptr<float>();
     float* const to = out.data_ptr<float>();
-    at::parallel_for(0, x.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-        runOnThisMachine<GeluBackward>(g + begin, from + begin, to + begin, end - begin);
-    });
+    at::parallel_for(0, x.numel(), kGrain,
+                     [&](std::int64_t begin, std::int64_t end) { runOnThisMachine<GeluBackward>(g + begin, from + begin, to + begin, end - begin); });
     return out;
 }
 
@@ -148,7 +148,9 @@ at::Tensor softmaxLastAxis(const at::Tensor& x)
     const std::int64_t width = x.size(-1);
     const float* const from = x.data_ptr<float>();
     float* const to = y.data_ptr<float>();
-    forRows(x, [&](std::int64_t begin, std::int64_t end) { runOnThisMachine<SoftmaxForward>(from + begin * width, to + begin * width, end - begin, width); });
+    forRows(x, [&](std::int64_t begin, std::int64_t end) {
+        runOnThisMachine<SoftmaxForward>(from + begin * width, to + begin * width, end - begin, width);
+    });
     return y;
 }
 

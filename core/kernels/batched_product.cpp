@@ -31,10 +31,12 @@ std::optional<Operand> operandOf(const at::Tensor& matrices)
     const std::int64_t rows = matrices.size(1), columns = matrices.size(2), rowStride = matrices.stride(1), columnStride = matrices.stride(2);
     const float* const data = matrices.data_ptr<float>();
     if (columnStride == 1 || columns == 1)
-        if (const std::int64_t leading = rows == 1 ? std::max<std::int64_t>(1, columns) : rowStride; leading >= std::max<std::int64_t>(1, columns) && fitsInt(leading))
+        if (const std::int64_t leading = rows == 1 ? std::max<std::int64_t>(1, columns) : rowStride;
+            leading >= std::max<std::int64_t>(1, columns) && fitsInt(leading))
             return Operand{data, matrices.stride(0), int(leading), 'N'};
     if (rowStride == 1 || rows == 1)
-        if (const std::int64_t leading = columns == 1 ? std::max<std::int64_t>(1, rows) : columnStride; leading >= std::max<std::int64_t>(1, rows) && fitsInt(leading))
+        if (const std::int64_t leading = columns == 1 ? std::max<std::int64_t>(1, rows) : columnStride;
+            leading >= std::max<std::int64_t>(1, rows) && fitsInt(leading))
             return Operand{data, matrices.stride(0), int(leading), 'T'};
     return {};
 }
@@ -71,8 +73,8 @@ at::Tensor product(const at::Tensor* addend, const at::Tensor& a, const at::Tens
             if (addend)
                 fillMember(c, broadcast, i);
             // Row-major C is column-major C^T = B^T A^T: the operands change places.
-            sgemm()(&right.transposed, &left.transposed, &n, &m, &k, &alpha, right.data + i * right.batchStride, &right.leading, left.data + i * left.batchStride,
-                &left.leading, &keep, c, &n);
+            sgemm()(&right.transposed, &left.transposed, &n, &m, &k, &alpha, right.data + i * right.batchStride, &right.leading,
+                    left.data + i * left.batchStride, &left.leading, &keep, c, &n);
         }
     };
     // Few large products: each uses all threads. Many small ones: each has one thread.
@@ -99,8 +101,8 @@ Sgemm sgemm()
 
 bool takesBatchedProduct(const at::Tensor& a, const at::Tensor& b)
 {
-    return sgemm() && isPlainFloat(a) && isPlainFloat(b) && a.size(0) == b.size(0) && a.size(2) == b.size(1) && fitsInt(a.size(1)) && fitsInt(a.size(2))
-           && fitsInt(b.size(2)) && operandOf(a) && operandOf(b);
+    return sgemm() && isPlainFloat(a) && isPlainFloat(b) && a.size(0) == b.size(0) && a.size(2) == b.size(1) && fitsInt(a.size(1)) &&
+           fitsInt(a.size(2)) && fitsInt(b.size(2)) && operandOf(a) && operandOf(b);
 }
 
 at::Tensor batchedProduct(const at::Tensor& a, const at::Tensor& b)

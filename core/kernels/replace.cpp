@@ -30,7 +30,8 @@ at::Tensor bmm(const at::Tensor& a, const at::Tensor& b)
 
 bool broadcasts(const at::Tensor& addend, const at::Tensor& a, const at::Tensor& b)
 {
-    return addend.scalar_type() == at::kFloat && addend.layout() == at::kStrided && at::is_expandable_to(addend.sizes(), {a.size(0), a.size(1), b.size(2)});
+    return addend.scalar_type() == at::kFloat && addend.layout() == at::kStrided &&
+           at::is_expandable_to(addend.sizes(), {a.size(0), a.size(1), b.size(2)});
 }
 
 at::Tensor baddbmm(const at::Tensor& addend, const at::Tensor& a, const at::Tensor& b, const at::Scalar& beta, const at::Scalar& alpha)

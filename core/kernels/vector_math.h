@@ -29,7 +29,8 @@ ORRERY_KERNEL void store(float* to, Floats value)
 /// Source: Moshier, Cephes mathematical library (1992), expf: reduction by ln 2 in two parts and a polynomial of degree 7.
 ORRERY_KERNEL Floats exponential(Floats t)
 {
-    constexpr float kLow = -87.3f, kHigh = 88.3f, kRounder = 12582912.0f;  // adding 1.5 * 2^23 rounds to a whole number, which is then in the low bits
+    constexpr float kLow = -87.3f, kHigh = 88.3f,
+                    kRounder = 12582912.0f;  // adding 1.5 * 2^23 rounds to a whole number, which is then in the low bits
     // Comparisons with NaN are false: it stays what it is.
     const Floats low = Floats{} + kLow, high = Floats{} + kHigh;
     const Floats clamped = t < low ? low : t > high ? high : t;
@@ -104,8 +105,8 @@ void runOnThisMachine(Arguments... arguments)
 {
 #if defined(__x86_64__)
     static const bool hasAvx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    static const bool hasAvx512 = hasAvx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
-                                  && __builtin_cpu_supports("avx512vl");
+    static const bool hasAvx512 = hasAvx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     if (hasAvx512)
         return runAvx512<Body>(arguments...);
     if (hasAvx2)

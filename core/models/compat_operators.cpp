@@ -25,8 +25,8 @@ at::Tensor attentionMask(const at::Tensor& query, const at::Tensor& key, const c
 
 /// As torch.nn.functional.scaled_dot_product_attention documents it (PyTorch 2.5, "efficient implementation equivalent to the following"):
 /// softmax(query @ key^T * scale + mask) @ value, scale = 1/sqrt(features of query) by default. Both factors are scaled by sqrt(scale), as ATen's math path does.
-at::Tensor scaledDotProductAttention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const c10::optional<at::Tensor>& mask, double dropout, bool isCausal,
-    c10::optional<double> scale, bool enableGqa)
+at::Tensor scaledDotProductAttention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const c10::optional<at::Tensor>& mask,
+                                     double dropout, bool isCausal, c10::optional<double> scale, bool enableGqa)
 {
     const double factor = std::sqrt(scale.value_or(1.0 / std::sqrt(double(query.size(-1)))));
     auto k = key, v = value;
@@ -46,7 +46,8 @@ at::Tensor scaledDotProductAttention(const at::Tensor& query, const at::Tensor& 
 
 TORCH_LIBRARY_FRAGMENT(aten, library)
 {
-    library.def("scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, bool is_causal=False, *, float? scale=None, "
+    library.def("scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, bool "
+                "is_causal=False, *, float? scale=None, "
                 "bool enable_gqa=False) -> Tensor");
 }
 

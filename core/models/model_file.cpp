@@ -26,7 +26,8 @@ Prepared prepare(const std::map<std::string, at::Tensor>& weights)
     Prepared prepared;
     for (const auto& [name, tensor] : weights) {
         if (!tensor.defined() || tensor.layout() != at::kStrided || tensor.is_quantized())
-            throw core::InputError(fmt::format("tensor {}: expected a dense tensor of a plain type, found {}", name, tensor.defined() ? tensor.toString() : "none"));
+            throw core::InputError(
+                fmt::format("tensor {}: expected a dense tensor of a plain type, found {}", name, tensor.defined() ? tensor.toString() : "none"));
         prepared.tensors.push_back(tensor.detach().cpu().contiguous());
         const auto& flat = prepared.tensors.back();
         const std::string_view bytes(static_cast<const char*>(flat.numel() ? flat.data_ptr() : nullptr), std::size_t(flat.nbytes()));
@@ -43,7 +44,8 @@ at::Tensor mappedTensor(const std::shared_ptr<core::MappedFile>& file, const io:
     const bool widened = entry.type == ElementType::UInt16 || entry.type == ElementType::UInt32 || entry.type == ElementType::UInt64;
     if (widened || entry.begin == entry.end || reinterpret_cast<std::uintptr_t>(data) % io::elementSize(entry.type) != 0)
         return io::toTensor({entry.type, entry.shape, std::string(reinterpret_cast<const char*>(data), entry.end - entry.begin)});
-    return at::from_blob(data, entry.shape, [file](void*) {}, at::TensorOptions(io::toScalarType(entry.type)));
+    return at::from_blob(
+        data, entry.shape, [file](void*) {}, at::TensorOptions(io::toScalarType(entry.type)));
 }
 
 graph::Weights mappedTensors(const std::shared_ptr<core::MappedFile>& file, const io::SafetensorsHeader& header)
@@ -68,7 +70,8 @@ int versionOf(const io::SafetensorsHeader& header, const std::string& file)
         throw core::FormatError(fmt::format("{}: expected a version number in metadata {}, found \"{}\"", file, kVersionKey, text ? *text : ""));
     const int version = std::stoi(*text);
     if (version > kModelFileVersion)
-        throw core::FormatError(fmt::format("{}: expected a model file of version {} or older, found version {}; a newer Orrery reads it", file, kModelFileVersion, version));
+        throw core::FormatError(fmt::format("{}: expected a model file of version {} or older, found version {}; a newer Orrery reads it", file,
+                                            kModelFileVersion, version));
     return version;
 }
 
@@ -130,7 +133,8 @@ LoadedWeights fitted(const graph::Graph& graph, const std::map<std::string, at::
             continue;
         }
         if (tensor->sizes() != at::IntArrayRef(parameter.shape))
-            throw core::ShapeError(fmt::format("{}: tensor {}: expected shape {}, found {}", file, parameter.name, core::formatShape(parameter.shape), core::formatShape(tensor->sizes())));
+            throw core::ShapeError(fmt::format("{}: tensor {}: expected shape {}, found {}", file, parameter.name, core::formatShape(parameter.shape),
+                                               core::formatShape(tensor->sizes())));
         loaded.weights.set(parameter.name, *tensor);
     }
     for (const auto& [name, tensor] : tensors)
@@ -149,7 +153,9 @@ void saveModel(const std::filesystem::path& file, const graph::Model& model)
         stored[parameter.name] = model.weights.at(parameter.name);
     const auto prepared = prepare(stored);
     io::writeSafetensors(file, prepared.items,
-        {{std::string(kVersionKey), std::to_string(kModelFileVersion)}, {std::string(kGraphKey), graph::toJson(*model.graph).dump()}, {std::string(kCardKey), model.card.toJson().dump()}});
+                         {{std::string(kVersionKey), std::to_string(kModelFileVersion)},
+                          {std::string(kGraphKey), graph::toJson(*model.graph).dump()},
+                          {std::string(kCardKey), model.card.toJson().dump()}});
 }
 
 graph::Model loadModel(const std::filesystem::path& file)
@@ -159,7 +165,8 @@ graph::Model loadModel(const std::filesystem::path& file)
     const auto header = io::parseSafetensors(mapped->text(), name);
     const auto* graphText = header.findMetadata(kGraphKey);
     if (!graphText)
-        throw core::FormatError(fmt::format("{}: expected a graph in metadata {}, found weights alone; give their architecture (--arch NAME)", name, kGraphKey));
+        throw core::FormatError(
+            fmt::format("{}: expected a graph in metadata {}, found weights alone; give their architecture (--arch NAME)", name, kGraphKey));
     const int version = versionOf(header, name);
     graph::Model model;
     try {
@@ -172,8 +179,9 @@ graph::Model loadModel(const std::filesystem::path& file)
     try {
         auto loaded = fitted(*model.graph, mappedTensors(mapped, header).tensors(), name);
         if (!loaded.missing.empty() || !loaded.extra.empty())
-            throw core::FormatError(fmt::format("{}: tensors do not fit the graph inside: missing {}; unexpected {}", name, loaded.missing.empty() ? "none" : someNames(loaded.missing),
-                loaded.extra.empty() ? "none" : someNames(loaded.extra)));
+            throw core::FormatError(fmt::format("{}: tensors do not fit the graph inside: missing {}; unexpected {}", name,
+                                                loaded.missing.empty() ? "none" : someNames(loaded.missing),
+                                                loaded.extra.empty() ? "none" : someNames(loaded.extra)));
         model.weights = std::move(loaded.weights);
     } catch (const core::ShapeError& error) {
         throw core::FormatError(error.what());

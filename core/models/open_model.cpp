@@ -30,7 +30,7 @@ std::string whatWasFound(const ModelSource& source)
     const bool isPickle = std::any_of(names.begin(), names.end(), [](const std::string& name) { return name.ends_with("/data.pkl"); });
     names.resize(std::min(names.size(), kShownEntries));
     return fmt::format("a ZIP archive with {}{}", names.empty() ? "no readable entries" : core::join(names, ", "),
-        isPickle ? " (a pickle of torch.save: save it with torch.jit.save, or its state_dict as .safetensors)" : "");
+                       isPickle ? " (a pickle of torch.save: save it with torch.jit.save, or its state_dict as .safetensors)" : "");
 }
 
 std::string knownFormats()

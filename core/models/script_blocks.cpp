@@ -26,8 +26,14 @@ std::string plainName(const ts::Value& value)
     return name.empty() || std::isdigit(static_cast<unsigned char>(name[0])) ? "value" : name;
 }
 
-bool isTrue(const Operand& operand) { return operand.isConstant() && operand.constant.isBool() && operand.constant.toBool(); }
-bool isFalse(const Operand& operand) { return operand.isConstant() && operand.constant.isBool() && !operand.constant.toBool(); }
+bool isTrue(const Operand& operand)
+{
+    return operand.isConstant() && operand.constant.isBool() && operand.constant.toBool();
+}
+bool isFalse(const Operand& operand)
+{
+    return operand.isConstant() && operand.constant.isBool() && !operand.constant.toBool();
+}
 
 }  // namespace
 
@@ -82,8 +88,8 @@ void ScriptConverter::convertIf(const ts::Node& node, Frame& frame)
     m_block->nodes.push_back(std::move(merge.node));
     for (std::size_t i = 0; i < results.size(); ++i)
         frame.values[node.outputs()[i]] = results[i].kind == Binding::Kind::Cell && node.outputs()[i]->type()->cast<c10::TupleType>()
-            ? bindResult(read(results[i]), node.outputs()[i]->type(), true)
-            : results[i];
+                                              ? bindResult(read(results[i]), node.outputs()[i]->type(), true)
+                                              : results[i];
 }
 
 // Reading may make a view anew: inside the branch.
@@ -133,20 +139,25 @@ Operand ScriptConverter::mergeOperands(Merge& merge, Operand a, Operand b, const
 
 Binding ScriptConverter::mergeBindings(Merge& merge, const Binding& a, const Binding& b, const c10::TypePtr& type)
 {
-    const auto isBefore = [&](const Binding& binding) { return binding.kind != Binding::Kind::Cell || std::size_t(binding.cell) < merge.cellsBefore; };
+    const auto isBefore = [&](const Binding& binding) {
+        return binding.kind != Binding::Kind::Cell || std::size_t(binding.cell) < merge.cellsBefore;
+    };
     if (a.kind != Binding::Kind::Tuple && a == b && isBefore(a))
         return a;
     if (a.kind == Binding::Kind::Tuple && b.kind == Binding::Kind::Tuple && a.items.size() == b.items.size()) {
         Binding merged = a;
         for (std::size_t i = 0; i < a.items.size(); ++i) {
             const auto tuple = type->cast<c10::TupleType>();
-            merged.items[i] = mergeBindings(merge, a.items[i], b.items[i], tuple && i < tuple->elements().size() ? tuple->elements()[i] : a.type->containedTypes().at(i));
+            merged.items[i] = mergeBindings(merge, a.items[i], b.items[i],
+                                            tuple && i < tuple->elements().size() ? tuple->elements()[i] : a.type->containedTypes().at(i));
         }
         return merged;
     }
     for (const auto* side : {&a, &b})
         if (side->kind == Binding::Kind::Object || side->kind == Binding::Kind::Function)
-            throw core::FormatError(fmt::format("module {}: an if chooses between objects of class {}; expected tensors, numbers, lists, dicts or tuples", m_module, shortTypeName(*type)));
+            throw core::FormatError(
+                fmt::format("module {}: an if chooses between objects of class {}; expected tensors, numbers, lists, dicts or tuples", m_module,
+                            shortTypeName(*type)));
     const Operand merged = mergeOperands(merge, readIn(merge.first, a), readIn(merge.second, b), type->annotation_str());
     Binding result = cellBinding(merged, type->annotation_str());
     m_variables.cells[std::size_t(result.cell)].mayAlias = isOuter(merge.first, a, merge.cellsBefore) || isOuter(merge.second, b, merge.cellsBefore);
@@ -211,7 +222,9 @@ void ScriptConverter::mergeAttributes(Merge& merge)
         };
         const Binding a = side(merge.first), b = side(merge.second);
         const auto typeOf = [](const Branch& branch, const Binding& binding) {
-            return binding.kind == Binding::Kind::Cell && std::size_t(binding.cell) < branch.after.cells.size() ? branch.after.cells[std::size_t(binding.cell)].type : std::string();
+            return binding.kind == Binding::Kind::Cell && std::size_t(binding.cell) < branch.after.cells.size()
+                       ? branch.after.cells[std::size_t(binding.cell)].type
+                       : std::string();
         };
         if (a == b && std::size_t(std::max(a.cell, 0)) < merge.cellsBefore) {
             m_variables.attributes[path] = a;

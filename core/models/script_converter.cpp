@@ -14,11 +14,14 @@ std::string identityOf(const at::Tensor& tensor)
 {
     if (!tensor.has_storage() || !tensor.storage().data())
         return fmt::format("{}", fmt::ptr(tensor.unsafeGetTensorImpl()));
-    return fmt::format("{} {} {} {} {}", fmt::ptr(tensor.storage().data()), tensor.storage_offset(), fmt::join(tensor.sizes(), ","), fmt::join(tensor.strides(), ","),
-        int(tensor.scalar_type()));
+    return fmt::format("{} {} {} {} {}", fmt::ptr(tensor.storage().data()), tensor.storage_offset(), fmt::join(tensor.sizes(), ","),
+                       fmt::join(tensor.strides(), ","), int(tensor.scalar_type()));
 }
 
-std::string joined(const std::string& path, const std::string& name) { return path.empty() ? name : path + "." + name; }
+std::string joined(const std::string& path, const std::string& name)
+{
+    return path.empty() ? name : path + "." + name;
+}
 
 bool asksForTraining(const ts::Block& block)
 {
@@ -123,7 +126,8 @@ Binding ScriptConverter::inputOf(const std::string& name, const c10::TypePtr& ty
         return binding;
     }
     if (type->cast<c10::ClassType>() || type->kind() == c10::TypeKind::InterfaceType)
-        throw core::FormatError(fmt::format("input {}: expected tensors, numbers, lists or dicts, found an object of class {}", name, shortTypeName(*type)));
+        throw core::FormatError(
+            fmt::format("input {}: expected tensors, numbers, lists or dicts, found an object of class {}", name, shortTypeName(*type)));
     const ValueId value = newValue(name, type->annotation_str());
     m_data.inputs.push_back({name, value});
     Binding binding = cellBinding(Operand::of(value), type->annotation_str());
@@ -177,7 +181,8 @@ void ScriptConverter::addBufferUpdates()
 {
     for (const auto& [name, cell] : m_leafCells) {
         const auto attribute = m_variables.attributes.find(name);
-        Operand now = attribute != m_variables.attributes.end() && attribute->second.kind == Binding::Kind::Cell ? readCell(attribute->second.cell) : readCell(cell);
+        Operand now = attribute != m_variables.attributes.end() && attribute->second.kind == Binding::Kind::Cell ? readCell(attribute->second.cell)
+                                                                                                                 : readCell(cell);
         if (!now.isConstant() && now.value != m_leafValues.at(name))
             m_data.bufferUpdates.push_back({name, now.value});
     }
@@ -195,7 +200,8 @@ Binding ScriptConverter::call(ts::Function& function, const std::vector<Binding>
         throw core::FormatError(fmt::format("function {} calls itself, or calls are nested more than {} deep", function.name(), kMaxCallDepth));
     const auto graph = body->graph();
     if (graph->inputs().size() != arguments.size())
-        throw core::FormatError(fmt::format("function {}: expected {} arguments, found {}", function.name(), graph->inputs().size(), arguments.size()));
+        throw core::FormatError(
+            fmt::format("function {}: expected {} arguments, found {}", function.name(), graph->inputs().size(), arguments.size()));
     Frame frame;
     frame.module = module;
     const bool isMethod = !arguments.empty() && arguments[0].kind == Binding::Kind::Object;
@@ -245,7 +251,8 @@ Binding ScriptConverter::bindObject(const c10::IValue& value, const std::string&
         for (const auto& entry : value.toGenericDict())
             items.emplace_back(entry.key(), bindObject(entry.value(), fmt::format("{}.{}", path, items.size())));
     } else {
-        throw core::FormatError(fmt::format("attribute {}: expected tensors, numbers, text or containers of them, found {}", path, value.type()->annotation_str()));
+        throw core::FormatError(
+            fmt::format("attribute {}: expected tensors, numbers, text or containers of them, found {}", path, value.type()->annotation_str()));
     }
     for (const auto& [key, item] : items) {
         if (!value.isList())
@@ -291,7 +298,8 @@ void ScriptConverter::setAttribute(const ts::Node& node, Frame& frame)
 {
     const Binding owner = get(node.input(0), frame);
     if (owner.kind != Binding::Kind::Object)
-        throw core::FormatError(fmt::format("{}: sets attribute {} of an object that is not known before the run", place(node), node.s(c10::attr::name)));
+        throw core::FormatError(
+            fmt::format("{}: sets attribute {} of an object that is not known before the run", place(node), node.s(c10::attr::name)));
     m_variables.attributes[joined(owner.path, node.s(c10::attr::name))] = get(node.input(1), frame);
 }
 

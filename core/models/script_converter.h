@@ -36,7 +36,7 @@ private:
     /// Bindings of one graph's values, and where it runs.
     struct Frame {
         std::unordered_map<const ts::Value*, Binding> values;
-        std::string module;        ///< path of the module whose code this is
+        std::string module;          ///< path of the module whose code this is
         bool readsTraining = false;  ///< the code asks for self.training: scripted, not traced
         bool trainingAttribute = false;
         std::string moduleType;
@@ -100,8 +100,8 @@ private:
     /// An attribute of an object made inside a block, which ends with it.
     static bool isLocal(const std::string& path, int objectsBefore);
     struct Carried {
-        std::vector<int> cells;                ///< written in the body
-        std::vector<std::string> attributes;   ///< set in the body
+        std::vector<int> cells;               ///< written in the body
+        std::vector<std::string> attributes;  ///< set in the body
     };
     Carried whatLoopWrites(const ts::Node& node, Frame& frame);
     void bindLoopParameters(const ts::Node& node, Frame& frame, const Carried& carried, graph::Block& block);
@@ -134,7 +134,8 @@ private:
 
     // Emission
     ValueId newValue(std::string base, std::string type, ValueId versionOf = -1);
-    ValueId emit(const std::string& op, const std::string& overload, std::vector<Operand> inputs, const std::string& type = "Tensor", ValueId versionOf = -1);
+    ValueId emit(const std::string& op, const std::string& overload, std::vector<Operand> inputs, const std::string& type = "Tensor",
+                 ValueId versionOf = -1);
     graph::Node emitNode(const ts::Node& node, std::vector<Operand> inputs, ValueId versionOf = -1);
     std::string baseName(const std::string& op) const;
     Binding get(const ts::Value* value, Frame& frame);
@@ -143,7 +144,7 @@ private:
     ts::Module m_root;
     TorchScriptOptions m_options;
     graph::GraphData m_data;
-    std::vector<ValueNote> m_valueNotes;   ///< one for each of m_data.values
+    std::vector<ValueNote> m_valueNotes;  ///< one for each of m_data.values
     std::map<std::string, at::Tensor> m_tensors;
     std::map<std::string, std::string> m_leafByIdentity;
     std::map<std::string, int> m_leafCells;

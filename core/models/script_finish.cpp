@@ -183,7 +183,9 @@ void finishGraph(GraphData& data, const std::vector<ValueNote>& notes)
     for (const auto& update : data.bufferUpdates)
         pruner.need(Operand::of(update.value));
     pruner.prune(data.body);
-    std::erase_if(data.parameters, [&](const graph::Parameter& parameter) { return parameter.kind == graph::Parameter::Kind::Constant && !pruner.isLive(parameter.value); });
+    std::erase_if(data.parameters, [&](const graph::Parameter& parameter) {
+        return parameter.kind == graph::Parameter::Kind::Constant && !pruner.isLive(parameter.value);
+    });
     if (data.training && !pruner.isLive(*data.training))
         data.training.reset();
     Renumberer(data, notes).run();

@@ -9,7 +9,7 @@ namespace orrery::models {
 
 /// What a value is to be called, until all that is not needed is gone and names can be numbered.
 struct ValueNote {
-    std::string base;            ///< module path + operator
+    std::string base;               ///< module path + operator
     graph::ValueId versionOf = -1;  ///< a later version of that value: `name@2`
 };
 

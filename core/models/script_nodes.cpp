@@ -14,14 +14,33 @@ namespace {
 using c10::Symbol;
 
 // Flags of operators that a trace freezes.
-const std::map<std::string, std::string> kTrainingArguments = {{"aten::dropout", "train"}, {"aten::dropout_", "train"}, {"aten::feature_dropout", "train"},
-    {"aten::feature_dropout_", "train"}, {"aten::alpha_dropout", "train"}, {"aten::alpha_dropout_", "train"}, {"aten::feature_alpha_dropout", "train"},
-    {"aten::feature_alpha_dropout_", "train"}, {"aten::native_dropout", "train"}, {"aten::batch_norm", "training"}, {"aten::native_batch_norm", "training"},
-    {"aten::lstm", "train"}, {"aten::gru", "train"}, {"aten::rnn_tanh", "train"}, {"aten::rnn_relu", "train"}, {"aten::rrelu", "training"}};
+const std::map<std::string, std::string> kTrainingArguments = {{"aten::dropout", "train"},
+                                                               {"aten::dropout_", "train"},
+                                                               {"aten::feature_dropout", "train"},
+                                                               {"aten::feature_dropout_", "train"},
+                                                               {"aten::alpha_dropout", "train"},
+                                                               {"aten::alpha_dropout_", "train"},
+                                                               {"aten::feature_alpha_dropout", "train"},
+                                                               {"aten::feature_alpha_dropout_", "train"},
+                                                               {"aten::native_dropout", "train"},
+                                                               {"aten::batch_norm", "training"},
+                                                               {"aten::native_batch_norm", "training"},
+                                                               {"aten::lstm", "train"},
+                                                               {"aten::gru", "train"},
+                                                               {"aten::rnn_tanh", "train"},
+                                                               {"aten::rnn_relu", "train"},
+                                                               {"aten::rrelu", "training"}};
 
 // Their inside would have to be taken apart before a probe can see it.
-const std::set<std::string> kFused = {"aten::_transformer_encoder_layer_fwd", "aten::_native_multi_head_attention", "aten::scaled_dot_product_attention",
-    "aten::_transform_bias_rescale_qkv", "aten::_transformer_decoder_only_layer_fwd", "aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"};
+const std::set<std::string> kFused = {"aten::_transformer_encoder_layer_fwd",
+                                      "aten::_native_multi_head_attention",
+                                      "aten::scaled_dot_product_attention",
+                                      "aten::_transform_bias_rescale_qkv",
+                                      "aten::_transformer_decoder_only_layer_fwd",
+                                      "aten::lstm",
+                                      "aten::gru",
+                                      "aten::rnn_tanh",
+                                      "aten::rnn_relu"};
 
 bool holdsTensor(const c10::TypePtr& type)
 {
@@ -31,7 +50,10 @@ bool holdsTensor(const c10::TypePtr& type)
     return std::any_of(inner.begin(), inner.end(), [](const c10::TypePtr& part) { return holdsTensor(part); });
 }
 
-bool canBeNone(const std::string& type) { return type.rfind("Optional[", 0) == 0 || type == "NoneType" || type == "Any" || type.rfind("Union[", 0) == 0; }
+bool canBeNone(const std::string& type)
+{
+    return type.rfind("Optional[", 0) == 0 || type == "NoneType" || type == "Any" || type.rfind("Union[", 0) == 0;
+}
 
 }  // namespace
 
@@ -111,7 +133,8 @@ bool ScriptConverter::convertOwn(const ts::Node& node, Frame& frame)
             const std::string name = "constant";
             result = bindObject(*value, m_module.empty() ? name : m_module + "." + name);
         }
-    } else if (kind == c10::prim::unchecked_cast || kind == c10::prim::unchecked_unwrap_optional || kind == c10::aten::_unwrap_optional || kind == c10::aten::wait) {
+    } else if (kind == c10::prim::unchecked_cast || kind == c10::prim::unchecked_unwrap_optional || kind == c10::aten::_unwrap_optional ||
+               kind == c10::aten::wait) {
         result = get(node.input(0), frame);
         const auto& type = node.output()->type();
         if (result.kind == Binding::Kind::Cell && type->cast<c10::TupleType>())
@@ -164,7 +187,8 @@ bool ScriptConverter::foldNoneCheck(const ts::Node& node, Frame& frame)
         if (!certain && possible) {
             const Binding value = get(node.input(0), frame);
             if (value.kind != Binding::Kind::Cell || !read(value).isConstant())
-                throw core::FormatError(fmt::format("{}: isinstance on a value of type {}, which is not known before the run", place(node), type.annotation_str()));
+                throw core::FormatError(
+                    fmt::format("{}: isinstance on a value of type {}, which is not known before the run", place(node), type.annotation_str()));
             for (const auto& candidate : node.tys(c10::attr::types))
                 certain = certain || read(value).constant.type()->isSubtypeOf(*candidate);
         }
@@ -236,7 +260,8 @@ void ScriptConverter::convertTuple(const ts::Node& node, Frame& frame)
         const Operand index = read(get(node.input(1), frame));
         if (!index.isConstant())
             throw core::FormatError(fmt::format("{}: a tuple's index is not known before the run", place(node)));
-        frame.values[node.output()] = tuple.items.at(std::size_t(index.constant.toInt() < 0 ? index.constant.toInt() + count : index.constant.toInt()));
+        frame.values[node.output()] =
+            tuple.items.at(std::size_t(index.constant.toInt() < 0 ? index.constant.toInt() + count : index.constant.toInt()));
     } else {
         Binding part = tuple;
         part.type = node.output()->type();
@@ -364,8 +389,8 @@ void ScriptConverter::followTraining(const ts::Node& node, std::vector<Operand>&
     if (!m_data.training)
         m_data.training = newValue("training", "bool");
     inputs[std::size_t(*index)] = Operand::of(*m_data.training);
-    m_notes.insert(fmt::format("{}: {}={} of {} was frozen by tracing and now follows the run's mode", m_module.empty() ? "root" : m_module, argument->second,
-        flag ? "True" : "False", op));
+    m_notes.insert(fmt::format("{}: {}={} of {} was frozen by tracing and now follows the run's mode", m_module.empty() ? "root" : m_module,
+                               argument->second, flag ? "True" : "False", op));
 }
 
 void ScriptConverter::noteOperator(const ts::Node& node)

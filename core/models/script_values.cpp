@@ -12,14 +12,10 @@ bool Binding::operator==(const Binding& other) const
     if (kind != other.kind)
         return false;
     switch (kind) {
-    case Kind::Cell:
-        return cell == other.cell;
-    case Kind::Object:
-        return path == other.path && object.is(other.object);
-    case Kind::Function:
-        return function == other.function;
-    case Kind::Tuple:
-        return items == other.items;
+    case Kind::Cell: return cell == other.cell;
+    case Kind::Object: return path == other.path && object.is(other.object);
+    case Kind::Function: return function == other.function;
+    case Kind::Tuple: return items == other.items;
     }
     return false;
 }
@@ -54,8 +50,8 @@ bool sameLiteral(const c10::IValue& a, const c10::IValue& b)
         return false;
     if (a.isDouble())  // by bits: 0.0 is not -0.0 in a division
         return std::bit_cast<std::uint64_t>(a.toDouble()) == std::bit_cast<std::uint64_t>(b.toDouble());
-    return (a.isBool() && a.toBool() == b.toBool()) || (a.isInt() && a.toInt() == b.toInt()) || (a.isString() && a.toStringRef() == b.toStringRef())
-        || (a.isDevice() && a.toDevice() == b.toDevice());
+    return (a.isBool() && a.toBool() == b.toBool()) || (a.isInt() && a.toInt() == b.toInt()) ||
+           (a.isString() && a.toStringRef() == b.toStringRef()) || (a.isDevice() && a.toDevice() == b.toDevice());
 }
 
 bool sameOperand(const Operand& a, const Operand& b)
@@ -73,8 +69,10 @@ std::string shortTypeName(const c10::Type& type)
 
 std::string shortOpName(const std::string& op)
 {
-    static const std::map<std::string, std::string> kOwn = {{"prim::ListConstruct", "list"}, {"prim::ListUnpack", "unpack"}, {"prim::TupleConstruct", "tuple"},
-        {"prim::TupleUnpack", "unpack"}, {"prim::DictConstruct", "dict"}, {"prim::If", "if"}, {"prim::Loop", "loop"}};
+    static const std::map<std::string, std::string> kOwn = {
+        {"prim::ListConstruct", "list"}, {"prim::ListUnpack", "unpack"},  {"prim::TupleConstruct", "tuple"},
+        {"prim::TupleUnpack", "unpack"}, {"prim::DictConstruct", "dict"}, {"prim::If", "if"},
+        {"prim::Loop", "loop"}};
     if (const auto own = kOwn.find(op); own != kOwn.end())
         return own->second;
     auto name = op.substr(op.rfind(':') + 1);

@@ -24,11 +24,11 @@ struct Binding {
     enum class Kind { Cell, Object, Function, Tuple };
     Kind kind = Kind::Cell;
     int cell = -1;
-    c10::IValue object;                  ///< Object: the module (or any object of the file)
-    std::string path;                    ///< Object: its dotted path
+    c10::IValue object;  ///< Object: the module (or any object of the file)
+    std::string path;    ///< Object: its dotted path
     torch::jit::Function* function = nullptr;
-    std::vector<Binding> items;          ///< Tuple
-    c10::TypePtr type;                   ///< Tuple: keeps the names of a NamedTuple
+    std::vector<Binding> items;  ///< Tuple
+    c10::TypePtr type;           ///< Tuple: keeps the names of a NamedTuple
     bool operator==(const Binding& other) const;
 };
 
@@ -44,13 +44,13 @@ struct ViewRecipe {
 struct Cell {
     Operand current;
     std::string type;
-    std::string leaf;      ///< name of the parameter or buffer it came from
-    int base = -1;         ///< the cell it is a view of
+    std::string leaf;  ///< name of the parameter or buffer it came from
+    int base = -1;     ///< the cell it is a view of
     ViewRecipe recipe;
-    bool stale = false;    ///< the base was written since: to be made anew before the next use
-    bool mayAlias = false; ///< shares memory with something unknown
-    bool escaped = false;  ///< held by a list, dict or tuple
-    bool apart = false;    ///< a root some of whose views hold newer versions in memory of their own
+    bool stale = false;     ///< the base was written since: to be made anew before the next use
+    bool mayAlias = false;  ///< shares memory with something unknown
+    bool escaped = false;   ///< held by a list, dict or tuple
+    bool apart = false;     ///< a root some of whose views hold newer versions in memory of their own
     /// Known contents, in order; keys for a dict.
     std::optional<std::vector<std::pair<c10::IValue, Binding>>> items;
 };

@@ -8,16 +8,19 @@
 namespace orrery::models {
 namespace {
 
-const std::set<std::string> kMaybeViews = {"aten::reshape", "aten::reshape_as", "aten::contiguous", "aten::to", "aten::flatten", "aten::ravel", "aten::expand_as_or_self", "aten::type_as"};
+const std::set<std::string> kMaybeViews = {"aten::reshape", "aten::reshape_as", "aten::contiguous",        "aten::to",
+                                           "aten::flatten", "aten::ravel",      "aten::expand_as_or_self", "aten::type_as"};
 // Change the tensor's own shape or storage instead of its contents.
-const std::set<std::string> kMetadataWrites = {"aten::resize_", "aten::resize_as_", "aten::set_", "aten::requires_grad_", "aten::detach_", "aten::squeeze_", "aten::unsqueeze_", "aten::t_",
-    "aten::transpose_", "aten::swapaxes_", "aten::swapdims_", "aten::as_strided_"};
+const std::set<std::string> kMetadataWrites = {"aten::resize_",    "aten::resize_as_", "aten::set_",       "aten::requires_grad_",
+                                               "aten::detach_",    "aten::squeeze_",   "aten::unsqueeze_", "aten::t_",
+                                               "aten::transpose_", "aten::swapaxes_",  "aten::swapdims_",  "aten::as_strided_"};
 constexpr std::size_t kMaxRebuiltItems = 256;
 
 bool canInvert(const ViewRecipe& recipe)
 {
-    static const std::set<std::string> kInvertible = {"aten::select", "aten::slice", "aten::diagonal", "aten::transpose", "aten::t", "aten::permute", "aten::unsqueeze", "aten::squeeze",
-        "aten::view", "aten::view_as", "aten::unflatten", "aten::swapaxes", "aten::swapdims"};
+    static const std::set<std::string> kInvertible = {"aten::select",    "aten::slice",     "aten::diagonal", "aten::transpose", "aten::t",
+                                                      "aten::permute",   "aten::unsqueeze", "aten::squeeze",  "aten::view",      "aten::view_as",
+                                                      "aten::unflatten", "aten::swapaxes",  "aten::swapdims"};
     if (!recipe.certain || !kInvertible.count(recipe.op) || recipe.overload == "dtype" || recipe.overload == "Dimname")
         return false;
     return recipe.op != "aten::permute" || (recipe.inputs.at(1).isConstant() && recipe.inputs[1].constant.isIntList());
@@ -45,7 +48,10 @@ bool hasFunctionalForm(const c10::FunctionSchema& schema, const std::string& fun
 
 }  // namespace
 
-std::string ScriptConverter::baseName(const std::string& op) const { return m_module.empty() ? shortOpName(op) : m_module + "." + shortOpName(op); }
+std::string ScriptConverter::baseName(const std::string& op) const
+{
+    return m_module.empty() ? shortOpName(op) : m_module + "." + shortOpName(op);
+}
 
 ValueId ScriptConverter::newValue(std::string base, std::string type, ValueId versionOf)
 {
@@ -54,7 +60,8 @@ ValueId ScriptConverter::newValue(std::string base, std::string type, ValueId ve
     return ValueId(m_data.values.size()) - 1;
 }
 
-ValueId ScriptConverter::emit(const std::string& op, const std::string& overload, std::vector<Operand> inputs, const std::string& type, ValueId versionOf)
+ValueId ScriptConverter::emit(const std::string& op, const std::string& overload, std::vector<Operand> inputs, const std::string& type,
+                              ValueId versionOf)
 {
     graph::Node node;
     node.op = op;
@@ -128,7 +135,8 @@ Operand ScriptConverter::read(const Binding& binding)
     if (binding.kind == Binding::Kind::Cell)
         return readCell(binding.cell);
     if (binding.kind != Binding::Kind::Tuple)
-        throw core::FormatError(fmt::format("module {}: a module or function is used as a value; expected tensors, numbers, lists, dicts or tuples", m_module.empty() ? "(root)" : m_module));
+        throw core::FormatError(fmt::format("module {}: a module or function is used as a value; expected tensors, numbers, lists, dicts or tuples",
+                                            m_module.empty() ? "(root)" : m_module));
     std::vector<Operand> items;
     std::vector<c10::IValue> literals;
     for (const auto& item : binding.items) {
@@ -199,7 +207,8 @@ void ScriptConverter::linkView(const ts::Node& node, Frame& frame, std::size_t o
         if (!alias || std::none_of(sets.begin(), sets.end(), [&](const auto& set) { return alias->beforeSets().count(set) > 0; }))
             continue;
         const Binding source = get(node.inputs()[i], frame);
-        const bool tensors = node.inputs()[i]->type()->isSubtypeOf(*c10::TensorType::get()) && node.outputs()[output]->type()->isSubtypeOf(*c10::TensorType::get());
+        const bool tensors =
+            node.inputs()[i]->type()->isSubtypeOf(*c10::TensorType::get()) && node.outputs()[output]->type()->isSubtypeOf(*c10::TensorType::get());
         if (!tensors || i != 0 || source.kind != Binding::Kind::Cell) {
             markEscaped(source);
             continue;
@@ -294,7 +303,8 @@ std::optional<ValueId> ScriptConverter::functionalWrite(const ts::Node& node, Fr
         return std::nullopt;
     auto inputs = readInputs(node, frame);
     const Operand none = Operand::literal({});
-    const bool isScalarFill = (op == "aten::fill_" && schema.overload_name() == "Scalar") || (op == "aten::copy_" && (schema.overload_name() == "int" || schema.overload_name() == "float"));
+    const bool isScalarFill = (op == "aten::fill_" && schema.overload_name() == "Scalar") ||
+                              (op == "aten::copy_" && (schema.overload_name() == "int" || schema.overload_name() == "float"));
     if (op == "aten::zero_")
         return emit("aten::zeros_like", "", {inputs[0], none, none, none, none, none});
     if (isScalarFill)
@@ -330,8 +340,12 @@ Operand ScriptConverter::inverseView(const Cell& view, ValueId written, ValueId 
     const auto& recipe = view.recipe;
     const auto& in = recipe.inputs;
     const Operand w = Operand::of(written), b = Operand::of(base);
-    const auto version = [&](const std::string& op, const std::string& overload, std::vector<Operand> inputs) { return Operand::of(emit(op, overload, std::move(inputs), "Tensor", base)); };
-    const auto ordered = [&](Operand turned) { return version("aten::contiguous", "", {std::move(turned), Operand::literal(std::int64_t(at::MemoryFormat::Contiguous))}); };  // `view` may follow
+    const auto version = [&](const std::string& op, const std::string& overload, std::vector<Operand> inputs) {
+        return Operand::of(emit(op, overload, std::move(inputs), "Tensor", base));
+    };
+    const auto ordered = [&](Operand turned) {
+        return version("aten::contiguous", "", {std::move(turned), Operand::literal(std::int64_t(at::MemoryFormat::Contiguous))});
+    };  // `view` may follow
     if (recipe.op == "aten::select")
         return version("aten::select_scatter", "", {b, w, in[1], in[2]});
     if (recipe.op == "aten::slice")

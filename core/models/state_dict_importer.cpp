@@ -36,15 +36,17 @@ graph::Model open(const ModelSource& source, const OpenOptions& options)
         const auto tensors = loadTensors(source.file);
         for (const auto& [name, tensor] : tensors.tensors())
             names.push_back(name);
-        throw core::InputError(fmt::format("{}: expected an architecture for a file of weights alone (--arch NAME?key=value); found tensors {}", source.file.string(), firstNames(names)));
+        throw core::InputError(fmt::format("{}: expected an architecture for a file of weights alone (--arch NAME?key=value); found tensors {}",
+                                           source.file.string(), firstNames(names)));
     }
     const auto prefix = zoo::isZooReference(options.architecture) ? "" : "zoo:";
     const auto reference = zoo::parseZooReference(prefix + options.architecture);
     auto model = zoo::buildGraph(reference.id, reference.parameters);
     auto loaded = loadWeights(*model.graph, source.file);
     if (!loaded.missing.empty())
-        throw core::InputError(fmt::format("{}: expected all parameters of {}, missing {}{}", source.file.string(), options.architecture, firstNames(loaded.missing),
-            loaded.extra.empty() ? std::string() : "; unexpected " + firstNames(loaded.extra)));
+        throw core::InputError(fmt::format("{}: expected all parameters of {}, missing {}{}", source.file.string(), options.architecture,
+                                           firstNames(loaded.missing),
+                                           loaded.extra.empty() ? std::string() : "; unexpected " + firstNames(loaded.extra)));
     if (options.note && !loaded.extra.empty())
         options.note(fmt::format("not used: {}", firstNames(loaded.extra)));
     if (options.note && !loaded.prefix.empty())
@@ -57,8 +59,14 @@ graph::Model open(const ModelSource& source, const OpenOptions& options)
 
 void registerStateDictImporter(ImporterRegistry& registry)
 {
-    registry.add({"state_dict", "weights alone (.safetensors, .npz) with --arch NAME", "A state dictionary for one of the built-in architectures.", "safetensors format description, version 0.4", {}, {}, {}},
-        {recognises, open});
+    registry.add({"state_dict",
+                  "weights alone (.safetensors, .npz) with --arch NAME",
+                  "A state dictionary for one of the built-in architectures.",
+                  "safetensors format description, version 0.4",
+                  {},
+                  {},
+                  {}},
+                 {recognises, open});
 }
 
 }  // namespace orrery::models

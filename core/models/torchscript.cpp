@@ -41,15 +41,18 @@ void checkIsTorchScript(const std::filesystem::path& file)
 {
     const core::MappedFile mapped(file);
     const auto entries = checkedZipEntries(mapped.text(), file.string());
-    const auto has = [&](std::string_view part) { return std::any_of(entries.begin(), entries.end(), [&](const std::string& entry) { return entry.find(part) != std::string::npos; }); };
+    const auto has = [&](std::string_view part) {
+        return std::any_of(entries.begin(), entries.end(), [&](const std::string& entry) { return entry.find(part) != std::string::npos; });
+    };
     if (!has("/code/") || !has("/data.pkl"))
         throw core::FormatError(fmt::format("{}: expected a TorchScript archive with code/ and data.pkl, found a ZIP archive with {}", file.string(),
-            entries.empty() ? std::string("no entries") : entries.front()));
+                                            entries.empty() ? std::string("no entries") : entries.front()));
 }
 
 bool feeds(const graph::Node& node, graph::ValueId value, std::initializer_list<const char*> ops, std::size_t argument)
 {
-    return std::any_of(ops.begin(), ops.end(), [&](const char* op) { return node.op == op; }) && argument < node.inputs.size() && node.inputs[argument].value == value;
+    return std::any_of(ops.begin(), ops.end(), [&](const char* op) { return node.op == op; }) && argument < node.inputs.size() &&
+           node.inputs[argument].value == value;
 }
 
 // What the first operators on an input say about it.
@@ -89,7 +92,8 @@ graph::ModelCard::Input describeInput(const graph::Graph& graph, const graph::In
 ImportedModel convert(torch::jit::Module module, const std::filesystem::path& file, const TorchScriptOptions& options)
 {
     if (!module.find_method("forward"))
-        throw core::FormatError(fmt::format("{}: expected a module with a method forward, found class {} without one", file.string(), shortTypeName(*module.type())));
+        throw core::FormatError(
+            fmt::format("{}: expected a module with a method forward, found class {} without one", file.string(), shortTypeName(*module.type())));
     ScriptConverter converter(module, options);
     auto data = converter.convert();
     if (data.body.outputs.empty())

@@ -29,9 +29,14 @@ graph::Model open(const ModelSource& source, const OpenOptions& options)
 
 void registerTorchScriptImporter(ImporterRegistry& registry)
 {
-    registry.add({"torchscript", "TorchScript (torch.jit.save)", "Scripted and traced modules of PyTorch, with control flow; outputs equal libtorch's to the last bit.",
-                     "PyTorch, torch/csrc/jit/docs/serialization.md", {}, {}, {}},
-        {recognises, open});
+    registry.add({"torchscript",
+                  "TorchScript (torch.jit.save)",
+                  "Scripted and traced modules of PyTorch, with control flow; outputs equal libtorch's to the last bit.",
+                  "PyTorch, torch/csrc/jit/docs/serialization.md",
+                  {},
+                  {},
+                  {}},
+                 {recognises, open});
 }
 
 }  // namespace orrery::models

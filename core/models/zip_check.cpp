@@ -10,7 +10,8 @@
 namespace orrery::models {
 namespace {
 
-constexpr std::uint32_t kEndSignature = 0x06054b50, kEntrySignature = 0x02014b50, kLocalSignature = 0x04034b50, kEnd64Signature = 0x06064b50, kLocator64Signature = 0x07064b50;
+constexpr std::uint32_t kEndSignature = 0x06054b50, kEntrySignature = 0x02014b50, kLocalSignature = 0x04034b50, kEnd64Signature = 0x06064b50,
+                        kLocator64Signature = 0x07064b50;
 constexpr std::uint64_t kMaxEntries = 1'000'000;
 
 struct ZipEntry {
@@ -27,7 +28,10 @@ public:
     void verify(const ZipEntry& entry);
 
 private:
-    [[noreturn]] void fail(const std::string& what) const { throw core::FormatError(fmt::format("{}: expected a whole ZIP archive, {}", m_name, what)); }
+    [[noreturn]] void fail(const std::string& what) const
+    {
+        throw core::FormatError(fmt::format("{}: expected a whole ZIP archive, {}", m_name, what));
+    }
     std::uint64_t number(std::uint64_t at, int bytes) const
     {
         if (at > m_bytes.size() || m_bytes.size() - at < std::uint64_t(bytes))

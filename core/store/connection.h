@@ -84,7 +84,10 @@ public:
     static void bind(SQLite::Statement& statement, int index, double value) { statement.bind(index, value); }
     static void bind(SQLite::Statement& statement, int index, const std::string& value) { statement.bind(index, value); }
     static void bind(SQLite::Statement& statement, int index, const char* value) { statement.bind(index, value); }
-    static void bind(SQLite::Statement& statement, int index, const Blob& value) { statement.bind(index, value.bytes.data(), int(value.bytes.size())); }
+    static void bind(SQLite::Statement& statement, int index, const Blob& value)
+    {
+        statement.bind(index, value.bytes.data(), int(value.bytes.size()));
+    }
     static void bind(SQLite::Statement& statement, int index, const core::Json& value) { statement.bind(index, value.dump()); }
     template <class T>
     static void bind(SQLite::Statement& statement, int index, const std::optional<T>& value)

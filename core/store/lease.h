@@ -7,7 +7,7 @@ namespace orrery::store {
 
 /// Who works on a run. `host` and `process` are for people; whether the owner still lives is decided by `processStart` and the heartbeat.
 struct Lease {
-    std::string token;         ///< one for each open Workspace object
+    std::string token;  ///< one for each open Workspace object
     std::string host;
     std::int64_t process = 0;
     std::string processStart;  ///< boot, process name space and start time: no two processes share it on one machine

@@ -69,7 +69,8 @@ private:
 
     std::string dataOf(const Chunk& chunk, int level)
     {
-        const auto row = m_connection.query("SELECT data FROM chunk_data WHERE series = ? AND position = ? AND level = ?", m_series, chunk.position, level);
+        const auto row =
+            m_connection.query("SELECT data FROM chunk_data WHERE series = ? AND position = ? AND level = ?", m_series, chunk.position, level);
         if (!row->next())
             throw core::StorageError("orrery.db: a block of metrics is missing");
         return std::string(row->blob(0));

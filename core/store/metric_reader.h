@@ -7,6 +7,7 @@
 namespace orrery::store {
 
 /// `Workspace::metricSeries` on one connection. Opens a read transaction, so that a chunk being packed is seen before or after, never in between.
-MetricSeries readSeries(Connection& connection, RunId run, const std::string& name, std::int64_t stepFrom, std::int64_t stepTo, std::size_t maxPoints);
+MetricSeries readSeries(Connection& connection, RunId run, const std::string& name, std::int64_t stepFrom, std::int64_t stepTo,
+                        std::size_t maxPoints);
 
 }  // namespace orrery::store

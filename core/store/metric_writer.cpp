@@ -55,7 +55,8 @@ MetricWriter::Series& MetricWriter::load(RunId run, const std::string& name)
     if (m_series.size() > kMostSeries)
         m_series.clear();
     Series& series = m_series[{run, name}];
-    const auto row = m_connection.query("SELECT id, points, chunks, first_step, last_step, last_value, minimum, maximum FROM series WHERE run = ? AND name = ?", run, name);
+    const auto row = m_connection.query(
+        "SELECT id, points, chunks, first_step, last_step, last_value, minimum, maximum FROM series WHERE run = ? AND name = ?", run, name);
     if (!row->next()) {
         series = {};
         m_connection.execute("INSERT INTO series(run, name, points, chunks, first_step, last_step) VALUES(?, ?, 0, 0, 0, 0)", run, name);
@@ -65,7 +66,8 @@ MetricWriter::Series& MetricWriter::load(RunId run, const std::string& name)
     // What is remembered holds as long as nobody else has added points.
     if (series.id == row->integer(0) && series.info.points == row->integer(1))
         return series;
-    series = {row->integer(0), {name, row->integer(1), row->integer(3), row->integer(4), row->real(5), row->real(6), row->real(7)}, row->integer(2), 0, {}};
+    series = {
+        row->integer(0), {name, row->integer(1), row->integer(3), row->integer(4), row->real(5), row->real(6), row->real(7)}, row->integer(2), 0, {}};
     loadTail(series);
     return series;
 }
@@ -118,8 +120,9 @@ void MetricWriter::writeTailRow(Series& series, std::size_t from)
 void MetricWriter::update(const Series& series)
 {
     const MetricInfo& info = series.info;
-    m_connection.execute("UPDATE series SET points = ?, chunks = ?, first_step = ?, last_step = ?, last_value = ?, minimum = ?, maximum = ? WHERE id = ?",
-                         info.points, series.chunks, info.firstStep, info.lastStep, info.lastValue, info.minimum, info.maximum, series.id);
+    m_connection.execute(
+        "UPDATE series SET points = ?, chunks = ?, first_step = ?, last_step = ?, last_value = ?, minimum = ?, maximum = ? WHERE id = ?", info.points,
+        series.chunks, info.firstStep, info.lastStep, info.lastValue, info.minimum, info.maximum, series.id);
 }
 
 void MetricWriter::truncate(RunId run, std::int64_t keepUpTo)
@@ -162,7 +165,8 @@ void MetricWriter::dropChunks(Series& series, std::int64_t keepUpTo, Points& res
                 first = rows->integer(0);
     }
     {
-        const auto rows = m_connection.query("SELECT data FROM chunk_data WHERE series = ? AND level = 0 AND position >= ? ORDER BY position", series.id, first);
+        const auto rows =
+            m_connection.query("SELECT data FROM chunk_data WHERE series = ? AND level = 0 AND position >= ? ORDER BY position", series.id, first);
         while (rows->next())
             decode(rows->blob(0), rest);
     }
@@ -182,7 +186,8 @@ void MetricWriter::recount(Series& series)
     if (!series.tail.empty()) {
         addToInfo(series.info, bucketOf(series.tail, 0, series.tail.size()));
     } else if (series.chunks > 0) {
-        const auto data = m_connection.query("SELECT data FROM chunk_data WHERE series = ? AND position = ? AND level = 0", series.id, series.chunks - 1);
+        const auto data =
+            m_connection.query("SELECT data FROM chunk_data WHERE series = ? AND position = ? AND level = 0", series.id, series.chunks - 1);
         Points points;
         if (data->next())
             decode(data->blob(0), points);

@@ -143,7 +143,8 @@ std::string encode(std::span<const MetricBucket> buckets)
 {
     std::string out(1, kVersion);
     for (const MetricBucket& b : buckets) {
-        const StoredBucket stored{b.firstStep, b.lastStep, b.points, b.nans, b.minimumStep, b.maximumStep, b.minimum, b.maximum, b.mean, b.firstTime, b.lastTime};
+        const StoredBucket stored{b.firstStep, b.lastStep, b.points, b.nans,      b.minimumStep, b.maximumStep,
+                                  b.minimum,   b.maximum,  b.mean,   b.firstTime, b.lastTime};
         out.append(reinterpret_cast<const char*>(&stored), sizeof stored);
     }
     return out;
@@ -158,14 +159,24 @@ std::vector<MetricBucket> decodeBuckets(std::string_view bytes)
     for (std::size_t at = 1; at < bytes.size(); at += sizeof(StoredBucket)) {
         StoredBucket s;
         std::memcpy(&s, bytes.data() + at, sizeof s);
-        buckets.push_back({s.firstStep, s.lastStep, s.points, s.nans, s.minimum, s.maximum, s.minimumStep, s.maximumStep, s.mean, s.firstTime, s.lastTime});
+        buckets.push_back(
+            {s.firstStep, s.lastStep, s.points, s.nans, s.minimum, s.maximum, s.minimumStep, s.maximumStep, s.mean, s.firstTime, s.lastTime});
     }
     return buckets;
 }
 
 MetricBucket bucketOf(const Points& points, std::size_t from, std::size_t to)
 {
-    MetricBucket bucket{points.steps[from], points.steps[from], std::int64_t(to - from), 0, kNaN, kNaN, points.steps[from], points.steps[from], kNaN, points.times[from] / 1000.0,
+    MetricBucket bucket{points.steps[from],
+                        points.steps[from],
+                        std::int64_t(to - from),
+                        0,
+                        kNaN,
+                        kNaN,
+                        points.steps[from],
+                        points.steps[from],
+                        kNaN,
+                        points.times[from] / 1000.0,
                         points.times[to - 1] / 1000.0};
     double sum = 0;
     for (std::size_t i = from; i < to; ++i) {

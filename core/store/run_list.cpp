@@ -114,7 +114,8 @@ private:
 template <class Key>
 void sortBy(std::vector<RunSummary>& runs, bool descending, Key key)
 {
-    std::stable_sort(runs.begin(), runs.end(), [&](const RunSummary& a, const RunSummary& b) { return descending ? key(b) < key(a) : key(a) < key(b); });
+    std::stable_sort(runs.begin(), runs.end(),
+                     [&](const RunSummary& a, const RunSummary& b) { return descending ? key(b) < key(a) : key(a) < key(b); });
 }
 
 void sortByMetric(Connection& connection, std::vector<RunSummary>& runs, const RunQuery& query)

@@ -116,9 +116,10 @@ bool hasLog(const std::filesystem::path& file)
 
 [[noreturn]] void failDamaged(const std::filesystem::path& file, std::string_view what)
 {
-    throw core::StorageError(fmt::format("{}: the database is damaged ({}); it was left as it is. Put back a copy of the file, or save what can be read "
-                                         "with `sqlite3 orrery.db .recover | sqlite3 recovered.db`",
-                                         file.string(), what));
+    throw core::StorageError(
+        fmt::format("{}: the database is damaged ({}); it was left as it is. Put back a copy of the file, or save what can be read "
+                    "with `sqlite3 orrery.db .recover | sqlite3 recovered.db`",
+                    file.string(), what));
 }
 
 void checkPages(const std::filesystem::path& file)

@@ -13,10 +13,12 @@ namespace {
 
 /// Artifacts are stored in parts: SQLite takes no value above 1 GB.
 constexpr std::size_t kPartBytes = 16u << 20;
-constexpr const char* kContentTable = "CREATE TABLE artifact_parts(hash TEXT NOT NULL, part INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY(hash, part))";
+constexpr const char* kContentTable =
+    "CREATE TABLE artifact_parts(hash TEXT NOT NULL, part INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY(hash, part))";
 
 /// Copies the rows of a table in which `column` is `oldId`, with `newId` in its place. All columns named in `columns`, which starts with `column`.
-void copyRows(Connection& from, Connection& to, const std::string& table, const std::string& column, const std::string& columns, std::int64_t oldId, std::int64_t newId)
+void copyRows(Connection& from, Connection& to, const std::string& table, const std::string& column, const std::string& columns, std::int64_t oldId,
+              std::int64_t newId)
 {
     const auto rows = from.query(fmt::format("SELECT {}, {} FROM {} WHERE {} = ? ORDER BY rowid", column, columns, table, column), oldId);
     const int count = rows->statement().getColumnCount();
@@ -50,21 +52,27 @@ void copyDocument(Connection& from, Connection& to, const std::string& hash)
 
 RunId copyRunRow(Connection& from, Connection& to, RunId run)
 {
-    const auto row = from.query("SELECT name, status, created, started, ended, error, seed, document, environment, notes FROM runs WHERE id = ?", run);
+    const auto row =
+        from.query("SELECT name, status, created, started, ended, error, seed, document, environment, notes FROM runs WHERE id = ?", run);
     row->next();
     copyDocument(from, to, row->text(7));
     copyDocument(from, to, row->text(8));
-    to.execute("INSERT INTO runs(name, status, created, started, ended, error, seed, document, environment, notes) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row->text(0), row->text(1),
-               row->text(2), row->text(3), row->text(4), row->text(5), row->integer(6), row->text(7), row->text(8), row->text(9));
+    to.execute(
+        "INSERT INTO runs(name, status, created, started, ended, error, seed, document, environment, notes) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        row->text(0), row->text(1), row->text(2), row->text(3), row->text(4), row->text(5), row->integer(6), row->text(7), row->text(8),
+        row->text(9));
     return to.lastId();
 }
 
 void copyMetrics(Connection& from, Connection& to, RunId oldRun, RunId newRun)
 {
-    const auto series = from.query("SELECT id, name, points, chunks, first_step, last_step, last_value, minimum, maximum FROM series WHERE run = ?", oldRun);
+    const auto series =
+        from.query("SELECT id, name, points, chunks, first_step, last_step, last_value, minimum, maximum FROM series WHERE run = ?", oldRun);
     while (series->next()) {
-        to.execute("INSERT INTO series(run, name, points, chunks, first_step, last_step, last_value, minimum, maximum) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", newRun, series->text(1),
-                   series->integer(2), series->integer(3), series->integer(4), series->integer(5), series->real(6), series->real(7), series->real(8));
+        to.execute(
+            "INSERT INTO series(run, name, points, chunks, first_step, last_step, last_value, minimum, maximum) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            newRun, series->text(1), series->integer(2), series->integer(3), series->integer(4), series->integer(5), series->real(6), series->real(7),
+            series->real(8));
         const std::int64_t id = to.lastId();
         const auto chunks = from.query("SELECT position, bucket FROM chunks WHERE series = ?", series->integer(0));
         while (chunks->next())
@@ -78,8 +86,8 @@ void copyAnalyses(Connection& from, Connection& to, RunId oldRun, RunId newRun)
 {
     const auto rows = from.query("SELECT id, method, inputs, parameters, results, seconds, created FROM analyses WHERE run = ? ORDER BY id", oldRun);
     while (rows->next()) {
-        to.execute("INSERT INTO analyses(run, method, inputs, parameters, results, seconds, created) VALUES(?, ?, ?, ?, ?, ?, ?)", newRun, rows->text(1), rows->text(2),
-                   rows->text(3), rows->text(4), rows->real(5), rows->text(6));
+        to.execute("INSERT INTO analyses(run, method, inputs, parameters, results, seconds, created) VALUES(?, ?, ?, ?, ?, ?, ?)", newRun,
+                   rows->text(1), rows->text(2), rows->text(3), rows->text(4), rows->real(5), rows->text(6));
         copyRows(from, to, "artifacts", "analysis", "name, media_type, step, hash, bytes, created", rows->integer(0), to.lastId());
     }
 }
@@ -117,7 +125,8 @@ void exportContent(Connection& to, const std::string& hash, const std::filesyste
         throw core::StorageError(fmt::format("{}: cannot be read", file.string()));
     std::string part(kPartBytes, '\0');
     for (std::int64_t number = 0; stream.read(part.data(), std::streamsize(part.size())) || stream.gcount() > 0; ++number)
-        to.execute("INSERT INTO artifact_parts(hash, part, content) VALUES(?, ?, ?)", hash, number, Blob{std::string_view(part).substr(0, std::size_t(stream.gcount()))});
+        to.execute("INSERT INTO artifact_parts(hash, part, content) VALUES(?, ?, ?)", hash, number,
+                   Blob{std::string_view(part).substr(0, std::size_t(stream.gcount()))});
 }
 
 /// Removes a half-written file unless told to keep it.
@@ -184,7 +193,8 @@ std::vector<RunId> Workspace::importRuns(const std::filesystem::path& file)
     return guarded(file, [&] {
         Connection from(file, Connection::Access::Read, d->options.busyTimeout);
         if (const int version = checkVersion(from, kExportId, file); version != kSchemaVersion)
-            throw core::FormatError(fmt::format("{}: expected runs exported with version {}, found version {}", file.string(), kSchemaVersion, version));
+            throw core::FormatError(
+                fmt::format("{}: expected runs exported with version {}, found version {}", file.string(), kSchemaVersion, version));
         for (const std::string& hash : allHashes(from)) {
             const ArtifactFiles::Stored stored = d->files.add([&](const Write& write) {
                 const auto parts = from.query("SELECT content FROM artifact_parts WHERE hash = ? ORDER BY part", hash);

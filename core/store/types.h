@@ -24,7 +24,7 @@ bool hasEnded(RunStatus status);
 
 struct NewRun {
     std::string name;
-    core::Json document;     ///< the experiment, fully resolved
+    core::Json document;  ///< the experiment, fully resolved
     std::uint64_t seed = 0;
     core::Json environment;  ///< versions, device, GEMM, git state of the user's folder
     std::vector<std::string> tags;
@@ -77,11 +77,11 @@ struct RunList {
 struct MetricBucket {
     std::int64_t firstStep = 0, lastStep = 0;  ///< smallest and largest step in it, both inclusive
     std::int64_t points = 0;
-    std::int64_t nans = 0;                    ///< how many of the points are NaN; these do not count for minimum, maximum and mean
-    double minimum = 0, maximum = 0;          ///< NaN if all points are
+    std::int64_t nans = 0;                          ///< how many of the points are NaN; these do not count for minimum, maximum and mean
+    double minimum = 0, maximum = 0;                ///< NaN if all points are
     std::int64_t minimumStep = 0, maximumStep = 0;  ///< first step with that value
     double mean = 0;
-    double firstTime = 0, lastTime = 0;       ///< wall time in seconds since 1970, resolution 1 ms
+    double firstTime = 0, lastTime = 0;  ///< wall time in seconds since 1970, resolution 1 ms
 };
 
 struct MetricSeries {

@@ -52,8 +52,9 @@ void requireDatabase(const std::filesystem::path& folder)
 void requireWritable(const std::filesystem::path& path)
 {
     if (::access(path.c_str(), W_OK) != 0 && errno != ENOENT)
-        throw core::StorageError(fmt::format("{}: cannot be written ({}); change the permissions, open it for reading only, or choose another workspace", path.string(),
-                                             std::strerror(errno)));
+        throw core::StorageError(
+            fmt::format("{}: cannot be written ({}); change the permissions, open it for reading only, or choose another workspace", path.string(),
+                        std::strerror(errno)));
 }
 
 void makeFolder(const std::filesystem::path& folder)
@@ -84,8 +85,9 @@ void requireCurrentVersion(Connection& connection, const std::filesystem::path& 
 {
     const int version = checkVersion(connection, kWorkspaceId, file);
     if (version < kSchemaVersion)
-        throw core::StorageError(fmt::format("{}: expected a database of version {}, found version {}; open it once with write permission to bring it up to date",
-                                             file.string(), kSchemaVersion, version));
+        throw core::StorageError(
+            fmt::format("{}: expected a database of version {}, found version {}; open it once with write permission to bring it up to date",
+                        file.string(), kSchemaVersion, version));
 }
 
 std::unique_ptr<Connection> openForWriting(const std::filesystem::path& file, const Options& options)
@@ -137,7 +139,8 @@ Workspace::Private::~Private()
 }
 
 Workspace::Private::Private(std::filesystem::path f, Options o, Connection::Access access)
-    : folder(std::move(f)), file(folder / kDatabase), options(o), readAccess(access), readers(file, access, o.busyTimeout), files(folder / "artifacts")
+    : folder(std::move(f)), file(folder / kDatabase), options(o), readAccess(access), readers(file, access, o.busyTimeout),
+      files(folder / "artifacts")
 {
 }
 
@@ -172,7 +175,9 @@ void Workspace::Private::removeUnused(const std::vector<std::string>& hashes)
     });
 }
 
-Workspace::Workspace(std::unique_ptr<Private> p) : d(std::move(p)) {}
+Workspace::Workspace(std::unique_ptr<Private> p) : d(std::move(p))
+{
+}
 
 Workspace::~Workspace() = default;
 
@@ -244,8 +249,9 @@ RunId Workspace::createRun(const NewRun& run)
 {
     return d->writing().callFor<RunId>([&](Writer::Call& call) {
         const std::string now = core::isoTimeNow();
-        call.connection.execute("INSERT INTO runs(name, status, created, seed, document, environment, notes, parent) VALUES(?, 'queued', ?, ?, ?, ?, ?, ?)", run.name, now,
-                                run.seed, documentHash(call.connection, run.document), documentHash(call.connection, run.environment), run.notes, run.parent);
+        call.connection.execute(
+            "INSERT INTO runs(name, status, created, seed, document, environment, notes, parent) VALUES(?, 'queued', ?, ?, ?, ?, ?, ?)", run.name,
+            now, run.seed, documentHash(call.connection, run.document), documentHash(call.connection, run.environment), run.notes, run.parent);
         const RunId id = call.connection.lastId();
         for (const std::string& tag : run.tags)
             call.connection.execute("INSERT OR IGNORE INTO tags(run, tag) VALUES(?, ?)", id, tag);
@@ -281,7 +287,8 @@ void Workspace::resumeRun(RunId run, std::optional<std::int64_t> keepUpTo)
             call.connection.execute("DELETE FROM artifacts WHERE run = ? AND step > ?", run, *keepUpTo);
             call.change.metrics = call.change.artifacts = true;
         }
-        storeStatus(call.connection, run, RunStatus::Running, core::isoTimeNow(), keepUpTo ? fmt::format("resumed at step {}", *keepUpTo) : "resumed");
+        storeStatus(call.connection, run, RunStatus::Running, core::isoTimeNow(),
+                    keepUpTo ? fmt::format("resumed at step {}", *keepUpTo) : "resumed");
     });
     d->writer->setHeld(run);
     d->removeUnused(dropped);
@@ -382,7 +389,9 @@ RunRecord Workspace::run(RunId run) const
         Transaction transaction(connection, Transaction::Kind::Read);
         requireRun(connection, run);
         RunRecord record{*findSummary(connection, run, d->dead(connection)), {}, {}};
-        const auto row = connection.query("SELECT a.json, b.json FROM runs r LEFT JOIN documents a ON a.hash = r.document LEFT JOIN documents b ON b.hash = r.environment WHERE r.id = ?", run);
+        const auto row = connection.query("SELECT a.json, b.json FROM runs r LEFT JOIN documents a ON a.hash = r.document LEFT JOIN documents b ON "
+                                          "b.hash = r.environment WHERE r.id = ?",
+                                          run);
         row->next();
         record.document = row->json(0);
         record.environment = row->json(1);

@@ -106,7 +106,8 @@ std::vector<MetricInfo> Workspace::metricInfos(RunId run) const
 {
     return d->readers.with([&](Connection& connection) {
         std::vector<MetricInfo> infos;
-        const auto rows = connection.query("SELECT name, points, first_step, last_step, last_value, minimum, maximum FROM series WHERE run = ? ORDER BY name", run);
+        const auto rows =
+            connection.query("SELECT name, points, first_step, last_step, last_value, minimum, maximum FROM series WHERE run = ? ORDER BY name", run);
         while (rows->next())
             infos.push_back({rows->text(0), rows->integer(1), rows->integer(2), rows->integer(3), rows->real(4), rows->real(5), rows->real(6)});
         return infos;
@@ -148,8 +149,8 @@ std::vector<LogLine> Workspace::logLines(RunId run, std::int64_t afterId, std::s
 {
     return d->readers.with([&](Connection& connection) {
         std::vector<LogLine> lines;
-        const auto rows = connection.query("SELECT id, time, level, text FROM log_lines WHERE run = ? AND id > ? ORDER BY id DESC LIMIT ?", run, afterId,
-                                           std::int64_t(std::min<std::size_t>(limit, INT64_MAX)));
+        const auto rows = connection.query("SELECT id, time, level, text FROM log_lines WHERE run = ? AND id > ? ORDER BY id DESC LIMIT ?", run,
+                                           afterId, std::int64_t(std::min<std::size_t>(limit, INT64_MAX)));
         while (rows->next())
             lines.push_back({rows->integer(0), rows->text(1), LogLevel(rows->integer(2)), rows->text(3)});
         std::reverse(lines.begin(), lines.end());
@@ -159,7 +160,8 @@ std::vector<LogLine> Workspace::logLines(RunId run, std::int64_t afterId, std::s
 
 // --- Artifacts ---
 
-Artifact Workspace::Private::addArtifact(std::optional<RunId> run, std::optional<std::int64_t> analysis, const ArtifactSpec& spec, const Produce& produce)
+Artifact Workspace::Private::addArtifact(std::optional<RunId> run, std::optional<std::int64_t> analysis, const ArtifactSpec& spec,
+                                         const Produce& produce)
 {
     Writer& thread = writing();
     const ArtifactFiles::Stored stored = files.add(produce);
@@ -178,8 +180,8 @@ Artifact Workspace::Private::addArtifact(std::optional<RunId> run, std::optional
             replaced.push_back(old->text(0));
         call.connection.execute("DELETE FROM artifacts WHERE " + owner, run ? *run : *analysis, spec.name);
         const std::string now = core::isoTimeNow();
-        call.connection.execute("INSERT INTO artifacts(run, analysis, name, media_type, step, hash, bytes, created) VALUES(?, ?, ?, ?, ?, ?, ?, ?)", run, analysis, spec.name,
-                                spec.mediaType, spec.step, stored.hash, stored.bytes, now);
+        call.connection.execute("INSERT INTO artifacts(run, analysis, name, media_type, step, hash, bytes, created) VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+                                run, analysis, spec.name, spec.mediaType, spec.step, stored.hash, stored.bytes, now);
         call.change.artifacts = true;
         if (run)
             call.change.runs = {*run};
@@ -246,8 +248,8 @@ std::string Workspace::readArtifact(const Artifact& artifact) const
     const std::filesystem::path file = artifactPath(artifact);
     std::string content = core::readFile(file, std::uint64_t(1) << 40);
     if (core::hashHex(content) != artifact.hash)
-        throw core::StorageError(fmt::format("{}: artifact \"{}\" is damaged: expected {} bytes with hash {}, found {} bytes with another", file.string(), artifact.name,
-                                             artifact.bytes, artifact.hash, content.size()));
+        throw core::StorageError(fmt::format("{}: artifact \"{}\" is damaged: expected {} bytes with hash {}, found {} bytes with another",
+                                             file.string(), artifact.name, artifact.bytes, artifact.hash, content.size()));
     return content;
 }
 
@@ -276,8 +278,9 @@ std::int64_t Workspace::addAnalysis(const NewAnalysis& analysis)
             requireRun(call.connection, *analysis.run);
             call.change.runs = {*analysis.run};
         }
-        call.connection.execute("INSERT INTO analyses(run, method, inputs, parameters, results, seconds, created) VALUES(?, ?, ?, ?, ?, ?, ?)", analysis.run, analysis.method,
-                                analysis.inputs, analysis.parameters, analysis.results, analysis.seconds, core::isoTimeNow());
+        call.connection.execute("INSERT INTO analyses(run, method, inputs, parameters, results, seconds, created) VALUES(?, ?, ?, ?, ?, ?, ?)",
+                                analysis.run, analysis.method, analysis.inputs, analysis.parameters, analysis.results, analysis.seconds,
+                                core::isoTimeNow());
         call.change.analyses = true;
         return call.connection.lastId();
     });
@@ -309,7 +312,8 @@ std::vector<Analysis> Workspace::analyses(std::optional<RunId> run, const std::s
 {
     return d->readers.with([&](Connection& connection) {
         std::vector<Analysis> analyses;
-        const auto rows = connection.query(std::string(kAnalysisColumns) + "WHERE (?1 IS NULL OR run = ?1) AND (?2 = '' OR method = ?2) ORDER BY id DESC", run, method);
+        const auto rows = connection.query(
+            std::string(kAnalysisColumns) + "WHERE (?1 IS NULL OR run = ?1) AND (?2 = '' OR method = ?2) ORDER BY id DESC", run, method);
         while (rows->next())
             analyses.push_back(analysisOf(connection, *rows));
         return analyses;

@@ -235,7 +235,8 @@ void Writer::writeBatch(Change& change)
     }
     for (const PendingLine& line : m_batch.lines) {
         // A run that was deleted meanwhile takes no lines.
-        m_connection->execute("INSERT INTO log_lines(run, time, level, text) SELECT id, ?, ?, ? FROM runs WHERE id = ?", line.time, int(line.level), line.text, line.run);
+        m_connection->execute("INSERT INTO log_lines(run, time, level, text) SELECT id, ?, ?, ? FROM runs WHERE id = ?", line.time, int(line.level),
+                              line.text, line.run);
         mark(change, line.run);
         change.logs = true;
     }
@@ -293,8 +294,8 @@ void Writer::runCall(PendingCall& pending)
 void Writer::takeLease(Call& call, RunId run)
 {
     requireFree(call, run);
-    call.connection.execute("INSERT OR REPLACE INTO leases(run, token, host, process, process_start, heartbeat) VALUES(?, ?, ?, ?, ?, ?)", run, m_lease.token,
-                            m_lease.host, m_lease.process, m_lease.processStart, secondsNow());
+    call.connection.execute("INSERT OR REPLACE INTO leases(run, token, host, process, process_start, heartbeat) VALUES(?, ?, ?, ?, ?, ?)", run,
+                            m_lease.token, m_lease.host, m_lease.process, m_lease.processStart, secondsNow());
 }
 
 void Writer::setHeld(RunId run)
@@ -388,8 +389,9 @@ std::optional<Lease> readLease(Connection& connection, RunId run)
 std::set<RunId> deadRuns(Connection& connection, std::chrono::milliseconds expiry)
 {
     std::set<RunId> dead;
-    const auto rows = connection.query("SELECT r.id, l.token, l.host, l.process, l.process_start, l.heartbeat FROM runs r LEFT JOIN leases l ON l.run = r.id "
-                                       "WHERE r.status IN ('running', 'paused')");
+    const auto rows =
+        connection.query("SELECT r.id, l.token, l.host, l.process, l.process_start, l.heartbeat FROM runs r LEFT JOIN leases l ON l.run = r.id "
+                         "WHERE r.status IN ('running', 'paused')");
     while (rows->next())
         if (rows->isNull(1) || !Lease{rows->text(1), rows->text(2), rows->integer(3), rows->text(4), rows->real(5)}.isAlive(expiry))
             dead.insert(rows->integer(0));

@@ -17,7 +17,8 @@ std::int64_t axisSize(const graph::ModelCard::Input& input, std::size_t axis)
 at::Tensor perChannel(const core::Json& numbers, std::int64_t channels)
 {
     const auto values = numbers.get<std::vector<double>>();
-    if (values.size() != 1 && std::int64_t(values.size()) != channels) throw core::InputError(fmt::format("model card: preprocessing holds {} numbers, expected 1 or {}", values.size(), channels));
+    if (values.size() != 1 && std::int64_t(values.size()) != channels)
+        throw core::InputError(fmt::format("model card: preprocessing holds {} numbers, expected 1 or {}", values.size(), channels));
     return at::tensor(values, at::kDouble).to(at::kFloat).reshape({-1, 1, 1});
 }
 
@@ -25,10 +26,12 @@ at::Tensor perChannel(const core::Json& numbers, std::int64_t channels)
 
 at::Tensor imageInput(const graph::ModelCard& card, const io::Image& image)
 {
-    if (card.inputs.empty() || card.inputs[0].kind != "image" || card.inputs[0].shape.size() != 4) throw core::InputError("the model takes no picture: its card names no input of kind image [batch, channel, height, width]");
+    if (card.inputs.empty() || card.inputs[0].kind != "image" || card.inputs[0].shape.size() != 4)
+        throw core::InputError("the model takes no picture: its card names no input of kind image [batch, channel, height, width]");
     const auto& input = card.inputs[0];
     const auto channels = axisSize(input, 1);
-    if (channels != 1 && channels != 3) throw core::InputError(fmt::format("the model takes pictures of {} channels; expected 1 or 3", input.shape[1]));
+    if (channels != 1 && channels != 3)
+        throw core::InputError(fmt::format("the model takes pictures of {} channels; expected 1 or 3", input.shape[1]));
     const auto height = axisSize(input, 2) ? axisSize(input, 2) : image.height, width = axisSize(input, 3) ? axisSize(input, 3) : image.width;
     const auto fitted = io::resize(io::toChannels(image, int(channels)), int(width), int(height));
     auto pixels = at::empty({height, width, channels}, at::kByte);
@@ -46,9 +49,11 @@ at::Tensor imageInput(const graph::ModelCard& card, const io::Image& image)
 
 at::Tensor textInput(const graph::ModelCard& card, std::string_view text)
 {
-    if (!card.tokenizer.is_object()) throw core::InputError("the model takes no text: its card has no tokenizer");
+    if (!card.tokenizer.is_object())
+        throw core::InputError("the model takes no text: its card has no tokenizer");
     const auto tokens = data::Vocabulary::fromJson(card.tokenizer).encode(text);
-    if (tokens.empty()) throw core::InputError("the text is empty; expected at least one character");
+    if (tokens.empty())
+        throw core::InputError("the text is empty; expected at least one character");
     return at::tensor(tokens, at::kLong).unsqueeze(0);
 }
 

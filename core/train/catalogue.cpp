@@ -35,8 +35,8 @@ const OptimizerRegistry& optimizers()
 
 const ScheduleRegistry& schedules()
 {
-    static const auto registry = filled<ScheduleRegistry>("schedule", "Learning rate schedules",
-        {addConstantSchedule, addStepSchedule, addCosineSchedule, addLinearSchedule, addOneCycleSchedule});
+    static const auto registry = filled<ScheduleRegistry>(
+        "schedule", "Learning rate schedules", {addConstantSchedule, addStepSchedule, addCosineSchedule, addLinearSchedule, addOneCycleSchedule});
     return registry;
 }
 
@@ -48,8 +48,8 @@ const LossRegistry& losses()
 
 const MetricRegistry& metrics()
 {
-    static const auto registry = filled<MetricRegistry>("metric", "Metrics",
-        {addLossMetric, addAccuracy, addTopK, addConfusionMatrix, addF1, addRocAuc, addRegressionMetrics, addBitsPerCharacter});
+    static const auto registry = filled<MetricRegistry>(
+        "metric", "Metrics", {addLossMetric, addAccuracy, addTopK, addConfusionMatrix, addF1, addRocAuc, addRegressionMetrics, addBitsPerCharacter});
     return registry;
 }
 

@@ -24,7 +24,7 @@ void addItems(std::vector<io::SafetensorsItem>& items, std::vector<at::Tensor>& 
         kept.push_back(tensor.detach().cpu().contiguous());
         const at::Tensor& value = kept.back();
         items.push_back({prefix + name, io::toElementType(value.scalar_type()), value.sizes().vec(),
-            std::string_view(static_cast<const char*>(value.data_ptr()), std::size_t(value.nbytes()))});
+                         std::string_view(static_cast<const char*>(value.data_ptr()), std::size_t(value.nbytes()))});
     }
 }
 
@@ -60,8 +60,13 @@ void writeCheckpoint(const Checkpoint& checkpoint, const std::function<void(std:
     // A best value may be infinite, which JSON cannot say: it goes as the text of its bits.
     std::uint64_t bits = 0;
     std::memcpy(&bits, &checkpoint.bestValue, sizeof bits);
-    const Json state{{"version", 1}, {"step", checkpoint.step}, {"loader", checkpoint.loader.toJson()}, {"best_step", checkpoint.bestStep}, {"best_value_bits", bits},
-        {"kept", checkpoint.kept}, {"document", checkpoint.documentHash}};
+    const Json state{{"version", 1},
+                     {"step", checkpoint.step},
+                     {"loader", checkpoint.loader.toJson()},
+                     {"best_step", checkpoint.bestStep},
+                     {"best_value_bits", bits},
+                     {"kept", checkpoint.kept},
+                     {"document", checkpoint.documentHash}};
     write(io::safetensorsBytes(items, {{kMetadataKey, state.dump()}}));
 }
 

@@ -76,7 +76,8 @@ private:
         }
         if (flaw.nan)
             return !before.nan;
-        static const std::set<std::string> kMasks{"aten::masked_fill", "aten::masked_fill_", "aten::where", "aten::full", "aten::full_like", "aten::fill_"};
+        static const std::set<std::string> kMasks{"aten::masked_fill", "aten::masked_fill_", "aten::where",
+                                                  "aten::full",        "aten::full_like",    "aten::fill_"};
         return !before.any() && !kMasks.contains(node->op);
     }
 
@@ -112,7 +113,8 @@ void searchPass(const graph::Executor& executor, const graph::Weights& weights, 
 
 }  // namespace
 
-void throwNonFinite(const graph::Executor& executor, const graph::Weights& weights, const std::vector<StepPass>& passes, const Loss& loss, std::int64_t step)
+void throwNonFinite(const graph::Executor& executor, const graph::Weights& weights, const std::vector<StepPass>& passes, const Loss& loss,
+                    std::int64_t step)
 {
     Search search(*executor.graph());
     for (const auto& [name, tensor] : weights.tensors())
@@ -122,8 +124,8 @@ void throwNonFinite(const graph::Executor& executor, const graph::Weights& weigh
             searchPass(executor, weights, pass, loss, search);
     const std::string place = search.place().empty() ? "the sum of the gradients" : search.place();
     throw NonFiniteError(step, place,
-        fmt::format("training stopped at step {}: loss or gradients are not finite; the first value that is not is \"{}\" ({})", step, place,
-            search.place().empty() ? "infinite" : search.kind()));
+                         fmt::format("training stopped at step {}: loss or gradients are not finite; the first value that is not is \"{}\" ({})",
+                                     step, place, search.place().empty() ? "infinite" : search.kind()));
 }
 
 }  // namespace orrery::train

@@ -16,6 +16,7 @@ struct StepPass {
 
 /// Runs the passes again, watching every value and gradient, and names where the first NaN or infinity came from. An infinity that a mask wrote on purpose
 /// (`masked_fill`, `where`) does not count. Expensive: called once, when a training fails.
-[[noreturn]] void throwNonFinite(const graph::Executor& executor, const graph::Weights& weights, const std::vector<StepPass>& passes, const Loss& loss, std::int64_t step);
+[[noreturn]] void throwNonFinite(const graph::Executor& executor, const graph::Weights& weights, const std::vector<StepPass>& passes,
+                                 const Loss& loss, std::int64_t step);
 
 }  // namespace orrery::train

@@ -1,8 +1,8 @@
 #include "document_file.h"
 
+#include <algorithm>
 #include <charconv>
 #include <fmt/format.h>
-#include <algorithm>
 #include <map>
 #include <set>
 #include <sstream>
@@ -26,7 +26,8 @@ using core::Json;
 void checkSize(std::string_view text, const std::string& name, const DocumentLimits& limits)
 {
     if (text.size() > limits.maxBytes)
-        throw FormatError(fmt::format("{}: expected a document of at most {}, got {}", name, core::formatBytes(limits.maxBytes), core::formatBytes(text.size())));
+        throw FormatError(
+            fmt::format("{}: expected a document of at most {}, got {}", name, core::formatBytes(limits.maxBytes), core::formatBytes(text.size())));
 }
 
 std::pair<std::size_t, std::size_t> lineAndColumn(std::string_view text, std::size_t byte)
@@ -88,7 +89,9 @@ Plain kindOf(std::string_view text)
         return Plain::True;
     if (text == "false" || text == "False" || text == "FALSE")
         return Plain::False;
-    const auto all = [](std::string_view digits, const char* set) { return !digits.empty() && digits.find_first_not_of(set) == std::string_view::npos; };
+    const auto all = [](std::string_view digits, const char* set) {
+        return !digits.empty() && digits.find_first_not_of(set) == std::string_view::npos;
+    };
     if (text.starts_with("0o") && all(text.substr(2), "01234567"))
         return Plain::Octal;
     if (text.starts_with("0x") && all(text.substr(2), "0123456789abcdefABCDEF"))
@@ -98,7 +101,11 @@ Plain kindOf(std::string_view text)
         number.remove_prefix(1);
     if (number == ".inf" || number == ".Inf" || number == ".INF" || text == ".nan" || text == ".NaN" || text == ".NAN")
         return Plain::NotFinite;
-    const auto digits = [&] { const std::size_t end = std::min(number.find_first_not_of("0123456789"), number.size()); number.remove_prefix(end); return end; };
+    const auto digits = [&] {
+        const std::size_t end = std::min(number.find_first_not_of("0123456789"), number.size());
+        number.remove_prefix(end);
+        return end;
+    };
     const std::size_t whole = digits();
     if (number.empty())
         return whole > 0 ? Plain::Integer : Plain::Text;
@@ -167,7 +174,10 @@ public:
     void OnDocumentStart(const YAML::Mark&) override {}
     void OnDocumentEnd() override {}
     void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { add(mark, nullptr, anchor, 1); }
-    void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override { add(mark, scalar(mark, tag, value), anchor, 1); }
+    void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override
+    {
+        add(mark, scalar(mark, tag, value), anchor, 1);
+    }
     void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override
     {
         const auto found = m_anchors.find(anchor);
@@ -342,7 +352,8 @@ Json readDocument(const std::filesystem::path& file, const DocumentLimits& limit
 {
     const std::string text = core::readFile(file, limits.maxBytes);
     const std::string extension = core::lower(file.extension().string());
-    return extension == ".yaml" || extension == ".yml" ? parseYamlDocument(text, file.string(), limits) : parseJsonDocument(text, file.string(), limits);
+    return extension == ".yaml" || extension == ".yml" ? parseYamlDocument(text, file.string(), limits)
+                                                       : parseJsonDocument(text, file.string(), limits);
 }
 
 namespace {
@@ -350,9 +361,9 @@ namespace {
 /// Plain where that reads back as the same text, else in double quotes with JSON's escapes (YAML 1.2 understands them).
 std::string yamlText(const std::string& text)
 {
-    const bool plain = kindOf(text) == Plain::Text && text.find_first_of(":#{}[],&*!|>'\"%@`\\\n\r\t") == std::string::npos && text.front() != ' ' && text.back() != ' '
-                       && text.front() != '-' && text.front() != '?' && text.front() != '=' && text != "<<"
-                       && std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; });
+    const bool plain = kindOf(text) == Plain::Text && text.find_first_of(":#{}[],&*!|>'\"%@`\\\n\r\t") == std::string::npos && text.front() != ' ' &&
+                       text.back() != ' ' && text.front() != '-' && text.front() != '?' && text.front() != '=' && text != "<<" &&
+                       std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; });
     return plain ? text : Json(text).dump();
 }
 
@@ -368,7 +379,9 @@ std::string yamlScalar(const Json& value)
 
 bool fitsOneLine(const Json& list)
 {
-    return list.size() <= 16 && std::all_of(list.begin(), list.end(), [](const Json& item) { return item.is_primitive() && (!item.is_string() || item.get_ref<const std::string&>().size() < 24); });
+    return list.size() <= 16 && std::all_of(list.begin(), list.end(), [](const Json& item) {
+               return item.is_primitive() && (!item.is_string() || item.get_ref<const std::string&>().size() < 24);
+           });
 }
 
 void writeYaml(std::string& out, const Json& value, int indent);

@@ -10,7 +10,7 @@ namespace orrery::train {
 /// Limits of a document that comes from outside.
 struct DocumentLimits {
     std::size_t maxBytes = std::size_t(4) << 20;
-    std::size_t maxNodes = 20'000;   ///< values in the result, aliases expanded
+    std::size_t maxNodes = 20'000;  ///< values in the result, aliases expanded
     int maxDepth = 64;
 };
 

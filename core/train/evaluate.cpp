@@ -31,7 +31,9 @@ void addPredictions(Evaluation& out, const data::Batch& batch, const at::Tensor&
         predicted = logits.reshape({batch.size(), -1}).select(1, 0).contiguous();
         confidence = at::full_like(predicted, kNan);
     }
-    const auto append = [](std::vector<double>& to, const at::Tensor& from) { to.insert(to.end(), from.data_ptr<double>(), from.data_ptr<double>() + from.numel()); };
+    const auto append = [](std::vector<double>& to, const at::Tensor& from) {
+        to.insert(to.end(), from.data_ptr<double>(), from.data_ptr<double>() + from.numel());
+    };
     append(out.targets, targets);
     append(out.predicted, predicted.contiguous());
     append(out.confidence, confidence.contiguous());
@@ -81,11 +83,12 @@ c10::TensorOptions optionsOf(const graph::Weights& weights)
 
 at::Tensor moved(const at::Tensor& tensor, const c10::TensorOptions& options)
 {
-    return at::isFloatingType(tensor.scalar_type()) ? tensor.to(options.device(), c10::typeMetaToScalarType(options.dtype())) : tensor.to(options.device());
+    return at::isFloatingType(tensor.scalar_type()) ? tensor.to(options.device(), c10::typeMetaToScalarType(options.dtype()))
+                                                    : tensor.to(options.device());
 }
 
-Evaluation evaluate(const graph::Executor& executor, const graph::Weights& weights, const data::DataSet& data, std::span<const std::int64_t> samples, const Loss& loss,
-    const core::Json& metricDocuments, const EvaluateOptions& options)
+Evaluation evaluate(const graph::Executor& executor, const graph::Weights& weights, const data::DataSet& data, std::span<const std::int64_t> samples,
+                    const Loss& loss, const core::Json& metricDocuments, const EvaluateOptions& options)
 {
     const at::NoGradGuard noGrad;
     const auto metrics = makeMetrics(metricDocuments);
@@ -112,12 +115,14 @@ Evaluation evaluate(const graph::Executor& executor, const graph::Weights& weigh
         const auto values = metrics[i]->values();
         out.values.insert(out.values.end(), values.begin(), values.end());
         if (core::Json detail = metrics[i]->detail(); !detail.is_null())
-            out.details[metricDocuments[i].is_string() ? metricDocuments[i].get<std::string>() : metricDocuments[i]["id"].get<std::string>()] = std::move(detail);
+            out.details[metricDocuments[i].is_string() ? metricDocuments[i].get<std::string>() : metricDocuments[i]["id"].get<std::string>()] =
+                std::move(detail);
     }
     return out;
 }
 
-Evaluation evaluateModel(const graph::Model& model, const data::DataSet& data, data::Split part, const core::Json& metricDocuments, const EvaluateOptions& options)
+Evaluation evaluateModel(const graph::Model& model, const data::DataSet& data, data::Split part, const core::Json& metricDocuments,
+                         const EvaluateOptions& options)
 {
     if (data.info().task == data::Task::None)
         throw core::InputError(fmt::format("expected data with targets, got \"{}\" without", data.info().id));
@@ -125,7 +130,7 @@ Evaluation evaluateModel(const graph::Model& model, const data::DataSet& data, d
         throw core::InputError(fmt::format("the data \"{}\" has no samples in its {} part", data.info().id, data::splitName(part)));
     const graph::Executor executor(model.graph);
     return evaluate(executor, model.weights, data, spreadSamples(data.split(part), options.maxSamples), makeLoss(defaultLoss(data.info())),
-        metricDocuments.is_null() ? defaultMetrics(data.info()) : metricDocuments, options);
+                    metricDocuments.is_null() ? defaultMetrics(data.info()) : metricDocuments, options);
 }
 
 core::Json confusionDocument(const Evaluation& evaluation, const data::DataInfo& info, std::string_view split)
@@ -146,8 +151,11 @@ core::Json predictionsDocument(const Evaluation& evaluation, std::string_view sp
             out.push_back(value == std::floor(value) && std::abs(value) < 1e9 ? core::Json(std::int64_t(value)) : numberOrNull(value));
         return out;
     };
-    return {{"split", split}, {"samples", evaluation.indices}, {"targets", numbers(evaluation.targets)}, {"predicted", numbers(evaluation.predicted)},
-        {"confidence", numbers(evaluation.confidence)}};
+    return {{"split", split},
+            {"samples", evaluation.indices},
+            {"targets", numbers(evaluation.targets)},
+            {"predicted", numbers(evaluation.predicted)},
+            {"confidence", numbers(evaluation.confidence)}};
 }
 
 }  // namespace orrery::train

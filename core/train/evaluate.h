@@ -25,7 +25,7 @@ struct Evaluation {
 
 struct EvaluateOptions {
     std::int64_t batchSize = 256;
-    std::int64_t maxSamples = 0;   ///< 0: all; else evenly spread over the part
+    std::int64_t maxSamples = 0;  ///< 0: all; else evenly spread over the part
     bool predictions = false;
     std::stop_token stop;
     std::function<void(std::int64_t done, std::int64_t total)> progress;  ///< samples
@@ -37,12 +37,13 @@ std::vector<std::int64_t> spreadSamples(const std::vector<std::int64_t>& part, s
 /// Runs the samples through the model in inference mode and feeds the metrics. Weights decide device and dtype.
 /// @param metricDocuments  Resolved components or ids. A metric whose ports do not take the task is the caller's fault: it throws core::ShapeError.
 /// @throws core::Cancelled within a node of being asked to stop.
-Evaluation evaluate(const graph::Executor& executor, const graph::Weights& weights, const data::DataSet& data, std::span<const std::int64_t> samples, const Loss& loss,
-    const core::Json& metricDocuments, const EvaluateOptions& options = {});
+Evaluation evaluate(const graph::Executor& executor, const graph::Weights& weights, const data::DataSet& data, std::span<const std::int64_t> samples,
+                    const Loss& loss, const core::Json& metricDocuments, const EvaluateOptions& options = {});
 
 /// As the command line does it: loss and metrics by the data's task unless given (a list of ids or components; null).
 /// @throws core::InputError if the model does not take the data: what it takes and what the data gives.
-Evaluation evaluateModel(const graph::Model& model, const data::DataSet& data, data::Split part, const core::Json& metricDocuments = nullptr, const EvaluateOptions& options = {});
+Evaluation evaluateModel(const graph::Model& model, const data::DataSet& data, data::Split part, const core::Json& metricDocuments = nullptr,
+                         const EvaluateOptions& options = {});
 
 /// {"classes": [...], "counts": [[...]], "split": "test"}: how a confusion matrix is stored.
 core::Json confusionDocument(const Evaluation& evaluation, const data::DataInfo& info, std::string_view split);

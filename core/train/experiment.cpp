@@ -24,9 +24,10 @@ using core::Json;
 core::Schema checkpointSchema()
 {
     using namespace core;
-    return {integer("every", 100, "Steps between checkpoints; null: at each evaluation").atLeast(1).noneByDefault(), integer("keep", 2, "How many of the last checkpoints stay").range(1, 1000),
-        text("best", "auto", "Metric that says which weights are best (\"val/accuracy\"); auto: the validation loss; null: none").orNone(),
-        choice("use", {"best", "last"}, "best", "Weights that are tested and kept at the end")};
+    return {integer("every", 100, "Steps between checkpoints; null: at each evaluation").atLeast(1).noneByDefault(),
+            integer("keep", 2, "How many of the last checkpoints stay").range(1, 1000),
+            text("best", "auto", "Metric that says which weights are best (\"val/accuracy\"); auto: the validation loss; null: none").orNone(),
+            choice("use", {"best", "last"}, "best", "Weights that are tested and kept at the end")};
 }
 
 core::Schema trainSchema()
@@ -48,7 +49,9 @@ core::Schema trainSchema()
         real("ema_decay", 0.999, "Decay of a running average of the weights, which is then evaluated and kept").range(0, 1).noneByDefault(),
         list("weight_decay_exclude", text("", "", ""), Json::array(), "Patterns of parameter names that do not decay (\"**.bias\")"),
         integer("evaluate_every", 100, "Steps between evaluations; null: each epoch, or a tenth of the steps").atLeast(1).noneByDefault(),
-        integer("evaluate_samples", 1000, "Evaluate at most so many validation samples, evenly spread; the test always uses all").atLeast(1).noneByDefault(),
+        integer("evaluate_samples", 1000, "Evaluate at most so many validation samples, evenly spread; the test always uses all")
+            .atLeast(1)
+            .noneByDefault(),
         group("checkpoint", std::move(checkpoint), "When the state is saved"),
         text("device", "auto", "auto, cpu, cuda or cuda:N"),
         choice("dtype", {"float32", "float64", "bfloat16"}, "float32", "Type that weights and values have"),
@@ -61,11 +64,16 @@ core::Schema trainSchema()
 core::Schema makeSchema(bool modelIsText)
 {
     using namespace core;
-    return {text("name", "experiment", "What the run is called"), integer("seed", 0, "Decides initial weights, order of samples and dropout").range(0, 9007199254740991.0),
-        modelIsText ? required(text("model", "", "MODEL: a file, a folder, zoo:NAME?key=value or run:ID")) : required(component("model", "model", nullptr, "Architecture, or any MODEL")),
-        required(component("data", "data", nullptr, "Data set")), group("train", trainSchema(), "Training"),
-        list("analyses", any("", nullptr, ""), Json::array(), "Analyses to run on the result"), list("tags", text("", "", ""), Json::array(), "Tags of the run"),
-        text("notes", "", "Notes on the run"), text("data_hash", "", "Hash of the data this was resolved with; other data is refused").noneByDefault()};
+    return {text("name", "experiment", "What the run is called"),
+            integer("seed", 0, "Decides initial weights, order of samples and dropout").range(0, 9007199254740991.0),
+            modelIsText ? required(text("model", "", "MODEL: a file, a folder, zoo:NAME?key=value or run:ID"))
+                        : required(component("model", "model", nullptr, "Architecture, or any MODEL")),
+            required(component("data", "data", nullptr, "Data set")),
+            group("train", trainSchema(), "Training"),
+            list("analyses", any("", nullptr, ""), Json::array(), "Analyses to run on the result"),
+            list("tags", text("", "", ""), Json::array(), "Tags of the run"),
+            text("notes", "", "Notes on the run"),
+            text("data_hash", "", "Hash of the data this was resolved with; other data is refused").noneByDefault()};
 }
 
 void addFamilies()
@@ -87,8 +95,8 @@ bool isOpen(const Json& object, const std::string& key)
 bool isModelText(const Json& document)
 {
     const auto model = document.is_object() ? document.find("model") : document.end();
-    return document.is_object() && model != document.end() && model->is_string() && !zoo::zooRegistry().find(model->get<std::string>())
-           && model->get_ref<const std::string&>().find_first_of(":./\\") != std::string::npos;
+    return document.is_object() && model != document.end() && model->is_string() && !zoo::zooRegistry().find(model->get<std::string>()) &&
+           model->get_ref<const std::string&>().find_first_of(":./\\") != std::string::npos;
 }
 
 /// Spellings that mean the same are made one: `zoo:NAME?...` and `"auto"`.
@@ -102,7 +110,8 @@ Json normalised(Json document)
             Json component{{"id", reference.id}};
             // What stands at its default may still come from the data.
             for (const auto& [key, value] : reference.parameters.items())
-                if (const core::Parameter* parameter = zoo::zooRegistry().at(reference.id).schema.find(key); !parameter || parameter->defaultValue != value)
+                if (const core::Parameter* parameter = zoo::zooRegistry().at(reference.id).schema.find(key);
+                    !parameter || parameter->defaultValue != value)
                     component[key] = value;
             *model = std::move(component);
         } catch (const core::InputError& error) {
@@ -160,7 +169,8 @@ void checkFacts(const Json& model, const data::DataInfo& info, std::vector<Issue
             continue;
         const bool atLeast = key == "vocabulary" || key == "block_length";
         if (!atLeast || value < fact)
-            issues.push_back({"model." + key, fmt::format("expected {}{}, as the data \"{}\" has, got {}", atLeast ? "at least " : "", fact.dump(), info.id, value.dump())});
+            issues.push_back({"model." + key, fmt::format("expected {}{}, as the data \"{}\" has, got {}", atLeast ? "at least " : "", fact.dump(),
+                                                          info.id, value.dump())});
     }
 }
 
@@ -219,7 +229,8 @@ void checkModelInput(const Json& document, const data::DataInfo& info, std::vect
         return;
     const core::Component& model = zoo::zooRegistry().at(document["model"]["id"].get<std::string>());
     if (model.inputs.size() != info.inputs.size())
-        issues.push_back({"model", fmt::format("expected a model with {} inputs, as the data \"{}\" has, got \"{}\" with {}", info.inputs.size(), info.id, model.id, model.inputs.size())});
+        issues.push_back({"model", fmt::format("expected a model with {} inputs, as the data \"{}\" has, got \"{}\" with {}", info.inputs.size(),
+                                               info.id, model.id, model.inputs.size())});
     else
         for (std::size_t i = 0; i < model.inputs.size(); ++i)
             link(info.inputs[i], model.inputs[i], "model", issues);
@@ -248,7 +259,8 @@ void checkLinks(const Json& document, const data::DataInfo& info, std::vector<Is
 void checkDevice(const std::string& device, std::vector<Issue>& issues)
 {
     static const std::vector<std::string> kNames{"auto", "cpu", "cuda"};
-    const bool numbered = device.starts_with("cuda:") && device.size() > 5 && device.find_first_not_of("0123456789", 5) == std::string::npos && device.size() < 8;
+    const bool numbered =
+        device.starts_with("cuda:") && device.size() > 5 && device.find_first_not_of("0123456789", 5) == std::string::npos && device.size() < 8;
     if (!numbered && std::find(kNames.begin(), kNames.end(), device) == kNames.end())
         issues.push_back({"train.device", fmt::format("expected auto, cpu, cuda or cuda:N, got \"{}\"{}", device, core::didYouMean(device, kNames))});
 }
@@ -261,7 +273,8 @@ void checkRules(const Json& document, std::vector<Issue>& issues)
     checkDevice(train["device"].get<std::string>(), issues);
     const Json& best = train["checkpoint"]["best"];
     if (best.is_string() && best != "auto" && !best.get<std::string>().starts_with("val/"))
-        issues.push_back({"train.checkpoint.best", fmt::format("expected a metric of the validation part such as \"val/loss\", got {}", best.dump())});
+        issues.push_back(
+            {"train.checkpoint.best", fmt::format("expected a metric of the validation part such as \"val/loss\", got {}", best.dump())});
 }
 
 void throwIf(std::vector<Issue> issues)
@@ -347,8 +360,8 @@ Experiment resolveExperiment(const Json& given, const std::filesystem::path& fol
     checkLinks(out.document, data->info(), issues);
     const Json& hash = out.document["data_hash"];
     if (hash.is_string() && hash != data->contentHash())
-        issues.push_back({"data_hash", fmt::format("expected data with hash {}, but \"{}\" has {}: it is not the data of this document", hash.get<std::string>(), data->info().id,
-            data->contentHash())});
+        issues.push_back({"data_hash", fmt::format("expected data with hash {}, but \"{}\" has {}: it is not the data of this document",
+                                                   hash.get<std::string>(), data->info().id, data->contentHash())});
     throwIf(issues);
     out.document["data_hash"] = data->contentHash();
     return out;
@@ -400,7 +413,8 @@ TrainLength trainLength(const Json& resolved, const data::DataSet& data)
     const std::int64_t batches = (samples + batch - 1) / batch;
     TrainLength out;
     out.perEpoch = std::max<std::int64_t>(1, (batches + accumulate - 1) / accumulate);
-    out.steps = train["steps"].is_null() ? (train["epochs"].get<std::int64_t>() * batches + accumulate - 1) / accumulate : train["steps"].get<std::int64_t>();
+    out.steps =
+        train["steps"].is_null() ? (train["epochs"].get<std::int64_t>() * batches + accumulate - 1) / accumulate : train["steps"].get<std::int64_t>();
     return out;
 }
 

@@ -16,9 +16,9 @@ const core::Schema& experimentSchema();
 
 /// A document ready to run, and what was opened to make it so.
 struct Experiment {
-    core::Json document;            ///< fully resolved: resolving it again changes nothing
+    core::Json document;  ///< fully resolved: resolving it again changes nothing
     data::DataSetPtr data;
-    std::filesystem::path folder;   ///< what paths in it are relative to
+    std::filesystem::path folder;  ///< what paths in it are relative to
 };
 
 /// Fills in defaults, opens the data and takes from it what the document leaves open (absent, null or "auto"): image size, channels, features, classes,

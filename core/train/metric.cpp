@@ -13,15 +13,15 @@ ClassRows classRows(const MetricBatch& batch, const char* metric)
     if (logits.sizes() == batch.target.sizes())
         logits = logits.unsqueeze(-1);
     if (logits.dim() < 2 || logits.sizes().slice(0, std::size_t(logits.dim() - 1)) != batch.target.sizes())
-        throw core::ShapeError(fmt::format("{}: expected output [..., class] and target [...], got {} and {}", metric, core::formatShape(batch.output.sizes()),
-            core::formatShape(batch.target.sizes())));
+        throw core::ShapeError(fmt::format("{}: expected output [..., class] and target [...], got {} and {}", metric,
+                                           core::formatShape(batch.output.sizes()), core::formatShape(batch.target.sizes())));
     logits = logits.reshape({-1, logits.size(-1)}).to(at::kCPU, at::kDouble);
     if (logits.size(1) == 1)
         logits = at::cat({at::zeros_like(logits), logits}, 1);
     const at::Tensor targets = batch.target.reshape({-1}).to(at::kCPU, at::kLong).contiguous();
     if (targets.numel() > 0 && (targets.min().item<std::int64_t>() < 0 || targets.max().item<std::int64_t>() >= logits.size(1)))
-        throw core::InputError(fmt::format("{}: expected targets in 0..{}, got {}..{}", metric, logits.size(1) - 1, targets.min().item<std::int64_t>(),
-            targets.max().item<std::int64_t>()));
+        throw core::InputError(fmt::format("{}: expected targets in 0..{}, got {}..{}", metric, logits.size(1) - 1,
+                                           targets.min().item<std::int64_t>(), targets.max().item<std::int64_t>()));
     return {logits.contiguous(), targets};
 }
 

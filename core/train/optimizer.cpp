@@ -51,8 +51,8 @@ bool SlotOptimizer::fusable(std::size_t index, const at::Tensor& gradient) const
 {
     const at::Tensor& value = m_parameters[index].tensor;
     const auto type = value.scalar_type();
-    return m_fused && (type == at::kFloat || type == at::kDouble) && value.device().is_cpu() && gradient.device().is_cpu() && value.is_contiguous()
-           && gradient.scalar_type() == type;
+    return m_fused && (type == at::kFloat || type == at::kDouble) && value.device().is_cpu() && gradient.device().is_cpu() && value.is_contiguous() &&
+           gradient.scalar_type() == type;
 }
 
 void SlotOptimizer::step(std::span<const at::Tensor> gradients, double learningRate, double gradientScale)
@@ -66,8 +66,8 @@ void SlotOptimizer::step(std::span<const at::Tensor> gradients, double learningR
             continue;
         Trainable& parameter = m_parameters[i];
         if (gradients[i].sizes() != parameter.tensor.sizes())
-            throw core::ShapeError(fmt::format("optimizer: gradient of {}: expected {}, got {}", parameter.name, core::formatShape(parameter.tensor.sizes()),
-                core::formatShape(gradients[i].sizes())));
+            throw core::ShapeError(fmt::format("optimizer: gradient of {}: expected {}, got {}", parameter.name,
+                                               core::formatShape(parameter.tensor.sizes()), core::formatShape(gradients[i].sizes())));
         ensureSlots(i);
         Coefficients c = coefficients(++m_counts[i], learningRate, parameter.decay);
         c[0] = gradientScale;
@@ -97,7 +97,10 @@ void SlotOptimizer::runFused(std::span<const Job> jobs) const
         for (std::int64_t i = from; i < to; ++i) {
             const Chunk& chunk = chunks[std::size_t(i)];
             const std::size_t index = chunk.job->index;
-            Span<T> span{m_parameters[index].tensor.template data_ptr<T>() + chunk.begin, chunk.job->gradient.template data_ptr<T>() + chunk.begin, {}, chunk.count};
+            Span<T> span{m_parameters[index].tensor.template data_ptr<T>() + chunk.begin,
+                         chunk.job->gradient.template data_ptr<T>() + chunk.begin,
+                         {},
+                         chunk.count};
             for (std::size_t slot = 0; slot < m_slots[index].size(); ++slot)
                 span.slots[slot] = m_slots[index][slot].template data_ptr<T>() + chunk.begin;
             update(span, chunk.job->coefficients);
@@ -137,7 +140,7 @@ void SlotOptimizer::restore(const std::map<std::string, at::Tensor>& state)
             const auto found = state.find(key);
             if (found == state.end() || found->second.sizes() != m_slots[i][slot].sizes())
                 throw core::FormatError(fmt::format("optimizer state: expected \"{}\" {}, got {}", key, core::formatShape(m_slots[i][slot].sizes()),
-                    found == state.end() ? "nothing" : core::formatShape(found->second.sizes())));
+                                                    found == state.end() ? "nothing" : core::formatShape(found->second.sizes())));
             m_slots[i][slot].copy_(found->second);
             ++used;
         }

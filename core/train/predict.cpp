@@ -44,7 +44,8 @@ std::vector<std::vector<ClassScore>> topClasses(const at::Tensor& logits, const 
     for (std::int64_t row = 0; row < wide.size(0); ++row)
         for (std::int64_t i = 0; i < std::min(wide.size(1), std::int64_t(count)); ++i) {
             const std::int64_t index = order[row][i].item<std::int64_t>();
-            out[std::size_t(row)].push_back({index, std::size_t(index) < card.classNames.size() ? card.classNames[std::size_t(index)] : "", probability[row][i].item<double>()});
+            out[std::size_t(row)].push_back(
+                {index, std::size_t(index) < card.classNames.size() ? card.classNames[std::size_t(index)] : "", probability[row][i].item<double>()});
         }
     return out;
 }

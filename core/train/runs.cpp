@@ -114,8 +114,13 @@ void completeMetrics(TrainResult& result, const store::Workspace& workspace, sto
 Json environmentOf(const Experiment& experiment, int threads)
 {
     const int asked = experiment.document["train"]["threads"].get<int>();
-    Json out{{"libtorch", TORCH_VERSION}, {"compiler", __VERSION__}, {"device", experiment.document["train"]["device"]}, {"threads", asked > 0 ? asked : threads},
-        {"data_hash", experiment.data->contentHash()}, {"document_hash", experimentHash(experiment.document)}, {"folder", experiment.folder.string()}};
+    Json out{{"libtorch", TORCH_VERSION},
+             {"compiler", __VERSION__},
+             {"device", experiment.document["train"]["device"]},
+             {"threads", asked > 0 ? asked : threads},
+             {"data_hash", experiment.data->contentHash()},
+             {"document_hash", experimentHash(experiment.document)},
+             {"folder", experiment.folder.string()}};
     if (const std::string commit = gitCommit(experiment.folder); !commit.empty())
         out["git"] = commit;
     return out;
@@ -196,7 +201,8 @@ void warnOfOtherThreads(const Json& before, const Json& now, jobs::Context& cont
 {
     const int earlier = before.value("threads", 0), threads = now.value("threads", 0);
     if (earlier > 0 && earlier != threads)
-        context.warning(fmt::format("goes on with {} threads, began with {}: the last bits may differ from a run that was not interrupted", threads, earlier));
+        context.warning(
+            fmt::format("goes on with {} threads, began with {}: the last bits may differ from a run that was not interrupted", threads, earlier));
 }
 
 }  // namespace
@@ -275,17 +281,18 @@ graph::Model modelOfRun(const store::Workspace& workspace, store::RunId run, std
 {
     const auto checkpoints = checkpointsOf(workspace, run);
     const auto final = workspace.findArtifact(run, kFinalWeights);
-    const auto wanted = std::find_if(checkpoints.rbegin(), checkpoints.rend(), [&](const store::Artifact& artifact) { return !step || *artifact.step == *step; });
+    const auto wanted =
+        std::find_if(checkpoints.rbegin(), checkpoints.rend(), [&](const store::Artifact& artifact) { return !step || *artifact.step == *step; });
     if (wanted == checkpoints.rend() && (step || !final)) {
         workspace.run(run);  // throws if there is none
         std::vector<std::string> steps;
         for (const store::Artifact& artifact : checkpoints)
             steps.push_back(std::to_string(*artifact.step));
-        throw core::InputError(fmt::format("run {} has no weights{}: expected one of the steps {}", run, step ? fmt::format(" of step {}", *step) : "",
-            steps.empty() ? "(none yet)" : core::join(steps, ", ")));
+        throw core::InputError(fmt::format("run {} has no weights{}: expected one of the steps {}", run,
+                                           step ? fmt::format(" of step {}", *step) : "", steps.empty() ? "(none yet)" : core::join(steps, ", ")));
     }
     graph::Model model = wanted == checkpoints.rend() || (!step && final) ? models::loadModel(workspace.artifactPath(*final))
-                                                                           : modelOfCheckpoint(workspace, run, *wanted, options);
+                                                                          : modelOfCheckpoint(workspace, run, *wanted, options);
     model.origin = step ? fmt::format("run:{}@{}", run, *step) : fmt::format("run:{}", run);
     return model;
 }

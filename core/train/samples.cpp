@@ -23,7 +23,9 @@ std::vector<double> numbersOf(const Json& list)
 Json comparable(const Json& document)
 {
     Json object = document.is_string() ? Json{{"id", document}} : document;
-    const auto* component = object.is_object() && object.contains("id") && object["id"].is_string() ? data::dataRegistry().find(object["id"].get<std::string>()) : nullptr;
+    const auto* component = object.is_object() && object.contains("id") && object["id"].is_string()
+                                ? data::dataRegistry().find(object["id"].get<std::string>())
+                                : nullptr;
     if (!component)
         return object;
     const Json id = object["id"];
@@ -42,7 +44,8 @@ data::DataSetPtr dataOfRun(const store::Workspace& workspace, store::RunId run)
     const store::RunRecord record = workspace.run(run);
     if (!record.document.contains("data"))
         throw core::InputError(fmt::format("run {}: its document names no data", run));
-    return data::openData(record.document["data"], record.environment.is_object() ? record.environment.value("folder", std::string()) : std::string());
+    return data::openData(record.document["data"],
+                          record.environment.is_object() ? record.environment.value("folder", std::string()) : std::string());
 }
 
 std::vector<std::int64_t> samplesOfPart(const data::DataSet& data, data::Split part, std::span<const std::int64_t> numbers)
@@ -53,7 +56,8 @@ std::vector<std::int64_t> samplesOfPart(const data::DataSet& data, data::Split p
         if (all.empty())
             throw core::InputError(fmt::format("the {} part of {} has no samples", data::splitName(part), data.info().id));
         if (number < 0 || number >= std::int64_t(all.size()))
-            throw core::InputError(fmt::format("sample {}: expected a number from 0 to {} ({} part of {})", number, all.size() - 1, data::splitName(part), data.info().id));
+            throw core::InputError(fmt::format("sample {}: expected a number from 0 to {} ({} part of {})", number, all.size() - 1,
+                                               data::splitName(part), data.info().id));
         out.push_back(all[std::size_t(number)]);
     }
     return out;
@@ -90,7 +94,8 @@ std::optional<Predictions> predictionsOfRun(const store::Workspace& workspace, s
             throw core::FormatError(fmt::format("run {}, predictions: expected four lists of one length", run));
         return out;
     } catch (const Json::exception& error) {
-        throw core::FormatError(fmt::format("run {}, predictions: expected split, samples, targets, predicted and confidence: {}", run, error.what()));
+        throw core::FormatError(
+            fmt::format("run {}, predictions: expected split, samples, targets, predicted and confidence: {}", run, error.what()));
     }
 }
 

@@ -5,8 +5,8 @@
 namespace orrery::train {
 
 LearningRate::LearningRate(double base, ScheduleFunction schedule, std::int64_t warmup, std::int64_t totalSteps, std::int64_t stepsPerEpoch)
-    : m_base(base), m_schedule(std::move(schedule)), m_warmup(std::max<std::int64_t>(0, warmup)), m_total(std::max<std::int64_t>(1, totalSteps - m_warmup))
-    , m_perEpoch(std::max<std::int64_t>(1, stepsPerEpoch))
+    : m_base(base), m_schedule(std::move(schedule)), m_warmup(std::max<std::int64_t>(0, warmup)),
+      m_total(std::max<std::int64_t>(1, totalSteps - m_warmup)), m_perEpoch(std::max<std::int64_t>(1, stepsPerEpoch))
 {
 }
 

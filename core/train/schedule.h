@@ -8,9 +8,9 @@ namespace orrery::train {
 
 /// Where in the training a learning rate is asked for. Warm-up steps are already taken off: step 0 is the first step after it.
 struct ScheduleStep {
-    std::int64_t step = 0;       ///< steps already taken
-    std::int64_t total = 1;      ///< number of steps of the training, warm-up excluded
-    std::int64_t perEpoch = 1;   ///< steps in an epoch
+    std::int64_t step = 0;      ///< steps already taken
+    std::int64_t total = 1;     ///< number of steps of the training, warm-up excluded
+    std::int64_t perEpoch = 1;  ///< steps in an epoch
 };
 
 /// The factor that the optimizer's `lr` is multiplied by, in closed form: a resumed training needs no state. At least 0.

@@ -41,7 +41,8 @@ bool isLowerBetter(const std::string& metric)
 /// A model file as bytes: the writer wants a file.
 std::string modelBytes(const graph::Model& model)
 {
-    const auto file = std::filesystem::temp_directory_path() / fmt::format("orrery-{}-{:p}.safetensors", ::getpid(), static_cast<const void*>(&model));
+    const auto file =
+        std::filesystem::temp_directory_path() / fmt::format("orrery-{}-{:p}.safetensors", ::getpid(), static_cast<const void*>(&model));
     struct Remove {
         const std::filesystem::path& file;
         ~Remove()
@@ -82,9 +83,10 @@ std::string checkpointName(std::int64_t step)
 class Trainer {
 public:
     Trainer(const Experiment& experiment, jobs::Context& context, RunSink& sink, TrainOptions options)
-        : m_experiment(experiment), m_document(experiment.document), m_train(m_document["train"]), m_context(context), m_sink(sink), m_options(std::move(options))
-        , m_data(*experiment.data), m_hash(experimentHash(m_document)), m_seed(m_document["seed"].get<std::uint64_t>()), m_loss(makeLoss(m_train["loss"]))
-        , m_length(trainLength(m_document, m_data)), m_accumulate(m_train["accumulate"].get<std::int64_t>())
+        : m_experiment(experiment), m_document(experiment.document), m_train(m_document["train"]), m_context(context), m_sink(sink),
+          m_options(std::move(options)), m_data(*experiment.data), m_hash(experimentHash(m_document)),
+          m_seed(m_document["seed"].get<std::uint64_t>()), m_loss(makeLoss(m_train["loss"])), m_length(trainLength(m_document, m_data)),
+          m_accumulate(m_train["accumulate"].get<std::int64_t>())
     {
     }
     TrainResult run();
@@ -129,26 +131,26 @@ private:
 
     graph::Model m_model;
     std::optional<graph::Executor> m_executor;
-    graph::Weights m_weights;              // leaves that are trained, and buffers
+    graph::Weights m_weights;  // leaves that are trained, and buffers
     std::vector<std::string> m_buffers;
     std::vector<at::Tensor> m_leaves;
     c10::TensorOptions m_where;
     std::unique_ptr<Optimizer> m_optimizer;
     std::optional<LearningRate> m_rate;
     std::optional<data::Loader> m_loader;
-    std::vector<StepPass> m_passes;        // of the step in progress
+    std::vector<StepPass> m_passes;  // of the step in progress
     std::optional<double> m_clip, m_averageDecay;
     std::int64_t m_evaluateEvery = 1, m_checkpointEvery = 0;
     std::string m_bestMetric;
 
-    std::int64_t m_step = 0;               // steps taken
-    data::LoaderState m_loaderState;       // behind the last batch of the last whole step
+    std::int64_t m_step = 0;          // steps taken
+    data::LoaderState m_loaderState;  // behind the last batch of the last whole step
     graph::Weights m_average, m_best;
     std::int64_t m_bestStep = -1;
     double m_bestValue = 0;
     std::vector<std::int64_t> m_kept;
-    std::int64_t m_saved = -1;             // step of the last checkpoint
-    bool m_isEvaluationDue = false;        // this step's evaluation has begun and not ended
+    std::int64_t m_saved = -1;       // step of the last checkpoint
+    bool m_isEvaluationDue = false;  // this step's evaluation has begun and not ended
     std::map<std::string, double> m_last;
     Clock::time_point m_published;
 };
@@ -213,7 +215,9 @@ void Trainer::makeOptimizerAndLoader()
 void Trainer::chooseIntervals()
 {
     const Json& every = m_train["evaluate_every"];
-    m_evaluateEvery = !every.is_null() ? every.get<std::int64_t>() : m_train["steps"].is_null() ? m_length.perEpoch : std::max<std::int64_t>(1, m_length.steps / 10);
+    m_evaluateEvery = !every.is_null()             ? every.get<std::int64_t>()
+                      : m_train["steps"].is_null() ? m_length.perEpoch
+                                                   : std::max<std::int64_t>(1, m_length.steps / 10);
     const Json& checkpoint = m_train["checkpoint"];
     m_checkpointEvery = checkpoint["every"].is_null() ? m_evaluateEvery : checkpoint["every"].get<std::int64_t>();
     if (!checkpoint["best"].is_null())
@@ -226,7 +230,8 @@ void Trainer::copyInto(graph::Weights& target, const graph::Weights& source) con
     for (const auto& [name, tensor] : target.tensors()) {
         const at::Tensor& saved = source.at(name);
         if (saved.sizes() != tensor.sizes())
-            throw core::FormatError(fmt::format("checkpoint: {}: expected {}, got {}", name, core::formatShape(tensor.sizes()), core::formatShape(saved.sizes())));
+            throw core::FormatError(
+                fmt::format("checkpoint: {}: expected {}, got {}", name, core::formatShape(tensor.sizes()), core::formatShape(saved.sizes())));
         at::Tensor(tensor).copy_(saved);
     }
 }
@@ -300,7 +305,8 @@ void Trainer::step()
 {
     std::vector<at::Tensor> gradients;
     double loss = 0;
-    const graph::Weights before = m_buffers.empty() ? graph::Weights() : m_weights;  // Aliases: a broken-off step leaves the running statistics as they were.
+    const graph::Weights before =
+        m_buffers.empty() ? graph::Weights() : m_weights;  // Aliases: a broken-off step leaves the running statistics as they were.
     try {
         const at::AutoGradMode gradMode(true);
         forwardAndBackward(gradients, loss);
@@ -361,7 +367,8 @@ void Trainer::evaluateValidation()
         return;
     const Json& most = m_train["evaluate_samples"];
     m_context.progress(double(m_step), double(m_length.steps), "steps", "evaluating");
-    const Evaluation found = evaluate(*m_executor, evaluated(), m_data, spreadSamples(part, most.is_null() ? 0 : most.get<std::int64_t>()), m_loss, m_train["metrics"], evaluateOptions());
+    const Evaluation found = evaluate(*m_executor, evaluated(), m_data, spreadSamples(part, most.is_null() ? 0 : most.get<std::int64_t>()), m_loss,
+                                      m_train["metrics"], evaluateOptions());
     for (const auto& [name, value] : found.values)
         record("val/" + name, value);
     if (const auto best = m_last.find(m_bestMetric); best != m_last.end())

@@ -18,8 +18,13 @@ class QMenu;
 class QSlider;
 class QToolButton;
 
-namespace orrery::widgets { class Session; }
-namespace orrery::store { class Workspace; struct MetricSeries; }
+namespace orrery::widgets {
+class Session;
+}
+namespace orrery::store {
+class Workspace;
+struct MetricSeries;
+}  // namespace orrery::store
 
 namespace orrery::plugins {
 

@@ -1,8 +1,8 @@
 #include "run_inspection.h"
 
 #include <QComboBox>
-#include <QLabel>
 #include <QHeaderView>
+#include <QLabel>
 #include <QTableView>
 #include <QVBoxLayout>
 
@@ -19,13 +19,20 @@ namespace {
 
 constexpr std::size_t kLogLines = 200;
 
-QString qt(const std::string& text) { return QString::fromStdString(text); }
-QString escaped(const std::string& text) { return qt(text).toHtmlEscaped(); }
+QString qt(const std::string& text)
+{
+    return QString::fromStdString(text);
+}
+QString escaped(const std::string& text)
+{
+    return qt(text).toHtmlEscaped();
+}
 
 void readConfusion(const store::Workspace& workspace, RunInspection& inspection)
 {
     const auto artifact = workspace.findArtifact(inspection.runs.front().id, train::kConfusionMatrix);
-    if (!artifact) return;
+    if (!artifact)
+        return;
     try {
         inspection.confusion = parseConfusion(workspace.readArtifact(*artifact));
     } catch (const core::Error& error) {
@@ -36,7 +43,8 @@ void readConfusion(const store::Workspace& workspace, RunInspection& inspection)
 QString table(const std::vector<std::pair<QString, QString>>& rows)
 {
     QString html = "<table cellspacing='0' cellpadding='2'>";
-    for (const auto& [key, value] : rows) html += QString("<tr><td style='padding-right:12px'>%1</td><td>%2</td></tr>").arg(key, value);
+    for (const auto& [key, value] : rows)
+        html += QString("<tr><td style='padding-right:12px'>%1</td><td>%2</td></tr>").arg(key, value);
     return html + "</table>";
 }
 
@@ -44,18 +52,26 @@ QString runHtml(const store::RunRecord& run)
 {
     const auto tr = [](const char* text) { return DifferenceView::tr(text); };
     QString html = QString("<h3>%1</h3>").arg(escaped(report::runTitle(run)));
-    if (!run.error.empty()) html += QString("<p><b>%1</b> %2</p>").arg(tr("Error:"), escaped(run.error));
-    std::vector<std::pair<QString, QString>> rows{{tr("Status"), escaped(std::string(store::statusName(run.status)))}, {tr("Created"), escaped(run.created)}};
-    if (!run.started.empty()) rows.emplace_back(tr("Started"), escaped(run.started));
-    if (!run.ended.empty()) rows.emplace_back(tr("Ended"), escaped(run.ended));
-    if (run.parent) rows.emplace_back(tr("Made from run"), QString::number(*run.parent));
-    if (!run.notes.empty()) rows.emplace_back(tr("Notes"), escaped(run.notes));
+    if (!run.error.empty())
+        html += QString("<p><b>%1</b> %2</p>").arg(tr("Error:"), escaped(run.error));
+    std::vector<std::pair<QString, QString>> rows{{tr("Status"), escaped(std::string(store::statusName(run.status)))},
+                                                  {tr("Created"), escaped(run.created)}};
+    if (!run.started.empty())
+        rows.emplace_back(tr("Started"), escaped(run.started));
+    if (!run.ended.empty())
+        rows.emplace_back(tr("Ended"), escaped(run.ended));
+    if (run.parent)
+        rows.emplace_back(tr("Made from run"), QString::number(*run.parent));
+    if (!run.notes.empty())
+        rows.emplace_back(tr("Notes"), escaped(run.notes));
     html += table(rows) + QString("<h4>%1</h4>").arg(tr("Last values"));
     rows.clear();
-    for (const auto& [name, value] : run.lastMetrics) rows.emplace_back(escaped(name), escaped(report::shortNumber(value)));
+    for (const auto& [name, value] : run.lastMetrics)
+        rows.emplace_back(escaped(name), escaped(report::shortNumber(value)));
     html += (rows.empty() ? tr("<p>None yet.</p>") : table(rows)) + QString("<h4>%1</h4>").arg(tr("Environment"));
     rows.clear();
-    for (const auto& [path, value] : report::flattened(run.environment)) rows.emplace_back(escaped(path), escaped(report::plainText(value)));
+    for (const auto& [path, value] : report::flattened(run.environment))
+        rows.emplace_back(escaped(path), escaped(report::plainText(value)));
     return html + table(rows);
 }
 
@@ -73,10 +89,12 @@ report::ConfusionMatrix parseConfusion(const std::string& text)
         throw core::FormatError(std::string("confusion matrix: expected {\"classes\": [...], \"counts\": [[...]]}: ") + error.what());
     }
     if (matrix.classes.empty())
-        for (std::size_t i = 0; i < matrix.counts.size(); ++i) matrix.classes.push_back(std::to_string(i));
+        for (std::size_t i = 0; i < matrix.counts.size(); ++i)
+            matrix.classes.push_back(std::to_string(i));
     for (const auto& row : matrix.counts)
         if (row.size() != matrix.counts.size() || row.size() != matrix.classes.size())
-            throw core::FormatError("confusion matrix: expected as many counts as classes (" + std::to_string(matrix.classes.size()) + ") in each row, got " + std::to_string(row.size()));
+            throw core::FormatError("confusion matrix: expected as many counts as classes (" + std::to_string(matrix.classes.size()) +
+                                    ") in each row, got " + std::to_string(row.size()));
     return matrix;
 }
 
@@ -84,8 +102,10 @@ RunInspection inspectRuns(const store::Workspace& workspace, std::span<const sto
 {
     RunInspection inspection;
     for (const auto run : runs)
-        if (workspace.findRun(run)) inspection.runs.push_back(workspace.run(run));
-    if (inspection.runs.empty()) return inspection;
+        if (workspace.findRun(run))
+            inspection.runs.push_back(workspace.run(run));
+    if (inspection.runs.empty())
+        return inspection;
     readConfusion(workspace, inspection);
     inspection.commands = qt(report::reproductionCommands(inspection.runs));
     inspection.log = workspace.logLines(inspection.runs.front().id, 0, kLogLines);
@@ -95,13 +115,18 @@ RunInspection inspectRuns(const store::Workspace& workspace, std::span<const sto
 QString detailsHtml(const RunInspection& inspection)
 {
     const auto tr = [](const char* text) { return DifferenceView::tr(text); };
-    if (inspection.runs.empty()) return QString("<p>%1</p>").arg(tr("Select a run in the table to see its error, environment, commands and log."));
+    if (inspection.runs.empty())
+        return QString("<p>%1</p>").arg(tr("Select a run in the table to see its error, environment, commands and log."));
     QString html;
-    for (const auto& run : inspection.runs) html += runHtml(run);
-    html += QString("<h4>%1</h4><pre style='white-space: pre-wrap'>%2</pre>").arg(tr("Commands (run-ID.json is the run's document, see the report)"), inspection.commands.toHtmlEscaped());
-    if (inspection.log.empty()) return html;
+    for (const auto& run : inspection.runs)
+        html += runHtml(run);
+    html += QString("<h4>%1</h4><pre style='white-space: pre-wrap'>%2</pre>")
+                .arg(tr("Commands (run-ID.json is the run's document, see the report)"), inspection.commands.toHtmlEscaped());
+    if (inspection.log.empty())
+        return html;
     html += QString("<h4>%1</h4><pre style='white-space: pre-wrap'>").arg(tr("Log of run %1").arg(inspection.runs.front().id));
-    for (const auto& line : inspection.log) html += escaped(line.time.substr(11, 8) + " " + line.text) + '\n';
+    for (const auto& line : inspection.log)
+        html += escaped(line.time.substr(11, 8) + " " + line.text) + '\n';
     return html + "</pre>";
 }
 
@@ -130,27 +155,39 @@ ConfusionView::ConfusionView(QWidget* parent) : QWidget(parent)
     show({});
 }
 
-int ConfusionView::normalisation() const { return m_share->currentIndex(); }
-void ConfusionView::setNormalisation(int index) { m_share->setCurrentIndex(std::clamp(index, 0, 2)); }
+int ConfusionView::normalisation() const
+{
+    return m_share->currentIndex();
+}
+void ConfusionView::setNormalisation(int index)
+{
+    m_share->setCurrentIndex(std::clamp(index, 0, 2));
+}
 
 void ConfusionView::show(const RunInspection& inspection)
 {
     m_map->setVisible(inspection.confusion.has_value());
     m_share->setVisible(inspection.confusion.has_value());
     if (!inspection.confusion) {
-        m_caption->setText(!inspection.confusionProblem.isEmpty() ? inspection.confusionProblem
-                           : inspection.runs.empty()              ? tr("Select a run of a classification to see which classes it confuses.")
-                                                                  : tr("Run %1 has left no confusion matrix (it comes with the test at the end of a classification).").arg(inspection.runs.front().id));
+        m_caption->setText(
+            !inspection.confusionProblem.isEmpty() ? inspection.confusionProblem
+            : inspection.runs.empty()
+                ? tr("Select a run of a classification to see which classes it confuses.")
+                : tr("Run %1 has left no confusion matrix (it comes with the test at the end of a classification).").arg(inspection.runs.front().id));
         return;
     }
     const auto& matrix = *inspection.confusion;
     std::vector<double> values;
-    for (const auto& row : matrix.counts) values.insert(values.end(), row.begin(), row.end());
+    for (const auto& row : matrix.counts)
+        values.insert(values.end(), row.begin(), row.end());
     QStringList classes;
-    for (const auto& name : matrix.classes) classes << qt(name);
+    for (const auto& name : matrix.classes)
+        classes << qt(name);
     m_map->setMatrix(std::move(values), int(matrix.counts.size()), int(matrix.counts.size()));
     m_map->setLabels(classes, classes);
-    m_caption->setText(tr("%1, %2: accuracy %3").arg(qt(report::runTitle(inspection.runs.front())), matrix.split.empty() ? tr("predictions") : qt(matrix.split), qt(report::shortNumber(report::accuracy(matrix)))));
+    m_caption->setText(tr("%1, %2: accuracy %3")
+                           .arg(qt(report::runTitle(inspection.runs.front())), matrix.split.empty() ? tr("predictions") : qt(matrix.split),
+                                qt(report::shortNumber(report::accuracy(matrix)))));
 }
 
 DifferenceView::DifferenceView(QWidget* parent) : QWidget(parent)
@@ -180,15 +217,19 @@ void DifferenceView::show(const RunInspection& inspection)
     std::vector<widgets::RowModel::Row> rows;
     for (const auto& difference : report::differences(documents)) {
         widgets::RowModel::Row row{qint64(rows.size()), {qt(difference.path)}, {}};
-        for (const auto& value : difference.values) row.cells << (value ? QVariant(qt(report::plainText(*value))) : QVariant());
+        for (const auto& value : difference.values)
+            row.cells << (value ? QVariant(qt(report::plainText(*value))) : QVariant());
         rows.push_back(std::move(row));
     }
-    m_hint->setText(inspection.runs.size() < 2 ? tr("Select two or more runs in the table to compare their documents.") : tr("The documents of these runs are equal."));
+    m_hint->setText(inspection.runs.size() < 2 ? tr("Select two or more runs in the table to compare their documents.")
+                                               : tr("The documents of these runs are equal."));
     m_hint->setVisible(rows.empty());
     m_table->setVisible(!rows.empty());
-    const bool sameColumns = columns.size() == m_rows.columns().size() && std::equal(columns.begin(), columns.end(), m_rows.columns().begin(), [](const auto& a, const auto& b) { return a.id == b.id; });
+    const bool sameColumns = columns.size() == m_rows.columns().size() && std::equal(columns.begin(), columns.end(), m_rows.columns().begin(),
+                                                                                     [](const auto& a, const auto& b) { return a.id == b.id; });
     m_rows.setRows(std::move(rows));
-    if (sameColumns) return;
+    if (sameColumns)
+        return;
     m_rows.setColumns(columns);
     m_table->table()->resizeColumnsToContents();
 }

@@ -45,11 +45,14 @@ void JobsPanel::buildActions()
         return action;
     };
     auto& queue = session().jobs();
-    m_pause = make("pause", tr("Pause"), tr("Stand still at the next step; the cores go to other jobs"), [this, &queue] { forChosen([&](auto id) { queue.pause(id); }); });
+    m_pause = make("pause", tr("Pause"), tr("Stand still at the next step; the cores go to other jobs"),
+                   [this, &queue] { forChosen([&](auto id) { queue.pause(id); }); });
     m_resume = make("resume", tr("Resume"), tr("Go on with a paused job"), [this, &queue] { forChosen([&](auto id) { queue.resume(id); }); });
-    m_cancel = make("cancel", tr("Cancel"), tr("Stop the selected jobs; a training can be resumed from its last checkpoint"), [this, &queue] { forChosen([&](auto id) { queue.cancel(id); }); });
+    m_cancel = make("cancel", tr("Cancel"), tr("Stop the selected jobs; a training can be resumed from its last checkpoint"),
+                    [this, &queue] { forChosen([&](auto id) { queue.cancel(id); }); });
     m_cancelAll = make("cancel_all", tr("Cancel all"), tr("Stop all jobs"), [&queue] { queue.cancelAll(); });
-    m_remove = make("remove_ended", tr("Remove ended"), tr("Take finished, failed and cancelled jobs off this list; their runs stay"), [&queue] { queue.removeEnded(); });
+    m_remove = make("remove_ended", tr("Remove ended"), tr("Take finished, failed and cancelled jobs off this list; their runs stay"),
+                    [&queue] { queue.removeEnded(); });
     m_newRun = new QAction(tr("New run"), this);
     connect(m_newRun, &QAction::triggered, this, [this] { session().requestPanel("new_run"); });
 }
@@ -62,8 +65,10 @@ void JobsPanel::build()
     m_table->setPlaceholder(tr("Filter jobs"));
     m_table->table()->setAccessibleName(tr("Jobs"));
     m_table->table()->setItemDelegateForColumn(m_rows.columnIndex("progress"), new ProgressDelegate(this));
-    const std::pair<const char*, int> widths[] = {{"id", 44}, {"title", 190}, {"status", 82}, {"progress", 120}, {"left", 76}, {"run", 48}, {"priority", 64}, {"threads", 52}, {"time", 64}};
-    for (const auto& [column, width] : widths) m_table->table()->setColumnWidth(m_rows.columnIndex(column), width);
+    const std::pair<const char*, int> widths[] = {{"id", 44},  {"title", 190},   {"status", 82},  {"progress", 120}, {"left", 76},
+                                                  {"run", 48}, {"priority", 64}, {"threads", 52}, {"time", 64}};
+    for (const auto& [column, width] : widths)
+        m_table->table()->setColumnWidth(m_rows.columnIndex(column), width);
     for (auto* action : {m_pause, m_resume, m_cancel, m_cancelAll, m_remove}) {
         auto* button = new QToolButton(m_table);
         button->setDefaultAction(action);
@@ -101,13 +106,19 @@ void JobsPanel::build()
 void JobsPanel::refresh()
 {
     m_jobs = session().jobs().jobs();
-    if (m_jobs.empty()) showEmptyState(tr("No jobs"), tr("Trainings and other long work appear here while they wait and run. Start one in the New run panel."), {m_newRun});
-    else showContent();
-    std::vector<widgets::RowModel::Row> rows;
-    for (const auto& job : m_jobs) rows.push_back(JobsModel::row(job));
-    if (m_rows.totalRows() > int(rows.size())) m_rows.setRows(std::move(rows));
+    if (m_jobs.empty())
+        showEmptyState(tr("No jobs"), tr("Trainings and other long work appear here while they wait and run. Start one in the New run panel."),
+                       {m_newRun});
     else
-        for (auto& row : rows) m_rows.updateRow(std::move(row));
+        showContent();
+    std::vector<widgets::RowModel::Row> rows;
+    for (const auto& job : m_jobs)
+        rows.push_back(JobsModel::row(job));
+    if (m_rows.totalRows() > int(rows.size()))
+        m_rows.setRows(std::move(rows));
+    else
+        for (auto& row : rows)
+            m_rows.updateRow(std::move(row));
     updateActions();
     showLog();
 }
@@ -122,13 +133,15 @@ QList<qint64> JobsPanel::chosen() const
 {
     auto ids = m_table->selectedIds();
     // With one job there is nothing to choose.
-    if (ids.isEmpty() && m_jobs.size() == 1) ids << m_jobs.front().id;
+    if (ids.isEmpty() && m_jobs.size() == 1)
+        ids << m_jobs.front().id;
     return ids;
 }
 
 void JobsPanel::forChosen(const std::function<void(jobs::JobId)>& call)
 {
-    for (const auto id : chosen()) call(id);
+    for (const auto id : chosen())
+        call(id);
     refresh();
 }
 
@@ -136,7 +149,10 @@ void JobsPanel::updateActions()
 {
     const auto ids = chosen();
     const auto any = [&](bool (*test)(const jobs::JobSnapshot&)) {
-        return std::any_of(ids.begin(), ids.end(), [&](qint64 id) { const auto* job = find(id); return job && test(*job); });
+        return std::any_of(ids.begin(), ids.end(), [&](qint64 id) {
+            const auto* job = find(id);
+            return job && test(*job);
+        });
     };
     m_pause->setEnabled(any(&JobsModel::canPause));
     m_resume->setEnabled(any(&JobsModel::canResume));
@@ -152,7 +168,8 @@ void JobsPanel::showLog()
     m_caption->setText(job ? QString::fromStdString(job->title) + "  " + JobsModel::progressText(job->progress) : QString());
     m_caption->setVisible(job);
     const auto text = job ? JobsModel::logText(*job) : QString();
-    if (m_log->toPlainText() == text) return;
+    if (m_log->toPlainText() == text)
+        return;
     auto* bar = m_log->verticalScrollBar();
     const bool atEnd = bar->value() >= bar->maximum();
     const int before = bar->value();
@@ -164,7 +181,8 @@ void JobsPanel::changePriority(qint64 job, const QVariant& value)
 {
     bool isNumber = false;
     const int priority = value.toInt(&isNumber);
-    if (!isNumber) return showError(tr("priority: expected a whole number, got \"%1\"").arg(value.toString()));
+    if (!isNumber)
+        return showError(tr("priority: expected a whole number, got \"%1\"").arg(value.toString()));
     showError({});
     session().jobs().setPriority(job, priority);
     refresh();
@@ -174,7 +192,8 @@ QString JobsPanel::commandLine() const
 {
     const auto ids = chosen();
     const auto* job = ids.isEmpty() ? nullptr : find(ids.front());
-    if (!job || !job->run || job->kind != "train") return {};
+    if (!job || !job->run || job->kind != "train")
+        return {};
     return widgets::cliCommand({"train", "--resume", QString::number(*job->run), "--workspace", session().workspaceFolder()});
 }
 
@@ -185,7 +204,8 @@ core::Json JobsPanel::saveState() const
 
 void JobsPanel::restoreState(const core::Json& state)
 {
-    if (const auto table = state.find("table"); table != state.end()) m_table->restoreState(*table);
+    if (const auto table = state.find("table"); table != state.end())
+        m_table->restoreState(*table);
     if (const auto splitter = state.find("splitter"); splitter != state.end() && splitter->is_string())
         m_splitter->restoreState(QByteArray::fromBase64(QByteArray::fromStdString(splitter->get<std::string>())));
 }

@@ -22,7 +22,10 @@ void drawPart(QPainter& painter, const QRectF& bar, const QRectF& clip, const QC
 
 }  // namespace
 
-QString ProgressDelegate::displayText(const QVariant& value, const QLocale&) const { return QString::number(int(value.toDouble() * 100)) + " %"; }
+QString ProgressDelegate::displayText(const QVariant& value, const QLocale&) const
+{
+    return QString::number(int(value.toDouble() * 100)) + " %";
+}
 
 void ProgressDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option, const QModelIndex& index) const
 {

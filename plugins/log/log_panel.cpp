@@ -38,7 +38,8 @@ void LogPanel::build()
     m_level = new QComboBox(m_table);
     m_level->setAccessibleName(tr("Lowest level shown"));
     m_level->setToolTip(tr("Show messages of this level and above"));
-    for (const auto& [name, level] : kLevels) m_level->addItem(tr("%1 and above").arg(LogModel::levelName(level)), name);
+    for (const auto& [name, level] : kLevels)
+        m_level->addItem(tr("%1 and above").arg(LogModel::levelName(level)), name);
     m_level->setCurrentIndex(1);
     connect(m_level, &QComboBox::currentIndexChanged, this, [this](int index) { m_model.setMinimumLevel(kLevels[std::size_t(index)].second); });
     m_copy = new QAction(tr("Copy"), this);
@@ -64,20 +65,25 @@ void LogPanel::refresh()
     auto* bar = m_table->table()->verticalScrollBar();
     const bool atEnd = bar->value() >= bar->maximum();
     m_rows.setRows(m_model.rows());
-    if (m_model.records().empty()) showEmptyState(tr("No messages"), tr("What the program reports appears here: files opened, runs started, warnings and errors."));
-    else showContent();
-    if (atEnd) m_table->table()->scrollToBottom();
+    if (m_model.records().empty())
+        showEmptyState(tr("No messages"), tr("What the program reports appears here: files opened, runs started, warnings and errors."));
+    else
+        showContent();
+    if (atEnd)
+        m_table->table()->scrollToBottom();
 }
 
 void LogPanel::copySelected()
 {
     auto ids = m_table->selectedIds();
     if (ids.isEmpty())
-        for (int row = 0; row < m_rows.rowCount(); ++row) ids << m_rows.rowId(row);
+        for (int row = 0; row < m_rows.rowCount(); ++row)
+            ids << m_rows.rowId(row);
     std::sort(ids.begin(), ids.end());
     QString text;
     for (const auto id : ids)
-        if (const auto* row = m_rows.row(id)) text += row->cells[0].toString() + ' ' + row->cells[1].toString() + ": " + row->cells[2].toString() + '\n';
+        if (const auto* row = m_rows.row(id))
+            text += row->cells[0].toString() + ' ' + row->cells[1].toString() + ": " + row->cells[2].toString() + '\n';
     QApplication::clipboard()->setText(text);
 }
 
@@ -89,8 +95,10 @@ core::Json LogPanel::saveState() const
 void LogPanel::restoreState(const core::Json& state)
 {
     if (const auto level = state.find("level"); level != state.end() && level->is_string())
-        if (const int index = m_level->findData(QString::fromStdString(level->get<std::string>())); index >= 0) m_level->setCurrentIndex(index);
-    if (const auto table = state.find("table"); table != state.end()) m_table->restoreState(*table);
+        if (const int index = m_level->findData(QString::fromStdString(level->get<std::string>())); index >= 0)
+            m_level->setCurrentIndex(index);
+    if (const auto table = state.find("table"); table != state.end())
+        m_table->restoreState(*table);
 }
 
 }  // namespace orrery::plugins

@@ -46,7 +46,8 @@ protected:
         if (m_text.isEmpty())
             return true;
         const QModelIndex index = m_tree.index(row, 0, parent);
-        return m_tree.path(index).contains(m_text, Qt::CaseInsensitive) || index.siblingAtColumn(ModelTree::KindColumn).data().toString().contains(m_text, Qt::CaseInsensitive);
+        return m_tree.path(index).contains(m_text, Qt::CaseInsensitive) ||
+               index.siblingAtColumn(ModelTree::KindColumn).data().toString().contains(m_text, Qt::CaseInsensitive);
     }
 
 private:
@@ -79,7 +80,8 @@ std::pair<std::vector<c10::IValue>, QString> inputsOf(const ValueRequest& reques
         if (const auto data = dataOf(request)) {
             const auto part = data::splitFromName(request.split.isEmpty() ? "test" : request.split.toStdString());
             const auto indices = train::samplesOfPart(*data, part, request.samples);
-            return {train::sampleInputs(*request.opened->model, *data, indices), QObject::tr("sample %1 of %2").arg(request.samples.front()).arg(QString::fromUtf8(data::splitName(part).data()))};
+            return {train::sampleInputs(*request.opened->model, *data, indices),
+                    QObject::tr("sample %1 of %2").arg(request.samples.front()).arg(QString::fromUtf8(data::splitName(part).data()))};
         }
     auto inputs = graph::exampleInputs(request.opened->model->card);
     if (inputs.empty())
@@ -102,14 +104,16 @@ ShownTensor computeValue(const ValueRequest& request, std::stop_token stop)
 
 }  // namespace
 
-ModelPanel::ModelPanel(widgets::Session& session, QWidget* parent) : Panel(QStringLiteral("model"), tr("Model"), session, parent), m_tree(new ModelTree(this))
+ModelPanel::ModelPanel(widgets::Session& session, QWidget* parent)
+    : Panel(QStringLiteral("model"), tr("Model"), session, parent), m_tree(new ModelTree(this))
 {
     m_copyCommand = widgets::makeCopyAsCommandAction(this, [this] { return commandLine(); });
     m_showRuns = new QAction(tr("Show the runs"), this);
     connect(m_showRuns, &QAction::triggered, this, [this] { this->session().requestPanel(QStringLiteral("experiments")); });
     m_openFile = new QAction(tr("Open a model file…"), this);
     connect(m_openFile, &QAction::triggered, this, [this] {
-        const QString file = QFileDialog::getOpenFileName(this, tr("Open a model file"), {}, tr("Models (*.pt *.pth *.ts *.safetensors *.npz);;All files (*)"));
+        const QString file =
+            QFileDialog::getOpenFileName(this, tr("Open a model file"), {}, tr("Models (*.pt *.pth *.ts *.safetensors *.npz);;All files (*)"));
         if (!file.isEmpty())
             this->session().openModel(file);
     });
@@ -159,6 +163,7 @@ QWidget* ModelPanel::makeTreePage()
     splitter->addWidget(makeDetail());
     splitter->setStretchFactor(0, 1);
     splitter->setStretchFactor(1, 1);
+    splitter->setSizes({400, 400});
     splitter->setChildrenCollapsible(false);
     auto* page = new QWidget;
     auto* layout = new QVBoxLayout(page);
@@ -269,9 +274,12 @@ void ModelPanel::open(const QString& argument)
         updateEmptyState();
         addBusy(-1);
     };
-    m_openTask = session().runInBackground(this, [argument, workspace = session().workspace()](widgets::BackgroundContext& context) {
-        return openForPanel(argument, widgets::openModelArgument(argument, workspace), context.stopToken());
-    }, done, failed);
+    m_openTask = session().runInBackground(
+        this,
+        [argument, workspace = session().workspace()](widgets::BackgroundContext& context) {
+            return openForPanel(argument, widgets::openModelArgument(argument, workspace), context.stopToken());
+        },
+        done, failed);
 }
 
 void ModelPanel::take(const OpenedModelPtr& opened)
@@ -343,21 +351,29 @@ void ModelPanel::chooseInTree()
 QString ModelPanel::describe(const QModelIndex& index) const
 {
     const auto row = [](const QString& name, const QString& value) {
-        return value.isEmpty() ? QString() : QStringLiteral("<tr><td style=\"white-space:nowrap\">%1&nbsp;&nbsp;</td><td>%2</td></tr>").arg(name, value.toHtmlEscaped());
+        return value.isEmpty()
+                   ? QString()
+                   : QStringLiteral("<tr><td style=\"white-space:nowrap\">%1&nbsp;&nbsp;</td><td>%2</td></tr>").arg(name, value.toHtmlEscaped());
     };
-    QString html = QStringLiteral("<b>%1</b><table cellspacing=0 cellpadding=0>").arg((m_tree->path(index).isEmpty() ? tr("whole model") : m_tree->path(index)).toHtmlEscaped());
+    QString html = QStringLiteral("<b>%1</b><table cellspacing=0 cellpadding=0>")
+                       .arg((m_tree->path(index).isEmpty() ? tr("whole model") : m_tree->path(index)).toHtmlEscaped());
     if (const auto* node = m_tree->node(index)) {
         QStringList values, attributes;
         const auto* graphNode = m_tree->opened()->model->graph->producer(m_tree->opened()->model->graph->findValue(node->name).value_or(-1));
         for (std::size_t i = 0; i < node->inputs.size(); ++i)
-            (graphNode && i < graphNode->inputs.size() && graphNode->inputs[i].isConstant() ? attributes : values) << QString::fromStdString(node->inputs[i]);
-        html += row(tr("Operator"), QString::fromStdString(node->op)) + row(tr("Inputs"), values.join(QStringLiteral(", "))) + row(tr("Attributes"), attributes.join(QStringLiteral(", ")));
+            (graphNode && i < graphNode->inputs.size() && graphNode->inputs[i].isConstant() ? attributes : values)
+                << QString::fromStdString(node->inputs[i]);
+        html += row(tr("Operator"), QString::fromStdString(node->op)) + row(tr("Inputs"), values.join(QStringLiteral(", "))) +
+                row(tr("Attributes"), attributes.join(QStringLiteral(", ")));
         for (const auto& shape : node->shapes)
             html += row(tr("Output"), shapeText(shape) + QStringLiteral(" ") + QString::fromStdString(node->dtype));
         if (m_tree->opened()->inspection.wasRun)
-            html += row(tr("Cost"), tr("%1 FLOPs, %2 bytes out, %3 µs").arg(shortCount(node->flops), shortCount(node->bytes)).arg(node->seconds * 1e6, 0, 'f', 1));
+            html +=
+                row(tr("Cost"),
+                    tr("%1 FLOPs, %2 bytes out, %3 µs").arg(shortCount(node->flops), shortCount(node->bytes)).arg(node->seconds * 1e6, 0, 'f', 1));
     } else if (const auto* module = m_tree->module(index)) {
-        html += row(tr("Type"), QString::fromStdString(module->type)) + row(tr("Nodes"), QString::number(module->nodes)) + row(tr("Parameters"), QLocale().toString(qlonglong(module->parameters)));
+        html += row(tr("Type"), QString::fromStdString(module->type)) + row(tr("Nodes"), QString::number(module->nodes)) +
+                row(tr("Parameters"), QLocale().toString(qlonglong(module->parameters)));
         if (!module->outputShape.empty())
             html += row(tr("Output"), shapeText(module->outputShape));
         if (m_tree->opened()->inspection.wasRun)
@@ -404,12 +420,14 @@ void ModelPanel::showTensorOf(const QModelIndex& index)
     addBusy(1);
     // Not cancellable by its own button: it takes milliseconds; a newer choice drops it, and its end is counted all the same.
     const auto chosen = m_tree->path(index);
-    session().runInBackground(this, [title = QString::fromStdString(name), tensor = *tensor](widgets::BackgroundContext&) { return readTensor(title, tensor); },
+    session().runInBackground(
+        this, [title = QString::fromStdString(name), tensor = *tensor](widgets::BackgroundContext&) { return readTensor(title, tensor); },
         [this, chosen](const ShownTensor& shown) {
             if (m_tree->path(current()) == chosen)
                 m_tensor->setTensor(shown);
             addBusy(-1);
-        }, [this](const QString& text) {
+        },
+        [this](const QString& text) {
             showError(text);
             addBusy(-1);
         });
@@ -424,11 +442,15 @@ void ModelPanel::readValue()
     QString path = m_tree->path(index);
     if (m_tree->module(index)) {
         const auto outputs = path.isEmpty() ? std::vector<graph::ValueId>() : graph.moduleOutputs(path.toStdString());
-        path = !outputs.empty() ? QString::fromStdString(graph.value(outputs.back()).name)
-                                : QString::fromStdString(graph.data().body.outputs.at(0).isConstant() ? "" : graph.value(graph.data().body.outputs[0].value).name);
+        path = !outputs.empty()
+                   ? QString::fromStdString(graph.value(outputs.back()).name)
+                   : QString::fromStdString(graph.data().body.outputs.at(0).isConstant() ? "" : graph.value(graph.data().body.outputs[0].value).name);
     }
     const auto& selection = session().selection();
-    ValueRequest request{m_tree->opened(), path, selection.data, widgets::runOfArgument(m_argument), selection.split, {selection.samples.begin(), selection.samples.end()}, session().workspace()};
+    ValueRequest request{m_tree->opened(),     path,
+                         selection.data,       widgets::runOfArgument(m_argument),
+                         selection.split,      {selection.samples.begin(), selection.samples.end()},
+                         session().workspace()};
     if (request.samples.size() > 1)
         request.samples.resize(1);
     showError({});
@@ -442,11 +464,13 @@ void ModelPanel::readValue()
         m_values->show();
         addBusy(-1);
     };
-    m_valueTask = session().runInBackground(this, [request](widgets::BackgroundContext& context) { return computeValue(request, context.stopToken()); },
+    m_valueTask = session().runInBackground(
+        this, [request](widgets::BackgroundContext& context) { return computeValue(request, context.stopToken()); },
         [this, ended](const ShownTensor& shown) {
             m_tensor->setTensor(shown);
             ended();
-        }, [this, ended](const QString& text) {
+        },
+        [this, ended](const QString& text) {
             showError(text);
             ended();
         });
@@ -467,10 +491,13 @@ void ModelPanel::updateEmptyState()
     if (m_tree->opened())
         return showContent();
     if (!m_failed.isEmpty() && m_failed == m_argument)
-        return showEmptyState(tr("The model could not be opened"), tr("%1: see the message above. Choose another model, or correct the file and open it again.").arg(m_failed), {m_openFile, m_showRuns});
+        return showEmptyState(tr("The model could not be opened"),
+                              tr("%1: see the message above. Choose another model, or correct the file and open it again.").arg(m_failed),
+                              {m_openFile, m_showRuns});
     if (!session().hasWorkspace())
         return showEmptyState(tr("No workspace is open"), tr("Open a workspace from the File menu, or open a model file."), {m_openFile});
-    showEmptyState(tr("No model is open"), tr("Select a run in Experiments, drop a model file on the window, or open one."), {m_openFile, m_showRuns});
+    showEmptyState(tr("No model is open"), tr("Select a run in Experiments, drop a model file on the window, or open one."),
+                   {m_openFile, m_showRuns});
 }
 
 QString ModelPanel::commandLine() const
@@ -485,13 +512,18 @@ QString ModelPanel::commandLine() const
 
 core::Json ModelPanel::saveState() const
 {
-    return {{"path", m_tree->path(current()).toStdString()}, {"filter", m_search->text().toStdString()}, {"tab", m_tabs->currentIndex()}, {"tensor_tab", m_tensor->tab()}};
+    return {{"path", m_tree->path(current()).toStdString()},
+            {"filter", m_search->text().toStdString()},
+            {"tab", m_tabs->currentIndex()},
+            {"tensor_tab", m_tensor->tab()}};
 }
 
 void ModelPanel::restoreState(const core::Json& state)
 {
     const auto number = [&](const char* key) { return state.contains(key) && state[key].is_number_integer() ? state[key].get<int>() : 0; };
-    const auto text = [&](const char* key) { return state.contains(key) && state[key].is_string() ? QString::fromStdString(state[key].get<std::string>()) : QString(); };
+    const auto text = [&](const char* key) {
+        return state.contains(key) && state[key].is_string() ? QString::fromStdString(state[key].get<std::string>()) : QString();
+    };
     m_tabs->setCurrentIndex(std::clamp(number("tab"), 0, 1));
     m_tensor->setTab(number("tensor_tab"));
     m_search->setText(text("filter"));

@@ -61,9 +61,9 @@ private:
     QAction *m_copyCommand = nullptr, *m_showRuns = nullptr, *m_openFile = nullptr;
     widgets::BackgroundTask m_openTask, m_statisticsTask, m_valueTask;
     bool m_opening = false, m_sending = false, m_reading = false;
-    QString m_argument;   ///< on show or being opened
-    QString m_failed;     ///< argument that could not be opened
-    QString m_wantedPath; ///< to be chosen once the model is open
+    QString m_argument;    ///< on show or being opened
+    QString m_failed;      ///< argument that could not be opened
+    QString m_wantedPath;  ///< to be chosen once the model is open
 };
 
 }  // namespace orrery::plugins

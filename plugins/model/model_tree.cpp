@@ -44,12 +44,15 @@ OpenedModelPtr openForPanel(const QString& argument, graph::Model model, std::st
                     opened->inspection.modules.front().outputShape = node.shapes.front();
     } catch (const core::Error& error) {
         opened->inspection = graph::inspect(*opened->executor, opened->model->weights, {}, stop);
-        opened->whyNotRun = QObject::tr("The model could not be run on an example input, so shapes and FLOPs are not known: %1").arg(QString::fromUtf8(error.what()));
+        opened->whyNotRun =
+            QObject::tr("The model could not be run on an example input, so shapes and FLOPs are not known: %1").arg(QString::fromUtf8(error.what()));
     }
     return opened;
 }
 
-ModelTree::ModelTree(QObject* parent) : QAbstractItemModel(parent), m_root(std::make_unique<Item>()) {}
+ModelTree::ModelTree(QObject* parent) : QAbstractItemModel(parent), m_root(std::make_unique<Item>())
+{
+}
 ModelTree::~ModelTree() = default;
 
 void ModelTree::setOpened(OpenedModelPtr opened)
@@ -97,7 +100,9 @@ void ModelTree::build()
         const QString path = QString::fromStdString(inspection.modules[i].path);
         const int cut = path.lastIndexOf(QLatin1Char('.'));
         Item* parent = path.isEmpty() ? m_root.get() : moduleItem(cut < 0 ? QString() : path.left(cut));
-        const QString name = path.isEmpty() ? QString::fromStdString(data.name.empty() ? "model" : data.name) : parent->path.isEmpty() ? path : path.mid(parent->path.size() + 1);
+        const QString name = path.isEmpty()           ? QString::fromStdString(data.name.empty() ? "model" : data.name)
+                             : parent->path.isEmpty() ? path
+                                                      : path.mid(parent->path.size() + 1);
         m_modules[path] = add(*parent, ItemKind::Module, int(i), name, path);
     }
     for (std::size_t i = 0; i < data.parameters.size(); ++i) {
@@ -122,8 +127,14 @@ ModelTree::Item* ModelTree::itemOf(const QModelIndex& index) const
     return index.isValid() ? static_cast<Item*>(index.internalPointer()) : m_root.get();
 }
 
-ModelTree::ItemKind ModelTree::kind(const QModelIndex& index) const { return itemOf(index)->kind; }
-QString ModelTree::path(const QModelIndex& index) const { return itemOf(index)->path; }
+ModelTree::ItemKind ModelTree::kind(const QModelIndex& index) const
+{
+    return itemOf(index)->kind;
+}
+QString ModelTree::path(const QModelIndex& index) const
+{
+    return itemOf(index)->path;
+}
 
 const graph::NodeInfo* ModelTree::node(const QModelIndex& index) const
 {
@@ -166,8 +177,14 @@ QModelIndex ModelTree::parent(const QModelIndex& index) const
     return parent && parent != m_root.get() ? createIndex(parent->row, 0, parent) : QModelIndex();
 }
 
-int ModelTree::rowCount(const QModelIndex& parent) const { return parent.column() > 0 ? 0 : int(itemOf(parent)->children.size()); }
-int ModelTree::columnCount(const QModelIndex&) const { return ColumnCount; }
+int ModelTree::rowCount(const QModelIndex& parent) const
+{
+    return parent.column() > 0 ? 0 : int(itemOf(parent)->children.size());
+}
+int ModelTree::columnCount(const QModelIndex&) const
+{
+    return ColumnCount;
+}
 
 QString ModelTree::cell(const Item& item, int column) const
 {

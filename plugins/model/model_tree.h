@@ -14,8 +14,8 @@ struct OpenedModel {
     std::shared_ptr<const graph::Model> model;
     std::shared_ptr<const graph::Executor> executor;
     graph::Inspection inspection;
-    QString whyNotRun;   ///< empty if shapes and costs were measured
-    QString text;        ///< Graph::print
+    QString whyNotRun;  ///< empty if shapes and costs were measured
+    QString text;       ///< Graph::print
 };
 using OpenedModelPtr = std::shared_ptr<const OpenedModel>;
 
@@ -54,7 +54,7 @@ public:
 private:
     struct Item {
         ItemKind kind = ItemKind::Module;
-        int number = 0;           ///< index into modules, nodes or parameters
+        int number = 0;  ///< index into modules, nodes or parameters
         QString name, path;
         Item* parent = nullptr;
         int row = 0;

@@ -43,8 +43,8 @@ ShownTensor readTensor(const QString& title, const at::Tensor& tensor)
 }
 
 TensorDetail::TensorDetail(QWidget* parent)
-    : QWidget(parent), m_title(new QLabel), m_statistics(new QLabel), m_position(new QLabel), m_tabs(new QTabWidget), m_histogram(new widgets::PlotView),
-      m_heatMap(new widgets::HeatMapView), m_table(new widgets::TensorTable), m_sliderRow(new QHBoxLayout)
+    : QWidget(parent), m_title(new QLabel), m_statistics(new QLabel), m_position(new QLabel), m_tabs(new QTabWidget),
+      m_histogram(new widgets::PlotView), m_heatMap(new widgets::HeatMapView), m_table(new widgets::TensorTable), m_sliderRow(new QHBoxLayout)
 {
     m_title->setWordWrap(true);
     m_title->setObjectName(QStringLiteral("tensorTitle"));
@@ -76,8 +76,14 @@ TensorDetail::TensorDetail(QWidget* parent)
     clear({});
 }
 
-int TensorDetail::tab() const { return m_tabs->currentIndex(); }
-void TensorDetail::setTab(int tab) { m_tabs->setCurrentIndex(std::clamp(tab, 0, m_tabs->count() - 1)); }
+int TensorDetail::tab() const
+{
+    return m_tabs->currentIndex();
+}
+void TensorDetail::setTab(int tab)
+{
+    m_tabs->setCurrentIndex(std::clamp(tab, 0, m_tabs->count() - 1));
+}
 
 void TensorDetail::clear(const QString& why)
 {
@@ -92,10 +98,14 @@ void TensorDetail::clear(const QString& why)
 void TensorDetail::setTensor(const ShownTensor& tensor)
 {
     m_tensor = tensor;
-    m_title->setText(QStringLiteral("<b>%1</b> %2 %3").arg(tensor.title.toHtmlEscaped(), tensor.dtype, QString::fromStdString(core::formatShape(tensor.shape))));
+    m_title->setText(
+        QStringLiteral("<b>%1</b> %2 %3").arg(tensor.title.toHtmlEscaped(), tensor.dtype, QString::fromStdString(core::formatShape(tensor.shape))));
     m_title->show();
     const auto& s = tensor.statistics;
-    QString text = tr("mean %1, standard deviation %2, minimum %3, maximum %4, zeros %L5 of %L6").arg(number(s.mean), number(s.standardDeviation), number(s.minimum), number(s.maximum)).arg(s.zeros).arg(s.count);
+    QString text = tr("mean %1, standard deviation %2, minimum %3, maximum %4, zeros %L5 of %L6")
+                       .arg(number(s.mean), number(s.standardDeviation), number(s.minimum), number(s.maximum))
+                       .arg(s.zeros)
+                       .arg(s.count);
     if (s.nans || s.infinities)
         text += tr(", NaN %L1, infinite %L2").arg(s.nans).arg(s.infinities);
     m_statistics->setText(text);

@@ -14,7 +14,7 @@ namespace orrery::widgets {
 class HeatMapView;
 class PlotView;
 class TensorTable;
-}
+}  // namespace orrery::widgets
 
 namespace orrery::plugins {
 
@@ -22,7 +22,7 @@ namespace orrery::plugins {
 struct ShownTensor {
     QString title;
     std::vector<std::int64_t> shape;
-    std::vector<float> values;   ///< empty if the tensor is too large to be shown cell by cell
+    std::vector<float> values;  ///< empty if the tensor is too large to be shown cell by cell
     graph::TensorStatistics statistics;
     QString dtype;
 };

@@ -21,7 +21,10 @@ class CliAttributeTest : public QObject {
     Q_OBJECT
     test::Cli m_cli;
 
-    Json attribute(const QStringList& more, const char* model = "linear.safetensors", const char* input = "x.npy") const { return m_cli.json(QStringList{"attribute", model, "--input", input, "--out", "a.npy"} + more); }
+    Json attribute(const QStringList& more, const char* model = "linear.safetensors", const char* input = "x.npy") const
+    {
+        return m_cli.json(QStringList{"attribute", model, "--input", input, "--out", "a.npy"} + more);
+    }
     at::Tensor attribution() const { return m_cli.array("a.npy"); }
 private Q_SLOTS:
     void initTestCase()
@@ -48,7 +51,8 @@ private Q_SLOTS:
         QTest::newRow("occlusion") << QStringList{"--method", "occlusion"};
         for (const char* rule : {"gausslegendre", "riemann_left", "riemann_right", "riemann_middle"})
             for (const char* steps : {"1", "50"})
-                QTest::addRow("integrated gradients, %s, %s steps", rule, steps) << QStringList{"--method", "integrated_gradients", "--set", QString("method=") + rule, "--set", QString("n_steps=") + steps};
+                QTest::addRow("integrated gradients, %s, %s steps", rule, steps)
+                    << QStringList{"--method", "integrated_gradients", "--set", QString("method=") + rule, "--set", QString("n_steps=") + steps};
         QTest::newRow("integrated gradients in small pieces") << QStringList{"--method", "integrated_gradients", "--set", "internal_batch_size=2"};
     }
     void linearModelGivesWeightTimesInput()
@@ -60,8 +64,10 @@ private Q_SLOTS:
             QVERIFY(document.at("target") == Json({target, target}));
             QVERIFY(at::equal(attribution(), kX * kWeight[target]));
             QVERIFY(document.at("standard_error").is_null());
-            if (options[1] != "integrated_gradients") continue;
-            for (const auto& error : document.at("completeness_error")) QVERIFY(std::abs(error.get<double>()) < 1e-12);
+            if (options[1] != "integrated_gradients")
+                continue;
+            for (const auto& error : document.at("completeness_error"))
+                QVERIFY(std::abs(error.get<double>()) < 1e-12);
         }
     }
 
@@ -105,7 +111,9 @@ private Q_SLOTS:
         QFETCH(QString, rule);
         QFETCH(int, steps);
         QFETCH(double, sum);
-        const auto document = attribute({"--method", "integrated_gradients", "--target", "0", "--set", "method=" + rule, "--set", QString("n_steps=%1").arg(steps)}, "hinge.safetensors", "one.npy");
+        const auto document =
+            attribute({"--method", "integrated_gradients", "--target", "0", "--set", "method=" + rule, "--set", QString("n_steps=%1").arg(steps)},
+                      "hinge.safetensors", "one.npy");
         QVERIFY2(std::abs(document.at("sum").get<double>() - sum) < 1e-7, qPrintable(QString::number(document.at("sum").get<double>(), 'g', 17)));
         QVERIFY(std::abs(document.at("completeness_error").get<double>() - (sum - 0.5)) < 1e-7);
         QCOMPARE(document.at("target").get<int>(), 0);
@@ -115,7 +123,9 @@ private Q_SLOTS:
 
     void toleranceDoublesTheSteps()
     {
-        const auto document = attribute({"--method", "integrated_gradients", "--set", "method=riemann_left", "--set", "n_steps=2", "--set", "tolerance=0.02"}, "hinge.safetensors", "one.npy");
+        const auto document =
+            attribute({"--method", "integrated_gradients", "--set", "method=riemann_left", "--set", "n_steps=2", "--set", "tolerance=0.02"},
+                      "hinge.safetensors", "one.npy");
         QVERIFY(std::abs(document.at("completeness_error").get<double>()) <= 0.02);
         QCOMPARE(document.at("details").at("steps").get<int>(), 64);
         QVERIFY(document.at("details").at("converged").get<bool>());
@@ -151,14 +161,18 @@ private Q_SLOTS:
         QTest::addColumn<QString>("message");
         QTest::newRow("unknown method") << QStringList{"--method", "saliencyy"} << "unknown attribution \"saliencyy\"; did you mean \"saliency\"?";
         QTest::newRow("no method") << QStringList{} << "--method is required";
-        QTest::newRow("unknown parameter") << QStringList{"--method", "integrated_gradients", "--set", "nsteps=3"} << "integrated_gradients.nsteps: unknown key; did you mean \"n_steps\"?";
-        QTest::newRow("parameter of another type") << QStringList{"--method", "saliency", "--set", "abs=3"} << "saliency.abs: expected true or false, got 3";
-        QTest::newRow("parameter out of range") << QStringList{"--method", "integrated_gradients", "--set", "n_steps=0"} << "n_steps: expected an integer in 1..";
+        QTest::newRow("unknown parameter") << QStringList{"--method", "integrated_gradients", "--set", "nsteps=3"}
+                                           << "integrated_gradients.nsteps: unknown key; did you mean \"n_steps\"?";
+        QTest::newRow("parameter of another type") << QStringList{"--method", "saliency", "--set", "abs=3"}
+                                                   << "saliency.abs: expected true or false, got 3";
+        QTest::newRow("parameter out of range") << QStringList{"--method", "integrated_gradients", "--set", "n_steps=0"}
+                                                << "n_steps: expected an integer in 1..";
         QTest::newRow("unknown rule") << QStringList{"--method", "integrated_gradients", "--set", "method=riemann_lft"} << "riemann_left";
         QTest::newRow("setting without value") << QStringList{"--method", "saliency", "--set", "abs"} << "abs";
         QTest::newRow("target out of range") << QStringList{"--method", "saliency", "--target", "2"} << "target: expected 0..1, got 2";
         QTest::newRow("unknown place") << QStringList{"--method", "saliency", "--at", "tabel"} << "no value fits \"tabel\"; did you mean \"table\"?";
-        QTest::newRow("window of two axes on one") << QStringList{"--method", "occlusion", "--set", "window=[1,2]"} << "occlusion.window: expected 1 or 1 numbers (a sample is [3]), got 2";
+        QTest::newRow("window of two axes on one") << QStringList{"--method", "occlusion", "--set", "window=[1,2]"}
+                                                   << "occlusion.window: expected 1 or 1 numbers (a sample is [3]), got 2";
         QTest::newRow("unknown ending") << QStringList{"--method", "saliency", "--out", "a.gif"} << "a.gif: expected a file ending in";
     }
     void wrongRequestsAreStatusTwo()

@@ -11,7 +11,8 @@ private Q_SLOTS:
         QTest::addColumn<QString>("file");
         for (const auto& entry : std::filesystem::recursive_directory_iterator(ORRERY_SOURCE_DIR "/projects"))
             if (entry.path().extension() == ".yaml" || entry.path().extension() == ".json")
-                QTest::newRow(std::filesystem::relative(entry.path(), ORRERY_SOURCE_DIR "/projects").c_str()) << QString::fromStdString(entry.path().string());
+                QTest::newRow(std::filesystem::relative(entry.path(), ORRERY_SOURCE_DIR "/projects").c_str())
+                    << QString::fromStdString(entry.path().string());
     }
     void isTrainedAndReadBack()
     {
@@ -20,14 +21,18 @@ private Q_SLOTS:
         // As it stands it is complete and right.
         const auto document = cli.json({"train", file, "--check"});
         QVERIFY(document.at("tags") == core::Json({"example"}));
-        const auto result = cli.json({"train", file, "--workspace", "w", "--set", "train.epochs=null", "--set", "train.steps=2", "--set", "train.warmup=0", "--set", "train.evaluate_samples=16", "--set", "train.batch_size=8", "--set", "data.limit=64"});
+        const auto result =
+            cli.json({"train", file, "--workspace", "w", "--set", "train.epochs=null", "--set", "train.steps=2", "--set", "train.warmup=0", "--set",
+                      "train.evaluate_samples=16", "--set", "train.batch_size=8", "--set", "data.limit=64"});
         QCOMPARE(result.at("status").get<std::string>(), std::string("finished"));
         QVERIFY(result.at("metrics").contains("test/loss"));
         const auto run = cli.json({"runs", "show", "1", "--workspace", "w"});
         QVERIFY(run.at("document").at("name") == document.at("name"));
         QVERIFY(run.at("document").at("model") == document.at("model"));
         QVERIFY(cli.json({"inspect", "run:1", "--workspace", "w"}).at("parameters").get<int>() > 100);
-        QVERIFY(cli.json({"evaluate", "run:1", "--workspace", "w", "--data", QString::fromStdString(document.at("data").dump()), "--limit", "8"}).at("metrics").contains("loss"));
+        QVERIFY(cli.json({"evaluate", "run:1", "--workspace", "w", "--data", QString::fromStdString(document.at("data").dump()), "--limit", "8"})
+                    .at("metrics")
+                    .contains("loss"));
     }
 };
 

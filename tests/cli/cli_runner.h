@@ -22,7 +22,8 @@ struct Answer {
 
 inline Answer answerOf(QProcess& process)
 {
-    if (!process.waitForFinished(120'000)) process.kill();
+    if (!process.waitForFinished(120'000))
+        process.kill();
     process.waitForFinished();
     Answer answer;
     answer.status = process.exitStatus() == QProcess::NormalExit ? process.exitCode() : -process.exitCode();
@@ -56,12 +57,16 @@ public:
         return answerOf(process);
     }
     /// With one thread: the models here are tiny.
-    Answer compute(const QStringList& arguments) const { return run(arguments.contains("--threads") ? arguments : arguments + QStringList{"--threads", "1"}); }
+    Answer compute(const QStringList& arguments) const
+    {
+        return run(arguments.contains("--threads") ? arguments : arguments + QStringList{"--threads", "1"});
+    }
     /// One thread, `--json`, exit status 0; fails the test by an exception otherwise.
     core::Json json(const QStringList& arguments) const
     {
         const auto answer = compute(arguments + QStringList{"--json"});
-        if (answer.status != 0) throw std::runtime_error(qPrintable(QString("%1: status %2: %3").arg(arguments.join(' ')).arg(answer.status).arg(answer.error)));
+        if (answer.status != 0)
+            throw std::runtime_error(qPrintable(QString("%1: status %2: %3").arg(arguments.join(' ')).arg(answer.status).arg(answer.error)));
         return answer.json();
     }
     QString project(const char* file) const { return QString(ORRERY_SOURCE_DIR "/projects/") + file; }
@@ -71,8 +76,8 @@ private:
 };
 
 /// A row of a table of bad calls: status, and a part of what stands on standard error.
-#define VERIFY_REFUSED(answer, wantedStatus, part)                                                                                       \
-    QVERIFY2((answer).error.contains(part), qPrintable("said: " + (answer).error + "\nexpected: " + QString(part)));                    \
+#define VERIFY_REFUSED(answer, wantedStatus, part)                                                                                                   \
+    QVERIFY2((answer).error.contains(part), qPrintable("said: " + (answer).error + "\nexpected: " + QString(part)));                                 \
     QCOMPARE((answer).status, wantedStatus)
 
 }  // namespace orrery::test

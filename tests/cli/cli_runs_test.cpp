@@ -34,7 +34,8 @@ private Q_SLOTS:
         QCOMPARE(answer.status, 0);
         const auto document = answer.json();
         QStringList keys;
-        for (const auto& [key, value] : document.items()) keys << QString::fromStdString(key);
+        for (const auto& [key, value] : document.items())
+            keys << QString::fromStdString(key);
         QCOMPARE(keys, (QStringList{"run", "status", "metrics"}));
         const double accuracy = document.at("metrics").at("test/accuracy");
         QVERIFY(accuracy >= 0 && accuracy <= 1);
@@ -50,7 +51,9 @@ private Q_SLOTS:
         const auto& run = document.at("runs").at(0);
         QVERIFY(run.at("id").is_number_integer() && run.at("id") == 1);
         QVERIFY(run.at("name") == "small" && run.at("status") == "finished" && run.at("tags") == Json({"small"}));
-        QVERIFY(QRegularExpression("^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?Z$").match(QString::fromStdString(run.at("created").get<std::string>())).hasMatch());
+        QVERIFY(QRegularExpression("^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?Z$")
+                    .match(QString::fromStdString(run.at("created").get<std::string>()))
+                    .hasMatch());
         QVERIFY(run.at("metrics").at("test/accuracy").is_number());
         QCOMPARE(workspace({"runs", "list", "--filter", "faster"}).at("runs").size(), std::size_t(1));
         QCOMPARE(workspace({"runs", "list", "--status", "failed", "--tag", "small"}).at("runs").size(), std::size_t(0));
@@ -75,7 +78,8 @@ private Q_SLOTS:
         const auto id = QString::number(again.at("run").get<int>());
         const auto compared = workspace({"runs", "compare", "1", id});
         QCOMPARE(compared.at("differences").size(), std::size_t(0));
-        for (const auto& [name, values] : compared.at("metrics").items()) QVERIFY2(values[0] == values[1], name.c_str());
+        for (const auto& [name, values] : compared.at("metrics").items())
+            QVERIFY2(values[0] == values[1], name.c_str());
         workspace({"runs", "export", "1", "--out", "first.safetensors"});
         workspace({"runs", "export", id, "--out", "again.safetensors"});
         QVERIFY(m_cli.read("first.safetensors") == m_cli.read("again.safetensors"));
@@ -102,18 +106,31 @@ private Q_SLOTS:
     {
         QTest::addColumn<QString>("setting");
         QTest::addColumn<QString>("message");
-        QTest::newRow("unknown key") << "train.epohcs=1" << "small.yaml: train.epohcs: unknown key; did you mean \"epochs\"?";
-        QTest::newRow("unknown key at the top") << "modle=1" << "small.yaml: modle: unknown key; did you mean \"model\"?";
-        QTest::newRow("unknown key of a component") << "train.optimizer.momentun=1" << "train.optimizer.momentun: unknown key";
-        QTest::newRow("wrong type") << "train.optimizer.lr=fast" << "small.yaml: train.optimizer.lr: expected a number > 0, got \"fast\"";
-        QTest::newRow("out of range") << "train.batch_size=0" << "train.batch_size: expected an integer";
-        QTest::newRow("unknown component") << "train.optimizer.id=adamm" << "adam";
-        QTest::newRow("sizes that contradict the data") << "model.classes=7" << "model.classes: ";
-        QTest::newRow("unknown data set") << "data.id=digts" << "did you mean \"digits\"?";
-        QTest::newRow("setting without value") << "train.epochs" << "train.epochs";
-        QTest::newRow("images into a model of tokens") << R"(model={"id": "gpt"})" << "model: \"image\" gives float, but \"tokens\" takes token_id";
-        QTest::newRow("images into a model of tables") << R"(model={"id": "mlp"})" << "model: \"image\" gives axes [batch, channel, height, width], but \"table\" takes [batch, feature]";
-        QTest::newRow("classes into a loss of numbers") << "train.loss=mse" << "train.loss: \"class\" gives class_index, but \"target\" takes float";
+        QTest::newRow("unknown key") << "train.epohcs=1"
+                                     << "small.yaml: train.epohcs: unknown key; did you mean \"epochs\"?";
+        QTest::newRow("unknown key at the top") << "modle=1"
+                                                << "small.yaml: modle: unknown key; did you mean \"model\"?";
+        QTest::newRow("unknown key of a component") << "train.optimizer.momentun=1"
+                                                    << "train.optimizer.momentun: unknown key";
+        QTest::newRow("wrong type") << "train.optimizer.lr=fast"
+                                    << "small.yaml: train.optimizer.lr: expected a number > 0, got \"fast\"";
+        QTest::newRow("out of range") << "train.batch_size=0"
+                                      << "train.batch_size: expected an integer";
+        QTest::newRow("unknown component") << "train.optimizer.id=adamm"
+                                           << "adam";
+        QTest::newRow("sizes that contradict the data") << "model.classes=7"
+                                                        << "model.classes: ";
+        QTest::newRow("unknown data set") << "data.id=digts"
+                                          << "did you mean \"digits\"?";
+        QTest::newRow("setting without value") << "train.epochs"
+                                               << "train.epochs";
+        QTest::newRow("images into a model of tokens") << R"(model={"id": "gpt"})"
+                                                       << "model: \"image\" gives float, but \"tokens\" takes token_id";
+        QTest::newRow("images into a model of tables")
+            << R"(model={"id": "mlp"})"
+            << "model: \"image\" gives axes [batch, channel, height, width], but \"table\" takes [batch, feature]";
+        QTest::newRow("classes into a loss of numbers") << "train.loss=mse"
+                                                        << "train.loss: \"class\" gives class_index, but \"target\" takes float";
     }
     void wrongDocumentsNameTheKey()
     {
@@ -133,9 +150,12 @@ private Q_SLOTS:
         QCOMPARE(evaluated.at("metrics").at("accuracy").get<double>(), accuracy);
         m_cli.writeArray("digit.npy", at::zeros({1, 1, 8, 8}).fill_(0.25));
         QVERIFY(workspace({"predict", "run:1", "--input", "digit.npy"}).at("predictions")[0].at("classes")[0].at("probability").get<double>() > 0.1);
-        const auto attributed = workspace({"attribute", "run:1", "--input", "digit.npy", "--method", "integrated_gradients", "--target", "3", "--out", "a.npy"});
-        for (const char* key : {"method", "target", "parameters", "completeness_error", "standard_error"}) QVERIFY2(attributed.contains(key), key);
-        QVERIFY(attributed.at("target") == 3 && attributed.at("parameters").is_object() && attributed.at("completeness_error").is_number() && attributed.at("standard_error").is_null());
+        const auto attributed =
+            workspace({"attribute", "run:1", "--input", "digit.npy", "--method", "integrated_gradients", "--target", "3", "--out", "a.npy"});
+        for (const char* key : {"method", "target", "parameters", "completeness_error", "standard_error"})
+            QVERIFY2(attributed.contains(key), key);
+        QVERIFY(attributed.at("target") == 3 && attributed.at("parameters").is_object() && attributed.at("completeness_error").is_number() &&
+                attributed.at("standard_error").is_null());
         QVERIFY(m_cli.array("a.npy").sizes() == at::IntArrayRef({1, 1, 8, 8}));
         const auto early = workspace({"evaluate", "run:1@25", "--data", "digits"});
         QCOMPARE(early.at("samples").get<int>(), 359);
@@ -149,13 +169,15 @@ private Q_SLOTS:
     void runsAreKeptAndThrownAway()
     {
         QVERIFY(workspace({"runs", "tag", "2", "good", "kept"}).at("tags").size() == 3);
-        QVERIFY(workspace({"runs", "tag", "2", "good", "--remove"}).at("tags") == Json({"small", "kept"}) || workspace({"runs", "show", "2"}).at("tags") == Json({"kept", "small"}));
+        QVERIFY(workspace({"runs", "tag", "2", "good", "--remove"}).at("tags") == Json({"small", "kept"}) ||
+                workspace({"runs", "show", "2"}).at("tags") == Json({"kept", "small"}));
         QVERIFY(workspace({"runs", "note", "2", "learns faster"}).at("notes") == "learns faster");
         const auto compared = workspace({"runs", "compare", "1", "2"});
         QVERIFY(compared.at("runs") == Json({1, 2}));
         bool found = false;
         for (const auto& difference : compared.at("differences"))
-            if (difference.at("path") == "train.optimizer.lr") found = difference.at("values") == Json({0.01, 0.02});
+            if (difference.at("path") == "train.optimizer.lr")
+                found = difference.at("values") == Json({0.01, 0.02});
         QVERIFY(found);
         workspace({"runs", "export", "1", "2", "--out", "both.orrery"});
         const auto elsewhere = m_cli.json({"runs", "import", "both.orrery", "--workspace", "other"});
@@ -175,9 +197,11 @@ private Q_SLOTS:
     {
         QTest::addColumn<QStringList>("arguments");
         QTest::addColumn<QString>("message");
-        QTest::newRow("missing workspace") << QStringList{"runs", "list", "--workspace", "none"} << "none: expected a workspace folder, there is none";
+        QTest::newRow("missing workspace") << QStringList{"runs", "list", "--workspace", "none"}
+                                           << "none: expected a workspace folder, there is none";
         QTest::newRow("no workspace named") << QStringList{"runs", "list"} << "orrery-workspace: expected a workspace folder, there is none";
-        QTest::newRow("folder that is none") << QStringList{"runs", "list", "--workspace", "."} << ".: expected a workspace, found no orrery.db in it";
+        QTest::newRow("folder that is none") << QStringList{"runs", "list", "--workspace", "."}
+                                             << ".: expected a workspace, found no orrery.db in it";
         QTest::newRow("unknown run") << QStringList{"runs", "show", "99", "--workspace", "w"} << "there is no run 99";
         QTest::newRow("run that is no number") << QStringList{"runs", "show", "x", "--workspace", "w"} << "run";
         QTest::newRow("unknown run to compare") << QStringList{"runs", "compare", "1", "99", "--workspace", "w"} << "there is no run 99";
@@ -185,17 +209,26 @@ private Q_SLOTS:
         QTest::newRow("unknown run to delete") << QStringList{"runs", "delete", "1", "99", "--yes", "--workspace", "w"} << "there is no run 99";
         QTest::newRow("unknown run to report") << QStringList{"report", "99", "--out", "r.html", "--workspace", "w"} << "there is no run 99";
         QTest::newRow("unknown run as model") << QStringList{"inspect", "run:99", "--workspace", "w"} << "there is no run 99";
-        QTest::newRow("unknown step") << QStringList{"inspect", "run:1@4", "--workspace", "w"} << "run 1 has no weights of step 4: expected one of the steps 2";
+        QTest::newRow("unknown step") << QStringList{"inspect", "run:1@4", "--workspace", "w"}
+                                      << "run 1 has no weights of step 4: expected one of the steps 2";
         QTest::newRow("run as text") << QStringList{"inspect", "run:first", "--workspace", "w"} << "run:first: expected run:ID or run:ID@STEP";
-        QTest::newRow("unknown status") << QStringList{"runs", "list", "--status", "done", "--workspace", "w"} << "expected a status (queued, running";
-        QTest::newRow("report of another kind") << QStringList{"report", "1", "--out", "r.pdf", "--workspace", "w"} << "r.pdf: expected a file ending in .html";
-        QTest::newRow("weights of two runs") << QStringList{"runs", "export", "1", "2", "--out", "f.safetensors", "--workspace", "w"} << "weights are exported of one run at a time";
-        QTest::newRow("import of nothing") << QStringList{"runs", "import", "none.orrery", "--workspace", "v"} << "none.orrery: expected a file of exported runs, there is none";
-        QTest::newRow("import of something else") << QStringList{"runs", "import", "small.yaml", "--workspace", "v"} << "small.yaml: expected an Orrery database";
-        QTest::newRow("resume of a finished run") << QStringList{"train", "--resume", "1", "--workspace", "w"} << "run 1 has finished: expected a run that can go on";
+        QTest::newRow("unknown status") << QStringList{"runs", "list", "--status", "done", "--workspace", "w"}
+                                        << "expected a status (queued, running";
+        QTest::newRow("report of another kind") << QStringList{"report", "1", "--out", "r.pdf", "--workspace", "w"}
+                                                << "r.pdf: expected a file ending in .html";
+        QTest::newRow("weights of two runs") << QStringList{"runs", "export", "1", "2", "--out", "f.safetensors", "--workspace", "w"}
+                                             << "weights are exported of one run at a time";
+        QTest::newRow("import of nothing") << QStringList{"runs", "import", "none.orrery", "--workspace", "v"}
+                                           << "none.orrery: expected a file of exported runs, there is none";
+        QTest::newRow("import of something else") << QStringList{"runs", "import", "small.yaml", "--workspace", "v"}
+                                                  << "small.yaml: expected an Orrery database";
+        QTest::newRow("resume of a finished run") << QStringList{"train", "--resume", "1", "--workspace", "w"}
+                                                  << "run 1 has finished: expected a run that can go on";
         QTest::newRow("resume of an unknown run") << QStringList{"train", "--resume", "99", "--workspace", "w"} << "there is no run 99";
-        QTest::newRow("resume and document") << QStringList{"train", "small.yaml", "--resume", "1", "--workspace", "w"} << "an EXPERIMENT or --resume RUN, not both";
-        QTest::newRow("resume with changes") << QStringList{"train", "--resume", "1", "--set", "seed=2", "--workspace", "w"} << "--resume goes on with the stored document as it is; to change it: train run:1 --set";
+        QTest::newRow("resume and document") << QStringList{"train", "small.yaml", "--resume", "1", "--workspace", "w"}
+                                             << "an EXPERIMENT or --resume RUN, not both";
+        QTest::newRow("resume with changes") << QStringList{"train", "--resume", "1", "--set", "seed=2", "--workspace", "w"}
+                                             << "--resume goes on with the stored document as it is; to change it: train run:1 --set";
         QTest::newRow("missing document") << QStringList{"train", "none.yaml"} << "none.yaml: no such file; expected an experiment document";
     }
     void badRequestsAreStatusTwo()
@@ -223,8 +256,10 @@ private Q_SLOTS:
             const auto stepsBefore = interruptions * 30;
             const auto reached = QTest::qWaitFor(
                 [&] {
-                    if (process.state() == QProcess::NotRunning) return true;
-                    if (!store::Workspace::isWorkspace(cli.path("w"))) return false;
+                    if (process.state() == QProcess::NotRunning)
+                        return true;
+                    if (!store::Workspace::isWorkspace(cli.path("w")))
+                        return false;
                     try {
                         const auto workspace = store::Workspace::open(cli.path("w"), store::OpenMode::ReadOnly);
                         return workspace->runs().matching == 1 && workspace->metricSeries(1, "train/loss").points > stepsBefore + 20;
@@ -234,10 +269,12 @@ private Q_SLOTS:
                 },
                 20'000);
             QVERIFY(reached);
-            if (process.state() == QProcess::NotRunning) break;
+            if (process.state() == QProcess::NotRunning)
+                break;
             ::kill(pid_t(process.processId()), SIGINT);
             const auto answer = test::answerOf(process);
-            if (answer.status == 0) break;
+            if (answer.status == 0)
+                break;
             QVERIFY2(answer.error.contains("run 1 was interrupted; go on with: orrery-cli train --resume 1 --workspace w"), qPrintable(answer.error));
             QCOMPARE(answer.status, 130);
             QVERIFY(answer.json().at("status") == "cancelled" && answer.json().at("run") == 1);
@@ -254,14 +291,16 @@ private Q_SLOTS:
         cli.json({"runs", "export", "2", "--workspace", "w", "--out", "whole.safetensors"});
         QVERIFY(cli.read("broken_off.safetensors") == cli.read("whole.safetensors"));
         const auto compared = cli.json({"runs", "compare", "1", "2", "--workspace", "w"});
-        for (const auto& [name, values] : compared.at("metrics").items()) QVERIFY2(values[0] == values[1], name.c_str());
+        for (const auto& [name, values] : compared.at("metrics").items())
+            QVERIFY2(values[0] == values[1], name.c_str());
     }
 
     void anInterruptionWorksElsewhereToo()
     {
         QProcess process;
         m_cli.writeArray("images.npy", at::rand({64, 1, 8, 8}));
-        m_cli.start(process, {"attribute", "run:1", "--workspace", "w", "--input", "images.npy", "--method", "integrated_gradients", "--set", "n_steps=100000", "--set", "method=riemann_middle", "--threads", "1", "--json"});
+        m_cli.start(process, {"attribute", "run:1", "--workspace", "w", "--input", "images.npy", "--method", "integrated_gradients", "--set",
+                              "n_steps=100000", "--set", "method=riemann_middle", "--threads", "1", "--json"});
         QVERIFY(process.waitForStarted());
         QTest::qWait(1500);
         ::kill(pid_t(process.processId()), SIGINT);

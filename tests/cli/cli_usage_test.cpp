@@ -23,7 +23,9 @@ private Q_SLOTS:
     void everyCommandHasHelp_data()
     {
         QTest::addColumn<QString>("command");
-        for (const char* command : {"devices", "list", "describe", "selftest", "inspect", "forward", "evaluate", "predict", "train", "runs", "attribute", "report", "bench", "completion"}) QTest::newRow(command) << command;
+        for (const char* command : {"devices", "list", "describe", "selftest", "inspect", "forward", "evaluate", "predict", "train", "runs",
+                                    "attribute", "report", "bench", "completion"})
+            QTest::newRow(command) << command;
     }
     void everyCommandHasHelp()
     {
@@ -39,18 +41,22 @@ private Q_SLOTS:
     void helpOfAttributeNamesEveryMethodAndParameter()
     {
         const auto help = m_cli.run({"attribute", "--help"}).out;
-        for (const char* text : {"integrated_gradients: ", "n_steps", "riemann_trapezoid", "occlusion: ", "window", "saliency: ", "input_x_gradient: "}) QVERIFY2(help.contains(text), text);
+        for (const char* text :
+             {"integrated_gradients: ", "n_steps", "riemann_trapezoid", "occlusion: ", "window", "saliency: ", "input_x_gradient: "})
+            QVERIFY2(help.contains(text), text);
     }
 
     void wrongUsageIsStatusTwo_data()
     {
         QTest::addColumn<QStringList>("arguments");
         QTest::addColumn<QString>("message");
-        QTest::newRow("unknown command") << QStringList{"atribute"} << "unknown command \"atribute\"; did you mean \"attribute\"?; expected one of devices, list";
+        QTest::newRow("unknown command") << QStringList{"atribute"}
+                                         << "unknown command \"atribute\"; did you mean \"attribute\"?; expected one of devices, list";
         QTest::newRow("unknown subcommand") << QStringList{"runs", "lst"} << "unknown command \"lst\"; did you mean \"list\"?";
         QTest::newRow("missing subcommand") << QStringList{"runs"} << "A subcommand is required";
         QTest::newRow("unknown option") << QStringList{"devices", "--treads", "1"} << "unknown option --treads; did you mean \"--threads\"?";
-        QTest::newRow("unknown option of a subcommand") << QStringList{"runs", "list", "--filer=x"} << "unknown option --filer; did you mean \"--filter\"?";
+        QTest::newRow("unknown option of a subcommand")
+            << QStringList{"runs", "list", "--filer=x"} << "unknown option --filer; did you mean \"--filter\"?";
         QTest::newRow("one word too many") << QStringList{"selftest", "gemm", "again"} << "unexpected argument \"again\"";
         QTest::newRow("argument missing") << QStringList{"describe"} << "id is required";
         QTest::newRow("value missing") << QStringList{"devices", "--threads"} << "--threads";
@@ -60,10 +66,13 @@ private Q_SLOTS:
         QTest::newRow("unknown component of a family") << QStringList{"describe", "metric/acuracy"} << "did you mean \"metric/accuracy\"?";
         QTest::newRow("unknown family") << QStringList{"list", "modl"} << "unknown family \"modl\"; did you mean \"model\"?";
         QTest::newRow("unknown check") << QStringList{"selftest", "nosuch"} << "no check fits \"nosuch\"";
-        QTest::newRow("unknown device") << QStringList{"inspect", "zoo:mlp", "--device", "gpu"} << "device: expected auto, cpu, cuda or cuda:N, got \"gpu\"";
-        QTest::newRow("unknown dtype") << QStringList{"inspect", "zoo:mlp", "--dtype", "float33"} << "unknown dtype \"float33\"; expected one of float32";
+        QTest::newRow("unknown device") << QStringList{"inspect", "zoo:mlp", "--device", "gpu"}
+                                        << "device: expected auto, cpu, cuda or cuda:N, got \"gpu\"";
+        QTest::newRow("unknown dtype") << QStringList{"inspect", "zoo:mlp", "--dtype", "float33"}
+                                       << "unknown dtype \"float33\"; expected one of float32";
         QTest::newRow("unknown model") << QStringList{"inspect", "zoo:lenett"} << "unknown model \"lenett\"; did you mean \"lenet\"?";
-        QTest::newRow("unknown parameter of a model") << QStringList{"inspect", "zoo:mlp?featres=3"} << "featres: unknown key; did you mean \"features\"?";
+        QTest::newRow("unknown parameter of a model")
+            << QStringList{"inspect", "zoo:mlp?featres=3"} << "featres: unknown key; did you mean \"features\"?";
         QTest::newRow("parameter out of range") << QStringList{"inspect", "zoo:mlp?features=0"} << "features: expected an integer in 1..";
         QTest::newRow("training without document") << QStringList{"train"} << "expected an EXPERIMENT";
         QTest::newRow("report without file") << QStringList{"report", "1"} << "--out is required";
@@ -109,8 +118,10 @@ private Q_SLOTS:
     {
         const auto families = m_cli.json({"list"}).at("families");
         QStringList names;
-        for (const auto& family : families) names << QString::fromStdString(family.at("family").get<std::string>());
-        for (const char* family : {"model", "data", "optimizer", "schedule", "loss", "metric", "attribution", "importer"}) QVERIFY2(names.contains(family), family);
+        for (const auto& family : families)
+            names << QString::fromStdString(family.at("family").get<std::string>());
+        for (const char* family : {"model", "data", "optimizer", "schedule", "loss", "metric", "attribution", "importer"})
+            QVERIFY2(names.contains(family), family);
         const auto attribution = m_cli.json({"list", "attribution"}).at("families");
         QCOMPARE(attribution.size(), std::size_t(1));
         for (const auto& component : attribution[0].at("components")) {
@@ -119,7 +130,8 @@ private Q_SLOTS:
             QCOMPARE(described.at("family").get<std::string>(), std::string("attribution"));
             QVERIFY(described.at("summary") == component.at("summary"));
             const auto text = m_cli.run({"describe", "attribution/" + id}).out;
-            for (const auto& parameter : described.at("parameters")) QVERIFY(text.contains(QString::fromStdString(parameter.at("name").get<std::string>())));
+            for (const auto& parameter : described.at("parameters"))
+                QVERIFY(text.contains(QString::fromStdString(parameter.at("name").get<std::string>())));
         }
         QVERIFY(m_cli.run({"list", "model"}).out.contains("\n  resnet "));
     }
@@ -130,7 +142,8 @@ private Q_SLOTS:
         QCOMPARE(document.at("failed").get<int>(), 0);
         QVERIFY(document.at("passed").get<int>() >= 7);
         for (const auto& check : document.at("checks"))
-            if (check.at("status") == "passed") QVERIFY(check.at("error").get<double>() <= check.at("tolerance").get<double>());
+            if (check.at("status") == "passed")
+                QVERIFY(check.at("error").get<double>() <= check.at("tolerance").get<double>());
         const auto some = m_cli.compute({"selftest", "explain.*"});
         QCOMPARE(some.status, 0);
         QVERIFY(some.out.endsWith("2 passed, 0 failed, 0 skipped\n"));
@@ -141,16 +154,26 @@ private Q_SLOTS:
         QTest::addColumn<QStringList>("words");
         QTest::addColumn<QString>("offered");
         QTest::addColumn<QString>("withheld");
-        QTest::newRow("commands") << QStringList{"att"} << "attribute" << "train";
-        QTest::newRow("options") << QStringList{"train", "--res"} << "--resume" << "--method";
-        QTest::newRow("methods") << QStringList{"attribute", "m.pt", "--method", "integ"} << "integrated_gradients" << "saliency";
-        QTest::newRow("method's parameters") << QStringList{"attribute", "m.pt", "--method", "integrated_gradients", "--set", "n_"} << "n_steps=" << "window=";
-        QTest::newRow("subcommands") << QStringList{"runs", "com"} << "compare" << "delete";
-        QTest::newRow("families") << QStringList{"list", "opt"} << "optimizer" << "metric";
-        QTest::newRow("components") << QStringList{"describe", "occ"} << "occlusion" << "saliency";
-        QTest::newRow("data sets") << QStringList{"evaluate", "m.pt", "--data", "dig"} << "digits" << "wine";
-        QTest::newRow("devices") << QStringList{"inspect", "m.pt", "--device", "cu"} << "cuda" << "cpu";
-        QTest::newRow("files") << QStringList{"inspect", "model_fi"} << "model_file.pt" << "zoo";
+        QTest::newRow("commands") << QStringList{"att"} << "attribute"
+                                  << "train";
+        QTest::newRow("options") << QStringList{"train", "--res"} << "--resume"
+                                 << "--method";
+        QTest::newRow("methods") << QStringList{"attribute", "m.pt", "--method", "integ"} << "integrated_gradients"
+                                 << "saliency";
+        QTest::newRow("method's parameters") << QStringList{"attribute", "m.pt", "--method", "integrated_gradients", "--set", "n_"} << "n_steps="
+                                             << "window=";
+        QTest::newRow("subcommands") << QStringList{"runs", "com"} << "compare"
+                                     << "delete";
+        QTest::newRow("families") << QStringList{"list", "opt"} << "optimizer"
+                                  << "metric";
+        QTest::newRow("components") << QStringList{"describe", "occ"} << "occlusion"
+                                    << "saliency";
+        QTest::newRow("data sets") << QStringList{"evaluate", "m.pt", "--data", "dig"} << "digits"
+                                   << "wine";
+        QTest::newRow("devices") << QStringList{"inspect", "m.pt", "--device", "cu"} << "cuda"
+                                 << "cpu";
+        QTest::newRow("files") << QStringList{"inspect", "model_fi"} << "model_file.pt"
+                               << "zoo";
     }
     void completionCompletes()
     {
@@ -163,7 +186,8 @@ private Q_SLOTS:
         QCOMPARE(test::answerOf(bash).status, 0);
         // compopt works only while bash itself completes.
         QString program = "compopt() { :; }; source complete.sh; COMP_WORDS=(orrery-cli";
-        for (const auto& word : words) program += " '" + word + "'";
+        for (const auto& word : words)
+            program += " '" + word + "'";
         program += QString("); COMP_CWORD=%1; _orrery_cli; printf '%s\\n' \"${COMPREPLY[@]}\"; complete -p orrery-cli").arg(words.size());
         QProcess completion;
         completion.setWorkingDirectory(QString::fromStdString(m_cli.path().string()));

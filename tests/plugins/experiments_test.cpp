@@ -31,7 +31,10 @@ namespace {
 
 core::Json document(const char* name, int epochs, double lr)
 {
-    return {{"name", name}, {"model", {{"id", "mlp"}, {"hidden", {8}}}}, {"data", {{"id", "iris"}}}, {"train", {{"epochs", epochs}, {"optimizer", {{"id", "adamw"}, {"lr", lr}}}}}};
+    return {{"name", name},
+            {"model", {{"id", "mlp"}, {"hidden", {8}}}},
+            {"data", {{"id", "iris"}}},
+            {"train", {{"epochs", epochs}, {"optimizer", {{"id", "adamw"}, {"lr", lr}}}}}};
 }
 
 store::RunId trained(const std::shared_ptr<store::Workspace>& workspace, const core::Json& document)
@@ -122,11 +125,13 @@ void ExperimentsTest::numbersAndCurvesEqualTheStore()
     const auto stored = bench.workspace->metricSeries(run, "train/loss");
     auto* plot = bench.panel->curves()->plot("loss");
     QTRY_COMPARE(plot->drawnData(id).y.size(), stored.buckets.size());
-    for (std::size_t i = 0; i < stored.buckets.size(); ++i) QCOMPARE(plot->drawnData(id).y[i], stored.buckets[i].mean);
+    for (std::size_t i = 0; i < stored.buckets.size(); ++i)
+        QCOMPARE(plot->drawnData(id).y[i], stored.buckets[i].mean);
     QTRY_COMPARE(bench.panel->confusion()->map()->rows(), 3);
     const auto matrix = parseConfusion(bench.workspace->readArtifact(*bench.workspace->findArtifact(run, train::kConfusionMatrix)));
     QCOMPARE(report::accuracy(matrix), last.at("test/accuracy"));
-    for (int i = 0; i < 9; ++i) QCOMPARE(bench.panel->confusion()->map()->value(i / 3, i % 3), double(matrix.counts[std::size_t(i / 3)][std::size_t(i % 3)]));
+    for (int i = 0; i < 9; ++i)
+        QCOMPARE(bench.panel->confusion()->map()->value(i / 3, i % 3), double(matrix.counts[std::size_t(i / 3)][std::size_t(i % 3)]));
 }
 
 void ExperimentsTest::pointsArriveWhileARunGoesOn()
@@ -234,7 +239,10 @@ void ExperimentsTest::deletionAsksFirst()
     QTRY_VERIFY(bench.panel->findChild<QTextBrowser*>()->toPlainText().contains("expected 4 features, got 5"));
     QString asked;
     bool answer = false;
-    bench.panel->actionsOfRuns()->confirm = [&](QWidget*, const QString& text) { asked = text; return answer; };
+    bench.panel->actionsOfRuns()->confirm = [&](QWidget*, const QString& text) {
+        asked = text;
+        return answer;
+    };
     QTest::mouseClick(bench.button("delete"), Qt::LeftButton);
     QVERIFY2(asked.contains("old"), qPrintable(asked));
     QVERIFY(bench.workspace->findRun(run));
@@ -304,7 +312,8 @@ void ExperimentsTest::tenThousandRunsAreShown()
     std::vector<store::RunId> ids{first};
     while (ids.size() < 10000) {
         bench.workspace->exportRuns(ids, file);
-        for (const auto id : bench.workspace->importRuns(file)) ids.push_back(id);
+        for (const auto id : bench.workspace->importRuns(file))
+            ids.push_back(id);
     }
     QTRY_VERIFY_WITH_TIMEOUT(bench.panel->table()->model()->totalRows() >= 10000, 30000);
     QTest::keyClicks(bench.panel->table()->filterEdit(), "run=9999");

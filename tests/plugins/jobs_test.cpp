@@ -88,7 +88,8 @@ void JobsTest::emptyListSaysWhatToDo()
     QVERIFY(bench.panel->isShowingEmptyState());
     QSignalSpy asked(&bench.session, &widgets::Session::panelRequested);
     for (auto* button : bench.panel->findChildren<QAbstractButton*>())
-        if (button->isVisible() && button->text() == "New run") QTest::mouseClick(button, Qt::LeftButton);
+        if (button->isVisible() && button->text() == "New run")
+            QTest::mouseClick(button, Qt::LeftButton);
     QCOMPARE(asked.size(), 1);
     QVERIFY(!bench.button("cancel_all")->isEnabled());
 }

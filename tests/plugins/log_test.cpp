@@ -70,12 +70,15 @@ void LogTest::messagesOfManyThreadsAllArrive()
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; ++t)
         threads.emplace_back([t] {
-            for (int i = 0; i < 250; ++i) core::log().info("thread {} message {}", t, i);
+            for (int i = 0; i < 250; ++i)
+                core::log().info("thread {} message {}", t, i);
         });
-    for (auto& thread : threads) thread.join();
+    for (auto& thread : threads)
+        thread.join();
     const auto kept = core::recentLog();
     QTRY_COMPARE(bench.rows(), 1000);
-    for (int row = 0; row < 1000; ++row) QCOMPARE(bench.message(row), QString::fromStdString(kept[kept.size() - 1000 + std::size_t(row)].text));
+    for (int row = 0; row < 1000; ++row)
+        QCOMPARE(bench.message(row), QString::fromStdString(kept[kept.size() - 1000 + std::size_t(row)].text));
 }
 
 void LogTest::levelsAndWordsFilter()

@@ -30,7 +30,11 @@ using namespace orrery::plugins;
 
 namespace {
 
-core::Json smallDocument() { return {{"name", "small"}, {"model", {{"id", "mlp"}, {"hidden", {8}}}}, {"data", {{"id", "iris"}}}, {"train", {{"epochs", 2}, {"batch_size", 16}}}}; }
+core::Json smallDocument()
+{
+    return {
+        {"name", "small"}, {"model", {{"id", "mlp"}, {"hidden", {8}}}}, {"data", {{"id", "iris"}}}, {"train", {{"epochs", 2}, {"batch_size", 16}}}};
+}
 
 struct Bench {
     QTemporaryDir folder;
@@ -220,7 +224,8 @@ void NewRunTest::theCommandEqualsTheDocument()
     core::writeFileAtomically(file.toStdString(), smallDocument().dump(2));
     bench.panel->askOpenFile = [file] { return file; };
     for (auto* button : bench.panel->findChildren<QAbstractButton*>())
-        if (button->isVisible() && button->text() == "Open ...") QTest::mouseClick(button, Qt::LeftButton);
+        if (button->isVisible() && button->text() == "Open ...")
+            QTest::mouseClick(button, Qt::LeftButton);
     QTRY_COMPARE(bench.panel->model().file(), file);
     auto changed = bench.panel->model().document();
     changed["train"]["epochs"] = 7;

@@ -15,7 +15,8 @@ at::Tensor meanSquaredError(const at::Tensor& output, const at::Tensor& target)
 {
     const at::Tensor aligned = output.dim() == target.dim() + 1 && output.size(-1) == 1 ? output.squeeze(-1) : output;
     if (aligned.sizes() != target.sizes())
-        throw core::ShapeError(fmt::format("mse: expected output and target of one shape, got {} and {}", core::formatShape(output.sizes()), core::formatShape(target.sizes())));
+        throw core::ShapeError(fmt::format("mse: expected output and target of one shape, got {} and {}", core::formatShape(output.sizes()),
+                                           core::formatShape(target.sizes())));
     return at::mse_loss(aligned, target.to(aligned.scalar_type()));
 }
 
@@ -23,9 +24,16 @@ at::Tensor meanSquaredError(const at::Tensor& output, const at::Tensor& target)
 
 void addMse(LossRegistry& registry)
 {
-    registry.add({"mse", "Mean squared error", "Mean over all outputs of the squared difference from the target.", "torch.nn.MSELoss", {},
-                     {{"output", "any", {"batch", "..."}}, {"target", "float", {"batch", "..."}}}, {{"loss", "float", {}}}},
-        [](const core::Json&) { return Loss{meanSquaredError, [](const at::Tensor& output, const at::Tensor&) { return output.numel(); }}; });
+    registry.add({"mse",
+                  "Mean squared error",
+                  "Mean over all outputs of the squared difference from the target.",
+                  "torch.nn.MSELoss",
+                  {},
+                  {{"output", "any", {"batch", "..."}}, {"target", "float", {"batch", "..."}}},
+                  {{"loss", "float", {}}}},
+                 [](const core::Json&) {
+                     return Loss{meanSquaredError, [](const at::Tensor& output, const at::Tensor&) { return output.numel(); }};
+                 });
 }
 
 }  // namespace orrery::train

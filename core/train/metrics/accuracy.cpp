@@ -46,18 +46,29 @@ const std::vector<core::Port> kClassPorts{{"output", "logits", {"batch", "...", 
 
 void addAccuracy(MetricRegistry& registry)
 {
-    registry.add({"accuracy", "Accuracy", "Share of targets whose class has the highest logit (the first of equals counts).", "Definition", {}, kClassPorts, {}},
-        [](const core::Json&) { return std::make_unique<TopK>("accuracy", 1); });
+    registry.add({"accuracy",
+                  "Accuracy",
+                  "Share of targets whose class has the highest logit (the first of equals counts).",
+                  "Definition",
+                  {},
+                  kClassPorts,
+                  {}},
+                 [](const core::Json&) { return std::make_unique<TopK>("accuracy", 1); });
 }
 
 void addTopK(MetricRegistry& registry)
 {
-    registry.add({"top_k", "Top-k accuracy", "Share of targets whose class is among the k highest logits; the metric is named top_5 for k = 5.", "Definition",
-                     {core::integer("k", 5, "How many classes count").atLeast(1)}, kClassPorts, {}},
-        [](const core::Json& settings) {
-            const auto k = settings.at("k").get<std::int64_t>();
-            return std::make_unique<TopK>(fmt::format("top_{}", k), k);
-        });
+    registry.add({"top_k",
+                  "Top-k accuracy",
+                  "Share of targets whose class is among the k highest logits; the metric is named top_5 for k = 5.",
+                  "Definition",
+                  {core::integer("k", 5, "How many classes count").atLeast(1)},
+                  kClassPorts,
+                  {}},
+                 [](const core::Json& settings) {
+                     const auto k = settings.at("k").get<std::int64_t>();
+                     return std::make_unique<TopK>(fmt::format("top_{}", k), k);
+                 });
 }
 
 }  // namespace orrery::train

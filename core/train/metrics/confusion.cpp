@@ -89,18 +89,27 @@ const std::vector<core::Port> kClassPorts{{"output", "logits", {"batch", "...", 
 
 void addConfusionMatrix(MetricRegistry& registry)
 {
-    registry.add({"confusion_matrix", "Confusion matrix", "Counts of true class (row) against predicted class (column); kept as an artifact, not as a curve.", "Definition", {},
-                     kClassPorts, {}},
-        [](const core::Json&) { return std::make_unique<ConfusionMatrix>(); });
+    registry.add({"confusion_matrix",
+                  "Confusion matrix",
+                  "Counts of true class (row) against predicted class (column); kept as an artifact, not as a curve.",
+                  "Definition",
+                  {},
+                  kClassPorts,
+                  {}},
+                 [](const core::Json&) { return std::make_unique<ConfusionMatrix>(); });
 }
 
 void addF1(MetricRegistry& registry)
 {
-    registry.add({"f1", "F1", "Harmonic mean of precision and recall; a class that is neither present nor predicted counts 0 in the macro average.",
-                     "van Rijsbergen (1979), \"Information Retrieval\", chapter 7; averages as in scikit-learn's f1_score",
-                     {core::choice("average", {"macro", "micro", "per_class"}, "macro", "Mean over classes, over all decisions, or the macro mean with each class beside it (f1_0, f1_1, ...)")},
-                     kClassPorts, {}},
-        [](const core::Json& settings) { return std::make_unique<F1>(settings.at("average").get<std::string>()); });
+    registry.add({"f1",
+                  "F1",
+                  "Harmonic mean of precision and recall; a class that is neither present nor predicted counts 0 in the macro average.",
+                  "van Rijsbergen (1979), \"Information Retrieval\", chapter 7; averages as in scikit-learn's f1_score",
+                  {core::choice("average", {"macro", "micro", "per_class"}, "macro",
+                                "Mean over classes, over all decisions, or the macro mean with each class beside it (f1_0, f1_1, ...)")},
+                  kClassPorts,
+                  {}},
+                 [](const core::Json& settings) { return std::make_unique<F1>(settings.at("average").get<std::string>()); });
 }
 
 }  // namespace orrery::train

@@ -35,7 +35,8 @@ public:
         const at::Tensor targets = batch.target.reshape({-1}).to(rows.device());
         if (rows.size(0) != targets.numel())
             throw core::ShapeError("bits_per_character: expected one row of logits a target");
-        const at::Tensor nats = at::nll_loss(rows.log_softmax(-1, rows.scalar_type() == at::kDouble ? at::kDouble : at::kFloat), targets, {}, at::Reduction::None);
+        const at::Tensor nats =
+            at::nll_loss(rows.log_softmax(-1, rows.scalar_type() == at::kDouble ? at::kDouble : at::kFloat), targets, {}, at::Reduction::None);
         m_sum += nats.sum(at::kDouble).item<double>();
         m_count += targets.numel();
     }
@@ -53,16 +54,26 @@ private:
 
 void addLossMetric(MetricRegistry& registry)
 {
-    registry.add({"loss", "Loss", "Mean of the training loss over all targets.", "Definition", {}, {{"output", "any", {"batch", "..."}}, {"target", "any", {"batch", "..."}}}, {}},
-        [](const core::Json&) { return std::make_unique<MeanLoss>(); });
+    registry.add({"loss",
+                  "Loss",
+                  "Mean of the training loss over all targets.",
+                  "Definition",
+                  {},
+                  {{"output", "any", {"batch", "..."}}, {"target", "any", {"batch", "..."}}},
+                  {}},
+                 [](const core::Json&) { return std::make_unique<MeanLoss>(); });
 }
 
 void addBitsPerCharacter(MetricRegistry& registry)
 {
-    registry.add({"bits_per_character", "Bits per character", "Mean negative log2 likelihood of the next token; characters where a token is a byte or character.",
-                     "Graves (2013), \"Generating Sequences With Recurrent Neural Networks\", arXiv:1308.0850, section 3", {},
-                     {{"output", "logits", {"batch", "...", "class"}}, {"target", "any", {"batch", "..."}}}, {}},
-        [](const core::Json&) { return std::make_unique<BitsPerCharacter>(); });
+    registry.add({"bits_per_character",
+                  "Bits per character",
+                  "Mean negative log2 likelihood of the next token; characters where a token is a byte or character.",
+                  "Graves (2013), \"Generating Sequences With Recurrent Neural Networks\", arXiv:1308.0850, section 3",
+                  {},
+                  {{"output", "logits", {"batch", "...", "class"}}, {"target", "any", {"batch", "..."}}},
+                  {}},
+                 [](const core::Json&) { return std::make_unique<BitsPerCharacter>(); });
 }
 
 }  // namespace orrery::train

@@ -25,8 +25,8 @@ public:
         if (output.dim() == batch.target.dim() + 1 && output.size(-1) == 1)
             output = output.squeeze(-1);
         if (output.sizes() != batch.target.sizes())
-            throw core::ShapeError(fmt::format("{}: expected output and target of one shape, got {} and {}", name(), core::formatShape(output.sizes()),
-                core::formatShape(batch.target.sizes())));
+            throw core::ShapeError(fmt::format("{}: expected output and target of one shape, got {} and {}", name(),
+                                               core::formatShape(output.sizes()), core::formatShape(batch.target.sizes())));
         if (output.numel() == 0)
             return;
         const at::Tensor target = batch.target.to(at::kCPU, at::kDouble), error = output.to(at::kCPU, at::kDouble) - target;
@@ -66,8 +66,10 @@ void addRegressionMetrics(MetricRegistry& registry)
 {
     const std::vector<core::Port> ports{{"output", "any", {"batch", "..."}}, {"target", "float", {"batch", "..."}}};
     registry.add({"mae", "Mean absolute error", "Mean of |output - target|.", "Definition", {}, ports, {}}, factory(Regression::Kind::Mae));
-    registry.add({"rmse", "Root mean squared error", "Square root of the mean of (output - target)^2.", "Definition", {}, ports, {}}, factory(Regression::Kind::Rmse));
-    registry.add({"r2", "R2", "1 - squared error over the spread of the targets; not defined where all targets are equal.", "Definition", {}, ports, {}},
+    registry.add({"rmse", "Root mean squared error", "Square root of the mean of (output - target)^2.", "Definition", {}, ports, {}},
+                 factory(Regression::Kind::Rmse));
+    registry.add(
+        {"r2", "R2", "1 - squared error over the spread of the targets; not defined where all targets are equal.", "Definition", {}, ports, {}},
         factory(Regression::Kind::R2));
 }
 

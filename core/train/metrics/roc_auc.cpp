@@ -37,7 +37,8 @@ public:
     void add(const MetricBatch& batch) override
     {
         const ClassRows rows = classRows(batch, "roc_auc");
-        const at::Tensor scores = rows.logits.size(1) == 2 ? (rows.logits.select(1, 1) - rows.logits.select(1, 0)).unsqueeze(1) : rows.logits.softmax(1);
+        const at::Tensor scores =
+            rows.logits.size(1) == 2 ? (rows.logits.select(1, 1) - rows.logits.select(1, 0)).unsqueeze(1) : rows.logits.softmax(1);
         m_scores.resize(std::size_t(scores.size(1)));
         for (std::size_t c = 0; c < m_scores.size(); ++c) {
             const at::Tensor column = scores.select(1, std::int64_t(c)).contiguous();
@@ -66,10 +67,14 @@ private:
 
 void addRocAuc(MetricRegistry& registry)
 {
-    registry.add({"roc_auc", "ROC AUC", "Probability that a positive scores higher than a negative (ties one half); more than two classes: mean of one against the rest.",
-                     "Hanley & McNeil (1982), doi:10.1148/radiology.143.1.7063747", {},
-                     {{"output", "logits", {"batch", "...", "class"}}, {"target", "class_index", {"batch", "..."}}}, {}},
-        [](const core::Json&) { return std::make_unique<RocAuc>(); });
+    registry.add({"roc_auc",
+                  "ROC AUC",
+                  "Probability that a positive scores higher than a negative (ties one half); more than two classes: mean of one against the rest.",
+                  "Hanley & McNeil (1982), doi:10.1148/radiology.143.1.7063747",
+                  {},
+                  {{"output", "logits", {"batch", "...", "class"}}, {"target", "class_index", {"batch", "..."}}},
+                  {}},
+                 [](const core::Json&) { return std::make_unique<RocAuc>(); });
 }
 
 }  // namespace orrery::train

@@ -18,7 +18,8 @@ struct AdamRule {
         V* __restrict const mean = span.slots[0];
         V* __restrict const square = span.slots[1];
         V* __restrict const maximum = span.slots[2];
-        const V scale = V(c[0]), penalty = V(c[1]), keep = V(c[2]), beta1 = V(c[3]), beta2 = V(c[4]), rate = V(-c[5]), correction = V(c[6]), epsilon = V(c[7]);
+        const V scale = V(c[0]), penalty = V(c[1]), keep = V(c[2]), beta1 = V(c[3]), beta2 = V(c[4]), rate = V(-c[5]), correction = V(c[6]),
+                epsilon = V(c[7]);
         const V rest1 = V(1 - c[3]), rest2 = V(1 - c[4]);
         if (maximum) {
             for (std::int64_t i = 0; i < span.count; ++i) {

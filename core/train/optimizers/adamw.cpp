@@ -17,9 +17,14 @@ protected:
 
 void addAdamW(OptimizerRegistry& registry)
 {
-    registry.add({"adamw", "AdamW", "Adam whose weight decay shrinks the weights directly, as in torch.optim.AdamW.",
-                     "Loshchilov & Hutter (2019), \"Decoupled Weight Decay Regularization\", arXiv:1711.05101, algorithm 2",
-                     adamSchema(1e-2, "Each step multiplies the weights by 1 - lr * weight_decay"), {}, {}},
+    registry.add(
+        {"adamw",
+         "AdamW",
+         "Adam whose weight decay shrinks the weights directly, as in torch.optim.AdamW.",
+         "Loshchilov & Hutter (2019), \"Decoupled Weight Decay Regularization\", arXiv:1711.05101, algorithm 2",
+         adamSchema(1e-2, "Each step multiplies the weights by 1 - lr * weight_decay"),
+         {},
+         {}},
         [](std::vector<Trainable> parameters, const core::Json& settings) { return std::make_unique<AdamW>(std::move(parameters), settings); });
 }
 

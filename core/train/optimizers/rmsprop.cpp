@@ -52,8 +52,8 @@ std::vector<std::string> slotsOf(const core::Json& settings)
 class Rmsprop final : public SlotOptimizer {
 public:
     Rmsprop(std::vector<Trainable> parameters, const core::Json& settings)
-        : SlotOptimizer(std::move(parameters), slotsOf(settings)), m_alpha(settings.at("alpha")), m_epsilon(settings.at("eps")), m_decay(settings.at("weight_decay"))
-        , m_momentum(settings.at("momentum")), m_centered(settings.at("centered"))
+        : SlotOptimizer(std::move(parameters), slotsOf(settings)), m_alpha(settings.at("alpha")), m_epsilon(settings.at("eps")),
+          m_decay(settings.at("weight_decay")), m_momentum(settings.at("momentum")), m_centered(settings.at("centered"))
     {
     }
 
@@ -93,13 +93,18 @@ private:
 void addRmsprop(OptimizerRegistry& registry)
 {
     using namespace core;
-    registry.add({"rmsprop", "RMSprop", "Gradients divided by a running root mean square, as torch.optim.RMSprop computes it.",
-                     "Tieleman & Hinton (2012), \"Lecture 6.5: rmsprop\", COURSERA: Neural Networks for Machine Learning; centred: Graves (2013), arXiv:1308.0850, eq. 38-45",
-                     {real("lr", 1e-2, "Learning rate").above(0).log(), real("alpha", 0.99, "Decay rate of the running average").range(0, 1),
-                         real("eps", 1e-8, "Added to the denominator").atLeast(0).log(), real("weight_decay", 0, "L2 penalty added to the gradient").atLeast(0),
-                         real("momentum", 0, "Momentum factor").range(0, 1), boolean("centered", false, "Divide by the standard deviation instead of the root mean square")},
-                     {}, {}},
-        [](std::vector<Trainable> parameters, const Json& settings) { return std::make_unique<Rmsprop>(std::move(parameters), settings); });
+    registry.add({"rmsprop",
+                  "RMSprop",
+                  "Gradients divided by a running root mean square, as torch.optim.RMSprop computes it.",
+                  "Tieleman & Hinton (2012), \"Lecture 6.5: rmsprop\", COURSERA: Neural Networks for Machine Learning; centred: Graves (2013), "
+                  "arXiv:1308.0850, eq. 38-45",
+                  {real("lr", 1e-2, "Learning rate").above(0).log(), real("alpha", 0.99, "Decay rate of the running average").range(0, 1),
+                   real("eps", 1e-8, "Added to the denominator").atLeast(0).log(),
+                   real("weight_decay", 0, "L2 penalty added to the gradient").atLeast(0), real("momentum", 0, "Momentum factor").range(0, 1),
+                   boolean("centered", false, "Divide by the standard deviation instead of the root mean square")},
+                  {},
+                  {}},
+                 [](std::vector<Trainable> parameters, const Json& settings) { return std::make_unique<Rmsprop>(std::move(parameters), settings); });
 }
 
 }  // namespace orrery::train

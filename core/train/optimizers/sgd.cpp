@@ -16,7 +16,8 @@ struct SgdRule {
         V* const value = span.value;
         const V* const gradient = span.gradient;
         V* const buffer = span.slots[0];
-        const V scale = V(c[0]), rate = V(-c[1]), decay = V(c[2]), momentum = V(c[3]), keep = V(c[4]), lookahead = c[5] != 0 ? V(c[3]) : V(0), direct = V(c[5]);
+        const V scale = V(c[0]), rate = V(-c[1]), decay = V(c[2]), momentum = V(c[3]), keep = V(c[4]), lookahead = c[5] != 0 ? V(c[3]) : V(0),
+                direct = V(c[5]);
         if (!buffer) {
             for (std::int64_t i = 0; i < span.count; ++i)
                 value[i] += rate * (gradient[i] * scale + decay * value[i]);
@@ -34,8 +35,10 @@ struct SgdRule {
 class Sgd final : public SlotOptimizer {
 public:
     Sgd(std::vector<Trainable> parameters, const core::Json& settings)
-        : SlotOptimizer(std::move(parameters), settings.at("momentum").get<double>() != 0 ? std::vector<std::string>{"momentum_buffer"} : std::vector<std::string>{})
-        , m_momentum(settings.at("momentum")), m_dampening(settings.at("dampening")), m_decay(settings.at("weight_decay")), m_nesterov(settings.at("nesterov"))
+        : SlotOptimizer(std::move(parameters),
+                        settings.at("momentum").get<double>() != 0 ? std::vector<std::string>{"momentum_buffer"} : std::vector<std::string>{}),
+          m_momentum(settings.at("momentum")), m_dampening(settings.at("dampening")), m_decay(settings.at("weight_decay")),
+          m_nesterov(settings.at("nesterov"))
     {
         if (m_nesterov && (m_momentum <= 0 || m_dampening != 0))
             throw core::InputError("sgd: expected momentum > 0 and dampening 0 with nesterov");
@@ -69,13 +72,16 @@ private:
 void addSgd(OptimizerRegistry& registry)
 {
     using namespace core;
-    registry.add({"sgd", "SGD", "Stochastic gradient descent with momentum, optionally Nesterov's, as torch.optim.SGD computes it.",
-                     "Sutskever et al. (2013), \"On the importance of initialization and momentum in deep learning\", ICML",
-                     {real("lr", 1e-3, "Learning rate").above(0).log(), real("momentum", 0, "Momentum factor").range(0, 1),
-                         real("dampening", 0, "Dampening of momentum").range(0, 1), real("weight_decay", 0, "L2 penalty added to the gradient").atLeast(0),
-                         boolean("nesterov", false, "Nesterov's momentum")},
-                     {}, {}},
-        [](std::vector<Trainable> parameters, const Json& settings) { return std::make_unique<Sgd>(std::move(parameters), settings); });
+    registry.add({"sgd",
+                  "SGD",
+                  "Stochastic gradient descent with momentum, optionally Nesterov's, as torch.optim.SGD computes it.",
+                  "Sutskever et al. (2013), \"On the importance of initialization and momentum in deep learning\", ICML",
+                  {real("lr", 1e-3, "Learning rate").above(0).log(), real("momentum", 0, "Momentum factor").range(0, 1),
+                   real("dampening", 0, "Dampening of momentum").range(0, 1), real("weight_decay", 0, "L2 penalty added to the gradient").atLeast(0),
+                   boolean("nesterov", false, "Nesterov's momentum")},
+                  {},
+                  {}},
+                 [](std::vector<Trainable> parameters, const Json& settings) { return std::make_unique<Sgd>(std::move(parameters), settings); });
 }
 
 }  // namespace orrery::train

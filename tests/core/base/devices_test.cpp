@@ -83,7 +83,8 @@ void DevicesTest::wrongDeviceTextIsRefused_data()
 void DevicesTest::wrongDeviceTextIsRefused()
 {
     QFETCH(QByteArray, text);
-    QCOMPARE(errorOf([&] { parseDevice(text.toStdString()); }), "InputError: device: expected auto, cpu, cuda or cuda:N, got \"" + QString(text) + "\"");
+    QCOMPARE(errorOf([&] { parseDevice(text.toStdString()); }),
+             "InputError: device: expected auto, cpu, cuda or cuda:N, got \"" + QString(text) + "\"");
 }
 
 void DevicesTest::missingDeviceNamesWhatExists()

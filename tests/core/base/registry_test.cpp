@@ -87,7 +87,8 @@ void RegistryTest::linksAreAcceptedOrRefusedAsListed_data()
     QTest::addColumn<Port>("to");
     QTest::addColumn<QString>("why");
     const Port image{"image", "float", {"batch", "channel", "height", "width"}}, pixels{"pixels", "float", {"batch", "channel", "height", "width"}};
-    const Port logits{"logits", "logits", {"batch", "class"}}, labels{"labels", "class_index", {"batch"}}, tokens{"tokens", "token_id", {"batch", "sequence"}};
+    const Port logits{"logits", "logits", {"batch", "class"}}, labels{"labels", "class_index", {"batch"}},
+        tokens{"tokens", "token_id", {"batch", "sequence"}};
     const Port hidden{"hidden", "float", {"batch", "sequence", "feature"}}, flat{"flat", "float", {"batch", "feature"}};
     const Port anything{"value", "any", {"..."}}, anyFloat{"input", "float", {"...", "feature"}}, batched{"input", "float", {"batch", "..."}};
     const Port anyAxis{"input", "float", {"batch", "any"}}, middle{"input", "float", {"batch", "...", "feature"}}, scalar{"loss", "float", {}};
@@ -111,11 +112,15 @@ void RegistryTest::linksAreAcceptedOrRefusedAsListed_data()
     QTest::newRow("an axis too few") << flat << image << "\"flat\" gives axes [batch, feature], but \"image\" takes [batch, channel, height, width]";
     QTest::newRow("order of axes") << Port{"last", "float", {"batch", "height", "width", "channel"}} << image
                                    << "\"last\" gives axes [batch, height, width, channel], but \"image\" takes [batch, channel, height, width]";
-    QTest::newRow("last axis differs") << image << anyFloat << "\"image\" gives axes [batch, channel, height, width], but \"input\" takes [..., feature]";
-    QTest::newRow("first axis differs") << Port{"x", "float", {"sequence", "feature"}} << batched << "\"x\" gives axes [sequence, feature], but \"input\" takes [batch, ...]";
+    QTest::newRow("last axis differs") << image << anyFloat
+                                       << "\"image\" gives axes [batch, channel, height, width], but \"input\" takes [..., feature]";
+    QTest::newRow("first axis differs") << Port{"x", "float", {"sequence", "feature"}} << batched
+                                        << "\"x\" gives axes [sequence, feature], but \"input\" takes [batch, ...]";
     QTest::newRow("scalar where a feature is needed") << scalar << anyFloat << "\"loss\" gives axes [], but \"input\" takes [..., feature]";
-    QTest::newRow("one axis cannot be first and last") << Port{"x", "float", {"batch"}} << middle << "\"x\" gives axes [batch], but \"input\" takes [batch, ..., feature]";
-    QTest::newRow("open ends that disagree") << Port{"x", "float", {"...", "width"}} << anyFloat << "\"x\" gives axes [..., width], but \"input\" takes [..., feature]";
+    QTest::newRow("one axis cannot be first and last")
+        << Port{"x", "float", {"batch"}} << middle << "\"x\" gives axes [batch], but \"input\" takes [batch, ..., feature]";
+    QTest::newRow("open ends that disagree") << Port{"x", "float", {"...", "width"}} << anyFloat
+                                             << "\"x\" gives axes [..., width], but \"input\" takes [..., feature]";
 }
 
 void RegistryTest::linksAreAcceptedOrRefusedAsListed()

@@ -21,7 +21,8 @@ void RngTest::sequenceEqualsThePublishedOne()
 {
     // The first five numbers of Vigna's splitmix64.c (https://prng.di.unimi.it/splitmix64.c) from seed 1234567.
     SplitMix64 random(1234567);
-    for (const std::uint64_t expected : {6457827717110365317u, 3203168211198807973u, 9817491932198370423u, 4593380528125082431u, 16408922859458223821u})
+    for (const std::uint64_t expected :
+         {6457827717110365317u, 3203168211198807973u, 9817491932198370423u, 4593380528125082431u, 16408922859458223821u})
         QCOMPARE(random.next(), expected);
     // Seed 0, as used in the tests of Java's SplittableRandom.
     QCOMPARE(SplitMix64(0).next(), std::uint64_t(0xe220a8397b1dcdaf));

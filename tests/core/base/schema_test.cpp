@@ -14,8 +14,17 @@ const RegistryBase& optimizers()
 {
     static const auto registry = [] {
         auto made = std::make_unique<Registry<int>>("optimizer", "Optimizers");
-        made->add({"sgd", "SGD", "", "", Schema{real("lr", 0.1, "Learning rate.").above(0).log(), real("momentum", 0, "Momentum.").range(0, 1)}, {}, {}}, 0);
-        made->add({"adamw", "AdamW", "", "", Schema{real("lr", 0.001, "Learning rate.").above(0).log(), integer("threads", 1, "Threads.").range(1, 8)}, {}, {}}, 0);
+        made->add(
+            {"sgd", "SGD", "", "", Schema{real("lr", 0.1, "Learning rate.").above(0).log(), real("momentum", 0, "Momentum.").range(0, 1)}, {}, {}},
+            0);
+        made->add({"adamw",
+                   "AdamW",
+                   "",
+                   "",
+                   Schema{real("lr", 0.001, "Learning rate.").above(0).log(), integer("threads", 1, "Threads.").range(1, 8)},
+                   {},
+                   {}},
+                  0);
         return made;
     }();
     return *registry;
@@ -26,7 +35,14 @@ const RegistryBase& schedules()
     static const auto registry = [] {
         auto made = std::make_unique<Registry<int>>("schedule", "Schedules");
         made->add({"constant", "Constant", "", "", Schema{}, {}, {}}, 0);
-        made->add({"warmup", "Warm-up", "", "", Schema{integer("steps", 10, "Steps.").atLeast(1), component("then", "schedule", "constant", "What follows.")}, {}, {}}, 0);
+        made->add({"warmup",
+                   "Warm-up",
+                   "",
+                   "",
+                   Schema{integer("steps", 10, "Steps.").atLeast(1), component("then", "schedule", "constant", "What follows.")},
+                   {},
+                   {}},
+                  0);
         return made;
     }();
     return *registry;
@@ -49,7 +65,8 @@ Schema documentSchema()
         choice("device", {"auto", "cpu", "cuda"}, "auto", "Where it runs."),
         integer("gpu", 0, "Number of the device.").range(0, 7).when("device", {"cuda"}),
         list("sizes", integer("", 0, "").range(1, 4096), Json::array({64, 32}), "Hidden sizes.").atLeast(1),
-        list("analyses", Parameter(group("", Schema{integer("steps", 50, "Steps.").atLeast(1), required(text("method", "", "Method."))}, "")), Json::array(), "Analyses."),
+        list("analyses", Parameter(group("", Schema{integer("steps", 50, "Steps.").atLeast(1), required(text("method", "", "Method."))}, "")),
+             Json::array(), "Analyses."),
         any("extra", Json::object(), "Anything."),
     };
 }
@@ -109,7 +126,8 @@ void SchemaTest::initTestCase()
 void SchemaTest::defaultsAreFilledInTheSchemasOrder()
 {
     const Json resolved = documentSchema().resolve(Json::parse(R"({"sizes": [5], "train": {"epochs": 3.0}})"));
-    const Json expected = Json::parse(R"({"name": "untitled", "train": {"optimizer": {"id": "adamw", "lr": 0.001, "threads": 1}, "schedule": null, "epochs": 3,
+    const Json expected =
+        Json::parse(R"({"name": "untitled", "train": {"optimizer": {"id": "adamw", "lr": 0.001, "threads": 1}, "schedule": null, "epochs": 3,
         "shuffle": true, "clip": 1.0}, "device": "auto", "sizes": [5], "analyses": [], "extra": {}})");
     QCOMPARE(QString::fromStdString(resolved.dump(1)), QString::fromStdString(expected.dump(1)));
     QCOMPARE(Schema({integer("a", 1, "")}).resolve(nullptr).dump(), std::string("{\"a\":1}"));
@@ -118,7 +136,8 @@ void SchemaTest::defaultsAreFilledInTheSchemasOrder()
 void SchemaTest::resolvedDocumentResolvesToItself()
 {
     const Schema schema = documentSchema();
-    const Json once = schema.resolve(Json::parse(R"({"device": "cuda", "train": {"epochs": 1, "schedule": {"id": "warmup", "then": "warmup"}}, "analyses": [{"method": "x"}]})"));
+    const Json once = schema.resolve(
+        Json::parse(R"({"device": "cuda", "train": {"epochs": 1, "schedule": {"id": "warmup", "then": "warmup"}}, "analyses": [{"method": "x"}]})"));
     QCOMPARE(QString::fromStdString(schema.resolve(once).dump()), QString::fromStdString(once.dump()));
     QCOMPARE(once["train"]["schedule"]["then"]["then"].dump(), std::string("{\"id\":\"constant\"}"));
 }
@@ -165,7 +184,8 @@ void SchemaTest::wrongValueIsNamedWithItsPlace_data()
     row(R"(train.optimizer={"id": "sgd", "momentum": 1.5})", "train.optimizer.momentum: expected a number in 0..1, got 1.5");
     row(R"(train.optimizer={"id": "adamw", "threads": 9})", "train.optimizer.threads: expected an integer in 1..8, got 9");
     row(R"(train.optimizer={"id": "adamw", "threads": 2.5})", "train.optimizer.threads: expected an integer in 1..8, got 2.5");
-    row(R"(train.optimizer={"id": "adamw", "threads": 18446744073709551615})", "train.optimizer.threads: expected an integer in 1..8, got 18446744073709551615");
+    row(R"(train.optimizer={"id": "adamw", "threads": 18446744073709551615})",
+        "train.optimizer.threads: expected an integer in 1..8, got 18446744073709551615");
     row(R"(train.optimizer={"id": "adamw", "threads": 1e300})", "train.optimizer.threads: expected an integer in 1..8, got 1e+300");
     row(R"(train.optimizer={"id": "adamw", "momentum": 0.9})", "train.optimizer.momentum: unknown key");
     row(R"(train.optimizer={"lr": 0.1})", "train.optimizer: expected an object with \"id\" (an optimizer), got one without");
@@ -214,7 +234,8 @@ void SchemaTest::notANumberAndInfinityAreRefused()
     QCOMPARE(messageOf(Schema{integer("n", 0, "")}, {{"n", -std::numeric_limits<double>::infinity()}}), "n: expected an integer, got -inf");
     QCOMPARE(messageOf(schema, Json::parse(R"({"x": "nan"})")), "x: expected a number, got \"nan\"");
     // The ends of the 64-bit integers themselves are fine.
-    QCOMPARE(Schema{integer("n", 0, "")}.resolve(Json::parse(R"({"n": -9223372036854775808})"))["n"].get<std::int64_t>(), std::numeric_limits<std::int64_t>::min());
+    QCOMPARE(Schema{integer("n", 0, "")}.resolve(Json::parse(R"({"n": -9223372036854775808})"))["n"].get<std::int64_t>(),
+             std::numeric_limits<std::int64_t>::min());
 }
 
 void SchemaTest::allIssuesAreReportedAtOnce()
@@ -230,7 +251,8 @@ void SchemaTest::allIssuesAreReportedAtOnce()
 
 void SchemaTest::placeIsPrefixed()
 {
-    QCOMPARE(messageOf(Schema{real("lr", 1, "").range(0, 1).below(1)}, {{"lr", 1}}, "optimizer"), "optimizer.lr: expected a number >= 0 and < 1, got 1");
+    QCOMPARE(messageOf(Schema{real("lr", 1, "").range(0, 1).below(1)}, {{"lr", 1}}, "optimizer"),
+             "optimizer.lr: expected a number >= 0 and < 1, got 1");
     QCOMPARE(messageOf(Schema{real("lr", 1, "")}, "text", "optimizer"), "optimizer: expected an object, got \"text\"");
     // Long and broken texts are shown shortened and readable.
     const QString longText = messageOf(Schema{real("x", 1, "")}, {{"x", std::string(1000, 'a')}});
@@ -296,7 +318,8 @@ void SchemaTest::deepDocumentsAreRefused()
         deepSchedule = {{"id", "warmup"}, {"then", deepSchedule}};
         deepList = Json::array({deepList});
     }
-    QVERIFY(messageOf(Schema{component("schedule", "schedule", "constant", "")}, {{"schedule", deepSchedule}}).endsWith(": expected at most 64 nested levels, got more"));
+    QVERIFY(messageOf(Schema{component("schedule", "schedule", "constant", "")}, {{"schedule", deepSchedule}})
+                .endsWith(": expected at most 64 nested levels, got more"));
     QCOMPARE(messageOf(Schema{any("extra", 1, "")}, {{"extra", deepList}}), "extra: expected at most 64 nested levels, got more");
     // So deep that printing or walking it by recursion would end the program.
     const Json abyss = Json::parse("{\"extra\": " + std::string(200000, '[') + std::string(200000, ']') + "}");
@@ -330,7 +353,8 @@ void SchemaTest::jsonDescribesEverything()
     QCOMPARE(described[0].dump(), std::string(R"({"name":"name","type":"string","help":"Name of the run.","default":"untitled"})"));
     const Json& train = described[1]["parameters"];
     QCOMPARE(train[2].dump(), std::string(R"({"name":"epochs","type":"int","help":"Passes over the data.","required":true,"minimum":1.0})"));
-    QCOMPARE(train[4].dump(), std::string(R"({"name":"clip","type":"float","help":"Largest gradient norm.","default":1.0,"optional":true,"exclusive_minimum":0.0})"));
+    QCOMPARE(train[4].dump(),
+             std::string(R"({"name":"clip","type":"float","help":"Largest gradient norm.","default":1.0,"optional":true,"exclusive_minimum":0.0})"));
     QCOMPARE(described[3]["only_if"].dump(), std::string(R"({"parameter":"device","values":["cuda"]})"));
     QCOMPARE(described[4]["element"]["maximum"].dump(), std::string("4096.0"));
 }

@@ -15,7 +15,8 @@ private Q_SLOTS:
 };
 
 namespace {
-const char* const kDocument = R"({"train": {"optimizer": {"id": "adam", "lr": 0.1}}, "analyses": [{"steps": 1}, {"steps": 2}], "name": "x", "note": null})";
+const char* const kDocument =
+    R"({"train": {"optimizer": {"id": "adam", "lr": 0.1}}, "analyses": [{"steps": 1}, {"steps": 2}], "name": "x", "note": null})";
 }
 
 void SetByPathTest::assignmentChangesTheDocument_data()
@@ -65,7 +66,8 @@ void SetByPathTest::wrongAssignmentIsRefusedAndChangesNothing_data()
     QTest::newRow("no equals sign") << QByteArray("train.lr") << "expected path=value, got \"train.lr\"";
     QTest::newRow("no path") << QByteArray("=3") << "expected path=value, got \"=3\"";
     QTest::newRow("through a text") << QByteArray("name.first=1") << "name: expected an object or a list to set \"first\" in, got \"x\"";
-    QTest::newRow("through a number") << QByteArray("train.optimizer.lr.x=1") << "train.optimizer.lr: expected an object or a list to set \"x\" in, got 0.1";
+    QTest::newRow("through a number") << QByteArray("train.optimizer.lr.x=1")
+                                      << "train.optimizer.lr: expected an object or a list to set \"x\" in, got 0.1";
     QTest::newRow("index too large") << QByteArray("analyses.5.steps=1") << "analyses: expected a list index in 0..2, got \"5\"";
     QTest::newRow("index no number") << QByteArray("analyses.first=1") << "analyses: expected a list index in 0..2, got \"first\"";
     QTest::newRow("negative index") << QByteArray("analyses.-1=1") << "analyses: expected a list index in 0..2, got \"-1\"";

@@ -26,15 +26,24 @@ void TextTest::nearestNameFindsTypos_data()
 {
     QTest::addColumn<QString>("name");
     QTest::addColumn<QString>("nearest");
-    QTest::newRow("one letter missing") << "adm" << "adam";
-    QTest::newRow("swapped letters") << "adamw_" << "adamw";
-    QTest::newRow("neighbours swapped") << "rmsrpop" << "rmsprop";
-    QTest::newRow("case") << "SGD" << "sgd";
-    QTest::newRow("tie goes to the first") << "adamx" << "adam";
-    QTest::newRow("long name, three off") << "integrated_gradint" << "integrated_gradients";
-    QTest::newRow("nothing near") << "transformer" << "";
-    QTest::newRow("empty") << "" << "";
-    QTest::newRow("nothing in common") << "xy" << "";
+    QTest::newRow("one letter missing") << "adm"
+                                        << "adam";
+    QTest::newRow("swapped letters") << "adamw_"
+                                     << "adamw";
+    QTest::newRow("neighbours swapped") << "rmsrpop"
+                                        << "rmsprop";
+    QTest::newRow("case") << "SGD"
+                          << "sgd";
+    QTest::newRow("tie goes to the first") << "adamx"
+                                           << "adam";
+    QTest::newRow("long name, three off") << "integrated_gradint"
+                                          << "integrated_gradients";
+    QTest::newRow("nothing near") << "transformer"
+                                  << "";
+    QTest::newRow("empty") << ""
+                           << "";
+    QTest::newRow("nothing in common") << "xy"
+                                       << "";
 }
 
 void TextTest::nearestNameFindsTypos()

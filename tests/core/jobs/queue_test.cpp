@@ -186,7 +186,12 @@ private Q_SLOTS:
         Queue queue(2);
         Blocker blocker(queue);
         std::atomic<bool> wideRan = false;
-        queue.submit(spec([&](Context&) { wideRan = true; return std::any(); }, 2));
+        queue.submit(spec(
+            [&](Context&) {
+                wideRan = true;
+                return std::any();
+            },
+            2));
         const Job narrow = queue.submit(spec([&](Context&) { return std::any(wideRan.load()); }));
         QVERIFY(!narrow.waitFor(30ms));
         blocker.letGo();
@@ -273,8 +278,14 @@ private Q_SLOTS:
             throw core::Cancelled();
             return std::any();
         }));
-        const Job queued = queue.submit(spec([&](Context&) { queuedRan = true; return std::any(); }));
-        const Job held = queue.submit(spec([&](Context&) { queuedRan = true; return std::any(); }));
+        const Job queued = queue.submit(spec([&](Context&) {
+            queuedRan = true;
+            return std::any();
+        }));
+        const Job held = queue.submit(spec([&](Context&) {
+            queuedRan = true;
+            return std::any();
+        }));
         held.pause();
         QVERIFY(held.status() == JobStatus::Paused);
         queue.cancelAll();
@@ -422,7 +433,8 @@ private Q_SLOTS:
         thread_local int seen = 0;
         Queue::setThreadHook([](int threads) { seen = threads; });
         Queue queue(2);
-        const auto result = queue.submit(spec([](Context&) { return std::any(std::pair(seen, ::getpriority(PRIO_PROCESS, id_t(::gettid())))); }, 2)).result();
+        const auto result =
+            queue.submit(spec([](Context&) { return std::any(std::pair(seen, ::getpriority(PRIO_PROCESS, id_t(::gettid())))); }, 2)).result();
         Queue::setThreadHook({});
         const auto [threads, nice] = std::any_cast<std::pair<int, int>>(result);
         QCOMPARE(threads, 2);

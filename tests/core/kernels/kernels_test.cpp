@@ -204,7 +204,8 @@ void KernelsTest::productEqualsDefinition()
 void KernelsTest::sumWithProductScalesAndBroadcasts()
 {
     const at::Tensor a = randomTensor({6, 5, 4}, 8), b = randomTensor({6, 4, 3}, 9), product = productInDouble(a, b);
-    for (const auto& addend : {randomTensor({6, 5, 3}, 10), randomTensor({5, 3}, 11), randomTensor({1, 3}, 12), randomTensor({6, 1, 1}, 13), randomTensor({3, 5}, 14).t()})
+    for (const auto& addend :
+         {randomTensor({6, 5, 3}, 10), randomTensor({5, 3}, 11), randomTensor({1, 3}, 12), randomTensor({6, 1, 1}, 13), randomTensor({3, 5}, 14).t()})
         QVERIFY(errorOf(at::baddbmm(addend, a, b, 0.5, -2), 0.5 * addend.to(at::kDouble).expand({6, 5, 3}) - 2 * product) < 1e-5);
     const at::Tensor mask = at::full({5, 3}, -kInfinity).triu(1);
     QVERIFY(errorOf(at::baddbmm(mask, a, b, 1, 0.3), mask.to(at::kDouble) + 0.3 * product) < 1e-5);
@@ -238,7 +239,8 @@ void KernelsTest::resultsDoNotDependOnThreads()
     const at::Tensor x = randomTensor({64, 37, 129}, 17), gradient = randomTensor({64, 37, 129}, 18), b = randomTensor({64, 129, 21}, 19);
     const auto all = [&] {
         const at::Tensor y = at::softmax(x, -1);
-        return std::vector<at::Tensor>{at::gelu(x, "tanh"), at::gelu_backward(gradient, x, "tanh"), y, at::_softmax_backward_data(gradient, y, -1, at::kFloat), at::bmm(x, b)};
+        return std::vector<at::Tensor>{at::gelu(x, "tanh"), at::gelu_backward(gradient, x, "tanh"), y,
+                                       at::_softmax_backward_data(gradient, y, -1, at::kFloat), at::bmm(x, b)};
     };
     at::set_num_threads(1);
     const auto alone = all();

@@ -59,13 +59,19 @@ std::string messageOf(const std::function<void()>& call)
     return {};
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part)
+{
+    return text.find(part) != std::string::npos;
+}
 
 std::vector<io::SafetensorsItem> itemsOf(const graph::Weights& weights)
 {
     std::vector<io::SafetensorsItem> items;
     for (const auto& [name, tensor] : weights.tensors())
-        items.push_back({name, io::toElementType(tensor.scalar_type()), tensor.sizes().vec(), {static_cast<const char*>(tensor.data_ptr()), std::size_t(tensor.nbytes())}});
+        items.push_back({name,
+                         io::toElementType(tensor.scalar_type()),
+                         tensor.sizes().vec(),
+                         {static_cast<const char*>(tensor.data_ptr()), std::size_t(tensor.nbytes())}});
     return items;
 }
 
@@ -98,7 +104,8 @@ private:
 void ModelFileTest::savedModelsAreTheSame_data()
 {
     QTest::addColumn<QString>("name");
-    for (const char* name : {"mlp_scripted", "cnn_traced", "rnn_loop", "branch", "containers", "in_place", "tied", "buffers", "lstm", "gpt", "dict_state"})
+    for (const char* name :
+         {"mlp_scripted", "cnn_traced", "rnn_loop", "branch", "containers", "in_place", "tied", "buffers", "lstm", "gpt", "dict_state"})
         QTest::addRow("%s", name) << name;
 }
 
@@ -172,10 +179,14 @@ void ModelFileTest::brokenFilesAreRefused_data()
     const auto graph = QString::fromStdString(graph::toJson(*model.graph).dump()), card = QString::fromStdString(model.card.toJson().dump());
     QTest::newRow("newer version") << "7" << graph << card << false << "found version 7";
     QTest::newRow("no version") << "x" << graph << card << false << "version number";
-    QTest::newRow("no graph") << "1" << "" << card << false << "found weights alone";
-    QTest::newRow("graph is no JSON") << "1" << "{\"values\":" << card << false << "expected JSON in metadata orrery.graph";
-    QTest::newRow("graph of a newer version") << "1" << "{\"version\": 99}" << card << false << "version 99";
-    QTest::newRow("graph is a list") << "1" << "[]" << card << false << "";
+    QTest::newRow("no graph") << "1"
+                              << "" << card << false << "found weights alone";
+    QTest::newRow("graph is no JSON") << "1"
+                                      << "{\"values\":" << card << false << "expected JSON in metadata orrery.graph";
+    QTest::newRow("graph of a newer version") << "1"
+                                              << "{\"version\": 99}" << card << false << "version 99";
+    QTest::newRow("graph is a list") << "1"
+                                     << "[]" << card << false << "";
     QTest::newRow("card of wrong types") << "1" << graph << "{\"inputs\": 3}" << false << "card";
     QTest::newRow("no card") << "1" << graph << "" << false << "expected a model card";
     QTest::newRow("tensor missing") << "1" << graph << card << true << "missing fc1.bias";

@@ -27,7 +27,10 @@ std::string messageOf(const std::function<void()>& call)
     return {};
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part)
+{
+    return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -170,7 +173,8 @@ void OpenModelTest::damagedTorchScriptIsRefused()
 void OpenModelTest::foreignTorchScriptIsRefused()
 {
     // Sums are right, the content is not.
-    core::writeFileAtomically(path("odd.pt"), io::zipBytes({{"m/data.pkl", "no pickle"}, {"m/code/__torch__.py", "class"}, {"m/constants.pkl", ""}, {"m/version", "3\n"}}));
+    core::writeFileAtomically(
+        path("odd.pt"), io::zipBytes({{"m/data.pkl", "no pickle"}, {"m/code/__torch__.py", "class"}, {"m/constants.pkl", ""}, {"m/version", "3\n"}}));
     const auto text = messageOf<core::FormatError>([&] { models::importTorchScript(path("odd.pt")); });
     QVERIFY2(contains(text, "odd.pt: expected a TorchScript file that this libtorch can read"), text.c_str());
     core::writeFileAtomically(path("zip.pt"), io::zipBytes({{"a.txt", "x"}}));

@@ -7,7 +7,8 @@ using namespace orrery::tests;
 
 namespace {
 
-graph::RunResult run(const models::ImportedModel& imported, const std::string& name, bool training, graph::Gradients gradients, graph::Weights* leaves = nullptr)
+graph::RunResult run(const models::ImportedModel& imported, const std::string& name, bool training, graph::Gradients gradients,
+                     graph::Weights* leaves = nullptr)
 {
     graph::Weights weights = imported.model.weights.clone();
     if (leaves) {
@@ -29,7 +30,9 @@ std::string difference(const std::vector<at::Tensor>& ours, const std::vector<at
         return fmt::format("{} outputs, expected {}", ours.size(), theirs.size());
     for (std::size_t i = 0; i < ours.size(); ++i)
         if (!identical(ours[i], theirs[i]))
-            return fmt::format("output {} differs by {}", i, ours[i].sizes() == theirs[i].sizes() ? (ours[i].to(at::kDouble) - theirs[i].to(at::kDouble)).abs().max().item<double>() : -1.0);
+            return fmt::format("output {} differs by {}", i,
+                               ours[i].sizes() == theirs[i].sizes() ? (ours[i].to(at::kDouble) - theirs[i].to(at::kDouble)).abs().max().item<double>()
+                                                                    : -1.0);
     return {};
 }
 
@@ -85,8 +88,9 @@ void TorchScriptTest::outputsAndGradientsEqualLibtorch_data()
 {
     QTest::addColumn<QString>("name");
     QTest::addColumn<bool>("training");
-    for (const char* name : {"mlp_scripted", "mlp_train", "cnn_scripted", "cnn_traced", "rnn_loop", "branch", "containers", "tuple_out", "in_place", "twice", "tied", "buffers", "lstm",
-             "lstm_traced", "gpt", "gpt_train", "gpt_traced", "dict_state", "encoder_layer", "views", "own_class", "early"}) {
+    for (const char* name : {"mlp_scripted", "mlp_train",  "cnn_scripted",  "cnn_traced", "rnn_loop",  "branch",      "containers", "tuple_out",
+                             "in_place",     "twice",      "tied",          "buffers",    "lstm",      "lstm_traced", "gpt",        "gpt_train",
+                             "gpt_traced",   "dict_state", "encoder_layer", "views",      "own_class", "early"}) {
         QTest::addRow("%s eval", name) << name << false;
         const std::string text = name;
         if (text != "mlp_scripted" && text != "gpt" && text.find("traced") == std::string::npos)  // those drop at random, or have no mode
@@ -157,10 +161,12 @@ void TorchScriptTest::namesFollowTheModules()
     const auto gpt = models::importTorchScript(fixture("gpt"));
     const auto& graph = *gpt.model.graph;
     const auto print = graph.print();
-    for (const char* name : {"wte.embedding", "blocks.0.attn.softmax", "blocks.1.attn.proj.linear", "blocks.1.mlp.1.gelu", "ln.layer_norm", "head.linear"})
+    for (const char* name :
+         {"wte.embedding", "blocks.0.attn.softmax", "blocks.1.attn.proj.linear", "blocks.1.mlp.1.gelu", "ln.layer_norm", "head.linear"})
         QVERIFY2(hasNode(graph, name), print.c_str());
     QVERIFY(graph.findParameter("blocks.1.attn.qkv.weight"));
-    QVERIFY(std::any_of(graph.data().modules.begin(), graph.data().modules.end(), [](const auto& module) { return module.path == "blocks.0.attn" && module.type == "Attention"; }));
+    QVERIFY(std::any_of(graph.data().modules.begin(), graph.data().modules.end(),
+                        [](const auto& module) { return module.path == "blocks.0.attn" && module.type == "Attention"; }));
     const auto mask = graph.findParameter("blocks.0.attn.mask");
     QVERIFY(mask && mask->kind == graph::Parameter::Kind::Buffer);
     const auto twice = models::importTorchScript(fixture("twice"));
@@ -174,19 +180,22 @@ void TorchScriptTest::loopStepsCanBeProbed()
 {
     const auto imported = models::importTorchScript(fixture("rnn_loop"));
     auto module = torch::jit::load(fixture("rnn_loop"));
-    const auto loops = std::count_if(imported.model.graph->nodes().begin(), imported.model.graph->nodes().end(), [](const graph::Node& node) { return node.op == "prim::Loop"; });
+    const auto loops = std::count_if(imported.model.graph->nodes().begin(), imported.model.graph->nodes().end(),
+                                     [](const graph::Node& node) { return node.op == "prim::Loop"; });
     QCOMPARE(loops, 2);
     graph::RunRequest request;
     request.inputs = ownInputs("rnn_loop");
     std::map<std::string, at::Tensor> seen;
-    request.probes.push_back(graph::Probe::onValue("cell[*]", [&](const std::string& name, const c10::IValue& value) { seen[name] = value.toTensor(); }));
+    request.probes.push_back(
+        graph::Probe::onValue("cell[*]", [&](const std::string& name, const c10::IValue& value) { seen[name] = value.toTensor(); }));
     graph::Executor(imported.model.graph).run(imported.model.weights, request);
     QCOMPARE(int(seen.size()), 4);
     auto cell = module.attr("cell").toModule();
     at::Tensor h = at::zeros({2, 4});
     for (int t = 0; t < 4; ++t) {
         h = cell.forward({inputsOf("rnn_loop")[0].toTensor()[t], h}).toTensor();
-        const auto found = std::find_if(seen.begin(), seen.end(), [&](const auto& entry) { return entry.first.find(fmt::format("[{}]", t)) != std::string::npos; });
+        const auto found =
+            std::find_if(seen.begin(), seen.end(), [&](const auto& entry) { return entry.first.find(fmt::format("[{}]", t)) != std::string::npos; });
         QVERIFY2(found != seen.end(), std::to_string(t).c_str());
         QVERIFY(identical(found->second, h));
     }

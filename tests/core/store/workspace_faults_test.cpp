@@ -247,7 +247,8 @@ private Q_SLOTS:
             QVERIFY(status == RunStatus::Interrupted || (round == 0 && status == RunStatus::Queued));
             for (const std::string& metric : workspace->metricNames()) {
                 const MetricSeries series = workspace->metricSeries(1, metric, INT64_MIN, INT64_MAX, 100'000'000);
-                QVERIFY2(series.points >= mustBeThere, qPrintable(QString("%1 points, but step %2 was recorded a second earlier").arg(series.points).arg(mustBeThere)));
+                QVERIFY2(series.points >= mustBeThere,
+                         qPrintable(QString("%1 points, but step %2 was recorded a second earlier").arg(series.points).arg(mustBeThere)));
                 for (std::size_t i = 0; i < series.buckets.size(); ++i) {
                     QCOMPARE(series.buckets[i].firstStep, std::int64_t(i) + 1);
                     QCOMPARE(series.buckets[i].minimum, valueAt(std::int64_t(i) + 1));
@@ -380,7 +381,10 @@ private Q_SLOTS:
         QVERIFY2(contains(message, "the disk is full; nothing is damaged"), message.c_str());
         QVERIFY(workspace->writeError());
         QVERIFY(contains(messageOf<core::StorageError>([&] { workspace->setStatus(id, RunStatus::Failed, "disk full"); }), "the disk is full"));
-        QVERIFY(contains(messageOf<core::StorageError>([&] { workspace->addArtifact(id, {"big", "x", {}}, std::string(4u << 20, 'x')); }), "No space left on device"));
+        QVERIFY(contains(messageOf<core::StorageError>([&] {
+                             workspace->addArtifact(id, {"big", "x", {}}, std::string(4u << 20, 'x'));
+                         }),
+                         "No space left on device"));
         for (const auto& entry : std::filesystem::recursive_directory_iterator(folder / "disk" / "w" / "artifacts"))
             QVERIFY2(!entry.is_regular_file(), entry.path().c_str());
         QVERIFY(workspace->findRun(id)->status == RunStatus::Running);
@@ -421,11 +425,16 @@ private Q_SLOTS:
     {
         QTest::addColumn<QString>("kind");
         QTest::addColumn<QString>("message");
-        QTest::newRow("truncated") << "truncated" << "the database is damaged (expected ";
-        QTest::newRow("garbage inside") << "garbage" << "the database is damaged";
-        QTest::newRow("not a database") << "text" << "expected an Orrery database, found a file of another kind";
-        QTest::newRow("of another program") << "other" << "expected an Orrery database, found a database of another program";
-        QTest::newRow("newer") << "newer" << "expected a database of version 2 or older, found version 99: it was written by a newer Orrery";
+        QTest::newRow("truncated") << "truncated"
+                                   << "the database is damaged (expected ";
+        QTest::newRow("garbage inside") << "garbage"
+                                        << "the database is damaged";
+        QTest::newRow("not a database") << "text"
+                                        << "expected an Orrery database, found a file of another kind";
+        QTest::newRow("of another program") << "other"
+                                            << "expected an Orrery database, found a database of another program";
+        QTest::newRow("newer") << "newer"
+                               << "expected a database of version 2 or older, found version 99: it was written by a newer Orrery";
     }
     void damagedDatabasesAreLeftAlone()
     {
@@ -452,7 +461,8 @@ private Q_SLOTS:
             QVERIFY(core::readFile(file) == before);
         }
         if (kind == "truncated" || kind == "garbage")
-            QVERIFY(contains(messageOf<core::StorageError>([&] { Workspace::open(folder / "w"); }), "Put back a copy of the file, or save what can be read with"));
+            QVERIFY(contains(messageOf<core::StorageError>([&] { Workspace::open(folder / "w"); }),
+                             "Put back a copy of the file, or save what can be read with"));
         else
             QVERIFY(messageOf<core::FormatError>([&] { Workspace::open(folder / "w"); }) != "no exception");
     }
@@ -460,8 +470,10 @@ private Q_SLOTS:
     void missingWorkspacesAreNotMade()
     {
         const Folder folder;
-        QVERIFY(contains(messageOf<core::StorageError>([&] { Workspace::open(folder / "none", OpenMode::Open); }), "expected a workspace folder, there is none"));
-        QVERIFY(contains(messageOf<core::StorageError>([&] { Workspace::open(folder.path(), OpenMode::ReadOnly); }), "expected a workspace, found no orrery.db in it"));
+        QVERIFY(contains(messageOf<core::StorageError>([&] { Workspace::open(folder / "none", OpenMode::Open); }),
+                         "expected a workspace folder, there is none"));
+        QVERIFY(contains(messageOf<core::StorageError>([&] { Workspace::open(folder.path(), OpenMode::ReadOnly); }),
+                         "expected a workspace, found no orrery.db in it"));
         QVERIFY(!std::filesystem::exists(folder / "none"));
         QVERIFY(!Workspace::isWorkspace(folder.path()));
     }
@@ -471,8 +483,11 @@ private Q_SLOTS:
         const Folder folder;
         std::filesystem::create_directories(folder / "w");
         std::filesystem::copy_file(ORRERY_TEST_DATA "/store/version1/orrery.db", folder / "w" / "orrery.db");
-        QVERIFY(contains(messageOf<core::StorageError>([&] { Workspace::open(folder / "w", OpenMode::ReadOnly); }), "expected a database of version 2, found version 1"));
-        { Workspace::open(folder / "w"); }
+        QVERIFY(contains(messageOf<core::StorageError>([&] { Workspace::open(folder / "w", OpenMode::ReadOnly); }),
+                         "expected a database of version 2, found version 1"));
+        {
+            Workspace::open(folder / "w");
+        }
         const auto workspace = Workspace::open(folder / "w");
         QCOMPARE(workspace->runs().matching, std::size_t(2));
         const RunRecord run = workspace->run(3);
@@ -514,7 +529,9 @@ int main(int argc, char** argv)
     if (task == "--hold")
         return resumeAndHold(arguments.at(1), std::stoll(arguments.at(2)));
     if (task == "--nobody")
-        return openAsNobody(arguments.at(1), arguments.at(2) == "read" ? OpenMode::ReadOnly : arguments.at(2) == "open" ? OpenMode::Open : OpenMode::OpenOrCreate);
+        return openAsNobody(arguments.at(1), arguments.at(2) == "read"   ? OpenMode::ReadOnly
+                                             : arguments.at(2) == "open" ? OpenMode::Open
+                                                                         : OpenMode::OpenOrCreate);
     WorkspaceFaultsTest test;
     return QTest::qExec(&test, argc, argv);
 }

@@ -54,7 +54,8 @@ std::string differenceFromBruteForce(const MetricSeries& series, const Recorded&
             maximum = std::fmax(maximum, value);
             sum += std::isnan(value) ? 0 : value;
         }
-        const bool same = points == bucket.points && nans == bucket.nans && (minimum == bucket.minimum || (std::isnan(minimum) && std::isnan(bucket.minimum))) &&
+        const bool same = points == bucket.points && nans == bucket.nans &&
+                          (minimum == bucket.minimum || (std::isnan(minimum) && std::isnan(bucket.minimum))) &&
                           (maximum == bucket.maximum || (std::isnan(maximum) && std::isnan(bucket.maximum)));
         const double mean = sum / double(points - nans);
         if (!same || (std::isfinite(mean) && std::abs(mean - bucket.mean) > 1e-9))
@@ -206,11 +207,13 @@ private Q_SLOTS:
         const Recorded recorded = curve(std::size_t(count), stride);
         for (int from = 0; from < count; from += batch) {
             const auto size = std::size_t(std::min(batch, count - from));
-            workspace->metrics(id, "m", std::span(recorded.steps).subspan(std::size_t(from), size), std::span(recorded.values).subspan(std::size_t(from), size));
+            workspace->metrics(id, "m", std::span(recorded.steps).subspan(std::size_t(from), size),
+                               std::span(recorded.values).subspan(std::size_t(from), size));
         }
         workspace->flush();
         const std::int64_t end = (count - 1) * stride;
-        for (const auto& [from, to] : {std::pair<std::int64_t, std::int64_t>(INT64_MIN, INT64_MAX), {end / 7 + 1, end / 2 + 3}, {0, end / 50}, {end, end}})
+        for (const auto& [from, to] :
+             {std::pair<std::int64_t, std::int64_t>(INT64_MIN, INT64_MAX), {end / 7 + 1, end / 2 + 3}, {0, end / 50}, {end, end}})
             for (const std::size_t maxPoints : {1, 10, 100, 2000, 100000}) {
                 const MetricSeries series = workspace->metricSeries(id, "m", from, to, maxPoints);
                 const std::string difference = differenceFromBruteForce(series, recorded, from, to);
@@ -261,7 +264,8 @@ private Q_SLOTS:
         workspace->metrics(id, "m", again, std::span(recorded.values).subspan(kept));
         workspace->flush();
         for (const std::size_t maxPoints : {50, 100000})
-            QCOMPARE(differenceFromBruteForce(workspace->metricSeries(id, "m", INT64_MIN, INT64_MAX, maxPoints), recorded, INT64_MIN, INT64_MAX), std::string());
+            QCOMPARE(differenceFromBruteForce(workspace->metricSeries(id, "m", INT64_MIN, INT64_MAX, maxPoints), recorded, INT64_MIN, INT64_MAX),
+                     std::string());
         const auto infos = workspace->metricInfos(id);
         QCOMPARE(infos.size(), std::size_t(keep >= 0 ? 2 : 1));
         const MetricInfo& info = infos.back();
@@ -332,7 +336,10 @@ private Q_SLOTS:
         workspace->removeArtifact(id, "best");
         QVERIFY(workspace->artifacts(id).empty());
         QVERIFY(contains(messageOf<core::StorageError>([&] { workspace->readArtifact(now); }), "the file of artifact \"best\" is missing"));
-        QVERIFY(contains(messageOf<core::StorageError>([&] { workspace->addArtifactFile(id, {"x", "x", {}}, folder / "none"); }), "none: cannot be read"));
+        QVERIFY(contains(messageOf<core::StorageError>([&] {
+                             workspace->addArtifactFile(id, {"x", "x", {}}, folder / "none");
+                         }),
+                         "none: cannot be read"));
     }
 
     void damagedArtifactsAreRecognised()
@@ -376,19 +383,32 @@ private Q_SLOTS:
     {
         QTest::addColumn<QString>("kind");
         QTest::addColumn<QString>("expected");
-        QTest::newRow("all") << "all" << "1 2 3 4";
-        QTest::newRow("text in name") << "BETA" << "2";
-        QTest::newRow("text in notes") << "interesting" << "3";
-        QTest::newRow("text in tag") << "red" << "1 2";
-        QTest::newRow("number") << "4" << "4";
-        QTest::newRow("nothing") << "zzz" << "";
-        QTest::newRow("tags") << "tags" << "2";
-        QTest::newRow("status") << "status" << "3";
-        QTest::newRow("metric condition") << "condition" << "1 2";
-        QTest::newRow("by name") << "name" << "1 2 4 3";
-        QTest::newRow("by metric") << "metric" << "2 1 3 4";
-        QTest::newRow("by metric, descending") << "metric descending" << "1 2 3 4";
-        QTest::newRow("page") << "page" << "3 2";
+        QTest::newRow("all") << "all"
+                             << "1 2 3 4";
+        QTest::newRow("text in name") << "BETA"
+                                      << "2";
+        QTest::newRow("text in notes") << "interesting"
+                                       << "3";
+        QTest::newRow("text in tag") << "red"
+                                     << "1 2";
+        QTest::newRow("number") << "4"
+                                << "4";
+        QTest::newRow("nothing") << "zzz"
+                                 << "";
+        QTest::newRow("tags") << "tags"
+                              << "2";
+        QTest::newRow("status") << "status"
+                                << "3";
+        QTest::newRow("metric condition") << "condition"
+                                          << "1 2";
+        QTest::newRow("by name") << "name"
+                                 << "1 2 4 3";
+        QTest::newRow("by metric") << "metric"
+                                   << "2 1 3 4";
+        QTest::newRow("by metric, descending") << "metric descending"
+                                               << "1 2 3 4";
+        QTest::newRow("page") << "page"
+                              << "3 2";
     }
     void listsFilterAndSort()
     {
@@ -472,7 +492,8 @@ private Q_SLOTS:
             best = std::min(best, double(timer.nsecsElapsed()) * 1e-6);
         }
         QCOMPARE(list.runs.size(), std::size_t(111));
-        QVERIFY(std::is_sorted(list.runs.begin(), list.runs.end(), [](const auto& a, const auto& b) { return a.lastMetrics.at("metric/2") < b.lastMetrics.at("metric/2"); }));
+        QVERIFY(std::is_sorted(list.runs.begin(), list.runs.end(),
+                               [](const auto& a, const auto& b) { return a.lastMetrics.at("metric/2") < b.lastMetrics.at("metric/2"); }));
         QElapsedTimer timer;
         timer.start();
         query = {};
@@ -496,7 +517,8 @@ private Q_SLOTS:
         const Recorded recorded = curve(kPoints);
         timer.restart();
         for (int from = 0; from < kPoints; from += 1000)
-            workspace->metrics(id, "batched", std::span(recorded.steps).subspan(std::size_t(from), 1000), std::span(recorded.values).subspan(std::size_t(from), 1000));
+            workspace->metrics(id, "batched", std::span(recorded.steps).subspan(std::size_t(from), 1000),
+                               std::span(recorded.values).subspan(std::size_t(from), 1000));
         workspace->flush();
         const double batched = double(timer.nsecsElapsed()) * 1e-9;
         timer.restart();
@@ -508,7 +530,8 @@ private Q_SLOTS:
         QCOMPARE(differenceFromBruteForce(series, recorded, INT64_MIN, INT64_MAX), std::string());
         QCOMPARE(differenceFromBruteForce(part, recorded, 400'000, 500'000), std::string());
         QCOMPARE(series.points, kPoints);
-        qInfo("1 M points one by one: %.2f M/s; in batches: %.2f M/s; whole curve read in %.2f ms, a tenth of it in %.2f ms", 1 / single, 1 / batched, read, readPart);
+        qInfo("1 M points one by one: %.2f M/s; in batches: %.2f M/s; whole curve read in %.2f ms, a tenth of it in %.2f ms", 1 / single, 1 / batched,
+              read, readPart);
     }
 
     void deletedRunsLeaveNothing()
@@ -521,7 +544,10 @@ private Q_SLOTS:
             workspace->metrics(id, "m", recorded.steps, recorded.values);
         workspace->startRun(b);
         workspace->flush();
-        QVERIFY(contains(messageOf<core::StorageError>([&] { workspace->deleteRuns(std::vector<RunId>{a, b}); }), "run 2 is being worked on by process"));
+        QVERIFY(contains(messageOf<core::StorageError>([&] {
+                             workspace->deleteRuns(std::vector<RunId>{a, b});
+                         }),
+                         "run 2 is being worked on by process"));
         QCOMPARE(workspace->runs().matching, std::size_t(2));
         workspace->deleteRuns(std::vector<RunId>{a});
         QCOMPARE(workspace->runs().matching, std::size_t(1));
@@ -569,7 +595,8 @@ private Q_SLOTS:
         QVERIFY((record.tags == std::vector<std::string>{"kept"}));
         QVERIFY(std::isnan(record.lastMetrics.at("nan")));
         for (const std::size_t maxPoints : {30, 100000})
-            QCOMPARE(differenceFromBruteForce(target->metricSeries(3, "m", INT64_MIN, INT64_MAX, maxPoints), recorded, INT64_MIN, INT64_MAX), std::string());
+            QCOMPARE(differenceFromBruteForce(target->metricSeries(3, "m", INT64_MIN, INT64_MAX, maxPoints), recorded, INT64_MIN, INT64_MAX),
+                     std::string());
         QCOMPARE(target->logLines(3).at(0).text, std::string("line"));
         QVERIFY(target->readArtifact(*target->findArtifact(3, "big")) == big);
         QCOMPARE(target->readArtifact(*target->findArtifact(3, "empty")), std::string());
@@ -590,8 +617,11 @@ private Q_SLOTS:
         core::writeFileAtomically(folder / "text", "not a database at all, but long enough to be looked at as one");
         QVERIFY(contains(messageOf<core::FormatError>([&] { workspace->importRuns(folder / "text"); }), "expected an Orrery database"));
         QVERIFY(contains(messageOf<core::StorageError>([&] { workspace->importRuns(folder / "none"); }), "there is none"));
-        { Workspace::open(folder / "other"); }
-        QVERIFY(contains(messageOf<core::FormatError>([&] { workspace->importRuns(folder / "other" / "orrery.db"); }), "expected runs exported by Orrery"));
+        {
+            Workspace::open(folder / "other");
+        }
+        QVERIFY(contains(messageOf<core::FormatError>([&] { workspace->importRuns(folder / "other" / "orrery.db"); }),
+                         "expected runs exported by Orrery"));
         QCOMPARE(workspace->runs().matching, std::size_t(0));
     }
 

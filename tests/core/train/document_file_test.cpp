@@ -28,33 +28,66 @@ private Q_SLOTS:
     {
         QTest::addColumn<QString>("yaml");
         QTest::addColumn<QString>("json");
-        for (const auto& [yaml, json] : std::vector<std::pair<const char*, const char*>>{{"~", "null"}, {"null", "null"}, {"true", "true"}, {"False", "false"}, {"yes", "\"yes\""},
-                 {"0777", "777"}, {"0o17", "15"}, {"0x1F", "31"}, {"-12", "-12"}, {"+3", "3"}, {"1e-3", "0.001"}, {".5", "0.5"}, {"2.", "2.0"}, {"1_000", "\"1_000\""}, {"12:30", "\"12:30\""},
-                 {"'12'", "\"12\""}, {"\"true\"", "\"true\""}, {"!!str 12", "\"12\""}, {"!!int \"12\"", "12"}, {"!!float 3", "3"}, {"1e", "\"1e\""}, {"-", "[null]"}, {"[1, a, {b: 2}]", "[1, \"a\", {\"b\": 2}]"},
-                 {"a: &x [1, 2]\nb: *x", "{\"a\": [1, 2], \"b\": [1, 2]}"}, {"9223372036854775807", "9223372036854775807"}, {"a: |\n  two\n  lines\n", "{\"a\": \"two\\nlines\\n\"}"}})
+        for (const auto& [yaml, json] : std::vector<std::pair<const char*, const char*>>{{"~", "null"},
+                                                                                         {"null", "null"},
+                                                                                         {"true", "true"},
+                                                                                         {"False", "false"},
+                                                                                         {"yes", "\"yes\""},
+                                                                                         {"0777", "777"},
+                                                                                         {"0o17", "15"},
+                                                                                         {"0x1F", "31"},
+                                                                                         {"-12", "-12"},
+                                                                                         {"+3", "3"},
+                                                                                         {"1e-3", "0.001"},
+                                                                                         {".5", "0.5"},
+                                                                                         {"2.", "2.0"},
+                                                                                         {"1_000", "\"1_000\""},
+                                                                                         {"12:30", "\"12:30\""},
+                                                                                         {"'12'", "\"12\""},
+                                                                                         {"\"true\"", "\"true\""},
+                                                                                         {"!!str 12", "\"12\""},
+                                                                                         {"!!int \"12\"", "12"},
+                                                                                         {"!!float 3", "3"},
+                                                                                         {"1e", "\"1e\""},
+                                                                                         {"-", "[null]"},
+                                                                                         {"[1, a, {b: 2}]", "[1, \"a\", {\"b\": 2}]"},
+                                                                                         {"a: &x [1, 2]\nb: *x", "{\"a\": [1, 2], \"b\": [1, 2]}"},
+                                                                                         {"9223372036854775807", "9223372036854775807"},
+                                                                                         {"a: |\n  two\n  lines\n", "{\"a\": \"two\\nlines\\n\"}"}})
             QTest::newRow(yaml) << yaml << json;
     }
     void typesPlainScalarsByTheCoreSchema()
     {
         QFETCH(QString, yaml);
         QFETCH(QString, json);
-        QCOMPARE(QString::fromStdString(train::parseYamlDocument(yaml.toStdString(), "t").dump()), QString::fromStdString(Json::parse(json.toStdString()).dump()));
+        QCOMPARE(QString::fromStdString(train::parseYamlDocument(yaml.toStdString(), "t").dump()),
+                 QString::fromStdString(Json::parse(json.toStdString()).dump()));
     }
 
     void refusesBrokenYaml_data()
     {
         QTest::addColumn<QString>("yaml");
         QTest::addColumn<QString>("message");
-        QTest::newRow("key twice") << "a: 1\nb: 2\na: 3" << "t.yaml:3:1: key \"a\" is given twice in one object";
-        QTest::newRow("infinite") << "lr: .inf" << "t.yaml:1:5: expected a finite number, got .inf";
-        QTest::newRow("foreign tag") << "a: !!python/object 1" << "t.yaml:1:4: expected python/object, got \"1\"";
-        QTest::newRow("own tag") << "a: !x 1" << "t.yaml:1:4: unknown tag !x";
-        QTest::newRow("list as key") << "? [1, 2]\n: 3" << "t.yaml:1:3: expected a text as key, got a list or an object";
-        QTest::newRow("unclosed") << "a: [1, 2" << "t.yaml:1:1: expected YAML: end of sequence flow not found";
-        QTest::newRow("indentation") << "a:\n  b: 1\n c: 2" << "t.yaml:3:2: expected YAML: end of map not found";
-        QTest::newRow("two documents") << "a: 1\n---\nb: 2" << "t.yaml: expected one YAML document, got more";
-        QTest::newRow("holds itself") << "a: &x [*x]" << "t.yaml:1:8: an alias of a value that holds it";
-        QTest::newRow("no such anchor") << "a: *x" << "t.yaml:1:4: expected YAML: the referenced anchor is not defined";
+        QTest::newRow("key twice") << "a: 1\nb: 2\na: 3"
+                                   << "t.yaml:3:1: key \"a\" is given twice in one object";
+        QTest::newRow("infinite") << "lr: .inf"
+                                  << "t.yaml:1:5: expected a finite number, got .inf";
+        QTest::newRow("foreign tag") << "a: !!python/object 1"
+                                     << "t.yaml:1:4: expected python/object, got \"1\"";
+        QTest::newRow("own tag") << "a: !x 1"
+                                 << "t.yaml:1:4: unknown tag !x";
+        QTest::newRow("list as key") << "? [1, 2]\n: 3"
+                                     << "t.yaml:1:3: expected a text as key, got a list or an object";
+        QTest::newRow("unclosed") << "a: [1, 2"
+                                  << "t.yaml:1:1: expected YAML: end of sequence flow not found";
+        QTest::newRow("indentation") << "a:\n  b: 1\n c: 2"
+                                     << "t.yaml:3:2: expected YAML: end of map not found";
+        QTest::newRow("two documents") << "a: 1\n---\nb: 2"
+                                       << "t.yaml: expected one YAML document, got more";
+        QTest::newRow("holds itself") << "a: &x [*x]"
+                                      << "t.yaml:1:8: an alias of a value that holds it";
+        QTest::newRow("no such anchor") << "a: *x"
+                                        << "t.yaml:1:4: expected YAML: the referenced anchor is not defined";
     }
     void refusesBrokenYaml()
     {
@@ -77,18 +110,21 @@ private Q_SLOTS:
             const std::string text(100'000, open);
             QVERIFY(errorOf([&] { train::parseYamlDocument(text, "t.yaml"); }).startsWith("t.yaml:1:"));
         }
-        QCOMPARE(errorOf([&] { train::parseJsonDocument(std::string(100'000, '['), "t.json"); }), QString("t.json: expected at most 64 nested levels"));
+        QCOMPARE(errorOf([&] { train::parseJsonDocument(std::string(100'000, '['), "t.json"); }),
+                 QString("t.json: expected at most 64 nested levels"));
     }
 
     void sizeIsLimited()
     {
-        QCOMPARE(errorOf([] { train::parseYamlDocument(std::string(5 << 20, 'a'), "t.yaml"); }), QString("t.yaml: expected a document of at most 4.0 MiB, got 5.0 MiB"));
+        QCOMPARE(errorOf([] { train::parseYamlDocument(std::string(5 << 20, 'a'), "t.yaml"); }),
+                 QString("t.yaml: expected a document of at most 4.0 MiB, got 5.0 MiB"));
     }
 
     void refusesBrokenJsonWithLineAndColumn()
     {
         QVERIFY(errorOf([] { train::parseJsonDocument("{\"a\": 1,\n \"b\": }", "t.json"); }).startsWith("t.json:2:7: expected JSON: "));
-        QCOMPARE(errorOf([] { train::parseJsonDocument(R"({"a": {"b": 1, "b": 2}})", "t.json"); }), QString("t.json: key \"b\" is given twice in one object"));
+        QCOMPARE(errorOf([] { train::parseJsonDocument(R"({"a": {"b": 1, "b": 2}})", "t.json"); }),
+                 QString("t.json: key \"b\" is given twice in one object"));
     }
 
     void noBytesMakeItCrash()
@@ -111,8 +147,10 @@ private Q_SLOTS:
     void writtenYamlReadsBackTheSame_data()
     {
         QTest::addColumn<QString>("json");
-        QTest::newRow("experiment") << R"({"name": "a: b", "seed": 3, "model": {"id": "lenet", "maps": [6, 16], "x": null}, "list": [{"id": "a"}, [1, [2]], [], {}], "ok": true})";
-        const std::vector<std::string> texts{"", "true", "12", "0x1", "~", " a", "a ", "-", "- b", "#c", "\xc3\xa9", "line\nbreak", "tab\t", "\"", "'", "a,b", "null", "1e3", ".5", "\x01", "<<"};
+        QTest::newRow("experiment")
+            << R"({"name": "a: b", "seed": 3, "model": {"id": "lenet", "maps": [6, 16], "x": null}, "list": [{"id": "a"}, [1, [2]], [], {}], "ok": true})";
+        const std::vector<std::string> texts{"",      "true", "12", "0x1", "~",    " a",  "a ", "-",    "- b", "#c", "\xc3\xa9", "line\nbreak",
+                                             "tab\t", "\"",   "'",  "a,b", "null", "1e3", ".5", "\x01", "<<"};
         QTest::newRow("texts") << QString::fromStdString(Json(texts).dump());
         QTest::newRow("numbers") << R"([0, -1, 1.0, 0.1, 1e-300, 9223372036854775807, 1e22, 3.0])";
         QTest::newRow("scalar") << R"("a")";

@@ -21,7 +21,8 @@ private Q_SLOTS:
         train::EvaluateOptions one, many;
         one.batchSize = 7;
         one.predictions = many.predictions = true;
-        const auto a = train::evaluateModel(model, *data, data::Split::Train, nullptr, one), b = train::evaluateModel(model, *data, data::Split::Train, nullptr, many);
+        const auto a = train::evaluateModel(model, *data, data::Split::Train, nullptr, one),
+                   b = train::evaluateModel(model, *data, data::Split::Train, nullptr, many);
         QCOMPARE(a.samples, std::int64_t(data->split(data::Split::Train).size()));
         QCOMPARE(a.value("accuracy"), b.value("accuracy"));
         QVERIFY(std::abs(a.value("loss") - b.value("loss")) < 1e-6);

@@ -22,7 +22,10 @@ class ExperimentTest : public QObject {
 private Q_SLOTS:
     void fillsInWhatTheDataDecides()
     {
-        const Json lenet = train::resolveExperiment(Json::parse(R"({"model": {"id": "lenet", "kernel": 3, "padding": 1, "classes": "auto", "channels": null}, "data": "digits"})")).document;
+        const Json lenet =
+            train::resolveExperiment(
+                Json::parse(R"({"model": {"id": "lenet", "kernel": 3, "padding": 1, "classes": "auto", "channels": null}, "data": "digits"})"))
+                .document;
         QVERIFY(lenet["model"]["image_size"] == Json(8));
         QVERIFY(lenet["model"]["classes"] == Json(10));
         QVERIFY(lenet["model"]["channels"] == Json(1));
@@ -32,7 +35,10 @@ private Q_SLOTS:
         QVERIFY(mlp["model"]["features"] == Json(30));
         QVERIFY(mlp["model"]["classes"] == Json(2));
         QVERIFY(mlp["train"]["metrics"].back()["id"] == Json("roc_auc"));
-        const Json gpt = train::resolveExperiment(Json::parse(R"({"model": {"id": "gpt", "layers": 1, "heads": 2, "width": 16}, "data": {"id": "kjv", "block_length": 32}})")).document;
+        const Json gpt =
+            train::resolveExperiment(
+                Json::parse(R"({"model": {"id": "gpt", "layers": 1, "heads": 2, "width": 16}, "data": {"id": "kjv", "block_length": 32}})"))
+                .document;
         QVERIFY(gpt["model"]["vocabulary"] == Json(256));
         QVERIFY(gpt["model"]["block_length"] == Json(32));
         QVERIFY(gpt["train"]["metrics"].back()["id"] == Json("bits_per_character"));
@@ -68,26 +74,39 @@ private Q_SLOTS:
     {
         QTest::addColumn<QString>("json");
         QTest::addColumn<QString>("message");
-        QTest::newRow("typo in a key") << R"({"model": "mlp", "data": "wine", "train": {"epoch": 3}})" << "train.epoch: unknown key; did you mean \"epochs\"?";
-        QTest::newRow("unknown key at the top") << R"({"model": "mlp", "data": "wine", "sede": 3})" << "sede: unknown key; did you mean \"seed\"?";
-        QTest::newRow("optimizer") << R"({"model": "mlp", "data": "wine", "train": {"optimizer": "adamm"}})" << "train.optimizer: unknown optimizer \"adamm\"; did you mean \"adam\"?";
-        QTest::newRow("learning rate") << R"({"model": "mlp", "data": "wine", "train": {"optimizer": {"id": "adam", "lr": "fast"}}})" << "train.optimizer.lr: expected a number > 0, got \"fast\"";
-        QTest::newRow("no model") << R"({"data": "wine"})" << "model: is required: expected a model (its id, or an object with \"id\")";
-        QTest::newRow("unknown data") << R"({"model": "mlp", "data": "wines"})" << "data: unknown data \"wines\"; did you mean \"wine\"?";
-        QTest::newRow("epochs and steps") << R"({"model": "mlp", "data": "wine", "train": {"epochs": 3, "steps": 3}})" << "train.steps: expected epochs or steps, got both";
-        QTest::newRow("contradicts the data") << R"({"model": {"id": "mlp", "features": 7}, "data": "wine"})" << "model.features: expected 13, as the data \"wine\" has, got 7";
+        QTest::newRow("typo in a key") << R"({"model": "mlp", "data": "wine", "train": {"epoch": 3}})"
+                                       << "train.epoch: unknown key; did you mean \"epochs\"?";
+        QTest::newRow("unknown key at the top") << R"({"model": "mlp", "data": "wine", "sede": 3})"
+                                                << "sede: unknown key; did you mean \"seed\"?";
+        QTest::newRow("optimizer") << R"({"model": "mlp", "data": "wine", "train": {"optimizer": "adamm"}})"
+                                   << "train.optimizer: unknown optimizer \"adamm\"; did you mean \"adam\"?";
+        QTest::newRow("learning rate") << R"({"model": "mlp", "data": "wine", "train": {"optimizer": {"id": "adam", "lr": "fast"}}})"
+                                       << "train.optimizer.lr: expected a number > 0, got \"fast\"";
+        QTest::newRow("no model") << R"({"data": "wine"})"
+                                  << "model: is required: expected a model (its id, or an object with \"id\")";
+        QTest::newRow("unknown data") << R"({"model": "mlp", "data": "wines"})"
+                                      << "data: unknown data \"wines\"; did you mean \"wine\"?";
+        QTest::newRow("epochs and steps") << R"({"model": "mlp", "data": "wine", "train": {"epochs": 3, "steps": 3}})"
+                                          << "train.steps: expected epochs or steps, got both";
+        QTest::newRow("contradicts the data") << R"({"model": {"id": "mlp", "features": 7}, "data": "wine"})"
+                                              << "model.features: expected 13, as the data \"wine\" has, got 7";
         QTest::newRow("block too short") << R"({"model": {"id": "gpt", "layers": 1, "heads": 1, "width": 8, "block_length": 16}, "data": "kjv"})"
                                          << "model.block_length: expected at least 128, as the data \"kjv\" has, got 16";
-        QTest::newRow("model takes other data") << R"({"model": "mlp", "data": "digits"})" << "model: \"image\" gives axes [batch, channel, height, width], but \"table\" takes [batch, feature]";
+        QTest::newRow("model takes other data")
+            << R"({"model": "mlp", "data": "digits"})"
+            << "model: \"image\" gives axes [batch, channel, height, width], but \"table\" takes [batch, feature]";
         QTest::newRow("loss takes other targets") << R"({"model": "mlp", "data": "wine", "train": {"loss": "mse", "metrics": ["accuracy"]}})"
                                                   << "train.loss: \"class\" gives class_index, but \"target\" takes float";
         QTest::newRow("metric takes other targets") << R"({"model": "mlp", "data": "wine", "train": {"metrics": ["accuracy", "mae"]}})"
                                                     << "train.metrics[1]: \"class\" gives class_index, but \"target\" takes float";
-        QTest::newRow("device") << R"({"model": "mlp", "data": "wine", "train": {"device": "cudda"}})" << "train.device: expected auto, cpu, cuda or cuda:N, got \"cudda\"; did you mean \"cuda\"?";
-        QTest::newRow("other data") << R"({"model": "mlp", "data": "wine", "data_hash": "00"})" << "data_hash: expected data with hash 00, but \"wine\" has ";
+        QTest::newRow("device") << R"({"model": "mlp", "data": "wine", "train": {"device": "cudda"}})"
+                                << "train.device: expected auto, cpu, cuda or cuda:N, got \"cudda\"; did you mean \"cuda\"?";
+        QTest::newRow("other data") << R"({"model": "mlp", "data": "wine", "data_hash": "00"})"
+                                    << "data_hash: expected data with hash 00, but \"wine\" has ";
         QTest::newRow("best of nothing") << R"({"model": "mlp", "data": "wine", "train": {"checkpoint": {"best": "loss"}}})"
                                          << "train.checkpoint.best: expected a metric of the validation part such as \"val/loss\", got \"loss\"";
-        QTest::newRow("a list") << "[1]" << "expected an object, got a list";
+        QTest::newRow("a list") << "[1]"
+                                << "expected an object, got a list";
     }
     void refusesWithPlaceAndReason()
     {
@@ -99,14 +118,16 @@ private Q_SLOTS:
 
     void allIssuesAreReportedAtOnce()
     {
-        const QString error = errorOfDocument(R"({"model": "mlp", "data": "wine", "seed": -1, "train": {"batch_size": 0, "schedule": {"id": "cosine", "x": 1}}})");
+        const QString error =
+            errorOfDocument(R"({"model": "mlp", "data": "wine", "seed": -1, "train": {"batch_size": 0, "schedule": {"id": "cosine", "x": 1}}})");
         QCOMPARE(error.split('\n').size(), 3);
     }
 
     void quickCheckNeedsNoData()
     {
         QVERIFY(train::quickCheck(test::smallDigits()).empty());
-        const auto issues = train::quickCheck(Json::parse(R"({"model": {"id": "lenet", "classes": "auto"}, "data": {"id": "csv", "path": "not/there.csv"}, "train": {"lr": 1}})"));
+        const auto issues = train::quickCheck(
+            Json::parse(R"({"model": {"id": "lenet", "classes": "auto"}, "data": {"id": "csv", "path": "not/there.csv"}, "train": {"lr": 1}})"));
         QCOMPARE(issues.size(), std::size_t(1));
         QCOMPARE(QString::fromStdString(issues[0].path), QString("train.lr"));
     }

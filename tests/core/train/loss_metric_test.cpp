@@ -82,14 +82,17 @@ private Q_SLOTS:
         QVERIFY(at::equal(loss.mean(logits, target), loss.mean(logits.reshape({6, 4}), target.reshape({6}))));
         QCOMPARE(loss.count(logits, target), 6);
         QCOMPARE(errorOf([&] { loss.mean(logits, target.reshape({6})); }),
-            QString("cross_entropy: expected output [..., class] and target [...], got [2, 3, 4] and [6]"));
+                 QString("cross_entropy: expected output [..., class] and target [...], got [2, 3, 4] and [6]"));
     }
 
     void squaredErrorDoesNotBroadcast()
     {
         const auto loss = train::makeLoss("mse");
         QCOMPARE(loss.mean(at::tensor({1.0, 2.0, 4.0}).unsqueeze(1), at::tensor({1.0, 1.0, 1.0})).item<double>(), 10.0 / 3);
-        QCOMPARE(errorOf([&] { loss.mean(at::ones({3, 2}), at::ones({3})); }), QString("mse: expected output and target of one shape, got [3, 2] and [3]"));
+        QCOMPARE(errorOf([&] {
+                     loss.mean(at::ones({3, 2}), at::ones({3}));
+                 }),
+                 QString("mse: expected output and target of one shape, got [3, 2] and [3]"));
     }
 
     void binaryCrossEntropyEqualsItsFormula()
@@ -147,7 +150,8 @@ private Q_SLOTS:
     void confusionMatrixAndF1ByHand()
     {
         // Truth 0 0 0 1 1 2, predicted 0 0 1 1 1 0.
-        const at::Tensor target = at::tensor({0, 0, 0, 1, 1, 2}, at::kLong), logits = at::one_hot(at::tensor({0, 0, 1, 1, 1, 0}, at::kLong), 3).to(at::kFloat);
+        const at::Tensor target = at::tensor({0, 0, 0, 1, 1, 2}, at::kLong),
+                         logits = at::one_hot(at::tensor({0, 0, 1, 1, 1, 0}, at::kLong), 3).to(at::kFloat);
         const auto confusion = train::makeMetric("confusion_matrix");
         confusion->add({logits, target, 0, 0});
         QVERIFY(confusion->detail() == Json::parse(R"({"counts": [[2, 1, 0], [0, 2, 0], [1, 0, 0]]})"));
@@ -224,9 +228,14 @@ private Q_SLOTS:
 
     void targetsThatAreNoClassAreRefused()
     {
-        QCOMPARE(errorOf([] { metric("accuracy", at::zeros({2, 3}), at::tensor({0, 3}, at::kLong), ""); }), QString("accuracy: expected targets in 0..2, got 0..3"));
-        QCOMPARE(errorOf([] { metric("f1", at::zeros({2, 3}), at::zeros({2, 1}, at::kLong), ""); }),
-            QString("f1: expected output [..., class] and target [...], got [2, 3] and [2, 1]"));
+        QCOMPARE(errorOf([] {
+                     metric("accuracy", at::zeros({2, 3}), at::tensor({0, 3}, at::kLong), "");
+                 }),
+                 QString("accuracy: expected targets in 0..2, got 0..3"));
+        QCOMPARE(errorOf([] {
+                     metric("f1", at::zeros({2, 3}), at::zeros({2, 1}, at::kLong), "");
+                 }),
+                 QString("f1: expected output [..., class] and target [...], got [2, 3] and [2, 1]"));
     }
 };
 

@@ -29,18 +29,22 @@ std::map<std::string, Case> cases()
     return {
         {"sgd", {{{"id", "sgd"}, {"lr", 0.1}}, reference<SGD>(SGDOptions(0.1))}},
         {"sgd decay", {{{"id", "sgd"}, {"lr", 0.1}, {"weight_decay", 0.05}}, reference<SGD>(SGDOptions(0.1).weight_decay(0.05))}},
-        {"sgd momentum", {{{"id", "sgd"}, {"lr", 0.1}, {"momentum", 0.9}, {"dampening", 0.3}, {"weight_decay", 0.01}},
-                             reference<SGD>(SGDOptions(0.1).momentum(0.9).dampening(0.3).weight_decay(0.01))}},
-        {"sgd nesterov", {{{"id", "sgd"}, {"lr", 0.1}, {"momentum", 0.9}, {"nesterov", true}}, reference<SGD>(SGDOptions(0.1).momentum(0.9).nesterov(true))}},
+        {"sgd momentum",
+         {{{"id", "sgd"}, {"lr", 0.1}, {"momentum", 0.9}, {"dampening", 0.3}, {"weight_decay", 0.01}},
+          reference<SGD>(SGDOptions(0.1).momentum(0.9).dampening(0.3).weight_decay(0.01))}},
+        {"sgd nesterov",
+         {{{"id", "sgd"}, {"lr", 0.1}, {"momentum", 0.9}, {"nesterov", true}}, reference<SGD>(SGDOptions(0.1).momentum(0.9).nesterov(true))}},
         {"adam", {{{"id", "adam"}}, reference<Adam>(AdamOptions())}},
-        {"adam decay", {{{"id", "adam"}, {"lr", 0.01}, {"betas", {0.8, 0.95}}, {"eps", 1e-6}, {"weight_decay", 0.1}},
-                           reference<Adam>(AdamOptions(0.01).betas({0.8, 0.95}).eps(1e-6).weight_decay(0.1))}},
+        {"adam decay",
+         {{{"id", "adam"}, {"lr", 0.01}, {"betas", {0.8, 0.95}}, {"eps", 1e-6}, {"weight_decay", 0.1}},
+          reference<Adam>(AdamOptions(0.01).betas({0.8, 0.95}).eps(1e-6).weight_decay(0.1))}},
         {"adam amsgrad", {{{"id", "adam"}, {"lr", 0.01}, {"amsgrad", true}}, reference<Adam>(AdamOptions(0.01).amsgrad(true))}},
         {"adamw", {{{"id", "adamw"}}, reference<AdamW>(AdamWOptions())}},
         {"adamw decay", {{{"id", "adamw"}, {"lr", 0.02}, {"weight_decay", 0.3}}, reference<AdamW>(AdamWOptions(0.02).weight_decay(0.3))}},
         {"rmsprop", {{{"id", "rmsprop"}}, reference<RMSprop>(RMSpropOptions())}},
-        {"rmsprop centred", {{{"id", "rmsprop"}, {"lr", 0.005}, {"alpha", 0.9}, {"momentum", 0.7}, {"centered", true}, {"weight_decay", 0.01}},
-                                reference<RMSprop>(RMSpropOptions(0.005).alpha(0.9).momentum(0.7).centered(true).weight_decay(0.01))}},
+        {"rmsprop centred",
+         {{{"id", "rmsprop"}, {"lr", 0.005}, {"alpha", 0.9}, {"momentum", 0.7}, {"centered", true}, {"weight_decay", 0.01}},
+          reference<RMSprop>(RMSpropOptions(0.005).alpha(0.9).momentum(0.7).centered(true).weight_decay(0.01))}},
     };
 }
 
@@ -88,7 +92,8 @@ private Q_SLOTS:
         for (const auto& [name, ignored] : cases())
             for (const bool fused : {false, true})
                 for (const bool wide : {false, true})
-                    QTest::addRow("%s, %s, %s", name.c_str(), fused ? "fused" : "operators", wide ? "float64" : "float32") << QString::fromStdString(name) << fused << wide;
+                    QTest::addRow("%s, %s, %s", name.c_str(), fused ? "fused" : "operators", wide ? "float64" : "float32")
+                        << QString::fromStdString(name) << fused << wide;
     }
     void followsTorchOptim()
     {
@@ -118,7 +123,8 @@ private Q_SLOTS:
                 if (!fused)
                     QVERIFY2(at::equal(parameters[i].tensor, theirs[i].detach()), qPrintable(QString("step %1, parameter %2").arg(step).arg(i)));
                 else
-                    QVERIFY2(difference(parameters[i].tensor, theirs[i].detach()) < (wide ? 1e-14 : 2e-6), qPrintable(QString("step %1, parameter %2").arg(step).arg(i)));
+                    QVERIFY2(difference(parameters[i].tensor, theirs[i].detach()) < (wide ? 1e-14 : 2e-6),
+                             qPrintable(QString("step %1, parameter %2").arg(step).arg(i)));
             }
         }
     }

@@ -16,12 +16,14 @@ private Q_SLOTS:
         QTest::addColumn<QString>("file");
         for (const auto& entry : std::filesystem::recursive_directory_iterator(ORRERY_SOURCE_DIR "/projects"))
             if (entry.path().extension() == ".yaml" || entry.path().extension() == ".json")
-                QTest::newRow(std::filesystem::relative(entry.path(), ORRERY_SOURCE_DIR "/projects").c_str()) << QString::fromStdString(entry.path().string());
+                QTest::newRow(std::filesystem::relative(entry.path(), ORRERY_SOURCE_DIR "/projects").c_str())
+                    << QString::fromStdString(entry.path().string());
     }
     void trainsCutShort()
     {
         QFETCH(QString, file);
-        const auto experiment = train::readExperiment(file.toStdString(), {"train.epochs=null", "train.steps=3", "train.evaluate_samples=40", "train.warmup=0", "data.limit=120"});
+        const auto experiment = train::readExperiment(
+            file.toStdString(), {"train.epochs=null", "train.steps=3", "train.evaluate_samples=40", "train.warmup=0", "data.limit=120"});
         jobs::DirectContext context({}, 2);
         MemorySink sink;
         const auto result = train::trainExperiment(experiment, context, sink);

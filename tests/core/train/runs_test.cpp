@@ -80,7 +80,8 @@ private Q_SLOTS:
                 QCOMPARE(b.buckets[i].mean, a.buckets[i].mean);
             }
         }
-        QCOMPARE(test::errorOf([&] { train::trainRun(workspace, pieces, context); }), QString("run %1 has finished: expected a run that can go on").arg(pieces));
+        QCOMPARE(test::errorOf([&] { train::trainRun(workspace, pieces, context); }),
+                 QString("run %1 has finished: expected a run that can go on").arg(pieces));
     }
 
     void failedRunKeepsItsMessage()
@@ -150,7 +151,8 @@ private Q_SLOTS:
         train::trainRun(workspace, second, context);
         const auto before = train::modelOfRun(*workspace, first), after = train::modelOfRunReference(*workspace, std::to_string(second));
         QVERIFY(at::allclose(before.weights.at("fc1.weight"), after.weights.at("fc1.weight"), 0, 1e-7));
-        QCOMPARE(test::errorOf([&] { train::modelOfRunReference(*workspace, "3x"); }), QString("expected run:ID or run:ID@STEP with whole numbers, got \"run:3x\""));
+        QCOMPARE(test::errorOf([&] { train::modelOfRunReference(*workspace, "3x"); }),
+                 QString("expected run:ID or run:ID@STEP with whole numbers, got \"run:3x\""));
     }
 
     void trainsAsAJobOfTheQueue()

@@ -25,7 +25,8 @@ private Q_SLOTS:
         QTest::newRow("cosine: a quarter") << R"({"id": "cosine"})" << 25 << (1 + std::cos(std::numbers::pi / 4)) / 2;
         QTest::newRow("cosine: half, with floor") << R"({"id": "cosine", "final_factor": 0.1})" << 50 << 0.55;
         QTest::newRow("cosine: beyond the end") << R"({"id": "cosine", "final_factor": 0.1})" << 150 << 0.1;
-        QTest::newRow("linear: LinearLR's defaults after half") << R"({"id": "linear", "start_factor": 0.3333333333333333, "end_factor": 1})" << 50 << 2.0 / 3;
+        QTest::newRow("linear: LinearLR's defaults after half")
+            << R"({"id": "linear", "start_factor": 0.3333333333333333, "end_factor": 1})" << 50 << 2.0 / 3;
         QTest::newRow("linear: end") << R"({"id": "linear"})" << 100 << 0.0;
         // OneCycleLR(max_lr=1, total_steps=100): 0.04 at 0, 1 at 29, 4e-6 at 99.
         QTest::newRow("one cycle: start") << R"({"id": "one_cycle"})" << 0 << 0.04;

@@ -74,7 +74,8 @@ private Q_SLOTS:
         QTest::addColumn<QString>("changes");
         QTest::newRow("adamw, ema, batch norm, dropout, augmentation") << "";
         QTest::newRow("sgd with momentum, accumulation") << "train.optimizer={\"id\": \"sgd\", \"lr\": 0.05, \"momentum\": 0.9} train.accumulate=3";
-        QTest::newRow("rmsprop, cosine, warm-up, last weights") << "train.optimizer=rmsprop train.schedule=cosine train.warmup=3 train.checkpoint.use=last train.ema_decay=null";
+        QTest::newRow("rmsprop, cosine, warm-up, last weights")
+            << "train.optimizer=rmsprop train.schedule=cosine train.warmup=3 train.checkpoint.use=last train.ema_decay=null";
         QTest::newRow("float64") << "train.dtype=float64";
     }
     void killedAndResumedEndsWithTheSameBits()
@@ -178,13 +179,20 @@ private Q_SLOTS:
     void accumulationEqualsALargeBatch()
     {
         // Without batch norm, dropout and augmentation 2 batches of 16 are one of 32, up to rounding.
-        const std::vector<std::string> plain{"model={\"id\": \"lenet\", \"maps\": [4], \"kernel\": 3, \"padding\": 1, \"hidden\": []}", "data={\"id\": \"digits\", \"limit\": 300}", "train.epochs=null",
-            "train.steps=5", "train.dtype=float64", "train.optimizer={\"id\": \"sgd\", \"lr\": 0.1}", "train.checkpoint.use=last", "train.schedule=constant"};
+        const std::vector<std::string> plain{"model={\"id\": \"lenet\", \"maps\": [4], \"kernel\": 3, \"padding\": 1, \"hidden\": []}",
+                                             "data={\"id\": \"digits\", \"limit\": 300}",
+                                             "train.epochs=null",
+                                             "train.steps=5",
+                                             "train.dtype=float64",
+                                             "train.optimizer={\"id\": \"sgd\", \"lr\": 0.1}",
+                                             "train.checkpoint.use=last",
+                                             "train.schedule=constant"};
         auto large = plain, small = plain;
         large.push_back("train.batch_size=32");
         small.push_back("train.batch_size=16");
         small.push_back("train.accumulate=2");
-        const auto a = train_(train::resolveExperiment(withChanges(large))).result.model.weights, b = train_(train::resolveExperiment(withChanges(small))).result.model.weights;
+        const auto a = train_(train::resolveExperiment(withChanges(large))).result.model.weights,
+                   b = train_(train::resolveExperiment(withChanges(small))).result.model.weights;
         for (const auto& [name, tensor] : a.tensors())
             QVERIFY2(at::allclose(tensor, b.at(name), 1e-9, 1e-12), name.c_str());
     }
@@ -192,13 +200,17 @@ private Q_SLOTS:
     void nanInTheForwardPassNamesTheNode()
     {
         // An enormous learning rate blows the weights up; the first value that is not finite is named.
-        const auto experiment = train::resolveExperiment(withChanges({"train.optimizer={\"id\": \"sgd\", \"lr\": 1e30}", "train.clip_norm=null", "train.schedule=constant", "model.batch_norm=false"}));
+        const auto experiment = train::resolveExperiment(withChanges(
+            {"train.optimizer={\"id\": \"sgd\", \"lr\": 1e30}", "train.clip_norm=null", "train.schedule=constant", "model.batch_norm=false"}));
         try {
             train_(experiment);
             QFAIL("expected a NonFiniteError");
         } catch (const train::NonFiniteError& error) {
             QVERIFY2(error.step() >= 2 && error.step() <= 3, error.what());
-            QVERIFY2(QString(error.what()).startsWith(QString("training stopped at step %1: loss or gradients are not finite; the first value that is not is \"").arg(error.step())), error.what());
+            QVERIFY2(QString(error.what())
+                         .startsWith(QString("training stopped at step %1: loss or gradients are not finite; the first value that is not is \"")
+                                         .arg(error.step())),
+                     error.what());
             QVERIFY2(!error.node().empty() && error.node() != "loss", error.what());
         }
     }
@@ -252,7 +264,7 @@ private Q_SLOTS:
         train::TrainOptions options;
         options.resume = trained.sink.checkpoint();
         QCOMPARE(test::errorOf([&] { train::trainExperiment(train::resolveExperiment(withChanges({"seed=8"})), context, sink, options); }),
-            QString("expected a checkpoint of this experiment, got one of another document"));
+                 QString("expected a checkpoint of this experiment, got one of another document"));
     }
 
     void damagedCheckpointsAreRefused()
@@ -277,7 +289,7 @@ private Q_SLOTS:
         if (at::globalContext().hasCUDA())
             QSKIP("this machine has a CUDA device");
         QCOMPARE(test::errorOf([] { train_(train::resolveExperiment(withChanges({"train.device=cuda:1"}))); }),
-            QString("train.device: expected a device of this machine, got \"cuda:1\": there is no CUDA here"));
+                 QString("train.device: expected a device of this machine, got \"cuda:1\": there is no CUDA here"));
     }
 
     void regressionTrains()
@@ -294,7 +306,8 @@ private Q_SLOTS:
         }
         file.close();
         const auto experiment = train::resolveExperiment(
-            Json::parse(R"({"model": {"id": "mlp", "hidden": []}, "data": {"id": "csv", "path": "line.csv"}, "train": {"epochs": 60, "optimizer": {"id": "adam", "lr": 0.05}, "schedule": "cosine"}})"),
+            Json::parse(
+                R"({"model": {"id": "mlp", "hidden": []}, "data": {"id": "csv", "path": "line.csv"}, "train": {"epochs": 60, "optimizer": {"id": "adam", "lr": 0.05}, "schedule": "cosine"}})"),
             folder.path().toStdString());
         QVERIFY(experiment.document["train"]["loss"]["id"] == Json("mse"));
         const Trained trained = train_(experiment);
