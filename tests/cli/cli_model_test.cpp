@@ -125,7 +125,8 @@ private Q_SLOTS:
         QVERIFY(at::equal(m_cli.array("y.npy"), graph::Executor(model.graph).forward(model.weights, {m_x})));
         // Double precision, and other kinds of file.
         QCOMPARE(m_cli.json({"forward", kModel, "--input", "x.csv", "--dtype", "float64", "--out", "y.csv"}).at("outputs")[0].at("dtype").get<std::string>(), std::string("float64"));
-        QCOMPARE(std::count(m_cli.read("y.csv").begin(), m_cli.read("y.csv").end(), '\n'), 2);
+        const auto text = m_cli.read("y.csv");
+        QCOMPARE(std::count(text.begin(), text.end(), '\n'), 2);
         m_cli.json({"forward", kModel, "--input", "x.npy", "--out", "y.safetensors"});
         m_cli.json({"forward", kModel, "--input", "x.npy", "--out", "y.png"});
         QCOMPARE(io::readImage(m_cli.path("y.png")).width, 2);
