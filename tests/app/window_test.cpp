@@ -1,0 +1,424 @@
+// The main window with its real panels, driven by keys and mouse.
+#include <QClipboard>
+#include <QComboBox>
+#include <QDialogButtonBox>
+#include <QDir>
+#include <QFile>
+#include <QMenuBar>
+#include <QPlainTextEdit>
+#include <QProgressBar>
+#include <QSettings>
+#include <QTextBrowser>
+#include <QToolButton>
+
+#include <core/base/files.h>
+#include <core/base/log.h>
+#include <widgets/training.h>
+
+#include "app_test.h"
+
+using namespace orrery;
+using test::Program;
+
+namespace {
+
+bool wasLogged(const std::string& text)
+{
+    const auto records = core::recentLog();
+    return std::any_of(records.begin(), records.end(), [&](const core::LogRecord& record) { return record.text.find(text) != std::string::npos; });
+}
+
+QString resource(const char* name)
+{
+    return QString::fromStdString((core::resourceFolder() / "data" / name).string());
+}
+
+/// Waits for a message box, closes it, and gives its text.
+QString shownMessage()
+{
+    QPointer<QMessageBox> box;
+    if (!QTest::qWaitFor([&] { return (box = qobject_cast<QMessageBox*>(QApplication::activeModalWidget())) && box->isVisible(); }))
+        return {};
+    const QString text = box->text();
+    QTest::mouseClick(box->button(QMessageBox::Ok), Qt::LeftButton);
+    return QTest::qWaitFor([&] { return !box; }) ? text : QString();
+}
+
+}  // namespace
+
+class WindowTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void init() { m_folder = std::make_unique<QTemporaryDir>(); }
+
+    void startsWithTheWelcomePage()
+    {
+        Program program;
+        QVERIFY(test::buttonNamed(program.window.get(), "Workspace ..."));
+        QVERIFY(test::buttonNamed(program.window.get(), "File ..."));
+        for (const auto& info : program.window->panels().panels())
+            QVERIFY2(!program.isShown(info.id), qPrintable(info.id));
+        QVERIFY(program.window->panels().problems().empty());
+        QCOMPARE(program.window->windowTitle(), QStringLiteral("Orrery"));
+    }
+
+    void exampleOpens()
+    {
+        Program program;
+        auto* example = test::buttonNamed(program.window.get(), "digits");
+        QVERIFY(example);
+        QTest::mouseClick(example, Qt::LeftButton);
+        QTRY_VERIFY(program.session.hasWorkspace());
+        QTRY_VERIFY(program.panel("new_run"));
+        QVERIFY(program.isShown("new_run"));
+        QCOMPARE(program.session.draft().at("model").at("id").get<std::string>(), std::string("lenet"));
+        auto* text = program.panel("new_run")->findChild<QPlainTextEdit*>();
+        QVERIFY(text);
+        QTRY_VERIFY(text->toPlainText().contains("lenet"));
+        // The document is a copy that may be changed.
+        QVERIFY(!program.session.draftFolder().startsWith(ORRERY_SOURCE_DIR));
+        QVERIFY(QFileInfo(program.session.draftFolder() + "/experiment.yaml").isWritable());
+    }
+
+    void workspaceShowsThePanelsOfItsLayout()
+    {
+        Program program;
+        QVERIFY(program.window->openWorkspace(m_folder->filePath("w")));
+        QCOMPARE(program.window->windowTitle(), QStringLiteral("w - Orrery"));
+        int shown = 0;
+        for (const auto& info : program.window->panels().panels()) {
+            QCOMPARE(program.isShown(info.id), info.shown);
+            shown += info.shown;
+        }
+        QVERIFY(shown >= 3);
+        QTRY_VERIFY(program.panel("experiments"));
+        QVERIFY(!test::buttonNamed(program.window.get(), "Workspace ..."));
+    }
+
+    void layoutAndSelectionAreBackAfterARestart()
+    {
+        const QString place = m_folder->filePath("w");
+        const auto run = test::addTrainedRun(place);
+        QSize size;
+        {
+            Program program;
+            QVERIFY(program.window->openWorkspace(place));
+            QVERIFY(program.window->showPanel("log"));
+            program.dock("jobs")->close();
+            program.session.selectRuns({run});
+            program.session.changeSelection([](widgets::Selection& selection) { selection.samples = {4, 7}; });
+            program.window->resize(1400, 900);
+            size = program.window->size();
+            program.window->close();
+            QVERIFY(!program.session.hasWorkspace());
+        }
+        Program program;
+        QVERIFY(program.window->openWorkspace(place));
+        QVERIFY(program.isShown("log"));
+        QVERIFY(!program.isShown("jobs"));
+        QCOMPARE(program.session.selection().runs, QList<qint64>{run});
+        QCOMPARE(program.session.selection().samples, (QList<qint64>{4, 7}));
+        QCOMPARE(program.window->size(), size);
+        // The other workspace has a layout of its own.
+        QVERIFY(program.window->openWorkspace(m_folder->filePath("other")));
+        QCOMPARE(program.isShown("jobs"), program.window->panels().find("jobs")->shown);
+        QVERIFY(program.session.selection().runs.isEmpty());
+    }
+
+    void resetLayoutShowsTheDefault()
+    {
+        Program program;
+        QVERIFY(program.window->openWorkspace(m_folder->filePath("w")));
+        program.dock("experiments")->close();
+        program.dock("jobs")->setFloating(true);
+        program.command("reset layout");
+        QTRY_VERIFY(program.isShown("experiments"));
+        QVERIFY(!program.dock("jobs")->isFloating());
+    }
+
+    void droppedFilesOpen_data()
+    {
+        QTest::addColumn<QString>("file");
+        QTest::addColumn<QString>("panel");
+        QTest::newRow("experiment") << ORRERY_SOURCE_DIR "/projects/digits/experiment.yaml"
+                                    << "new_run";
+        QTest::newRow("table") << resource("iris.csv") << "data";
+        QTest::newRow("model") << ORRERY_TEST_DATA "/torchscript/mlp_scripted.pt"
+                               << "model";
+    }
+    void droppedFilesOpen()
+    {
+        QFETCH(QString, file);
+        QFETCH(QString, panel);
+        Program program;
+        test::dropFile(program.window.get(), file);
+        QTRY_VERIFY(program.panel(panel));
+        QVERIFY(program.isShown(panel));
+        QTRY_VERIFY(program.window->isIdle());
+        QCOMPARE(program.panel(panel)->errorText(), QString());
+        QVERIFY(!program.panel(panel)->isShowingEmptyState());
+        QVERIFY(app::recentItems().contains(QFileInfo(file).absoluteFilePath()));
+    }
+
+    void droppedWorkspaceOpens()
+    {
+        const QString place = m_folder->filePath("w");
+        store::Workspace::open(place.toStdString());
+        Program program;
+        test::dropFile(program.window.get(), place);
+        QCOMPARE(program.session.workspaceFolder(), place);
+    }
+
+    void droppedOnATextItIsOpenedNotInserted()
+    {
+        Program program;
+        test::dropFile(program.window.get(), ORRERY_SOURCE_DIR "/projects/digits/experiment.yaml");
+        QTRY_VERIFY(program.panel("new_run"));
+        auto* text = program.panel("new_run")->findChild<QPlainTextEdit*>();
+        QTRY_VERIFY(text->toPlainText().contains("lenet"));
+        test::dropFile(text->viewport(), ORRERY_SOURCE_DIR "/projects/tabular/wine.yaml");
+        QTRY_VERIFY(text->toPlainText().contains("wine"));
+        QVERIFY(!text->toPlainText().contains("file://"));
+    }
+
+    void unknownFilesAreAnsweredWithAMessage()
+    {
+        QFile file(m_folder->filePath("letter.docx"));
+        QVERIFY(file.open(QIODevice::WriteOnly));
+        file.write("nothing that is known");
+        file.close();
+        Program program;
+        test::dropFile(program.window.get(), file.fileName());
+        QTRY_VERIFY(program.panel("model"));
+        QTRY_VERIFY2(program.panel("model")->errorText().contains("letter.docx"), qPrintable(program.panel("model")->errorText()));
+        // A broken document and a file that is not there.
+        QFile document(m_folder->filePath("broken.yaml"));
+        QVERIFY(document.open(QIODevice::WriteOnly));
+        document.write("a: [1\n");
+        document.close();
+        QVERIFY(!program.window->openFile(document.fileName()));
+        QVERIFY(shownMessage().contains("broken.yaml"));
+        QVERIFY(!program.window->openFile(m_folder->filePath("none.pt")));
+        QVERIFY(shownMessage().contains("no such file or folder"));
+        QVERIFY(program.message().contains("no such file or folder"));
+    }
+
+    void paletteRunsAnAction()
+    {
+        Program program;
+        program.command("dark");
+        QTRY_VERIFY(program.theme.isDark());
+        program.command("light");
+        QTRY_VERIFY(!program.theme.isDark());
+    }
+
+    void themeIsKeptForTheNextStart()
+    {
+        {
+            Program program;
+            program.command("dark");
+            QTRY_VERIFY(program.theme.isDark());
+            QTRY_VERIFY(widgets::isDark(program.window->palette()));
+        }
+        Program program;
+        QVERIFY(program.theme.isDark());
+        program.command("light");
+        QTRY_VERIFY(!program.theme.isDark());
+    }
+
+    void f1OpensThePageOfTheFocusedPanel()
+    {
+        Program program;
+        QVERIFY(program.window->openWorkspace(m_folder->filePath("w")));
+        for (const char* id : {"new_run", "experiments"}) {
+            QVERIFY(program.window->showPanel(id));
+            QTest::keyClick(program.window.get(), Qt::Key_F1);
+            auto* browser = program.window->findChild<QTextBrowser*>("helpText");
+            QVERIFY(browser && browser->isVisible());
+            const auto page = program.panel(id)->helpPage() + ".html";
+            const bool isWritten = std::filesystem::exists(core::resourceFolder() / "help" / page.toStdString());
+            if (!isWritten)
+                QEXPECT_FAIL("", qPrintable("there is no page " + page), Continue);
+            QCOMPARE(browser->source().fileName(), page);
+            browser->window()->close();
+            program.window->activateWindow();
+            QVERIFY(QTest::qWaitForWindowActive(program.window.get()));
+        }
+    }
+
+    void settingsApplyAtOnceAndAreKept()
+    {
+        {
+            Program program;
+            QTest::keyClick(program.window.get(), Qt::Key_Comma, Qt::ControlModifier);
+            QTRY_VERIFY(QApplication::activeModalWidget());
+            auto* dialog = QApplication::activeModalWidget();
+            QLineEdit* cores = nullptr;
+            for (auto* line : dialog->findChildren<QLineEdit*>())
+                if (line->accessibleName() == "cores")
+                    cores = line;
+            QVERIFY(cores);
+            cores->setFocus();
+            cores->selectAll();
+            QTest::keyClicks(cores, "1");
+            QTest::keyClick(cores, Qt::Key_Tab);
+            QTRY_COMPARE(program.session.jobs().limit(), 1);
+            QTest::keyClick(dialog, Qt::Key_Escape);
+            QTRY_VERIFY(!QApplication::activeModalWidget());
+        }
+        Program program;
+        QCOMPARE(program.session.jobs().limit(), 1);
+        QSettings().remove("settings");
+    }
+
+    void unreadableWorkspacesAreRefused_data()
+    {
+        QTest::addColumn<QString>("damage");
+        QTest::addColumn<QString>("message");
+        QTest::newRow("text") << "text"
+                              << "expected an Orrery database, found a file of another kind";
+        QTest::newRow("newer") << "newer"
+                               << "it was written by a newer Orrery";
+        QTest::newRow("half") << "half"
+                              << "the database is damaged";
+    }
+    void unreadableWorkspacesAreRefused()
+    {
+        QFETCH(QString, damage);
+        QFETCH(QString, message);
+        const QString place = m_folder->filePath("w"), before = m_folder->filePath("before");
+        test::addTrainedRun(place);
+        QFile database(place + "/orrery.db");
+        QVERIFY(database.open(QIODevice::ReadWrite));
+        if (damage == "half")
+            database.resize(database.size() / 2);
+        else if (damage == "newer")
+            QVERIFY(database.seek(60) && database.write(QByteArray("\0\0\0\x63", 4)) == 4);
+        else
+            QVERIFY(database.resize(0) && database.write(QByteArray(2000, 'x')) == 2000);
+        database.close();
+        Program program;
+        QVERIFY(program.window->openWorkspace(before));
+        QVERIFY(!program.window->openWorkspace(place));
+        QVERIFY(shownMessage().contains(message));
+        QVERIFY(!program.session.hasWorkspace());
+        QVERIFY(test::buttonNamed(program.window.get(), "Workspace ..."));
+        QVERIFY(!program.isShown("experiments"));
+    }
+
+    void brokenPluginsAreReportedAndLeftOut()
+    {
+        QFile text(m_folder->filePath("letter.so"));
+        QVERIFY(text.open(QIODevice::WriteOnly));
+        text.write("this is no library");
+        text.close();
+        QVERIFY(QFile::copy(TEST_PANELS "/good/test_good.so", m_folder->filePath("good.so")));
+        QVERIFY(QFile::copy(TEST_PANELS "/alien/test_alien.so", m_folder->filePath("alien.so")));
+        qputenv("ORRERY_PLUGINS", m_folder->path().toUtf8());
+        Program program;
+        qputenv("ORRERY_PLUGINS", ORRERY_TEST_PLUGINS);
+        QCOMPARE(program.window->panels().panels().size(), std::size_t(1));
+        QVERIFY(program.message().contains("Panel left out: letter.so: "));
+        QVERIFY(wasLogged("Panel left out: alien.so: expected a plugin built with"));
+        QVERIFY(program.window->openWorkspace(m_folder->filePath("w")));
+        QVERIFY(program.window->showPanel("test_good"));
+    }
+
+    void statusLineShowsAndCancelsTheRunningJob()
+    {
+        Program program;
+        auto* text = program.window->findChild<QLabel*>("job");
+        QCOMPARE(text->text(), QStringLiteral("No jobs"));
+        jobs::JobSpec spec;
+        spec.title = "Counting";
+        spec.function = [](jobs::Context& context) -> std::any {
+            for (int i = 0;; ++i) {
+                context.progress(std::min(i, 40), 100, "steps");
+                context.pausePoint();
+                std::this_thread::sleep_for(std::chrono::milliseconds(2));
+            }
+        };
+        const auto job = program.session.jobs().submit(spec);
+        QTRY_VERIFY(text->text().startsWith("Counting"));
+        auto* bar = program.window->findChild<QProgressBar*>();
+        QTRY_COMPARE(bar->value(), 400);
+        QVERIFY(bar->isVisible());
+        QTest::mouseClick(test::buttonNamed(program.window.get(), "Cancel"), Qt::LeftButton);
+        QTRY_COMPARE(job.status(), jobs::JobStatus::Cancelled);
+        QTRY_COMPARE(text->text(), QStringLiteral("No jobs"));
+        QVERIFY(!bar->isVisible());
+    }
+
+    void closingStopsTheJobsAndTheyCanBeResumed()
+    {
+        const QString place = m_folder->filePath("w");
+        store::RunId run = 0;
+        std::int64_t reached = 0;
+        {
+            Program program;
+            QVERIFY(program.window->openWorkspace(place));
+            const auto workspace = program.session.workspace();
+            run = train::createRun(*workspace, train::resolveExperiment(test::smallExperiment(100000)));
+            program.session.jobs().submit(widgets::trainingJob(workspace, run, 1));
+            QTRY_VERIFY(workspace->metricSeries(run, "train/loss").points > 20);
+            {
+                test::Answer answer(QMessageBox::Cancel);
+                program.window->close();
+                QCOMPARE(answer.text, QStringLiteral("One job will be stopped. Trainings can be resumed from their last checkpoint."));
+            }
+            QVERIFY(program.window->isVisible());
+            QVERIFY(program.session.hasWorkspace());
+            test::Answer answer(QMessageBox::Close);
+            program.window->close();
+            QVERIFY(!answer.text.isEmpty());
+            QVERIFY(!program.window->isVisible());
+        }
+        const auto workspace = store::Workspace::open(place.toStdString());
+        QVERIFY(workspace->run(run).status == store::RunStatus::Cancelled || workspace->run(run).status == store::RunStatus::Interrupted);
+        reached = workspace->metricSeries(run, "train/loss").points;
+        QVERIFY(reached > 20);
+        QVERIFY(train::lastCheckpoint(*workspace, run));
+        jobs::Queue queue;
+        const auto job = queue.submit(widgets::trainingJob(workspace, run, 1));
+        QTRY_VERIFY(workspace->metricSeries(run, "train/loss").points > reached);
+        job.cancel();
+        QCOMPARE(job.wait(), jobs::JobStatus::Cancelled);
+    }
+
+    void experimentStartsFromTheCommandLine()
+    {
+        Program program;
+        QVERIFY(program.window->openWorkspace(m_folder->filePath("w")));
+        program.window->startExperiment(ORRERY_SOURCE_DIR "/projects/tabular/wine.yaml");
+        QTRY_COMPARE_WITH_TIMEOUT(program.session.selection().runs.size(), 1, 20000);
+        QVERIFY(program.isShown("experiments"));
+        program.session.jobs().cancelAll();
+        program.session.jobs().waitAll();
+    }
+
+    void copyAsCommandFillsTheClipboard()
+    {
+        const QString place = m_folder->filePath("w");
+        const auto run = test::addTrainedRun(place);
+        Program program;
+        QVERIFY(program.window->openWorkspace(place));
+        QVERIFY(program.window->showPanel("experiments"));
+        QTRY_VERIFY(program.window->isIdle());
+        program.session.selectRuns({run});
+        QTRY_VERIFY(!program.panel("experiments")->commandLine().isEmpty());
+        QTest::keyClick(program.window.get(), Qt::Key_C, Qt::ControlModifier | Qt::ShiftModifier);
+        QTRY_VERIFY(QApplication::clipboard()->text().startsWith("orrery-cli "));
+        QCOMPARE(QApplication::clipboard()->text(), program.panel("experiments")->commandLine());
+        QVERIFY(program.message().startsWith("Copied: orrery-cli "));
+    }
+
+private:
+    std::unique_ptr<QTemporaryDir> m_folder;
+};
+
+int main(int argc, char** argv)
+{
+    return test::runAppTest<WindowTest>(argc, argv);
+}
+
+#include "window_test.moc"
