@@ -63,6 +63,7 @@ private:
     widgets::Panel* panelIn(QDockWidget* dock) const;
     widgets::Panel* currentPanel() const;
     void resetLayout();
+    void applyShares();
     void selectNewestRun();
     void saveLayout() const;
     void saveLayoutSoon();
