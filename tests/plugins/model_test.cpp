@@ -1,0 +1,277 @@
+// The Model panel: from an empty state to statistics and values that equal core's, a run cancelled in the middle, state after a restart.
+#include <QLabel>
+#include <QLineEdit>
+#include <QPlainTextEdit>
+#include <QPushButton>
+#include <QSlider>
+#include <QTabWidget>
+#include <QTreeView>
+
+#include <core/catalogue.h>
+#include <core/graph/inspect.h>
+#include <core/models/open_model.h>
+#include <core/train/samples.h>
+#include <plugins/model/model_panel.h>
+#include <plugins/model/tensor_detail.h>
+#include <widgets/heat_map_view.h>
+
+#include "../widgets/shots.h"
+#include "trained_bench.h"
+
+using namespace orrery;
+using namespace orrery::plugins;
+using Bench = test::PanelBench<ModelPanel>;
+
+namespace {
+
+const char* const kLenet = "zoo:lenet?image_size=8&kernel=3&padding=1";
+
+QPushButton* button(const Bench& bench, const QString& text)
+{
+    for (auto* found : bench.panel->findChildren<QPushButton*>())
+        if (found->text().remove('&') == text)
+            return found;
+    return nullptr;
+}
+
+QTreeView* tree(const Bench& bench) { return bench.child<QTreeView>("tree"); }
+TensorDetail* tensor(const Bench& bench) { return bench.panel->findChild<TensorDetail*>(); }
+QString summary(const Bench& bench) { return bench.child<QLabel>("summary")->text(); }
+int leaves(const QAbstractItemModel& model, const QModelIndex& parent = {})
+{
+    int count = 0;
+    for (int row = 0; row < model.rowCount(parent); ++row)
+        count += model.rowCount(model.index(row, 0, parent)) ? leaves(model, model.index(row, 0, parent)) : 1;
+    return count;
+}
+
+}  // namespace
+
+class ModelTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase() { core::registerAll(); }
+    void emptyStatesSayWhatToDo();
+    void theTreeHoldsEveryNodeAndParameter();
+    void countsEqualCore();
+    void weightsShowTheirStatistics();
+    void slidersChooseTheSlice();
+    void theSelectionGoesBothWays();
+    void valuesOnTheSampleEqualCore();
+    void runsOfTheWorkspaceAreOpened();
+    void theFilterKeepsWhatMatches();
+    void aDamagedFileIsExplained();
+    void aRunOnTheSampleIsCancelledInTheMiddle();
+    void stateSurvivesARestart();
+};
+
+void ModelTest::emptyStatesSayWhatToDo()
+{
+    Bench without(false);
+    without.show();
+    QVERIFY(without.panel->isShowingEmptyState());
+    Bench bench;
+    bench.show();
+    QVERIFY(bench.panel->isShowingEmptyState());
+    QCOMPARE(bench.panel->commandLine(), QString());
+}
+
+void ModelTest::theTreeHoldsEveryNodeAndParameter()
+{
+    Bench bench;
+    bench.show();
+    bench.session.openModel(kLenet);
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState());
+    const auto model = models::openModel(kLenet);
+    QCOMPARE(leaves(*tree(bench)->model()), int(model.graph->allNodes().size() + model.graph->data().parameters.size()));
+    QCOMPARE(bench.panel->findChild<QPlainTextEdit*>()->toPlainText().trimmed(), QString::fromStdString(model.graph->print()).trimmed());
+    QCOMPARE(bench.panel->commandLine(), QString("orrery-cli inspect '%1'").arg(kLenet));
+}
+
+void ModelTest::countsEqualCore()
+{
+    Bench bench;
+    bench.show();
+    bench.session.openModel(kLenet);
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState());
+    const auto model = models::openModel(kLenet);
+    const auto found = graph::inspect(graph::Executor(model.graph), model.weights, graph::exampleInputs(model.card));
+    QVERIFY(found.wasRun);
+    QVERIFY2(summary(bench).contains(shortCount(found.parameters) + " parameters"), qPrintable(summary(bench)));
+    QVERIFY2(summary(bench).contains(shortCount(found.flops) + " FLOPs"), qPrintable(summary(bench)));
+    const auto root = tree(bench)->model()->index(0, 0);
+    QCOMPARE(root.siblingAtColumn(ModelTree::ParametersColumn).data().toString(), shortCount(found.parameters));
+    QCOMPARE(root.siblingAtColumn(ModelTree::FlopsColumn).data().toString(), shortCount(found.flops));
+}
+
+void ModelTest::weightsShowTheirStatistics()
+{
+    Bench bench;
+    bench.show();
+    bench.session.openModel(kLenet);
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState());
+    const auto model = models::openModel(kLenet);
+    const auto& first = model.graph->data().parameters[0];
+    bench.session.changeSelection([&](widgets::Selection& s) { s.valuePath = QString::fromStdString(first.name); });
+    QTRY_COMPARE(tensor(bench)->tensor().title.toStdString(), first.name);
+    const auto statistics = graph::statistics(model.weights.at(first.name));
+    QVERIFY(bench.child<QLabel>("statistics")->text().contains("mean " + QString::number(statistics.mean, 'g', 6)));
+    QCOMPARE(tensor(bench)->tensor().statistics.histogram, statistics.histogram);
+    QTRY_VERIFY(bench.panel->isIdle());
+    takeShots(*bench.panel, "model-weights");
+}
+
+void ModelTest::slidersChooseTheSlice()
+{
+    Bench bench;
+    bench.show();
+    bench.session.openModel(kLenet);
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState());
+    const auto model = models::openModel(kLenet);
+    std::string name;
+    for (const auto& parameter : model.graph->data().parameters)
+        if (parameter.shape.size() == 4 && name.empty())
+            name = parameter.name;
+    bench.session.changeSelection([&](widgets::Selection& s) { s.valuePath = QString::fromStdString(name); });
+    QTRY_COMPARE(tensor(bench)->tensor().title.toStdString(), name);
+    tensor(bench)->setTab(1);
+    auto* slider = tensor(bench)->findChild<QSlider*>();
+    QVERIFY(slider);
+    slider->setFocus();
+    QTest::keyClick(slider, Qt::Key_Right);
+    QTest::keyClick(slider, Qt::Key_Right);
+    QCOMPARE(slider->value(), 2);
+    const auto weights = model.weights.at(name);
+    QCOMPARE(tensor(bench)->heatMap()->value(1, 2), double(weights[2][0][1][2].item<float>()));
+    takeShots(*bench.panel, "model-heat-map");
+}
+
+void ModelTest::theSelectionGoesBothWays()
+{
+    Bench bench;
+    bench.show();
+    bench.session.openModel(kLenet);
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState());
+    auto* view = tree(bench);
+    view->expandAll();
+    const auto third = view->model()->index(2, 0, view->model()->index(0, 0));
+    view->scrollTo(third);
+    QTest::mouseClick(view->viewport(), Qt::LeftButton, {}, view->visualRect(third).center());
+    QVERIFY(!bench.session.selection().valuePath.isEmpty());
+    QVERIFY(third.data(Qt::ToolTipRole).toString().startsWith(bench.session.selection().valuePath));
+    const auto model = models::openModel(kLenet);
+    const QString last = QString::fromStdString(model.graph->nodes().back().name);
+    bench.session.changeSelection([&](widgets::Selection& s) { s.valuePath = last; });
+    QVERIFY(view->currentIndex().data(Qt::ToolTipRole).toString().startsWith(last));
+    QVERIFY(bench.child<QLabel>("node")->text().contains(QString::fromStdString(model.graph->nodes().back().op)));
+}
+
+void ModelTest::valuesOnTheSampleEqualCore()
+{
+    Bench bench;
+    const auto run = test::trainedRun(bench.workspace(), {{"id", "mlp"}, {"hidden", {8}}}, "iris", 1);
+    bench.show();
+    bench.session.selectRuns({run});
+    bench.session.changeSelection([](widgets::Selection& s) { s.split = "test"; s.samples = {4}; });
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState());
+    const auto model = train::modelOfRun(*bench.workspace(), run);
+    const QString last = QString::fromStdString(model.graph->nodes().back().name);
+    bench.session.changeSelection([&](widgets::Selection& s) { s.valuePath = last; });
+    QTRY_VERIFY(bench.panel->isIdle());
+    QTest::mouseClick(button(bench, "Value on the sample"), Qt::LeftButton);
+    QTRY_VERIFY(tensor(bench)->tensor().title.startsWith(last + " on sample 4"));
+    const auto data = train::dataOfRun(*bench.workspace(), run);
+    const std::int64_t index = data->split(data::Split::Test)[4];
+    const auto output = graph::Executor(model.graph).forward(model.weights, {data->fetch({&index, 1}).inputs[0]});
+    const auto& values = tensor(bench)->tensor().values;
+    QCOMPARE(values.size(), std::size_t(output.numel()));
+    for (std::size_t i = 0; i < values.size(); ++i)
+        QCOMPARE(values[i], output.reshape(-1)[std::int64_t(i)].item<float>());
+}
+
+void ModelTest::runsOfTheWorkspaceAreOpened()
+{
+    Bench bench;
+    const auto run = test::trainedRun(bench.workspace(), {{"id", "mlp"}, {"hidden", {8}}}, "iris", 1);
+    bench.show();
+    bench.session.selectRuns({run});
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState());
+    QVERIFY(summary(bench).startsWith(QString("run:%1: ").arg(run)));
+    bench.session.changeSelection([](widgets::Selection& s) { s.weightsRun = 1; s.checkpointStep = 987654; });
+    QTRY_VERIFY(bench.panel->errorText().contains("987654"));
+    QVERIFY(bench.panel->isShowingEmptyState());
+}
+
+void ModelTest::theFilterKeepsWhatMatches()
+{
+    Bench bench;
+    bench.show();
+    bench.session.openModel(kLenet);
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState());
+    const int all = leaves(*tree(bench)->model());
+    auto* search = bench.panel->findChild<QLineEdit*>();
+    search->setFocus();
+    QTest::keyClicks(search, "weight");
+    const int kept = leaves(*tree(bench)->model());
+    QVERIFY(kept > 0 && kept < all);
+    QTest::keyClick(search, Qt::Key_A, Qt::ControlModifier);
+    QTest::keyClick(search, Qt::Key_Delete);
+    QCOMPARE(leaves(*tree(bench)->model()), all);
+}
+
+void ModelTest::aDamagedFileIsExplained()
+{
+    Bench bench;
+    QFile file(bench.folder.filePath("broken.safetensors"));
+    QVERIFY(file.open(QIODevice::WriteOnly));
+    file.write("this is no model");
+    file.close();
+    bench.show();
+    bench.session.openModel(file.fileName());
+    QTRY_VERIFY(bench.panel->errorText().contains("broken.safetensors"));
+    QVERIFY(bench.panel->isShowingEmptyState());
+    bench.session.openModel(kLenet);
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState());
+    QCOMPARE(bench.panel->errorText(), QString());
+}
+
+void ModelTest::aRunOnTheSampleIsCancelledInTheMiddle()
+{
+    Bench bench;
+    bench.show();
+    bench.session.openModel("zoo:resnet?layout=imagenet&depth=18&image_size=224&classes=10");
+    QTRY_VERIFY_WITH_TIMEOUT(!bench.panel->isShowingEmptyState(), 60000);
+    QTRY_VERIFY(bench.panel->isIdle());
+    const QString before = tensor(bench)->tensor().title;
+    QTest::mouseClick(button(bench, "Value on the sample"), Qt::LeftButton);
+    QVERIFY(button(bench, "Cancel")->isVisible());
+    QVERIFY(!bench.panel->isIdle());
+    QTRY_VERIFY(bench.session.hasBackgroundWork());
+    QTest::mouseClick(button(bench, "Cancel"), Qt::LeftButton);
+    QVERIFY(bench.panel->isIdle());
+    QVERIFY(button(bench, "Value on the sample")->isVisible());
+    QTRY_VERIFY(!bench.session.hasBackgroundWork());
+    QCOMPARE(tensor(bench)->tensor().title, before);
+}
+
+void ModelTest::stateSurvivesARestart()
+{
+    Bench bench;
+    bench.show();
+    bench.session.openModel(kLenet);
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState());
+    const auto model = models::openModel(kLenet);
+    const QString name = QString::fromStdString(model.graph->data().parameters[2].name);
+    bench.session.changeSelection([&](widgets::Selection& s) { s.valuePath = name; });
+    tensor(bench)->setTab(2);
+    const auto state = bench.panel->saveState();
+    bench.panel.reset();
+    bench.session.changeSelection([](widgets::Selection& s) { s.valuePath.clear(); });
+    bench.show(state);
+    QTRY_COMPARE(tensor(bench)->tensor().title, name);
+    QCOMPARE(tensor(bench)->tab(), 2);
+    bench.panel->restoreState({{"tab", "first"}, {"path", 3}});
+}
+
+QTEST_MAIN(ModelTest)
+#include "model_test.moc"
