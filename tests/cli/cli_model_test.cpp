@@ -52,7 +52,8 @@ private Q_SLOTS:
         QTest::newRow("missing array") << forward({"--input", "none.npy"}) << "none.npy: no such file";
         QTest::newRow("cut array") << forward({"--input", "cut.npy"}) << "cut.npy: ";
         QTest::newRow("array of unknown kind") << forward({"--input", "x.xyz"}) << "x.xyz: expected a file ending in .npy";
-        QTest::newRow("narrow array") << forward({"--input", "narrow.npy"}) << "--input narrow.npy: expected [batch, 3] for the model's input \"table\", got [1, 2]";
+        QTest::newRow("narrow array") << forward({"--input", "narrow.npy"})
+                                      << "--input narrow.npy: expected [batch, 3] for the model's input \"table\", got [1, 2]";
         QTest::newRow("array without batch") << forward({"--input", "flat.npy"}) << "expected [batch, 3] for the model's input \"table\", got [3]";
         QTest::newRow("ragged table") << forward({"--input", "ragged.csv"}) << "ragged.csv: line 2: expected 3 fields, got 2";
         QTest::newRow("table with words") << forward({"--input", "words.csv"}) << "words.csv: column \"b\": expected numbers in every row";
@@ -60,19 +61,25 @@ private Q_SLOTS:
         QTest::newRow("input twice") << forward({"--input", "x.npy", "x.npy"}) << "expected 1 input(s) (table), got more";
         QTest::newRow("unknown probe") << forward({"--input", "x.npy", "--probe", "fc11"}) << "no value fits \"fc11\"; did you mean \"fc1\"?";
         QTest::newRow("probe that fits nothing") << forward({"--input", "x.npy", "--probe", "attn*"}) << "no value fits \"attn*\"";
-        QTest::newRow("unknown ending") << forward({"--input", "x.npy", "--out", "y.txt"}) << "y.txt: expected a file ending in .npy, .safetensors, .csv or .png";
+        QTest::newRow("unknown ending") << forward({"--input", "x.npy", "--out", "y.txt"})
+                                        << "y.txt: expected a file ending in .npy, .safetensors, .csv or .png";
         QTest::newRow("missing model") << QStringList{"inspect", "none.pt"} << "model none.pt: no such file; expected a file, zoo:NAME or run:ID";
         QTest::newRow("folder as model") << QStringList{"inspect", "."} << "expected a file, found a folder";
         QTest::newRow("garbage as model") << QStringList{"inspect", "garbage.safetensors"} << "garbage.safetensors: expected one of: Orrery model";
         QTest::newRow("cut model file") << QStringList{"inspect", "cut.safetensors"} << "cut.safetensors: ";
         QTest::newRow("cut TorchScript") << QStringList{"inspect", "cut.pt"} << "cut.pt: ";
         QTest::newRow("run without workspace") << QStringList{"inspect", "run:1"} << "orrery-workspace: expected a workspace folder, there is none";
-        QTest::newRow("unknown data set") << QStringList{"evaluate", kModel, "--data", "wnie"} << "expected the id of a data set or a file, got \"wnie\"; did you mean \"wine\"?";
-        QTest::newRow("data of another size") << QStringList{"evaluate", kModel, "--data", "wine"} << "--data wine: expected [batch, 3] for the model's input \"table\", got [256, 13]";
-        QTest::newRow("unknown metric") << QStringList{"evaluate", "zoo:mlp?features=13&classes=3", "--data", "wine", "--metrics", "acuracy"} << "unknown metric \"acuracy\"; did you mean \"accuracy\"?";
-        QTest::newRow("unknown part") << QStringList{"evaluate", "zoo:mlp?features=13&classes=3", "--data", "wine", "--split", "tst"} << "expected the part train, val or test, got \"tst\"";
+        QTest::newRow("unknown data set") << QStringList{"evaluate", kModel, "--data", "wnie"}
+                                          << "expected the id of a data set or a file, got \"wnie\"; did you mean \"wine\"?";
+        QTest::newRow("data of another size") << QStringList{"evaluate", kModel, "--data", "wine"}
+                                              << "--data wine: expected [batch, 3] for the model's input \"table\", got [256, 13]";
+        QTest::newRow("unknown metric") << QStringList{"evaluate", "zoo:mlp?features=13&classes=3", "--data", "wine", "--metrics", "acuracy"}
+                                        << "unknown metric \"acuracy\"; did you mean \"accuracy\"?";
+        QTest::newRow("unknown part") << QStringList{"evaluate", "zoo:mlp?features=13&classes=3", "--data", "wine", "--split", "tst"}
+                                      << "expected the part train, val or test, got \"tst\"";
         QTest::newRow("nothing to predict") << QStringList{"predict", kModel} << "expected one of --input, --text, --image";
-        QTest::newRow("two things to predict") << QStringList{"predict", kModel, "--input", "x.npy", "--text", "a"} << "expected one of --input, --text, --image";
+        QTest::newRow("two things to predict") << QStringList{"predict", kModel, "--input", "x.npy", "--text", "a"}
+                                               << "expected one of --input, --text, --image";
         QTest::newRow("missing picture") << QStringList{"predict", "zoo:lenet", "--image", "none.png"} << "none.png";
     }
     void badInputIsStatusTwo()
@@ -124,7 +131,11 @@ private Q_SLOTS:
         const auto model = zoo::buildModel("mlp", {{"features", 3}, {"hidden", {4, 5}}, {"classes", 2}}, 3);
         QVERIFY(at::equal(m_cli.array("y.npy"), graph::Executor(model.graph).forward(model.weights, {m_x})));
         // Double precision, and other kinds of file.
-        QCOMPARE(m_cli.json({"forward", kModel, "--input", "x.csv", "--dtype", "float64", "--out", "y.csv"}).at("outputs")[0].at("dtype").get<std::string>(), std::string("float64"));
+        QCOMPARE(m_cli.json({"forward", kModel, "--input", "x.csv", "--dtype", "float64", "--out", "y.csv"})
+                     .at("outputs")[0]
+                     .at("dtype")
+                     .get<std::string>(),
+                 std::string("float64"));
         const auto text = m_cli.read("y.csv");
         QCOMPARE(std::count(text.begin(), text.end(), '\n'), 2);
         m_cli.json({"forward", kModel, "--input", "x.npy", "--out", "y.safetensors"});
@@ -159,8 +170,10 @@ private Q_SLOTS:
         }
         std::sort(found.begin(), found.end());
         QCOMPARE(found, names);
-        if (names.contains("relu")) QVERIFY(cli.array("probed/relu.npy").min().item<float>() >= 0);
-        if (names.contains("table")) QVERIFY(at::equal(cli.array("probed/table.npy"), m_x));
+        if (names.contains("relu"))
+            QVERIFY(cli.array("probed/relu.npy").min().item<float>() >= 0);
+        if (names.contains("table"))
+            QVERIFY(at::equal(cli.array("probed/table.npy"), m_x));
     }
 
     void nanInputIsWarnedOfAndGoesThrough()
@@ -201,7 +214,11 @@ private Q_SLOTS:
         QVERIFY(accuracy >= 0 && accuracy <= 1);
         QCOMPARE(m_cli.json({"evaluate", model, "--data", "wine", "--limit", "7"}).at("samples").get<int>(), 7);
         // The same in pieces of another size.
-        QVERIFY(std::abs(m_cli.json({"evaluate", model, "--data", "wine", "--split", "train", "--batch-size", "5"}).at("metrics").at("accuracy").get<double>() - accuracy) < 1e-12);
+        QVERIFY(std::abs(m_cli.json({"evaluate", model, "--data", "wine", "--split", "train", "--batch-size", "5"})
+                             .at("metrics")
+                             .at("accuracy")
+                             .get<double>() -
+                         accuracy) < 1e-12);
         QVERIFY(m_cli.compute({"evaluate", model, "--data", "wine"}).out.contains("36 samples of wine (test)"));
     }
 
