@@ -28,7 +28,8 @@ constexpr std::size_t kInspected = 20;  ///< most runs whose documents are compa
 
 }  // namespace
 
-ExperimentsPanel::ExperimentsPanel(widgets::Session& session, QWidget* parent) : Panel("experiments", tr("Experiments"), session, parent), m_model(session)
+ExperimentsPanel::ExperimentsPanel(widgets::Session& session, QWidget* parent)
+    : Panel("experiments", tr("Experiments"), session, parent), m_model(session)
 {
     m_actions = new RunActions(session, *this);
     m_newRun = new QAction(tr("New run"), this);
@@ -69,7 +70,8 @@ QWidget* ExperimentsPanel::buildTable()
     m_table->table()->setEditTriggers(QAbstractItemView::DoubleClicked | QAbstractItemView::EditKeyPressed);
     m_table->table()->viewport()->installEventFilter(this);
     const std::pair<const char*, int> widths[] = {{"id", 44}, {"name", 130}, {"status", 80}, {"tags", 90}, {"notes", 110}};
-    for (const auto& [column, width] : widths) m_table->table()->setColumnWidth(m_model.rows().columnIndex(column), width);
+    for (const auto& [column, width] : widths)
+        m_table->table()->setColumnWidth(m_model.rows().columnIndex(column), width);
     m_documentColumns = new QToolButton(m_table);
     m_documentColumns->setText(tr("Settings"));
     m_documentColumns->setToolTip(tr("Show values of the runs' documents as columns"));
@@ -110,16 +112,21 @@ void ExperimentsPanel::connectAll()
     connect(m_table, &widgets::TableView::contextMenuRequested, this, &ExperimentsPanel::showContextMenu);
     connect(m_documentMenu, &QMenu::aboutToShow, this, &ExperimentsPanel::buildDocumentMenu);
     connect(&session(), &widgets::Session::selectionChanged, this, [this](widgets::SelectionParts parts) {
-        if (parts & widgets::SelectionPart::Runs) selectionChanged();
+        if (parts & widgets::SelectionPart::Runs)
+            selectionChanged();
     });
     connect(&session(), &widgets::Session::runsChanged, this, [this](const QList<qint64>& runs) {
         m_curves->refresh(runs);
         const auto mine = chosen();
-        if (runs.isEmpty() || std::any_of(mine.begin(), mine.end(), [&](qint64 run) { return runs.contains(run); })) inspectLater(false);
+        if (runs.isEmpty() || std::any_of(mine.begin(), mine.end(), [&](qint64 run) { return runs.contains(run); }))
+            inspectLater(false);
     });
     connect(m_curves, &RunCurves::idleChanged, this, &ExperimentsPanel::idleChanged);
     // A text that is being typed must not be replaced by what the store holds.
-    connect(m_table->table()->itemDelegate(), &QAbstractItemDelegate::closeEditor, this, [this] { QMetaObject::invokeMethod(this, [this] { m_model.setHeld(false); }, Qt::QueuedConnection); });
+    connect(m_table->table()->itemDelegate(), &QAbstractItemDelegate::closeEditor, this, [this] {
+        QMetaObject::invokeMethod(
+            this, [this] { m_model.setHeld(false); }, Qt::QueuedConnection);
+    });
     m_inspectTimer.setSingleShot(true);
     m_inspectTimer.setInterval(kInspectInterval);
     connect(&m_inspectTimer, &QTimer::timeout, this, &ExperimentsPanel::inspect);
@@ -127,19 +134,27 @@ void ExperimentsPanel::connectAll()
 
 bool ExperimentsPanel::eventFilter(QObject* watched, QEvent* event)
 {
-    if (watched == m_table->table()->viewport() && event->type() == QEvent::ChildAdded) m_model.setHeld(m_table->table()->isPersistentEditorOpen(m_table->table()->currentIndex()));
+    if (watched == m_table->table()->viewport() && event->type() == QEvent::ChildAdded)
+        m_model.setHeld(m_table->table()->isPersistentEditorOpen(m_table->table()->currentIndex()));
     return Panel::eventFilter(watched, event);
 }
 
-QList<qint64> ExperimentsPanel::chosen() const { return session().selection().runs; }
+QList<qint64> ExperimentsPanel::chosen() const
+{
+    return session().selection().runs;
+}
 
 void ExperimentsPanel::runsChanged()
 {
-    if (!session().hasWorkspace()) showEmptyState(tr("No workspace is open"), tr("Open a folder as workspace (Ctrl+O), or an example from the welcome page."));
-    else if (m_model.count() == 0 && m_model.isLoaded()) showEmptyState(tr("No runs yet"), tr("Start one in the New run panel; its curves appear here while it learns."), {m_newRun});
-    else showContent();
+    if (!session().hasWorkspace())
+        showEmptyState(tr("No workspace is open"), tr("Open a folder as workspace (Ctrl+O), or an example from the welcome page."));
+    else if (m_model.count() == 0 && m_model.isLoaded())
+        showEmptyState(tr("No runs yet"), tr("Start one in the New run panel; its curves appear here while it learns."), {m_newRun});
+    else
+        showContent();
     const bool hasRuns = m_model.isLoaded() && m_model.count() > 0;
-    if (!std::exchange(m_hadRuns, hasRuns) && hasRuns) firstRuns();
+    if (!std::exchange(m_hadRuns, hasRuns) && hasRuns)
+        firstRuns();
     m_table->setSelectedIds(chosen());
     selectionChanged();
     Q_EMIT idleChanged();
@@ -148,10 +163,12 @@ void ExperimentsPanel::runsChanged()
 // What refers to columns that come with the runs can be restored only now. The newest run is shown, unless others were chosen before.
 void ExperimentsPanel::firstRuns()
 {
-    if (const auto state = std::exchange(m_tableState, core::Json()); state.is_object()) m_table->restoreState(state);
+    if (const auto state = std::exchange(m_tableState, core::Json()); state.is_object())
+        m_table->restoreState(state);
     const auto mine = chosen();
     const bool any = std::any_of(mine.begin(), mine.end(), [this](qint64 run) { return m_model.find(run); });
-    if (!any && m_model.rows().rowCount() > 0) session().selectRuns({m_model.rows().rowId(0)});
+    if (!any && m_model.rows().rowCount() > 0)
+        session().selectRuns({m_model.rows().rowId(0)});
 }
 
 void ExperimentsPanel::sendSelection()
@@ -169,11 +186,13 @@ void ExperimentsPanel::selectionChanged()
             runs.push_back(*summary);
             named.emplace_back(run, QString::fromStdString(summary->name));
         }
-    const bool changed = m_inspection.runs.size() != std::min(runs.size(), kInspected)
-                         || !std::equal(m_inspection.runs.begin(), m_inspection.runs.end(), runs.begin(), [](const auto& a, const auto& b) { return a.id == b.id && a.status == b.status; });
+    const bool changed = m_inspection.runs.size() != std::min(runs.size(), kInspected) ||
+                         !std::equal(m_inspection.runs.begin(), m_inspection.runs.end(), runs.begin(),
+                                     [](const auto& a, const auto& b) { return a.id == b.id && a.status == b.status; });
     m_curves->setRuns(named);
     m_actions->setRuns(std::move(runs));
-    if (changed) inspectLater(true);
+    if (changed)
+        inspectLater(true);
 }
 
 void ExperimentsPanel::inspectLater(bool now)
@@ -181,7 +200,8 @@ void ExperimentsPanel::inspectLater(bool now)
     if (now) {
         m_inspectTimer.stop();
         inspect();
-    } else if (!m_inspectTimer.isActive()) m_inspectTimer.start();
+    } else if (!m_inspectTimer.isActive())
+        m_inspectTimer.start();
 }
 
 void ExperimentsPanel::inspect()
@@ -193,7 +213,8 @@ void ExperimentsPanel::inspect()
     }
     std::vector<store::RunId> runs;
     for (const auto run : chosen())
-        if (m_model.find(run) && runs.size() < kInspected) runs.push_back(run);
+        if (m_model.find(run) && runs.size() < kInspected)
+            runs.push_back(run);
     if (!workspace || runs.empty()) {
         m_inspection = {};
         return showInspection();
@@ -201,7 +222,8 @@ void ExperimentsPanel::inspect()
     m_inspecting = true;
     const auto finish = [this] {
         m_inspecting = false;
-        if (std::exchange(m_inspectAgain, false)) inspect();
+        if (std::exchange(m_inspectAgain, false))
+            inspect();
         Q_EMIT idleChanged();
     };
     session().runInBackground(
@@ -247,21 +269,32 @@ void ExperimentsPanel::buildDocumentMenu()
 
 void ExperimentsPanel::showContextMenu(qint64 run, const QPoint& position)
 {
-    if (run >= 0 && !chosen().contains(run)) session().selectRuns({run});
+    if (run >= 0 && !chosen().contains(run))
+        session().selectRuns({run});
     QMenu::exec(m_actions->all() + QList<QAction*>{m_table->copyAction()}, position, nullptr, this);
 }
 
-bool ExperimentsPanel::isIdle() const { return Panel::isIdle() && !m_model.isLoading() && !m_inspecting && !m_inspectTimer.isActive() && m_curves->isIdle(); }
-QString ExperimentsPanel::commandLine() const { return m_actions->command(); }
+bool ExperimentsPanel::isIdle() const
+{
+    return Panel::isIdle() && !m_model.isLoading() && !m_inspecting && !m_inspectTimer.isActive() && m_curves->isIdle();
+}
+QString ExperimentsPanel::commandLine() const
+{
+    return m_actions->command();
+}
 
 core::Json ExperimentsPanel::saveState() const
 {
     core::Json columns = core::Json::array();
     for (const auto& path : m_model.documentColumns())
-        if (m_table->isColumnShown("document." + path)) columns.push_back(path.toStdString());
-    return {{"table", m_table->saveState()},     {"document_columns", columns},
-            {"curves", m_curves->saveState()},   {"tab", m_tabs->currentIndex()},
-            {"confusion", m_confusion->normalisation()}, {"splitter", m_splitter->saveState().toBase64().toStdString()}};
+        if (m_table->isColumnShown("document." + path))
+            columns.push_back(path.toStdString());
+    return {{"table", m_table->saveState()},
+            {"document_columns", columns},
+            {"curves", m_curves->saveState()},
+            {"tab", m_tabs->currentIndex()},
+            {"confusion", m_confusion->normalisation()},
+            {"splitter", m_splitter->saveState().toBase64().toStdString()}};
 }
 
 void ExperimentsPanel::restoreState(const core::Json& state)
@@ -270,15 +303,20 @@ void ExperimentsPanel::restoreState(const core::Json& state)
     if (const auto columns = part("document_columns"); columns.is_array()) {
         QStringList paths;
         for (const auto& path : columns)
-            if (path.is_string()) paths << QString::fromStdString(path.get<std::string>());
+            if (path.is_string())
+                paths << QString::fromStdString(path.get<std::string>());
         m_model.addDocumentColumns(paths);
     }
     m_table->restoreState(part("table"));
-    if (m_model.count() == 0) m_tableState = part("table");
+    if (m_model.count() == 0)
+        m_tableState = part("table");
     m_curves->restoreState(part("curves"));
-    if (const auto tab = part("tab"); tab.is_number_integer()) m_tabs->setCurrentIndex(tab.get<int>());
-    if (const auto share = part("confusion"); share.is_number_integer()) m_confusion->setNormalisation(share.get<int>());
-    if (const auto splitter = part("splitter"); splitter.is_string()) m_splitter->restoreState(QByteArray::fromBase64(QByteArray::fromStdString(splitter.get<std::string>())));
+    if (const auto tab = part("tab"); tab.is_number_integer())
+        m_tabs->setCurrentIndex(tab.get<int>());
+    if (const auto share = part("confusion"); share.is_number_integer())
+        m_confusion->setNormalisation(share.get<int>());
+    if (const auto splitter = part("splitter"); splitter.is_string())
+        m_splitter->restoreState(QByteArray::fromBase64(QByteArray::fromStdString(splitter.get<std::string>())));
 }
 
 }  // namespace orrery::plugins

@@ -21,8 +21,8 @@
 namespace orrery::plugins {
 namespace {
 
-constexpr int kRefreshInterval = 250;     ///< ms between two readings of running runs
-constexpr std::size_t kMostRuns = 40;     ///< more curves cannot be told apart
+constexpr int kRefreshInterval = 250;  ///< ms between two readings of running runs
+constexpr std::size_t kMostRuns = 40;  ///< more curves cannot be told apart
 constexpr int kPlotHeight = 150, kPlotWidth = 260;
 
 std::int64_t toStep(double x, std::int64_t otherwise)
@@ -30,7 +30,10 @@ std::int64_t toStep(double x, std::int64_t otherwise)
     return std::isfinite(x) && std::abs(x) < 9e18 ? std::int64_t(x) : otherwise;
 }
 
-QString part(const QString& metric) { return metric.section('/', 0, 0); }
+QString part(const QString& metric)
+{
+    return metric.section('/', 0, 0);
+}
 
 widgets::PlotData read(const store::Workspace& workspace, qint64 run, const QString& metric, const widgets::PlotRequest& request)
 {
@@ -55,7 +58,8 @@ widgets::PlotData plotData(const store::MetricSeries& series)
     for (const auto& bucket : series.buckets) {
         data.x.push_back((double(bucket.firstStep) + double(bucket.lastStep)) / 2);
         data.y.push_back(bucket.nans == bucket.points ? std::nan("") : bucket.mean);
-        if (series.exact) continue;
+        if (series.exact)
+            continue;
         data.low.push_back(bucket.minimum);
         data.high.push_back(bucket.maximum);
     }
@@ -95,7 +99,8 @@ void RunCurves::build()
     m_legend = new QCheckBox(tr("&Legend"), this);
     m_legend->setChecked(true);
     connect(m_smoothing, &QSlider::valueChanged, this, &RunCurves::applyOptions);
-    for (auto* box : {m_logX, m_logY, m_legend}) connect(box, &QCheckBox::toggled, this, &RunCurves::applyOptions);
+    for (auto* box : {m_logX, m_logY, m_legend})
+        connect(box, &QCheckBox::toggled, this, &RunCurves::applyOptions);
     auto* row = new QHBoxLayout;
     row->setContentsMargins(6, 4, 6, 4);
     row->addWidget(m_metrics);
@@ -103,7 +108,8 @@ void RunCurves::build()
     row->addWidget(m_smoothing, 1);
     row->addWidget(m_smoothingText);
     row->addStretch(1);
-    for (auto* box : {m_logX, m_logY, m_legend}) row->addWidget(box);
+    for (auto* box : {m_logX, m_logY, m_legend})
+        row->addWidget(box);
     m_area = new QWidget(this);
     m_grid = new QGridLayout(m_area);
     m_grid->setContentsMargins(2, 2, 2, 2);
@@ -128,11 +134,13 @@ QStringList RunCurves::available() const
 {
     QSet<QString> found;
     for (const auto& [run, names] : m_names)
-        for (const auto& name : names) found.insert(metricGroup(name));
+        for (const auto& name : names)
+            found.insert(metricGroup(name));
     QStringList list(found.begin(), found.end());
     list.sort();
     for (const QString first : {"accuracy", "loss"})
-        if (list.removeOne(first)) list.prepend(first);
+        if (list.removeOne(first))
+            list.prepend(first);
     return list;
 }
 
@@ -142,7 +150,8 @@ QStringList RunCurves::effective() const
     const auto all = available();
     QStringList shown;
     for (const auto& group : all)
-        if (m_chosen.contains(group)) shown << group;
+        if (m_chosen.contains(group))
+            shown << group;
     return shown.isEmpty() ? all.mid(0, 2) : shown;
 }
 
@@ -156,19 +165,24 @@ void RunCurves::buildMenu()
         action->setChecked(shown.contains(group));
         connect(action, &QAction::toggled, this, [this, group, shown](bool on) {
             m_chosen = shown;
-            if (on) m_chosen << group;
-            else m_chosen.removeAll(group);
+            if (on)
+                m_chosen << group;
+            else
+                m_chosen.removeAll(group);
             showPlots();
         });
     }
-    if (m_menu->isEmpty()) m_menu->addAction(tr("The selected runs have no metrics yet"))->setEnabled(false);
+    if (m_menu->isEmpty())
+        m_menu->addAction(tr("The selected runs have no metrics yet"))->setEnabled(false);
 }
 
 void RunCurves::setRuns(const std::vector<std::pair<qint64, QString>>& runs)
 {
     auto wanted = runs;
-    if (wanted.size() > kMostRuns) wanted.resize(kMostRuns);
-    if (wanted == m_runs) return;
+    if (wanted.size() > kMostRuns)
+        wanted.resize(kMostRuns);
+    if (wanted == m_runs)
+        return;
     m_runs = std::move(wanted);
     readNames();
 }
@@ -177,8 +191,10 @@ void RunCurves::refresh(const QList<qint64>& runs)
 {
     m_allStale |= runs.isEmpty();
     for (const auto run : runs)
-        if (std::any_of(m_runs.begin(), m_runs.end(), [run](const auto& shown) { return shown.first == run; })) m_stale.insert(run);
-    if ((m_allStale || !m_stale.isEmpty()) && !m_runs.empty() && !m_refreshTimer.isActive()) m_refreshTimer.start();
+        if (std::any_of(m_runs.begin(), m_runs.end(), [run](const auto& shown) { return shown.first == run; }))
+            m_stale.insert(run);
+    if ((m_allStale || !m_stale.isEmpty()) && !m_runs.empty() && !m_refreshTimer.isActive())
+        m_refreshTimer.start();
 }
 
 // Which metrics the runs have is read first; the plots then ask for the points they need.
@@ -195,16 +211,19 @@ void RunCurves::readNames()
     }
     m_reading = true;
     std::vector<qint64> wanted;
-    for (const auto& [run, name] : m_runs) wanted.push_back(run);
+    for (const auto& [run, name] : m_runs)
+        wanted.push_back(run);
     const auto read = [workspace, wanted](widgets::BackgroundContext&) {
         MetricNames names;
         for (const auto run : wanted)
-            for (const auto& name : workspace->metricNames(std::array{store::RunId(run)})) names[run] << QString::fromStdString(name);
+            for (const auto& name : workspace->metricNames(std::array{store::RunId(run)}))
+                names[run] << QString::fromStdString(name);
         return names;
     };
     const auto finish = [this] {
         m_reading = false;
-        if (std::exchange(m_readAgain, false)) readNames();
+        if (std::exchange(m_readAgain, false))
+            readNames();
         Q_EMIT idleChanged();
     };
     m_session.runInBackground(
@@ -230,7 +249,8 @@ void RunCurves::showPlots()
             changed = true;
         }
     for (const auto& group : groups) {
-        if (m_plots.contains(group)) continue;
+        if (m_plots.contains(group))
+            continue;
         auto* plot = new widgets::PlotView(m_area);
         plot->setObjectName("plot." + group);
         plot->setAccessibleName(tr("Curves of %1").arg(group));
@@ -241,13 +261,15 @@ void RunCurves::showPlots()
         m_plots.insert(group, plot);
         changed = true;
     }
-    for (auto plot = m_plots.begin(); plot != m_plots.end(); ++plot) showSeries(*plot.value(), plot.key());
+    for (auto plot = m_plots.begin(); plot != m_plots.end(); ++plot)
+        showSeries(*plot.value(), plot.key());
     m_stale.clear();
     m_allStale = false;
     m_hint->setText(m_runs.empty() ? tr("Select runs in the table to see their curves.") : tr("The selected runs have no metrics yet."));
     m_hint->setVisible(m_plots.isEmpty());
     m_area->parentWidget()->parentWidget()->setVisible(!m_plots.isEmpty());
-    if (!changed) return;
+    if (!changed)
+        return;
     widgets::PlotView::link(m_plots.values());
     applyOptions();
     arrange();
@@ -261,16 +283,20 @@ void RunCurves::showSeries(widgets::PlotView& plot, const QString& group)
     for (std::size_t position = 0; position < m_runs.size(); ++position) {
         const auto run = m_runs[position].first;
         for (const auto& metric : m_names[run]) {
-            if (metricGroup(metric) != group) continue;
+            if (metricGroup(metric) != group)
+                continue;
             const auto id = QString("%1:%2").arg(run).arg(metric);
             auto made = series(run, int(position), metric);
             wanted.insert(id);
-            if (!known.contains(id) || plot.seriesColor(id) != made.color) plot.setSeries(id, std::move(made));
-            else if (m_allStale || m_stale.contains(run)) plot.refresh(id);
+            if (!known.contains(id) || plot.seriesColor(id) != made.color)
+                plot.setSeries(id, std::move(made));
+            else if (m_allStale || m_stale.contains(run))
+                plot.refresh(id);
         }
     }
     for (const auto& id : known)
-        if (!wanted.contains(id)) plot.removeSeries(id);
+        if (!wanted.contains(id))
+            plot.removeSeries(id);
 }
 
 widgets::PlotSeries RunCurves::series(qint64 run, int position, const QString& metric) const
@@ -283,9 +309,11 @@ widgets::PlotSeries RunCurves::series(qint64 run, int position, const QString& m
     made.style = stage == "test" ? widgets::LineStyle::Points : stage == "val" ? widgets::LineStyle::Dashed : widgets::LineStyle::Line;
     made.width = stage == "val" ? 2 : 1.5;
     made.smoothed = stage == "train";
-    made.provider = [session = QPointer<widgets::Session>(&m_session), view = QPointer<QWidget>(const_cast<RunCurves*>(this)), run, metric](const widgets::PlotRequest& request, widgets::PlotReply reply) {
+    made.provider = [session = QPointer<widgets::Session>(&m_session), view = QPointer<QWidget>(const_cast<RunCurves*>(this)), run,
+                     metric](const widgets::PlotRequest& request, widgets::PlotReply reply) {
         const auto workspace = session ? session->workspace() : nullptr;
-        if (!workspace || !view) return reply({});
+        if (!workspace || !view)
+            return reply({});
         session->runInBackground(
             view.data(), [workspace, run, metric, request](widgets::BackgroundContext&) { return read(*workspace, run, metric, request); },
             [reply](widgets::PlotData data) { reply(std::move(data)); }, [reply](const QString&) { reply({}); });
@@ -311,7 +339,8 @@ void RunCurves::arrange()
     auto groups = effective();
     const int columns = std::clamp(width() / kPlotWidth, 1, std::max(1, int(std::ceil(std::sqrt(double(groups.size()) * 2)))));
     for (int i = 0; i < groups.size(); ++i)
-        if (auto* plot = m_plots.value(groups[i])) m_grid->addWidget(plot, i / columns, i % columns);
+        if (auto* plot = m_plots.value(groups[i]))
+            m_grid->addWidget(plot, i / columns, i % columns);
 }
 
 bool RunCurves::isIdle() const
@@ -329,28 +358,39 @@ void RunCurves::changeEvent(QEvent* event)
 {
     QWidget::changeEvent(event);
     if (event->type() == QEvent::PaletteChange)
-        for (auto plot = m_plots.begin(); plot != m_plots.end(); ++plot) showSeries(*plot.value(), plot.key());
+        for (auto plot = m_plots.begin(); plot != m_plots.end(); ++plot)
+            showSeries(*plot.value(), plot.key());
 }
 
 core::Json RunCurves::saveState() const
 {
     core::Json chosen = core::Json::array();
-    for (const auto& group : m_chosen) chosen.push_back(group.toStdString());
-    return {{"metrics", chosen}, {"smoothing", m_smoothing->value()}, {"log_x", m_logX->isChecked()}, {"log_y", m_logY->isChecked()}, {"legend", m_legend->isChecked()}};
+    for (const auto& group : m_chosen)
+        chosen.push_back(group.toStdString());
+    return {{"metrics", chosen},
+            {"smoothing", m_smoothing->value()},
+            {"log_x", m_logX->isChecked()},
+            {"log_y", m_logY->isChecked()},
+            {"legend", m_legend->isChecked()}};
 }
 
 void RunCurves::restoreState(const core::Json& state)
 {
-    if (!state.is_object()) return;
+    if (!state.is_object())
+        return;
     if (const auto metrics = state.find("metrics"); metrics != state.end() && metrics->is_array()) {
         m_chosen.clear();
         for (const auto& metric : *metrics)
-            if (metric.is_string()) m_chosen << QString::fromStdString(metric.get<std::string>());
+            if (metric.is_string())
+                m_chosen << QString::fromStdString(metric.get<std::string>());
     }
-    if (const auto smoothing = state.find("smoothing"); smoothing != state.end() && smoothing->is_number_integer()) m_smoothing->setValue(smoothing->get<int>());
+    if (const auto smoothing = state.find("smoothing"); smoothing != state.end() && smoothing->is_number_integer())
+        m_smoothing->setValue(smoothing->get<int>());
     for (const auto& [key, box] : {std::pair("log_x", m_logX), std::pair("log_y", m_logY), std::pair("legend", m_legend)})
-        if (const auto on = state.find(key); on != state.end() && on->is_boolean()) box->setChecked(on->get<bool>());
-    if (!m_names.empty()) showPlots();
+        if (const auto on = state.find(key); on != state.end() && on->is_boolean())
+            box->setChecked(on->get<bool>());
+    if (!m_names.empty())
+        showPlots();
 }
 
 }  // namespace orrery::plugins

@@ -9,9 +9,7 @@
 #include <core/base/schema.h>
 #include <widgets/background.h>
 
-namespace orrery::widgets {
-class Session;
-}
+namespace orrery::widgets { class Session; }
 
 namespace orrery::plugins {
 

@@ -34,7 +34,10 @@ namespace {
 
 constexpr int kSideBySide = 640;  ///< px: from this width on form and text stand beside each other
 
-core::Json emptyDocument() { return {{"name", "experiment"}, {"model", {{"id", "mlp"}}}, {"data", {{"id", "digits"}}}, {"train", {{"epochs", 10}}}}; }
+core::Json emptyDocument()
+{
+    return {{"name", "experiment"}, {"model", {{"id", "mlp"}}}, {"data", {{"id", "digits"}}}, {"train", {{"epochs", 10}}}};
+}
 
 QToolButton* button(QAction* action, QWidget* parent)
 {
@@ -49,7 +52,9 @@ QToolButton* button(QAction* action, QWidget* parent)
 
 NewRunPanel::NewRunPanel(widgets::Session& session, QWidget* parent) : Panel("new_run", tr("New run"), session, parent), m_model(session)
 {
-    askOpenFile = [this] { return QFileDialog::getOpenFileName(this, tr("Open experiment"), m_model.folder(), tr("Experiments (*.yaml *.yml *.json)")); };
+    askOpenFile = [this] {
+        return QFileDialog::getOpenFileName(this, tr("Open experiment"), m_model.folder(), tr("Experiments (*.yaml *.yml *.json)"));
+    };
     auto* content = new QWidget(this);
     auto* column = new QVBoxLayout(content);
     column->setContentsMargins(0, 0, 0, 0);
@@ -67,11 +72,14 @@ NewRunPanel::NewRunPanel(widgets::Session& session, QWidget* parent) : Panel("ne
         this->session().selectRuns({run});
     });
     connect(&session, &widgets::Session::draftChanged, this, [this] {
-        if (this->session().draft().is_object()) m_model.load(this->session().draft(), this->session().draftFolder());
+        if (this->session().draft().is_object())
+            m_model.load(this->session().draft(), this->session().draftFolder());
     });
     connect(&session, &widgets::Session::workspaceChanged, this, &NewRunPanel::showChecks);
-    if (!session.draft().is_null() && session.draft().is_object()) m_model.load(session.draft(), session.draftFolder());
-    else showDocument();
+    if (!session.draft().is_null() && session.draft().is_object())
+        m_model.load(session.draft(), session.draftFolder());
+    else
+        showDocument();
 }
 
 QAction* NewRunPanel::makeAction(const QString& name, const QString& text, const QString& tip, std::function<void()> call)
@@ -101,7 +109,8 @@ QWidget* NewRunPanel::buildTools()
 {
     m_new = makeAction("new", tr("Empty experiment"), tr("Start from a small document"), [this] { m_model.load(emptyDocument(), {}); });
     m_open = makeAction("open", tr("Open ..."), tr("Read an experiment document (.yaml, .json)"), [this] {
-        if (const auto file = askOpenFile(); !file.isEmpty()) openFile(file);
+        if (const auto file = askOpenFile(); !file.isEmpty())
+            openFile(file);
     });
     m_save = makeAction("save", tr("Save ..."), tr("Write the document to a file (.yaml, .json)"), [this] { save(); });
     m_copyCommand = widgets::makeCopyAsCommandAction(this, [this] { return commandLine(); });
@@ -137,7 +146,8 @@ QWidget* NewRunPanel::buildTools()
     m_format = new QComboBox(bar);
     m_format->setAccessibleName(tr("Format of the text"));
     m_format->setToolTip(tr("Write the text as YAML or JSON"));
-    if (widgets::DocumentEditor::isYamlAvailable()) m_format->addItem("YAML", int(widgets::DocumentFormat::Yaml));
+    if (widgets::DocumentEditor::isYamlAvailable())
+        m_format->addItem("YAML", int(widgets::DocumentFormat::Yaml));
     m_format->addItem("JSON", int(widgets::DocumentFormat::Json));
     row->addWidget(m_format);
     return bar;
@@ -149,9 +159,12 @@ QWidget* NewRunPanel::buildDocument()
     m_form->setSchema(m_model.formSchema());
     m_editor = new widgets::DocumentEditor(this);
     m_editor->setFormat(widgets::DocumentFormat(m_format->currentData().toInt()));
-    connect(m_format, &QComboBox::currentIndexChanged, this, [this] { m_editor->setFormat(widgets::DocumentFormat(m_format->currentData().toInt())); });
-    connect(m_form, &widgets::SchemaForm::edited, this, [this](const QString& path, const core::Json&, const core::Json& after) { m_model.edit(path, after); });
-    connect(m_editor, &widgets::DocumentEditor::edited, this, [this](const core::Json&, const core::Json& after) { m_model.edit(tr("text"), after); });
+    connect(m_format, &QComboBox::currentIndexChanged, this,
+            [this] { m_editor->setFormat(widgets::DocumentFormat(m_format->currentData().toInt())); });
+    connect(m_form, &widgets::SchemaForm::edited, this,
+            [this](const QString& path, const core::Json&, const core::Json& after) { m_model.edit(path, after); });
+    connect(m_editor, &widgets::DocumentEditor::edited, this,
+            [this](const core::Json&, const core::Json& after) { m_model.edit(tr("text"), after); });
     connect(m_editor, &widgets::DocumentEditor::textEdited, this, &NewRunPanel::showChecks);
     m_splitter = new QSplitter(Qt::Vertical, this);
     m_splitter->addWidget(m_form);
@@ -201,26 +214,35 @@ void NewRunPanel::showDocument()
     if (m_model.isEmpty()) {
         auto actions = m_examples;
         actions << m_new << m_open;
-        showEmptyState(tr("No experiment yet"), tr("Start from an example, from an empty document, or open a file. A run of the Experiments panel can be cloned and edited, too."), actions);
-    } else showContent();
+        showEmptyState(
+            tr("No experiment yet"),
+            tr("Start from an example, from an empty document, or open a file. A run of the Experiments panel can be cloned and edited, too."),
+            actions);
+    } else
+        showContent();
     // Who made the change has it already; writing it back would disturb the typing.
     const bool asText = document.contains("model") && document["model"].is_string();
-    if (asText != m_modelAsText) m_form->setSchema(m_model.formSchema());
-    if (asText != m_modelAsText || m_form->document() != document) m_form->setDocument(document);
+    if (asText != m_modelAsText)
+        m_form->setSchema(m_model.formSchema());
+    if (asText != m_modelAsText || m_form->document() != document)
+        m_form->setDocument(document);
     m_modelAsText = asText;
-    if (m_editor->document() != document) m_editor->setDocument(document);
+    if (m_editor->document() != document)
+        m_editor->setDocument(document);
     showChecks();
 }
 
 QString NewRunPanel::checkText() const
 {
-    if (!m_editor->document()) return m_editor->messages().value(0, tr("The text cannot be read."));
+    if (!m_editor->document())
+        return m_editor->messages().value(0, tr("The text cannot be read."));
     if (!m_model.issues().empty()) {
         const auto& first = m_model.issues().front();
         const auto text = QString::fromStdString(first.path.empty() ? first.message : first.path + ": " + first.message);
         return m_model.issues().size() == 1 ? text : tr("%1 (and %n more)", nullptr, int(m_model.issues().size()) - 1).arg(text);
     }
-    if (m_model.isStarting()) return tr("Starting ...");
+    if (m_model.isStarting())
+        return tr("Starting ...");
     return m_model.isChecking() ? tr("Checking ...") : m_model.summary();
 }
 
@@ -231,7 +253,8 @@ void NewRunPanel::showChecks()
     std::vector<core::Issue> extra;
     for (const auto& issue : m_model.issues()) {
         const auto same = [&](const core::Issue& known) { return known.path == issue.path && known.message == issue.message; };
-        if (std::none_of(m_form->issues().begin(), m_form->issues().end(), same)) extra.push_back(issue);
+        if (std::none_of(m_form->issues().begin(), m_form->issues().end(), same))
+            extra.push_back(issue);
     }
     m_form->setExtraIssues(extra);
     m_editor->setIssues(m_model.issues());
@@ -263,7 +286,8 @@ void NewRunPanel::openFile(const QString& file)
     session().runInBackground(
         this, [path = file.toStdString()](widgets::BackgroundContext&) { return train::readDocument(path); },
         [this, file](const core::Json& document) {
-            if (!document.is_object()) return showError(tr("%1: expected an experiment document, got something that is not a list of keys").arg(file));
+            if (!document.is_object())
+                return showError(tr("%1: expected an experiment document, got something that is not a list of keys").arg(file));
             m_model.load(document, QFileInfo(file).absolutePath(), QFileInfo(file).absoluteFilePath());
         },
         [this](const QString& text) { showError(text); });
@@ -273,13 +297,15 @@ void NewRunPanel::save()
 {
     const auto suggested = m_model.file().isEmpty() ? m_model.folder() + "/experiment.yaml" : m_model.file();
     const auto file = widgets::askSaveFile()(this, suggested, tr("Experiments (*.yaml *.json)"));
-    if (file.isEmpty()) return;
+    if (file.isEmpty())
+        return;
     const bool json = file.endsWith(".json", Qt::CaseInsensitive);
     // The text as written keeps its comments, if it is in the format of the file.
     const bool asShown = m_editor->document() == m_model.document() && json == (m_editor->format() == widgets::DocumentFormat::Json);
     session().runInBackground(
         this,
-        [path = file.toStdString(), json, text = asShown ? m_editor->text().toStdString() : std::string(), document = m_model.document()](widgets::BackgroundContext&) {
+        [path = file.toStdString(), json, text = asShown ? m_editor->text().toStdString() : std::string(),
+         document = m_model.document()](widgets::BackgroundContext&) {
             core::writeFileAtomically(path, !text.empty() ? text : json ? document.dump(2) + "\n" : train::toYaml(document));
         },
         [this, file] {
@@ -295,8 +321,14 @@ void NewRunPanel::start()
     m_model.start(m_threads->value());
 }
 
-bool NewRunPanel::isIdle() const { return Panel::isIdle() && !m_model.isChecking() && !m_model.isStarting(); }
-QString NewRunPanel::commandLine() const { return m_model.command(session().workspaceFolder()); }
+bool NewRunPanel::isIdle() const
+{
+    return Panel::isIdle() && !m_model.isChecking() && !m_model.isStarting();
+}
+QString NewRunPanel::commandLine() const
+{
+    return m_model.command(session().workspaceFolder());
+}
 
 void NewRunPanel::resizeEvent(QResizeEvent* event)
 {
@@ -325,13 +357,15 @@ void NewRunPanel::restoreState(const core::Json& state)
         return found != state.end() && found->is_string() ? QString::fromStdString(found->get<std::string>()) : QString();
     };
     m_view->setCurrentIndex(std::clamp(number("view", 0), 0, 2));
-    if (const int format = m_format->findText(text("format")); format >= 0) m_format->setCurrentIndex(format);
+    if (const int format = m_format->findText(text("format")); format >= 0)
+        m_format->setCurrentIndex(format);
     m_threads->setValue(number("threads", m_threads->value()));
     const auto orientation = m_splitter->orientation();
     m_splitter->restoreState(QByteArray::fromBase64(text("splitter").toLatin1()));
     m_splitter->setOrientation(orientation);
     // A document that was handed over meanwhile goes first.
-    if (m_model.isEmpty()) m_model.restore(state);
+    if (m_model.isEmpty())
+        m_model.restore(state);
 }
 
 }  // namespace orrery::plugins
