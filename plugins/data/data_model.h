@@ -99,7 +99,7 @@ private:
     widgets::Session& m_session;
     data::DataSetPtr m_data;
     data::Split m_part = data::Split::Test;
-    std::vector<Entry> m_entries;      ///< by number within the part
+    std::vector<Entry> m_entries;   ///< by number within the part
     std::vector<std::int32_t> m_rows;  ///< numbers in the order shown
     std::vector<std::int32_t> m_rowOf;
     SampleFilter m_filter;

@@ -15,6 +15,7 @@
 #include <QSlider>
 #include <QToolButton>
 #include <QVBoxLayout>
+#include <chrono>
 
 #include <core/store/workspace.h>
 #include <core/train/evaluate.h>
@@ -46,8 +47,7 @@ QString idOf(const core::Json& document)
 {
     if (document.is_string())
         return QString::fromStdString(document.get<std::string>());
-    return document.is_object() && document.contains("id") && document["id"].is_string() ? QString::fromStdString(document["id"].get<std::string>())
-                                                                                         : QString();
+    return document.is_object() && document.contains("id") && document["id"].is_string() ? QString::fromStdString(document["id"].get<std::string>()) : QString();
 }
 
 QComboBox* makeBox(const QString& name, const QString& tooltip)
@@ -88,8 +88,7 @@ DataPanel::DataPanel(widgets::Session& session, QWidget* parent)
     connect(m_openDigits, &QAction::triggered, this, [this] { open({{{"id", "digits"}}, {}}); });
     m_openFile = new QAction(tr("Open a data file…"), this);
     connect(m_openFile, &QAction::triggered, this, [this] {
-        const QString file =
-            QFileDialog::getOpenFileName(this, tr("Open a data file"), {}, tr("Data (*.csv *.tsv *.npy *.npz *.jsonl *.txt *.gz);;All files (*)"));
+        const QString file = QFileDialog::getOpenFileName(this, tr("Open a data file"), {}, tr("Data (*.csv *.tsv *.npy *.npz *.jsonl *.txt *.gz);;All files (*)"));
         if (file.isEmpty())
             return;
         try {
@@ -103,10 +102,7 @@ DataPanel::DataPanel(widgets::Session& session, QWidget* parent)
     setContent(makeContent());
 
     connect(&session, &widgets::Session::selectionChanged, this, &DataPanel::selectionOfSession);
-    connect(&session, &widgets::Session::workspaceChanged, this, [this] {
-        fillSources();
-        openSelected();
-    });
+    connect(&session, &widgets::Session::workspaceChanged, this, [this] { fillSources(); openSelected(); });
     connect(&session, &widgets::Session::runsChanged, this, [this] {
         if (m_shown.run && !m_predicting && !m_model->hasPredictions())
             readPredictions();
@@ -338,19 +334,16 @@ void DataPanel::open(const Source& source)
         updateEmptyState();
         addBusy(-1);
     };
-    m_openTask = session().runInBackground(
-        this,
-        [source, workspace = session().workspace()](widgets::BackgroundContext&) -> Opened {
-            const bool asRun = source.run && workspace;
-            const core::Json ofRun = asRun ? workspace->run(*source.run).document.value("data", core::Json()) : core::Json();
-            // The run's data are opened from the run: relative paths in its document start at its folder.
-            if (asRun && (source.document.is_null() || source.document == ofRun))
-                return {train::dataOfRun(*workspace, *source.run), ofRun, source.run};
-            if (source.document.is_null())
-                throw core::InputError("no workspace is open");
-            return {data::openData(source.document), source.document, {}};
-        },
-        done, failed);
+    m_openTask = session().runInBackground(this, [source, workspace = session().workspace()](widgets::BackgroundContext&) -> Opened {
+        const bool asRun = source.run && workspace;
+        const core::Json ofRun = asRun ? workspace->run(*source.run).document.value("data", core::Json()) : core::Json();
+        // The run's data are opened from the run: relative paths in its document start at its folder.
+        if (asRun && (source.document.is_null() || source.document == ofRun))
+            return {train::dataOfRun(*workspace, *source.run), ofRun, source.run};
+        if (source.document.is_null())
+            throw core::InputError("no workspace is open");
+        return {data::openData(source.document), source.document, {}};
+    }, done, failed);
 }
 
 void DataPanel::take(const Opened& opened)
@@ -416,20 +409,16 @@ void DataPanel::readPredictions()
     const auto workspace = session().workspace();
     if (!run || !workspace || !m_model->dataSet())
         return updateStatus();
-    m_readTask = session().runInBackground(
-        this,
-        [workspace, run = *run, document = m_document](widgets::BackgroundContext&) -> std::optional<train::Predictions> {
-            // Sample numbers mean the same only within the same data.
-            if (!train::isSameData(workspace->run(run).document.value("data", core::Json()), document))
-                return std::nullopt;
-            return train::predictionsOfRun(*workspace, run);
-        },
-        [this, run = *run](const std::optional<train::Predictions>& predictions) {
-            m_model->setPredictions(predictions);
-            m_predictionsFrom = m_model->hasPredictions() ? tr("run %1").arg(run) : QString();
-            updateStatus();
-        },
-        [this](const QString& text) { showError(text); });
+    m_readTask = session().runInBackground(this, [workspace, run = *run, document = m_document](widgets::BackgroundContext&) -> std::optional<train::Predictions> {
+        // Sample numbers mean the same only within the same data.
+        if (!train::isSameData(workspace->run(run).document.value("data", core::Json()), document))
+            return std::nullopt;
+        return train::predictionsOfRun(*workspace, run);
+    }, [this, run = *run](const std::optional<train::Predictions>& predictions) {
+        m_model->setPredictions(predictions);
+        m_predictionsFrom = m_model->hasPredictions() ? tr("run %1").arg(run) : QString();
+        updateStatus();
+    }, [this](const QString& text) { showError(text); });
 }
 
 void DataPanel::predict()
@@ -455,8 +444,14 @@ void DataPanel::predict()
         settings.predictions = true;
         settings.batchSize = 128;
         settings.stop = context.stopToken();
+        // A small model reports thousands of batches a second: posted one by one they would keep the window from answering.
+        auto last = std::chrono::steady_clock::time_point();
         settings.progress = [&](std::int64_t done, std::int64_t total) {
             context.progress(double(done), double(total), "samples");
+            if (const auto now = std::chrono::steady_clock::now(); now - last < std::chrono::milliseconds(100))
+                return;
+            else
+                last = now;
             context.post([bar, done, total] {
                 if (!bar)
                     return;
@@ -467,19 +462,15 @@ void DataPanel::predict()
         const train::Evaluation found = train::evaluateModel(model, *data, part, core::Json::array({"loss"}), settings);
         return train::Predictions{part, found.indices, found.targets, found.predicted, found.confidence};
     };
-    m_predictTask = session().runInBackground(
-        this, std::move(work),
-        [this, argument](const train::Predictions& predictions) {
-            endPredict();
-            m_model->setPredictions(predictions);
-            m_predictionsFrom = argument;
-            updateStatus();
-        },
-        [this](const QString& text) {
-            endPredict();
-            showError(text);
-        },
-        options);
+    m_predictTask = session().runInBackground(this, std::move(work), [this, argument](const train::Predictions& predictions) {
+        endPredict();
+        m_model->setPredictions(predictions);
+        m_predictionsFrom = argument;
+        updateStatus();
+    }, [this](const QString& text) {
+        endPredict();
+        showError(text);
+    }, options);
 }
 
 void DataPanel::endPredict()
@@ -499,8 +490,7 @@ void DataPanel::updateStatus()
     m_predict->setVisible(!m_predicting);
     const bool hasModel = !widgets::modelArgument(session().selection()).isEmpty();
     m_predict->setEnabled(hasModel && data);
-    m_predict->setToolTip(hasModel ? tr("Let %1 answer every sample of this part").arg(widgets::modelArgument(session().selection()))
-                                   : tr("Select a run or open a model first"));
+    m_predict->setToolTip(hasModel ? tr("Let %1 answer every sample of this part").arg(widgets::modelArgument(session().selection())) : tr("Select a run or open a model first"));
     const bool filters = m_model->hasPredictions();
     for (QWidget* widget : std::initializer_list<QWidget*>{m_show, m_from, m_to})
         widget->setEnabled(filters || m_show->currentIndex() > 0 || m_from->value() > 0 || m_to->value() < 1);
@@ -525,9 +515,7 @@ void DataPanel::updateEmptyState()
         return showContent();
     if (!session().hasWorkspace())
         return showEmptyState(tr("No workspace is open"), tr("Open a workspace from the File menu, or look at the bundled digits."), {m_openDigits});
-    showEmptyState(tr("No data are shown"),
-                   tr("Select a run in Experiments to see its data, drop a file on the window, or start with the bundled digits."),
-                   {m_openDigits, m_openFile});
+    showEmptyState(tr("No data are shown"), tr("Select a run in Experiments to see its data, drop a file on the window, or start with the bundled digits."), {m_openDigits, m_openFile});
 }
 
 void DataPanel::selectionOfSession(widgets::SelectionParts parts)
@@ -619,9 +607,7 @@ QString DataPanel::commandLine() const
     const QString argument = widgets::modelArgument(session().selection());
     if (m_document.is_null() || argument.isEmpty())
         return {};
-    QStringList words{QStringLiteral("evaluate"), argument,
-                      QStringLiteral("--data"),   widgets::dataArgument(m_document),
-                      QStringLiteral("--split"),  m_split->currentData().toString()};
+    QStringList words{QStringLiteral("evaluate"), argument, QStringLiteral("--data"), widgets::dataArgument(m_document), QStringLiteral("--split"), m_split->currentData().toString()};
     if (argument.startsWith(QLatin1String("run:")))
         words << QStringLiteral("--workspace") << session().workspaceFolder();
     return widgets::cliCommand(words);
@@ -629,29 +615,19 @@ QString DataPanel::commandLine() const
 
 core::Json DataPanel::saveState() const
 {
-    return {{"document", m_shown.run ? core::Json() : m_document},
-            {"follows_run", m_followsRun},
-            {"split", m_split->currentData().toString().toStdString()},
-            {"class", m_class->currentData().isValid() ? core::Json(m_class->currentData().toInt()) : core::Json()},
-            {"show", m_show->currentIndex()},
-            {"order", m_order->currentIndex()},
-            {"confidence", {m_from->value(), m_to->value()}},
-            {"picture_size", m_size->value()}};
+    return {{"document", m_shown.run ? core::Json() : m_document}, {"follows_run", m_followsRun}, {"split", m_split->currentData().toString().toStdString()},
+            {"class", m_class->currentData().isValid() ? core::Json(m_class->currentData().toInt()) : core::Json()}, {"show", m_show->currentIndex()}, {"order", m_order->currentIndex()},
+            {"confidence", {m_from->value(), m_to->value()}}, {"picture_size", m_size->value()}};
 }
 
 void DataPanel::restoreState(const core::Json& state)
 {
-    const auto number = [&](const char* key, int standard) {
-        return state.contains(key) && state[key].is_number_integer() ? state[key].get<int>() : standard;
-    };
-    const auto text = [&](const char* key) {
-        return state.contains(key) && state[key].is_string() ? QString::fromStdString(state[key].get<std::string>()) : QString();
-    };
+    const auto number = [&](const char* key, int standard) { return state.contains(key) && state[key].is_number_integer() ? state[key].get<int>() : standard; };
+    const auto text = [&](const char* key) { return state.contains(key) && state[key].is_string() ? QString::fromStdString(state[key].get<std::string>()) : QString(); };
     m_size->setValue(number("picture_size", m_size->value()));
     m_show->setCurrentIndex(std::clamp(number("show", 0), 0, 2));
     m_order->setCurrentIndex(std::clamp(number("order", 0), 0, 2));
-    if (state.contains("confidence") && state["confidence"].is_array() && state["confidence"].size() == 2 && state["confidence"][0].is_number() &&
-        state["confidence"][1].is_number()) {
+    if (state.contains("confidence") && state["confidence"].is_array() && state["confidence"].size() == 2 && state["confidence"][0].is_number() && state["confidence"][1].is_number()) {
         m_from->setValue(state["confidence"][0].get<double>());
         m_to->setValue(state["confidence"][1].get<double>());
     }

@@ -80,11 +80,11 @@ private:
     QProgressBar* m_progress = nullptr;
     QAction *m_openDigits = nullptr, *m_openFile = nullptr, *m_copyCommand = nullptr;
 
-    Source m_shown;         ///< of the set on show
-    core::Json m_document;  ///< its document; null: none
+    Source m_shown;               ///< of the set on show
+    core::Json m_document;        ///< its document; null: none
     widgets::BackgroundTask m_openTask, m_predictTask, m_readTask;
     bool m_opening = false, m_predicting = false, m_applying = false, m_followsRun = true;
-    QString m_predictionsFrom;  ///< where the predictions on show come from
+    QString m_predictionsFrom;    ///< where the predictions on show come from
 };
 
 }  // namespace orrery::plugins
