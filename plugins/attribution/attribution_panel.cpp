@@ -423,10 +423,7 @@ void AttributionPanel::explain()
     if (!m_prepared || m_explaining || !m_form->isValid())
         return;
     showError({});
-    m_explaining = true;
-    addBusy(1);
     m_progress->setRange(0, 0);
-    updateButtons();
     widgets::BackgroundOptions options;
     options.title = tr("Explain sample %1 by %2").arg(m_prepared->subject.sample).arg(m_method->currentText());
     options.lane = widgets::Lane::Queue;
@@ -461,6 +458,10 @@ void AttributionPanel::explain()
         endExplain();
         showError(text);
     }, options);
+    // Only now: starting already announces background work, and the task before this one is not running.
+    m_explaining = true;
+    addBusy(1);
+    updateButtons();
 }
 
 void AttributionPanel::endExplain()

@@ -428,9 +428,6 @@ void DataPanel::predict()
     if (argument.isEmpty() || !data || m_predicting)
         return;
     showError({});
-    m_predicting = true;
-    addBusy(1);
-    updateStatus();
     m_progress->setRange(0, 0);
     widgets::BackgroundOptions options;
     options.title = tr("Predict %1 of %2").arg(m_split->currentData().toString(), idOf(m_document));
@@ -471,6 +468,10 @@ void DataPanel::predict()
         endPredict();
         showError(text);
     }, options);
+    // Only now: starting already announces background work, and the task before this one is not running.
+    m_predicting = true;
+    addBusy(1);
+    updateStatus();
 }
 
 void DataPanel::endPredict()

@@ -43,7 +43,7 @@ struct PanelBench {
         panel->resize(460, 900);
         panel->show();
         panel->restoreState(state);
-        QVERIFY(QTest::qWaitForWindowActive(panel.get()) || true);
+        QVERIFY(QTest::qWaitForWindowExposed(panel.get()));
     }
     template <class Widget>
     Widget* child(const char* name) const
