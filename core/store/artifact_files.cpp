@@ -118,7 +118,7 @@ void ArtifactFiles::remove(const std::string& hash)
 {
     std::error_code ignored;
     std::filesystem::remove(path(hash), ignored);
-    std::filesystem::remove(path(hash).parent_path(), ignored);  // succeeds when it is empty
+    // The folder stays, even if it is empty: somebody may be about to move a file into it.
 }
 
 void ArtifactFiles::removeLeftovers()

@@ -160,6 +160,29 @@ std::vector<LogLine> Workspace::logLines(RunId run, std::int64_t afterId, std::s
 
 // --- Artifacts ---
 
+namespace {
+
+// Content that was there already was removed, as unused, between finding it and naming it in the database.
+class FileVanished : public core::StorageError {
+public:
+    using core::StorageError::StorageError;
+};
+
+// Adds again what can be produced again.
+Artifact addedAgain(const std::function<Artifact()>& add)
+{
+    for (int attempt = 0;; ++attempt) {
+        try {
+            return add();
+        } catch (const FileVanished&) {
+            if (attempt == 50)
+                throw;
+        }
+    }
+}
+
+}  // namespace
+
 Artifact Workspace::Private::addArtifact(std::optional<RunId> run, std::optional<std::int64_t> analysis, const ArtifactSpec& spec,
                                          const Produce& produce)
 {
@@ -173,7 +196,7 @@ Artifact Workspace::Private::addArtifact(std::optional<RunId> run, std::optional
             requireAnalysis(call.connection, *analysis);
         // Another process may have removed the same content, no longer in use there, since it was stored.
         if (!std::filesystem::exists(files.path(stored.hash)))
-            throw core::StorageError(fmt::format("artifact \"{}\": its file was removed by another process; try again", spec.name));
+            throw FileVanished(fmt::format("artifact \"{}\": its file was removed by another process; try again", spec.name));
         const std::string owner = run ? "run = ? AND name = ?" : "analysis = ? AND name = ?";
         const auto old = call.connection.query("SELECT hash FROM artifacts WHERE " + owner, run ? *run : *analysis, spec.name);
         while (old->next())
@@ -194,7 +217,7 @@ Artifact Workspace::Private::addArtifact(std::optional<RunId> run, std::optional
 
 Artifact Workspace::addArtifact(RunId run, const ArtifactSpec& spec, std::string_view content)
 {
-    return d->addArtifact(run, {}, spec, [&](const Write& write) { write(content); });
+    return addedAgain([&] { return d->addArtifact(run, {}, spec, [&](const Write& write) { write(content); }); });
 }
 
 Artifact Workspace::addArtifact(RunId run, const ArtifactSpec& spec, const std::function<void(const Write&)>& produce)
@@ -204,12 +227,12 @@ Artifact Workspace::addArtifact(RunId run, const ArtifactSpec& spec, const std::
 
 Artifact Workspace::addArtifactFile(RunId run, const ArtifactSpec& spec, const std::filesystem::path& file)
 {
-    return d->addArtifact(run, {}, spec, [&](const Write& write) { copyFileTo(file, write); });
+    return addedAgain([&] { return d->addArtifact(run, {}, spec, [&](const Write& write) { copyFileTo(file, write); }); });
 }
 
 Artifact Workspace::addAnalysisArtifact(std::int64_t analysis, const ArtifactSpec& spec, std::string_view content)
 {
-    return d->addArtifact({}, analysis, spec, [&](const Write& write) { write(content); });
+    return addedAgain([&] { return d->addArtifact({}, analysis, spec, [&](const Write& write) { write(content); }); });
 }
 
 std::vector<Artifact> Workspace::artifacts(RunId run) const

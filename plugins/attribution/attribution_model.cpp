@@ -147,7 +147,8 @@ PreparedPtr SubjectOpener::prepare(const ExplainSubject& subject, const std::sha
     } else {
         made->dataDocument = documentOf(subject, workspace.get());
         if (!cached->data || cached->document != made->dataDocument || cached->run != subject.run) {
-            cached->data = subject.data.is_null() && subject.run && workspace ? train::dataOfRun(*workspace, *subject.run) : data::openData(made->dataDocument);
+            cached->data =
+                subject.data.is_null() && subject.run && workspace ? train::dataOfRun(*workspace, *subject.run) : data::openData(made->dataDocument);
             cached->document = made->dataDocument;
             cached->run = subject.run;
         }
@@ -190,7 +191,8 @@ void storeExplanation(Explanation& made, const explain::AttributionResult& resul
     origin.features = made.subject->names;
     origin.targetName = made.targetName;
     try {
-        made.analysis = explain::storeAttribution(*workspace, *run, made.method, made.parameters, origin, result, made.subject->model->card, made.seconds);
+        made.analysis =
+            explain::storeAttribution(*workspace, *run, made.method, made.parameters, origin, result, made.subject->model->card, made.seconds);
     } catch (const core::Error& error) {
         // The numbers are there all the same: a full disk does not take them from the screen.
         made.whyNotStored = error.what();
@@ -234,7 +236,8 @@ Explanation explainSubject(const PreparedPtr& subject, const std::string& method
     return made;
 }
 
-QString attributeCommand(const ExplainSubject& subject, const core::Json& data, const QString& method, const core::Json& parameters, std::optional<std::int64_t> target, const QString& workspace)
+QString attributeCommand(const ExplainSubject& subject, const core::Json& data, const QString& method, const core::Json& parameters,
+                         std::optional<std::int64_t> target, const QString& workspace)
 {
     QStringList words{QStringLiteral("attribute"), subject.model};
     const auto run = widgets::runOfArgument(subject.model);

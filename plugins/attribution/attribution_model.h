@@ -15,12 +15,12 @@ namespace orrery::plugins {
 
 /// What is to be explained: a model's answer to one sample or picture.
 struct ExplainSubject {
-    QString model;                     ///< MODEL argument
-    core::Json data;                   ///< data document; null: the data of `run`
+    QString model;    ///< MODEL argument
+    core::Json data;  ///< data document; null: the data of `run`
     std::optional<qint64> run;
     QString split = QStringLiteral("test");
-    qint64 sample = 0;                 ///< number within the split
-    QString image;                     ///< a picture of the user's own instead of a sample
+    qint64 sample = 0;  ///< number within the split
+    QString image;      ///< a picture of the user's own instead of a sample
     bool operator==(const ExplainSubject&) const = default;
 };
 
@@ -31,19 +31,19 @@ struct PreparedSubject {
     ExplainSubject subject;
     std::shared_ptr<const graph::Model> model;
     std::shared_ptr<const graph::Executor> executor;
-    data::DataSetPtr data;             ///< null for a picture of the user's own
+    data::DataSetPtr data;  ///< null for a picture of the user's own
     core::Json dataDocument;
     std::int64_t samplesInSplit = 0;
-    std::vector<c10::IValue> inputs;   ///< one row
+    std::vector<c10::IValue> inputs;  ///< one row
     InputKind kind = InputKind::Other;
-    std::vector<float> pixels;         ///< Image: [channel, height, width], standardisation undone, 0 black to 1 white
+    std::vector<float> pixels;  ///< Image: [channel, height, width], standardisation undone, 0 black to 1 white
     int channels = 0, height = 0, width = 0;
-    std::vector<std::string> names;    ///< features or tokens
-    std::vector<double> values;        ///< Table: standardisation undone
-    std::vector<double> probabilities; ///< of each class; empty if the output has no classes
+    std::vector<std::string> names;     ///< features or tokens
+    std::vector<double> values;         ///< Table: standardisation undone
+    std::vector<double> probabilities;  ///< of each class; empty if the output has no classes
     std::vector<std::string> classes;
     std::int64_t predicted = -1;
-    std::string targetText;            ///< true class or value
+    std::string targetText;  ///< true class or value
 };
 using PreparedPtr = std::shared_ptr<const PreparedSubject>;
 
@@ -51,14 +51,14 @@ using PreparedPtr = std::shared_ptr<const PreparedSubject>;
 struct Explanation {
     PreparedPtr subject;
     std::string method, title;
-    core::Json parameters;             ///< resolved
+    core::Json parameters;  ///< resolved
     std::int64_t target = -1;
     std::string targetName;
     double output = 0, sum = 0;
     std::optional<double> completenessError;
-    std::vector<double> values;        ///< as shown: [height, width] summed over channels, [feature], or [position]
-    int rows = 0, columns = 0;         ///< of `values` as a picture; 0 otherwise
-    double magnitude = 0;              ///< largest absolute value
+    std::vector<double> values;            ///< as shown: [height, width] summed over channels, [feature], or [position]
+    int rows = 0, columns = 0;             ///< of `values` as a picture; 0 otherwise
+    double magnitude = 0;                  ///< largest absolute value
     std::optional<std::int64_t> analysis;  ///< stored as
     std::string whyNotStored;
     double seconds = 0;
@@ -82,7 +82,8 @@ Explanation explainSubject(const PreparedPtr& subject, const std::string& method
                            const std::shared_ptr<store::Workspace>& workspace, const explain::Control& control);
 
 /// The `orrery-cli attribute` line that does the same.
-QString attributeCommand(const ExplainSubject& subject, const core::Json& data, const QString& method, const core::Json& parameters, std::optional<std::int64_t> target, const QString& workspace);
+QString attributeCommand(const ExplainSubject& subject, const core::Json& data, const QString& method, const core::Json& parameters,
+                         std::optional<std::int64_t> target, const QString& workspace);
 
 /// The same numbers as the command line prints: shortest text that reads back to the same double.
 QString fullNumber(double value);

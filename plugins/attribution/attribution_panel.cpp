@@ -55,7 +55,8 @@ QToolButton* makeTool(const QString& text, const QString& tooltip)
 }  // namespace
 
 AttributionPanel::AttributionPanel(widgets::Session& session, QWidget* parent)
-    : Panel(QStringLiteral("attribution"), tr("Attribution"), session, parent), m_opener(std::make_shared<SubjectOpener>()), m_prepareTimer(new QTimer(this))
+    : Panel(QStringLiteral("attribution"), tr("Attribution"), session, parent), m_opener(std::make_shared<SubjectOpener>()),
+      m_prepareTimer(new QTimer(this))
 {
     m_prepareTimer->setSingleShot(true);
     m_prepareTimer->setInterval(0);
@@ -203,7 +204,8 @@ QWidget* AttributionPanel::makeContent()
     layout->addWidget(m_subject);
     m_form = new widgets::SchemaForm;
     m_form->setAccessibleName(tr("Parameters of the method"));
-    connect(m_form, &widgets::SchemaForm::edited, this, [this](const QString&, const core::Json&, const core::Json& after) { m_parameters[method()] = after; });
+    connect(m_form, &widgets::SchemaForm::edited, this,
+            [this](const QString&, const core::Json&, const core::Json& after) { m_parameters[method()] = after; });
     connect(m_form, &widgets::SchemaForm::issuesChanged, this, &AttributionPanel::updateButtons);
     m_form->setMinimumHeight(110);
     layout->addWidget(m_form, 1);
@@ -249,7 +251,8 @@ void AttributionPanel::followSelection(widgets::SelectionParts parts)
     if (parts & (widgets::SelectionParts(SelectionPart::Runs) | SelectionPart::Model | SelectionPart::Weights)) {
         fillModels();
         // What was chosen last is meant: a run selected while another model is open.
-        if (parts.testFlag(SelectionPart::Runs) && !parts.testFlag(SelectionPart::Model) && !parts.testFlag(SelectionPart::Weights) && !selection.runs.isEmpty())
+        if (parts.testFlag(SelectionPart::Runs) && !parts.testFlag(SelectionPart::Model) && !parts.testFlag(SelectionPart::Weights) &&
+            !selection.runs.isEmpty())
             m_model->setCurrentIndex(std::max(0, m_model->findData(QStringLiteral("run:%1").arg(selection.runs.front()))));
         prepareSoon();
     }
@@ -312,13 +315,16 @@ void AttributionPanel::prepare()
         updateButtons();
         addBusy(-1);
     };
-    m_prepareTask = session().runInBackground(this, [opener = m_opener, subject, workspace = session().workspace()](widgets::BackgroundContext& context) {
-        // The run's data are opened from the run where both are the same: relative paths in its document start at its folder.
-        ExplainSubject wanted = subject;
-        if (wanted.run && workspace && wanted.data == workspace->run(*wanted.run).document.value("data", core::Json()))
-            wanted.data = nullptr;
-        return opener->prepare(wanted, workspace, context.stopToken());
-    }, done, failed);
+    m_prepareTask = session().runInBackground(
+        this,
+        [opener = m_opener, subject, workspace = session().workspace()](widgets::BackgroundContext& context) {
+            // The run's data are opened from the run where both are the same: relative paths in its document start at its folder.
+            ExplainSubject wanted = subject;
+            if (wanted.run && workspace && wanted.data == workspace->run(*wanted.run).document.value("data", core::Json()))
+                wanted.data = nullptr;
+            return opener->prepare(wanted, workspace, context.stopToken());
+        },
+        done, failed);
     updateButtons();
 }
 
@@ -329,7 +335,8 @@ void AttributionPanel::takePrepared(const PreparedPtr& prepared)
     const QSignalBlocker blocker(m_sample);
     m_sample->setRange(0, int(std::max<std::int64_t>(0, prepared->samplesInSplit - 1)));
     m_sample->setValue(int(subject.sample));
-    QString text = subject.image.isEmpty() ? tr("%1 part, sample %2 of %L3").arg(subject.split).arg(subject.sample).arg(prepared->samplesInSplit) : QFileInfo(subject.image).fileName();
+    QString text = subject.image.isEmpty() ? tr("%1 part, sample %2 of %L3").arg(subject.split).arg(subject.sample).arg(prepared->samplesInSplit)
+                                           : QFileInfo(subject.image).fileName();
     if (!prepared->targetText.empty())
         text += tr("; true: %1").arg(QString::fromStdString(prepared->targetText));
     if (prepared->predicted >= 0) {
@@ -353,7 +360,9 @@ void AttributionPanel::fillTargets()
     if (!m_prepared)
         return;
     const auto& probabilities = m_prepared->probabilities;
-    const auto nameOf = [this](std::size_t i) { return i < m_prepared->classes.size() ? QString::fromStdString(m_prepared->classes[i]) : QString::number(i); };
+    const auto nameOf = [this](std::size_t i) {
+        return i < m_prepared->classes.size() ? QString::fromStdString(m_prepared->classes[i]) : QString::number(i);
+    };
     if (probabilities.empty()) {
         m_target->addItem(tr("The model's output"));
         return m_target->setEnabled(false);
@@ -429,9 +438,13 @@ void AttributionPanel::explain()
     options.lane = widgets::Lane::Queue;
     options.kind = QStringLiteral("attribute");
     options.run = widgets::runOfArgument(m_prepared->subject.model);
-    options.document = {{"model", m_prepared->subject.model.toStdString()}, {"method", method().toStdString()}, {"parameters", m_form->document()}, {"sample", m_prepared->subject.sample}};
+    options.document = {{"model", m_prepared->subject.model.toStdString()},
+                        {"method", method().toStdString()},
+                        {"parameters", m_form->document()},
+                        {"sample", m_prepared->subject.sample}};
     const QPointer<QProgressBar> bar = m_progress;
-    auto work = [prepared = m_prepared, method = method().toStdString(), parameters = m_form->document(), target = target(), workspace = session().workspace(), bar](widgets::BackgroundContext& context) {
+    auto work = [prepared = m_prepared, method = method().toStdString(), parameters = m_form->document(), target = target(),
+                 workspace = session().workspace(), bar](widgets::BackgroundContext& context) {
         orrery::explain::Control control;
         control.stop = context.stopToken();
         // A method may report thousands of steps a second: posted one by one they would keep the window from answering.
@@ -451,13 +464,17 @@ void AttributionPanel::explain()
         };
         return explainSubject(prepared, method, parameters, target, workspace, control);
     };
-    m_explainTask = session().runInBackground(this, std::move(work), [this](Explanation made) {
-        endExplain();
-        takeExplanation(std::move(made));
-    }, [this](const QString& text) {
-        endExplain();
-        showError(text);
-    }, options);
+    m_explainTask = session().runInBackground(
+        this, std::move(work),
+        [this](Explanation made) {
+            endExplain();
+            takeExplanation(std::move(made));
+        },
+        [this](const QString& text) {
+            endExplain();
+            showError(text);
+        },
+        options);
     // Only now: starting already announces background work, and the task before this one is not running.
     m_explaining = true;
     addBusy(1);
@@ -478,7 +495,8 @@ void AttributionPanel::takeExplanation(Explanation made)
     const auto shared = std::make_shared<const Explanation>(std::move(made));
     // The same settings again replace what was there.
     std::erase_if(m_explanations, [&](const auto& old) {
-        return old->subject->subject == shared->subject->subject && old->method == shared->method && old->parameters == shared->parameters && old->target == shared->target;
+        return old->subject->subject == shared->subject->subject && old->method == shared->method && old->parameters == shared->parameters &&
+               old->target == shared->target;
     });
     m_explanations.insert(m_explanations.begin(), shared);
     if (m_explanations.size() > kKept)
@@ -492,7 +510,8 @@ void AttributionPanel::takeExplanation(Explanation made)
     showNumbers();
     if (!shared->whyNotStored.empty())
         showError(tr("The result is shown, but could not be stored: %1").arg(QString::fromStdString(shared->whyNotStored)));
-    Q_EMIT statusMessage(shared->analysis ? tr("Stored as analysis %1 of %2").arg(*shared->analysis).arg(shared->subject->subject.model) : tr("Explained"));
+    Q_EMIT statusMessage(shared->analysis ? tr("Stored as analysis %1 of %2").arg(*shared->analysis).arg(shared->subject->subject.model)
+                                          : tr("Explained"));
 }
 
 void AttributionPanel::showNumbers()
@@ -500,7 +519,9 @@ void AttributionPanel::showNumbers()
     if (!m_current)
         return m_numbers->setText(m_prepared ? tr("Press Explain to see what this answer rests on.") : QString());
     const Explanation& made = *m_current;
-    const auto row = [](const QString& name, const QString& value) { return QStringLiteral("<tr><td>%1&nbsp;&nbsp;</td><td>%2</td></tr>").arg(name, value.toHtmlEscaped()); };
+    const auto row = [](const QString& name, const QString& value) {
+        return QStringLiteral("<tr><td>%1&nbsp;&nbsp;</td><td>%2</td></tr>").arg(name, value.toHtmlEscaped());
+    };
     QString html = QStringLiteral("<table cellspacing=0 cellpadding=0>");
     if (made.target >= 0)
         html += row(tr("Target"), made.targetName.empty() ? QString::number(made.target) : QString::fromStdString(made.targetName));
@@ -518,7 +539,9 @@ void AttributionPanel::updateButtons()
     const bool ready = m_prepared && !m_preparing;
     m_explain->setVisible(!m_explaining);
     m_explain->setEnabled(ready && m_form->isValid());
-    m_explain->setToolTip(!ready ? tr("Choose a model and a sample first") : !m_form->isValid() ? tr("Correct the parameters first") : tr("Compute the attribution as a job"));
+    m_explain->setToolTip(!ready               ? tr("Choose a model and a sample first")
+                          : !m_form->isValid() ? tr("Correct the parameters first")
+                                               : tr("Compute the attribution as a job"));
     m_cancel->setVisible(m_explaining);
     m_progress->setVisible(m_explaining);
     const bool stepping = m_prepared && m_prepared->samplesInSplit > 0;
@@ -533,7 +556,8 @@ void AttributionPanel::updateEmptyState()
     if (!session().hasWorkspace())
         return showEmptyState(tr("No workspace is open"), tr("Open a workspace from the File menu, then select a run and a sample."));
     if (m_model->count() == 0)
-        return showEmptyState(tr("No model to explain"), tr("Select a run in Experiments, or open a model file, then choose a sample in Data."), {m_showRuns});
+        return showEmptyState(tr("No model to explain"), tr("Select a run in Experiments, or open a model file, then choose a sample in Data."),
+                              {m_showRuns});
     showEmptyState(tr("No sample to explain"), tr("Choose a sample in Data; a double click brings you back here."), {m_showData});
 }
 
@@ -549,7 +573,11 @@ core::Json AttributionPanel::saveState() const
     core::Json parameters = core::Json::object();
     for (const auto& [id, document] : m_parameters)
         parameters[id.toStdString()] = document;
-    return {{"method", method().toStdString()}, {"parameters", parameters}, {"opacity", m_picture->opacity()}, {"tab", m_tabs->currentIndex()}, {"image", m_image.toStdString()}};
+    return {{"method", method().toStdString()},
+            {"parameters", parameters},
+            {"opacity", m_picture->opacity()},
+            {"tab", m_tabs->currentIndex()},
+            {"image", m_image.toStdString()}};
 }
 
 void AttributionPanel::restoreState(const core::Json& state)
@@ -558,7 +586,9 @@ void AttributionPanel::restoreState(const core::Json& state)
         for (const auto& [id, document] : state["parameters"].items())
             if (document.is_object())
                 m_parameters[QString::fromStdString(id)] = document;
-    const auto text = [&](const char* key) { return state.contains(key) && state[key].is_string() ? QString::fromStdString(state[key].get<std::string>()) : QString(); };
+    const auto text = [&](const char* key) {
+        return state.contains(key) && state[key].is_string() ? QString::fromStdString(state[key].get<std::string>()) : QString();
+    };
     if (const int row = m_method->findData(text("method")); row >= 0)
         m_method->setCurrentIndex(row);
     chooseMethod();

@@ -74,8 +74,8 @@ private:
     widgets::BackgroundTask m_prepareTask, m_explainTask;
     QTimer* m_prepareTimer;
     bool m_preparing = false, m_explaining = false, m_sending = false;
-    QString m_image;                                                 ///< picture of the user's own; empty: the sample
-    std::map<QString, core::Json> m_parameters;                      ///< document of each method's form
+    QString m_image;                             ///< picture of the user's own; empty: the sample
+    std::map<QString, core::Json> m_parameters;  ///< document of each method's form
 
     QComboBox *m_model = nullptr, *m_method = nullptr, *m_target = nullptr;
     QSpinBox* m_sample = nullptr;

@@ -76,7 +76,8 @@ void setBar(QTableWidget* table, int row, int column, double value, double magni
 
 }  // namespace
 
-PictureResult::PictureResult(QWidget* parent) : QWidget(parent), m_input(new widgets::ImageView), m_overlay(new widgets::ImageView), m_opacity(new QSlider(Qt::Horizontal))
+PictureResult::PictureResult(QWidget* parent)
+    : QWidget(parent), m_input(new widgets::ImageView), m_overlay(new widgets::ImageView), m_opacity(new QSlider(Qt::Horizontal))
 {
     m_input->setAccessibleName(tr("Input"));
     m_overlay->setAccessibleName(tr("Attribution over the input"));
@@ -156,7 +157,8 @@ void ListResult::fillRows(const PreparedSubject& subject)
     m_table->setRowCount(int(count));
     for (std::size_t i = 0; i < count; ++i) {
         m_table->setItem(int(i), 0, makeItem(nameOf(subject, i)));
-        m_table->setItem(int(i), 1, makeItem(tokens || i >= subject.values.size() ? QString::number(i) : QString::number(subject.values[i], 'g', 6), true));
+        m_table->setItem(int(i), 1,
+                         makeItem(tokens || i >= subject.values.size() ? QString::number(i) : QString::number(subject.values[i], 'g', 6), true));
         m_table->setItem(int(i), 2, makeItem({}, true));
         m_table->setItem(int(i), 3, makeItem({}));
     }
@@ -171,7 +173,8 @@ void ListResult::showText(const PreparedSubject& subject, const std::vector<doub
     QString html;
     for (std::size_t i = 0; i < subject.names.size(); ++i) {
         QString token = nameOf(subject, i);
-        const QString shown = token == QLatin1String("\\n") ? QStringLiteral("↵<br>") : token.toHtmlEscaped().replace(QLatin1Char(' '), QStringLiteral("&nbsp;"));
+        const QString shown =
+            token == QLatin1String("\\n") ? QStringLiteral("↵<br>") : token.toHtmlEscaped().replace(QLatin1Char(' '), QStringLiteral("&nbsp;"));
         if (i < values.size()) {
             const QColor color = widgets::toQColor(report::coolwarm().atSymmetric(values[i], magnitude));
             html += QStringLiteral("<span style=\"background:%1;color:%2\">%3</span>").arg(color.name(), widgets::textColorOn(color).name(), shown);
@@ -227,8 +230,9 @@ void CompareResults::setExplanations(const std::vector<std::shared_ptr<const Exp
         magnitude = std::max(magnitude, explanation->magnitude);
     }
     m_shown = int(chosen.size());
-    m_scale->setText(chosen.empty() ? tr("Results of several methods or samples appear here side by side, on one scale. Press Explain with different settings.")
-                                    : tr("Common scale: %1 to %2").arg(fullNumber(-magnitude), fullNumber(magnitude)));
+    m_scale->setText(chosen.empty()
+                         ? tr("Results of several methods or samples appear here side by side, on one scale. Press Explain with different settings.")
+                         : tr("Common scale: %1 to %2").arg(fullNumber(-magnitude), fullNumber(magnitude)));
     if (chosen.empty())
         return;
     chosen.front()->rows > 0 ? showPictures(chosen, magnitude) : showTable(chosen, magnitude);
@@ -243,13 +247,17 @@ void CompareResults::showPictures(const std::vector<std::shared_ptr<const Explan
     for (std::size_t i = 0; i < chosen.size(); ++i) {
         const Explanation& explanation = *chosen[i];
         auto* view = new widgets::ImageView;
-        view->setPixels(explanation.subject->pixels, explanation.subject->channels, explanation.subject->height, explanation.subject->width, 0.0F, 1.0F);
+        view->setPixels(explanation.subject->pixels, explanation.subject->channels, explanation.subject->height, explanation.subject->width, 0.0F,
+                        1.0F);
         view->setOverlayMap(widgets::MapKind::Diverging);
         view->setOverlay(explanation.values, explanation.rows, explanation.columns);
         view->setOverlayRange(magnitude);
         view->setColorBarVisible(false);
         view->setMinimumHeight(130);
-        const QString target = explanation.target >= 0 ? QStringLiteral(", %1").arg(explanation.targetName.empty() ? QString::number(explanation.target) : QString::fromStdString(explanation.targetName)) : QString();
+        const QString target = explanation.target >= 0
+                                   ? QStringLiteral(", %1").arg(explanation.targetName.empty() ? QString::number(explanation.target)
+                                                                                               : QString::fromStdString(explanation.targetName))
+                                   : QString();
         auto* label = new QLabel(QString::fromStdString(explanation.title) + target + QStringLiteral("\n") + explanation.subject->subject.model);
         label->setWordWrap(true);
         label->setAlignment(Qt::AlignHCenter);

@@ -27,7 +27,10 @@ bool canResume(const store::RunSummary& run)
     return run.status == store::RunStatus::Interrupted || run.status == store::RunStatus::Cancelled || run.status == store::RunStatus::Failed;
 }
 
-bool isWorkedOn(const store::RunSummary& run) { return run.status == store::RunStatus::Running || run.status == store::RunStatus::Paused; }
+bool isWorkedOn(const store::RunSummary& run)
+{
+    return run.status == store::RunStatus::Running || run.status == store::RunStatus::Paused;
+}
 
 // The same number of threads gives the same bits.
 int threadsOf(const store::RunRecord& run)
@@ -60,7 +63,8 @@ bool askBeforeDeleting(QWidget* parent, const QString& text)
 
 }  // namespace
 
-RunActions::RunActions(widgets::Session& session, widgets::Panel& panel) : QObject(&panel), confirm(askBeforeDeleting), m_session(session), m_panel(panel)
+RunActions::RunActions(widgets::Session& session, widgets::Panel& panel)
+    : QObject(&panel), confirm(askBeforeDeleting), m_session(session), m_panel(panel)
 {
     m_again = make("run_again", tr("Run again"), tr("Train the same documents once more, as new runs"), [this] { runAgain(); });
     m_clone = make("clone", tr("Clone and edit"), tr("Open a copy of the run's document in the New run panel"), [this] { cloneAndEdit(); });
@@ -87,7 +91,10 @@ QAction* RunActions::make(const QString& name, const QString& text, const QStrin
     return action;
 }
 
-QList<QAction*> RunActions::all() const { return {m_again, m_clone, m_resume, m_open, m_report, m_delete, m_copy}; }
+QList<QAction*> RunActions::all() const
+{
+    return {m_again, m_clone, m_resume, m_open, m_report, m_delete, m_copy};
+}
 
 void RunActions::setRuns(std::vector<store::RunSummary> runs)
 {
@@ -110,7 +117,8 @@ void RunActions::update()
 std::vector<store::RunId> RunActions::ids() const
 {
     std::vector<store::RunId> ids;
-    for (const auto& run : m_runs) ids.push_back(run.id);
+    for (const auto& run : m_runs)
+        ids.push_back(run.id);
     return ids;
 }
 
@@ -129,27 +137,34 @@ void RunActions::submitFrom(std::function<std::vector<jobs::JobSpec>()> work, bo
                 runs << spec.run.value();
                 m_session.jobs().submit(std::move(spec));
             }
-            if (select) m_session.selectRuns(runs);
+            if (select)
+                m_session.selectRuns(runs);
         },
         shown());
 }
 
 void RunActions::runAgain()
 {
-    submitFrom([workspace = m_session.workspace(), ids = ids()] {
-        std::vector<jobs::JobSpec> specs;
-        for (const auto run : ids) specs.push_back(copyOf(workspace, run));
-        return specs;
-    }, true);
+    submitFrom(
+        [workspace = m_session.workspace(), ids = ids()] {
+            std::vector<jobs::JobSpec> specs;
+            for (const auto run : ids)
+                specs.push_back(copyOf(workspace, run));
+            return specs;
+        },
+        true);
 }
 
 void RunActions::resume()
 {
-    submitFrom([workspace = m_session.workspace(), ids = ids()] {
-        std::vector<jobs::JobSpec> specs;
-        for (const auto run : ids) specs.push_back(widgets::trainingJob(workspace, run, threadsOf(workspace->run(run))));
-        return specs;
-    }, false);
+    submitFrom(
+        [workspace = m_session.workspace(), ids = ids()] {
+            std::vector<jobs::JobSpec> specs;
+            for (const auto run : ids)
+                specs.push_back(widgets::trainingJob(workspace, run, threadsOf(workspace->run(run))));
+            return specs;
+        },
+        false);
 }
 
 void RunActions::cloneAndEdit()
@@ -173,33 +188,42 @@ void RunActions::writeReport()
 {
     const auto suggested = m_runs.size() == 1 ? QString("run-%1.html").arg(m_runs.front().id) : QString("report.html");
     const auto file = widgets::askSaveFile()(&m_panel, suggested, tr("HTML (*.html);;PDF (*.pdf)"));
-    if (file.isEmpty()) return;
+    if (file.isEmpty())
+        return;
     m_session.runInBackground(
         this,
         [workspace = m_session.workspace(), ids = ids(), file](BackgroundContext&) {
             report::RunReportOptions options;
             options.written = core::isoTimeNow();
             const auto made = report::buildRunReport(*workspace, ids, options);
-            if (file.endsWith(".pdf", Qt::CaseInsensitive)) widgets::writePdf(made, file);
-            else core::writeFileAtomically(file.toStdString(), report::toHtml(made));
+            if (file.endsWith(".pdf", Qt::CaseInsensitive))
+                widgets::writePdf(made, file);
+            else
+                core::writeFileAtomically(file.toStdString(), report::toHtml(made));
         },
         [this, file] { m_session.report(tr("Report written: %1").arg(file)); }, shown());
 }
 
 void RunActions::deleteRuns()
 {
-    const auto text = m_runs.size() == 1 ? tr("Delete %1 with its metrics, checkpoints and analyses? This cannot be undone.").arg(QString::fromStdString(report::runTitle(m_runs.front())))
-                                         : tr("Delete %1 runs with their metrics, checkpoints and analyses? This cannot be undone.").arg(m_runs.size());
-    if (!confirm(&m_panel, text)) return;
+    const auto text = m_runs.size() == 1
+                          ? tr("Delete %1 with its metrics, checkpoints and analyses? This cannot be undone.")
+                                .arg(QString::fromStdString(report::runTitle(m_runs.front())))
+                          : tr("Delete %1 runs with their metrics, checkpoints and analyses? This cannot be undone.").arg(m_runs.size());
+    if (!confirm(&m_panel, text))
+        return;
     m_session.runInBackground(
-        this, [workspace = m_session.workspace(), ids = ids()](BackgroundContext&) { workspace->deleteRuns(ids); }, [this] { m_session.report(tr("Runs deleted")); }, shown());
+        this, [workspace = m_session.workspace(), ids = ids()](BackgroundContext&) { workspace->deleteRuns(ids); },
+        [this] { m_session.report(tr("Runs deleted")); }, shown());
 }
 
 QString RunActions::command() const
 {
-    if (!m_session.hasWorkspace()) return {};
+    if (!m_session.hasWorkspace())
+        return {};
     QStringList words{"runs", m_runs.empty() ? "list" : m_runs.size() == 1 ? "show" : "compare"};
-    for (const auto& run : m_runs) words << QString::number(run.id);
+    for (const auto& run : m_runs)
+        words << QString::number(run.id);
     return widgets::cliCommand(words << "--workspace" << m_session.workspaceFolder());
 }
 

@@ -14,8 +14,12 @@ class QComboBox;
 class QLabel;
 class QTextBrowser;
 
-namespace orrery::store { class Workspace; }
-namespace orrery::widgets { class HeatMapView; }
+namespace orrery::store {
+class Workspace;
+}
+namespace orrery::widgets {
+class HeatMapView;
+}
 
 namespace orrery::plugins {
 

@@ -16,9 +16,15 @@ namespace {
 
 constexpr int kFewRuns = 64;  ///< up to so many changed runs are read one by one
 
-QString qt(const std::string& text) { return QString::fromStdString(text); }
+QString qt(const std::string& text)
+{
+    return QString::fromStdString(text);
+}
 
-QDateTime timeOf(const std::string& iso) { return QDateTime::fromString(qt(iso), Qt::ISODateWithMs); }
+QDateTime timeOf(const std::string& iso)
+{
+    return QDateTime::fromString(qt(iso), Qt::ISODateWithMs);
+}
 
 QString localTime(const std::string& iso)
 {
@@ -34,12 +40,18 @@ QString duration(const store::RunSummary& run)
 
 QVariant cellOf(const core::Json& value)
 {
-    if (value.is_number_integer()) return qint64(value.get<std::int64_t>());
-    if (value.is_number()) return value.get<double>();
+    if (value.is_number_integer())
+        return qint64(value.get<std::int64_t>());
+    if (value.is_number())
+        return value.get<double>();
     return value.is_null() ? QVariant() : QVariant(qt(report::plainText(value)));
 }
 
-bool isShownAtFirst(const std::string& metric) { return metric == "val/accuracy" || metric == "test/accuracy" || metric == "train/loss" || metric == "test/r2" || metric == "val/bits_per_character"; }
+bool isShownAtFirst(const std::string& metric)
+{
+    return metric == "val/accuracy" || metric == "test/accuracy" || metric == "train/loss" || metric == "test/r2" ||
+           metric == "val/bits_per_character";
+}
 
 QList<widgets::Column> baseColumns()
 {
@@ -64,7 +76,8 @@ RunTable readRunTable(const store::Workspace& workspace, const std::vector<std::
     RunTable table{workspace.runs(query).runs, {}};
     std::set<std::string> names;
     for (const auto& run : table.runs)
-        for (const auto& [name, value] : run.lastMetrics) names.insert(name);
+        for (const auto& [name, value] : run.lastMetrics)
+            names.insert(name);
     table.metrics.assign(names.begin(), names.end());
     return table;
 }
@@ -95,11 +108,14 @@ void RunsModel::addDocumentColumns(const QStringList& paths)
 {
     auto columns = m_rows.columns();
     for (const auto& path : paths) {
-        if (m_documentColumns.contains(path)) continue;
+        if (m_documentColumns.contains(path))
+            continue;
         m_documentColumns << path;
-        columns << widgets::Column{.id = "document." + path, .title = path, .tooltip = tr("Value of %1 in the run's document").arg(path), .numeric = false};
+        columns << widgets::Column{
+            .id = "document." + path, .title = path, .tooltip = tr("Value of %1 in the run's document").arg(path), .numeric = false};
     }
-    if (columns.size() == m_rows.columns().size()) return;
+    if (columns.size() == m_rows.columns().size())
+        return;
     m_rows.setColumns(columns);
     reload();
 }
@@ -109,8 +125,14 @@ void RunsModel::addMetricColumns(const std::vector<std::string>& metrics)
     auto columns = m_rows.columns();
     for (const auto& metric : metrics)
         if (const auto id = "metrics." + qt(metric); m_rows.columnIndex(id) < 0)
-            columns << widgets::Column{.id = id, .title = qt(metric), .tooltip = tr("Last value of %1").arg(qt(metric)), .numeric = true, .digits = 4, .shown = isShownAtFirst(metric)};
-    if (columns.size() > m_rows.columns().size()) m_rows.setColumns(columns);
+            columns << widgets::Column{.id = id,
+                                       .title = qt(metric),
+                                       .tooltip = tr("Last value of %1").arg(qt(metric)),
+                                       .numeric = true,
+                                       .digits = 4,
+                                       .shown = isShownAtFirst(metric)};
+    if (columns.size() > m_rows.columns().size())
+        m_rows.setColumns(columns);
 }
 
 widgets::RowModel::Row RunsModel::rowOf(const store::RunSummary& run) const
@@ -119,17 +141,27 @@ widgets::RowModel::Row RunsModel::rowOf(const store::RunSummary& run) const
     for (const auto& column : m_rows.columns()) {
         const auto id = column.id;
         QVariant cell;
-        if (id == "id") cell = qint64(run.id);
-        else if (id == "name") cell = qt(run.name);
-        else if (id == "status") cell = qt(std::string(store::statusName(run.status)));
-        else if (id == "created") cell = localTime(run.created);
-        else if (id == "tags") cell = tagText(run.tags);
-        else if (id == "notes") cell = qt(run.notes);
-        else if (id == "duration") cell = duration(run);
-        else if (id == "seed") cell = qulonglong(run.seed);
+        if (id == "id")
+            cell = qint64(run.id);
+        else if (id == "name")
+            cell = qt(run.name);
+        else if (id == "status")
+            cell = qt(std::string(store::statusName(run.status)));
+        else if (id == "created")
+            cell = localTime(run.created);
+        else if (id == "tags")
+            cell = tagText(run.tags);
+        else if (id == "notes")
+            cell = qt(run.notes);
+        else if (id == "duration")
+            cell = duration(run);
+        else if (id == "seed")
+            cell = qulonglong(run.seed);
         else if (id.startsWith("metrics.")) {
-            if (const auto value = run.lastMetrics.find(id.mid(8).toStdString()); value != run.lastMetrics.end()) cell = value->second;
-        } else if (const auto value = run.columns.find(id.mid(9).toStdString()); value != run.columns.end()) cell = cellOf(value->second);
+            if (const auto value = run.lastMetrics.find(id.mid(8).toStdString()); value != run.lastMetrics.end())
+                cell = value->second;
+        } else if (const auto value = run.columns.find(id.mid(9).toStdString()); value != run.columns.end())
+            cell = cellOf(value->second);
         row.cells << cell;
     }
     return row;
@@ -138,24 +170,32 @@ widgets::RowModel::Row RunsModel::rowOf(const store::RunSummary& run) const
 void RunsModel::setHeld(bool held)
 {
     m_held = held;
-    if (held || m_loading) return;
-    if (m_reloadWaiting) reload();
-    else if (!m_waiting.isEmpty()) readSome();
+    if (held || m_loading)
+        return;
+    if (m_reloadWaiting)
+        reload();
+    else if (!m_waiting.isEmpty())
+        readSome();
 }
 
 void RunsModel::refresh(const QList<qint64>& runs)
 {
-    const bool isNews = runs.isEmpty() || runs.size() > kFewRuns || std::any_of(runs.begin(), runs.end(), [this](qint64 run) { return !m_runs.contains(run); });
-    if (isNews) return reload();
-    for (const auto run : runs) m_waiting.insert(run);
-    if (!m_loading && !m_held) readSome();
+    const bool isNews =
+        runs.isEmpty() || runs.size() > kFewRuns || std::any_of(runs.begin(), runs.end(), [this](qint64 run) { return !m_runs.contains(run); });
+    if (isNews)
+        return reload();
+    for (const auto run : runs)
+        m_waiting.insert(run);
+    if (!m_loading && !m_held)
+        readSome();
 }
 
 // One reading at a time: what changes meanwhile is read afterwards, once.
 void RunsModel::reload()
 {
     const auto workspace = m_session.workspace();
-    if (!workspace) return;
+    if (!workspace)
+        return;
     if (m_loading || m_held) {
         m_reloadWaiting = true;
         return;
@@ -164,14 +204,17 @@ void RunsModel::reload()
     m_reloadWaiting = false;
     m_waiting.clear();
     std::vector<std::string> paths;
-    for (const auto& path : m_documentColumns) paths.push_back(path.toStdString());
+    for (const auto& path : m_documentColumns)
+        paths.push_back(path.toStdString());
     m_session.runInBackground(
         this, [workspace, paths](widgets::BackgroundContext&) { return readRunTable(*workspace, paths); },
         [this, generation = m_generation](RunTable table) {
-            if (generation == m_generation) take(std::move(table));
+            if (generation == m_generation)
+                take(std::move(table));
         },
         [this, generation = m_generation](const QString& text) {
-            if (generation != m_generation) return;
+            if (generation != m_generation)
+                return;
             finishReading();
             Q_EMIT failed(text);
         });
@@ -180,25 +223,29 @@ void RunsModel::reload()
 void RunsModel::readSome()
 {
     const auto workspace = m_session.workspace();
-    if (!workspace) return;
+    if (!workspace)
+        return;
     m_loading = true;
     const std::vector<qint64> wanted(m_waiting.begin(), m_waiting.end());
     m_waiting.clear();
     const auto read = [workspace, wanted](widgets::BackgroundContext&) {
         std::vector<store::RunSummary> found;
         for (const auto run : wanted)
-            if (auto summary = workspace->findRun(run)) found.push_back(std::move(*summary));
+            if (auto summary = workspace->findRun(run))
+                found.push_back(std::move(*summary));
         return found;
     };
     m_session.runInBackground(
         this, read,
         [this, generation = m_generation, count = wanted.size()](const std::vector<store::RunSummary>& runs) {
-            if (generation != m_generation) return;
+            if (generation != m_generation)
+                return;
             m_reloadWaiting |= runs.size() < count;  // one was deleted
             takeSome(runs);
         },
         [this, generation = m_generation](const QString& text) {
-            if (generation != m_generation) return;
+            if (generation != m_generation)
+                return;
             finishReading();
             Q_EMIT failed(text);
         });
@@ -227,12 +274,14 @@ void RunsModel::take(RunTable table)
 void RunsModel::takeSome(const std::vector<store::RunSummary>& runs)
 {
     if (m_held) {
-        for (const auto& run : runs) m_waiting.insert(run.id);
+        for (const auto& run : runs)
+            m_waiting.insert(run.id);
         return finishReading();
     }
     for (auto run : runs) {
         std::vector<std::string> metrics;
-        for (const auto& [name, value] : run.lastMetrics) metrics.push_back(name);
+        for (const auto& [name, value] : run.lastMetrics)
+            metrics.push_back(name);
         const auto columns = m_rows.columns().size();
         addMetricColumns(metrics);
         m_reloadWaiting |= m_rows.columns().size() > columns;
@@ -247,22 +296,29 @@ void RunsModel::takeSome(const std::vector<store::RunSummary>& runs)
 void RunsModel::finishReading()
 {
     m_loading = false;
-    if (m_held) return;
-    if (m_reloadWaiting) reload();
-    else if (!m_waiting.isEmpty()) readSome();
+    if (m_held)
+        return;
+    if (m_reloadWaiting)
+        reload();
+    else if (!m_waiting.isEmpty())
+        readSome();
 }
 
 void RunsModel::edit(qint64 run, const QString& column, const QVariant& value)
 {
     const auto workspace = m_session.workspace();
-    if (!workspace) return;
+    if (!workspace)
+        return;
     const auto text = value.toString();
     m_session.runInBackground(
         this,
         [workspace, run, column, text](widgets::BackgroundContext&) {
-            if (column == "tags") workspace->setTags(run, tagsFrom(text));
-            else if (column == "notes") workspace->setNotes(run, text.toStdString());
-            else if (column == "name") workspace->renameRun(run, text.toStdString());
+            if (column == "tags")
+                workspace->setTags(run, tagsFrom(text));
+            else if (column == "notes")
+                workspace->setNotes(run, text.toStdString());
+            else if (column == "name")
+                workspace->renameRun(run, text.toStdString());
         },
         [this, run] { refresh({run}); }, [this](const QString& message) { Q_EMIT failed(message); });
 }
@@ -270,7 +326,8 @@ void RunsModel::edit(qint64 run, const QString& column, const QVariant& value)
 QString RunsModel::tagText(const std::vector<std::string>& tags)
 {
     QStringList list;
-    for (const auto& tag : tags) list << qt(tag);
+    for (const auto& tag : tags)
+        list << qt(tag);
     return list.join(", ");
 }
 
@@ -279,7 +336,8 @@ std::vector<std::string> RunsModel::tagsFrom(const QString& text)
     static const QRegularExpression separator("[,;]");
     std::vector<std::string> tags;
     for (const auto& part : text.split(separator, Qt::SkipEmptyParts))
-        if (const auto tag = part.trimmed(); !tag.isEmpty()) tags.push_back(tag.toStdString());
+        if (const auto tag = part.trimmed(); !tag.isEmpty())
+            tags.push_back(tag.toStdString());
     return tags;
 }
 

@@ -8,8 +8,12 @@
 #include <core/store/types.h>
 #include <widgets/table_view.h>
 
-namespace orrery::widgets { class Session; }
-namespace orrery::store { class Workspace; }
+namespace orrery::widgets {
+class Session;
+}
+namespace orrery::store {
+class Workspace;
+}
 
 namespace orrery::plugins {
 
@@ -64,9 +68,9 @@ private:
     widgets::RowModel m_rows;
     std::map<qint64, store::RunSummary> m_runs;
     QStringList m_documentColumns;
-    QSet<qint64> m_waiting;      ///< runs to be read again
+    QSet<qint64> m_waiting;  ///< runs to be read again
     bool m_reloadWaiting = false, m_loading = false, m_loaded = false, m_held = false;
-    quint64 m_generation = 0;    ///< grows with each workspace: late answers about the one before are dropped
+    quint64 m_generation = 0;  ///< grows with each workspace: late answers about the one before are dropped
 };
 
 }  // namespace orrery::plugins

@@ -13,9 +13,11 @@ namespace {
 QString summaryOf(const QString& folder)
 {
     QFile page(folder + "/README.md");
-    if (!page.open(QIODevice::ReadOnly)) return {};
+    if (!page.open(QIODevice::ReadOnly))
+        return {};
     for (const auto& line : QString::fromUtf8(page.readAll()).split('\n'))
-        if (!line.trimmed().isEmpty() && !line.startsWith('#')) return line.trimmed();
+        if (!line.trimmed().isEmpty() && !line.startsWith('#'))
+            return line.trimmed();
     return {};
 }
 

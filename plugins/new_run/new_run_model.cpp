@@ -21,7 +21,7 @@ namespace {
 using core::Json;
 using Clock = std::chrono::steady_clock;
 
-constexpr int kCheckDelay = 300;                          ///< ms after the last change
+constexpr int kCheckDelay = 300;                              ///< ms after the last change
 constexpr auto kMergeTime = std::chrono::milliseconds(1500);  ///< edits of one field within it are one step
 
 struct CheckResult {
@@ -39,7 +39,11 @@ QString summaryOf(const train::Experiment& experiment)
     const auto length = train::trainLength(experiment.document, *experiment.data);
     const auto count = [&](data::Split part) { return qlonglong(experiment.data->split(part).size()); };
     return NewRunModel::tr("%1 training, %2 validation, %3 test samples; %4 steps (%5 an epoch)")
-        .arg(count(data::Split::Train)).arg(count(data::Split::Val)).arg(count(data::Split::Test)).arg(length.steps).arg(length.perEpoch);
+        .arg(count(data::Split::Train))
+        .arg(count(data::Split::Val))
+        .arg(count(data::Split::Test))
+        .arg(length.steps)
+        .arg(length.perEpoch);
 }
 
 CheckResult check(const Json& document, const std::string& folder)
@@ -76,7 +80,8 @@ std::optional<QStringList> settingsBetween(const Json& from, const Json& to)
     QStringList settings;
     const Json documents[] = {from, to};
     for (const auto& difference : report::differences(documents)) {
-        if (!difference.values[1]) return std::nullopt;
+        if (!difference.values[1])
+            return std::nullopt;
         settings << "--set" << QString::fromStdString(difference.path + "=" + report::plainText(*difference.values[1]));
     }
     return settings;
@@ -99,17 +104,20 @@ public:
     }
     void undo() override
     {
-        if (m_model) m_model->apply(m_before);
+        if (m_model)
+            m_model->apply(m_before);
     }
     void redo() override
     {
-        if (m_model) m_model->apply(m_after);
+        if (m_model)
+            m_model->apply(m_after);
     }
     int id() const override { return 0x4e52; }
     bool mergeWith(const QUndoCommand* other) override
     {
         const auto* next = static_cast<const EditCommand*>(other);
-        if (m_path.isEmpty() || next->m_path != m_path || next->m_model != m_model || next->m_time - m_time > kMergeTime) return false;
+        if (m_path.isEmpty() || next->m_path != m_path || next->m_model != m_model || next->m_time - m_time > kMergeTime)
+            return false;
         m_after = next->m_after;
         m_time = next->m_time;
         return true;
@@ -129,7 +137,10 @@ NewRunModel::NewRunModel(widgets::Session& session, QObject* parent) : QObject(p
     connect(&m_timer, &QTimer::timeout, this, &NewRunModel::checkFully);
 }
 
-QString NewRunModel::folder() const { return m_folder.isEmpty() ? m_session.workspaceFolder() : m_folder; }
+QString NewRunModel::folder() const
+{
+    return m_folder.isEmpty() ? m_session.workspaceFolder() : m_folder;
+}
 
 core::Schema NewRunModel::formSchema() const
 {
@@ -143,14 +154,21 @@ core::Schema NewRunModel::formSchema() const
 
 void NewRunModel::edit(const QString& path, const Json& after)
 {
-    if (after == m_document) return;
+    if (after == m_document)
+        return;
     auto next = current();
     next.document = after;
     push(path, tr("Change %1").arg(path), std::move(next));
 }
 
-void NewRunModel::load(const Json& document, const QString& folder, const QString& file) { push({}, tr("Open document"), {document, {folder, file, file.isEmpty() ? Json() : document}}); }
-void NewRunModel::push(const QString& path, const QString& title, State after) { m_session.undoStack().push(new EditCommand(this, path, title, current(), std::move(after))); }
+void NewRunModel::load(const Json& document, const QString& folder, const QString& file)
+{
+    push({}, tr("Open document"), {document, {folder, file, file.isEmpty() ? Json() : document}});
+}
+void NewRunModel::push(const QString& path, const QString& title, State after)
+{
+    m_session.undoStack().push(new EditCommand(this, path, title, current(), std::move(after)));
+}
 
 void NewRunModel::markSaved(const QString& file)
 {
@@ -179,7 +197,8 @@ Json NewRunModel::state() const
 void NewRunModel::restore(const Json& state)
 {
     const auto document = state.find("document");
-    if (document == state.end() || !document->is_object()) return;
+    if (document == state.end() || !document->is_object())
+        return;
     apply({*document, {textOf(state, "folder"), textOf(state, "file"), state.value("saved", Json())}});
 }
 
@@ -191,7 +210,8 @@ void NewRunModel::scheduleCheck()
     m_summary.clear();
     m_issues = isEmpty() ? std::vector<core::Issue>() : train::quickCheck(m_document);
     m_checking = !isEmpty() && m_issues.empty();
-    if (m_checking) m_timer.start();
+    if (m_checking)
+        m_timer.start();
 }
 
 void NewRunModel::checkFully()
@@ -202,23 +222,31 @@ void NewRunModel::checkFully()
         m_checking = false;
         Q_EMIT checked();
     };
-    m_task = m_session.runInBackground(this, [document = m_document, folder = folder().toStdString()](widgets::BackgroundContext&) { return check(document, folder); },
-                                       finish, [finish](const QString& text) { finish({{{"", text.toStdString()}}, {}}); });
+    m_task = m_session.runInBackground(
+        this, [document = m_document, folder = folder().toStdString()](widgets::BackgroundContext&) { return check(document, folder); }, finish,
+        [finish](const QString& text) {
+            finish({{{"", text.toStdString()}}, {}});
+        });
 }
 
 void NewRunModel::start(int threads)
 {
     const auto workspace = m_session.workspace();
-    if (!workspace || m_starting) return;
+    if (!workspace || m_starting)
+        return;
     m_starting = true;
     Q_EMIT checked();
     m_session.runInBackground(
-        this, [workspace, document = m_document, folder = folder().toStdString(), threads](widgets::BackgroundContext&) { return prepare(workspace, document, folder, threads); },
+        this,
+        [workspace, document = m_document, folder = folder().toStdString(), threads](widgets::BackgroundContext&) {
+            return prepare(workspace, document, folder, threads);
+        },
         [this](StartResult result) {
             m_starting = false;
             m_issues = result.issues;
             Q_EMIT checked();
-            if (!result.job) return;
+            if (!result.job)
+                return;
             const auto run = result.job->run.value();
             m_session.jobs().submit(std::move(*result.job));
             Q_EMIT started(run);
@@ -232,10 +260,12 @@ void NewRunModel::start(int threads)
 
 QString NewRunModel::command(const QString& workspaceFolder) const
 {
-    if (isEmpty()) return {};
+    if (isEmpty())
+        return {};
     const QStringList workspace = workspaceFolder.isEmpty() ? QStringList() : QStringList{"--workspace", workspaceFolder};
     if (!m_file.isEmpty() && m_saved.is_object())
-        if (const auto settings = settingsBetween(m_saved, m_document)) return widgets::cliCommand(QStringList{"train", m_file} + *settings + workspace);
+        if (const auto settings = settingsBetween(m_saved, m_document))
+            return widgets::cliCommand(QStringList{"train", m_file} + *settings + workspace);
     const auto text = QString::fromStdString(m_document.dump(2, ' ', false, Json::error_handler_t::replace));
     return "cat > experiment.json <<'END'\n" + text + "\nEND\n" + widgets::cliCommand(QStringList{"train", "experiment.json"} + workspace);
 }

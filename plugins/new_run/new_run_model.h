@@ -9,7 +9,9 @@
 #include <core/base/schema.h>
 #include <widgets/background.h>
 
-namespace orrery::widgets { class Session; }
+namespace orrery::widgets {
+class Session;
+}
 
 namespace orrery::plugins {
 

@@ -5,8 +5,8 @@
 #include <QPushButton>
 #include <QSlider>
 #include <QSpinBox>
-#include <QTableWidget>
 #include <QTabWidget>
+#include <QTableWidget>
 
 #include <core/catalogue.h>
 #include <core/explain/attribution.h>
@@ -39,9 +39,18 @@ QComboBox* box(const Bench& bench, const QString& name)
     return nullptr;
 }
 
-QPushButton* explainButton(const Bench& bench) { return bench.child<QPushButton>("explain"); }
-QString numbers(const Bench& bench) { return bench.child<QLabel>("numbers")->text(); }
-QString subject(const Bench& bench) { return bench.child<QLabel>("subject")->text(); }
+QPushButton* explainButton(const Bench& bench)
+{
+    return bench.child<QPushButton>("explain");
+}
+QString numbers(const Bench& bench)
+{
+    return bench.child<QLabel>("numbers")->text();
+}
+QString subject(const Bench& bench)
+{
+    return bench.child<QLabel>("subject")->text();
+}
 
 void chooseMethod(const Bench& bench, const QString& id)
 {
@@ -54,7 +63,8 @@ void chooseMethod(const Bench& bench, const QString& id)
 }
 
 /// The same by core alone.
-orrery::explain::AttributionResult expected(const Bench& bench, store::RunId run, std::int64_t sample, const char* method, const core::Json& parameters = core::Json::object(), std::optional<std::int64_t> target = {})
+orrery::explain::AttributionResult expected(const Bench& bench, store::RunId run, std::int64_t sample, const char* method,
+                                            const core::Json& parameters = core::Json::object(), std::optional<std::int64_t> target = {})
 {
     const auto model = train::modelOfRun(*bench.workspace(), run);
     const auto data = train::dataOfRun(*bench.workspace(), run);
@@ -107,7 +117,10 @@ void AttributionTest::integratedGradientsEqualCore()
     bench.show();
     QTRY_VERIFY(bench.panel->isShowingEmptyState());
     bench.session.selectRuns({run});
-    bench.session.changeSelection([](widgets::Selection& s) { s.split = "test"; s.samples = {5}; });
+    bench.session.changeSelection([](widgets::Selection& s) {
+        s.split = "test";
+        s.samples = {5};
+    });
     QTRY_VERIFY(explainButton(bench)->isVisible() && explainButton(bench)->isEnabled());
     QVERIFY2(subject(bench).contains("sample 5"), qPrintable(subject(bench)));
     chooseMethod(bench, "integrated_gradients");
@@ -231,7 +244,8 @@ void AttributionTest::anExplanationIsCancelledInTheMiddle()
 {
     Bench bench;
     const auto run = test::trainedRun(bench.workspace(), kSmall, "iris", 1);
-    core::Json state{{"method", "integrated_gradients"}, {"parameters", {{"integrated_gradients", {{"n_steps", 100000}, {"method", "riemann_middle"}, {"internal_batch_size", 1}}}}}};
+    core::Json state{{"method", "integrated_gradients"},
+                     {"parameters", {{"integrated_gradients", {{"n_steps", 100000}, {"method", "riemann_middle"}, {"internal_batch_size", 1}}}}}};
     bench.show(state);
     bench.session.selectRuns({run});
     QTRY_VERIFY(explainButton(bench)->isEnabled() && explainButton(bench)->isVisible());
@@ -252,7 +266,8 @@ void AttributionTest::cancellingFromTheQueueFreesThePanel()
 {
     Bench bench;
     const auto run = test::trainedRun(bench.workspace(), kSmall, "iris", 1);
-    bench.show({{"method", "integrated_gradients"}, {"parameters", {{"integrated_gradients", {{"n_steps", 100000}, {"method", "riemann_middle"}, {"internal_batch_size", 1}}}}}});
+    bench.show({{"method", "integrated_gradients"},
+                {"parameters", {{"integrated_gradients", {{"n_steps", 100000}, {"method", "riemann_middle"}, {"internal_batch_size", 1}}}}}});
     bench.session.selectRuns({run});
     QTRY_VERIFY(explainButton(bench)->isEnabled() && explainButton(bench)->isVisible());
     QTest::mouseClick(explainButton(bench), Qt::LeftButton);
@@ -294,7 +309,10 @@ void AttributionTest::aDamagedModelIsExplained()
     file.write("this is no model");
     file.close();
     bench.show();
-    bench.session.changeSelection([&](widgets::Selection& s) { s.model = file.fileName(); s.data = {{"id", "iris"}}; });
+    bench.session.changeSelection([&](widgets::Selection& s) {
+        s.model = file.fileName();
+        s.data = {{"id", "iris"}};
+    });
     QTRY_VERIFY(bench.panel->errorText().contains("broken.safetensors"));
     QVERIFY(!explainButton(bench)->isEnabled());
     QTRY_VERIFY(bench.panel->isIdle());
@@ -310,7 +328,8 @@ void AttributionTest::theCommandNamesTheSample()
     QTRY_VERIFY(explainButton(bench)->isEnabled() && explainButton(bench)->isVisible());
     QTRY_VERIFY(subject(bench).contains("sample 3 "));
     chooseMethod(bench, "saliency");
-    QCOMPARE(bench.panel->commandLine(), widgets::cliCommand({"attribute", QString("run:%1").arg(run), "--split", "test", "--sample", "3", "--method", "saliency", "--workspace", bench.session.workspaceFolder()}));
+    QCOMPARE(bench.panel->commandLine(), widgets::cliCommand({"attribute", QString("run:%1").arg(run), "--split", "test", "--sample", "3", "--method",
+                                                              "saliency", "--workspace", bench.session.workspaceFolder()}));
 }
 
 void AttributionTest::stateSurvivesARestart()

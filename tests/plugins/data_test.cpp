@@ -42,8 +42,14 @@ QPushButton* button(const Bench& bench, const QString& text)
     return nullptr;
 }
 
-QListView* view(const Bench& bench) { return bench.child<QListView>("samples"); }
-QString status(const Bench& bench) { return bench.child<QLabel>("status")->text(); }
+QListView* view(const Bench& bench)
+{
+    return bench.child<QListView>("samples");
+}
+QString status(const Bench& bench)
+{
+    return bench.child<QLabel>("status")->text();
+}
 
 /// Chooses an entry of a combo box by keys, as a person does.
 void choose(QComboBox* box, int row)
@@ -143,9 +149,11 @@ void DataTest::confidenceSortsAndFilters()
     choose(box(bench, "Order"), 1);
     auto* model = view(bench)->model();
     for (int row = 1; row < model->rowCount(); ++row)
-        QVERIFY(model->index(row - 1, 0).data(DataModel::ConfidenceRole).toDouble() <= model->index(row, 0).data(DataModel::ConfidenceRole).toDouble());
+        QVERIFY(model->index(row - 1, 0).data(DataModel::ConfidenceRole).toDouble() <=
+                model->index(row, 0).data(DataModel::ConfidenceRole).toDouble());
     const auto stored = train::predictionsOfRun(*bench.workspace(), run);
-    QCOMPARE(float(model->index(0, 0).data(DataModel::ConfidenceRole).toDouble()), float(*std::min_element(stored->confidence.begin(), stored->confidence.end())));
+    QCOMPARE(float(model->index(0, 0).data(DataModel::ConfidenceRole).toDouble()),
+             float(*std::min_element(stored->confidence.begin(), stored->confidence.end())));
     auto* lowest = bench.panel->findChildren<QDoubleSpinBox*>().value(0);
     lowest->setFocus();
     lowest->selectAll();
@@ -159,7 +167,10 @@ void DataTest::selectedSamplesAreSelectedEverywhere()
 {
     Bench bench;
     bench.show();
-    bench.session.changeSelection([](widgets::Selection& s) { s.data = {{"id", "digits"}}; s.split = "val"; });
+    bench.session.changeSelection([](widgets::Selection& s) {
+        s.data = {{"id", "digits"}};
+        s.split = "val";
+    });
     QTRY_VERIFY(view(bench)->model()->rowCount() > 0);
     QTRY_VERIFY(bench.panel->isIdle());
     const auto at = [&](int row) { return view(bench)->visualRect(view(bench)->model()->index(row, 0)).center(); };
@@ -248,7 +259,10 @@ void DataTest::stateSurvivesARestart()
     Bench bench;
     core::Json state;
     bench.show();
-    bench.session.changeSelection([](widgets::Selection& s) { s.data = {{"id", "digits"}}; s.split = "val"; });
+    bench.session.changeSelection([](widgets::Selection& s) {
+        s.data = {{"id", "digits"}};
+        s.split = "val";
+    });
     QTRY_VERIFY(view(bench)->model()->rowCount() > 0);
     choose(box(bench, "Class"), 4);
     auto* size = bench.panel->findChild<QSlider*>();
@@ -272,7 +286,10 @@ void DataTest::tableRowsShowValuesAsInTheFile()
 {
     Bench bench;
     bench.show();
-    bench.session.changeSelection([](widgets::Selection& s) { s.data = {{"id", "iris"}}; s.split = "train"; });
+    bench.session.changeSelection([](widgets::Selection& s) {
+        s.data = {{"id", "iris"}};
+        s.split = "train";
+    });
     QTRY_VERIFY(view(bench)->model()->rowCount() > 0);
     const auto index = view(bench)->model()->index(0, 0);
     QTRY_VERIFY(!index.data(DataModel::RowTextRole).toString().isEmpty());
@@ -280,7 +297,8 @@ void DataTest::tableRowsShowValuesAsInTheFile()
     const std::int64_t first = iris->split(data::Split::Train)[0];
     const double value = double(iris->fetch({&first, 1}).inputs[0][0][0].item<float>());
     const QString expected = QString::fromStdString(iris->info().featureNames[0]) + " " + QString::number(value, 'g', 4);
-    QVERIFY2(index.data(DataModel::RowTextRole).toString().startsWith(expected), qPrintable(index.data(DataModel::RowTextRole).toString() + " / " + expected));
+    QVERIFY2(index.data(DataModel::RowTextRole).toString().startsWith(expected),
+             qPrintable(index.data(DataModel::RowTextRole).toString() + " / " + expected));
     takeShots(*bench.panel, "data-table");
 }
 

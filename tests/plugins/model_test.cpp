@@ -34,9 +34,18 @@ QPushButton* button(const Bench& bench, const QString& text)
     return nullptr;
 }
 
-QTreeView* tree(const Bench& bench) { return bench.child<QTreeView>("tree"); }
-TensorDetail* tensor(const Bench& bench) { return bench.panel->findChild<TensorDetail*>(); }
-QString summary(const Bench& bench) { return bench.child<QLabel>("summary")->text(); }
+QTreeView* tree(const Bench& bench)
+{
+    return bench.child<QTreeView>("tree");
+}
+TensorDetail* tensor(const Bench& bench)
+{
+    return bench.panel->findChild<TensorDetail*>();
+}
+QString summary(const Bench& bench)
+{
+    return bench.child<QLabel>("summary")->text();
+}
 int leaves(const QAbstractItemModel& model, const QModelIndex& parent = {})
 {
     int count = 0;
@@ -172,7 +181,10 @@ void ModelTest::valuesOnTheSampleEqualCore()
     const auto run = test::trainedRun(bench.workspace(), {{"id", "mlp"}, {"hidden", {8}}}, "iris", 1);
     bench.show();
     bench.session.selectRuns({run});
-    bench.session.changeSelection([](widgets::Selection& s) { s.split = "test"; s.samples = {4}; });
+    bench.session.changeSelection([](widgets::Selection& s) {
+        s.split = "test";
+        s.samples = {4};
+    });
     QTRY_VERIFY(!bench.panel->isShowingEmptyState());
     const auto model = train::modelOfRun(*bench.workspace(), run);
     const QString last = QString::fromStdString(model.graph->nodes().back().name);
@@ -197,7 +209,10 @@ void ModelTest::runsOfTheWorkspaceAreOpened()
     bench.session.selectRuns({run});
     QTRY_VERIFY(!bench.panel->isShowingEmptyState());
     QVERIFY(summary(bench).startsWith(QString("run:%1: ").arg(run)));
-    bench.session.changeSelection([](widgets::Selection& s) { s.weightsRun = 1; s.checkpointStep = 987654; });
+    bench.session.changeSelection([](widgets::Selection& s) {
+        s.weightsRun = 1;
+        s.checkpointStep = 987654;
+    });
     QTRY_VERIFY(bench.panel->errorText().contains("987654"));
     QVERIFY(bench.panel->isShowingEmptyState());
 }

@@ -15,7 +15,8 @@ namespace orrery::test {
 /// Trains a small model on a registered data set and gives the run.
 inline store::RunId trainedRun(const std::shared_ptr<store::Workspace>& workspace, const core::Json& model, const char* data, int epochs)
 {
-    const core::Json document{{"name", data}, {"model", model}, {"data", {{"id", data}}}, {"train", {{"epochs", epochs}, {"optimizer", {{"id", "adamw"}, {"lr", 0.01}}}}}};
+    const core::Json document{
+        {"name", data}, {"model", model}, {"data", {{"id", data}}}, {"train", {{"epochs", epochs}, {"optimizer", {{"id", "adamw"}, {"lr", 0.01}}}}}};
     const auto run = train::createRun(*workspace, train::resolveExperiment(document));
     jobs::DirectContext context;
     train::trainRun(workspace, run, context);

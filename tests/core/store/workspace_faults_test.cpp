@@ -222,6 +222,7 @@ private Q_SLOTS:
             workspace->createRun(newRun("killed"));
         }
         std::mt19937 random(std::random_device{}());
+        bool started = false;  // on a busy machine the first children may be killed before they reach the run
         for (int round = 0; round < 20; ++round) {
             Child child({"--record", name});
             const double end = monotonicSeconds() + 0.05 + double(random() % 2000) / 1000;
@@ -236,6 +237,7 @@ private Q_SLOTS:
                 reports.emplace_back(std::stoll(line), std::stod(line.substr(blank)));
             }
             killer.join();
+            started = started || !reports.empty();
             std::int64_t mustBeThere = 0;
             for (const auto& [step, time] : reports)
                 if (time < killed - 1)
@@ -244,7 +246,7 @@ private Q_SLOTS:
             const auto workspace = Workspace::open(name);
             QVERIFY(workspace->check().empty());
             const RunStatus status = workspace->findRun(1)->status;
-            QVERIFY(status == RunStatus::Interrupted || (round == 0 && status == RunStatus::Queued));
+            QVERIFY(status == RunStatus::Interrupted || (!started && status == RunStatus::Queued));
             for (const std::string& metric : workspace->metricNames()) {
                 const MetricSeries series = workspace->metricSeries(1, metric, INT64_MIN, INT64_MAX, 100'000'000);
                 QVERIFY2(series.points >= mustBeThere,
