@@ -67,6 +67,8 @@ public:
     /// Blocks while the job is paused. Call it where the state is good to stand still in, at least once a step.
     /// @throws core::Cancelled if the job was asked to stop.
     virtual void pausePoint() = 0;
+    /// True if the next `pausePoint` will stand still, as far as is known now.
+    virtual bool isPauseAsked() const { return false; }
 
     void info(std::string_view text) { log(LogLevel::Info, text); }
     void warning(std::string_view text) { log(LogLevel::Warning, text); }

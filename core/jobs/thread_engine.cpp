@@ -55,6 +55,11 @@ public:
         m_closed = false;
         m_changed.notify_all();
     }
+    bool isClosed() const
+    {
+        const std::lock_guard lock(m_mutex);
+        return m_closed;
+    }
     void wake()
     {
         const std::lock_guard lock(m_mutex);
@@ -75,7 +80,7 @@ public:
     }
 
 private:
-    std::mutex m_mutex;  ///< guards the members below
+    mutable std::mutex m_mutex;  ///< guards the members below
     std::condition_variable m_changed;
     bool m_closed = false;
     std::uint64_t m_closings = 0;
@@ -109,6 +114,7 @@ public:
         if (m_stop.stop_requested())
             throw core::Cancelled();
     }
+    bool isPauseAsked() const override { return m_gate.isClosed(); }
 
 private:
     const JobSpec& m_spec;
