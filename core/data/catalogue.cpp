@@ -17,8 +17,8 @@ DataRegistry makeRegistry()
     // The schemas below refer to this family.
     core::addFamily(augmentationRegistry());
     DataRegistry registry("data", "Data sets");
-    for (const auto add : {addDigits, addIris, addWine, addBreastCancer, addKjv, addTextFile, addCsv, addJsonLines, addNpy, addIdx, addCifar10,
-                           addCifar100, addImageFolder})
+    for (const auto add : {addDigits, addIris, addWine, addBreastCancer, addKjv, addTextFile, addRepeatedSequences, addStringReversal, addTextPairs, addCsv, addJsonLines, addNpy, addIdx,
+                           addCifar10, addCifar100, addImageFolder})
         add(registry);
     return registry;
 }

@@ -27,6 +27,11 @@ std::string_view splitName(Split split);  ///< "train", "val", "test"
 /// @throws core::InputError for another name.
 Split splitFromName(std::string_view name);
 
+/// Targets of this value are padding: losses and metrics leave them out.
+constexpr std::int64_t kIgnoredTarget = -100;
+/// The marks of paired texts: they are the control characters U+0000, U+0002 and U+0003 of the vocabulary.
+constexpr std::int64_t kPaddingToken = 0, kBeginToken = 1, kEndToken = 2;
+
 /// Samples as CPU tensors, contiguous, without gradient.
 struct Batch {
     std::vector<at::Tensor>
@@ -70,6 +75,9 @@ public:
     /// The samples as they are, without augmentation. Any thread.
     /// @throws core::InputError for an index outside [0, size); core::FormatError or core::StorageError where samples are read from files only now.
     Batch fetch(std::span<const std::int64_t> indices) const;
+
+    /// Tokens of a sample before padding: what a cap on tokens counts. Any thread. 1 for samples that are no sequences.
+    virtual std::int64_t length(std::int64_t index) const { return m_info.kind == DataKind::Tokens && !m_info.inputShape.empty() ? m_info.inputShape[0] : 1; }
 
     /// Applied by the loader to training batches, in this order.
     const std::vector<std::shared_ptr<const Augmentation>>& augmentations() const { return m_augmentations; }

@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 
 #include <condition_variable>
+#include <algorithm>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <thread>
 
 #include <core/base/rng.h>
@@ -22,6 +24,32 @@ struct Made {
     Batch batch;
     std::exception_ptr error;
 };
+
+/// The samples of an epoch in their order, and where each batch begins (with the end behind the last).
+struct EpochPlan {
+    std::vector<std::int64_t> samples, begins;
+};
+
+void sortByLength(const DataSet& data, std::vector<std::int64_t>& samples)
+{
+    std::stable_sort(samples.begin(), samples.end(), [&](std::int64_t a, std::int64_t b) { return data.length(a) < data.length(b); });
+}
+
+/// Where batches begin in samples of ascending length. It depends on the lengths alone, so every epoch has the same number of batches.
+std::vector<std::int64_t> beginsByTokens(const DataSet& data, std::span<const std::int64_t> sorted, const LoaderOptions& options)
+{
+    std::vector<std::int64_t> begins{0};
+    for (std::int64_t i = 0; i < std::int64_t(sorted.size()); ++i) {
+        const std::int64_t length = data.length(sorted[std::size_t(i)]), rows = i - begins.back() + 1;
+        if (length > options.maxTokens)
+            throw core::InputError(fmt::format("{}: expected samples of at most {} tokens (max_tokens), sample {} has {}", data.info().id,
+                                               options.maxTokens, sorted[std::size_t(i)], length));
+        if (rows * length > options.maxTokens || rows > options.batchSize)
+            begins.push_back(i);
+    }
+    begins.push_back(std::int64_t(sorted.size()));
+    return begins;
+}
 
 }  // namespace
 
@@ -58,7 +86,7 @@ struct Loader::Impl {
     std::int64_t wanted = 0;   ///< copy of `consumed` for the workers
     std::map<std::int64_t, Made> finished;
     std::int64_t orderEpoch = -1;
-    std::shared_ptr<const std::vector<std::int64_t>> order;
+    std::shared_ptr<const EpochPlan> order;
 
     std::vector<std::jthread> workers;  ///< last: joined before the rest goes away
 
@@ -88,7 +116,7 @@ struct Loader::Impl {
         at::set_num_threads(1);
         while (true) {
             std::int64_t number = 0;
-            std::shared_ptr<const std::vector<std::int64_t>> epochOrder;
+            std::shared_ptr<const EpochPlan> epochOrder;
             {
                 std::unique_lock lock(mutex);
                 if (!changed.wait(lock, own, [this] { return claimed - wanted < std::max(1, options.prefetch); }))
@@ -108,28 +136,51 @@ struct Loader::Impl {
         }
     }
 
-    std::vector<std::int64_t> computeOrder(std::int64_t epoch) const
+    EpochPlan computeOrder(std::int64_t epoch) const
     {
-        std::vector<std::int64_t> out = indices;
+        EpochPlan plan{indices, {}};
+        const std::uint64_t seed = core::deriveSeed(options.seed, std::uint64_t(epoch), "data/order");
         if (options.order == Order::Shuffled)
-            shuffle(out, core::deriveSeed(options.seed, std::uint64_t(epoch), "data/order"));
-        return out;
+            shuffle(plan.samples, seed);
+        if (options.maxTokens > 0)
+            return byTokens(std::move(plan.samples), seed);
+        for (std::int64_t batch = 0; batch <= batches; ++batch)
+            plan.begins.push_back(std::min(batch * options.batchSize, std::int64_t(plan.samples.size())));
+        return plan;
+    }
+
+    // Samples of equal length stay in their shuffled order; the batches then come in a random order, too.
+    EpochPlan byTokens(std::vector<std::int64_t> samples, std::uint64_t seed) const
+    {
+        sortByLength(*data, samples);
+        const std::vector<std::int64_t> begins = beginsByTokens(*data, samples, options);
+        std::vector<std::int64_t> batchOrder(begins.size() - 1);
+        std::iota(batchOrder.begin(), batchOrder.end(), 0);
+        if (options.order == Order::Shuffled)
+            shuffle(batchOrder, seed + 1);
+        EpochPlan plan{{}, {0}};
+        for (const std::int64_t batch : batchOrder) {
+            plan.samples.insert(plan.samples.end(), samples.begin() + begins[std::size_t(batch)], samples.begin() + begins[std::size_t(batch) + 1]);
+            plan.begins.push_back(std::int64_t(plan.samples.size()));
+        }
+        return plan;
     }
 
     /// Called with the mutex held.
-    std::shared_ptr<const std::vector<std::int64_t>> orderOf(std::int64_t epoch)
+    std::shared_ptr<const EpochPlan> orderOf(std::int64_t epoch)
     {
         if (orderEpoch != epoch) {
-            order = std::make_shared<const std::vector<std::int64_t>>(computeOrder(epoch));
+            order = std::make_shared<const EpochPlan>(computeOrder(epoch));
             orderEpoch = epoch;
         }
         return order;
     }
 
-    Batch make(std::int64_t number, const std::vector<std::int64_t>& epochOrder) const
+    Batch make(std::int64_t number, const EpochPlan& plan) const
     {
-        const std::int64_t first = number % batches * options.batchSize, count = std::min(options.batchSize, std::int64_t(epochOrder.size()) - first);
-        Batch batch = data->fetch({epochOrder.data() + first, std::size_t(count)});
+        const auto batchIndex = std::size_t(number % batches);
+        const std::int64_t first = plan.begins[batchIndex], count = plan.begins[batchIndex + 1] - first;
+        Batch batch = data->fetch({plan.samples.data() + first, std::size_t(count)});
         if (augment)
             augmentBatch(batch, number / batches);
         return batch;
@@ -189,6 +240,16 @@ struct Loader::Impl {
     }
 };
 
+std::int64_t batchesPerEpoch(const DataSet& data, std::span<const std::int64_t> indices, const LoaderOptions& options)
+{
+    const auto samples = std::int64_t(indices.size());
+    if (options.maxTokens == 0)
+        return options.dropLast ? samples / options.batchSize : (samples + options.batchSize - 1) / options.batchSize;
+    std::vector<std::int64_t> sorted(indices.begin(), indices.end());
+    sortByLength(data, sorted);
+    return std::int64_t(beginsByTokens(data, sorted, options).size()) - 1;
+}
+
 Loader::Loader(DataSetPtr data, std::vector<std::int64_t> indices, LoaderOptions options, std::stop_token stop) : m_impl(std::make_unique<Impl>())
 {
     const auto samples = std::int64_t(indices.size());
@@ -196,7 +257,7 @@ Loader::Loader(DataSetPtr data, std::vector<std::int64_t> indices, LoaderOptions
         throw core::InputError(fmt::format("expected a batch size of at least 1, got {}", options.batchSize));
     if (samples == 0)
         throw core::InputError(fmt::format("{}: expected samples to load, got none", data->info().id));
-    if (options.batchSize > samples && options.largeBatch == LargeBatch::Refuse)
+    if (options.batchSize > samples && options.largeBatch == LargeBatch::Refuse && options.maxTokens == 0)
         throw core::InputError(
             fmt::format("{}: expected a batch size of at most the {} samples, got {}", data->info().id, samples, options.batchSize));
     options.batchSize = std::min(options.batchSize, samples);
@@ -204,8 +265,8 @@ Loader::Loader(DataSetPtr data, std::vector<std::int64_t> indices, LoaderOptions
     impl.augment = options.augment && !data->augmentations().empty();
     if (options.threads < 0)
         options.threads = data->isInMemory() && !impl.augment ? 0 : 1;
-    impl.batches = options.dropLast ? samples / options.batchSize : (samples + options.batchSize - 1) / options.batchSize;
-    impl.samples = options.dropLast ? impl.batches * options.batchSize : samples;
+    impl.batches = data::batchesPerEpoch(*data, indices, options);
+    impl.samples = options.dropLast && options.maxTokens == 0 ? impl.batches * options.batchSize : samples;
     const DataInfo& info = data->info();
     for (std::int64_t c = 0; impl.augment && c < info.inputShape[0]; ++c)
         impl.fill.push_back(info.mean.empty() ? float(info.displayLow)
@@ -272,7 +333,7 @@ void Loader::restore(const LoaderState& state)
 
 std::vector<std::int64_t> Loader::epochOrder(std::int64_t epoch) const
 {
-    std::vector<std::int64_t> order = m_impl->computeOrder(epoch);
+    std::vector<std::int64_t> order = m_impl->computeOrder(epoch).samples;
     order.resize(std::size_t(m_impl->samples));
     return order;
 }

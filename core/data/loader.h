@@ -14,6 +14,9 @@ enum class LargeBatch { Refuse, Shrink };
 
 struct LoaderOptions {
     std::int64_t batchSize = 32;
+    /// Above 0: samples of like length come together, and a batch is ended before its tokens, padding counted (rows times the longest row), exceed this;
+    /// `batchSize` stays the most rows. `dropLast` is not looked at.
+    std::int64_t maxTokens = 0;
     Order order = Order::Shuffled;
     bool dropLast = false;  ///< leave out a last batch with fewer samples
     bool augment = true;    ///< apply the set's augmentations
@@ -29,6 +32,9 @@ struct LoaderState {
     core::Json toJson() const;
     static LoaderState fromJson(const core::Json& json);  ///< @throws core::FormatError
 };
+
+/// Batches an epoch has. @throws core::InputError for a sample that alone exceeds `maxTokens`.
+std::int64_t batchesPerEpoch(const DataSet& data, std::span<const std::int64_t> indices, const LoaderOptions& options);
 
 /// Gives the samples of a part batch by batch, made ahead by threads of its own. Order and augmentation depend on (seed, epoch, sample number) alone: not on
 /// threads, batch size of the prefetching or what was read before. One thread uses a loader.

@@ -38,6 +38,10 @@ core::Schema trainSchema()
         integer("epochs", 10, "Passes over the training part").atLeast(1).noneByDefault(),
         integer("steps", 1000, "Optimizer steps, instead of epochs").atLeast(1).noneByDefault(),
         integer("batch_size", 32, "Samples a batch").range(1, 1 << 24).log(),
+        integer("max_tokens", 4096, "Tokens a batch holds at most, padding counted: samples of like length come together; null: batch_size samples")
+            .range(1, 1 << 28)
+            .withUnit("tokens")
+            .noneByDefault(),
         integer("eval_batch_size", 256, "Samples a batch in evaluation; null: 256 (tokens: batch_size)").range(1, 1 << 24).noneByDefault(),
         component("optimizer", "optimizer", "adamw", "How weights follow their gradients"),
         component("schedule", "schedule", "constant", "How the learning rate changes"),
@@ -387,6 +391,10 @@ std::string experimentHash(const Json& resolved)
     Json decisive = resolved;
     for (const char* key : {"name", "tags", "notes"})
         decisive.erase(key);
+    // What is not used decides nothing: a document keeps its hash when the schema gains a setting that is off by default.
+    Json& train = decisive["train"];
+    for (auto setting = train.begin(); setting != train.end();)
+        setting = setting->is_null() ? train.erase(setting) : std::next(setting);
     return core::hashHex(decisive.dump());
 }
 
@@ -405,12 +413,20 @@ graph::Model buildExperimentModel(const Experiment& experiment, const std::funct
     return openModel ? openModel(reference) : models::openModel(reference);
 }
 
+data::LoaderOptions trainingLoader(const Json& train)
+{
+    data::LoaderOptions options;
+    options.batchSize = train["batch_size"];
+    const Json most = train.value("max_tokens", Json());
+    options.maxTokens = most.is_null() ? 0 : most.get<std::int64_t>();
+    return options;
+}
+
 TrainLength trainLength(const Json& resolved, const data::DataSet& data)
 {
     const Json& train = resolved["train"];
-    const auto batch = train["batch_size"].get<std::int64_t>(), accumulate = train["accumulate"].get<std::int64_t>();
-    const auto samples = std::int64_t(data.split(data::Split::Train).size());
-    const std::int64_t batches = (samples + batch - 1) / batch;
+    const auto accumulate = train["accumulate"].get<std::int64_t>();
+    const std::int64_t batches = data::batchesPerEpoch(data, data.split(data::Split::Train), trainingLoader(train));
     TrainLength out;
     out.perEpoch = std::max<std::int64_t>(1, (batches + accumulate - 1) / accumulate);
     out.steps =

@@ -6,6 +6,7 @@
 
 #include <core/base/schema.h>
 #include <core/data/dataset.h>
+#include <core/data/loader.h>
 #include <core/graph/model.h>
 
 namespace orrery::train {
@@ -33,12 +34,15 @@ std::vector<core::Issue> quickCheck(const core::Json& document);
 /// Reads a JSON or YAML file and resolves it relative to its folder. @throws core::FormatError, core::StorageError as well.
 Experiment readExperiment(const std::filesystem::path& file, const std::vector<std::string>& assignments = {});
 
-/// 32 hexadecimal digits over the resolved document without name, tags and notes: what decides the result.
+/// 32 hexadecimal digits over the resolved document without name, tags, notes and settings of `train` that are null: what decides the result.
 std::string experimentHash(const core::Json& resolved);
 
 /// The model that the document starts from: fresh weights from its seed for an architecture, else the weights of the file (relative to the document) or run.
 /// `openModel` opens MODEL texts that are no architecture; without it models::openModel does, which knows no runs.
 graph::Model buildExperimentModel(const Experiment& experiment, const std::function<graph::Model(const std::string&)>& openModel = {});
+
+/// How the training part is cut into batches, by a resolved document's `train`; seed and order are the caller's.
+data::LoaderOptions trainingLoader(const core::Json& train);
 
 /// The number of optimizer steps of the whole training, and in one epoch.
 struct TrainLength {

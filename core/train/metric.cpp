@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <core/base/text.h>
+#include <core/data/dataset.h>
 
 namespace orrery::train {
 
@@ -18,7 +19,11 @@ ClassRows classRows(const MetricBatch& batch, const char* metric)
     logits = logits.reshape({-1, logits.size(-1)}).to(at::kCPU, at::kDouble);
     if (logits.size(1) == 1)
         logits = at::cat({at::zeros_like(logits), logits}, 1);
-    const at::Tensor targets = batch.target.reshape({-1}).to(at::kCPU, at::kLong).contiguous();
+    at::Tensor targets = batch.target.reshape({-1}).to(at::kCPU, at::kLong).contiguous();
+    if (const at::Tensor counted = targets.ne(data::kIgnoredTarget); !counted.all().item<bool>()) {
+        logits = logits.index({counted});
+        targets = targets.index({counted}).contiguous();
+    }
     if (targets.numel() > 0 && (targets.min().item<std::int64_t>() < 0 || targets.max().item<std::int64_t>() >= logits.size(1)))
         throw core::InputError(fmt::format("{}: expected targets in 0..{}, got {}..{}", metric, logits.size(1) - 1,
                                            targets.min().item<std::int64_t>(), targets.max().item<std::int64_t>()));

@@ -34,7 +34,7 @@ public:
 using MetricFactory = std::function<std::unique_ptr<Metric>(const core::Json& settings)>;
 using MetricRegistry = core::Registry<MetricFactory>;
 
-/// Rows [n, class] of double logits and their targets [n] as int64, on the CPU. A single logit a row (binary model) becomes the two logits {0, x}.
+/// Rows [n, class] of double logits and their targets [n] as int64, on the CPU, without padded targets (`data::kIgnoredTarget`). A single logit a row (binary model) becomes the two logits {0, x}.
 /// @throws core::ShapeError; core::InputError for a target that is no class.
 struct ClassRows {
     at::Tensor logits, targets;
@@ -45,6 +45,7 @@ void addLossMetric(MetricRegistry& registry);
 void addAccuracy(MetricRegistry& registry);
 void addTopK(MetricRegistry& registry);
 void addConfusionMatrix(MetricRegistry& registry);
+void addSequenceAccuracy(MetricRegistry& registry);
 void addF1(MetricRegistry& registry);
 void addRocAuc(MetricRegistry& registry);
 void addRegressionMetrics(MetricRegistry& registry);  ///< mae, rmse, r2

@@ -49,7 +49,16 @@ public:
     }
     void metric(std::string_view name, std::int64_t step, double value) override { m_inner.metric(name, step, value); }
     void partial(std::shared_ptr<const void> result) override { m_inner.partial(std::move(result)); }
-    void pausePoint() override { m_inner.pausePoint(); }
+    void pausePoint() override
+    {
+        if (!m_inner.isPauseAsked())
+            return m_inner.pausePoint();
+        // The store tells other processes, too. Whoever ends the job while it stands still sets the status of its end.
+        m_workspace.setStatus(m_run, store::RunStatus::Paused);
+        m_inner.pausePoint();
+        m_workspace.setStatus(m_run, store::RunStatus::Running);
+    }
+    bool isPauseAsked() const override { return m_inner.isPauseAsked(); }
 
 private:
     jobs::Context& m_inner;
@@ -144,6 +153,14 @@ Experiment experimentOfRun(const store::Workspace& workspace, store::RunId run)
 {
     const store::RunRecord record = workspace.run(run);
     return resolveExperiment(record.document, record.environment.value("folder", std::string()));
+}
+
+std::vector<std::int64_t> checkpointSteps(const store::Workspace& workspace, store::RunId run)
+{
+    std::vector<std::int64_t> steps;
+    for (const store::Artifact& artifact : checkpointsOf(workspace, run))
+        steps.push_back(*artifact.step);
+    return steps;
 }
 
 std::optional<Checkpoint> lastCheckpoint(const store::Workspace& workspace, store::RunId run)

@@ -20,6 +20,9 @@ Experiment experimentOfRun(const store::Workspace& workspace, store::RunId run);
 /// The last checkpoint of a run that can be read; a damaged one is skipped. Nothing if there is none.
 std::optional<Checkpoint> lastCheckpoint(const store::Workspace& workspace, store::RunId run);
 
+/// Steps of the checkpoints a run has, ascending: what `run:ID@STEP` may name. Empty for a run without.
+std::vector<std::int64_t> checkpointSteps(const store::Workspace& workspace, store::RunId run);
+
 /// Trains a run: a queued one from its start, any other from its last checkpoint (metrics and artifacts after it are dropped). Takes the lease, keeps the status
 /// (running, finished, failed with its message, cancelled), metrics, log and artifacts. A run that had finished is refused.
 /// @throws core::StorageError if another process works on it; what trainExperiment throws (the run is marked then).

@@ -67,7 +67,9 @@ void completeCard(graph::ModelCard& card, const data::DataSet& data)
     const data::DataInfo& info = data.info();
     card.classNames = info.classNames;
     card.featureNames = info.featureNames;
-    card.task = info.task == data::Task::Regression ? "regression" : info.task == data::Task::NextToken ? "language_model" : "classification";
+    card.task = info.task == data::Task::Regression      ? "regression"
+                : info.task == data::Task::NextToken     ? (info.inputs.size() == 2 ? "sequence_to_sequence" : "language_model")
+                                                         : "classification";
     if (const data::Vocabulary* vocabulary = data.vocabulary())
         card.tokenizer = vocabulary->toJson();
     if (!card.inputs.empty() && (info.kind == data::DataKind::Image || !info.mean.empty()))
@@ -200,8 +202,7 @@ void Trainer::makeOptimizerAndLoader()
 {
     const std::int64_t warmup = m_train["warmup"];
     m_rate.emplace(m_train["optimizer"]["lr"].get<double>(), makeSchedule(m_train["schedule"]), warmup, m_length.steps, m_length.perEpoch);
-    data::LoaderOptions options;
-    options.batchSize = m_train["batch_size"];
+    data::LoaderOptions options = trainingLoader(m_train);
     options.seed = m_seed;
     m_loader.emplace(m_experiment.data, data::Split::Train, options, m_context.stopToken());
     if (!m_train["clip_norm"].is_null())

@@ -38,9 +38,17 @@ graph::Model vit(const core::Json& parameters);
 /// GPT-2): wte, wpe, blocks.N (h.N), .ln_1, .attn.qkv (attn.c_attn), .attn.proj (attn.c_proj), .ln_2, .mlp.fc (mlp.c_fc), .mlp.proj
 /// (mlp.c_proj), ln_f, lm_head. Matrices are [out, in] as in torch.nn.Linear (GPT-2's files hold them transposed). Weights start normal with
 /// 0.02, those of the two projections into the residual stream with 0.02 / sqrt(2 layers). Any batch size and any length up to `block_length`
-/// runs.
+/// runs. `mlp` false leaves blocks.N.ln_2 and .mlp out: the attention-only transformer of Elhage et al. (2021), "A Mathematical Framework for Transformer Circuits".
 /// Source: Radford et al. (2019), "Language Models are Unsupervised Multitask Learners", section 2.3.
 core::Component gptComponent();
 graph::Model gpt(const core::Json& parameters);
+
+/// Encoder-decoder transformer: inputs `source` [batch, source position] and `target` [batch, position] (the target behind its begin mark), logits of the next
+/// target token [batch, position, class]. Source positions that hold token 0 are masked out. Pre-layer-norm, ReLU, learned positions, source and target share
+/// one token table. Parameters tokens.weight, source_embed.positions, encoder.N.{ln_1, attn.{q,k,v}_proj, attn.proj, ln_2, mlp.fc, mlp.proj}, ln_encoder,
+/// target_embed.positions, decoder.N.{..., cross_attn, ln_3}, ln_f, lm_head. The canonical value `memory` is what the decoder reads of the source.
+/// Source: Vaswani et al. (2017), "Attention Is All You Need", arXiv:1706.03762.
+core::Component seq2seqComponent();
+graph::Model seq2seq(const core::Json& parameters);
 
 }  // namespace orrery::zoo

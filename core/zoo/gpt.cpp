@@ -16,6 +16,8 @@ TransformerSettings settingsOf(const core::Json& parameters)
     settings.hidden = 4 * settings.features;
     settings.bias = parameters["bias"].get<bool>();
     settings.gelu = parameters["gelu"].get<std::string>();
+    settings.mlp = parameters["mlp"].get<bool>();
+    settings.norm = parameters["norm"].get<bool>();
     settings.attentionDropout = settings.residualDropout = parameters["dropout"].get<double>();
     return settings;
 }
@@ -52,13 +54,17 @@ Var head(Builder& builder, Var x, Var table, const core::Json& parameters)
 /// Radford et al. (2019), section 2.3: projections into the residual stream are scaled by 1/sqrt(number of residual branches).
 void setInitialValues(Builder& builder, const core::Json& parameters)
 {
-    const double residualStd = kInitialStd / std::sqrt(2.0 * double(parameters["layers"].get<std::int64_t>()));
+    const bool mlp = parameters["mlp"].get<bool>();
+    const double residualStd = kInitialStd / std::sqrt((mlp ? 2.0 : 1.0) * double(parameters["layers"].get<std::int64_t>()));
     builder.setInit("blocks.*.attn.qkv.weight", normalInit(kInitialStd));
-    builder.setInit("blocks.*.mlp.fc.weight", normalInit(kInitialStd));
+    if (mlp)
+        builder.setInit("blocks.*.mlp.fc.weight", normalInit(kInitialStd));
     builder.setInit("blocks.*.*.proj.weight", normalInit(residualStd));
-    if (parameters["bias"].get<bool>())
-        for (const char* const pattern : {"blocks.*.attn.*.bias", "blocks.*.mlp.*.bias"})
-            builder.setInit(pattern, {{"kind", "zeros"}});
+    if (parameters["bias"].get<bool>()) {
+        builder.setInit("blocks.*.attn.*.bias", {{"kind", "zeros"}});
+        if (mlp)
+            builder.setInit("blocks.*.mlp.*.bias", {{"kind", "zeros"}});
+    }
     if (!parameters["tied_head"].get<bool>())
         builder.setInit("lm_head.weight", normalInit(kInitialStd));
 }
@@ -82,6 +88,8 @@ core::Component gptComponent()
                 core::choice("gelu", {"none", "tanh"}, "tanh", "GELU: exact (none) or by tanh, as GPT-2."),
                 dropoutParameter("dropout", 0.0,
                                  "Probability that an activation is zeroed in training: after the embedding, on the pattern, after each branch."),
+                core::boolean("mlp", true, "An MLP in each block; without it the model is attention alone."),
+                core::boolean("norm", true, "Layer norm before each branch and before the head."),
             },
             {tokensPort()},
             {{"logits", "logits", {"batch", "position", "class"}}}};
@@ -101,10 +109,13 @@ graph::Model gpt(const core::Json& parameters)
     const Var mask = causalMask(builder, embedded, sizes.position);
     for (std::int64_t i = 0; i < parameters["layers"].get<std::int64_t>(); ++i)
         x = transformerBlock(builder, i, x, sizes, mask, settings, canonical);
-    const Var normed = builder.layerNorm("ln_f", x, settings.features, settings.epsilon, settings.bias);
-    const Var logits = head(builder, normed, table, parameters);
+    if (settings.norm) {
+        x = builder.layerNorm("ln_f", x, settings.features, settings.epsilon, settings.bias);
+        canonical["ln_final"] = x;
+    }
+    const Var logits = head(builder, x, table, parameters);
     setInitialValues(builder, parameters);
-    canonical.insert({{"embed", embedded}, {"pos_embed", positions}, {"ln_final", normed}, {"logits", logits}});
+    canonical.insert({{"embed", embedded}, {"pos_embed", positions}, {"logits", logits}});
     builder.card().title = "GPT";
     builder.card().task = "language_model";
     graph::Model model = builder.finish({{"logits", logits}});

@@ -68,6 +68,11 @@ Var perceptron(Builder& builder, Var x, const TransformerSettings& settings, Can
     return builder.dropout("resid_dropout", out, settings.residualDropout);
 }
 
+Var normed(Builder& builder, const std::string& name, Var x, const TransformerSettings& settings)
+{
+    return settings.norm ? builder.layerNorm(name, x, settings.features, settings.epsilon, settings.bias) : x;
+}
+
 }  // namespace
 
 Var transformerBlock(Builder& builder, std::int64_t number, Var x, const TransformerSizes& sizes, std::optional<Var> mask,
@@ -78,15 +83,16 @@ Var transformerBlock(Builder& builder, std::int64_t number, Var x, const Transfo
             fmt::format("expected a width that the number of heads divides, got width {} with {} heads", settings.features, settings.heads));
     const std::string block = "blocks." + std::to_string(number);
     const Builder::Scope blocks = builder.module("blocks", "ModuleList"), scope = builder.module(std::to_string(number), "Block");
-    const Var attended =
-        attention(builder, builder.layerNorm("ln_1", x, settings.features, settings.epsilon, settings.bias), sizes, mask, settings, canonical, block);
-    const Var middle = builder.op("aten::add.Tensor", {x, attended}, "resid_mid");
-    const Var transformed =
-        perceptron(builder, builder.layerNorm("ln_2", middle, settings.features, settings.epsilon, settings.bias), settings, canonical, block);
-    const Var after = builder.op("aten::add.Tensor", {middle, transformed}, "resid_post");
-    for (const auto& [name, value] :
-         {std::pair{"resid_pre", x}, {"attn_out", attended}, {"resid_mid", middle}, {"mlp_out", transformed}, {"resid_post", after}})
-        canonical[block + "." + name] = value;
+    const Var attended = attention(builder, normed(builder, "ln_1", x, settings), sizes, mask, settings, canonical, block);
+    canonical.insert({{block + ".resid_pre", x}, {block + ".attn_out", attended}});
+    Var after = builder.op("aten::add.Tensor", {x, attended}, settings.mlp ? "resid_mid" : "resid_post");
+    if (settings.mlp) {
+        canonical[block + ".resid_mid"] = after;
+        const Var transformed = perceptron(builder, normed(builder, "ln_2", after, settings), settings, canonical, block);
+        canonical[block + ".mlp_out"] = transformed;
+        after = builder.op("aten::add.Tensor", {after, transformed}, "resid_post");
+    }
+    canonical[block + ".resid_post"] = after;
     return after;
 }
 

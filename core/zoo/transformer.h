@@ -16,6 +16,8 @@ struct TransformerSettings {
     double attentionDropout = 0.0;  ///< on the attention pattern
     double hiddenDropout = 0.0;     ///< after GELU
     double residualDropout = 0.0;   ///< on what each branch adds to the residual stream
+    bool mlp = true;                ///< without: blocks of attention alone
+    bool norm = true;               ///< layer norm before each branch
 };
 
 /// Sizes of a run's input as values, so that nothing is specialised to them.
@@ -26,7 +28,7 @@ struct TransformerSizes {
 /// Canonical names with the values they stand for; `writeCanonicalNames` puts them into the card after the graph is finished.
 using CanonicalValues = std::map<std::string, Var>;
 
-/// blocks.N: x + attention(layer norm(x)), then x + MLP(layer norm(x)).
+/// blocks.N: x + attention(layer norm(x)), then x + MLP(layer norm(x)). Without MLP there is no resid_mid: the block ends after attention.
 /// Values: blocks.N.attn.q, .k, .v [batch, head, position, feature of head]; .scores [batch, head, query, key], scaled by
 /// 1/sqrt(feature of head) and with the mask added; .softmax the pattern, rows sum to 1; .z the output of each head
 /// [batch, head, position, feature]; blocks.N.mlp.gelu.

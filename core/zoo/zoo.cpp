@@ -18,6 +18,7 @@ core::Registry<ModelFactory> makeRegistry()
     registry.add(resnetComponent(), resnet);
     registry.add(vitComponent(), vit);
     registry.add(gptComponent(), gpt);
+    registry.add(seq2seqComponent(), seq2seq);
     return registry;
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <core/base/text.h>
+#include <core/data/dataset.h>
 
 #include "../loss.h"
 
@@ -17,7 +18,7 @@ at::Tensor crossEntropy(const at::Tensor& output, const at::Tensor& target, doub
         throw core::ShapeError(fmt::format("cross_entropy: expected output [..., class] and target [...], got {} and {}",
                                            core::formatShape(output.sizes()), core::formatShape(target.sizes())));
     return at::cross_entropy_loss(output.dim() == 2 ? output : output.reshape({-1, output.size(-1)}), target.reshape({-1}), {}, at::Reduction::Mean,
-                                  -100, smoothing);
+                                  data::kIgnoredTarget, smoothing);
 }
 
 }  // namespace
@@ -36,7 +37,7 @@ void addCrossEntropy(LossRegistry& registry)
                      return Loss{[smoothing = settings.at("label_smoothing").get<double>()](const at::Tensor& output, const at::Tensor& target) {
                                      return crossEntropy(output, target, smoothing);
                                  },
-                                 [](const at::Tensor&, const at::Tensor& target) { return target.numel(); }};
+                                 [](const at::Tensor&, const at::Tensor& target) { return target.ne(data::kIgnoredTarget).sum().item<std::int64_t>(); }};
                  });
 }
 

@@ -4,6 +4,8 @@
 #include <limits>
 #include <numbers>
 
+#include <core/data/dataset.h>
+
 #include "../metric.h"
 
 namespace orrery::train {
@@ -36,9 +38,9 @@ public:
         if (rows.size(0) != targets.numel())
             throw core::ShapeError("bits_per_character: expected one row of logits a target");
         const at::Tensor nats =
-            at::nll_loss(rows.log_softmax(-1, rows.scalar_type() == at::kDouble ? at::kDouble : at::kFloat), targets, {}, at::Reduction::None);
+            at::nll_loss(rows.log_softmax(-1, rows.scalar_type() == at::kDouble ? at::kDouble : at::kFloat), targets, {}, at::Reduction::None, data::kIgnoredTarget);
         m_sum += nats.sum(at::kDouble).item<double>();
-        m_count += targets.numel();
+        m_count += targets.ne(data::kIgnoredTarget).sum().item<std::int64_t>();
     }
     std::vector<std::pair<std::string, double>> values() const override
     {

@@ -75,6 +75,67 @@ class LoaderTest : public QObject {
     Q_OBJECT
 
 private Q_SLOTS:
+    void batchesNeverExceedTheTokenCap_data()
+    {
+        QTest::addColumn<int>("cap");
+        QTest::addColumn<int>("rows");
+        QTest::newRow("small") << 11 << 1000;
+        QTest::newRow("middle") << 64 << 1000;
+        QTest::newRow("rows cap first") << 5000 << 16;
+    }
+    void batchesNeverExceedTheTokenCap()
+    {
+        QFETCH(int, cap);
+        QFETCH(int, rows);
+        const DataSetPtr data = openData({{"id", "string_reversal"}, {"samples", 500}});
+        auto wanted = options(0);
+        wanted.batchSize = rows;
+        wanted.maxTokens = cap;
+        Loader loader(data, Split::Train, wanted);
+        const auto& train = data->split(Split::Train);
+        QCOMPARE(loader.batchesPerEpoch(), batchesPerEpoch(*data, train, wanted));
+        std::vector<std::vector<std::int64_t>> orders;
+        for (int epoch = 0; epoch < 3; ++epoch) {
+            std::vector<std::int64_t> seen;
+            for (std::int64_t i = 0; i < loader.batchesPerEpoch(); ++i) {
+                const auto batch = loader.next().value();
+                QVERIFY(batch.size() <= rows);
+                for (const auto& input : batch.inputs)
+                    QVERIFY2(input.numel() <= cap, qPrintable(QString::number(input.numel())));
+                seen.insert(seen.end(), batch.indices.begin(), batch.indices.end());
+            }
+            QVERIFY(!loader.next());
+            QVERIFY(loader.epochOrder(epoch) == seen);
+            orders.push_back(seen);
+            std::sort(seen.begin(), seen.end());
+            QVERIFY(seen == train);  // every sample once
+        }
+        QVERIFY(orders[0] != orders[1]);
+    }
+
+    void aSampleAboveTheTokenCapIsNamed()
+    {
+        const DataSetPtr data = openData({{"id", "string_reversal"}, {"samples", 500}});
+        auto wanted = options(0);
+        wanted.maxTokens = 8;
+        QVERIFY(messageOf([&] { Loader(data, Split::Train, wanted); }).contains("at most 8 tokens (max_tokens)"));
+    }
+
+    void aTokenCappedLoaderGoesOnWhereItStood()
+    {
+        const DataSetPtr data = openData({{"id", "string_reversal"}, {"samples", 500}});
+        auto wanted = options(1);
+        wanted.maxTokens = 64;
+        Loader whole(data, Split::Train, wanted), first(data, Split::Train, wanted), second(data, Split::Train, wanted);
+        const auto all = take(whole, 60);
+        const auto head = take(first, 25);
+        second.restore(LoaderState::fromJson(first.state().toJson()));
+        auto both = head;
+        for (auto& batch : take(second, 35))
+            both.push_back(std::move(batch));
+        QVERIFY(equal(all, both));
+    }
+
     void batchesDoNotDependOnThreads()
     {
         const DataSetPtr data = openData(augmented());

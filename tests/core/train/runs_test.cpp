@@ -57,6 +57,31 @@ private Q_SLOTS:
         QVERIFY(workspace->run(again).lastMetrics == record.lastMetrics);
     }
 
+    void aPausedRunSaysSoInTheStore()
+    {
+        QTemporaryDir folder;
+        const auto workspace = store::Workspace::open(folder.path().toStdString());
+        auto document = test::smallDigits();
+        document["train"].erase("epochs");
+        document["train"]["steps"] = 100000;
+        const auto run = train::createRun(*workspace, train::resolveExperiment(document));
+        jobs::Queue queue(1);
+        jobs::JobSpec spec;
+        spec.title = "train";
+        spec.function = [&](jobs::Context& context) { return std::any(train::trainRun(workspace, run, context).steps); };
+        const auto job = queue.submit(std::move(spec));
+        QTRY_COMPARE_WITH_TIMEOUT(workspace->run(run).status, store::RunStatus::Running, 30000);
+        job.pause();
+        QTRY_COMPARE_WITH_TIMEOUT(workspace->run(run).status, store::RunStatus::Paused, 30000);
+        job.resume();
+        QTRY_COMPARE_WITH_TIMEOUT(workspace->run(run).status, store::RunStatus::Running, 30000);
+        job.pause();
+        QTRY_COMPARE_WITH_TIMEOUT(workspace->run(run).status, store::RunStatus::Paused, 30000);
+        job.cancel();
+        QVERIFY(job.wait() == jobs::JobStatus::Cancelled);
+        QCOMPARE(workspace->run(run).status, store::RunStatus::Cancelled);
+    }
+
     void cancelledRunGoesOnToTheSameEnd()
     {
         QTemporaryDir folder;

@@ -76,6 +76,11 @@ private Q_SLOTS:
         QTest::newRow("ViT-L/16 (torchvision)") << "zoo:vit?layers=24&heads=16&width=1024&mlp_width=4096" << qint64(304'326'632);
         QTest::newRow("GPT-2 small, tied head") << "zoo:gpt" << qint64(124'439'808);
         QTest::newRow("GPT-2 medium, tied head") << "zoo:gpt?layers=24&heads=16&width=1024" << qint64(354'823'168);
+        // vocabulary and positions, then a layer of norm, four projections with biases, and the last norm
+        QTest::newRow("attention only, by hand") << "zoo:gpt?vocabulary=64&block_length=48&layers=2&heads=4&width=32&mlp=false"
+                                                 << qint64(64 * 32 + 48 * 32 + 2 * (2 * 32 + 4 * (32 * 32 + 32)) + 2 * 32);
+        QTest::newRow("attention only, no norm, no bias") << "zoo:gpt?vocabulary=64&block_length=48&layers=2&heads=4&width=32&mlp=false&norm=false&bias=false"
+                                                          << qint64(64 * 32 + 48 * 32 + 2 * 4 * 32 * 32);
         QTest::newRow("MLP 784-300-100-10") << "zoo:mlp?features=784&hidden=300,100" << qint64(266'610);
     }
     void parameterCountIsThePublishedOne()
@@ -84,6 +89,27 @@ private Q_SLOTS:
         QFETCH(qint64, count);
         const zoo::ZooReference parsed = zoo::parseZooReference(reference.toStdString());
         QCOMPARE(graph::parameterCount(*zoo::buildGraph(parsed.id, parsed.parameters).graph), std::int64_t(count));
+    }
+
+    void attentionOnlyBlocksAreInputPlusAttention()
+    {
+        for (const char* const norm : {"true", "false"}) {
+            const graph::Model model = zoo::openZoo(std::string("zoo:gpt?vocabulary=20&block_length=8&layers=2&heads=2&width=16&mlp=false&norm=") + norm, 3);
+            const graph::Executor executor(model.graph);
+            QVERIFY(!model.card.canonicalNames.contains("blocks.0.resid_mid") && !model.card.canonicalNames.contains("blocks.0.mlp_out"));
+            QCOMPARE(model.card.canonicalNames.contains("ln_final"), std::string(norm) == "true");
+            graph::RunRequest request;
+            request.inputs = {at::arange(8, at::kLong).unsqueeze(0)};
+            request.keep = {"**"};
+            const auto run = executor.run(model.weights, request);
+            const auto value = [&](const std::string& canonical) { return run.value(model.card.canonicalNames.at(canonical)); };
+            QVERIFY(at::equal(value("blocks.0.resid_pre"), value("embed") + value("pos_embed")));
+            for (const char* const block : {"blocks.0.", "blocks.1."})
+                QVERIFY(at::equal(value(std::string(block) + "resid_post"), value(std::string(block) + "resid_pre") + value(std::string(block) + "attn_out")));
+            QVERIFY(at::equal(value("blocks.0.resid_post"), value("blocks.1.resid_pre")));
+            if (std::string(norm) == "false")
+                QVERIFY(at::allclose(run.tensor(), at::matmul(value("blocks.1.resid_post"), model.weights.at("wte.weight").t()), 1e-5, 1e-6));
+        }
     }
 
     void everyModelSaysWhatItTakes()
