@@ -2,6 +2,7 @@
 
 #include <core/base/text.h>
 
+#include "fast_model.h"
 #include "methods.h"
 
 namespace orrery::explain {
@@ -31,15 +32,26 @@ void Control::report(double done, double total, const char* unit) const
         progress(done, total, unit);
 }
 
+std::string ScalarFunction::nameOf(const std::string& pattern) const
+{
+    const auto& graph = *m_executor.graph();
+    const auto ids = graph.resolve(pattern);
+    if (ids.size() != 1)
+        throw core::InputError(fmt::format("site \"{}\": expected one value, the pattern names {}", pattern, ids.size()));
+    return graph.value(ids[0]).name;
+}
+
+bool ScalarFunction::isInput(const std::string& name) const
+{
+    const auto& inputs = m_executor.graph()->data().inputs;
+    return std::any_of(inputs.begin(), inputs.end(), [&](const auto& input) { return input.name == name; });
+}
+
 std::string ScalarFunction::chooseSite(const std::string& wanted) const
 {
     const auto& graph = *m_executor.graph();
-    if (!wanted.empty()) {
-        const auto ids = graph.resolve(wanted);
-        if (ids.size() != 1)
-            throw core::InputError(fmt::format("site \"{}\": expected one value, the pattern names {}", wanted, ids.size()));
-        return graph.value(ids[0]).name;
-    }
+    if (!wanted.empty())
+        return nameOf(wanted);
     for (std::size_t i = 0; i < m_request.inputs.size() && i < graph.data().inputs.size(); ++i)
         if (isFloating(m_request.inputs[i]))
             return graph.data().inputs[i].name;
@@ -81,28 +93,36 @@ at::Tensor ScalarFunction::pick(const at::Tensor& output, std::int64_t repeats) 
     return row.gather(1, index.repeat({repeats, 1}).to(row.device())).squeeze(1);
 }
 
-graph::RunResult ScalarFunction::run(const at::Tensor& x, std::int64_t repeats, bool gradient) const
+graph::RunResult ScalarFunction::run(const std::string& from, const at::Tensor& x, std::int64_t repeats, bool gradient,
+                                     const PassRequest& asked) const
 {
     graph::RunRequest request;
-    const auto& graph = *m_executor.graph();
+    const auto& inputs = m_executor.graph()->data().inputs;
+    // Where nobody sees the values inside, the model may run in another form.
+    const bool isPlain = asked.values.empty() && asked.probes.empty();
+    const auto* fast = isPlain && m_fixed.empty() ? m_fast->form(from, x.dim() > 0 ? x.size(0) : 1) : nullptr;
+    const auto entry = isPlain ? m_fast->laidOut(x) : x;
     for (std::size_t i = 0; i < m_request.inputs.size(); ++i) {
-        const bool isSite = m_siteIsInput && i < graph.data().inputs.size() && graph.data().inputs[i].name == m_site;
-        request.inputs.push_back(isSite ? c10::IValue(x) : repeated(m_request.inputs[i], repeats));
+        const bool isFrom = i < inputs.size() && inputs[i].name == from;
+        request.inputs.push_back(isFrom ? c10::IValue(entry) : repeated(m_request.inputs[i], repeats));
     }
-    if (!m_siteIsInput)
-        request.changed[m_site] = x;
+    for (const auto& [name, value] : m_fixed)
+        request.changed[name] = repeated(value, repeats);
+    if (!isInput(from))
+        request.changed[from] = entry;
+    request.keep = asked.values;
+    request.probes = asked.probes;
     request.gradients = gradient ? graph::Gradients::Inputs : graph::Gradients::None;
     request.stop = m_control.stop;
-    return m_executor.run(m_weights, request);
+    return fast ? fast->executor.run(fast->weights, request) : m_executor.run(m_weights, request);
 }
 
 ScalarFunction::ScalarFunction(const graph::Executor& executor, const graph::Weights& weights, const AttributionRequest& request,
                                const Control& control)
     : m_executor(executor), m_weights(weights), m_request(request), m_control(control)
 {
+    m_fast = std::make_shared<const FastModel>(executor, weights);
     m_site = chooseSite(request.site);
-    const auto& inputs = executor.graph()->data().inputs;
-    m_siteIsInput = std::any_of(inputs.begin(), inputs.end(), [&](const auto& input) { return input.name == m_site; });
     graph::RunRequest plain;
     plain.inputs = request.inputs;
     plain.keep = {m_site};
@@ -134,22 +154,145 @@ ScalarFunction::ScalarFunction(const graph::Executor& executor, const graph::Wei
     m_outputs = pick(output, 1);
 }
 
-at::Tensor ScalarFunction::at(const at::Tensor& x, std::int64_t repeats) const
+at::Tensor ScalarFunction::wholeOutput(const at::Tensor& x, std::int64_t repeats) const
 {
     at::NoGradGuard noGrad;
-    return pick(run(x, repeats, false).tensor(m_request.output), repeats).detach();
+    return run(m_site, x, repeats, false, {}).tensor(m_request.output).detach();
+}
+
+at::Tensor ScalarFunction::at(const at::Tensor& x, std::int64_t repeats) const
+{
+    return pick(wholeOutput(x, repeats), repeats).detach();
 }
 
 std::pair<at::Tensor, at::Tensor> ScalarFunction::withGradient(const at::Tensor& x, std::int64_t repeats) const
 {
+    auto result = pass(m_site, x, repeats, {});
+    return {std::move(result.outputs), std::move(result.gradient)};
+}
+
+Pass ScalarFunction::pass(const std::string& from, const at::Tensor& x, std::int64_t repeats, const PassRequest& request) const
+{
     at::AutoGradMode enable(true);
     const auto leaf = x.detach().requires_grad_(true);
-    const auto values = pick(run(leaf, repeats, true).tensor(m_request.output), repeats);
-    if (!values.requires_grad())
-        throw core::InputError(fmt::format("the output does not depend on \"{}\" in a differentiable way", m_site));
-    const auto gradient =
-        torch::autograd::grad({values}, {leaf}, {at::ones_like(values)}, /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true)[0];
-    return {values.detach(), gradient.defined() ? gradient : at::zeros_like(leaf).detach()};
+    const auto result = run(from, leaf, repeats, true, request);
+    const auto outputs = pick(result.tensor(m_request.output), repeats);
+    Pass pass;
+    std::map<std::string, at::Tensor> attached;
+    std::vector<at::Tensor> sources = {leaf};
+    std::vector<std::string> sourceNames;
+    for (const auto& name : request.values) {
+        const auto value = name == from ? leaf : result.value(name);
+        attached[name] = value;
+        pass.values[name] = value.detach();
+        if (value.requires_grad() && name != from) {
+            sources.push_back(value);
+            sourceNames.push_back(name);
+        }
+    }
+    const auto objective = request.objective ? request.objective(outputs, attached) : outputs;
+    if (!objective.requires_grad())
+        throw core::InputError(fmt::format("the output does not depend on \"{}\" in a differentiable way", from));
+    const auto gradients = torch::autograd::grad({objective}, sources, {at::ones_like(objective)}, /*retain_graph=*/false, /*create_graph=*/false,
+                                                 /*allow_unused=*/true);
+    const auto orZeros = [](const at::Tensor& gradient, const at::Tensor& like) {
+        return gradient.defined() ? gradient.contiguous() : at::zeros_like(like).detach();
+    };
+    pass.outputs = outputs.detach();
+    pass.gradient = orZeros(gradients[0], leaf);
+    for (std::size_t i = 0; i < sourceNames.size(); ++i)
+        pass.gradients[sourceNames[i]] = orZeros(gradients[i + 1], sources[i + 1]);
+    for (const auto& [name, value] : attached)
+        if (!pass.gradients.count(name))
+            pass.gradients[name] = name == from ? pass.gradient : at::zeros_like(value).detach();
+    return pass;
+}
+
+Pass ScalarFunction::forward(const std::string& from, const at::Tensor& x, std::int64_t repeats, const PassRequest& request) const
+{
+    at::NoGradGuard noGrad;
+    const auto result = run(from, x, repeats, false, request);
+    Pass pass;
+    pass.outputs = pick(result.tensor(m_request.output), repeats).detach();
+    for (const auto& name : request.values)
+        pass.values[name] = (name == from ? x : result.value(name)).detach();
+    return pass;
+}
+
+at::Tensor ScalarFunction::valueOf(const std::string& pattern) const
+{
+    const auto name = nameOf(pattern);
+    graph::RunRequest request;
+    request.inputs = m_request.inputs;
+    request.keep = {name};
+    request.targets = {name};
+    request.changed.insert(m_fixed.begin(), m_fixed.end());
+    request.stop = m_control.stop;
+    return m_executor.run(m_weights, request).value(name).detach();
+}
+
+ScalarFunction ScalarFunction::copied(std::int64_t repeats) const
+{
+    auto copy = *this;
+    for (auto& input : copy.m_request.inputs)
+        input = repeated(input, repeats);
+    for (auto& fixed : copy.m_fixed)
+        fixed.second = repeated(fixed.second, repeats).toTensor();
+    copy.m_targets.clear();
+    for (std::int64_t i = 0; i < repeats; ++i)
+        copy.m_targets.insert(copy.m_targets.end(), m_targets.begin(), m_targets.end());
+    return copy;
+}
+
+ScalarFunction::ScalarFunction(const ScalarFunction& other, const graph::Weights& weights)
+    : m_executor(other.m_executor), m_weights(weights), m_request(other.m_request), m_control(other.m_control), m_site(other.m_site),
+      m_fast(std::make_shared<const FastModel>(other.m_executor, weights)), m_fixed(other.m_fixed), m_targets(other.m_targets)
+{
+    graph::RunRequest request;
+    request.inputs = m_request.inputs;
+    request.changed.insert(m_fixed.begin(), m_fixed.end());
+    request.keep = {m_site};
+    request.stop = m_control.stop;
+    const auto result = m_executor.run(weights, request);
+    m_value = result.value(m_site).detach();
+    m_outputs = pick(result.tensor(m_request.output), 1).detach();
+}
+
+ScalarFunction ScalarFunction::withWeights(const graph::Weights& weights) const
+{
+    return ScalarFunction(*this, weights);
+}
+
+ScalarFunction ScalarFunction::moved(const at::Tensor& x, std::int64_t repeats) const
+{
+    auto copy = copied(repeats);
+    const auto& inputs = m_executor.graph()->data().inputs;
+    for (std::size_t i = 0; i < copy.m_request.inputs.size() && i < inputs.size(); ++i)
+        if (inputs[i].name == m_site)
+            copy.m_request.inputs[i] = x;
+    if (copy.m_fixed.count(m_site))
+        copy.m_fixed[m_site] = x.detach();
+    copy.m_value = x.detach();
+    copy.m_outputs = at(x, repeats);
+    return copy;
+}
+
+ScalarFunction ScalarFunction::movedAtOrigin(const at::Tensor& x, std::int64_t repeats) const
+{
+    const auto from = origin();
+    auto copy = copied(repeats);
+    const auto& inputs = m_executor.graph()->data().inputs;
+    for (std::size_t i = 0; i < copy.m_request.inputs.size() && i < inputs.size(); ++i)
+        if (inputs[i].name == from)
+            copy.m_request.inputs[i] = x;
+    if (!isInput(from))
+        copy.m_fixed[from] = x.detach();
+    PassRequest asked;
+    asked.values = {m_site};
+    const auto pass = copy.forward(from, x, 1, asked);
+    copy.m_value = pass.values.at(m_site);
+    copy.m_outputs = pass.outputs;
+    return copy;
 }
 
 const core::Registry<AttributionMethod>& attributionRegistry()
@@ -160,6 +303,28 @@ const core::Registry<AttributionMethod>& attributionRegistry()
         addInputXGradient(*made);
         addIntegratedGradients(*made);
         addOcclusion(*made);
+        addNoiseTunnel(*made);
+        addGradientShap(*made);
+        addDeepLift(*made);
+        addDeconvolution(*made);
+        addGuidedBackprop(*made);
+        addGradCam(*made);
+        addGuidedGradCam(*made);
+        addLayerActivation(*made);
+        addLayerGradientXActivation(*made);
+        addLayerConductance(*made);
+        addInternalInfluence(*made);
+        addNeuronGradient(*made);
+        addNeuronConductance(*made);
+        addLrp(*made);
+        addAttentionRollout(*made);
+        addExtremalPerturbation(*made);
+        addFeatureAblation(*made);
+        addShapleyValues(*made);
+        addShapleyValueSampling(*made);
+        addKernelShap(*made);
+        addLime(*made);
+        addRise(*made);
         return made;
     }();
     return *registry;
@@ -172,8 +337,10 @@ AttributionResult attribute(const graph::Executor& executor, const graph::Weight
     request.parameters = component.schema.resolve(request.parameters, method);
     const ScalarFunction function(executor, weights, request, control);
     auto result = attributionRegistry().factory(method)(function, request.parameters, request.seed, control);
-    result.site = function.site();
-    result.value = function.value();
+    if (result.site.empty()) {
+        result.site = function.site();
+        result.value = function.value();
+    }
     result.outputs = function.outputs();
     result.targets = function.targets();
     return result;

@@ -2,6 +2,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -27,7 +29,7 @@ struct AttributionRequest {
 };
 
 struct AttributionResult {
-    std::string site;
+    std::string site;                   ///< what was attributed to; a method that leaves it empty means the function's site
     at::Tensor attribution;             ///< float, shaped like the site's value
     at::Tensor value;                   ///< the site's value that was explained
     at::Tensor outputs;                 ///< [batch]: the explained numbers
@@ -41,12 +43,32 @@ struct AttributionResult {
 struct Control {
     std::stop_token stop;
     std::function<void(double done, double total, const char* unit)> progress;
+    /// Given by who shows results as they come: called between steps with the attribution as far as it is known, shaped like the result's.
+    std::function<void(const at::Tensor& attribution)> partial;
     /// Throws core::Cancelled if a stop was asked for, then reports.
     void report(double done, double total, const char* unit) const;
 };
 
+class FastModel;
+
+/// What one differentiable pass is asked for.
+struct PassRequest {
+    std::vector<std::string> values;   ///< exact names of values that are handed back together with their gradients
+    std::vector<graph::Probe> probes;  ///< acting in this pass: surrogates of nodes, replaced gradients
+    /// What is differentiated, [rows], from the explained numbers and the values asked for; empty: the explained numbers.
+    std::function<at::Tensor(const at::Tensor& outputs, const std::map<std::string, at::Tensor>& values)> objective;
+};
+
+/// What it gave; everything detached.
+struct Pass {
+    at::Tensor outputs;                           ///< F, [rows]
+    at::Tensor gradient;                          ///< of the objective at the value the pass started from; zeros if it does not depend on it
+    std::map<std::string, at::Tensor> values;     ///< as asked
+    std::map<std::string, at::Tensor> gradients;  ///< of the objective at them; zeros where it does not depend on them
+};
+
 /// The number to explain, F, as a function of the site's value: for batches of any size, with or without gradient.
-/// Any thread; sets the gradient mode itself.
+/// Any thread; sets the gradient mode itself. Copies share the model; `executor`, `weights` and `control` must outlive them.
 class ScalarFunction {
 public:
     /// Runs the model once on the request's inputs. @throws core::InputError for a bad site, target or position, core::ShapeError for odd outputs.
@@ -56,21 +78,48 @@ public:
     const at::Tensor& value() const { return m_value; }      ///< at the request's inputs, detached
     const at::Tensor& outputs() const { return m_outputs; }  ///< F at `value`, [batch]
     const std::vector<std::int64_t>& targets() const { return m_targets; }
+    const graph::Executor& executor() const { return m_executor; }
+    const graph::Weights& weights() const { return m_weights; }
+    const AttributionRequest& request() const { return m_request; }
+
     /// F for `repeats` stacked copies of the batch whose site value is `x` [repeats * batch, ...] (copy-major: all samples of copy 0 first).
     at::Tensor at(const at::Tensor& x, std::int64_t repeats) const;
+    /// The model's whole output there, detached: [repeats * batch, ...].
+    at::Tensor wholeOutput(const at::Tensor& x, std::int64_t repeats) const;
     /// F and dF/dx, both detached.
     std::pair<at::Tensor, at::Tensor> withGradient(const at::Tensor& x, std::int64_t repeats) const;
+    /// One pass that starts at any value: `from` (an exact name) becomes `x` [repeats * batch, ...].
+    Pass pass(const std::string& from, const at::Tensor& x, std::int64_t repeats, const PassRequest& request) const;
+    /// The same without gradients: outputs and the values asked for.
+    Pass forward(const std::string& from, const at::Tensor& x, std::int64_t repeats, const PassRequest& request) const;
+
+    /// Where the model's own input enters: its first floating input, else a token model's embedding. Paths of layer methods run there.
+    std::string origin() const { return chooseSite({}); }
+    /// Any value at the request's inputs, detached. @throws core::InputError if the pattern does not name exactly one tensor.
+    at::Tensor valueOf(const std::string& pattern) const;
+    /// The exact name of the one value that a pattern names. @throws core::InputError for none or several.
+    std::string nameOf(const std::string& pattern) const;
+    /// The same function around other values: a batch of `repeats` copies whose site value is `x`; targets stay those of the copied samples.
+    ScalarFunction moved(const at::Tensor& x, std::int64_t repeats) const;
+    /// The same function, site and targets with other weights of the same graph, which must outlive it.
+    ScalarFunction withWeights(const graph::Weights& weights) const;
+    /// The same around another input of the model: the value of `origin()` is `x` in each copy, and the site's value follows from it.
+    ScalarFunction movedAtOrigin(const at::Tensor& x, std::int64_t repeats) const;
 
 private:
+    ScalarFunction(const ScalarFunction& other, const graph::Weights& weights);
     std::string chooseSite(const std::string& wanted) const;
+    bool isInput(const std::string& name) const;
     at::Tensor pick(const at::Tensor& output, std::int64_t repeats) const;
-    graph::RunResult run(const at::Tensor& x, std::int64_t repeats, bool gradient) const;
+    ScalarFunction copied(std::int64_t repeats) const;
+    graph::RunResult run(const std::string& from, const at::Tensor& x, std::int64_t repeats, bool gradient, const PassRequest& asked) const;
     const graph::Executor& m_executor;
     const graph::Weights& m_weights;
-    const AttributionRequest& m_request;
+    AttributionRequest m_request;
     const Control& m_control;
     std::string m_site;
-    bool m_siteIsInput = false;
+    std::shared_ptr<const FastModel> m_fast;
+    std::map<std::string, at::Tensor> m_fixed;  ///< inner values given instead of computed: a moved embedding
     at::Tensor m_value, m_outputs;
     std::vector<std::int64_t> m_targets;
 };

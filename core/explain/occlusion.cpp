@@ -1,5 +1,6 @@
 #include <core/base/text.h>
 
+#include "features.h"
 #include "methods.h"
 
 namespace orrery::explain {
@@ -56,13 +57,13 @@ struct Windows {
 
 AttributionResult occlusion(const ScalarFunction& function, const core::Json& parameters, std::uint64_t, const Control& control)
 {
+    requireFinite(function, "occlusion");
     const auto& x = function.value();
     const auto batch = x.size(0);
     const Windows windows(x.sizes().slice(1).vec(), parameters);
-    const double baseline = parameters.at("baseline").get<double>();
+    const auto baseline = sampleBaseline(parameters.at("baseline"), x, "occlusion");
     auto sum = at::zeros_like(x, x.options().dtype(at::kDouble)), weight = at::zeros(windows.shape, x.options().dtype(at::kDouble));
-    const auto wanted = parameters.at("perturbations_per_eval");
-    const auto perBatch = std::max<std::int64_t>((wanted.is_null() ? 64 : wanted.get<std::int64_t>()) / (wanted.is_null() ? batch : 1), 1);
+    const auto perBatch = perturbationsPerBatch(parameters, batch);
     for (std::int64_t begin = 0; begin < windows.total; begin += perBatch) {
         control.report(double(begin), double(windows.total), "windows");
         const auto count = std::min(perBatch, windows.total - begin);
@@ -70,7 +71,7 @@ AttributionResult occlusion(const ScalarFunction& function, const core::Json& pa
         repeats[0] = count;
         auto occluded = x.repeat(repeats);
         for (std::int64_t i = 0; i < count; ++i)
-            windows.place(occluded.narrow(0, i * batch, batch), begin + i).fill_(baseline);
+            windows.place(occluded.narrow(0, i * batch, batch), begin + i).copy_(windows.place(baseline, begin + i));
         const auto drop = function.outputs().to(at::kDouble).unsqueeze(0) - function.at(occluded, count).to(at::kDouble).reshape({count, batch});
         for (std::int64_t i = 0; i < count; ++i) {
             Sizes shape(std::size_t(x.dim()), 1);
@@ -78,6 +79,8 @@ AttributionResult occlusion(const ScalarFunction& function, const core::Json& pa
             windows.place(sum, begin + i).add_(drop[i].reshape(shape));
             windows.place(weight, begin + i).add_(1);
         }
+        if (control.partial)
+            control.partial((sum / weight.clamp_min(1)).to(x.scalar_type()));
     }
     control.report(double(windows.total), double(windows.total), "windows");
     AttributionResult result;
@@ -99,10 +102,7 @@ void addOcclusion(AttributionRegistry& registry)
         {core::list("window", number, {1},
                     "Size of the window: one number for every axis (the channels of an image are covered together), or one an axis of the sample."),
          core::list("stride", number, nullptr, "Step between windows, like window; none: the window's size.").orNone(),
-         core::real("baseline", 0, "Value inside the window."),
-         core::integer("perturbations_per_eval", 64, "Windows evaluated at a time; none: as many as make 64 rows.")
-             .range(1, 1000000)
-             .noneByDefault()}};
+         baselineParameter(), perturbationsParameter()}};
     registry.add(std::move(component), occlusion);
 }
 

@@ -1,0 +1,239 @@
+// Extremal perturbation: the mask operator by its formula, the area constraint, and a network that looks for one patch.
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cmath>
+
+#include <core/base/error.h>
+#include <core/explain/attribution.h>
+#include <core/explain/blur.h>
+#include <core/explain/mask_operator.h>
+#include <core/zoo/zoo.h>
+
+#include <QTest>
+
+#include "planted_patch.h"
+
+using namespace orrery;
+using core::Json;
+using explain::AttributionRequest;
+using explain::AttributionResult;
+
+namespace {
+
+AttributionResult extremal(const graph::Model& model, const at::Tensor& x, Json parameters, const explain::Control& control = {})
+{
+    AttributionRequest request;
+    request.inputs = {x};
+    request.parameters = std::move(parameters);
+    request.target = 0;
+    return explain::attribute(graph::Executor(model.graph), model.weights, "extremal_perturbation", request, control);
+}
+
+QString failure(const std::function<void()>& work)
+{
+    try {
+        work();
+    } catch (const core::Error& error) {
+        return QString::fromUtf8(error.what());
+    }
+    return "nothing was thrown";
+}
+
+double outputOf(const graph::Model& model, const at::Tensor& x)
+{
+    return graph::Executor(model.graph).forward(model.weights, {x})[0][0].item<double>();
+}
+
+// The smoothed mask's highest pixel lies on the 3x3 patch: pointing as the reference implementation does it.
+bool pointsInto(const at::Tensor& mask, std::pair<std::int64_t, std::int64_t> place)
+{
+    const auto best = explain::gaussianBlur(mask, 1).flatten().argmax().item<std::int64_t>();
+    const auto row = best / 13 - place.first, column = best % 13 - place.second;
+    return row >= 0 && row < 3 && column >= 0 && column < 3;
+}
+
+}  // namespace
+
+class ExtremalPerturbationTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void theMaskIsASmoothMaximumOfBells();
+    void theMaskGradientAgreesWithDifferences();
+    void areasAreReached_data();
+    void areasAreReached();
+    void theMaskFindsThePlantedPatch();
+    void aDeletingMaskHidesThePatch();
+    void itBeatsRandomMasksOfItsArea();
+    void theDefaultsFollowTheImagesSize();
+    void masksArriveWhileTheyGrow();
+    void badRequestsSayWhatWasExpected();
+    void stopsWhenAsked();
+};
+
+void ExtremalPerturbationTest::theMaskIsASmoothMaximumOfBells()
+{
+    const explain::MaskOperator mask(6, 5, 2, 1.5, at::TensorOptions().dtype(at::kDouble));
+    QCOMPARE(mask.rows(), std::int64_t(3));
+    QCOMPARE(mask.columns(), std::int64_t(3));
+    auto nodes = at::rand({1, 3, 3}, at::detail::createCPUGenerator(4), at::TensorOptions().dtype(at::kDouble));
+    const auto found = mask(nodes)[0];
+    // Pixel (3, 2) in cell (1, 1): every node within two cells, those outside the grid with a bell of zero.
+    double weights = 0, sum = 0;
+    for (int row = -1; row <= 3; ++row)
+        for (int column = -1; column <= 3; ++column) {
+            const bool inside = row >= 0 && row < 3 && column >= 0 && column < 3;
+            const double distance = std::hypot(3 - (2 * row + 0.5), 2 - (2 * column + 0.5));
+            const double bell = std::exp(-2 * std::pow(std::max(distance / 1.5 - 0.5, 0.0), 2));
+            const double lifted = inside ? bell * nodes[0][row][column].item<double>() : 0;
+            sum += lifted * std::exp(20 * lifted);
+            weights += std::exp(20 * lifted);
+        }
+    QVERIFY(std::abs(found[3][2].item<double>() - sum / weights) < 1e-12);
+    QCOMPARE(mask(at::zeros({1, 3, 3}, at::kDouble)).abs().max().item<double>(), 0.0);
+    QVERIFY(mask(at::ones({1, 3, 3}, at::kDouble)).max().item<double>() <= 1);
+}
+
+void ExtremalPerturbationTest::theMaskGradientAgreesWithDifferences()
+{
+    at::AutoGradMode enable(true);
+    const explain::MaskOperator mask(6, 5, 2, 1.5, at::TensorOptions().dtype(at::kDouble));
+    const auto nodes = at::rand({1, 3, 3}, at::detail::createCPUGenerator(4), at::TensorOptions().dtype(at::kDouble)).requires_grad_(true);
+    const auto weight = at::rand({6, 5}, at::detail::createCPUGenerator(5), at::TensorOptions().dtype(at::kDouble));
+    const auto gradient = torch::autograd::grad({(mask(nodes)[0] * weight).sum()}, {nodes})[0];
+    for (int i = 0; i < 9; ++i) {
+        double sides[2];
+        for (int side = 0; side < 2; ++side) {
+            auto moved = nodes.detach().clone();
+            moved.view(-1)[i] += side ? 1e-6 : -1e-6;
+            sides[side] = (mask(moved)[0] * weight).sum().item<double>();
+        }
+        QVERIFY(std::abs((sides[1] - sides[0]) / 2e-6 - gradient.view(-1)[i].item<double>()) < 1e-7);
+    }
+}
+
+void ExtremalPerturbationTest::areasAreReached_data()
+{
+    QTest::addColumn<int>("size");
+    QTest::newRow("digits, 8x8") << 8;
+    QTest::newRow("lenet's 32x32") << 32;
+}
+
+// Within one per cent of the image for each of three areas at once.
+// Within one per cent of the image for each of two areas at once; near it before the nodes are scaled.
+void ExtremalPerturbationTest::areasAreReached()
+{
+    QFETCH(int, size);
+    const auto model = zoo::buildModel("lenet", {{"image_size", size}, {"kernel", 3}, {"padding", 1}, {"activation", "relu"}}, 3);
+    const auto x = at::rand({1, 1, size, size}, at::detail::createCPUGenerator(7));
+    const auto result = extremal(model, x, {{"areas", {0.1, 0.4}}, {"max_iter", 200}});
+    QCOMPARE(result.attribution.sizes().vec(), x.sizes().vec());
+    for (const auto& area : result.details.at("areas")) {
+        const double found = area.at("area")[0].get<double>(), wanted = area.at("target").get<double>();
+        const double before = area.at("area_before_scaling")[0].get<double>();
+        QVERIFY2(std::abs(found - wanted) < 0.001 && std::abs(before - wanted) < 0.05,
+                 qPrintable(QString("%1: %2, %3").arg(wanted).arg(found).arg(before)));
+    }
+    QVERIFY(std::abs(result.attribution.mean().item<double>() - 0.25) < 0.001);
+}
+
+void ExtremalPerturbationTest::theMaskFindsThePlantedPatch()
+{
+    const test::PlantedPatch patch(0);
+    int hits = 0, centre = 0;
+    for (std::uint64_t i = 0; i < 4; ++i) {
+        const auto place = test::PlantedPatch::placeOf(i);
+        const auto result = extremal(patch.model, patch.image(place, i), {{"areas", {9.0 / 169}}, {"perturbation", "fade"}, {"max_iter", 300}});
+        hits += pointsInto(result.attribution, place);
+        centre += 6 >= place.first && 6 < place.first + 3 && 6 >= place.second && 6 < place.second + 3;
+    }
+    QCOMPARE(hits, 4);
+    QCOMPARE(centre, 0);
+}
+
+void ExtremalPerturbationTest::aDeletingMaskHidesThePatch()
+{
+    const test::PlantedPatch patch(0);
+    const auto x = patch.image({8, 2}, 1);
+    const auto result =
+        extremal(patch.model, x, {{"areas", {0.1}}, {"perturbation", "fade"}, {"baseline", 0.05}, {"variant", "delete"}, {"max_iter", 300}});
+    QVERIFY(pointsInto(result.attribution, {8, 2}));
+    QVERIFY(result.details.at("areas")[0].at("output")[0].get<double>() < outputOf(patch.model, x));
+}
+
+void ExtremalPerturbationTest::itBeatsRandomMasksOfItsArea()
+{
+    const test::PlantedPatch patch(0);
+    const auto x = patch.image({2, 5}, 3);
+    const auto result = extremal(patch.model, x, {{"areas", {0.1}}, {"perturbation", "fade"}, {"max_iter", 300}});
+    const double found = result.details.at("areas")[0].at("output")[0].get<double>();
+    // Random smooth masks of that area: the highest tenth of blurred noise.
+    double best = 0;
+    for (std::uint64_t seed = 0; seed < 50; ++seed) {
+        const auto rough = at::rand({1, 1, 13, 13}, at::detail::createCPUGenerator(1000 + seed), at::TensorOptions().dtype(at::kDouble));
+        const auto smooth = explain::gaussianBlur(rough, 1.2);
+        const auto limit = std::get<0>(smooth.flatten().sort(0, true))[17].item<double>();
+        auto mask = explain::gaussianBlur(smooth.ge(limit).to(at::kDouble), 0.5);
+        mask = mask * (0.1 / mask.mean().item<double>());
+        best = std::max(best, outputOf(patch.model, mask.clamp(0, 1) * x));
+    }
+    QVERIFY2(found > best && found > 0, qPrintable(QString("%1 against %2").arg(found).arg(best)));
+}
+
+void ExtremalPerturbationTest::theDefaultsFollowTheImagesSize()
+{
+    const auto model = zoo::buildModel("lenet", {{"image_size", 32}}, 3);
+    const auto result = extremal(model, at::rand({1, 1, 32, 32}, at::detail::createCPUGenerator(7)), {{"max_iter", 1}});
+    QCOMPARE(result.details.at("step").get<int>(), 1);
+    QCOMPARE(result.details.at("sigma").get<double>(), 3.0);
+}
+
+void ExtremalPerturbationTest::masksArriveWhileTheyGrow()
+{
+    const test::PlantedPatch patch;
+    std::vector<at::Tensor> seen;
+    explain::Control control;
+    control.partial = [&](const at::Tensor& mask) { seen.push_back(mask.clone()); };
+    extremal(patch.model, patch.image({1, 1}, 1), {{"max_iter", 31}}, control);
+    QCOMPARE(seen.size(), std::size_t(3));
+    QVERIFY(seen[2].mean().item<double>() < seen[0].mean().item<double>());
+}
+
+void ExtremalPerturbationTest::badRequestsSayWhatWasExpected()
+{
+    const test::PlantedPatch patch;
+    const auto x = patch.image({1, 1}, 1);
+    QVERIFY(failure([&] { extremal(patch.model, x, {{"areas", Json::array()}}); }).contains("expected at least one area"));
+    QVERIFY(failure([&] { extremal(patch.model, x, {{"areas", {1.5}}}); }).contains("areas"));
+    QVERIFY(failure([&] { extremal(patch.model, x, {{"step", 14}}); }).contains("step: expected 1..13"));
+    QVERIFY(failure([&] { extremal(patch.model, x * std::nan(""), Json::object()); }).contains("not finite"));
+    const auto mlp = zoo::buildModel("mlp", {{"features", 3}}, 1);
+    QVERIFY(failure([&] {
+                extremal(mlp, at::ones({1, 3}), Json::object());
+            }).contains("expected an image [batch, channel, height, width] at \"table\", got [1, 3]"));
+}
+
+void ExtremalPerturbationTest::stopsWhenAsked()
+{
+    const test::PlantedPatch patch;
+    std::stop_source source;
+    explain::Control control;
+    control.stop = source.get_token();
+    double reached = 0;
+    control.progress = [&](double done, double, const char*) {
+        reached = done;
+        if (done == 5)
+            source.request_stop();
+    };
+    bool cancelled = false;
+    try {
+        extremal(patch.model, patch.image({1, 1}, 1), Json::object(), control);
+    } catch (const core::Cancelled&) {
+        cancelled = true;
+    }
+    QVERIFY(cancelled);
+    QCOMPARE(reached, 5.0);
+}
+
+QTEST_GUILESS_MAIN(ExtremalPerturbationTest)
+#include "extremal_perturbation_test.moc"
