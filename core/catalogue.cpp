@@ -6,6 +6,12 @@
 #include <core/data/augmentation.h>
 #include <core/data/dataset.h>
 #include <core/explain/attribution.h>
+#include <core/explain/metrics/metric.h>
+#include <core/intervene/kinds.h>
+#include <core/intervene/lens_methods.h>
+#include <core/intervene/output_metric.h>
+#include <core/intervene/projection.h>
+#include <core/intervene/similarity.h>
 #include <core/models/importer.h>
 #include <core/train/catalogue.h>
 #include <core/zoo/zoo.h>
@@ -25,6 +31,12 @@ void registerAll()
         addFamily(train::losses());
         addFamily(train::metrics());
         addFamily(explain::attributionRegistry());
+        addFamily(explain::attributionMetricRegistry());
+        addFamily(intervene::interventionRegistry());
+        addFamily(intervene::lensRegistry());
+        addFamily(intervene::outputMetrics());
+        addFamily(intervene::similarityRegistry());
+        addFamily(intervene::projectionRegistry());
         addFamily(models::importerRegistry());
     });
 }

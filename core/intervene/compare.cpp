@@ -1,0 +1,108 @@
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include <core/base/text.h>
+
+#include "intervention.h"
+
+namespace orrery::intervene {
+namespace {
+
+std::vector<double> doubles(const at::Tensor& tensor)
+{
+    const auto flat = tensor.detach().to(at::kCPU, at::kDouble).reshape(-1).contiguous();
+    return {flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel()};
+}
+
+std::vector<std::string> probedValues(const graph::Graph& graph, const graph::ModelCard& card, const std::vector<std::string>& places)
+{
+    std::vector<std::string> names;
+    for (const auto& place : places)
+        for (auto& name : resolvePlace(graph, card, place))
+            names.push_back(std::move(name));
+    return names;
+}
+
+void addValues(InterventionResult& result, const graph::KeptValues& plain, const graph::KeptValues& intervened)
+{
+    for (const auto& [name, before] : plain) {
+        const auto after = intervened.find(name);
+        if (before.isTensor() && after != intervened.end() && after->second.isTensor())
+            result.values[name] = {before.toTensor().detach(), after->second.toTensor().detach()};
+    }
+}
+
+}  // namespace
+
+bool hasClasses(const at::Tensor& output, const graph::ModelCard& card)
+{
+    return card.task != "regression" && at::isFloatingType(output.scalar_type()) && (output.dim() == 2 || output.dim() == 3) && output.size(-1) >= 2;
+}
+
+at::Tensor outputDivergence(const at::Tensor& plain, const at::Tensor& intervened)
+{
+    if (plain.sizes() != intervened.sizes())
+        throw core::ShapeError(
+            fmt::format("outputs: expected equal shapes, got {} and {}", core::formatShape(plain.sizes()), core::formatShape(intervened.sizes())));
+    const auto p = at::log_softmax(plain.to(at::kDouble), -1), q = at::log_softmax(intervened.to(at::kDouble), -1);
+    const auto weight = p.exp();
+    return at::where(weight > 0, weight * (p - q), at::zeros_like(p)).sum(-1);
+}
+
+std::vector<OutputChange> topChanges(const at::Tensor& plain, const at::Tensor& intervened, std::size_t count)
+{
+    const auto logitsBefore = doubles(plain), logitsAfter = doubles(intervened);
+    const auto before = doubles(at::softmax(plain.to(at::kDouble), -1)), after = doubles(at::softmax(intervened.to(at::kDouble), -1));
+    std::vector<std::size_t> order(before.size());
+    std::iota(order.begin(), order.end(), 0);
+    const auto change = [&](std::size_t i) {
+        const auto difference = std::abs(after[i] - before[i]);
+        return std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference;
+    };
+    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return std::pair(change(a), before[a]) > std::pair(change(b), before[b]); });
+    std::vector<OutputChange> changes;
+    for (std::size_t i = 0; i < std::min(count, order.size()); ++i)
+        changes.push_back({std::int64_t(order[i]), before[order[i]], after[order[i]], logitsBefore[order[i]], logitsAfter[order[i]]});
+    return changes;
+}
+
+at::Tensor outputRow(const at::Tensor& output, std::int64_t sample, std::optional<std::int64_t> position)
+{
+    if (output.dim() == 0 || sample < 0 || sample >= output.size(0))
+        throw core::InputError(fmt::format("sample {}: expected one of the output's {}", sample, core::formatShape(output.sizes())));
+    const auto row = output.select(0, sample);
+    if (row.dim() < 2)
+        return row;
+    const auto chosen = position.value_or(row.size(0) - 1);
+    if (chosen < 0 || chosen >= row.size(0))
+        throw core::InputError(fmt::format("position: expected 0..{}, got {}", row.size(0) - 1, chosen));
+    return row.select(0, chosen);
+}
+
+InterventionResult runIntervened(const graph::Executor& executor, const graph::Weights& weights, const graph::ModelCard& card,
+                                 const InterventionDocument& document, const InterventionRequest& request, const Control& control)
+{
+    const InterventionProgram program(executor, weights, card, document, request.sources, {request.folder, request.seed}, control);
+    graph::RunRequest run;
+    run.inputs = request.inputs;
+    run.keep = probedValues(*executor.graph(), card, request.probes);
+    run.seed = request.seed;
+    run.stop = control.stop;
+    control.report(0, 2, "runs");
+    const auto plain = executor.run(weights, run);
+    control.report(1, 2, "runs");
+    const auto intervened = program.run(run);
+    control.report(2, 2, "runs");
+    InterventionResult result;
+    result.plain = plain.tensor().detach();
+    result.intervened = intervened.tensor().detach();
+    result.changed = program.values();
+    if (hasClasses(result.plain, card))
+        result.divergence = outputDivergence(result.plain, result.intervened);
+    addValues(result, plain.values, intervened.values);
+    return result;
+}
+
+}  // namespace orrery::intervene

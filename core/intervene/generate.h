@@ -1,0 +1,54 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "intervention.h"
+
+namespace orrery::intervene {
+
+/// How the next token is chosen. Names and defaults as in the `generate` function that is common for such models.
+struct GenerationOptions {
+    std::int64_t maxNewTokens = 20;
+    bool sample = false;     ///< off: the most probable token (greedy)
+    double temperature = 1;  ///< > 0; divides the logits
+    std::int64_t topK = 50;  ///< only the k most probable; 0: all
+    double topP = 1;         ///< of these only the fewest whose probabilities reach p (at least one)
+    std::optional<std::int64_t> stopToken;
+    std::uint64_t seed = 0;
+    std::size_t alternatives = 5;  ///< most probable tokens that are reported for each step
+};
+
+/// Form, check and help of the options: max_new_tokens, do_sample, temperature, top_k, top_p, stop_token.
+const core::Schema& generationSchema();
+/// @throws core::DocumentError.
+GenerationOptions generationOptions(const core::Json& document, std::uint64_t seed);
+
+struct GeneratedToken {
+    std::int64_t token = 0;
+    double probability = 0;  ///< by softmax of the logits as they are
+    std::vector<std::pair<std::int64_t, double>> alternatives;
+};
+
+struct GenerationResult {
+    std::vector<std::int64_t> prompt;
+    std::vector<GeneratedToken> tokens;
+    bool stopped = false;  ///< the stop token came
+    std::vector<std::int64_t> newTokens() const;
+};
+
+/// Writes on from a prompt: a pass over the whole text for every token, nothing cached, with the interventions as a run with a cache of keys and values would
+/// have them (see `When`): the result is that of such a run.
+/// @param model    Gives logits [1, position, token] for tokens [1, position] int64.
+/// @param program  May be null.
+/// @throws core::InputError if the model takes no tokens, the prompt is no [1, position] or holds unknown tokens, or the text would exceed the model's longest;
+///         core::Error for NaN in the logits; what running throws; core::Cancelled. `control.progress` counts tokens. Any thread.
+GenerationResult generate(const graph::Executor& executor, const graph::Weights& weights, const graph::ModelCard& card, const at::Tensor& prompt,
+                          const GenerationOptions& options, const InterventionProgram* program = nullptr, const Control& control = {});
+
+/// The next token by `options` from logits [token]; draws are a function of (seed, step).
+std::int64_t chooseToken(const at::Tensor& logits, const GenerationOptions& options, std::int64_t step);
+/// Longest text a model takes: the length of its table of positions (canonical `pos_embed`); nothing if it has none.
+std::optional<std::int64_t> longestText(const graph::Graph& graph, const graph::ModelCard& card);
+
+}  // namespace orrery::intervene

@@ -1,0 +1,17 @@
+#pragma once
+#include "lens_methods.h"
+
+/// Results of lenses as JSON documents and arrays: what lens_methods.cpp puts together.
+namespace orrery::intervene {
+
+core::Json gridDocument(const LensGrid& grid, const graph::ModelCard& card);
+at::Tensor gridArray(const LensGrid& grid);
+core::Json scoreDocument(const FutureLensScore& score, const FutureLens& lens);
+core::Json directDocument(const DirectLogitAttribution& made, const graph::ModelCard& card);
+core::Json headsDocument(const HeadScores& scores);
+at::Tensor headsArray(const HeadScores& scores);
+core::Json inductionDocument(const InductionScores& scores);
+/// Numbers of a tensor as nested lists; NaN becomes null.
+core::Json nested(const at::Tensor& tensor);
+
+}  // namespace orrery::intervene

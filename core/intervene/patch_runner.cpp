@@ -1,0 +1,275 @@
+#include "patch_runner.h"
+
+#include <ATen/ATen.h>
+
+#include <set>
+
+#include <core/base/error.h>
+#include <core/base/text.h>
+
+#include "output_metric.h"
+
+namespace orrery::intervene {
+namespace {
+
+using graph::Node;
+using graph::ValueId;
+
+c10::IValue repeated(const c10::IValue& value, std::int64_t rows)
+{
+    if (!value.isTensor() || value.toTensor().dim() == 0 || value.toTensor().size(0) == rows)
+        return value;
+    auto sizes = value.toTensor().sizes().vec();
+    sizes[0] = rows;
+    return value.toTensor().expand(sizes);
+}
+
+void addReads(const Node& node, std::set<ValueId>& reads)
+{
+    for (const auto& input : node.inputs)
+        if (!input.isConstant())
+            reads.insert(input.value);
+    for (const auto& block : node.blocks) {
+        for (const auto& inner : block.nodes)
+            addReads(inner, reads);
+        for (const auto& output : block.outputs)
+            if (!output.isConstant())
+                reads.insert(output.value);
+    }
+}
+
+/// Nodes behind a value that the output needs, in order.
+std::vector<const Node*> coneOf(const graph::Executor& executor, const std::string& value)
+{
+    const auto& graph = *executor.graph();
+    std::vector<const Node*> nodes;
+    for (const auto& name : executor.dependencyCone({value}))
+        if (const auto id = graph.findValue(name))
+            if (const auto* node = graph.producer(*id))
+                nodes.push_back(node);
+    return nodes;
+}
+
+void checkSameShape(const graph::Graph& graph, const PatchRunner::Inputs& inputs)
+{
+    if (inputs.clean.size() != inputs.corrupted.size())
+        throw core::InputError(
+            fmt::format("clean and corrupted: expected as many inputs of each, got {} and {}", inputs.clean.size(), inputs.corrupted.size()));
+    for (std::size_t i = 0; i < inputs.clean.size(); ++i) {
+        if (!inputs.clean[i].isTensor() || !inputs.corrupted[i].isTensor())
+            throw core::InputError("clean and corrupted: expected tensors");
+        const auto &a = inputs.clean[i].toTensor(), &b = inputs.corrupted[i].toTensor();
+        const std::string name = i < graph.data().inputs.size() ? graph.data().inputs[i].name : std::to_string(i);
+        if (a.sizes() != b.sizes())
+            throw core::ShapeError(
+                fmt::format("input \"{}\": expected the same shape twice (texts: the same number of tokens), got clean {} and corrupted {}", name,
+                            core::formatShape(a.sizes()), core::formatShape(b.sizes())));
+        if (a.dim() == 0 || a.size(0) != 1)
+            throw core::ShapeError(fmt::format("input \"{}\": expected one sample, [1, ...], got {}", name, core::formatShape(a.sizes())));
+    }
+}
+
+bool isClose(const at::Tensor& a, const at::Tensor& b)
+{
+    const double scale = std::max(1e-6, b.abs().max().item<double>());
+    return a.sizes() == b.sizes() && (a - b).abs().max().item<double>() <= 1e-3 * scale;
+}
+
+}  // namespace
+
+PatchRunner::PatchRunner(const graph::Executor& executor, const graph::Weights& weights, Inputs inputs, std::stop_token stop)
+    : m_executor(&executor), m_weights(&weights), m_inputs(std::move(inputs)), m_stop(std::move(stop))
+{
+    checkSameShape(*executor.graph(), m_inputs);
+    graph::Shapes unused;
+    m_sourceLogits = runOne(source(), m_inputs.baseIsClean ? "corrupted" : "clean", unused, m_sourceValues);
+    m_baseLogits = runOne(base(), m_inputs.baseIsClean ? "clean" : "corrupted", m_one, m_baseValues);
+    runPair();
+    if (m_batches)
+        narrow();
+    keepFrontier();
+}
+
+at::Tensor PatchRunner::runOne(const std::vector<c10::IValue>& inputs, const char* which, graph::Shapes& shapes,
+                               std::map<std::string, at::Tensor>& values)
+{
+    graph::RunRequest request;
+    request.inputs = inputs;
+    request.keep = m_inputs.values;
+    request.probes = {graph::shapeProbe(*m_executor->graph(), shapes)};
+    request.stop = m_stop;
+    const auto result = m_executor->run(*m_weights, request);
+    for (const auto& name : m_inputs.values)
+        values[name] = result.value(name).detach();
+    const at::Tensor output = result.tensor(m_inputs.output);
+    m_outputRank = output.dim();
+    const at::Tensor logits = logitsAt(output, m_inputs.position)[0].to(at::kCPU, at::kDouble);
+    if (logits.isnan().any().item<bool>())
+        throw core::InputError(fmt::format("the output of the {} run holds NaN: check the input and the weights", which));
+    return logits;
+}
+
+// Whether the rows of a batch are treated apart is tried, not believed.
+void PatchRunner::runPair()
+{
+    std::vector<c10::IValue> pair;
+    for (std::size_t i = 0; i < base().size(); ++i)
+        pair.emplace_back(at::cat({base()[i].toTensor(), source()[i].toTensor()}));
+    graph::RunRequest request;
+    request.inputs = pair;
+    request.probes = {graph::shapeProbe(*m_executor->graph(), m_two)};
+    request.stop = m_stop;
+    try {
+        const at::Tensor logits = logitsAt(m_executor->run(*m_weights, request).tensor(m_inputs.output), m_inputs.position).to(at::kCPU, at::kDouble);
+        m_batches = logits.size(0) == 2 && isClose(logits[0], m_baseLogits) && isClose(logits[1], m_sourceLogits);
+    } catch (const core::Error&) {
+        m_batches = false;
+    }
+}
+
+void PatchRunner::narrow()
+{
+    const auto& graph = m_executor->graph();
+    std::optional<graph::Range> range;
+    if (m_outputRank == 3) {
+        const auto& output = graph->data().body.outputs.at(m_inputs.output);
+        const auto positions = output.isConstant() ? 0 : m_one[std::size_t(output.value)].at(1);
+        range = graph::Range{1, positionIndex(m_inputs.position, positions), 1};
+    }
+    auto made = graph::narrowed(graph, m_inputs.output, range, m_one, m_two);
+    if (made.values.empty())
+        return;
+    m_narrowed = std::make_unique<graph::Executor>(made.graph);
+    m_parts = std::move(made.values);
+}
+
+/// What the nodes behind the sites read and do not compute themselves.
+std::vector<std::string> PatchRunner::frontier() const
+{
+    const auto& graph = *runner().graph();
+    std::set<ValueId> outside;
+    for (const auto& value : m_inputs.values) {
+        std::set<ValueId> reads, made;
+        for (const auto* node : coneOf(runner(), value)) {
+            addReads(*node, reads);
+            made.insert(node->outputs.begin(), node->outputs.end());
+        }
+        for (const auto id : reads)
+            if (!made.count(id))
+                outside.insert(id);
+    }
+    std::vector<std::string> names;
+    for (const auto& node : graph.nodes())
+        for (const auto id : node.outputs)
+            if (outside.count(id))
+                names.push_back(graph.value(id).name);
+    return names;
+}
+
+void PatchRunner::keepFrontier()
+{
+    const auto names = frontier();
+    const auto run = [&](std::int64_t rows) {
+        graph::RunRequest request;
+        for (const auto& input : base())
+            request.inputs.push_back(repeated(input, rows));
+        request.keep = names;
+        request.profile = rows == 1;
+        request.stop = m_stop;
+        return runner().run(*m_weights, request);
+    };
+    const auto one = run(1);
+    for (const auto& profile : one.profile)
+        m_bytes[profile.node] = profile.outputBytes;
+    const auto two = m_batches ? run(2) : one;
+    for (const auto& name : names) {
+        const auto &a = one.values.at(name), &b = two.values.at(name);
+        if (!a.isTensor() || !b.isTensor())
+            continue;
+        const auto single = a.toTensor().sizes().vec();
+        auto twice = single;
+        if (!twice.empty())
+            twice[0] *= 2;
+        if (b.toTensor().sizes() == a.toTensor().sizes())
+            m_shared[name] = a.toTensor();
+        else if (single[0] == 1 && b.toTensor().sizes() == twice)
+            m_rowed[name] = a.toTensor();
+    }
+    if (m_narrowed && m_outputRank == 3)
+        m_positionInOutput = 0;
+    else
+        m_positionInOutput = m_inputs.position;
+}
+
+std::int64_t PatchRunner::bytesPerRow(const std::string& value) const
+{
+    const auto cone = coneOf(runner(), value);
+    std::map<ValueId, std::size_t> lastUse;
+    std::set<ValueId> reads;
+    for (std::size_t i = 0; i < cone.size(); ++i) {
+        reads.clear();
+        addReads(*cone[i], reads);
+        for (const auto id : reads)
+            lastUse[id] = i;
+    }
+    std::int64_t alive = std::int64_t(m_baseValues.at(value).nbytes()), peak = alive;
+    std::map<std::size_t, std::int64_t> freed;
+    for (std::size_t i = 0; i < cone.size(); ++i) {
+        const auto bytes = m_bytes.count(cone[i]->name) ? m_bytes.at(cone[i]->name) : 0;
+        std::size_t last = i;
+        for (const auto id : cone[i]->outputs)
+            if (const auto use = lastUse.find(id); use != lastUse.end())
+                last = std::max(last, use->second);
+        alive += bytes;
+        freed[last] += bytes;
+        peak = std::max(peak, alive);
+        alive -= freed[i];
+    }
+    return std::max<std::int64_t>(peak, 1);
+}
+
+graph::KeptValues PatchRunner::keptFor(std::int64_t rows, bool copied) const
+{
+    graph::KeptValues kept;
+    for (const auto& [name, tensor] : m_shared)
+        kept[name] = tensor;
+    for (const auto& [name, tensor] : m_rowed) {
+        const at::Tensor expanded = repeated(tensor, rows).toTensor();
+        kept[name] = copied ? expanded.contiguous() : expanded;
+    }
+    return kept;
+}
+
+graph::RunResult PatchRunner::runRows(const std::string& value, const at::Tensor& patched, bool copied, std::stop_token stop) const
+{
+    const auto rows = patched.size(0);
+    const auto kept = keptFor(rows, copied);
+    graph::RunRequest request;
+    for (const auto& input : base())
+        request.inputs.push_back(repeated(input, rows));
+    request.resumeFrom = &kept;
+    const auto part = m_parts.find(value);
+    request.changed[value] = part == m_parts.end() ? patched : patched.narrow(part->second.axis, part->second.begin, part->second.length);
+    request.targets = {runner().graph()->value(runner().graph()->data().body.outputs.at(m_inputs.output).value).name};
+    request.stop = std::move(stop);
+    return runner().run(*m_weights, request);
+}
+
+at::Tensor PatchRunner::logits(const std::string& value, const at::Tensor& patched, std::stop_token stop) const
+{
+    const auto at = [&](const graph::RunResult& result) { return logitsAt(result.tensor(0), m_positionInOutput); };
+    if (!m_copies) {
+        try {
+            return at(runRows(value, patched, false, stop));
+        } catch (const graph::NodeError&) {
+            // Some operators (views of imported models) want rows with memory of their own.
+            if (patched.size(0) == 1)
+                throw;
+        }
+    }
+    const at::Tensor logits = at(runRows(value, patched, true, stop));
+    m_copies = true;
+    return logits;
+}
+
+}  // namespace orrery::intervene
