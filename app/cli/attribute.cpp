@@ -7,6 +7,7 @@
 #include <core/train/card_inputs.h>
 
 #include "arrays.h"
+#include "attribution_metrics.h"
 #include "sample_argument.h"
 
 namespace orrery::cli {
@@ -16,6 +17,7 @@ struct Options {
     ModelArgument model;
     std::vector<std::string> inputs, settings;
     SampleArgument sample;
+    MetricArguments metrics;
     std::string image, text, method, out, site;
     std::optional<std::int64_t> target, position;
 };
@@ -94,6 +96,7 @@ Exit attribute(Session& session, const Options& options)
     for (const auto& setting : options.settings)
         core::setByPath(request.parameters, setting);
     request.parameters = explain::attributionRegistry().at(options.method).schema.resolve(request.parameters, options.method);
+    const auto metricRequests = options.metrics.requests();
     const auto model = options.model.open(session);
     const graph::Executor executor(model.graph);
     request.inputs = attributedInputs(session, options, model);
@@ -106,12 +109,16 @@ Exit attribute(Session& session, const Options& options)
     control.progress = [&](double done, double total, const char* unit) { session.showProgress(done, total, unit); };
     const auto started = std::chrono::steady_clock::now();
     const auto result = explain::attribute(executor, model.weights, options.method, request, control);
+    const auto attributed = std::chrono::steady_clock::now();
+    const auto metrics = explain::measure(executor, model.weights, options.method, request, result, metricRequests, control);
     session.endProgress();
     if (!options.out.empty())
         writeArray(options.out, result.attribution);
     auto document = resultJson(options, request, result);
     const auto analyses =
-        stored(session, options, request, result, model, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
+        stored(session, options, request, result, model, std::chrono::duration<double>(attributed - started).count());
+    if (!metrics.empty())
+        document["metrics"] = metricsJson(metrics);
     if (!analyses.empty())
         document["analyses"] = analyses;
     if (session.json) {
@@ -124,6 +131,7 @@ Exit attribute(Session& session, const Options& options)
                              core::formatNumber(document["sum"].get<double>()));
     if (result.completenessError.defined())
         std::cout << "completeness error  " << document["completeness_error"].dump() << "\n";
+    std::cout << metricsText(metrics);
     if (!options.out.empty())
         std::cout << "written to          " << options.out << "\n";
     if (!analyses.empty())
@@ -145,7 +153,7 @@ std::string methodsHelp()
 std::function<Exit(Session&)> declareAttribute(CLI::App& app)
 {
     auto options = std::make_shared<Options>();
-    app.footer(methodsHelp);
+    app.footer([] { return methodsHelp() + metricsHelp(); });
     options->model.declare(app);
     app.add_option("--input", options->inputs, "Array file, or NAME=FILE; the first axis is the batch.");
     options->sample.declare(app);
@@ -156,6 +164,7 @@ std::function<Exit(Session&)> declareAttribute(CLI::App& app)
     app.add_option("--position", options->position, "Position in a sequence output; default: the last.");
     app.add_option("--at", options->site, "Value to attribute to; default: the first floating input, or a token model's embedding.");
     app.add_option("--set", options->settings, "Parameter of the method: name=value; see below.");
+    options->metrics.declare(app);
     app.add_option("--out", options->out, "File for the attribution (.npy, .safetensors, .csv, .png).")->check(arrayEndingProblem);
     return [options](Session& session) { return attribute(session, *options); };
 }

@@ -2,6 +2,7 @@
 
 #include <core/base/error.h>
 #include <core/base/log.h>
+#include <core/base/memory.h>
 #include <core/base/text.h>
 #include <core/base/version.h>
 #include <core/catalogue.h>
@@ -104,6 +105,7 @@ void addCommonOptions(CLI::App& app, cli::Session& session)
 
 int main(int argc, char** argv)
 {
+    core::keepFreedMemory();
     cli::installInterruptHandler();
     cli::Session session;
     CLI::App app("Orrery: a workbench for exploring neural-network models.", "orrery-cli");

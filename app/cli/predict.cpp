@@ -2,6 +2,7 @@
 
 #include <core/base/text.h>
 #include <core/data/vocabulary.h>
+#include <core/intervene/beam_search.h>
 #include <core/io/image.h>
 #include <core/train/card_inputs.h>
 #include <core/train/predict.h>
@@ -18,6 +19,8 @@ struct Options {
     SampleArgument sample;
     std::string text, image, out;
     int top = 5;
+    intervene::BeamOptions beam;
+    int beams = 0;
 };
 
 std::vector<at::Tensor> tensorsFor(Session& session, const Options& options, const graph::Model& model)
@@ -45,9 +48,41 @@ std::string className(const graph::Model& model, const train::ClassScore& score)
     return std::to_string(score.index);
 }
 
+std::string joinedText(const data::Vocabulary& vocabulary, const intervene::Hypothesis& hypothesis)
+{
+    std::string text;
+    for (std::size_t i = 0; i + (hypothesis.ended ? 1 : 0) < hypothesis.tokens.size(); ++i)
+        text += vocabulary.tokenText(hypothesis.tokens[i]);
+    return text;
+}
+
+Exit searchBeams(Session& session, const Options& options, const graph::Model& model)
+{
+    if (options.text.empty())
+        throw core::InputError("predict: --beam goes on from a text; expected --text");
+    auto search = options.beam;
+    search.beams = options.beams;
+    const auto result = intervene::searchText(model, options.text, search, session.stopToken());
+    const auto vocabulary = data::Vocabulary::fromJson(model.card.tokenizer);
+    if (session.json) {
+        auto document = result.toJson([&](std::int64_t token) { return vocabulary.tokenText(token); });
+        for (std::size_t i = 0; i < result.hypotheses.size(); ++i)
+            document["hypotheses"][i]["text"] = joinedText(vocabulary, result.hypotheses[i]);
+        document["model"] = options.model.text;
+        session.print(document);
+        return Exit::Done;
+    }
+    std::cout << fmt::format("{:>10} {:>12}  text\n", "score", "log prob");
+    for (const auto& hypothesis : result.hypotheses)
+        std::cout << fmt::format("{:>10.4f} {:>12.4f}  {}\n", hypothesis.score, hypothesis.logProbability, joinedText(vocabulary, hypothesis));
+    return Exit::Done;
+}
+
 Exit predict(Session& session, const Options& options)
 {
     const auto model = options.model.open(session);
+    if (options.beams > 0)
+        return searchBeams(session, options, model);
     auto output = train::predict(model, tensorsFor(session, options, model), 256, session.stopToken());
     if (!options.out.empty())
         writeArray(options.out, output);
@@ -95,6 +130,10 @@ std::function<Exit(Session&)> declarePredict(CLI::App& app)
     app.add_option("--image", options->image, "PNG, JPEG or WebP picture, prepared as the model card says.")->check(CLI::ExistingFile);
     options->sample.declare(app);
     app.add_option("--top", options->top, "Classes shown.")->check(CLI::Range(1, 1000));
+    app.add_option("--beam", options->beams, "Beam search from --text with so many beams: whole continuations (or translations) instead of the next token.")
+        ->check(CLI::Range(1, 10000));
+    app.add_option("--max-length", options->beam.maxLength, "With --beam: new tokens at most.")->check(CLI::Range(1, 100000));
+    app.add_option("--length-penalty", options->beam.lengthPenalty, "With --beam: score = log probability / length^penalty.")->check(CLI::Range(0.0, 10.0));
     app.add_option("--out", options->out, "File for the raw output (.npy, .safetensors, .csv, .png).")->check(arrayEndingProblem);
     return [options](Session& session) { return predict(session, *options); };
 }

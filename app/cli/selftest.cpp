@@ -8,6 +8,13 @@
 #include <core/explain/quadrature.h>
 #include <core/graph/builder.h>
 #include <core/graph/executor.h>
+#include <core/intervene/direct_logit_attribution.h>
+#include <core/intervene/intervention.h>
+#include <core/intervene/lens.h>
+#include <core/intervene/patching.h>
+#include <core/intervene/pca.h>
+#include <core/intervene/similarity.h>
+#include <core/intervene/umap.h>
 #include <core/train/catalogue.h>
 #include <core/zoo/zoo.h>
 
@@ -149,6 +156,130 @@ double completenessError()
     return largest(explain::attribute(executor, model.weights, "integrated_gradients", request).completenessError);
 }
 
+// DeepLIFT's multipliers against summation to delta, layer conductance against the layer's exact share, on networks in double.
+double deepLiftError()
+{
+    const core::Json parameters = {{"image_size", 12}, {"maps", {3, 4}}, {"kernel", 3},         {"padding", 1},
+                                   {"pooling", "max"}, {"hidden", {8}},  {"activation", "relu"}};
+    const auto model = doubled(zoo::buildModel("lenet", parameters, 5));
+    explain::AttributionRequest request;
+    request.inputs = {noise({2, 1, 12, 12}, 4, at::kDouble)};
+    request.parameters = {{"baseline", 0.25}};
+    return largest(explain::attribute(graph::Executor(model.graph), model.weights, "deep_lift", request).completenessError);
+}
+
+// Planes that need runways of length 1, 2, 4 and 7: each stretch is paid in equal parts by those who need it (Littlechild & Owen 1973).
+double shapleyError()
+{
+    graph::Builder builder("airport");
+    const auto x = builder.input("x", "float64", {"batch", "4"});
+    const auto model = builder.finish({{"cost", builder.op("aten::amax", {x, std::vector<std::int64_t>{1}})}});
+    explain::AttributionRequest request;
+    request.inputs = {at::tensor(std::vector<double>{1, 2, 4, 7}, at::kDouble).unsqueeze(0)};
+    const auto shares = at::tensor(std::vector<double>{1.0 / 4, 1.0 / 4 + 1.0 / 3, 1.0 / 4 + 4.0 / 3, 1.0 / 4 + 13.0 / 3}, at::kDouble);
+    double worst = 0;
+    for (const char* method : {"shapley_values", "kernel_shap"}) {
+        request.parameters = core::Json::object();
+        if (std::string_view(method) == "kernel_shap")
+            request.parameters["n_samples"] = 16;
+        worst = std::max(worst, largest(explain::attribute(graph::Executor(model.graph), {}, method, request).attribution[0] - shares));
+    }
+    return worst;
+}
+
+// Relevance of a bias-free network is conserved, merged batch norm and residual sums included.
+double relevanceError()
+{
+    auto model = doubled(zoo::buildModel("resnet", {{"depth", 8}, {"image_size", 8}, {"width", 4}}, 5));
+    for (const auto& [name, tensor] : std::map(model.weights.tensors()))
+        if (name.ends_with(".bias") || name.ends_with("running_mean"))
+            model.weights.set(name, at::zeros_like(tensor));
+    explain::AttributionRequest request;
+    request.inputs = {noise({2, 3, 8, 8}, 4, at::kDouble)};
+    request.parameters = {{"rule", "composite"}};
+    const auto result = explain::attribute(graph::Executor(model.graph), model.weights, "lrp", request);
+    return largest(result.completenessError) / std::max(1.0, largest(result.attribution));
+}
+
+double conductanceError()
+{
+    const auto model = doubled(zoo::buildModel("mlp", {{"features", 6}, {"hidden", {5}}, {"classes", 3}}, 7));
+    const auto x = noise({4, 6}, 3, at::kDouble);
+    explain::AttributionRequest request;
+    request.inputs = {x};
+    request.target = 1;
+    request.site = "op:relu";
+    request.parameters = {{"method", "riemann_trapezoid"}};
+    const auto result = explain::attribute(graph::Executor(model.graph), model.weights, "layer_conductance", request);
+    const auto hidden = [&](const at::Tensor& in) { return at::linear(in, model.weights.at("fc1.weight"), model.weights.at("fc1.bias")).relu(); };
+    return largest(result.attribution - model.weights.at("out.weight")[1] * (hidden(x) - hidden(at::zeros_like(x))));
+}
+
+graph::Model smallTransformer()
+{
+    return doubled(zoo::buildModel("gpt", {{"vocabulary", 20}, {"block_length", 12}, {"layers", 3}, {"heads", 2}, {"width", 16}}, 3));
+}
+
+double logitLensError()
+{
+    const auto model = smallTransformer();
+    const graph::Executor executor(model.graph);
+    return intervene::logitLens({executor, model}, at::arange(12, at::kLong).unsqueeze(0), {}).finalDifference;
+}
+
+double directLogitError()
+{
+    const auto model = smallTransformer();
+    const graph::Executor executor(model.graph);
+    double worst = 0;
+    for (const std::int64_t position : {0, 5, 11})
+        worst = std::max(worst, std::abs(intervene::directLogitAttribution({executor, model}, at::arange(12, at::kLong).unsqueeze(0), {position, 7, 3}).error));
+    return worst;
+}
+
+// The residual stream of another text gives that text's answer; written back unchanged it gives the own one, to the last bit.
+double interchangeError()
+{
+    const auto model = smallTransformer();
+    const graph::Executor executor(model.graph);
+    const auto own = at::arange(12, at::kLong).unsqueeze(0), other = own * 7 % 20;
+    const auto document = intervene::InterventionDocument::fromJson(
+        core::Json::array({{{"at", "blocks.1.resid_pre"}, {"do", "interchange"}, {"source", "other"}}}));
+    double worst = 0;
+    for (const auto& source : {own, other})
+        worst = std::max(worst, largest(intervene::runIntervened(executor, model.weights, model.card, document, {{own}, {{"other", {source}}}, {}, {}, 0}).intervened -
+                                        executor.forward(model.weights, {source})));
+    return worst;
+}
+
+// Patches run as rows of batches from kept values against one whole run a patch.
+double patchingError()
+{
+    const auto model = smallTransformer();
+    const graph::Executor executor(model.graph);
+    const auto tokens = at::arange(12, at::kLong).unsqueeze(0);
+    const intervene::PatchRequest request{{tokens}, {tokens * 7 % 20}, {{"components", {"resid_mid"}}, {"metric", {{"id", "kl"}, {"normalised", false}}}}};
+    const intervene::Patching patching(executor, model.weights, model.card, request);
+    const auto result = patching.sweep();
+    double worst = 0;
+    for (std::int64_t position = 0; position < 12; ++position) {
+        const auto& value = result.maps[0].values[1];
+        graph::RunRequest clean, patched;
+        clean.inputs = request.clean;
+        clean.keep = {value};
+        const auto source = executor.run(model.weights, clean).value(value);
+        patched.inputs = request.corrupted;
+        patched.probes = {graph::Probe::replacing(value, [&](const std::string&, const c10::IValue& content) -> c10::IValue {
+            const auto copy = content.toTensor().clone();
+            copy[0][position].copy_(source[0][position]);
+            return copy;
+        })};
+        const auto logits = executor.run(model.weights, patched).tensor().select(1, 11);
+        worst = std::max(worst, largest(patching.metric()(logits) - result.maps[0].cells[1][0][position]));
+    }
+    return worst;
+}
+
 // AdamW on f(w) = w^2 / 2 against the recurrence written out in double.
 double adamwError()
 {
@@ -166,6 +297,27 @@ double adamwError()
         x -= 0.1 * (m / (1 - std::pow(0.9, t))) / (std::sqrt(v / (1 - std::pow(0.999, t))) + 1e-8);
     }
     return std::abs(w.item<double>() - x);
+}
+
+// CKA does not change by rotation, scale and shift; UMAP's curve is the published one; PCA rebuilds what it took apart.
+double ckaError()
+{
+    const auto x = noise({60, 12}, 31, at::kDouble), y = x.slice(1, 0, 5).square() + noise({60, 5}, 32, at::kDouble);
+    const auto turned = at::matmul(x, std::get<0>(at::linalg_qr(noise({12, 12}, 33, at::kDouble)))) * 7 + 2;
+    return std::abs(intervene::similarity("cka", x, y) - intervene::similarity("cka", turned, y)) + std::abs(intervene::similarity("cka", x, turned) - 1);
+}
+
+double umapCurveError()
+{
+    const auto [a, b] = intervene::umapCurve(0.1, 1);
+    return std::max(std::abs(a - 1.577), std::abs(b - 0.895));
+}
+
+double pcaError()
+{
+    const auto x = noise({40, 6}, 34, at::kDouble);
+    const auto pca = intervene::fitPca(x, 6);
+    return largest(pca.inverse(pca.transform(x)) - x);
 }
 
 // The same model on CPU and GPU.
@@ -189,7 +341,18 @@ const std::vector<Check>& checks()
         {"executor.resume", "resuming from kept values equals the whole run", 0, resumeError},
         {"explain.quadrature", "Gauss-Legendre with 8 points integrates x^0..x^15", 1e-15, quadratureError},
         {"explain.completeness", "integrated gradients add up to the change of the output", 1e-10, completenessError},
+        {"explain.deep_lift", "DeepLIFT through convolutions, relu and max pooling adds up to the change", 1e-11, deepLiftError},
+        {"explain.shapley", "exact Shapley values and complete kernel SHAP of the airport game", 1e-12, shapleyError},
+        {"explain.relevance", "relevance of a bias-free residual network is conserved by the composite rule", 1e-6, relevanceError},
+        {"explain.conductance", "layer conductance under a linear head equals weight times the layer's change", 1e-12, conductanceError},
+        {"intervene.logit_lens", "the logit lens at the last layer is the model itself", 0, logitLensError},
+        {"intervene.direct_logit", "direct logit attribution adds up to the logit in double", 1e-12, directLogitError},
+        {"intervene.interchange", "an interchanged residual stream gives the source's answer", 0, interchangeError},
+        {"intervene.patching", "patches in batches against one whole run each", 1e-10, patchingError},
         {"train.adamw", "AdamW against its recurrence in double", 1e-12, adamwError},
+        {"intervene.cka", "linear CKA under rotation, scale and shift", 1e-10, ckaError},
+        {"intervene.pca", "all principal components rebuild the rows", 1e-12, pcaError},
+        {"intervene.umap_curve", "UMAP's a and b for min_dist 0.1 and spread 1", 1e-3, umapCurveError},
         {"cuda.resnet20", "ResNet-20 on CPU and GPU, relative", 1e-4,
          [] {
              return cudaError("resnet", {{"depth", 20}}, {2, 3, 32, 32}, false);

@@ -49,6 +49,8 @@ private Q_SLOTS:
         QTest::addColumn<QStringList>("options");
         QTest::newRow("input x gradient") << QStringList{"--method", "input_x_gradient"};
         QTest::newRow("occlusion") << QStringList{"--method", "occlusion"};
+        QTest::newRow("deep lift") << QStringList{"--method", "deep_lift"};
+        QTest::newRow("layer gradient x activation") << QStringList{"--method", "layer_gradient_x_activation"};
         for (const char* rule : {"gausslegendre", "riemann_left", "riemann_right", "riemann_middle"})
             for (const char* steps : {"1", "50"})
                 QTest::addRow("integrated gradients, %s, %s steps", rule, steps)
@@ -147,6 +149,82 @@ private Q_SLOTS:
         QCOMPARE(document.at("sum").get<double>(), 0.5);
     }
 
+    void noiseTunnelTakesTheParametersOfItsMethod()
+    {
+        const auto document = attribute({"--method", "noise_tunnel", "--target", "1", "--set", "method.id=integrated_gradients", "--set",
+                                         "method.n_steps=3", "--set", "stdevs=0", "--set", "nt_samples=4"});
+        QVERIFY(at::allclose(attribution(), kX * kWeight[1], 1e-6));
+        const auto& method = document.at("parameters").at("method");
+        QCOMPARE(method.at("id").get<std::string>(), std::string("integrated_gradients"));
+        QCOMPARE(method.at("n_steps").get<int>(), 3);
+        QCOMPARE(method.at("method").get<std::string>(), std::string("gausslegendre"));
+        QVERIFY(document.at("standard_error").get<double>() < 1e-6);
+        attribute({"--method", "noise_tunnel", "--target", "1", "--set", "nt_type=vargrad", "--seed", "3"});
+        QVERIFY(at::equal(attribution(), at::zeros({2, 3})));
+    }
+
+    void baselinesComeFromAFile()
+    {
+        m_cli.writeArray("baselines.npy", at::full({2, 3}, 0.5f));
+        const auto document = attribute({"--method", "gradient_shap", "--target", "0", "--set", "baselines=baselines.npy"});
+        QVERIFY(at::allclose(attribution(), (kX - 0.5) * kWeight[0], 0, 1e-6));
+        QCOMPARE(document.at("details").at("baselines").get<int>(), 2);
+        for (const auto& error : document.at("completeness_error"))
+            QVERIFY(std::abs(error.get<double>()) < 1e-6);
+    }
+
+    // relu(x - 0.5) at x = 1: the unit goes from 0 to 0.5, and the output with it.
+    void layersAndNeuronsOfTheHinge_data()
+    {
+        QTest::addColumn<QStringList>("options");
+        QTest::addColumn<double>("sum");
+        QTest::newRow("activation") << QStringList{"--method", "layer_activation", "--at", "relu"} << 0.5;
+        QTest::newRow("conductance") << QStringList{"--method", "layer_conductance", "--at", "relu", "--set", "method=riemann_trapezoid"} << 0.5;
+        QTest::newRow("influence") << QStringList{"--method", "internal_influence", "--at", "fc1"} << 0.5;
+        QTest::newRow("neuron gradient") << QStringList{"--method", "neuron_gradient", "--set", "layer=relu", "--set", "neuron=[0]"} << 1.0;
+        QTest::newRow("neuron conductance") << QStringList{"--method", "neuron_conductance", "--set", "layer=relu", "--set", "neuron=[0]"} << 0.5;
+        QTest::newRow("deep lift") << QStringList{"--method", "deep_lift"} << 0.5;
+        QTest::newRow("guided backpropagation") << QStringList{"--method", "guided_backprop"} << 1.0;
+        QTest::newRow("deconvolution") << QStringList{"--method", "deconvolution"} << 1.0;
+        QTest::newRow("layer integrated gradients")
+            << QStringList{"--method", "integrated_gradients", "--at", "fc1", "--set", "baseline_at=input", "--set", "method=riemann_middle"} << 0.5;
+    }
+    void layersAndNeuronsOfTheHinge()
+    {
+        QFETCH(QStringList, options);
+        QFETCH(double, sum);
+        const auto document = attribute(options, "hinge.safetensors", "one.npy");
+        QVERIFY2(std::abs(document.at("sum").get<double>() - sum) < 1e-6, qPrintable(QString::number(document.at("sum").get<double>(), 'g', 17)));
+    }
+
+    void picturesGetMaps_data()
+    {
+        QTest::addColumn<QString>("method");
+        QTest::addColumn<QStringList>("options");
+        QTest::addColumn<std::vector<std::int64_t>>("shape");
+        using Shape = std::vector<std::int64_t>;
+        QTest::newRow("grad-cam") << "grad_cam" << QStringList{} << Shape{2, 1, 12, 12};
+        QTest::newRow("layer grad-cam") << "grad_cam" << QStringList{"--set", "upsample=false"} << Shape{2, 1, 3, 3};
+        QTest::newRow("guided grad-cam") << "guided_grad_cam" << QStringList{} << Shape{2, 1, 12, 12};
+        QTest::newRow("deep lift") << "deep_lift" << QStringList{} << Shape{2, 1, 12, 12};
+        QTest::newRow("guided backpropagation") << "guided_backprop" << QStringList{} << Shape{2, 1, 12, 12};
+        QTest::newRow("deconvolution") << "deconvolution" << QStringList{} << Shape{2, 1, 12, 12};
+        QTest::newRow("conductance") << "layer_conductance" << QStringList{"--at", "conv1"} << Shape{2, 3, 12, 12};
+    }
+    void picturesGetMaps()
+    {
+        QFETCH(QString, method);
+        QFETCH(QStringList, options);
+        QFETCH(std::vector<std::int64_t>, shape);
+        m_cli.writeArray("image.npy", at::arange(288, at::kFloat).reshape({2, 1, 12, 12}).sin());
+        const char* model = "zoo:lenet?image_size=12&maps=3,4&kernel=3&padding=1&pooling=max&activation=relu&hidden=8";
+        const auto document = attribute(QStringList{"--method", method} + options, model, "image.npy");
+        QVERIFY(document.at("shape") == Json(shape));
+        QCOMPARE(attribution().sizes().vec(), shape);
+        QVERIFY(at::isfinite(attribution()).all().item<bool>());
+        QVERIFY(attribution().abs().sum().item<double>() > 0);
+    }
+
     void textSaysTheSame()
     {
         const auto answer = m_cli.compute({"attribute", "linear.safetensors", "--input", "x.npy", "--method", "integrated_gradients"});
@@ -173,6 +251,23 @@ private Q_SLOTS:
         QTest::newRow("unknown place") << QStringList{"--method", "saliency", "--at", "tabel"} << "no value fits \"tabel\"; did you mean \"table\"?";
         QTest::newRow("window of two axes on one") << QStringList{"--method", "occlusion", "--set", "window=[1,2]"}
                                                    << "occlusion.window: expected 1 or 1 numbers (a sample is [3]), got 2";
+        QTest::newRow("neuron out of range") << QStringList{"--method", "neuron_gradient", "--set", "layer=out", "--set", "neuron=[2]"}
+                                             << "neuron_gradient.neuron[0]: expected 0..1 (a sample of out.linear is [2]), got 2";
+        QTest::newRow("neuron with too many indices") << QStringList{"--method", "neuron_conductance", "--set", "layer=out", "--set", "neuron=[0,1]"}
+                                                      << "neuron_conductance.neuron: expected 1 indices (a sample of out.linear is [2]), got 2";
+        QTest::newRow("unknown layer") << QStringList{"--method", "neuron_gradient", "--set", "layer=outt", "--set", "neuron=[0]"}
+                                       << "no value fits \"outt\"; did you mean \"out\"?";
+        QTest::newRow("no layer") << QStringList{"--method", "neuron_gradient", "--set", "neuron=[0]"} << "neuron_gradient.layer: is required";
+        QTest::newRow("unknown method in the tunnel") << QStringList{"--method", "noise_tunnel", "--set", "method.id=salience"}
+                                                      << "unknown attribution \"salience\"; did you mean \"saliency\"?";
+        QTest::newRow("unknown parameter in the tunnel")
+            << QStringList{"--method", "noise_tunnel", "--set", "method.id=integrated_gradients", "--set", "method.nsteps=3"}
+            << "noise_tunnel.method.nsteps: unknown key; did you mean \"n_steps\"?";
+        QTest::newRow("no picture") << QStringList{"--method", "grad_cam"} << "grad_cam: no layer of this model holds a picture";
+        QTest::newRow("not a picture") << QStringList{"--method", "guided_grad_cam", "--at", "out"}
+                                       << "guided_grad_cam: expected a place that holds [batch, channel, height, width], out.linear holds [2, 2]";
+        QTest::newRow("baselines that are no number") << QStringList{"--method", "gradient_shap", "--set", "baselines=[1,2]"}
+                                                      << "gradient_shap.baselines: expected a number or the path of a .npy array, got [1,2]";
         QTest::newRow("unknown ending") << QStringList{"--method", "saliency", "--out", "a.gif"} << "a.gif: expected a file ending in";
     }
     void wrongRequestsAreStatusTwo()

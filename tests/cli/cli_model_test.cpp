@@ -247,6 +247,27 @@ private Q_SLOTS:
         VERIFY_REFUSED(m_cli.compute({"predict", kModel, "--text", "hello"}), 2, "orrery-cli: ");
     }
 
+    void predictSearchesWithBeams()
+    {
+        const test::Cli cli;
+        cli.json({"train", cli.project("reversal/experiment.yaml"), "--workspace", "w", "--set", "train.epochs=null", "--set", "train.steps=20", "--set",
+                  "train.warmup=0", "--set", "data.limit=400"});
+        const auto found = cli.json({"predict", "run:1", "--workspace", "w", "--text", "abc", "--beam", "3", "--max-length", "6"});
+        QCOMPARE(found.at("hypotheses").size(), std::size_t(3));
+        QVERIFY(found.at("steps").size() <= 6);
+        double before = HUGE_VAL;
+        for (const auto& hypothesis : found.at("hypotheses")) {
+            QVERIFY(hypothesis.at("score").get<double>() <= before);
+            before = hypothesis.at("score").get<double>();
+            QVERIFY(std::abs(hypothesis.at("log_probability").get<double>() / double(hypothesis.at("tokens").size()) - before) < 1e-9);
+            QVERIFY(hypothesis.at("text").is_string());
+        }
+        QVERIFY(cli.compute({"predict", "run:1", "--workspace", "w", "--text", "abc", "--beam", "2"}).out.contains("log prob"));
+        VERIFY_REFUSED(cli.compute({"predict", "run:1", "--workspace", "w", "--text", "ABC", "--beam", "2"}), 2, "orrery-cli: ");
+        VERIFY_REFUSED(cli.compute({"predict", "run:1", "--workspace", "w", "--beam", "2"}), 2, "expected --text");
+        VERIFY_REFUSED(cli.compute({"predict", "run:1", "--workspace", "w", "--text", "abc", "--beam", "0"}), 2, "--beam");
+    }
+
     void threadsChangeNothingButSpeed()
     {
         m_cli.run({"forward", kModel, "--input", "x.npy", "--threads", "1", "--out", "one.npy"});

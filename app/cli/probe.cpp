@@ -1,0 +1,255 @@
+#include <cmath>
+#include <iostream>
+
+#include <core/base/text.h>
+#include <core/intervene/neighbours.h>
+#include <core/intervene/representations.h>
+#include <core/train/samples.h>
+
+#include "arrays.h"
+#include "representation_argument.h"
+
+namespace orrery::cli {
+namespace {
+
+struct Options {
+    ModelArgument model;
+    RepresentationArgument rows;
+    std::vector<std::string> at, settings;
+    std::string trainSplit = "train", label = "target", out, apply, projection;
+    bool control = false;
+};
+
+core::Json parametersOf(const Options& options, const core::Schema& schema, const std::string& place)
+{
+    core::Json parameters = core::Json::object();
+    for (const auto& setting : options.settings)
+        core::setByPath(parameters, setting);
+    if (options.control)
+        parameters["control"] = true;
+    return schema.resolve(parameters, place);
+}
+
+std::string intervalText(double value, const std::optional<intervene::Interval>& interval)
+{
+    return interval ? fmt::format("{:.4f} [{:.4f}, {:.4f}]", value, interval->low, interval->high) : fmt::format("{:.4f}", value);
+}
+
+void printProbes(const std::vector<intervene::ProbeResult>& results)
+{
+    const bool numbers = !results.empty() && results.front().probe.kind == "ridge";
+    std::cout << fmt::format("{:<28} {:>8}  {:<26} {:>8}  {:>8}  {:<26} {:>11}\n", "value", "features", numbers ? "R2" : "accuracy [95 %]",
+                             "training", "baseline", "control", "selectivity");
+    for (const auto& result : results)
+        std::cout << fmt::format("{:<28} {:>8}  {:<26} {:>8.4f}  {:>8}  {:<26} {:>11}{}\n", result.probe.value, result.features,
+                                 intervalText(result.test, result.interval), result.train,
+                                 result.baseline ? fmt::format("{:.4f}", *result.baseline) : "",
+                                 result.control ? intervalText(*result.control, result.controlInterval) : "",
+                                 result.control ? fmt::format("{:.4f}", *result.selectivity()) : "",
+                                 result.probe.converged ? "" : "  not converged: raise max_iterations or l2");
+}
+
+core::Json describe(const Options& options, const core::Json& data)
+{
+    return {
+        {"model", options.model.text}, {"data", data}, {"split", options.rows.split}, {"position", options.rows.position}, {"label", options.label}};
+}
+
+/// The one way both kinds of results leave the command: JSON, or what was printed and where it went.
+Exit finish(Session& session, const Options& options, core::Json document, const std::optional<std::int64_t>& analysis)
+{
+    if (!options.out.empty())
+        document["file"] = options.out;
+    if (analysis)
+        document["analysis"] = *analysis;
+    if (session.json) {
+        session.print(document);
+        return Exit::Done;
+    }
+    if (!options.out.empty())
+        std::cout << "written to " << options.out << "\n";
+    if (analysis)
+        std::cout << fmt::format("stored as analysis {} of {}\n", *analysis, options.model.text);
+    return Exit::Done;
+}
+
+Exit fitProbes(Session& session, const Options& options, Opened& opened)
+{
+    if (!options.out.empty() && !options.out.ends_with(".safetensors"))
+        throw core::InputError(fmt::format("--out {}: expected a file ending in .safetensors for probes", options.out));
+    intervene::ProbeStudy study;
+    study.places = options.at;
+    study.pooling = intervene::poolingFromText(options.rows.position);
+    study.label = intervene::labelFromText(options.label);
+    study.train = data::splitFromName(options.trainSplit);
+    study.test = data::splitFromName(options.rows.split);
+    study.limit = options.rows.limit;
+    study.parameters = parametersOf(options, intervene::probeSchema(), "probe");
+    study.seed = session.seed;
+    const auto results = intervene::probeModel(opened.model, opened.executor, *opened.data, study, opened.control);
+    session.endProgress();
+    if (!options.out.empty()) {
+        std::vector<intervene::LinearProbe> probes;
+        for (const auto& result : results)
+            probes.push_back(result.probe);
+        intervene::saveProbes(options.out, probes);
+    }
+    std::optional<std::int64_t> analysis;
+    if (const auto workspace = opened.storeIn(session, options.model))
+        analysis = intervene::storeProbes(*workspace, *runOf(options.model.text), opened.origin(options.model, options.rows), study, results);
+    core::Json document = describe(options, opened.document);
+    document.update({{"train_split", options.trainSplit}, {"parameters", study.parameters}, {"probes", core::Json::array()}});
+    for (const auto& result : results)
+        document["probes"].push_back(result.toJson());
+    if (!session.json)
+        printProbes(results);
+    return finish(session, options, std::move(document), analysis);
+}
+
+// Stored probes read the model again: each at its own value, positions and label.
+Exit applyProbes(Session& session, const Options& options, Opened& opened)
+{
+    core::Json document = describe(options, opened.document);
+    document["probes"] = core::Json::array();
+    for (const auto& probe : intervene::loadProbes(options.apply)) {
+        intervene::CollectRequest request = options.rows.request(session.seed);
+        request.places = {probe.value};
+        request.pooling = intervene::poolingFromText(probe.pooling);
+        request.label = intervene::labelFromText(probe.label);
+        const auto rows = intervene::collectActivations(opened.model, opened.executor, *opened.data, data::splitFromName(options.rows.split), request,
+                                                        opened.control);
+        if (!rows.labels.defined())
+            throw core::InputError("probe: the data have no targets to measure against");
+        const bool numbers = probe.kind == "ridge";
+        if (numbers != (rows.classes == 0) || (!numbers && rows.classes != probe.weight.size(0)))
+            throw core::InputError(fmt::format("probe of \"{}\": it tells {} classes apart, the data have {}", probe.value,
+                                               numbers ? 0 : probe.weight.size(0), rows.classes));
+        const auto [score, interval] = intervene::scoreProbe(probe, rows.features.front(), rows.labels);
+        document["probes"].push_back({{"value", probe.value}, {"kind", probe.kind}, {numbers ? "r2" : "accuracy", score}, {"rows", rows.rows()}});
+        if (interval)
+            document["probes"].back()["interval"] = {interval->low, interval->high};
+        if (!session.json)
+            std::cout << fmt::format("{:<28} {} {}, {} rows\n", probe.value, numbers ? "R2" : "accuracy", intervalText(score, interval), rows.rows());
+    }
+    session.endProgress();
+    return finish(session, options, std::move(document), {});
+}
+
+core::Json pointsJson(const at::Tensor& points)
+{
+    core::Json rows = core::Json::array();
+    for (std::int64_t row = 0; row < points.size(0); ++row) {
+        const at::Tensor line = points[row].contiguous();
+        rows.push_back(std::vector<double>(line.data_ptr<double>(), line.data_ptr<double>() + line.numel()));
+    }
+    return rows;
+}
+
+core::Json labelsJson(const intervene::Activations& rows)
+{
+    if (!rows.labels.defined() || rows.classes == 0)
+        return nullptr;
+    const at::Tensor labels = rows.labels.contiguous();
+    return std::vector<std::int64_t>(labels.data_ptr<std::int64_t>(), labels.data_ptr<std::int64_t>() + labels.numel());
+}
+
+core::Json projectionJson(const Options& options, const Opened& opened, const core::Json& parameters, const intervene::Activations& rows,
+                          const intervene::Projection& made)
+{
+    core::Json document = describe(options, opened.document);
+    document.update({{"method", options.projection},
+                     {"parameters", parameters},
+                     {"value", rows.values.front()},
+                     {"rows", rows.rows()},
+                     {"features", rows.features.front().size(1)},
+                     {"details", made.details},
+                     {"samples", rows.samples},
+                     {"positions", rows.positions},
+                     {"labels", labelsJson(rows)},
+                     {"trustworthiness", nullptr}});
+    // Every pair of rows is looked at: only where that takes a moment.
+    if (rows.rows() > 31 && rows.rows() <= 5000)
+        document["trustworthiness"] = intervene::trustworthiness(rows.features.front(), made.points, 15, opened.control);
+    if (options.out.empty())
+        document["points"] = pointsJson(made.points);
+    return document;
+}
+
+Exit projectValue(Session& session, const Options& options, Opened& opened)
+{
+    if (const auto problem = options.out.empty() ? std::string() : arrayEndingProblem(options.out); !problem.empty())
+        throw core::InputError("--out " + problem);
+    if (options.control)
+        throw core::InputError("--control: expected without --project");
+    const auto parameters = parametersOf(options, intervene::projectionRegistry().at(options.projection).schema, options.projection);
+    intervene::CollectRequest request = options.rows.request(session.seed);
+    request.places = options.at;
+    request.label = intervene::labelFromText(options.label);
+    const auto rows =
+        intervene::collectActivations(opened.model, opened.executor, *opened.data, data::splitFromName(options.rows.split), request, opened.control);
+    if (rows.values.size() != 1)
+        throw core::InputError(fmt::format("--project: expected --at to name one value, it names {}", rows.values.size()));
+    const auto made = intervene::project(options.projection, rows.features.front(), parameters, session.seed, opened.control);
+    session.endProgress();
+    if (!options.out.empty())
+        writeArray(options.out, made.points);
+    std::optional<std::int64_t> analysis;
+    if (const auto workspace = opened.storeIn(session, options.model))
+        analysis = intervene::storeProjection(*workspace, *runOf(options.model.text), opened.origin(options.model, options.rows), rows.values.front(),
+                                              options.projection, parameters, session.seed, made, rows);
+    const core::Json document = projectionJson(options, opened, parameters, rows, made);
+    session.endProgress();
+    if (!session.json)
+        std::cout << fmt::format(
+            "{} of {} {}: {} rows to {} axes, {}{}\n", options.projection, rows.values.front(), core::formatShape(rows.features.front().sizes()),
+            rows.rows(), made.points.size(1), made.details.dump(),
+            document["trustworthiness"].is_null() ? "" : fmt::format(", trustworthiness {:.4f}", document["trustworthiness"].get<double>()));
+    return finish(session, options, document, analysis);
+}
+
+Exit probe(Session& session, const Options& options)
+{
+    if (!options.apply.empty() + !options.projection.empty() > 1)
+        throw core::InputError("probe: expected at most one of --apply and --project");
+    if (options.at.empty() == options.apply.empty())
+        throw core::InputError("probe: expected --at VALUE|GLOB, or --apply FILE, which names its values itself");
+    if (!options.projection.empty())
+        intervene::projectionRegistry().at(options.projection);
+    Opened opened(session, options.model, options.rows);
+    if (!options.apply.empty())
+        return applyProbes(session, options, opened);
+    return options.projection.empty() ? fitProbes(session, options, opened) : projectValue(session, options, opened);
+}
+
+std::string parametersHelp()
+{
+    std::string text = "Parameters of a probe (--set name=value):\n" + intervene::probeSchema().helpText();
+    for (const auto& method : intervene::projectionRegistry().components())
+        text += fmt::format("\nParameters of --project {}: {}\n{}", method.id, method.summary, method.schema.helpText());
+    return text;
+}
+
+}  // namespace
+
+std::function<Exit(Session&)> declareProbe(CLI::App& app)
+{
+    auto options = std::make_shared<Options>();
+    app.footer(parametersHelp);
+    options->model.declare(app);
+    options->rows.declare(app);
+    app.add_option("--train-split", options->trainSplit, "Part the probe is fitted on; --split is the part it is measured on.");
+    app.add_option("--at", options->at,
+                   "Value, module, glob or canonical name (blocks.*.resid_post); one probe a value. May be given several times.");
+    app.add_option("--label", options->label,
+                   "What is read off: target (the data's own), token (at the row's position), previous (the token before); none: for --project.");
+    app.add_flag(
+        "--control", options->control,
+        "Also fit a probe to random labels by word (without words: by cluster of inputs) and report selectivity = accuracy - control accuracy.");
+    app.add_option("--apply", options->apply, "Measure the probes of a file written by --out instead of fitting new ones.")->check(CLI::ExistingFile);
+    app.add_option("--project", options->projection, "Instead of a probe: the rows as points, by pca or umap.");
+    app.add_option("--set", options->settings, "Parameter of the probe or the projection: name=value; see below.");
+    app.add_option("--out", options->out, "File for the probes (.safetensors), or for the points of --project (.npy, .safetensors, .csv).");
+    return [options](Session& session) { return probe(session, *options); };
+}
+
+}  // namespace orrery::cli
