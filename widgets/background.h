@@ -13,6 +13,7 @@
 
 namespace orrery::jobs {
 class Context;
+struct Progress;
 }
 
 namespace orrery::widgets {
@@ -55,6 +56,10 @@ public:
     /// Asks the work to stop. Nothing is delivered afterwards, neither result nor error nor partial results. A second call does nothing.
     void cancel();
     bool isRunning() const;
+    /// Asked to stop by `cancel`, or ended without result or error because it was cancelled in the Jobs panel.
+    bool wasCancelled() const;
+    /// How far the work is, with an estimate of the time left; zeros before it first reports.
+    jobs::Progress progress() const;
 
     struct State;
 

@@ -12,6 +12,7 @@ namespace orrery::widgets {
 struct BackgroundTask::State {
     std::atomic<bool> cancelled{false};
     std::atomic<bool> running{true};
+    std::atomic<bool> delivered{false};  ///< a result or an error is on its way to the receiver
     std::function<void()> onCancel;  ///< set before the handle is given out; any thread
     std::mutex mutex;
     jobs::Job job;                         ///< guarded by mutex
@@ -31,6 +32,19 @@ void BackgroundTask::cancel()
 bool BackgroundTask::isRunning() const
 {
     return m_state && m_state->running && !m_state->cancelled;
+}
+
+bool BackgroundTask::wasCancelled() const
+{
+    return m_state && (m_state->cancelled || (!m_state->running && !m_state->delivered));
+}
+
+jobs::Progress BackgroundTask::progress() const
+{
+    if (!m_state)
+        return {};
+    const std::lock_guard lock(m_state->mutex);
+    return m_state->job ? m_state->job.snapshot().progress : jobs::Progress();
 }
 
 void BackgroundContext::throwIfStopped() const
@@ -91,8 +105,10 @@ std::any runTask(jobs::Context& job, const BackgroundRunner::Work& work, const B
     ContextOfJob context(job, deliver);
     try {
         deliver(work(context));
+        deliver.task->delivered = true;
     } catch (const std::exception& error) {
         deliver([failed, text = QString::fromStdString(error.what())] { failed(text); });
+        deliver.task->delivered = true;
         throw;
     }
     return {};
@@ -135,18 +151,13 @@ BackgroundTask BackgroundRunner::start(QObject* receiver, Work work, Failed fail
     spec.run = options.run;
     spec.threads = options.threads;
     spec.priority = options.priority;
+    // Runs when the function is let go: after it ended, or unrun because the job was cancelled while it waited for cores.
+    const std::shared_ptr<void> atEnd(nullptr, [task, channel = m_channel, runner = this](void*) {
+        channel->post([runner, task] { runner->finish(task); });
+    });
     // The task is held here until its end has been posted: the weak pointer above is then still good.
-    spec.function = [task, work = std::move(work), failed = std::move(failed), deliver, channel = m_channel,
-                     runner = this](jobs::Context& job) -> std::any {
-        const auto finished = [&] { channel->post([runner, task] { runner->finish(task); }); };
-        try {
-            runTask(job, work, failed, deliver);
-        } catch (...) {
-            finished();
-            throw;
-        }
-        finished();
-        return {};
+    spec.function = [atEnd, work = std::move(work), failed = std::move(failed), deliver](jobs::Context& job) -> std::any {
+        return runTask(job, work, failed, deliver);
     };
     const bool interactive = options.lane == Lane::Interactive;
     const jobs::Job job = (interactive ? *m_interactive : *m_queue).submit(std::move(spec));

@@ -9,6 +9,7 @@
 #include <QImage>
 #include <QMessageBox>
 #include <QPageSize>
+#include <QPainter>
 #include <QPdfWriter>
 #include <QSvgGenerator>
 #include <QWidget>
@@ -16,6 +17,8 @@
 
 #include <core/base/error.h>
 #include <core/base/files.h>
+
+#include "theme.h"
 
 namespace orrery::widgets {
 namespace {
@@ -91,6 +94,26 @@ void exportPicture(const QString& file, QSize size, const PaintOn& paint, const 
         throw core::InputError(
             fmt::format("{}: expected a name ending in .png, .svg, .pdf or .csv, got \"{}\"", file.toStdString(), ending.toStdString()));
     core::writeFileAtomically(file.toStdString(), std::string_view(bytes.constData(), std::size_t(bytes.size())));
+}
+
+void exportPainted(const QString& file, QSize size, const std::function<void(QPainter&, QSize, const QPalette&)>& paint,
+                   const std::function<QString()>& csv)
+{
+    exportPicture(
+        file, size,
+        [&](QPaintDevice& device, QSize wanted) {
+            QPainter painter(&device);
+            paint(painter, wanted, Theme::palette(false));
+        },
+        csv);
+}
+
+AskOpenFile& askOpenFile()
+{
+    static AskOpenFile ask = [](QWidget* parent, const QString& title, const QString& filter) {
+        return QFileDialog::getOpenFileName(parent, title, {}, filter);
+    };
+    return ask;
 }
 
 AskSaveFile& askSaveFile()

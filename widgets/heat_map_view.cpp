@@ -403,13 +403,9 @@ void HeatMapView::setCurrentCell(int row, int column)
 
 void HeatMapView::exportTo(const QString& file, QSize size) const
 {
-    exportPicture(
+    exportPainted(
         file, size.isEmpty() ? this->size() : size,
-        [this](QPaintDevice& device, QSize wanted) {
-            QPainter painter(&device);
-            d->paint(painter, wanted, Theme::palette(false));
-        },
-        [this] { return toCsv(); });
+        [this](QPainter& painter, QSize wanted, const QPalette& palette) { d->paint(painter, wanted, palette); }, [this] { return toCsv(); });
 }
 
 QString HeatMapView::toCsv() const

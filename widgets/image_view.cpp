@@ -320,13 +320,9 @@ QColor ImageView::overlayColor(int x, int y) const
 
 void ImageView::exportTo(const QString& file, QSize size) const
 {
-    exportPicture(
+    exportPainted(
         file, size.isEmpty() ? this->size() : size,
-        [this](QPaintDevice& device, QSize wanted) {
-            QPainter painter(&device);
-            d->paint(painter, wanted, Theme::palette(false));
-        },
-        [this] { return toCsv(); });
+        [this](QPainter& painter, QSize wanted, const QPalette& palette) { d->paint(painter, wanted, palette); }, [this] { return toCsv(); });
 }
 
 QString ImageView::toCsv() const

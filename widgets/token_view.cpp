@@ -1,0 +1,416 @@
+#include "token_view.h"
+
+#include <QAction>
+#include <QContextMenuEvent>
+#include <QHelpEvent>
+#include <QKeyEvent>
+#include <QMenu>
+#include <QMouseEvent>
+#include <QPainter>
+#include <QScrollBar>
+#include <QToolTip>
+#include <algorithm>
+#include <cmath>
+
+#include <core/base/text.h>
+
+#include "export.h"
+#include "theme.h"
+
+namespace orrery::widgets {
+namespace {
+
+constexpr double kMargin = 6, kGap = 1, kPadding = 1.5, kLeading = 4;
+
+bool endsLine(const QString& token)
+{
+    return token == QLatin1String("\n") || token == QLatin1String("\\n") || token == QLatin1String("\r\n");
+}
+
+/// What stands in the picture for a token: control characters as signs, so that every token has a width.
+QString shownText(const QString& token)
+{
+    if (endsLine(token))
+        return QStringLiteral("↵");
+    QString shown = token;
+    shown.replace(QLatin1Char('\n'), QStringLiteral("↵")).replace(QLatin1Char('\t'), QStringLiteral("⇥")).remove(QLatin1Char('\r'));
+    return shown.isEmpty() ? QStringLiteral("∅") : shown;
+}
+
+bool startsWord(const QString& before, const QString& token)
+{
+    return before.isEmpty() || before.back().isSpace() || token.isEmpty() || token.front().isSpace();
+}
+
+}  // namespace
+
+struct TokenView::Private {
+    explicit Private(TokenView& view) : q(view) {}
+
+    std::vector<QRectF> layout(double width) const;
+    void relayout();
+    double height(const std::vector<QRectF>& at) const { return at.empty() ? 0 : at.back().bottom() + kMargin; }
+    double lineHeight() const { return QFontMetricsF(q.font()).height() + kLeading; }
+    double largest() const;
+    QColor colorOf(int token) const;
+    void paintToken(QPainter& painter, const QRectF& rect, int token, const QPalette& palette) const;
+    int vertical(int token, int direction) const;
+    void moveTo(int token);
+
+    TokenView& q;
+    QStringList tokens, tooltips;
+    std::vector<double> values;
+    std::optional<double> magnitude;
+    MapKind kind = MapKind::Diverging;
+    QSet<int> marked;
+    int current = -1;
+    std::vector<QRectF> rects;  ///< in the coordinates of the whole text
+    QList<QAction*> exports;
+};
+
+/// Greedy lines: a word (tokens up to the next space) moves to the next line as a whole if it fits there.
+std::vector<QRectF> TokenView::Private::layout(double width) const
+{
+    const QFontMetricsF metrics(q.font());
+    const double line = metrics.height() + 2, right = std::max(width - kMargin, 2 * kMargin);
+    std::vector<QRectF> at;
+    at.reserve(std::size_t(tokens.size()));
+    double x = kMargin, y = kMargin;
+    int wordStart = 0;
+    for (int i = 0; i < tokens.size(); ++i) {
+        if (i > 0 && endsLine(tokens[i - 1])) {
+            x = kMargin, y += lineHeight();
+            wordStart = i;
+        } else if (i == 0 || startsWord(tokens[i - 1], tokens[i])) {
+            wordStart = i;
+        }
+        const double wide = metrics.horizontalAdvance(shownText(tokens[i])) + 2 * kPadding;
+        if (x + wide > right && x > kMargin) {
+            const double back = at.empty() || wordStart == i ? 0 : x - at[std::size_t(wordStart)].left();
+            const bool takeWord = wordStart < i && at[std::size_t(wordStart)].left() > kMargin && kMargin + back + wide <= right;
+            y += lineHeight();
+            if (takeWord) {
+                const double shift = at[std::size_t(wordStart)].left() - kMargin;
+                for (int j = wordStart; j < i; ++j)
+                    at[std::size_t(j)].translate(-shift, lineHeight());
+                x -= shift;
+            } else {
+                x = kMargin;
+                wordStart = i;
+            }
+        }
+        at.emplace_back(x, y, wide, line);
+        x += wide + kGap;
+    }
+    return at;
+}
+
+void TokenView::Private::relayout()
+{
+    rects = layout(q.viewport()->width());
+    const int room = q.viewport()->height();
+    q.verticalScrollBar()->setRange(0, std::max(0, int(std::ceil(height(rects))) - room));
+    q.verticalScrollBar()->setPageStep(room);
+    q.verticalScrollBar()->setSingleStep(int(lineHeight()));
+    q.viewport()->update();
+}
+
+double TokenView::Private::largest() const
+{
+    if (magnitude)
+        return *magnitude;
+    double most = 0;
+    for (const double value : values)
+        if (std::isfinite(value))
+            most = std::max(most, std::abs(value));
+    return most;
+}
+
+QColor TokenView::Private::colorOf(int token) const
+{
+    if (token < 0 || std::size_t(token) >= values.size() || token >= tokens.size() || std::isnan(values[std::size_t(token)]))
+        return {};
+    const double value = values[std::size_t(token)];
+    return toQColor(kind == MapKind::Diverging ? report::coolwarm().atSymmetric(value, largest()) : report::viridis().atScaled(value, 0, largest()));
+}
+
+void TokenView::Private::paintToken(QPainter& painter, const QRectF& rect, int token, const QPalette& palette) const
+{
+    const QColor color = colorOf(token);
+    const QColor ink = color.isValid() ? textColorOn(color) : palette.color(QPalette::Text);
+    if (color.isValid())
+        painter.fillRect(rect, color);
+    painter.setPen(ink);
+    painter.drawText(rect.adjusted(kPadding, 0, kPadding, 0), Qt::AlignLeft | Qt::AlignVCenter | Qt::TextSingleLine, shownText(tokens[token]));
+    if (marked.contains(token)) {
+        painter.fillRect(rect, QBrush(ink, Qt::BDiagPattern));
+        painter.setPen(QPen(ink, 2));
+        painter.drawLine(QPointF(rect.left(), rect.center().y()), QPointF(rect.right(), rect.center().y()));
+    }
+}
+
+/// The token of the line above or below whose middle is nearest; the same one at the edge.
+int TokenView::Private::vertical(int token, int direction) const
+{
+    const QRectF from = rects[std::size_t(token)];
+    double wantedLine = NAN;
+    int best = token;
+    for (int i = token; i >= 0 && i < int(rects.size()); i += direction) {
+        const QRectF& rect = rects[std::size_t(i)];
+        if (rect.top() == from.top())
+            continue;
+        if (std::isnan(wantedLine))
+            wantedLine = rect.top(), best = i;
+        if (rect.top() != wantedLine)
+            break;
+        if (std::abs(rect.center().x() - from.center().x()) < std::abs(rects[std::size_t(best)].center().x() - from.center().x()))
+            best = i;
+    }
+    return best;
+}
+
+void TokenView::Private::moveTo(int token)
+{
+    if (!tokens.isEmpty())
+        q.setCurrent(std::clamp(token, 0, int(tokens.size()) - 1));
+}
+
+TokenView::TokenView(QWidget* parent) : QAbstractScrollArea(parent), d(std::make_unique<Private>(*this))
+{
+    setFocusPolicy(Qt::StrongFocus);
+    setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    viewport()->setCursor(Qt::ArrowCursor);
+    d->exports = makeExportActions(
+        this, [this](const QString& file) { exportTo(file); }, [this] { return toCsv(); });
+    connect(verticalScrollBar(), &QScrollBar::valueChanged, viewport(), qOverload<>(&QWidget::update));
+}
+
+TokenView::~TokenView() = default;
+
+void TokenView::setTokens(const QStringList& tokens)
+{
+    const int before = d->current;
+    d->tokens = tokens;
+    d->tooltips.clear();
+    d->values.clear();
+    d->magnitude.reset();
+    d->marked.clear();
+    d->current = -1;
+    d->relayout();
+    updateGeometry();
+    if (before >= 0)
+        Q_EMIT currentChanged(-1);
+}
+
+int TokenView::count() const
+{
+    return int(d->tokens.size());
+}
+
+void TokenView::setValues(std::vector<double> values, std::optional<double> magnitude)
+{
+    d->values = std::move(values);
+    d->magnitude = magnitude;
+    viewport()->update();
+}
+
+void TokenView::setMapKind(MapKind kind)
+{
+    d->kind = kind;
+    viewport()->update();
+}
+
+void TokenView::setTooltips(const QStringList& tooltips)
+{
+    d->tooltips = tooltips;
+}
+
+void TokenView::setMarked(const QSet<int>& tokens)
+{
+    d->marked = tokens;
+    viewport()->update();
+}
+
+const QSet<int>& TokenView::marked() const
+{
+    return d->marked;
+}
+
+int TokenView::current() const
+{
+    return d->current;
+}
+
+void TokenView::setCurrent(int token)
+{
+    const int wanted = token >= 0 && token < count() ? token : -1;
+    if (wanted == d->current)
+        return;
+    d->current = wanted;
+    if (wanted >= 0) {
+        const QRectF rect = d->rects[std::size_t(wanted)];
+        auto* bar = verticalScrollBar();
+        if (rect.top() < bar->value())
+            bar->setValue(int(rect.top() - kMargin));
+        else if (rect.bottom() > bar->value() + viewport()->height())
+            bar->setValue(int(std::ceil(rect.bottom() + kMargin)) - viewport()->height());
+    }
+    setAccessibleDescription(tooltip(wanted));
+    viewport()->update();
+    Q_EMIT currentChanged(wanted);
+}
+
+QRectF TokenView::tokenRect(int token) const
+{
+    if (token < 0 || token >= count())
+        return {};
+    return d->rects[std::size_t(token)].translated(0, -verticalScrollBar()->value());
+}
+
+int TokenView::tokenAt(QPointF position) const
+{
+    const QPointF at = position + QPointF(0, verticalScrollBar()->value());
+    const auto found = std::find_if(d->rects.begin(), d->rects.end(), [&](const QRectF& rect) { return rect.adjusted(0, -1, kGap, 1).contains(at); });
+    return found == d->rects.end() ? -1 : int(found - d->rects.begin());
+}
+
+QColor TokenView::tokenColor(int token) const
+{
+    return d->colorOf(token);
+}
+
+QString TokenView::tooltip(int token) const
+{
+    if (token < 0 || token >= count())
+        return {};
+    QString text = tr("%1: \"%2\"").arg(token).arg(d->tokens[token]);
+    if (std::size_t(token) < d->values.size())
+        text += QStringLiteral("\n%1").arg(QString::number(d->values[std::size_t(token)], 'g', 6));
+    if (token < d->tooltips.size())
+        text += QLatin1Char('\n') + d->tooltips[token];
+    return d->marked.contains(token) ? text + QLatin1Char('\n') + tr("left out") : text;
+}
+
+void TokenView::exportTo(const QString& file, QSize size) const
+{
+    const double width = size.isEmpty() ? viewport()->width() : size.width();
+    const auto at = d->layout(width);
+    const QSize wanted = size.isEmpty() ? QSize(int(width), int(std::ceil(d->height(at)))) : size;
+    const auto paint = [&](QPainter& painter, QSize room, const QPalette& palette) {
+        painter.fillRect(QRect(QPoint(0, 0), room), palette.color(QPalette::Base));
+        painter.setFont(font());
+        for (int i = 0; i < count(); ++i)
+            d->paintToken(painter, at[std::size_t(i)], i, palette);
+    };
+    exportPainted(file, wanted, paint, [this] { return toCsv(); });
+}
+
+QString TokenView::toCsv() const
+{
+    QString csv = QStringLiteral("position,token,value\n");
+    for (int i = 0; i < count(); ++i) {
+        const QString value = std::size_t(i) < d->values.size() ? QString::fromStdString(core::formatNumber(d->values[std::size_t(i)])) : QString();
+        csv += QStringLiteral("%1,\"%2\",%3\n").arg(i).arg(QString(d->tokens[i]).replace(QLatin1Char('"'), QStringLiteral("\"\"")), value);
+    }
+    return csv;
+}
+
+QList<QAction*> TokenView::exportActions() const
+{
+    return d->exports;
+}
+
+QSize TokenView::sizeHint() const
+{
+    const double frame = 2 * frameWidth(), line = d->lineHeight(), width = std::max(viewport()->width(), 200);
+    const double needed = d->height(d->layout(width));
+    return {320, int(std::ceil(std::clamp(needed, 2 * line + 2 * kMargin, 8 * line + 2 * kMargin) + frame))};
+}
+
+QSize TokenView::minimumSizeHint() const
+{
+    return {80, int(std::ceil(d->lineHeight() + 2 * kMargin + 2 * frameWidth()))};
+}
+
+void TokenView::paintEvent(QPaintEvent* event)
+{
+    QPainter painter(viewport());
+    painter.setFont(font());
+    painter.fillRect(event->rect(), palette().color(QPalette::Base));
+    for (int i = 0; i < count(); ++i)
+        if (const QRectF rect = tokenRect(i); rect.bottom() >= event->rect().top() && rect.top() <= event->rect().bottom())
+            d->paintToken(painter, rect, i, palette());
+    if (d->current < 0)
+        return;
+    painter.setBrush(Qt::NoBrush);
+    painter.setPen(QPen(palette().color(QPalette::Text), hasFocus() ? 2 : 1));
+    painter.drawRect(tokenRect(d->current).adjusted(-0.5, -0.5, 0.5, 0.5));
+}
+
+void TokenView::resizeEvent(QResizeEvent*)
+{
+    d->relayout();
+}
+
+void TokenView::mousePressEvent(QMouseEvent* event)
+{
+    const int token = tokenAt(event->position());
+    if (event->button() != Qt::LeftButton || token < 0)
+        return QAbstractScrollArea::mousePressEvent(event);
+    setCurrent(token);
+    Q_EMIT tokenActivated(token);
+}
+
+void TokenView::keyPressEvent(QKeyEvent* event)
+{
+    if (count() == 0)
+        return QAbstractScrollArea::keyPressEvent(event);
+    const int from = std::max(d->current, 0);
+    switch (event->key()) {
+    case Qt::Key_Left: return d->moveTo(from - 1);
+    case Qt::Key_Right: return d->moveTo(d->current + 1);
+    case Qt::Key_Up: return d->moveTo(d->vertical(from, -1));
+    case Qt::Key_Down: return d->moveTo(d->vertical(from, 1));
+    case Qt::Key_Home: return d->moveTo(0);
+    case Qt::Key_End: return d->moveTo(count() - 1);
+    case Qt::Key_Return:
+    case Qt::Key_Enter:
+    case Qt::Key_Space:
+        if (d->current >= 0)
+            Q_EMIT tokenActivated(d->current);
+        return;
+    default: QAbstractScrollArea::keyPressEvent(event);
+    }
+}
+
+void TokenView::focusInEvent(QFocusEvent* event)
+{
+    QAbstractScrollArea::focusInEvent(event);
+    viewport()->update();
+}
+
+void TokenView::changeEvent(QEvent* event)
+{
+    QAbstractScrollArea::changeEvent(event);
+    if (event->type() == QEvent::FontChange || event->type() == QEvent::StyleChange)
+        d->relayout();
+}
+
+bool TokenView::viewportEvent(QEvent* event)
+{
+    if (event->type() == QEvent::ToolTip) {
+        auto* help = static_cast<QHelpEvent*>(event);
+        QToolTip::showText(help->globalPos(), tooltip(tokenAt(help->pos())), this);
+        return true;
+    }
+    return QAbstractScrollArea::viewportEvent(event);
+}
+
+void TokenView::contextMenuEvent(QContextMenuEvent* event)
+{
+    QMenu menu(this);
+    menu.addActions(d->exports);
+    menu.exec(event->globalPos());
+}
+
+}  // namespace orrery::widgets
