@@ -2,17 +2,17 @@
 
 #include <ATen/ATen.h>
 
-#include <chrono>
-#include <cmath>
+#include <algorithm>
+#include <fmt/format.h>
 
 #include <core/base/text.h>
 #include <core/data/vocabulary.h>
 #include <core/explain/stored.h>
+#include <core/intervene/layout.h>
 #include <core/io/image.h>
 #include <core/train/card_inputs.h>
 #include <core/train/predict.h>
 #include <core/train/samples.h>
-#include <widgets/commands.h>
 #include <widgets/model_source.h>
 
 namespace orrery::plugins {
@@ -81,21 +81,61 @@ void addAnswer(PreparedSubject& subject, std::stop_token stop)
     std::vector<at::Tensor> inputs;
     for (const auto& value : subject.inputs)
         inputs.push_back(value.toTensor());
-    at::Tensor output = train::predict(*subject.model, inputs, 1, stop);
-    if (output.dim() == 3)
-        output = output.select(1, output.size(1) - 1);  // a sequence: what comes next
-    if (output.dim() != 2 || subject.model->card.task == "regression")
-        return;
-    const auto classes = output.size(1);
-    subject.probabilities.assign(std::size_t(std::max<std::int64_t>(classes, 1)), 0);
-    const auto ranked = train::topClasses(output, subject.model->card, std::size_t(classes)).at(0);
-    for (const auto& score : ranked)
-        if (std::size_t(score.index) < subject.probabilities.size())
-            subject.probabilities[std::size_t(score.index)] = score.probability;
-    subject.predicted = output.argmax(1).item<std::int64_t>();
+    subject.answer = answerOf(subject.model->card, train::predict(*subject.model, inputs, 1, stop));
+    const auto classes = subject.answer.probabilities.size();
     subject.classes = subject.model->card.classNames;
-    if (subject.classes.empty() && subject.data && std::int64_t(subject.data->info().classNames.size()) == classes)
+    if (subject.classes.empty() && subject.data && subject.data->info().classNames.size() == classes)
         subject.classes = subject.data->info().classNames;
+    if (!subject.classes.empty() || classes == 0 || subject.kind != InputKind::Tokens)
+        return;
+    const bool ofCard = subject.model->card.tokenizer.is_object();
+    const auto read = ofCard ? data::Vocabulary::fromJson(subject.model->card.tokenizer) : data::Vocabulary::bytes();
+    const auto* vocabulary = ofCard ? &read : subject.data ? subject.data->vocabulary() : nullptr;
+    for (std::size_t i = 0; vocabulary && i < classes && std::int64_t(i) < vocabulary->size(); ++i)
+        subject.classes.push_back(vocabulary->tokenText(std::int64_t(i)));
+}
+
+bool isFloating(const c10::IValue& value)
+{
+    return value.isTensor() && value.toTensor().defined() && at::isFloatingType(value.toTensor().scalar_type());
+}
+
+/// What can be attributed to, found by one run that watches every value that depends on the input.
+void addSites(PreparedSubject& subject, std::stop_token stop)
+{
+    const auto& graph = *subject.executor->graph();
+    if (graph.data().inputs.empty())
+        return;
+    const auto add = [&subject](const std::string& name, const c10::IValue& value) {
+        const auto known = std::any_of(subject.sites.begin(), subject.sites.end(), [&](const Site& site) { return site.name == name; });
+        if (!known && isFloating(value) && value.toTensor().dim() >= 2 && value.toTensor().size(0) == 1)
+            subject.sites.push_back({name, name, value.toTensor().sizes().vec()});
+    };
+    for (std::size_t i = 0; i < subject.inputs.size() && i < graph.data().inputs.size() && subject.sites.empty(); ++i)
+        add(graph.data().inputs[i].name, subject.inputs[i]);
+    graph::RunRequest request;
+    request.inputs = subject.inputs;
+    request.stop = stop;
+    for (const auto& name : subject.executor->dependencyCone({graph.data().inputs[0].name}))
+        if (graph.findValue(name))
+            request.probes.push_back(graph::Probe::onValue(name, add));
+    subject.executor->run(subject.model->weights, request);
+    for (Site& site : subject.sites)
+        site.title = intervene::canonicalNameOf(subject.model->card, site.name).value_or(site.name);
+}
+
+at::Tensor withBaseline(const PreparedSubject& subject, const at::Tensor& value, const std::vector<std::int64_t>& elements, double baseline)
+{
+    at::Tensor changed = value.detach().clone();
+    for (const std::int64_t element : elements) {
+        if (element < 0 || element >= subject.elements())
+            throw core::InputError(fmt::format("element: expected 0..{}, got {}", subject.elements() - 1, element));
+        if (subject.kind == InputKind::Image)
+            changed.select(3, element % subject.width).select(2, element / subject.width).fill_(baseline);
+        else
+            changed.select(1, element).fill_(baseline);
+    }
+    return changed;
 }
 
 core::Json documentOf(const ExplainSubject& subject, const store::Workspace* workspace)
@@ -106,6 +146,42 @@ core::Json documentOf(const ExplainSubject& subject, const store::Workspace* wor
 }
 
 }  // namespace
+
+Answer answerOf(const graph::ModelCard& card, const at::Tensor& output)
+{
+    at::Tensor row = output.detach();
+    if (row.dim() == 3)
+        row = row.select(1, row.size(1) - 1);  // a sequence: what comes next
+    Answer answer;
+    answer.outputs = doubles(row);
+    if (row.dim() != 2 || card.task == "regression")
+        return answer;
+    const auto classes = row.size(1);
+    answer.probabilities.assign(std::size_t(std::max<std::int64_t>(classes, 1)), 0);
+    const auto ranked = train::topClasses(row, card, std::size_t(classes));
+    for (const auto& score : ranked.at(0)) {
+        if (std::size_t(score.index) >= answer.probabilities.size())
+            answer.probabilities.resize(std::size_t(score.index) + 1, 0);
+        answer.probabilities[std::size_t(score.index)] = score.probability;
+    }
+    // A single logit speaks of two classes, so the probabilities decide.
+    answer.predicted = std::max_element(answer.probabilities.begin(), answer.probabilities.end()) - answer.probabilities.begin();
+    return answer;
+}
+
+QString PreparedSubject::className(std::int64_t index) const
+{
+    return index >= 0 && std::size_t(index) < classes.size() ? QString::fromStdString(classes[std::size_t(index)]) : QString::number(index);
+}
+
+std::int64_t PreparedSubject::elements() const
+{
+    if (kind == InputKind::Image)
+        return std::int64_t(width) * height;
+    if (kind == InputKind::Other || sites.empty() || sites.front().shape.size() < 2)
+        return 0;
+    return sites.front().shape[1];
+}
 
 struct SubjectOpener::Cache {
     std::mutex mutex;  ///< one subject is prepared at a time
@@ -126,40 +202,46 @@ std::shared_ptr<SubjectOpener::Cache> SubjectOpener::cache()
     return m_cache;
 }
 
+void SubjectOpener::openInto(Cache& cached, PreparedSubject& made, const std::shared_ptr<store::Workspace>& workspace) const
+{
+    const ExplainSubject& subject = made.subject;
+    if (!cached.model || cached.modelName != subject.model || cached.workspace != workspace) {
+        cached.model = std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, workspace));
+        cached.executor = std::make_shared<const graph::Executor>(cached.model->graph);
+        cached.modelName = subject.model;
+        cached.workspace = workspace;
+    }
+    made.model = cached.model;
+    made.executor = cached.executor;
+    if (!subject.image.isEmpty()) {
+        made.inputs = {train::imageInput(made.model->card, io::readImage(subject.image.toStdString()))};
+        return;
+    }
+    made.dataDocument = documentOf(subject, workspace.get());
+    if (!cached.data || cached.document != made.dataDocument || cached.run != subject.run) {
+        cached.data =
+            subject.data.is_null() && subject.run && workspace ? train::dataOfRun(*workspace, *subject.run) : data::openData(made.dataDocument);
+        cached.document = made.dataDocument;
+        cached.run = subject.run;
+    }
+    made.data = cached.data;
+    const auto part = data::splitFromName(subject.split.toStdString());
+    made.samplesInSplit = std::int64_t(made.data->split(part).size());
+    const std::int64_t number = subject.sample;
+    const auto indices = train::samplesOfPart(*made.data, part, {&number, 1});
+    made.inputs = train::sampleInputs(*made.model, *made.data, indices);
+    made.targetText = made.data->info().task == data::Task::NextToken ? std::string() : made.data->targetText(indices[0]);
+}
+
 PreparedPtr SubjectOpener::prepare(const ExplainSubject& subject, const std::shared_ptr<store::Workspace>& workspace, std::stop_token stop)
 {
     const auto cached = cache();
     const std::lock_guard lock(cached->mutex);
     auto made = std::make_shared<PreparedSubject>();
     made->subject = subject;
-    if (!cached->model || cached->modelName != subject.model || cached->workspace != workspace) {
-        cached->model = std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, workspace));
-        cached->executor = std::make_shared<const graph::Executor>(cached->model->graph);
-        cached->modelName = subject.model;
-        cached->workspace = workspace;
-    }
-    made->model = cached->model;
-    made->executor = cached->executor;
+    openInto(*cached, *made, workspace);
     if (stop.stop_requested())
         throw core::Cancelled();
-    if (!subject.image.isEmpty()) {
-        made->inputs = {train::imageInput(made->model->card, io::readImage(subject.image.toStdString()))};
-    } else {
-        made->dataDocument = documentOf(subject, workspace.get());
-        if (!cached->data || cached->document != made->dataDocument || cached->run != subject.run) {
-            cached->data =
-                subject.data.is_null() && subject.run && workspace ? train::dataOfRun(*workspace, *subject.run) : data::openData(made->dataDocument);
-            cached->document = made->dataDocument;
-            cached->run = subject.run;
-        }
-        made->data = cached->data;
-        const auto part = data::splitFromName(subject.split.toStdString());
-        made->samplesInSplit = std::int64_t(made->data->split(part).size());
-        const std::int64_t number = subject.sample;
-        const auto indices = train::samplesOfPart(*made->data, part, {&number, 1});
-        made->inputs = train::sampleInputs(*made->model, *made->data, indices);
-        made->targetText = made->data->info().task == data::Task::NextToken ? std::string() : made->data->targetText(indices[0]);
-    }
     made->kind = kindOf(*made);
     made->names = explain::attributedNames(made->model->card, made->inputs[0].toTensor());
     if (made->names.empty())
@@ -169,100 +251,32 @@ PreparedPtr SubjectOpener::prepare(const ExplainSubject& subject, const std::sha
     else if (made->kind == InputKind::Table)
         addValues(*made);
     addAnswer(*made, stop);
+    addSites(*made, stop);
     return made;
 }
 
-namespace {
-
-void storeExplanation(Explanation& made, const explain::AttributionResult& result, const std::shared_ptr<store::Workspace>& workspace)
+Answer answerWithout(const PreparedSubject& subject, const std::vector<std::int64_t>& elements, double baseline, std::stop_token stop)
 {
-    const ExplainSubject& subject = made.subject->subject;
-    const auto run = widgets::runOfArgument(subject.model);
-    if (!workspace || !run || workspace->isReadOnly())
-        return;
-    explain::AttributionOrigin origin;
-    origin.model = subject.model.toStdString();
-    if (made.subject->data) {
-        origin.data = made.subject->dataDocument;
-        origin.split = subject.split.toStdString();
-        origin.sample = subject.sample;
-    }
-    origin.input = subject.image.toStdString();
-    origin.features = made.subject->names;
-    origin.targetName = made.targetName;
-    try {
-        made.analysis =
-            explain::storeAttribution(*workspace, *run, made.method, made.parameters, origin, result, made.subject->model->card, made.seconds);
-    } catch (const core::Error& error) {
-        // The numbers are there all the same: a full disk does not take them from the screen.
-        made.whyNotStored = error.what();
-    }
-}
-
-}  // namespace
-
-Explanation explainSubject(const PreparedPtr& subject, const std::string& method, const core::Json& parameters, std::optional<std::int64_t> target,
-                           const std::shared_ptr<store::Workspace>& workspace, const explain::Control& control)
-{
-    const auto started = std::chrono::steady_clock::now();
-    explain::AttributionRequest request;
-    request.inputs = subject->inputs;
-    request.target = target;
-    request.parameters = explain::attributionRegistry().at(method).schema.resolve(parameters, method);
-    const auto result = explain::attribute(*subject->executor, subject->model->weights, method, request, control);
-    Explanation made;
-    made.subject = subject;
-    made.method = method;
-    made.title = explain::attributionRegistry().at(method).title;
-    made.parameters = request.parameters;
-    made.target = result.targets.at(0);
-    if (made.target >= 0 && std::size_t(made.target) < subject->classes.size())
-        made.targetName = subject->classes[std::size_t(made.target)];
-    made.output = doubles(result.outputs).at(0);
-    if (result.completenessError.defined())
-        made.completenessError = doubles(result.completenessError).at(0);
-    at::Tensor shown = explain::forDisplay(result, subject->model->card);
-    made.sum = shown.to(at::kDouble).sum().item<double>();
-    if (shown.dim() == 3) {
-        shown = shown.to(at::kDouble).sum(0);
-        made.rows = int(shown.size(0));
-        made.columns = int(shown.size(1));
-    }
-    made.values = doubles(shown);
-    for (const double value : made.values)
-        made.magnitude = std::max(made.magnitude, std::abs(value));
-    made.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    storeExplanation(made, result, workspace);
-    return made;
-}
-
-QString attributeCommand(const ExplainSubject& subject, const core::Json& data, const QString& method, const core::Json& parameters,
-                         std::optional<std::int64_t> target, const QString& workspace)
-{
-    QStringList words{QStringLiteral("attribute"), subject.model};
-    const auto run = widgets::runOfArgument(subject.model);
-    if (!subject.image.isEmpty()) {
-        words << QStringLiteral("--image") << subject.image;
+    graph::RunRequest request;
+    request.inputs = subject.inputs;
+    request.stop = stop;
+    const std::string& site = subject.sites.front().name;
+    const auto& inputs = subject.executor->graph()->data().inputs;
+    const auto input = std::find_if(inputs.begin(), inputs.end(), [&](const auto& candidate) { return candidate.name == site; });
+    at::Tensor value;
+    if (input != inputs.end()) {
+        value = subject.inputs.at(std::size_t(input - inputs.begin())).toTensor();
     } else {
-        // The run's own data need no description: the command line takes them from the run, with their folder.
-        if (!(subject.data.is_null() && run && run == subject.run))
-            words << QStringLiteral("--data") << widgets::dataArgument(data);
-        words << QStringLiteral("--split") << subject.split << QStringLiteral("--sample") << QString::number(subject.sample);
+        graph::RunRequest plain = request;
+        plain.keep = plain.targets = {site};
+        value = subject.executor->run(subject.model->weights, plain).value(site);
     }
-    words << QStringLiteral("--method") << method;
-    if (target)
-        words << QStringLiteral("--target") << QString::number(*target);
-    if (parameters.is_object())
-        for (const auto& [key, value] : parameters.items())
-            words << QStringLiteral("--set") << QString::fromStdString(key + "=" + (value.is_string() ? value.get<std::string>() : value.dump()));
-    if (run)
-        words << QStringLiteral("--workspace") << workspace;
-    return widgets::cliCommand(words);
-}
-
-QString fullNumber(double value)
-{
-    return QString::fromStdString(core::formatNumber(value));
+    value = withBaseline(subject, value, elements, baseline);
+    if (input != inputs.end())
+        request.inputs[std::size_t(input - inputs.begin())] = value;
+    else
+        request.changed[site] = value;
+    return answerOf(subject.model->card, subject.executor->run(subject.model->weights, request).tensor());
 }
 
 }  // namespace orrery::plugins

@@ -26,6 +26,22 @@ struct ExplainSubject {
 
 enum class InputKind { Image, Table, Tokens, Other };
 
+/// A value that can be attributed to, for one row of input.
+struct Site {
+    std::string name;                 ///< exact; the first site of a subject is the default of the methods
+    std::string title;                ///< canonical name where there is one, else the name
+    std::vector<std::int64_t> shape;  ///< with the batch axis of 1
+};
+
+/// A model's answer to one row.
+struct Answer {
+    std::vector<double> probabilities;  ///< of each class; empty if the output has no classes
+    std::vector<double> outputs;        ///< logits or values; of a sequence those of its last position
+    std::int64_t predicted = -1;
+};
+/// @param output  [1, class], [1, position, class], [1, value] or [1].
+Answer answerOf(const graph::ModelCard& card, const at::Tensor& output);
+
 /// The subject, opened and answered. Immutable; shared with jobs.
 struct PreparedSubject {
     ExplainSubject subject;
@@ -38,31 +54,18 @@ struct PreparedSubject {
     InputKind kind = InputKind::Other;
     std::vector<float> pixels;  ///< Image: [channel, height, width], standardisation undone, 0 black to 1 white
     int channels = 0, height = 0, width = 0;
-    std::vector<std::string> names;     ///< features or tokens
-    std::vector<double> values;         ///< Table: standardisation undone
-    std::vector<double> probabilities;  ///< of each class; empty if the output has no classes
-    std::vector<std::string> classes;
-    std::int64_t predicted = -1;
-    std::string targetText;  ///< true class or value
+    std::vector<std::string> names;  ///< features or tokens
+    std::vector<double> values;      ///< Table: standardisation undone
+    Answer answer;
+    std::vector<std::string> classes;  ///< names; may be empty
+    std::vector<Site> sites;           ///< the input (or a token model's embedding), then every floating value computed from it, in order
+    std::string targetText;            ///< true class or value
+
+    QString className(std::int64_t index) const;
+    /// Elements that can be set to a baseline by hand: pixels, features or tokens.
+    std::int64_t elements() const;
 };
 using PreparedPtr = std::shared_ptr<const PreparedSubject>;
-
-/// One attribution with what it was made of.
-struct Explanation {
-    PreparedPtr subject;
-    std::string method, title;
-    core::Json parameters;  ///< resolved
-    std::int64_t target = -1;
-    std::string targetName;
-    double output = 0, sum = 0;
-    std::optional<double> completenessError;
-    std::vector<double> values;            ///< as shown: [height, width] summed over channels, [feature], or [position]
-    int rows = 0, columns = 0;             ///< of `values` as a picture; 0 otherwise
-    double magnitude = 0;                  ///< largest absolute value
-    std::optional<std::int64_t> analysis;  ///< stored as
-    std::string whyNotStored;
-    double seconds = 0;
-};
 
 /// Opened models and data sets of the last subject: stepping through samples opens nothing again. Any thread.
 class SubjectOpener {
@@ -73,19 +76,13 @@ public:
 private:
     struct Cache;
     std::shared_ptr<Cache> cache();
+    void openInto(Cache& cache, PreparedSubject& made, const std::shared_ptr<store::Workspace>& workspace) const;
     std::mutex m_mutex;
     std::shared_ptr<Cache> m_cache;  ///< guarded by m_mutex
 };
 
-/// Computes and, where the model is a run of the workspace, stores. Any thread.
-Explanation explainSubject(const PreparedPtr& subject, const std::string& method, const core::Json& parameters, std::optional<std::int64_t> target,
-                           const std::shared_ptr<store::Workspace>& workspace, const explain::Control& control);
-
-/// The `orrery-cli attribute` line that does the same.
-QString attributeCommand(const ExplainSubject& subject, const core::Json& data, const QString& method, const core::Json& parameters,
-                         std::optional<std::int64_t> target, const QString& workspace);
-
-/// The same numbers as the command line prints: shortest text that reads back to the same double.
-QString fullNumber(double value);
+/// The output with some elements of the input (pixels in all channels, features, embeddings of tokens) set to a baseline: what the brush shows.
+/// @param elements  Each 0..elements() - 1. @throws what running the model throws, core::InputError for an element outside. Any thread.
+Answer answerWithout(const PreparedSubject& subject, const std::vector<std::int64_t>& elements, double baseline, std::stop_token stop);
 
 }  // namespace orrery::plugins

@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -7,31 +8,32 @@
 #include <widgets/panel.h>
 #include <widgets/selection.h>
 
-#include "attribution_model.h"
+#include "cards.h"
 
 class QComboBox;
 class QLabel;
-class QProgressBar;
 class QPushButton;
-class QScrollArea;
-class QSpinBox;
-class QSplitter;
 class QStackedWidget;
 class QTabWidget;
 class QTimer;
-class QToolButton;
 
 namespace orrery::widgets {
+class JobBar;
 class SchemaForm;
-}
+}  // namespace orrery::widgets
 
 namespace orrery::plugins {
 
+class Ablation;
+class AblationView;
+class ChannelsResult;
 class CompareResults;
 class ListResult;
 class PictureResult;
+class SubjectForm;
 
-/// Why a model answers as it does for one sample: method, target and parameters are chosen here, model and sample follow the selection.
+/// Why a model answers as it does for one sample: one method or several side by side, at the input or an inner value, and by hand with the brush.
+/// Model and sample follow the selection.
 class AttributionPanel : public widgets::Panel {
     Q_OBJECT
 public:
@@ -44,51 +46,53 @@ public:
 
 private:
     QWidget* makeContent();
-    QLayout* makeSubjectForm();
+    QWidget* makeQuestion();
     QLayout* makeButtons();
     QWidget* makeResults();
-    void followSelection(widgets::SelectionParts parts);
-    void fillModels();
+    QWidget* makeResultPage();
+    void makeActions();
     void chooseMethod();
     void prepareSoon();
     void prepare();
     void takePrepared(const PreparedPtr& prepared);
-    void fillTargets();
-    void chooseTarget();
-    void step(int change);
-    void chooseImage();
+    MethodSettings settings() const;
+    void addCard();
     void explain();
+    void explainAll();
+    void measure();
+    void start(const std::vector<int>& cards);
+    void takeResult(int card, const ExplanationPtr& result);
     void endExplain();
-    void takeExplanation(Explanation explanation);
+    void loadCard(int card);
+    void showResult(const ExplanationPtr& result);
     void showNumbers();
     void updateButtons();
     void updateEmptyState();
-    ExplainSubject wantedSubject() const;
-    std::optional<std::int64_t> target() const;
-    QString method() const;
 
-    std::shared_ptr<SubjectOpener> m_opener;
+    std::shared_ptr<class SubjectOpener> m_opener;
     PreparedPtr m_prepared;
-    std::vector<std::shared_ptr<const Explanation>> m_explanations;  ///< newest first
-    std::optional<Explanation> m_current;                            ///< on show; nothing until explained
-    widgets::BackgroundTask m_prepareTask, m_explainTask;
+    Cards* m_cards;
+    Ablation* m_ablation;
+    int m_onShow = -1;         ///< card of the Result page
+    ExplanationPtr m_current;  ///< on show there; null until explained
+    widgets::BackgroundTask m_prepareTask;
     QTimer* m_prepareTimer;
-    bool m_preparing = false, m_explaining = false, m_sending = false;
-    QString m_image;                             ///< picture of the user's own; empty: the sample
+    bool m_preparing = false;
     std::map<QString, core::Json> m_parameters;  ///< document of each method's form
 
-    QComboBox *m_model = nullptr, *m_method = nullptr, *m_target = nullptr;
-    QSpinBox* m_sample = nullptr;
-    QLabel *m_subject = nullptr, *m_numbers = nullptr;
-    QToolButton *m_previous = nullptr, *m_next = nullptr, *m_imageButton = nullptr;
-    QPushButton *m_explain = nullptr, *m_cancel = nullptr;
-    QProgressBar* m_progress = nullptr;
+    SubjectForm* m_subject = nullptr;
+    QComboBox* m_method = nullptr;
+    QLabel* m_numbers = nullptr;
+    QPushButton *m_explain = nullptr, *m_add = nullptr;
+    widgets::JobBar* m_job = nullptr;
     widgets::SchemaForm* m_form = nullptr;
     QTabWidget* m_tabs = nullptr;
     QStackedWidget* m_result = nullptr;
     PictureResult* m_picture = nullptr;
     ListResult* m_list = nullptr;
+    ChannelsResult* m_channels = nullptr;
     CompareResults* m_compare = nullptr;
+    AblationView* m_brush = nullptr;
     QAction *m_copyCommand = nullptr, *m_showData = nullptr, *m_showRuns = nullptr;
 };
 

@@ -1,80 +1,19 @@
 #include "result_views.h"
 
-#include <QGridLayout>
+#include <QComboBox>
 #include <QHeaderView>
 #include <QLabel>
-#include <QPainter>
-#include <QScrollArea>
 #include <QSlider>
-#include <QStyledItemDelegate>
 #include <QTableWidget>
-#include <QTextEdit>
 #include <QVBoxLayout>
 #include <cmath>
 
-#include <core/report/colour_map.h>
 #include <widgets/image_view.h>
-#include <widgets/theme.h>
+#include <widgets/token_view.h>
+
+#include "bars.h"
 
 namespace orrery::plugins {
-namespace {
-
-constexpr int kBarRole = Qt::UserRole + 1;
-
-/// Draws the share in `kBarRole` (-1..1) as a bar from the middle of the cell: the side tells the sign, the colour repeats it.
-class BarDelegate : public QStyledItemDelegate {
-public:
-    using QStyledItemDelegate::QStyledItemDelegate;
-    void paint(QPainter* painter, const QStyleOptionViewItem& option, const QModelIndex& index) const override
-    {
-        QStyledItemDelegate::paint(painter, option, index);
-        const QVariant share = index.data(kBarRole);
-        if (!share.isValid())
-            return;
-        const QRectF area = QRectF(option.rect).adjusted(6, 4, -6, -4);
-        const double middle = area.center().x(), length = share.toDouble() * area.width() / 2;
-        painter->fillRect(QRectF(std::min(middle, middle + length), area.top(), std::abs(length), area.height()),
-                          widgets::toQColor(report::coolwarm().at(share.toDouble() < 0 ? 0.0 : 1.0)));
-        painter->setPen(widgets::themeColors(option.palette).axisLine);
-        painter->drawLine(QPointF(middle, option.rect.top()), QPointF(middle, option.rect.bottom()));
-    }
-};
-
-QTableWidgetItem* makeItem(const QString& text, bool number = false)
-{
-    auto* item = new QTableWidgetItem(text);
-    item->setFlags(Qt::ItemIsEnabled | Qt::ItemIsSelectable);
-    if (number)
-        item->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
-    return item;
-}
-
-QTableWidget* makeTable(const QString& name)
-{
-    auto* table = new QTableWidget;
-    table->setAccessibleName(name);
-    table->verticalHeader()->hide();
-    table->verticalHeader()->setDefaultSectionSize(table->fontMetrics().height() + 6);
-    table->setSelectionBehavior(QAbstractItemView::SelectRows);
-    table->setAlternatingRowColors(true);
-    table->setTabKeyNavigation(false);
-    return table;
-}
-
-QString nameOf(const PreparedSubject& subject, std::size_t index)
-{
-    return index < subject.names.size() ? QString::fromStdString(subject.names[index]) : QString::number(index);
-}
-
-void setBar(QTableWidget* table, int row, int column, double value, double magnitude)
-{
-    auto* item = makeItem({});
-    item->setData(kBarRole, magnitude > 0 ? value / magnitude : 0.0);
-    item->setToolTip(fullNumber(value));
-    table->setItem(row, column, item);
-}
-
-}  // namespace
 
 PictureResult::PictureResult(QWidget* parent)
     : QWidget(parent), m_input(new widgets::ImageView), m_overlay(new widgets::ImageView), m_opacity(new QSlider(Qt::Horizontal))
@@ -90,7 +29,10 @@ PictureResult::PictureResult(QWidget* parent)
     m_opacity->setAccessibleName(tr("Opacity of the attribution"));
     m_opacity->setToolTip(tr("Opacity of the attribution over the input"));
     m_opacity->setObjectName(QStringLiteral("opacity"));
-    connect(m_opacity, &QSlider::valueChanged, this, [this](int value) { m_overlay->setOverlayOpacity(value / 100.0); });
+    connect(m_opacity, &QSlider::valueChanged, this, [this](int value) {
+        m_overlay->setOverlayOpacity(value / 100.0);
+        Q_EMIT opacityChanged(value / 100.0);
+    });
     auto* label = new QLabel(tr("&Opacity"));
     label->setBuddy(m_opacity);
     auto* views = new QHBoxLayout;
@@ -128,11 +70,10 @@ void PictureResult::showExplanation(const Explanation& explanation)
     m_overlay->setOverlayOpacity(opacity());
 }
 
-ListResult::ListResult(QWidget* parent) : QWidget(parent), m_text(new QTextEdit), m_table(makeTable(tr("Attribution of each feature")))
+ListResult::ListResult(QWidget* parent) : QWidget(parent), m_text(new widgets::TokenView), m_table(makeTable(tr("Attribution of each feature")))
 {
-    m_text->setReadOnly(true);
     m_text->setAccessibleName(tr("Text coloured by attribution"));
-    m_text->setMaximumHeight(140);
+    m_text->setObjectName(QStringLiteral("tokens"));
     m_table->setColumnCount(4);
     m_table->setHorizontalHeaderLabels({tr("Feature"), tr("Value"), tr("Attribution"), QString()});
     m_table->setItemDelegateForColumn(3, new BarDelegate(m_table));
@@ -140,65 +81,57 @@ ListResult::ListResult(QWidget* parent) : QWidget(parent), m_text(new QTextEdit)
     m_table->horizontalHeader()->setStretchLastSection(true);
     m_table->setObjectName(QStringLiteral("features"));
     connect(m_table, &QTableWidget::currentCellChanged, this, [this](int row, int, int before, int) {
-        if (row != before && row >= 0)
-            Q_EMIT positionChosen(row);
+        if (row == before || row < 0)
+            return;
+        m_text->setCurrent(row);
+        Q_EMIT positionChosen(row);
+    });
+    connect(m_text, &widgets::TokenView::currentChanged, this, [this](int token) {
+        if (token >= 0 && token < m_table->rowCount())
+            m_table->setCurrentCell(token, 0);
     });
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 4, 0, 0);
-    layout->addWidget(m_text);
-    layout->addWidget(m_table, 1);
+    layout->addWidget(m_text, 2);
+    layout->addWidget(m_table, 3);
 }
 
-void ListResult::fillRows(const PreparedSubject& subject)
+void ListResult::fillRows(const PreparedSubject& subject, std::size_t count, bool ofElements)
 {
-    const bool tokens = subject.kind == InputKind::Tokens;
-    const auto count = tokens || subject.values.empty() ? subject.names.size() : subject.values.size();
-    m_table->setHorizontalHeaderItem(0, makeItem(tokens ? tr("Token") : tr("Feature")));
+    const bool tokens = ofElements && subject.kind == InputKind::Tokens;
+    m_table->setHorizontalHeaderLabels({tokens       ? tr("Token")
+                                        : ofElements ? tr("Feature")
+                                                     : tr("Unit"),
+                                        tokens ? tr("Position") : tr("Value"), tr("Attribution"), QString()});
     m_table->setRowCount(int(count));
+    m_table->setColumnHidden(1, !ofElements);
     for (std::size_t i = 0; i < count; ++i) {
-        m_table->setItem(int(i), 0, makeItem(nameOf(subject, i)));
-        m_table->setItem(int(i), 1,
-                         makeItem(tokens || i >= subject.values.size() ? QString::number(i) : QString::number(subject.values[i], 'g', 6), true));
+        const bool valued = ofElements && !tokens && i < subject.values.size();
+        m_table->setItem(int(i), 0, makeItem(ofElements ? elementName(subject, i) : QString::number(i)));
+        m_table->setItem(int(i), 1, makeItem(valued ? QString::number(subject.values[i], 'g', 6) : QString::number(i), true));
         m_table->setItem(int(i), 2, makeItem({}, true));
         m_table->setItem(int(i), 3, makeItem({}));
     }
-    m_table->setHorizontalHeaderItem(1, makeItem(tokens ? tr("Position") : tr("Value")));
-}
-
-void ListResult::showText(const PreparedSubject& subject, const std::vector<double>& values, double magnitude)
-{
-    m_text->setVisible(subject.kind == InputKind::Tokens);
-    if (subject.kind != InputKind::Tokens)
-        return;
-    QString html;
-    for (std::size_t i = 0; i < subject.names.size(); ++i) {
-        QString token = nameOf(subject, i);
-        const QString shown =
-            token == QLatin1String("\\n") ? QStringLiteral("↵<br>") : token.toHtmlEscaped().replace(QLatin1Char(' '), QStringLiteral("&nbsp;"));
-        if (i < values.size()) {
-            const QColor color = widgets::toQColor(report::coolwarm().atSymmetric(values[i], magnitude));
-            html += QStringLiteral("<span style=\"background:%1;color:%2\">%3</span>").arg(color.name(), widgets::textColorOn(color).name(), shown);
-        } else {
-            html += shown;
-        }
-        html += QStringLiteral("&#8203;");  // a place where the line may break
-    }
-    m_text->setHtml(html);
 }
 
 void ListResult::showInput(const PreparedSubject& subject)
 {
-    fillRows(subject);
-    showText(subject, {}, 0);
+    const QSignalBlocker blocker(m_table);
+    const bool tokens = subject.kind == InputKind::Tokens;
+    m_text->setVisible(tokens);
+    m_text->setTokens(tokens ? elementNames(subject) : QStringList());
+    fillRows(subject, tokens || subject.values.empty() ? subject.names.size() : subject.values.size(), true);
     m_table->resizeColumnToContents(0);
     m_table->resizeColumnToContents(1);
 }
 
 void ListResult::showExplanation(const Explanation& explanation)
 {
-    fillRows(*explanation.subject);
-    showText(*explanation.subject, explanation.values, explanation.magnitude);
-    for (int row = 0; row < m_table->rowCount() && std::size_t(row) < explanation.values.size(); ++row) {
+    const QSignalBlocker blocker(m_table);
+    if (m_table->rowCount() != int(explanation.values.size()) || m_table->isColumnHidden(1) == explanation.ofElements)
+        fillRows(*explanation.subject, explanation.values.size(), explanation.ofElements);
+    m_text->setValues(explanation.ofElements ? explanation.values : std::vector<double>(), explanation.magnitude);
+    for (int row = 0; row < m_table->rowCount(); ++row) {
         const double value = explanation.values[std::size_t(row)];
         m_table->item(row, 2)->setText(fullNumber(value));
         setBar(m_table, row, 3, value, explanation.magnitude);
@@ -207,91 +140,100 @@ void ListResult::showExplanation(const Explanation& explanation)
         m_table->resizeColumnToContents(column);
 }
 
-CompareResults::CompareResults(QWidget* parent) : QWidget(parent), m_scale(new QLabel)
+void ListResult::choosePosition(int position)
 {
-    m_scale->setWordWrap(true);
+    const QSignalBlocker blocker(m_table), textBlocker(m_text);
+    m_text->setCurrent(position);
+    if (position >= 0 && position < m_table->rowCount())
+        m_table->setCurrentCell(position, 0);
+}
+
+ChannelsResult::ChannelsResult(QWidget* parent)
+    : QWidget(parent), m_view(new ChannelsView), m_mode(new QComboBox), m_index(new QSlider(Qt::Horizontal)), m_indexText(new QLabel),
+      m_scale(new QLabel)
+{
+    m_view->setObjectName(QStringLiteral("channels"));
+    m_mode->setAccessibleName(tr("Channels"));
+    m_mode->setToolTip(tr("Show every channel, their mean, or one of them"));
+    m_mode->addItems({tr("All channels"), tr("Mean of the channels"), tr("One channel")});
+    m_index->setAccessibleName(tr("Channel"));
+    m_index->setObjectName(QStringLiteral("channel"));
+    m_index->setToolTip(tr("Number of the channel"));
+    m_scale->setAccessibleName(tr("Colour scale"));
+    connect(m_mode, &QComboBox::currentIndexChanged, this, [this](int mode) { setChoice({ChannelChoice::Mode(mode), m_choice.index}); });
+    connect(m_index, &QSlider::valueChanged, this, [this](int index) { setChoice({ChannelChoice::Mode::One, index}); });
+    connect(m_view, &ChannelsView::channelChosen, this, [this](int channel) { setChoice({m_choice.mode, channel}); });
+    auto* row = new QHBoxLayout;
+    row->addWidget(m_mode);
+    row->addWidget(m_index, 1);
+    row->addWidget(m_indexText);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 4, 0, 0);
+    layout->addLayout(row);
+    layout->addWidget(m_view, 1);
     layout->addWidget(m_scale);
-    setExplanations({});
+    updateControls();
 }
 
-void CompareResults::setExplanations(const std::vector<std::shared_ptr<const Explanation>>& explanations)
+void ChannelsResult::clear()
 {
-    delete m_body;
-    m_body = nullptr;
-    std::vector<std::shared_ptr<const Explanation>> chosen;
-    double magnitude = 0;
-    for (const auto& explanation : explanations) {
-        const auto& first = *explanations.front();
-        if (explanation->values.size() != first.values.size() || explanation->rows != first.rows || explanation->subject->kind != first.subject->kind)
-            continue;
-        chosen.push_back(explanation);
-        magnitude = std::max(magnitude, explanation->magnitude);
-    }
-    m_shown = int(chosen.size());
-    m_scale->setText(chosen.empty()
-                         ? tr("Results of several methods or samples appear here side by side, on one scale. Press Explain with different settings.")
-                         : tr("Common scale: %1 to %2").arg(fullNumber(-magnitude), fullNumber(magnitude)));
-    if (chosen.empty())
+    m_view->clear();
+    updateControls();
+}
+
+void ChannelsResult::showExplanation(const Explanation& explanation)
+{
+    m_view->setValues(explanation.values, explanation.channels, explanation.rows, explanation.columns);
+    updateControls();
+}
+
+void ChannelsResult::setChoice(const ChannelChoice& choice)
+{
+    if (choice == m_choice)
         return;
-    chosen.front()->rows > 0 ? showPictures(chosen, magnitude) : showTable(chosen, magnitude);
+    m_choice = choice;
+    updateControls();
+    Q_EMIT choiceChanged(m_choice);
 }
 
-void CompareResults::showPictures(const std::vector<std::shared_ptr<const Explanation>>& chosen, double magnitude)
+void ChannelsResult::updateControls()
 {
-    auto* scroll = new QScrollArea;
-    auto* body = new QWidget;
-    auto* grid = new QGridLayout(body);
-    grid->setContentsMargins(0, 0, 0, 0);
-    for (std::size_t i = 0; i < chosen.size(); ++i) {
-        const Explanation& explanation = *chosen[i];
-        auto* view = new widgets::ImageView;
-        view->setPixels(explanation.subject->pixels, explanation.subject->channels, explanation.subject->height, explanation.subject->width, 0.0F,
-                        1.0F);
-        view->setOverlayMap(widgets::MapKind::Diverging);
-        view->setOverlay(explanation.values, explanation.rows, explanation.columns);
-        view->setOverlayRange(magnitude);
-        view->setColorBarVisible(false);
-        view->setMinimumHeight(130);
-        const QString target = explanation.target >= 0
-                                   ? QStringLiteral(", %1").arg(explanation.targetName.empty() ? QString::number(explanation.target)
-                                                                                               : QString::fromStdString(explanation.targetName))
-                                   : QString();
-        auto* label = new QLabel(QString::fromStdString(explanation.title) + target + QStringLiteral("\n") + explanation.subject->subject.model);
-        label->setWordWrap(true);
-        label->setAlignment(Qt::AlignHCenter);
-        const int row = int(i) / 2 * 2, column = int(i) % 2;
-        grid->addWidget(view, row, column);
-        grid->addWidget(label, row + 1, column);
-        grid->setRowStretch(row, 1);
-    }
-    scroll->setWidget(body);
-    scroll->setWidgetResizable(true);
-    scroll->setFrameShape(QFrame::NoFrame);
-    m_body = scroll;
-    static_cast<QVBoxLayout*>(layout())->addWidget(m_body, 1);
+    const QSignalBlocker mode(m_mode), index(m_index);
+    const int last = std::max(0, m_view->channels() - 1);
+    m_mode->setCurrentIndex(int(m_choice.mode));
+    m_index->setRange(0, last);
+    m_index->setValue(std::min(m_choice.index, last));
+    m_index->setEnabled(last > 0);
+    m_indexText->setText(m_choice.mode == ChannelChoice::Mode::Mean ? tr("of %1").arg(last + 1)
+                                                                    : tr("%1 of 0 to %2").arg(m_index->value()).arg(last));
+    m_view->setChoice({m_choice.mode, m_index->value()});
+    m_scale->setText(m_view->channels() > 0 ? tr("Blue %1, red %2").arg(-m_view->range(), 0, 'g', 4).arg(m_view->range(), 0, 'g', 4) : QString());
 }
 
-void CompareResults::showTable(const std::vector<std::shared_ptr<const Explanation>>& chosen, double magnitude)
+QString numbersHtml(const Explanation& made, bool running)
 {
-    auto* table = makeTable(tr("Attributions side by side"));
-    const auto& first = *chosen.front();
-    table->setColumnCount(1 + int(chosen.size()));
-    table->setRowCount(int(first.values.size()));
-    QStringList titles{tr("Feature")};
-    for (std::size_t column = 0; column < chosen.size(); ++column) {
-        titles << QString::fromStdString(chosen[column]->title);
-        table->setItemDelegateForColumn(int(column) + 1, new BarDelegate(table));
-        for (std::size_t row = 0; row < first.values.size(); ++row)
-            setBar(table, int(row), int(column) + 1, chosen[column]->values[row], magnitude);
-    }
-    for (std::size_t row = 0; row < first.values.size(); ++row)
-        table->setItem(int(row), 0, makeItem(nameOf(*first.subject, row)));
-    table->setHorizontalHeaderLabels(titles);
-    table->horizontalHeader()->setSectionResizeMode(QHeaderView::Stretch);
-    m_body = table;
-    static_cast<QVBoxLayout*>(layout())->addWidget(m_body, 1);
+    const auto row = [](const QString& name, const QString& value) {
+        return QStringLiteral("<tr><td>%1&nbsp;&nbsp;</td><td>%2</td></tr>").arg(name, value.toHtmlEscaped());
+    };
+    QString html = QStringLiteral("<table cellspacing=0 cellpadding=0>");
+    if (made.partial)
+        html += row(ListResult::tr("State"),
+                    running ? ListResult::tr("partial: still being computed") : ListResult::tr("partial: cancelled, not stored"));
+    if (made.target >= 0)
+        html += row(ListResult::tr("Target"), made.targetName.empty() ? QString::number(made.target) : QString::fromStdString(made.targetName));
+    if (!made.partial)
+        html += row(ListResult::tr("Output"), fullNumber(made.output));
+    html += row(ListResult::tr("Sum of attributions"), fullNumber(made.sum));
+    if (!made.partial)
+        html += row(ListResult::tr("Completeness error"),
+                    made.completenessError ? fullNumber(*made.completenessError) : ListResult::tr("(this method has none)"));
+    if (made.standardError)
+        html += row(ListResult::tr("Standard error, largest"), fullNumber(*made.standardError));
+    if (!made.subject->sites.empty() && made.site != made.subject->sites.front().name)
+        html += row(ListResult::tr("Attributed to"), QString::fromStdString(made.site));
+    if (made.analysis)
+        html += row(ListResult::tr("Stored"), ListResult::tr("analysis %1 of run %2").arg(*made.analysis).arg(made.subject->subject.model.mid(4)));
+    return html + QStringLiteral("</table>");
 }
 
 }  // namespace orrery::plugins

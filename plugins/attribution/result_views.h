@@ -3,18 +3,23 @@
 #include <memory>
 #include <vector>
 
-#include "attribution_model.h"
+#include "channels_view.h"
+#include "explanation.h"
 
+class QComboBox;
 class QLabel;
 class QSlider;
 class QTableWidget;
-class QTextEdit;
 
 namespace orrery::widgets {
 class ImageView;
-}
+class TokenView;
+}  // namespace orrery::widgets
 
 namespace orrery::plugins {
+
+/// The numbers of an explanation as a small table. `running`: a partial one still grows.
+QString numbersHtml(const Explanation& made, bool running);
 
 /// One explanation of a picture: the input beside the attribution over it.
 class PictureResult : public QWidget {
@@ -25,7 +30,9 @@ public:
     void showExplanation(const Explanation& explanation);
     double opacity() const;
     void setOpacity(double opacity);
-    widgets::ImageView* overlayView() const { return m_overlay; }
+
+Q_SIGNALS:
+    void opacityChanged(double opacity);
 
 private:
     widgets::ImageView *m_input, *m_overlay;
@@ -39,35 +46,39 @@ public:
     explicit ListResult(QWidget* parent = nullptr);
     void showInput(const PreparedSubject& subject);
     void showExplanation(const Explanation& explanation);
-    QTableWidget* table() const { return m_table; }
+    void choosePosition(int position);
 
 Q_SIGNALS:
     void positionChosen(int position);
 
 private:
-    void fillRows(const PreparedSubject& subject);
-    void showText(const PreparedSubject& subject, const std::vector<double>& values, double magnitude);
+    void fillRows(const PreparedSubject& subject, std::size_t count, bool ofElements);
 
-    QTextEdit* m_text;
+    widgets::TokenView* m_text;
     QTableWidget* m_table;
 };
 
-/// The last results on one common scale, side by side (pictures) or as columns (lists).
-class CompareResults : public QWidget {
+/// One explanation at an inner value, with the choice of how its channels are looked at.
+class ChannelsResult : public QWidget {
     Q_OBJECT
 public:
-    explicit CompareResults(QWidget* parent = nullptr);
-    /// Newest first; those of another kind or size than the newest are left out.
-    void setExplanations(const std::vector<std::shared_ptr<const Explanation>>& explanations);
-    int shown() const { return m_shown; }
+    explicit ChannelsResult(QWidget* parent = nullptr);
+    void clear();
+    void showExplanation(const Explanation& explanation);
+    const ChannelChoice& choice() const { return m_choice; }
+    void setChoice(const ChannelChoice& choice);
+
+Q_SIGNALS:
+    void choiceChanged(const orrery::plugins::ChannelChoice& choice);
 
 private:
-    void showPictures(const std::vector<std::shared_ptr<const Explanation>>& chosen, double magnitude);
-    void showTable(const std::vector<std::shared_ptr<const Explanation>>& chosen, double magnitude);
+    void updateControls();
 
-    QWidget* m_body = nullptr;
-    QLabel* m_scale;
-    int m_shown = 0;
+    ChannelsView* m_view;
+    QComboBox* m_mode;
+    QSlider* m_index;
+    QLabel *m_indexText, *m_scale;
+    ChannelChoice m_choice;
 };
 
 }  // namespace orrery::plugins

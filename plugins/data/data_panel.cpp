@@ -10,16 +10,15 @@
 #include <QKeyEvent>
 #include <QLabel>
 #include <QListView>
-#include <QProgressBar>
 #include <QPushButton>
 #include <QSlider>
 #include <QToolButton>
 #include <QVBoxLayout>
-#include <chrono>
 
 #include <core/store/workspace.h>
 #include <core/train/evaluate.h>
 #include <widgets/commands.h>
+#include <widgets/job_bar.h>
 #include <widgets/model_source.h>
 #include <widgets/session.h>
 
@@ -104,13 +103,8 @@ DataPanel::DataPanel(widgets::Session& session, QWidget* parent)
     connect(&session, &widgets::Session::selectionChanged, this, &DataPanel::selectionOfSession);
     connect(&session, &widgets::Session::workspaceChanged, this, [this] { fillSources(); openSelected(); });
     connect(&session, &widgets::Session::runsChanged, this, [this] {
-        if (m_shown.run && !m_predicting && !m_model->hasPredictions())
+        if (m_shown.run && !m_job->isRunning() && !m_model->hasPredictions())
             readPredictions();
-    });
-    connect(&session, &widgets::Session::backgroundWorkChanged, this, [this] {
-        // Cancelled from the Jobs panel: nothing was delivered.
-        if (m_predicting && !m_predictTask.isRunning())
-            endPredict();
     });
     connect(m_model, &DataModel::idleChanged, this, &Panel::idleChanged);
     connect(m_model, &DataModel::contentChanged, this, &DataPanel::updateStatus);
@@ -124,7 +118,6 @@ DataPanel::~DataPanel()
 {
     m_openTask.cancel();
     m_readTask.cancel();
-    m_predictTask.cancel();
 }
 
 QLayout* DataPanel::makeSourceRow()
@@ -214,17 +207,11 @@ QWidget* DataPanel::makeContent()
     m_predict = new QPushButton(tr("&Predict this part"));
     m_predict->setToolTip(tr("Let the model of the selected run answer every sample of this part"));
     connect(m_predict, &QPushButton::clicked, this, &DataPanel::predict);
-    m_cancel = new QPushButton(tr("Cancel"));
-    m_cancel->setToolTip(tr("Stop predicting"));
-    connect(m_cancel, &QPushButton::clicked, this, [this] {
-        m_predictTask.cancel();
-        endPredict();
+    m_job = new widgets::JobBar(session(), tr("Progress of predicting"));
+    connect(m_job, &widgets::JobBar::ended, this, [this] {
+        updateStatus();
+        addBusy(-1);
     });
-    m_progress = new QProgressBar;
-    m_progress->setAccessibleName(tr("Progress of predicting"));
-    m_progress->setMaximumWidth(120);
-    m_cancel->hide();
-    m_progress->hide();
     m_size = new QSlider(Qt::Horizontal);
     m_size->setRange(24, 160);
     m_size->setValue(m_delegate->pictureSize());
@@ -234,8 +221,7 @@ QWidget* DataPanel::makeContent()
     connect(m_size, &QSlider::valueChanged, this, &DataPanel::setPictureSize);
     auto* tools = new QHBoxLayout;
     tools->addWidget(m_predict);
-    tools->addWidget(m_progress);
-    tools->addWidget(m_cancel);
+    tools->addWidget(m_job, 2);
     tools->addStretch(1);
     tools->addWidget(m_size);
     layout->addLayout(tools);
@@ -425,70 +411,38 @@ void DataPanel::predict()
 {
     const QString argument = widgets::modelArgument(session().selection());
     const auto data = m_model->dataSet();
-    if (argument.isEmpty() || !data || m_predicting)
+    if (argument.isEmpty() || !data || m_job->isRunning())
         return;
     showError({});
-    m_progress->setRange(0, 0);
     widgets::BackgroundOptions options;
     options.title = tr("Predict %1 of %2").arg(m_split->currentData().toString(), idOf(m_document));
     options.lane = widgets::Lane::Queue;
     options.kind = QStringLiteral("predict");
     options.document = {{"model", argument.toStdString()}, {"data", m_document}, {"split", m_split->currentData().toString().toStdString()}};
-    const QPointer<QProgressBar> bar = m_progress;
-    auto work = [argument, data, part = part(), workspace = session().workspace(), bar](widgets::BackgroundContext& context) {
+    auto work = [argument, data, part = part(), workspace = session().workspace()](widgets::BackgroundContext& context) {
         const graph::Model model = widgets::openModelArgument(argument, workspace);
         train::EvaluateOptions settings;
         settings.predictions = true;
         settings.batchSize = 128;
         settings.stop = context.stopToken();
-        // A small model reports thousands of batches a second: posted one by one they would keep the window from answering.
-        auto last = std::chrono::steady_clock::time_point();
-        settings.progress = [&](std::int64_t done, std::int64_t total) {
-            context.progress(double(done), double(total), "samples");
-            if (const auto now = std::chrono::steady_clock::now(); now - last < std::chrono::milliseconds(100))
-                return;
-            else
-                last = now;
-            context.post([bar, done, total] {
-                if (!bar)
-                    return;
-                bar->setRange(0, int(total));
-                bar->setValue(int(done));
-            });
-        };
+        settings.progress = [&](std::int64_t done, std::int64_t total) { context.progress(double(done), double(total), "samples"); };
         const train::Evaluation found = train::evaluateModel(model, *data, part, core::Json::array({"loss"}), settings);
         return train::Predictions{part, found.indices, found.targets, found.predicted, found.confidence};
     };
-    m_predictTask = session().runInBackground(this, std::move(work), [this, argument](const train::Predictions& predictions) {
-        endPredict();
+    const auto done = [this, argument](const train::Predictions& predictions) {
         m_model->setPredictions(predictions);
         m_predictionsFrom = argument;
         updateStatus();
-    }, [this](const QString& text) {
-        endPredict();
-        showError(text);
-    }, options);
-    // Only now: starting already announces background work, and the task before this one is not running.
-    m_predicting = true;
+    };
+    m_job->follow(session().runInBackground(this, std::move(work), done, [this](const QString& text) { showError(text); }, options));
     addBusy(1);
     updateStatus();
-}
-
-void DataPanel::endPredict()
-{
-    if (!m_predicting)
-        return;
-    m_predicting = false;
-    updateStatus();
-    addBusy(-1);
 }
 
 void DataPanel::updateStatus()
 {
     const auto data = m_model->dataSet();
-    m_progress->setVisible(m_predicting);
-    m_cancel->setVisible(m_predicting);
-    m_predict->setVisible(!m_predicting);
+    m_predict->setVisible(!m_job->isRunning());
     const bool hasModel = !widgets::modelArgument(session().selection()).isEmpty();
     m_predict->setEnabled(hasModel && data);
     m_predict->setToolTip(hasModel ? tr("Let %1 answer every sample of this part").arg(widgets::modelArgument(session().selection())) : tr("Select a run or open a model first"));

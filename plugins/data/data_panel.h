@@ -11,10 +11,13 @@ class QComboBox;
 class QDoubleSpinBox;
 class QLabel;
 class QListView;
-class QProgressBar;
 class QPushButton;
 class QSlider;
 class QToolButton;
+
+namespace orrery::widgets {
+class JobBar;
+}
 
 namespace orrery::plugins {
 
@@ -57,7 +60,6 @@ private:
     void take(const Opened& opened);
     void readPredictions();
     void predict();
-    void endPredict();
     void applyFilter();
     void fillClasses();
     void updateStatus();
@@ -76,14 +78,14 @@ private:
     QDoubleSpinBox *m_from = nullptr, *m_to = nullptr;
     QSlider* m_size = nullptr;
     QLabel* m_status = nullptr;
-    QPushButton *m_predict = nullptr, *m_cancel = nullptr;
-    QProgressBar* m_progress = nullptr;
+    QPushButton* m_predict = nullptr;
+    widgets::JobBar* m_job = nullptr;
     QAction *m_openDigits = nullptr, *m_openFile = nullptr, *m_copyCommand = nullptr;
 
     Source m_shown;               ///< of the set on show
     core::Json m_document;        ///< its document; null: none
-    widgets::BackgroundTask m_openTask, m_predictTask, m_readTask;
-    bool m_opening = false, m_predicting = false, m_applying = false, m_followsRun = true;
+    widgets::BackgroundTask m_openTask, m_readTask;
+    bool m_opening = false, m_applying = false, m_followsRun = true;
     QString m_predictionsFrom;    ///< where the predictions on show come from
 };
 

@@ -214,7 +214,7 @@ void DataTest::aPredictionIsCancelledInTheMiddle()
     QTRY_VERIFY(button(bench, "Predict this part")->isEnabled());
     QTest::mouseClick(button(bench, "Predict this part"), Qt::LeftButton);
     auto* bar = bench.panel->findChild<QProgressBar*>();
-    QTRY_VERIFY_WITH_TIMEOUT(bar->isVisible() && bar->value() > 0, 30000);
+    QTRY_VERIFY_WITH_TIMEOUT(bar->isVisible() && bar->value() > 0, 120000);
     QVERIFY(!bench.panel->isIdle());
     QVERIFY(bar->value() < bar->maximum());
     QTest::mouseClick(button(bench, "Cancel"), Qt::LeftButton);

@@ -1,0 +1,164 @@
+#include "method_table.h"
+
+#include <QHeaderView>
+#include <QKeyEvent>
+
+#include <core/explain/metrics/metric.h>
+
+#include "bars.h"
+#include "explain_work.h"
+
+namespace orrery::plugins {
+namespace {
+
+enum Column { Method, Output, Sum, Completeness, StandardError, Seconds, FirstMetric };
+
+QString orDash(const std::optional<double>& number)
+{
+    return number ? fullNumber(*number) : QStringLiteral("–");
+}
+
+QString stateOf(const Card& card)
+{
+    if (!card.error.isEmpty())
+        return MethodTable::tr("failed");
+    switch (card.state) {
+    case CardState::Waiting: return MethodTable::tr("waiting");
+    case CardState::Running: return MethodTable::tr("running");
+    case CardState::Idle: break;
+    }
+    if (!card.result)
+        return MethodTable::tr("not computed");
+    return card.result->partial ? MethodTable::tr("partial") : QString::number(card.result->seconds, 'g', 3);
+}
+
+}  // namespace
+
+MethodTable::MethodTable(Cards& cards, QWidget* parent) : QTableWidget(parent), m_cards(cards)
+{
+    setAccessibleName(tr("Chosen methods"));
+    setObjectName(QStringLiteral("methods"));
+    verticalHeader()->hide();
+    verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 6);
+    setSelectionBehavior(QAbstractItemView::SelectRows);
+    setSelectionMode(QAbstractItemView::SingleSelection);
+    setEditTriggers(QAbstractItemView::NoEditTriggers);
+    setAlternatingRowColors(true);
+    setTabKeyNavigation(false);
+    setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Expanding);
+    connect(&cards, &Cards::listChanged, this, &MethodTable::rebuild);
+    connect(&cards, &Cards::cardChanged, this, [this](int id) {
+        for (int row = 0; row < rowCount(); ++row)
+            if (const Card* card = m_cards.find(id); card && idOf(row) == id)
+                showRow(row, *card);
+        if (const Card* card = m_cards.find(id); card && card->state == CardState::Idle)
+            fitColumns();
+    });
+    connect(this, &QTableWidget::currentCellChanged, this, [this](int row, int, int before, int) {
+        if (row >= 0 && row != before)
+            Q_EMIT cardChosen(idOf(row));
+    });
+    connect(this, &QTableWidget::cellDoubleClicked, this, [this](int row, int) { Q_EMIT cardActivated(idOf(row)); });
+    rebuild();
+}
+
+void MethodTable::fitColumns()
+{
+    resizeColumnsToContents();
+    setColumnWidth(Method, std::min(columnWidth(Method), 220));
+}
+
+int MethodTable::idOf(int row) const
+{
+    return item(row, Method) ? item(row, Method)->data(Qt::UserRole).toInt() : -1;
+}
+
+int MethodTable::chosen() const
+{
+    return currentRow() >= 0 ? idOf(currentRow()) : -1;
+}
+
+void MethodTable::choose(int id)
+{
+    for (int row = 0; row < rowCount(); ++row)
+        if (idOf(row) == id)
+            setCurrentCell(row, Method);
+}
+
+void MethodTable::rebuild()
+{
+    const QSignalBlocker blocker(this);
+    const int before = chosen();
+    m_metrics.clear();
+    QStringList titles{tr("Method"), tr("Output"), tr("Sum"), tr("Completeness error"), tr("Standard error"), tr("Seconds")};
+    for (const auto& metric : measurableMetrics()) {
+        m_metrics << QString::fromStdString(metric);
+        titles << QString::fromStdString(explain::attributionMetricRegistry().at(metric).title);
+    }
+    setColumnCount(int(titles.size()));
+    setHorizontalHeaderLabels(titles);
+    for (int i = 0; i < m_metrics.size(); ++i)
+        horizontalHeaderItem(FirstMetric + i)
+            ->setToolTip(QString::fromStdString(explain::attributionMetricRegistry().at(m_metrics[i].toStdString()).summary));
+    setRowCount(int(m_cards.list().size()));
+    for (int row = 0; row < rowCount(); ++row)
+        showRow(row, m_cards.list()[std::size_t(row)]);
+    fitColumns();
+    setCurrentCell(-1, -1);
+    choose(before);
+}
+
+void MethodTable::showRow(int row, const Card& card)
+{
+    const auto set = [&](int column, const QString& text) {
+        if (QTableWidgetItem* old = item(row, column))
+            old->setText(text);
+        else
+            setItem(row, column, makeItem(text, column != Method));
+    };
+    const QString settings = summaryOf(card.settings);
+    set(Method, settings.isEmpty() ? titleOf(card.settings) : titleOf(card.settings) + QStringLiteral(" (%1)").arg(settings));
+    item(row, Method)->setData(Qt::UserRole, card.id);
+    item(row, Method)->setToolTip(item(row, Method)->text());
+    const bool whole = card.result && !card.result->partial;
+    set(Output, whole ? fullNumber(card.result->output) : QString());
+    set(Sum, card.result ? fullNumber(card.result->sum) : QString());
+    set(Completeness, whole ? orDash(card.result->completenessError) : QString());
+    set(StandardError, whole ? orDash(card.result->standardError) : QString());
+    set(Seconds, stateOf(card));
+    item(row, Seconds)->setToolTip(card.error);
+    for (int i = 0; i < m_metrics.size(); ++i) {
+        const auto found = card.metrics.find(m_metrics[i].toStdString());
+        const bool known = found != card.metrics.end();
+        set(FirstMetric + i, !known ? QString() : found->second.error.isEmpty() ? fullNumber(found->second.value) : QStringLiteral("–"));
+        item(row, FirstMetric + i)->setToolTip(known ? found->second.error : QString());
+    }
+}
+
+QString MethodTable::toCsv() const
+{
+    const auto line = [&](const std::function<QString(int)>& cell) {
+        QStringList cells;
+        for (int column = 0; column < columnCount(); ++column)
+            cells << QLatin1Char('"') + cell(column).replace(QLatin1Char('"'), QStringLiteral("\"\"")) + QLatin1Char('"');
+        return cells.join(QLatin1Char(',')) + QLatin1Char('\n');
+    };
+    QString csv = line([this](int column) { return horizontalHeaderItem(column)->text(); });
+    for (int row = 0; row < rowCount(); ++row)
+        csv += line([this, row](int column) { return item(row, column)->text(); });
+    return csv;
+}
+
+void MethodTable::keyPressEvent(QKeyEvent* event)
+{
+    const int id = chosen();
+    if (id >= 0 && event->key() == Qt::Key_Delete)
+        return m_cards.remove(id);
+    if (id >= 0 && event->modifiers() == Qt::AltModifier && (event->key() == Qt::Key_Up || event->key() == Qt::Key_Down))
+        return m_cards.move(id, event->key() == Qt::Key_Up ? -1 : 1);
+    if (id >= 0 && (event->key() == Qt::Key_Return || event->key() == Qt::Key_Enter))
+        return Q_EMIT cardActivated(id);
+    QTableWidget::keyPressEvent(event);
+}
+
+}  // namespace orrery::plugins

@@ -1,0 +1,71 @@
+#pragma once
+#include <QWidget>
+
+#include <widgets/selection.h>
+
+#include "explanation.h"
+
+class QComboBox;
+class QFormLayout;
+class QLabel;
+class QSlider;
+class QSpinBox;
+class QToolButton;
+
+namespace orrery::widgets {
+class Session;
+}
+
+namespace orrery::plugins {
+
+/// What is asked: model, sample or picture of the user's own, target class, and the value that is attributed to (a slider through the layers). Follows the
+/// session's selection and sets it. UI thread.
+class SubjectForm : public QWidget {
+    Q_OBJECT
+public:
+    explicit SubjectForm(widgets::Session& session, QWidget* parent = nullptr);
+
+    /// What the form means now, to be opened; without a model or any input: nothing.
+    std::optional<ExplainSubject> wanted() const;
+    bool hasModel() const;
+    Question question() const;
+    QString image() const { return m_image; }
+    /// A picture instead of the sample; empty: the sample.
+    void setImage(const QString& file);
+    /// The value attributed to, once a subject has it; empty: the default.
+    void setSite(const QString& site);
+    void fillModels();
+    /// The subject that was opened; null: none, `text` says why.
+    void showSubject(const PreparedPtr& prepared, const QString& text = {});
+    /// A row of the same form above the target, for the panel's choice of the method.
+    void addRow(const QString& label, QWidget* field);
+
+Q_SIGNALS:
+    void subjectWanted();
+    void questionChanged();
+
+private:
+    QLayout* makeSampleRow();
+    QLayout* makeSiteRow();
+    void followSelection(widgets::SelectionParts parts);
+    void fillTargets();
+    void fillSites();
+    void chooseTarget();
+    void chooseSite(int index);
+    void step(int change);
+    void askImage();
+    QString describe() const;
+
+    widgets::Session& m_session;
+    PreparedPtr m_prepared;
+    QString m_image, m_site;
+    bool m_sending = false;
+    QFormLayout* m_form;
+    QComboBox *m_model, *m_target, *m_sites = nullptr;
+    QSpinBox* m_sample = nullptr;
+    QToolButton *m_previous = nullptr, *m_next = nullptr, *m_back = nullptr;
+    QSlider* m_layer = nullptr;
+    QLabel* m_subject;
+};
+
+}  // namespace orrery::plugins

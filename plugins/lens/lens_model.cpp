@@ -1,0 +1,153 @@
+#include "lens_model.h"
+
+#include <ATen/ATen.h>
+
+#include <chrono>
+
+#include <core/intervene/layout.h>
+#include <core/train/card_inputs.h>
+#include <core/train/evaluate.h>
+#include <core/train/runs.h>
+#include <core/train/samples.h>
+#include <widgets/commands.h>
+#include <widgets/model_source.h>
+
+namespace orrery::plugins {
+
+QString LensWanted::argument() const
+{
+    return step ? QStringLiteral("%1@%2").arg(model).arg(*step) : model;
+}
+
+bool LensPrepared::isTransformer() const
+{
+    return intervene::blockCount(model->card) > 0;
+}
+
+QString shownToken(const std::string& name)
+{
+    QString text = QString::fromStdString(name);
+    return text == QLatin1String(" ")                                    ? QStringLiteral("␣")
+           : text == QLatin1String("\\n") || text == QLatin1String("\n") ? QStringLiteral("↵")
+                                                                         : text;
+}
+
+void LensOpener::openModel(LensPrepared& made, const std::shared_ptr<store::Workspace>& workspace)
+{
+    const QString argument = made.wanted.argument();
+    if (!m_model || m_argument != argument || m_workspace != workspace) {
+        m_model = std::make_shared<const graph::Model>(widgets::openModelArgument(argument, workspace));
+        m_executor = std::make_shared<const graph::Executor>(m_model->graph);
+        m_argument = argument;
+        m_workspace = workspace;
+    }
+    made.model = m_model;
+    made.executor = m_executor;
+    if (const auto run = widgets::runOfArgument(argument); run && workspace)
+        made.steps = train::checkpointSteps(*workspace, *run);
+}
+
+void LensOpener::openData(LensPrepared& made, const std::shared_ptr<store::Workspace>& workspace)
+{
+    const LensWanted& wanted = made.wanted;
+    made.dataDocument = wanted.data;
+    if (wanted.data.is_null() && wanted.run && workspace)
+        made.dataDocument = workspace->run(*wanted.run).document.value("data", core::Json());
+    if (!m_data || m_document != made.dataDocument || m_run != wanted.run) {
+        m_data = wanted.data.is_null() && wanted.run && workspace ? train::dataOfRun(*workspace, *wanted.run) : data::openData(made.dataDocument);
+        m_document = made.dataDocument;
+        m_run = wanted.run;
+    }
+    made.data = m_data;
+}
+
+void LensOpener::takeSample(LensPrepared& made) const
+{
+    const auto part = data::splitFromName(made.wanted.split.toStdString());
+    made.samplesInSplit = std::int64_t(m_data->split(part).size());
+    const std::int64_t number = made.wanted.sample;
+    made.tokens = train::sampleInputs(*made.model, *m_data, train::samplesOfPart(*m_data, part, {&number, 1})).at(0).toTensor();
+}
+
+LensPreparedPtr LensOpener::prepare(const LensWanted& wanted, const std::shared_ptr<store::Workspace>& workspace, bool withData, std::stop_token stop)
+{
+    const std::lock_guard lock(m_mutex);
+    auto made = std::make_shared<LensPrepared>();
+    made->wanted = wanted;
+    openModel(*made, workspace);
+    if (stop.stop_requested())
+        throw core::Cancelled();
+    if (!made->isTransformer())
+        return made;
+    const bool isText = !wanted.text.isEmpty();
+    if (wanted.hasData() && (!isText || withData))
+        openData(*made, workspace);
+    if (isText)
+        made->tokens = train::textInput(made->model->card, wanted.text.toStdString());
+    else if (made->data)
+        takeSample(*made);
+    if (made->tokens.defined())
+        for (const auto& name : intervene::tokenNames(made->model->card, made->tokens))
+            made->names << shownToken(name);
+    return made;
+}
+
+LensAnswer lookInto(const LensPreparedPtr& prepared, const QString& kind, const core::Json& parameters, const explain::Control& control)
+{
+    const auto started = std::chrono::steady_clock::now();
+    intervene::LensRequest request;
+    request.parameters = parameters;
+    request.tokens = prepared->tokens;
+    if (prepared->data)
+        request.texts = [prepared](std::int64_t count, bool heldOut) {
+            const auto& part = prepared->data->split(heldOut ? data::Split::Test : data::Split::Train);
+            if (part.empty())
+                throw core::InputError("the data have no part of their own to fit and score the future lens on");
+            return train::sampleInputs(*prepared->model, *prepared->data, train::spreadSamples(part, count)).at(0).toTensor();
+        };
+    LensAnswer answer;
+    answer.prepared = prepared;
+    answer.result = intervene::runLens({*prepared->executor, *prepared->model}, kind.toStdString(), std::move(request), control);
+    answer.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    return answer;
+}
+
+std::int64_t keepAnswer(const LensAnswer& answer, const std::shared_ptr<store::Workspace>& workspace)
+{
+    const LensWanted& wanted = answer.prepared->wanted;
+    const auto run = widgets::runOfArgument(wanted.model);
+    if (!run || !workspace)
+        throw core::InputError("only what was found in a run of this workspace can be kept with it");
+    core::Json inputs{{"model", wanted.argument().toStdString()}};
+    if (!wanted.text.isEmpty())
+        inputs["text"] = wanted.text.toStdString();
+    else if (answer.prepared->data)
+        inputs.update({{"data", answer.prepared->dataDocument}, {"split", wanted.split.toStdString()}, {"sample", wanted.sample}});
+    return intervene::storeLens(*workspace, *run, inputs, answer.result, answer.seconds);
+}
+
+QString lensCommand(const LensWanted& wanted, const core::Json& dataDocument, const QString& kind, const core::Json& parameters,
+                    const QString& workspace, const QString& checkpoints)
+{
+    QStringList words{QStringLiteral("lens"), checkpoints.isEmpty() ? wanted.argument() : wanted.model};
+    const auto run = widgets::runOfArgument(wanted.model);
+    if (intervene::needsTokens(kind.toStdString())) {
+        if (!wanted.text.isEmpty())
+            words << QStringLiteral("--text") << wanted.text;
+        // The run's own data need no description: the command line takes them from the run, with their folder.
+        if (!dataDocument.is_null() && !(wanted.data.is_null() && run && run == wanted.run))
+            words << QStringLiteral("--data") << widgets::dataArgument(dataDocument);
+        if (wanted.text.isEmpty())
+            words << QStringLiteral("--split") << wanted.split << QStringLiteral("--sample") << QString::number(wanted.sample);
+    }
+    words << QStringLiteral("--kind") << kind;
+    for (const auto& [key, value] : parameters.items())
+        words << QStringLiteral("--set") << QString::fromStdString(key + "=" + (value.is_string() ? value.get<std::string>() : value.dump()));
+    if (!checkpoints.isEmpty())
+        words << QStringLiteral("--checkpoints") << checkpoints;
+    if (run)
+        words << QStringLiteral("--workspace") << workspace;
+    return widgets::cliCommand(words);
+}
+
+}  // namespace orrery::plugins

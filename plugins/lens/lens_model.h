@@ -1,0 +1,86 @@
+#pragma once
+#include <QString>
+#include <QStringList>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include <core/data/dataset.h>
+#include <core/graph/model.h>
+#include <core/intervene/lens_methods.h>
+#include <core/store/workspace.h>
+
+namespace orrery::plugins {
+
+/// What is looked at: a model, perhaps as it was at a checkpoint, and a sequence of tokens.
+struct LensWanted {
+    QString model;               ///< MODEL argument without a step
+    std::optional<qint64> step;  ///< checkpoint of `run:ID`; nothing: the model as it is
+    QString text;                ///< read by the model's tokenizer; empty: a sample
+    core::Json data;             ///< data document; null: the data of `run`
+    std::optional<qint64> run;
+    QString split = QStringLiteral("test");
+    qint64 sample = 0;
+    bool operator==(const LensWanted&) const = default;
+    /// The MODEL argument with its step.
+    QString argument() const;
+    bool hasData() const { return run || !data.is_null(); }
+};
+
+/// Opened. Immutable; shared with jobs.
+struct LensPrepared {
+    LensWanted wanted;
+    std::shared_ptr<const graph::Model> model;
+    std::shared_ptr<const graph::Executor> executor;
+    data::DataSetPtr data;  ///< null for a text without it
+    core::Json dataDocument;
+    at::Tensor tokens;  ///< [1, position]; undefined without input
+    QStringList names;  ///< of the tokens, as shown
+    std::int64_t samplesInSplit = 0;
+    std::vector<std::int64_t> steps;  ///< checkpoints of the run
+    bool isTransformer() const;
+};
+using LensPreparedPtr = std::shared_ptr<const LensPrepared>;
+
+/// Keeps the last model and data set open: stepping through samples and kinds opens nothing again. Any thread.
+class LensOpener {
+public:
+    /// @param withData  The data are opened for a text, too: what the future lens is fitted on.
+    /// @throws what opening throws; core::InputError for a text that the tokenizer cannot read or a sample outside its part.
+    LensPreparedPtr prepare(const LensWanted& wanted, const std::shared_ptr<store::Workspace>& workspace, bool withData, std::stop_token stop);
+
+private:
+    void openModel(LensPrepared& made, const std::shared_ptr<store::Workspace>& workspace);
+    void openData(LensPrepared& made, const std::shared_ptr<store::Workspace>& workspace);
+    void takeSample(LensPrepared& made) const;
+    std::mutex m_mutex;  ///< one at a time; guards all below
+    QString m_argument;
+    std::shared_ptr<store::Workspace> m_workspace;
+    std::shared_ptr<const graph::Model> m_model;
+    std::shared_ptr<const graph::Executor> m_executor;
+    core::Json m_document;
+    std::optional<qint64> m_run;
+    data::DataSetPtr m_data;
+};
+
+/// One result with what it was made of.
+struct LensAnswer {
+    LensPreparedPtr prepared;
+    intervene::LensResult result;
+    double seconds = 0;
+};
+
+/// Runs a lens on what was prepared. Any thread.
+LensAnswer lookInto(const LensPreparedPtr& prepared, const QString& kind, const core::Json& parameters, const explain::Control& control);
+/// Keeps an answer as an analysis of the model's run. @throws core::InputError if the model is no run of the workspace; as the workspace.
+std::int64_t keepAnswer(const LensAnswer& answer, const std::shared_ptr<store::Workspace>& workspace);
+
+/// The `orrery-cli lens` line that does the same.
+QString lensCommand(const LensWanted& wanted, const core::Json& dataDocument, const QString& kind, const core::Json& parameters,
+                    const QString& workspace, const QString& checkpoints = {});
+
+/// A token as it is shown: spaces and line breaks visible, short.
+QString shownToken(const std::string& name);
+
+}  // namespace orrery::plugins

@@ -1,0 +1,276 @@
+// The widgets of the Lens panel and what a click in them chooses.
+#include <QAction>
+#include <QComboBox>
+#include <QFormLayout>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QLineEdit>
+#include <QSlider>
+#include <QSpinBox>
+#include <QTabWidget>
+#include <QToolButton>
+#include <QVBoxLayout>
+
+#include <widgets/commands.h>
+#include <widgets/job_bar.h>
+#include <widgets/model_source.h>
+#include <widgets/session.h>
+#include <widgets/token_view.h>
+
+#include "attention_page.h"
+#include "checkpoints_page.h"
+#include "direct_page.h"
+#include "grid_page.h"
+#include "induction_page.h"
+#include "lens_panel.h"
+
+namespace orrery::plugins {
+
+void LensPanel::makeActions()
+{
+    m_copyCommand = widgets::makeCopyAsCommandAction(this, [this] { return commandLine(); });
+    m_keep = new QAction(tr("Keep in the run"), this);
+    m_keep->setToolTip(tr("Store what is on show as an analysis of the run"));
+    connect(m_keep, &QAction::triggered, this, &LensPanel::keep);
+    m_lookAgain = new QAction(tr("Look again"), this);
+    m_lookAgain->setToolTip(tr("Compute what is on show once more"));
+    connect(m_lookAgain, &QAction::triggered, this, [this] { lookSoon(true); });
+    m_showData = new QAction(tr("Show the data"), this);
+    connect(m_showData, &QAction::triggered, this, [this] { session().requestPanel(QStringLiteral("data")); });
+    m_showRuns = new QAction(tr("Show the runs"), this);
+    connect(m_showRuns, &QAction::triggered, this, [this] { session().requestPanel(QStringLiteral("experiments")); });
+    addActions({m_copyCommand, m_keep, m_lookAgain});
+}
+
+void LensPanel::addModelRows(QFormLayout* form)
+{
+    m_model = new QComboBox;
+    m_model->setAccessibleName(tr("Model"));
+    m_model->setObjectName(QStringLiteral("model"));
+    m_model->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    connect(m_model, &QComboBox::activated, this, [this] { lookSoon(); });
+    m_checkpoint = new QSlider(Qt::Horizontal);
+    m_checkpoint->setObjectName(QStringLiteral("checkpoint"));
+    m_checkpoint->setAccessibleName(tr("Checkpoint"));
+    m_checkpoint->setToolTip(tr("Checkpoints of the run, at the right end its final weights"));
+    m_checkpoint->setPageStep(1);
+    connect(m_checkpoint, &QSlider::valueChanged, this, &LensPanel::chooseStep);
+    m_checkpointName = new QLabel;
+    m_checkpointName->setObjectName(QStringLiteral("checkpointName"));
+    m_checkpointRow = new QWidget;
+    auto* row = new QHBoxLayout(m_checkpointRow);
+    row->setContentsMargins(0, 0, 0, 0);
+    row->addWidget(m_checkpoint, 1);
+    row->addWidget(m_checkpointName);
+    form->addRow(tr("&Model"), m_model);
+    auto* label = new QLabel(tr("C&heckpoint"));
+    label->setBuddy(m_checkpoint);
+    form->addRow(label, m_checkpointRow);
+    form->setRowVisible(m_checkpointRow, false);
+}
+
+void LensPanel::addInputRow(QFormLayout* form)
+{
+    m_inputKind = new QComboBox;
+    m_inputKind->addItems({tr("Sample"), tr("Text")});
+    m_inputKind->setObjectName(QStringLiteral("inputKind"));
+    m_inputKind->setAccessibleName(tr("Input"));
+    m_sample = new QSpinBox;
+    m_sample->setRange(0, 0);
+    m_sample->setKeyboardTracking(false);
+    m_sample->setAccessibleName(tr("Sample"));
+    m_sample->setObjectName(QStringLiteral("sample"));
+    connect(m_sample, &QSpinBox::valueChanged, this, &LensPanel::chooseSample);
+    m_text = new QLineEdit;
+    m_text->setAccessibleName(tr("Text"));
+    m_text->setObjectName(QStringLiteral("text"));
+    m_text->setPlaceholderText(tr("A text in the model's vocabulary, then Enter"));
+    m_text->setVisible(false);
+    connect(m_text, &QLineEdit::editingFinished, this, [this] {
+        if (m_text->isModified()) {
+            m_text->setModified(false);
+            lookSoon();
+        }
+    });
+    connect(m_inputKind, &QComboBox::currentIndexChanged, this, [this](int which) {
+        m_text->setVisible(which == 1);
+        m_sample->setVisible(which == 0);
+        lookSoon();
+    });
+    auto* row = new QHBoxLayout;
+    row->addWidget(m_inputKind);
+    row->addWidget(m_sample, 1);
+    row->addWidget(m_text, 1);
+    auto* label = new QLabel(tr("&Input"));
+    label->setBuddy(m_inputKind);
+    form->addRow(label, row);
+}
+
+QWidget* LensPanel::makeTabs()
+{
+    m_tabs = new QTabWidget;
+    m_tabs->setDocumentMode(true);
+    m_tabs->setUsesScrollButtons(true);
+    m_tabs->addTab(m_grid = new GridPage, tr("&Logit lens"));
+    m_tabs->addTab(m_direct = new DirectPage, tr("&Attribution"));
+    m_tabs->addTab(m_attention = new AttentionPage, tr("A&ttention"));
+    m_tabs->addTab(m_induction = new InductionPage, tr("I&nduction"));
+    m_tabs->addTab(m_checkpoints = new CheckpointsPage, tr("Ch&eckpoints"));
+    m_tabs->setTabToolTip(1, tr("Direct logit attribution: what each component adds to a logit"));
+    connectPages();
+    return m_tabs;
+}
+
+void LensPanel::connectPages()
+{
+    connect(m_tabs, &QTabWidget::currentChanged, this, [this] {
+        updateButtons();
+        lookSoon();
+    });
+    connect(m_grid, &GridPage::changed, this, [this] { lookSoon(); });
+    connect(m_grid, &GridPage::cellChosen, this, [this](const QString& value, int position, qint64) { chooseValue(value, position); });
+    connect(m_direct, &DirectPage::changed, this, [this] { lookSoon(); });
+    connect(m_direct, &DirectPage::componentChosen, this, [this](const QString& canonical) {
+        const auto& names = m_prepared->model->card.canonicalNames;
+        if (const auto found = names.find(canonical.toStdString()); found != names.end())
+            chooseValue(QString::fromStdString(found->second), -1);
+    });
+    connect(m_attention, &AttentionPage::headChosen, this, &LensPanel::showHead);
+    connect(m_attention, &AttentionPage::cellChosen, this, [this](int query, int) { choosePosition(query); });
+    connect(m_induction, &InductionPage::changed, this, [this] { lookSoon(); });
+    connect(m_induction, &InductionPage::headChosen, this, [this](int layer, int head) {
+        m_attention->choose(layer, head);
+        m_tabs->setCurrentWidget(m_attention);
+    });
+    connect(m_checkpoints, &CheckpointsPage::measureAsked, this, &LensPanel::measure);
+    connect(m_checkpoints, &CheckpointsPage::stepChosen, this, [this](qint64 step) {
+        const auto& steps = m_prepared->steps;
+        m_checkpoint->setValue(int(std::find(steps.begin(), steps.end(), step) - steps.begin()));
+    });
+}
+
+QLayout* LensPanel::makeFoot()
+{
+    m_bar = new widgets::JobBar(session(), tr("Progress of the lens"));
+    connect(m_bar, &widgets::JobBar::ended, this, [this] {
+        addBusy(-1);
+        const bool wasMeasuring = std::exchange(m_measuring, false);
+        if (m_bar->wasCancelled() && !wasMeasuring && !m_replacing)
+            Q_EMIT statusMessage(tr("Cancelled: press Look again to compute it"));
+        updateButtons();
+        if (wasMeasuring)
+            lookSoon();
+    });
+    auto* row = new QHBoxLayout;
+    row->addWidget(m_bar, 1);
+    row->addStretch(0);
+    for (QAction* action : {m_lookAgain, m_keep, m_copyCommand}) {
+        auto* button = new QToolButton;
+        button->setDefaultAction(action);
+        row->addWidget(button);
+    }
+    return row;
+}
+
+QWidget* LensPanel::makeContent()
+{
+    auto* content = new QWidget;
+    auto* layout = new QVBoxLayout(content);
+    layout->setContentsMargins(6, 6, 6, 4);
+    layout->setSpacing(4);
+    m_form = new QFormLayout;
+    m_form->setContentsMargins(0, 0, 0, 0);
+    m_form->setVerticalSpacing(4);
+    addModelRows(m_form);
+    addInputRow(m_form);
+    layout->addLayout(m_form);
+    m_tokens = new widgets::TokenView;
+    m_tokens->setAccessibleName(tr("Tokens"));
+    m_tokens->setObjectName(QStringLiteral("tokens"));
+    m_tokens->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Maximum);
+    m_tokens->setVisible(false);
+    connect(m_tokens, &widgets::TokenView::currentChanged, this, &LensPanel::choosePosition);
+    layout->addWidget(m_tokens);
+    m_hint = new QLabel(tr("Choose a sample in Data, or choose Text above and type one."));
+    m_hint->setWordWrap(true);
+    m_hint->setObjectName(QStringLiteral("hint"));
+    m_hint->hide();
+    layout->addWidget(m_hint);
+    auto* tabs = makeTabs();
+    layout->addWidget(tabs, 1);
+    layout->addLayout(makeFoot());
+    content->setFocusProxy(m_tabs);
+    return content;
+}
+
+void LensPanel::chooseStep(int position)
+{
+    if (!m_prepared)
+        return;
+    const auto& steps = m_prepared->steps;
+    m_step = std::size_t(position) < steps.size() ? std::optional<qint64>(steps[std::size_t(position)]) : std::nullopt;
+    m_checkpointName->setText(m_step ? tr("step %1 (%2 of %3)").arg(*m_step).arg(position + 1).arg(steps.size()) : tr("final weights"));
+    m_sending = true;
+    session().changeSelection([this](widgets::Selection& s) {
+        s.weightsRun = widgets::runOfArgument(m_model->currentData().toString());
+        s.checkpointStep = m_step;
+    });
+    m_sending = false;
+    lookSoon();
+}
+
+void LensPanel::chooseSample(int number)
+{
+    const auto prepared = m_prepared;
+    session().changeSelection([&](widgets::Selection& s) {
+        if (s.data.is_null() && prepared)
+            s.data = prepared->dataDocument;
+        if (s.split.isEmpty() && prepared)
+            s.split = prepared->wanted.split;
+        s.samples = {number};
+    });
+}
+
+void LensPanel::choosePosition(int position)
+{
+    if (position < 0)
+        return;
+    m_sending = true;
+    session().changeSelection([position](widgets::Selection& s) { s.token = position; });
+    m_sending = false;
+    const QSignalBlocker blocker(m_tokens);
+    m_tokens->setCurrent(position);
+    m_grid->setPosition(position);
+    m_attention->setPosition(position);
+    lookSoon();
+}
+
+void LensPanel::chooseValue(const QString& value, int position)
+{
+    if (position >= 0)
+        choosePosition(position);
+    m_sending = true;
+    session().changeSelection([&](widgets::Selection& s) {
+        s.valuePath = value;
+        s.valueIndex = position >= 0 ? QList<qint64>{0, position} : QList<qint64>{};
+    });
+    m_sending = false;
+}
+
+void LensPanel::showHead(int layer, int head)
+{
+    if (!m_prepared)
+        return;
+    const auto& names = m_prepared->model->card.canonicalNames;
+    const auto found = names.find("blocks." + std::to_string(layer) + ".attn.pattern");
+    if (found == names.end())
+        return;
+    m_sending = true;
+    session().changeSelection([&](widgets::Selection& s) {
+        s.valuePath = QString::fromStdString(found->second);
+        s.valueIndex = {0, head};
+    });
+    m_sending = false;
+}
+
+}  // namespace orrery::plugins

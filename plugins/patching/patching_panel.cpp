@@ -1,0 +1,474 @@
+#include "patching_panel.h"
+
+#include <QAction>
+#include <QComboBox>
+#include <QFormLayout>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QLineEdit>
+#include <QPushButton>
+#include <QSplitter>
+#include <QTimer>
+#include <QToolButton>
+#include <QVBoxLayout>
+
+#include <core/intervene/patch_sites.h>
+#include <widgets/commands.h>
+#include <widgets/job_bar.h>
+#include <widgets/model_source.h>
+#include <widgets/schema_form.h>
+#include <widgets/session.h>
+
+#include "patch_inputs.h"
+#include "patch_job.h"
+#include "patch_result.h"
+
+namespace orrery::plugins {
+namespace {
+
+using widgets::SelectionPart;
+
+/// The sweep's settings without the components, which have buttons of their own.
+core::Schema formSchema()
+{
+    core::Schema schema;
+    for (const auto& parameter : intervene::patchingComponent().schema.parameters())
+        if (parameter.name != "components")
+            schema.add(parameter);
+    return schema;
+}
+
+QLineEdit* makeLine(const char* name, const QString& accessible, const QString& tooltip)
+{
+    auto* line = new QLineEdit;
+    line->setObjectName(QString::fromLatin1(name));
+    line->setAccessibleName(accessible);
+    line->setToolTip(tooltip);
+    line->setClearButtonEnabled(true);
+    return line;
+}
+
+}  // namespace
+
+PatchingPanel::PatchingPanel(widgets::Session& session, QWidget* parent)
+    : Panel(QStringLiteral("patching"), tr("Patching"), session, parent), m_opener(std::make_shared<PatchOpener>()), m_prepareTimer(new QTimer(this))
+{
+    m_prepareTimer->setSingleShot(true);
+    m_prepareTimer->setInterval(150);
+    connect(m_prepareTimer, &QTimer::timeout, this, &PatchingPanel::prepare);
+    makeActions();
+    setContent(makeContent());
+    addAction(m_copyCommand);
+    connect(&session, &widgets::Session::selectionChanged, this, &PatchingPanel::followSelection);
+    connect(&session, &widgets::Session::workspaceChanged, this, [this] {
+        m_bar->cancel();
+        m_prepared.reset();
+        m_result->clear();
+        fillModels();
+        prepareSoon();
+    });
+    fillModels();
+    prepareSoon();
+}
+
+PatchingPanel::~PatchingPanel()
+{
+    m_prepareTask.cancel();
+    m_cellTask.cancel();
+}
+
+void PatchingPanel::makeActions()
+{
+    m_copyCommand = widgets::makeCopyAsCommandAction(this, [this] { return commandLine(); });
+    m_showRuns = new QAction(tr("Show the runs"), this);
+    connect(m_showRuns, &QAction::triggered, this, [this] { session().requestPanel(QStringLiteral("experiments")); });
+}
+
+QLayout* PatchingPanel::makeInputs()
+{
+    m_model = new QComboBox;
+    m_model->setAccessibleName(tr("Model"));
+    m_model->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    connect(m_model, &QComboBox::activated, this, &PatchingPanel::prepareSoon);
+    m_kind = new QComboBox;
+    m_kind->setObjectName(QStringLiteral("kind"));
+    m_kind->setAccessibleName(tr("Kind of inputs"));
+    m_kind->addItem(tr("Two texts"), true);
+    m_kind->addItem(tr("Two samples of the data"), false);
+    connect(m_kind, &QComboBox::currentIndexChanged, this, &PatchingPanel::prepareSoon);
+    m_clean = makeLine("clean", tr("Clean input"), tr("An input that the model answers right: a text, or the number of a sample"));
+    m_corrupted = makeLine("corrupted", tr("Corrupted input"), tr("An input of the same length that it answers otherwise"));
+    for (auto* line : {m_clean, m_corrupted})
+        connect(line, &QLineEdit::textChanged, this, &PatchingPanel::prepareSoon);
+    auto* form = new QFormLayout;
+    form->setContentsMargins(0, 0, 0, 0);
+    form->setVerticalSpacing(4);
+    form->addRow(tr("&Model"), m_model);
+    form->addRow(tr("&Inputs"), m_kind);
+    form->addRow(tr("C&lean"), m_clean);
+    form->addRow(tr("C&orrupted"), m_corrupted);
+    return form;
+}
+
+QLayout* PatchingPanel::makeButtons()
+{
+    m_run = new QPushButton(tr("&Run"));
+    m_run->setObjectName(QStringLiteral("run"));
+    connect(m_run, &QPushButton::clicked, this, &PatchingPanel::run);
+    m_bar = new widgets::JobBar(session(), tr("Progress of the sweep"));
+    connect(m_bar, &widgets::JobBar::ended, this, [this] {
+        addBusy(-1);
+        if (m_bar->wasCancelled() && m_result->finished() > 0)
+            m_status->setText(tr("Cancelled; what was finished is shown."));
+        updateButtons();
+    });
+    auto* copy = new QToolButton;
+    copy->setDefaultAction(m_copyCommand);
+    auto* row = new QHBoxLayout;
+    row->addWidget(m_run);
+    row->addWidget(m_bar, 1);
+    row->addStretch(0);
+    row->addWidget(copy);
+    return row;
+}
+
+QWidget* PatchingPanel::makeSettings()
+{
+    auto* top = new QWidget;
+    auto* layout = new QVBoxLayout(top);
+    layout->setContentsMargins(6, 6, 6, 2);
+    layout->setSpacing(4);
+    layout->addLayout(makeInputs());
+    m_tokens = new TokenPairTable;
+    m_tokens->setObjectName(QStringLiteral("tokens"));
+    connect(m_tokens, &TokenPairTable::positionChosen, this,
+            [this](int position) { session().changeSelection([position](widgets::Selection& s) { s.token = position; }); });
+    layout->addWidget(m_tokens);
+    m_status = new QLabel;
+    m_status->setObjectName(QStringLiteral("status"));
+    m_status->setWordWrap(true);
+    m_status->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    layout->addWidget(m_status);
+    m_components = new ComponentChoice;
+    connect(m_components, &ComponentChoice::changed, this, &PatchingPanel::updateButtons);
+    layout->addWidget(m_components);
+    m_places = makeLine("places", tr("Other values"), tr("Paths or patterns of other values, with commas: layer*.conv1, op:relu"));
+    m_places->setPlaceholderText(tr("other values: paths or patterns, with commas"));
+    connect(m_places, &QLineEdit::textChanged, this, &PatchingPanel::updateButtons);
+    layout->addWidget(m_places);
+    m_form = new widgets::SchemaForm;
+    m_form->setAccessibleName(tr("Settings of the sweep"));
+    m_form->setSchema(formSchema());
+    m_form->setMinimumHeight(90);
+    connect(m_form, &widgets::SchemaForm::issuesChanged, this, &PatchingPanel::updateButtons);
+    layout->addWidget(m_form, 1);
+    layout->addLayout(makeButtons());
+    return top;
+}
+
+QWidget* PatchingPanel::makeContent()
+{
+    m_result = new PatchResultView;
+    connect(m_result, &PatchResultView::cellChosen, this, &PatchingPanel::chooseCell);
+    auto* splitter = new QSplitter(Qt::Vertical, this);
+    splitter->addWidget(makeSettings());
+    splitter->addWidget(m_result);
+    splitter->setStretchFactor(0, 2);
+    splitter->setStretchFactor(1, 3);
+    splitter->setChildrenCollapsible(false);
+    splitter->setFocusProxy(m_clean);
+    updateButtons();
+    return splitter;
+}
+
+bool PatchingPanel::isText() const
+{
+    return m_kind->currentData().toBool();
+}
+
+void PatchingPanel::fillModels()
+{
+    const QSignalBlocker blocker(m_model);
+    m_model->clear();
+    for (const QString& argument : widgets::modelArguments(session().selection()))
+        m_model->addItem(argument.startsWith(QLatin1String("run:")) ? tr("Run %1").arg(argument.mid(4)) : argument, argument);
+    m_model->setEnabled(m_model->count() > 1);
+}
+
+void PatchingPanel::followSelection(widgets::SelectionParts parts)
+{
+    const auto& selection = session().selection();
+    if (parts & (widgets::SelectionParts(SelectionPart::Runs) | SelectionPart::Model | SelectionPart::Weights)) {
+        const QString before = m_model->currentData().toString();
+        fillModels();
+        if (m_model->currentData().toString() != before)
+            prepareSoon();
+    }
+    if (parts.testFlag(SelectionPart::Data) && !isText())
+        prepareSoon();
+    if (parts & (widgets::SelectionParts(SelectionPart::Value) | SelectionPart::Token))
+        m_result->select(selection.valuePath, selection.token);
+    if (parts.testFlag(SelectionPart::Token) && selection.token)
+        m_tokens->showPosition(int(*selection.token));
+}
+
+PatchSubject PatchingPanel::wantedSubject() const
+{
+    const auto& selection = session().selection();
+    PatchSubject subject;
+    subject.model = m_model->currentData().toString();
+    subject.isText = isText();
+    subject.clean = m_clean->text();
+    subject.corrupted = m_corrupted->text();
+    subject.run = widgets::runOfArgument(subject.model);
+    if (!isText()) {
+        subject.data = selection.data;
+        if (!subject.run && !selection.runs.isEmpty())
+            subject.run = selection.runs.front();
+        if (!selection.split.isEmpty())
+            subject.split = selection.split;
+    }
+    return subject;
+}
+
+void PatchingPanel::prepareSoon()
+{
+    m_prepareTimer->start();
+    updateButtons();
+}
+
+void PatchingPanel::prepare()
+{
+    m_prepareTask.cancel();
+    showError({});
+    if (m_preparing)
+        addBusy(-1);
+    m_preparing = false;
+    const PatchSubject subject = wantedSubject();
+    if (subject.model.isEmpty()) {
+        m_prepared.reset();
+        updateEmptyState();
+        return updateButtons();
+    }
+    showContent();
+    addBusy(1);
+    m_preparing = true;
+    m_prepareTask = session().runInBackground(
+        this,
+        [opener = m_opener, subject, workspace = session().workspace()](widgets::BackgroundContext& context) {
+            // The run's data are opened from the run where both are the same: relative paths in its document start at its folder.
+            PatchSubject wanted = subject;
+            if (wanted.run && workspace && wanted.data == workspace->run(*wanted.run).document.value("data", core::Json()))
+                wanted.data = nullptr;
+            return opener->prepare(wanted, workspace, context.stopToken());
+        },
+        [this](const PreparedPatchPtr& prepared) {
+            m_preparing = false;
+            takePrepared(prepared);
+            addBusy(-1);
+        },
+        [this](const QString& text) {
+            m_preparing = false;
+            m_prepared.reset();
+            m_status->setText(tr("The model or its data could not be opened."));
+            showError(text);
+            updateButtons();
+            addBusy(-1);
+        });
+    updateButtons();
+}
+
+void PatchingPanel::takePrepared(const PreparedPatchPtr& prepared)
+{
+    const bool otherModel = !m_prepared || m_prepared->model != prepared->model;
+    m_prepared = prepared;
+    if (otherModel) {
+        m_components->setAvailable(prepared->components);
+        if (!prepared->takesText && isText())
+            m_kind->setCurrentIndex(1);
+    }
+    m_tokens->setTokens(prepared->cleanTokens, prepared->corruptedTokens);
+    if (!prepared->isReady())
+        m_status->setText(prepared->problem);
+    else if (!prepared->cleanTokens.isEmpty())
+        m_status->setText(tr("%n token(s) differ.", nullptr, int(intervene::differingPositions(prepared->request).size())));
+    else
+        m_status->clear();
+    updateButtons();
+}
+
+QStringList PatchingPanel::chosenComponents() const
+{
+    QStringList chosen = m_components->chosen();
+    for (const QString& place : m_places->text().split(QLatin1Char(','), Qt::SkipEmptyParts))
+        if (!place.trimmed().isEmpty())
+            chosen << place.trimmed();
+    return chosen;
+}
+
+core::Json PatchingPanel::settings() const
+{
+    core::Json settings = m_form->document();
+    auto components = core::Json::array();
+    for (const QString& component : chosenComponents())
+        components.push_back(component.toStdString());
+    settings["components"] = components;
+    return settings;
+}
+
+void PatchingPanel::run()
+{
+    if (!m_prepared || !m_prepared->isReady() || m_bar->isRunning() || !m_form->isValid())
+        return;
+    showError({});
+    widgets::BackgroundOptions options;
+    options.title = tr("Patching of %1").arg(m_model->currentText());
+    options.lane = widgets::Lane::Queue;
+    options.kind = QStringLiteral("patch");
+    options.threads = 0;
+    options.run = widgets::runOfArgument(m_prepared->subject.model);
+    options.document = {{"model", m_prepared->subject.model.toStdString()},
+                        {"clean", m_prepared->cleanOrigin},
+                        {"corrupted", m_prepared->corruptedOrigin},
+                        {"settings", settings()}};
+    const QPointer<PatchingPanel> panel = this;
+    SweepListener listener;
+    listener.begun = [panel](const PatchSweepPtr& sweep) {
+        if (panel)
+            panel->takeSweep(sweep);
+    };
+    listener.finished = [panel](const PatchSweepPtr& sweep, const std::vector<intervene::PatchCell>& cells) {
+        if (panel)
+            panel->m_result->addCells(sweep.get(), cells);
+    };
+    auto work = [prepared = m_prepared, settings = settings(), workspace = session().workspace(), listener](widgets::BackgroundContext& context) {
+        return runSweep(prepared, settings, workspace, listener, context);
+    };
+    m_result->clear();
+    m_status->clear();
+    m_bar->follow(session().runInBackground(
+        this, std::move(work), [this](const FinishedSweep& made) { finish(made); }, [this](const QString& text) { showError(text); }, options));
+    addBusy(1);
+    updateButtons();
+}
+
+void PatchingPanel::takeSweep(const PatchSweepPtr& sweep)
+{
+    m_result->start(sweep);
+    const auto& metric = sweep->patching->metric();
+    QString text = tr("%1: clean %2, corrupted %3")
+                       .arg(QString::fromStdString(metric.document()["id"].get<std::string>()))
+                       .arg(metric.clean(), 0, 'g', 5)
+                       .arg(metric.corrupted(), 0, 'g', 5);
+    for (const auto& [name, title] : {std::pair{"answer", tr("answer")}, {"wrong", tr("wrong")}})
+        if (metric.document().contains(name))
+            text += QStringLiteral(", %1 “%2”")
+                        .arg(title,
+                             QString::fromStdString(intervene::answerName(sweep->subject->model->card, metric.document()[name].get<std::int64_t>())));
+    m_status->setText(text);
+}
+
+void PatchingPanel::finish(const FinishedSweep& made)
+{
+    if (!made.whyNotStored.isEmpty())
+        showError(tr("The map is shown, but could not be stored: %1").arg(made.whyNotStored));
+    QString text = tr("%L1 patches in %2 s").arg(m_result->finished()).arg(made.seconds, 0, 'f', 2);
+    if (made.analysis)
+        text += tr(", stored as analysis %1").arg(*made.analysis);
+    Q_EMIT statusMessage(text);
+}
+
+void PatchingPanel::chooseCell(const intervene::PatchCell& cell)
+{
+    const auto sweep = m_result->sweep();
+    const auto& map = sweep->patching->maps()[cell.map];
+    const QString value = QString::fromStdString(map.values[std::size_t(cell.site)]);
+    const auto column = map.columns[std::size_t(cell.column)];
+    session().changeSelection([&](widgets::Selection& s) {
+        s.valuePath = value;
+        if (map.unit == "position")
+            s.token = column;
+    });
+    m_cellTask.cancel();
+    if (!m_readingCell)
+        addBusy(1);
+    m_readingCell = true;
+    const auto ended = [this] {
+        m_readingCell = false;
+        addBusy(-1);
+    };
+    m_cellTask = session().runInBackground(
+        this, [sweep, cell](widgets::BackgroundContext& context) { return classesOfCell(*sweep, cell, 12, context.stopToken()); },
+        [this, sweep, cell, ended](const std::vector<ClassInRuns>& classes) {
+            if (sweep == m_result->sweep())
+                m_result->showClasses(cell, classes);
+            ended();
+        },
+        [this, ended](const QString& text) {
+            showError(text);
+            ended();
+        });
+}
+
+void PatchingPanel::updateButtons()
+{
+    if (!m_run || !m_form || !m_bar)
+        return;
+    const bool ready = m_prepared && m_prepared->isReady() && !m_preparing && !m_prepareTimer->isActive();
+    const bool chosen = !chosenComponents().isEmpty();
+    m_run->setVisible(!m_bar->isRunning());
+    m_run->setEnabled(ready && chosen && m_form->isValid());
+    m_run->setToolTip(!ready               ? tr("Give a model and two inputs of the same length first")
+                      : !chosen            ? tr("Choose what is patched first")
+                      : !m_form->isValid() ? tr("Correct the settings first")
+                                           : tr("Patch every place in turn, as a job"));
+    m_copyCommand->setEnabled(m_prepared && !m_prepared->subject.clean.isEmpty() && !m_prepared->subject.corrupted.isEmpty());
+}
+
+void PatchingPanel::updateEmptyState()
+{
+    if (!session().hasWorkspace())
+        return showEmptyState(tr("No workspace is open"), tr("Open a workspace from the File menu, then select a run, or open a model."));
+    showEmptyState(tr("No model to patch"),
+                   tr("Select a run in Experiments, or open a model file; then give two inputs that it answers differently."), {m_showRuns});
+}
+
+QString PatchingPanel::commandLine() const
+{
+    if (!m_prepared || m_prepared->subject.clean.isEmpty() || m_prepared->subject.corrupted.isEmpty())
+        return {};
+    return patchCommand(m_prepared->subject, m_prepared->cleanOrigin.value("data", core::Json()), settings(), session().workspaceFolder());
+}
+
+core::Json PatchingPanel::saveState() const
+{
+    auto components = core::Json::array();
+    for (const QString& component : m_components->remembered())
+        components.push_back(component.toStdString());
+    return {{"text", isText()},         {"clean", m_clean->text().toStdString()},   {"corrupted", m_corrupted->text().toStdString()},
+            {"components", components}, {"places", m_places->text().toStdString()}, {"settings", m_form->document()}};
+}
+
+void PatchingPanel::restoreState(const core::Json& state)
+{
+    const auto text = [&](const char* key) {
+        return state.contains(key) && state[key].is_string() ? QString::fromStdString(state[key].get<std::string>()) : QString();
+    };
+    if (state.contains("text") && state["text"].is_boolean())
+        m_kind->setCurrentIndex(state["text"].get<bool>() ? 0 : 1);
+    m_clean->setText(text("clean"));
+    m_corrupted->setText(text("corrupted"));
+    m_places->setText(text("places"));
+    if (state.contains("components") && state["components"].is_array()) {
+        QStringList components;
+        for (const auto& component : state["components"])
+            if (component.is_string())
+                components << QString::fromStdString(component.get<std::string>());
+        m_components->setRemembered(components);
+    }
+    if (state.contains("settings") && state["settings"].is_object())
+        m_form->setDocument(state["settings"]);
+    prepareSoon();
+}
+
+}  // namespace orrery::plugins

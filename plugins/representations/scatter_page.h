@@ -1,0 +1,61 @@
+#pragma once
+#include <QSet>
+#include <map>
+
+#include "page.h"
+
+class QLabel;
+class QToolButton;
+
+namespace orrery::widgets {
+class ScatterView;
+class SchemaForm;
+}  // namespace orrery::widgets
+
+namespace orrery::plugins {
+
+/// Rows of one value as points: PCA or UMAP, coloured, selected together with all other panels.
+class ScatterPage : public Page {
+    Q_OBJECT
+public:
+    explicit ScatterPage(widgets::Session& session);
+    QString command() const override;
+    core::Json saveState() const override;
+    void restoreState(const core::Json& state) override;
+    /// The session's samples, marked among the points.
+    void showSelected();
+
+protected:
+    void run() override;
+    QString whyNot() const override;
+    void workEnded() override;
+
+private:
+    QLayout* makeSettings();
+    QString method() const;
+    void chooseMethod();
+    void takePoints(const ScatterRowsPtr& rows, std::vector<std::vector<double>> axes);
+    void takeResult(const ScatterResult& result);
+    void showAxes();
+    void fillAxes();
+    void fillColours();
+    void applyColours();
+    void sendSelected(const QList<int>& indices);
+    QString toolTipOf(int row) const;
+    QString thumbnailOf(int row) const;
+
+    ScatterRowsPtr m_rows;
+    std::vector<std::vector<double>> m_axes;
+    std::string m_shownMethod;
+    std::vector<double> m_ratios;  ///< of PCA
+    std::map<QString, core::Json> m_parameters;
+    QString m_wantedColour;
+    bool m_sending = false, m_moving = false;
+    QComboBox *m_method = nullptr, *m_colour = nullptr, *m_x = nullptr, *m_y = nullptr;
+    QToolButton* m_more = nullptr;
+    widgets::SchemaForm* m_form = nullptr;
+    widgets::ScatterView* m_view = nullptr;
+    QLabel* m_status = nullptr;
+};
+
+}  // namespace orrery::plugins

@@ -1,0 +1,370 @@
+// The Interventions panel: from an empty state to numbers that equal core's, both editors, undo, a run cancelled in the middle, state after a restart.
+#include <ATen/ATen.h>
+
+#include <QAction>
+#include <QFloat16>
+#include <QComboBox>
+#include <QLabel>
+#include <QLineEdit>
+#include <QPlainTextEdit>
+#include <QPushButton>
+#include <QSpinBox>
+#include <QTabWidget>
+#include <QTableWidget>
+#include <QTextBrowser>
+#include <QUndoStack>
+
+#include <core/base/text.h>
+#include <core/catalogue.h>
+#include <core/intervene/intervention.h>
+#include <core/jobs/queue.h>
+#include <core/models/model_file.h>
+#include <core/train/card_inputs.h>
+#include <core/train/samples.h>
+#include <core/zoo/zoo.h>
+#include <plugins/interventions/interventions_panel.h>
+#include <widgets/commands.h>
+#include <widgets/document_editor.h>
+#include <widgets/export.h>
+#include <widgets/heat_map_view.h>
+
+#include "../widgets/shots.h"
+#include "trained_bench.h"
+
+using namespace orrery;
+using namespace orrery::plugins;
+using core::Json;
+using Bench = test::PanelBench<InterventionsPanel>;
+
+namespace {
+
+const Json kSmall{{"id", "mlp"}, {"hidden", {8}}};
+/// A small model of bytes as a file, so that its card has a tokenizer.
+QString byteModel(const Bench& bench, int longest)
+{
+    auto model = zoo::buildModel("gpt", {{"vocabulary", 256}, {"block_length", longest}, {"layers", 2}, {"heads", 2}, {"width", 16}}, 1);
+    model.card.tokenizer = {{"kind", "bytes"}};
+    const QString file = bench.folder.filePath("bytes.safetensors");
+    models::saveModel(file.toStdString(), model);
+    return file;
+}
+
+Json entry(const Json& at, const Json& doing, const Json& unit = Json::object())
+{
+    return {{"at", at}, {"unit", unit}, {"do", doing}};
+}
+
+QPushButton* runButton(const Bench& bench)
+{
+    return bench.child<QPushButton>("run");
+}
+bool isReady(const Bench& bench)
+{
+    return runButton(bench)->isVisible() && runButton(bench)->isEnabled();
+}
+QAction* action(const Bench& bench, const QString& text)
+{
+    for (auto* found : bench.panel->actions())
+        if (found->text() == text)
+            return found;
+    return nullptr;
+}
+QString summary(const Bench& bench)
+{
+    return bench.child<QLabel>("summary")->text();
+}
+
+/// The same by core alone.
+intervene::InterventionResult expected(const Bench& bench, store::RunId run, std::int64_t sample, const Json& list,
+                                       std::vector<std::string> probes = {})
+{
+    const auto model = train::modelOfRun(*bench.workspace(), run);
+    const auto data = train::dataOfRun(*bench.workspace(), run);
+    const auto index = data->split(data::Split::Test)[std::size_t(sample)];
+    intervene::InterventionRequest request;
+    request.inputs = {data->fetch({&index, 1}).inputs[0]};
+    request.probes = std::move(probes);
+    return intervene::runIntervened(graph::Executor(model.graph), model.weights, model.card, intervene::InterventionDocument::fromJson(list),
+                                    request);
+}
+
+}  // namespace
+
+class InterventionsTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase() { core::registerAll(); }
+    void emptyStatesSayWhatToDo();
+    void changedProbabilitiesEqualCore();
+    void listAndTextAreOneDocument();
+    void faultsStandWhereTheyAre();
+    void sourcesGiveTheirValues();
+    void textsAreWrittenBothWays();
+    void aRunIsCancelledInTheMiddle();
+    void documentsAreSavedKeptAndOpened();
+    void unitsAreTypedAsText();
+    void stateSurvivesARestart();
+};
+
+void InterventionsTest::emptyStatesSayWhatToDo()
+{
+    Bench bench;
+    bench.show();
+    QTRY_VERIFY(bench.panel->isShowingEmptyState());
+    QCOMPARE(bench.panel->commandLine(), QString());
+    bench.session.openModel("zoo:mlp?features=4&classes=3");
+    QTRY_VERIFY(bench.panel->errorText().contains("expected a sample of a data set, or a text"));
+    QVERIFY(!runButton(bench)->isEnabled());
+    bench.session.changeSelection([](widgets::Selection& s) { s.data = {{"id", "iris"}}; });
+    QTRY_VERIFY(isReady(bench));
+    QVERIFY(bench.panel->errorText().isEmpty());
+}
+
+void InterventionsTest::changedProbabilitiesEqualCore()
+{
+    Bench bench;
+    const auto run = test::trainedRun(bench.workspace(), kSmall, "iris", 5);
+    bench.show();
+    bench.session.selectRuns({run});
+    bench.session.changeSelection([](widgets::Selection& s) {
+        s.samples = {4};
+        s.valuePath = "relu";
+    });
+    QTRY_VERIFY(isReady(bench));
+    action(bench, "Add")->trigger();
+    auto* place = bench.child<QLineEdit>("place");
+    QCOMPARE(place->text(), QString("relu"));  // the selected value
+    auto* feature = bench.child<QLineEdit>("feature");
+    feature->setFocus();
+    QTest::keyClicks(feature, "0..3");
+    QTest::mouseClick(runButton(bench), Qt::LeftButton);
+    auto* table = bench.child<QTableWidget>("changes");
+    QTRY_VERIFY(table->rowCount() == 3);
+    const auto result = expected(bench, run, 4, Json::array({entry("relu", "zero", {{"feature", {0, 1, 2, 3}}})}), {"relu"});
+    QVERIFY2(summary(bench).contains(QString::fromStdString(core::formatNumber(result.divergence.item<double>()))), qPrintable(summary(bench)));
+    QVERIFY(result.divergence.item<double>() > 0);
+    const auto changes = intervene::topChanges(result.plain[0], result.intervened[0], 3);
+    for (int row = 0; row < 3; ++row) {
+        const auto& change = changes[std::size_t(row)];
+        QCOMPARE(table->item(row, 1)->toolTip().toDouble(), change.before);
+        QCOMPARE(table->item(row, 2)->toolTip().toDouble(), change.after);
+        QCOMPARE(table->item(row, 4)->toolTip().toDouble(), change.logitAfter);
+    }
+    // The selected value is what is compared.
+    auto* map = bench.child<widgets::HeatMapView>("difference");
+    QCOMPARE(map->columns(), 8);
+    const auto& [before, after] = result.values.begin()->second;
+    for (int column = 0; column < 8; ++column)
+        QCOMPARE(map->value(0, column), after[0][column].item<double>() - before[0][column].item<double>());
+    // Stored with the run, with the document.
+    const auto analyses = bench.workspace()->analyses(run, "intervene");
+    QCOMPARE(analyses.size(), std::size_t(1));
+    QCOMPARE(analyses[0].parameters["interventions"][0]["do"]["id"], Json("zero"));
+    QCOMPARE(analyses[0].artifacts.size(), std::size_t(3));
+    QTRY_VERIFY(bench.panel->isIdle());
+    takeShots(*bench.panel, "interventions-answer");
+    auto* tabs = bench.panel->findChildren<QTabWidget*>().back();
+    for (auto* found : bench.panel->findChildren<QTabWidget*>())
+        if (found->tabText(0).contains("Answer"))
+            tabs = found;
+    tabs->setCurrentIndex(2);
+    takeShots(*bench.panel, "interventions-value");
+}
+
+void InterventionsTest::listAndTextAreOneDocument()
+{
+    Bench bench;
+    bench.show();
+    bench.session.changeSelection([](widgets::Selection& s) {
+        s.model = "zoo:mlp?features=4&classes=3";
+        s.data = {{"id", "iris"}};
+    });
+    QTRY_VERIFY(isReady(bench));
+    auto* list = bench.child<QTableWidget>("interventions");
+    auto* editor = bench.panel->findChild<widgets::DocumentEditor*>();
+    editor->editor()->setFocus();
+    editor->editor()->selectAll();
+    editor->editor()->insertPlainText(R"({"interventions": [{"at": "fc1", "do": "zero"}, {"at": "out", "do": {"id": "add", "value": 2}}]})");
+    QTRY_COMPARE(list->rowCount(), 2);
+    QCOMPARE(list->item(1, 3)->text(), QString("add, value 2"));
+    // The box switches an entry off, in the text as well; undo and redo go through the session's stack.
+    list->item(0, 0)->setCheckState(Qt::Unchecked);
+    QCOMPARE(bench.panel->model().entries()[0]["enabled"], Json(false));
+    QVERIFY(editor->text().contains("false"));
+    bench.session.undoStack().undo();
+    QCOMPARE(list->item(0, 0)->checkState(), Qt::Checked);
+    bench.session.undoStack().redo();
+    QCOMPARE(list->item(0, 0)->checkState(), Qt::Unchecked);
+    list->setCurrentCell(1, 1);
+    QCOMPARE(bench.child<QLineEdit>("place")->text(), QString("out"));
+    action(bench, "Up")->trigger();
+    QCOMPARE(list->item(0, 1)->text(), QString("out"));
+    action(bench, "Remove")->trigger();
+    QCOMPARE(list->rowCount(), 1);
+    QCOMPARE(bench.panel->model().entries()[0]["at"], Json("fc1"));
+    // Typing in one field is one step.
+    const int steps = bench.session.undoStack().count();
+    auto* place = bench.child<QLineEdit>("place");
+    place->setFocus();
+    place->selectAll();
+    QTest::keyClicks(place, "op:relu");
+    QCOMPARE(bench.session.undoStack().count(), steps + 1);
+    QCOMPARE(bench.panel->model().entries()[0]["at"], Json("op:relu"));
+    auto* kind = bench.child<QComboBox>("kind");
+    kind->setCurrentIndex(kind->findData("noise"));
+    QCOMPARE(bench.panel->model().entries()[0]["do"]["id"], Json("noise"));
+    takeShots(*bench.panel, "interventions-list");
+}
+
+void InterventionsTest::faultsStandWhereTheyAre()
+{
+    Bench bench;
+    bench.show();
+    bench.session.changeSelection([](widgets::Selection& s) {
+        s.model = "zoo:mlp?features=4&classes=3";
+        s.data = {{"id", "iris"}};
+    });
+    QTRY_VERIFY(isReady(bench));
+    bench.panel->model().edit({{"interventions", Json::array({entry("fc1", "zeros")})}}, "edit");
+    QVERIFY(!runButton(bench)->isEnabled());
+    QVERIFY(bench.child<QLabel>("issues")->text().contains("did you mean \"zero\"?"));
+    // Faults that only the model knows come from the run, with core's words.
+    bench.panel->model().edit({{"interventions", Json::array({entry("fc9", "zero")})}}, "edit");
+    QTRY_VERIFY(isReady(bench));
+    QTest::mouseClick(runButton(bench), Qt::LeftButton);
+    QTRY_VERIFY2(bench.panel->errorText().contains("did you mean \"fc1\"?"), qPrintable(bench.panel->errorText()));
+    bench.panel->model().edit({{"interventions", Json::array({entry("fc1", "zero", {{"feature", 100000}})})}}, "edit");
+    QTRY_VERIFY(isReady(bench));
+    QTest::mouseClick(runButton(bench), Qt::LeftButton);
+    QTRY_VERIFY2(bench.panel->errorText().contains("the axis has size"), qPrintable(bench.panel->errorText()));
+    QTRY_VERIFY(bench.panel->isIdle());
+}
+
+void InterventionsTest::sourcesGiveTheirValues()
+{
+    Bench bench;
+    const auto run = test::trainedRun(bench.workspace(), kSmall, "iris", 2);
+    bench.show();
+    bench.session.selectRuns({run});
+    QTRY_VERIFY(isReady(bench));
+    action(bench, "Add source")->trigger();
+    auto* sources = bench.child<QTableWidget>("sources");
+    QCOMPARE(sources->item(0, 0)->text(), QString("clean"));
+    sources->item(0, 1)->setText("sample:7");
+    auto swap = entry("relu", "interchange");
+    swap["source"] = "clean";
+    bench.panel->model().edit({{"interventions", Json::array({swap})}}, "edit");
+    QCOMPARE(bench.child<QComboBox>("source")->currentText(), QString("clean"));
+    QVERIFY(bench.panel->commandLine().contains("--source clean=sample:7"));
+    QTest::mouseClick(runButton(bench), Qt::LeftButton);
+    auto* table = bench.child<QTableWidget>("changes");
+    QTRY_VERIFY(table->rowCount() == 3);
+    // All of the hidden layer is sample 7's, so the answer is sample 7's.
+    const auto other = expected(bench, run, 7, Json());
+    const auto probabilities = at::softmax(other.plain[0].to(at::kDouble), 0);
+    for (int row = 0; row < 3; ++row)
+        QCOMPARE(table->item(row, 2)->toolTip().toDouble(), probabilities[table->item(row, 0)->data(Qt::UserRole + 2).toLongLong()].item<double>());
+}
+
+void InterventionsTest::textsAreWrittenBothWays()
+{
+    Bench bench;
+    bench.show({{"text", "In the"}, {"new_tokens", 5}, {"result_tab", 1}});
+    bench.session.openModel(byteModel(bench, 64));
+    QTRY_VERIFY(isReady(bench));
+    bench.panel->model().edit({{"interventions", Json::array({entry("blocks.1.attn_out", {{"id", "add"}, {"value", 5}}, {{"feature", {0, 3}}})})}},
+                              "edit");
+    QTRY_VERIFY(isReady(bench));
+    QTest::mouseClick(runButton(bench), Qt::LeftButton);
+    auto* texts = bench.child<QTextBrowser>("texts");
+    QTRY_VERIFY2(texts->toPlainText().contains("Without") || !bench.panel->errorText().isEmpty(), "no text");
+    QVERIFY2(bench.panel->errorText().isEmpty(), qPrintable(bench.panel->errorText()));
+    QVERIFY(bench.panel->commandLine().contains("--generate 5"));
+    QTRY_VERIFY(bench.panel->isIdle());
+    takeShots(*bench.panel, "interventions-text");
+}
+
+void InterventionsTest::aRunIsCancelledInTheMiddle()
+{
+    Bench bench;
+    bench.show({{"text", "a"}, {"new_tokens", 20000}});
+    bench.session.openModel(byteModel(bench, 20000));
+    QTRY_VERIFY(isReady(bench));
+    QTest::mouseClick(runButton(bench), Qt::LeftButton);
+    QTRY_VERIFY(!bench.session.jobs().jobs().empty() && bench.session.jobs().jobs().back().kind == "intervene");
+    QTRY_VERIFY(bench.child<QPushButton>("cancel")->isVisible());
+    QTest::qWait(300);
+    QVERIFY(!bench.panel->isIdle());
+    QTest::mouseClick(bench.child<QPushButton>("cancel"), Qt::LeftButton);
+    QTRY_VERIFY(isReady(bench));
+    QTRY_VERIFY(!bench.session.hasBackgroundWork());
+    QTRY_VERIFY(bench.panel->isIdle());
+    QVERIFY(summary(bench).contains("Press Run"));
+}
+
+void InterventionsTest::documentsAreSavedKeptAndOpened()
+{
+    Bench bench;
+    const auto run = test::trainedRun(bench.workspace(), kSmall, "iris", 1);
+    bench.show();
+    bench.session.selectRuns({run});
+    QTRY_VERIFY(isReady(bench));
+    bench.panel->model().edit({{"interventions", Json::array({entry("relu", "zero")})}}, "edit");
+    for (const char* name : {"i.json", "i.yaml"}) {
+        const QString file = bench.folder.filePath(name);
+        widgets::askSaveFile() = [file](QWidget*, const QString&, const QString&) { return file; };
+        action(bench, "Save…")->trigger();
+        bench.panel->model().edit({{"interventions", Json::array()}}, "edit");
+        widgets::askOpenFile() = [file](QWidget*, const QString&, const QString&) { return file; };
+        action(bench, "Open…")->trigger();
+        QCOMPARE(bench.panel->model().entries().size(), std::size_t(1));
+        QCOMPARE(bench.panel->model().entries()[0]["at"], Json("relu"));
+    }
+    bench.panel->askName = [](const QString&) { return QString("mine"); };
+    action(bench, "Keep with run…")->trigger();
+    QVERIFY2(bench.panel->errorText().isEmpty(), qPrintable(bench.panel->errorText()));
+    QCOMPARE(intervene::documentsOfRun(*bench.workspace(), run), std::vector<std::string>{"mine"});
+    bench.panel->model().edit({{"interventions", Json::array()}}, "edit");
+    action(bench, "Kept…")->trigger();
+    QCOMPARE(bench.panel->model().entries().size(), std::size_t(1));
+    bench.panel->askName = [](const QString&) { return QString("main"); };
+    action(bench, "Kept…")->trigger();
+    QVERIFY2(bench.panel->errorText().contains("did you mean \"mine\"?"), qPrintable(bench.panel->errorText()));
+}
+
+void InterventionsTest::unitsAreTypedAsText()
+{
+    QCOMPARE(indexFromText(" 3 "), Json(3));
+    QCOMPARE(indexFromText("last"), Json("last"));
+    QCOMPARE(indexFromText("1, 2..5"), Json({1, {{"from", 2}, {"to", 5}}}));
+    QCOMPARE(indexFromText(""), Json());
+    for (const char* text : {"3", "-1", "first", "1, 4", "2..-1", "1, 2..5"})
+        QCOMPARE(textFromIndex(indexFromText(text)), QString(text));
+    QCOMPARE(unitText({{"head", 3}, {"position", "last"}}), QString("head 3; position last"));
+}
+
+void InterventionsTest::stateSurvivesARestart()
+{
+    Bench bench;
+    const auto run = test::trainedRun(bench.workspace(), kSmall, "iris", 1);
+    bench.show();
+    bench.session.selectRuns({run});
+    QTRY_VERIFY(isReady(bench));
+    bench.panel->model().edit({{"interventions", Json::array({entry("relu", "zero", {{"feature", 2}})})}}, "edit");
+    action(bench, "Add source")->trigger();
+    bench.child<QLineEdit>("probe")->setText("fc1");
+    const auto state = bench.panel->saveState();
+    bench.panel.reset();
+    bench.show(state);
+    QCOMPARE(bench.child<QTableWidget>("interventions")->item(0, 2)->text(), QString("feature 2"));
+    QCOMPARE(bench.child<QTableWidget>("sources")->item(0, 1)->text(), QString("sample:0"));
+    QCOMPARE(bench.child<QLineEdit>("probe")->text(), QString("fc1"));
+    QTRY_VERIFY(isReady(bench));
+    const QString command = bench.panel->commandLine();
+    QVERIFY2(command.contains(QString("run:%1").arg(run)) && command.contains("--spec") && command.contains("--probe fc1"), qPrintable(command));
+    bench.panel->restoreState({{"document", 3}, {"sources", "none"}, {"tab", 99}, {"new_tokens", "x"}});
+    QTRY_VERIFY(bench.panel->isIdle());
+}
+
+QTEST_MAIN(InterventionsTest)
+#include "interventions_test.moc"
