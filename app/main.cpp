@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include <core/base/error.h>
+#include <core/base/memory.h>
 #include <core/base/text.h>
 #include <core/base/version.h>
 #include <core/catalogue.h>
@@ -115,6 +116,7 @@ int runWindow(QApplication& application, const Arguments& arguments)
 
 int main(int argc, char** argv)
 {
+    core::keepFreedMemory();
     Arguments arguments;
     CLI::App parser("Orrery: a workbench for exploring neural-network models.", "orrery");
     declare(parser, arguments);

@@ -65,6 +65,9 @@ MainWindow::MainWindow(widgets::Session& session, widgets::Theme& theme) : m_ses
     connect(&m_session, &widgets::Session::selectionChanged, this, &MainWindow::saveLayoutSoon);
     connect(&m_session, &widgets::Session::jobsChanged, this, &MainWindow::updateStatus);
     connect(&m_session, &widgets::Session::backgroundWorkChanged, this, &MainWindow::idleChanged);
+    m_fillTimer.setSingleShot(true);
+    m_fillTimer.setInterval(0);
+    connect(&m_fillTimer, &QTimer::timeout, this, &MainWindow::fillNextDock);
     m_saveTimer.setSingleShot(true);
     m_saveTimer.setInterval(kSaveDelay);
     connect(&m_saveTimer, &QTimer::timeout, this, &MainWindow::saveLayout);
@@ -95,7 +98,7 @@ void MainWindow::addDock(const widgets::PanelInfo& info)
     // A panel is made when it is first seen: tabs behind others cost nothing.
     connect(dock, &QDockWidget::visibilityChanged, this, [this, dock](bool visible) {
         if (visible && m_session.hasWorkspace())
-            fillDock(dock);
+            m_fillTimer.start();
         saveLayoutSoon();
         Q_EMIT idleChanged();
     });
@@ -128,6 +131,23 @@ void MainWindow::fillDock(QDockWidget* dock)
         label->setMargin(16);
         dock->setWidget(label);
     }
+}
+
+// One panel a turn of the event loop: a plugin takes some ten milliseconds to load and build, and the window answers in between.
+void MainWindow::fillNextDock()
+{
+    for (const auto& info : m_host.panels())
+        if (auto* dock = m_docks.value(info.id); isSeenEmpty(dock)) {
+            fillDock(dock);
+            m_fillTimer.start();
+            return;
+        }
+    Q_EMIT idleChanged();
+}
+
+bool MainWindow::isSeenEmpty(const QDockWidget* dock) const
+{
+    return m_session.hasWorkspace() && dock && !dock->widget() && dock->isVisible() && !dock->visibleRegion().isEmpty();
 }
 
 // In a workspace seen for the first time the panel keeps the state it has.
@@ -300,9 +320,7 @@ bool MainWindow::openWorkspace(const QString& folder)
             restorePanel(*panel);
     if (!restoreLayout())
         resetLayout();
-    for (auto* dock : m_docks)
-        if (dock->isVisible() && !dock->visibleRegion().isEmpty())
-            fillDock(dock);
+    m_fillTimer.start();
     selectNewestRun();
     return true;
 }
@@ -352,7 +370,7 @@ bool MainWindow::mayStopJobs()
 
 bool MainWindow::isIdle() const
 {
-    if (m_session.hasBackgroundWork())
+    if (m_session.hasBackgroundWork() || m_fillTimer.isActive())
         return false;
     for (auto* dock : m_docks) {
         if (!dock->isVisible() || dock->visibleRegion().isEmpty())

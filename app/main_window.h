@@ -59,6 +59,8 @@ private:
     void buildDocks();
     void addDock(const widgets::PanelInfo& info);
     void fillDock(QDockWidget* dock);
+    void fillNextDock();
+    bool isSeenEmpty(const QDockWidget* dock) const;
     void restorePanel(widgets::Panel& panel) const;
     widgets::Panel* panelIn(QDockWidget* dock) const;
     widgets::Panel* currentPanel() const;
@@ -92,7 +94,7 @@ private:
     QLabel* m_jobText = nullptr;
     QProgressBar* m_jobProgress = nullptr;
     QToolButton* m_jobCancel = nullptr;
-    QTimer m_saveTimer;
+    QTimer m_saveTimer, m_fillTimer;
     qint64 m_shownJob = -1;
     bool m_quiet = false;
 };
