@@ -14,7 +14,7 @@
 namespace orrery::jobs {
 class Context;
 struct Progress;
-}
+}  // namespace orrery::jobs
 
 namespace orrery::widgets {
 

@@ -13,7 +13,7 @@ struct BackgroundTask::State {
     std::atomic<bool> cancelled{false};
     std::atomic<bool> running{true};
     std::atomic<bool> delivered{false};  ///< a result or an error is on its way to the receiver
-    std::function<void()> onCancel;  ///< set before the handle is given out; any thread
+    std::function<void()> onCancel;      ///< set before the handle is given out; any thread
     std::mutex mutex;
     jobs::Job job;                         ///< guarded by mutex
     QMetaObject::Connection receiverGone;  ///< UI thread
@@ -152,9 +152,8 @@ BackgroundTask BackgroundRunner::start(QObject* receiver, Work work, Failed fail
     spec.threads = options.threads;
     spec.priority = options.priority;
     // Runs when the function is let go: after it ended, or unrun because the job was cancelled while it waited for cores.
-    const std::shared_ptr<void> atEnd(nullptr, [task, channel = m_channel, runner = this](void*) {
-        channel->post([runner, task] { runner->finish(task); });
-    });
+    const std::shared_ptr<void> atEnd(nullptr,
+                                      [task, channel = m_channel, runner = this](void*) { channel->post([runner, task] { runner->finish(task); }); });
     // The task is held here until its end has been posted: the weak pointer above is then still good.
     spec.function = [atEnd, work = std::move(work), failed = std::move(failed), deliver](jobs::Context& job) -> std::any {
         return runTask(job, work, failed, deliver);

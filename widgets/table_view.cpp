@@ -17,13 +17,35 @@
 namespace orrery::widgets {
 namespace {
 
-/// Enter opens the current row, unless a cell is being edited.
+/// Enter opens the current row, unless a cell is being edited. What is being typed is not replaced by news from the model.
 class RowTable : public QTableView {
 public:
     using QTableView::QTableView;
     std::function<void()> onEnter;
+    std::function<void(bool editing)> onEditing;
+
+    void dataChanged(const QModelIndex& topLeft, const QModelIndex& bottomRight, const QList<int>& roles) override
+    {
+        if (state() == EditingState)
+            viewport()->update();
+        else
+            QTableView::dataChanged(topLeft, bottomRight, roles);
+    }
 
 protected:
+    bool edit(const QModelIndex& index, EditTrigger trigger, QEvent* event) override
+    {
+        const bool begins = QTableView::edit(index, trigger, event);
+        if (begins && state() == EditingState)
+            onEditing(true);
+        return begins;
+    }
+    void closeEditor(QWidget* editor, QAbstractItemDelegate::EndEditHint hint) override
+    {
+        QTableView::closeEditor(editor, hint);
+        if (state() != EditingState)
+            onEditing(false);
+    }
     void keyPressEvent(QKeyEvent* event) override
     {
         if ((event->key() == Qt::Key_Return || event->key() == Qt::Key_Enter) && state() != EditingState && onEnter)
@@ -121,6 +143,7 @@ void TableView::Private::makeActions()
             Q_EMIT q.activated(id);
     };
     table->onEnter = activate;
+    table->onEditing = [this](bool editing) { Q_EMIT q.editingChanged(editing); };
     connect(table, &QTableView::doubleClicked, &q, activate);
     connect(table, &QTableView::customContextMenuRequested, &q, [this](const QPoint& at) {
         const QModelIndex index = table->indexAt(at);

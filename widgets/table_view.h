@@ -107,6 +107,8 @@ public:
 
 Q_SIGNALS:
     void selectionChanged(const QList<qint64>& ids);
+    /// A cell is being edited, or no longer: who fills the model may hold back new rows meanwhile.
+    void editingChanged(bool editing);
     /// Enter or double click.
     void activated(qint64 id);
     void contextMenuRequested(qint64 id, const QPoint& globalPosition);

@@ -115,8 +115,7 @@ Exit attribute(Session& session, const Options& options)
     if (!options.out.empty())
         writeArray(options.out, result.attribution);
     auto document = resultJson(options, request, result);
-    const auto analyses =
-        stored(session, options, request, result, model, std::chrono::duration<double>(attributed - started).count());
+    const auto analyses = stored(session, options, request, result, model, std::chrono::duration<double>(attributed - started).count());
     if (!metrics.empty())
         document["metrics"] = metricsJson(metrics);
     if (!analyses.empty())

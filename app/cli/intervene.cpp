@@ -2,6 +2,7 @@
 
 #include <core/base/files.h>
 #include <core/base/text.h>
+#include <core/intervene/alignment.h>
 #include <core/intervene/kinds.h>
 #include <core/intervene/results.h>
 #include <core/train/card_inputs.h>
@@ -21,7 +22,7 @@ struct Options {
     ModelArgument model;
     std::vector<std::string> inputs, sources, probes, settings, units, sampling;
     SampleArgument sample;
-    std::string text, spec, at, kind, source, out, outFolder, save;
+    std::string text, spec, at, kind, source, out, outFolder, save, align, outSpec;
     std::optional<std::int64_t> position;
     std::int64_t newTokens = 0;
     int top = 5;
@@ -47,18 +48,26 @@ Json valueOf(const std::string& text)
     return json.is_discarded() ? Json(text) : json;
 }
 
-/// `--at PLACE --do KIND [--unit axis=index] [--set name=value] [--source NAME=...]`: one intervention without a file.
-InterventionDocument shortcut(const Options& options)
+/// `--unit AXIS=INDEX`, as in a document; an empty object without.
+Json unitOf(const Options& options)
 {
-    Json doing = {{"id", options.kind}}, unit = Json::object();
-    for (const auto& setting : options.settings)
-        core::setByPath(doing, setting);
+    Json unit = Json::object();
     for (const auto& part : options.units) {
         const auto equals = part.find('=');
         if (equals == std::string::npos)
             throw core::InputError(fmt::format("--unit {}: expected AXIS=INDEX, such as head=3 or position=last", part));
         unit[part.substr(0, equals)] = valueOf(part.substr(equals + 1));
     }
+    return unit;
+}
+
+/// `--at PLACE --do KIND [--unit axis=index] [--set name=value] [--source NAME=...]`: one intervention without a file.
+InterventionDocument shortcut(const Options& options)
+{
+    Json doing = {{"id", options.kind}};
+    for (const auto& setting : options.settings)
+        core::setByPath(doing, setting);
+    const Json unit = unitOf(options);
     Json entry = {{"at", options.at}, {"do", doing}};
     if (!unit.empty())
         entry["unit"] = unit;
@@ -261,8 +270,48 @@ void printText(const Options& options, const Json& document)
         std::cout << fmt::format("stored as analysis {} of {}\n", document["analysis"].dump(), options.model.text);
 }
 
+/// `--align LABELS.npy`: the subspace of a value whose interchange gives the answers in LABELS, as a document to be used from then on.
+Exit align(Session& session, const Options& options)
+{
+    if (options.at.empty() || !options.kind.empty() || !options.spec.empty() || options.sources.size() != 1)
+        throw core::InputError("intervene: --align expects --at PLACE, one --source NAME=..., and neither --do nor --spec");
+    Json settings = Json::object();
+    for (const auto& setting : options.settings)
+        core::setByPath(settings, setting);
+    settings = intervene::alignmentSchema().resolve(settings, "align");
+    const auto model = options.model.open(session);
+    const graph::Executor executor(model.graph);
+    const intervene::AlignmentPairs pairs{ownInputs(session, options, model), sourceInputs(session, options, model, options.sources[0]),
+                                          readArray(options.align).to(at::kLong)};
+    intervene::Control control;
+    control.stop = session.stopToken();
+    control.progress = [&](double done, double total, const char* unit) { session.showProgress(done, total, unit); };
+    const auto unit = unitOf(options);
+    const auto found = intervene::findAlignment(executor, model.weights, model.card, pairs, options.at, unit.empty() ? Json() : unit, settings,
+                                                session.seed, control);
+    session.endProgress();
+    if (!options.out.empty())
+        writeArray(options.out, found.directions);
+    if (!options.outSpec.empty())
+        core::writeFileAtomically(options.outSpec, found.document.dump(2) + "\n");
+    const Json document = {
+        {"model", options.model.text}, {"value", found.value},   {"parameters", settings},    {"accuracy_before", found.accuracyBefore},
+        {"accuracy", found.accuracy},  {"losses", found.losses}, {"document", found.document}};
+    if (session.json) {
+        session.print(document);
+        return Exit::Done;
+    }
+    std::cout << fmt::format("{} direction(s) in {}: the intervened answer is the label for {:.1f} % of the pairs (before the search {:.1f} %)\n",
+                             found.directions.size(0), found.value, 100 * found.accuracy, 100 * found.accuracyBefore);
+    if (!options.outSpec.empty())
+        std::cout << fmt::format("document written to {}; its source is called \"source\"\n", options.outSpec);
+    return Exit::Done;
+}
+
 Exit run(Session& session, const Options& options)
 {
+    if (!options.align.empty())
+        return align(session, options);
     const auto opened = open(session, options);
     intervene::Control control;
     control.stop = session.stopToken();
@@ -332,6 +381,11 @@ std::function<Exit(Session&)> declareIntervene(CLI::App& app)
     app.add_option("--sampling", options->sampling, "How tokens are chosen: name=value, see below; default: the most probable.");
     app.add_option("--out", options->out, "File for the changed output (.npy, .safetensors, .csv, .png).")->check(arrayEndingProblem);
     app.add_option("--out-dir", options->outFolder, "Folder for NAME.plain.npy and NAME.intervened.npy of each probed value.");
+    app.add_option(
+        "--align", options->align,
+        "Search: class numbers (.npy, one a pair of --input and --source) that the subspace of --at is to give when it comes from the source; "
+        "--set dimensions, steps, lr, batch_size.");
+    app.add_option("--out-spec", options->outSpec, "With --align: file for the document that was found.");
     app.add_option("--save", options->save, "Keep the document with the run under this name; --spec run:ID/NAME reads it.");
     return [options](Session& session) { return run(session, *options); };
 }

@@ -130,10 +130,12 @@ std::function<Exit(Session&)> declarePredict(CLI::App& app)
     app.add_option("--image", options->image, "PNG, JPEG or WebP picture, prepared as the model card says.")->check(CLI::ExistingFile);
     options->sample.declare(app);
     app.add_option("--top", options->top, "Classes shown.")->check(CLI::Range(1, 1000));
-    app.add_option("--beam", options->beams, "Beam search from --text with so many beams: whole continuations (or translations) instead of the next token.")
+    app.add_option("--beam", options->beams,
+                   "Beam search from --text with so many beams: whole continuations (or translations) instead of the next token.")
         ->check(CLI::Range(1, 10000));
     app.add_option("--max-length", options->beam.maxLength, "With --beam: new tokens at most.")->check(CLI::Range(1, 100000));
-    app.add_option("--length-penalty", options->beam.lengthPenalty, "With --beam: score = log probability / length^penalty.")->check(CLI::Range(0.0, 10.0));
+    app.add_option("--length-penalty", options->beam.lengthPenalty, "With --beam: score = log probability / length^penalty.")
+        ->check(CLI::Range(0.0, 10.0));
     app.add_option("--out", options->out, "File for the raw output (.npy, .safetensors, .csv, .png).")->check(arrayEndingProblem);
     return [options](Session& session) { return predict(session, *options); };
 }

@@ -233,7 +233,8 @@ double directLogitError()
     const graph::Executor executor(model.graph);
     double worst = 0;
     for (const std::int64_t position : {0, 5, 11})
-        worst = std::max(worst, std::abs(intervene::directLogitAttribution({executor, model}, at::arange(12, at::kLong).unsqueeze(0), {position, 7, 3}).error));
+        worst = std::max(
+            worst, std::abs(intervene::directLogitAttribution({executor, model}, at::arange(12, at::kLong).unsqueeze(0), {position, 7, 3}).error));
     return worst;
 }
 
@@ -243,12 +244,14 @@ double interchangeError()
     const auto model = smallTransformer();
     const graph::Executor executor(model.graph);
     const auto own = at::arange(12, at::kLong).unsqueeze(0), other = own * 7 % 20;
-    const auto document = intervene::InterventionDocument::fromJson(
-        core::Json::array({{{"at", "blocks.1.resid_pre"}, {"do", "interchange"}, {"source", "other"}}}));
+    const auto document =
+        intervene::InterventionDocument::fromJson(core::Json::array({{{"at", "blocks.1.resid_pre"}, {"do", "interchange"}, {"source", "other"}}}));
     double worst = 0;
     for (const auto& source : {own, other})
-        worst = std::max(worst, largest(intervene::runIntervened(executor, model.weights, model.card, document, {{own}, {{"other", {source}}}, {}, {}, 0}).intervened -
-                                        executor.forward(model.weights, {source})));
+        worst = std::max(
+            worst,
+            largest(intervene::runIntervened(executor, model.weights, model.card, document, {{own}, {{"other", {source}}}, {}, {}, 0}).intervened -
+                    executor.forward(model.weights, {source})));
     return worst;
 }
 
@@ -258,7 +261,8 @@ double patchingError()
     const auto model = smallTransformer();
     const graph::Executor executor(model.graph);
     const auto tokens = at::arange(12, at::kLong).unsqueeze(0);
-    const intervene::PatchRequest request{{tokens}, {tokens * 7 % 20}, {{"components", {"resid_mid"}}, {"metric", {{"id", "kl"}, {"normalised", false}}}}};
+    const intervene::PatchRequest request{
+        {tokens}, {tokens * 7 % 20}, {{"components", {"resid_mid"}}, {"metric", {{"id", "kl"}, {"normalised", false}}}}};
     const intervene::Patching patching(executor, model.weights, model.card, request);
     const auto result = patching.sweep();
     double worst = 0;
@@ -304,7 +308,8 @@ double ckaError()
 {
     const auto x = noise({60, 12}, 31, at::kDouble), y = x.slice(1, 0, 5).square() + noise({60, 5}, 32, at::kDouble);
     const auto turned = at::matmul(x, std::get<0>(at::linalg_qr(noise({12, 12}, 33, at::kDouble)))) * 7 + 2;
-    return std::abs(intervene::similarity("cka", x, y) - intervene::similarity("cka", turned, y)) + std::abs(intervene::similarity("cka", x, turned) - 1);
+    return std::abs(intervene::similarity("cka", x, y) - intervene::similarity("cka", turned, y)) +
+           std::abs(intervene::similarity("cka", x, turned) - 1);
 }
 
 double umapCurveError()

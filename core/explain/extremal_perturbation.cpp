@@ -72,7 +72,10 @@ Settings settingsOf(const core::Json& parameters, const at::Tensor& image)
                                            std::min(image.size(2), image.size(3)), core::formatShape(image.sizes()), settings.step));
     settings.iterations = parameters.at("max_iter").get<std::int64_t>();
     settings.weight = parameters.at("reg_weight").get<double>();
-    settings.rate = parameters.at("learning_rate").get<double>();
+    // The fewer nodes share the output and the constraint, the steeper both are in each: shorter steps follow the same path.
+    const auto nodes = ((image.size(2) + settings.step - 1) / settings.step) * ((image.size(3) + settings.step - 1) / settings.step);
+    const auto& rate = parameters.at("learning_rate");
+    settings.rate = rate.is_null() ? 0.01 * std::min(double(nodes) / 1024, 1.0) : rate.get<double>();
     settings.preserves = parameters.at("variant") == "preserve";
     settings.jitters = parameters.at("jitter").get<bool>();
     return settings;
@@ -82,22 +85,28 @@ class Optimisation {
 public:
     Optimisation(const ScalarFunction& function, const core::Json& parameters, const Control& control)
         : m_function(function), m_settings(settingsOf(parameters, function.value())), m_control(control), m_pyramid(function.value(), parameters),
-          m_operator(function.value().size(2), function.value().size(3), m_settings.step, m_settings.sigma, function.value().options())
+          m_margin(std::int64_t(std::ceil(m_settings.sigma))),
+          m_operator(function.value().size(2), function.value().size(3), m_settings.step, m_settings.sigma, function.value().options(), m_margin)
     {
         m_copies = std::int64_t(m_settings.areas.size());
         m_batch = function.value().size(0);
         m_nodes = at::ones({m_copies * m_batch, m_operator.rows(), m_operator.columns()}, function.value().options());
         std::vector<at::Tensor> templates;
-        const auto pixels = function.value().size(2) * function.value().size(3);
+        // The mask's rim counts beyond the image's edge, too: else masks would hide in corners, where half of their rim costs nothing.
+        const auto height = function.value().size(2), width = function.value().size(3);
+        const auto pixels = (height + 2 * m_margin) * (width + 2 * m_margin);
+        const double share = double(height * width) / double(pixels);
         for (const double area : m_settings.areas)
-            templates.push_back(areaTemplate(area, pixels, function.value().options()).expand({m_batch, pixels}));
+            templates.push_back(areaTemplate(area * share, pixels, function.value().options()).expand({m_batch, pixels}));
         m_templates = at::cat(templates);
     }
 
     AttributionResult run()
     {
         auto momentum = at::zeros_like(m_nodes);
-        double weight = m_settings.weight;
+        // The output speaks first, the area last: early on a heavy constraint would keep whatever pixels are sorted highest.
+        double weight = m_settings.weight * kFirstWeight;
+        const double growth = std::pow(kLastWeight / kFirstWeight, 1.0 / double(m_settings.iterations));
         for (std::int64_t i = 0; i < m_settings.iterations; ++i) {
             m_control.report(double(i), double(m_settings.iterations), "iterations");
             if (m_control.partial && i % 10 == 0 && i > 0)
@@ -105,11 +114,11 @@ public:
             // Momentum with equal dampening, as in the reference implementation.
             momentum = kMomentum * momentum + (1 - kMomentum) * gradient(weight, m_settings.jitters && i % 2 == 0);
             m_nodes = (m_nodes - m_settings.rate * momentum).clamp(0, 1);
-            weight *= kGrowth;
+            weight *= growth;
         }
         m_control.report(double(m_settings.iterations), double(m_settings.iterations), "iterations");
         const auto optimised = areas();
-        scaleToArea();
+        makeAreaExact();
         AttributionResult result;
         result.attribution = summary();
         result.details = {
@@ -118,14 +127,18 @@ public:
     }
 
 private:
-    static constexpr double kMomentum = 0.9, kGrowth = 1.0035;
+    static constexpr double kMomentum = 0.9, kFirstWeight = 0.01, kLastWeight = 16;
 
     at::Tensor asGrid(const at::Tensor& masks) const { return masks.reshape({m_copies, m_batch, masks.size(1), masks.size(2)}); }
     at::Tensor perturbed(const at::Tensor& masks) const { return m_pyramid(asGrid(m_settings.preserves ? masks : 1 - masks)); }
+    at::Tensor inside(const at::Tensor& masks) const
+    {
+        return masks.narrow(1, m_margin, masks.size(1) - 2 * m_margin).narrow(2, m_margin, masks.size(2) - 2 * m_margin);
+    }
     at::Tensor masks() const
     {
         at::NoGradGuard noGrad;
-        return m_operator(m_nodes);
+        return inside(m_operator(m_nodes));
     }
 
     // Of -F (or F, where the masked part is deleted) plus the distance of the sorted mask from one of the wanted area.
@@ -134,7 +147,7 @@ private:
         at::AutoGradMode enable(true);
         const auto nodes = m_nodes.detach().requires_grad_(true);
         const auto mask = m_operator(nodes);
-        auto x = perturbed(mask);
+        auto x = perturbed(inside(mask));
         if (flips)
             x = x.flip({3});
         const auto slope = m_function.withGradient(x.detach(), m_copies).second;
@@ -148,21 +161,30 @@ private:
 
     at::Tensor areas() const { return masks().to(at::kDouble).mean({1, 2}).reshape({m_copies, m_batch}); }
 
-    // On images of few pixels the soft constraint leaves the area a few per cent off: all nodes are scaled by the factor that makes it exact, found by bisection.
-    void scaleToArea()
+    // The soft constraint leaves the area a few per cent off, on images of few pixels more. It is made exact: too large a mask gives up its weak nodes first,
+    // by a power; what a power cannot reach, and too small a mask, is scaled.
+    void makeAreaExact()
     {
-        const auto wanted = m_templates.to(at::kDouble).mean({1});
-        auto low = at::full_like(wanted, -10), high = at::full_like(wanted, 10);  // powers of two
+        const auto shaped = [](const at::Tensor& nodes, const at::Tensor& t) { return nodes.pow(t); };
+        const auto scaled = [](const at::Tensor& nodes, const at::Tensor& t) { return (nodes / t).clamp(0, 1); };
+        bisect(shaped, 0, 10);
+        bisect(scaled, -10, 10);
+    }
+
+    // Finds for each mask the power of two between 2^low and 2^high with which `change` makes its area the wanted one; a larger one makes it smaller.
+    template <class Change>
+    void bisect(const Change& change, double lowest, double highest)
+    {
+        const auto wanted = at::tensor(m_settings.areas, at::kDouble).to(m_nodes.device()).repeat_interleave(m_batch);
+        auto low = at::full_like(wanted, lowest), high = at::full_like(wanted, highest);
         const auto nodes = m_nodes;
-        const auto scaled = [&](const at::Tensor& power) { return (nodes * power.exp2().to(nodes.scalar_type()).reshape({-1, 1, 1})).clamp(0, 1); };
-        for (int i = 0; i < 40; ++i) {
+        for (int i = 0; i < 30; ++i) {
             const auto middle = (low + high) / 2;
-            m_nodes = scaled(middle);
-            const auto isSmall = areas().reshape(-1).lt(wanted);
-            low = at::where(isSmall, middle, low);
-            high = at::where(isSmall, high, middle);
+            m_nodes = change(nodes, middle.exp2().to(nodes.scalar_type()).reshape({-1, 1, 1}));
+            const auto isLarge = areas().reshape(-1).gt(wanted);
+            low = at::where(isLarge, middle, low);
+            high = at::where(isLarge, high, middle);
         }
-        m_nodes = scaled((low + high) / 2);
     }
 
     core::Json report(const at::Tensor& optimised) const
@@ -178,7 +200,7 @@ private:
         for (std::int64_t i = 0; i < m_copies; ++i)
             list.push_back({{"target", m_settings.areas[std::size_t(i)]},
                             {"area", listed(found[i])},
-                            {"area_before_scaling", listed(optimised[i])},
+                            {"optimised_area", listed(optimised[i])},
                             {"output", listed(scores[i])}});
         return list;
     }
@@ -187,6 +209,7 @@ private:
     Settings m_settings;
     const Control& m_control;
     Pyramid m_pyramid;
+    std::int64_t m_margin;
     MaskOperator m_operator;
     std::int64_t m_copies = 1, m_batch = 1;
     at::Tensor m_nodes;      ///< [copies * batch, rows, columns]
@@ -213,8 +236,8 @@ void addExtremalPerturbation(AttributionRegistry& registry)
         "extremal_perturbation",
         "Extremal perturbation",
         "The smooth mask of a given area that keeps the output highest (or brings it lowest), found by gradient ascent.",
-        "Fong, Patrick & Vedaldi (2019), \"Understanding Deep Networks via Extremal Perturbations and Smooth Masks\", arXiv:1910.08485; defaults of "
-        "TorchRay",
+        "Fong, Patrick & Vedaldi (2019), \"Understanding Deep Networks via Extremal Perturbations and Smooth Masks\", arXiv:1910.08485; "
+        "defaults of TorchRay, lengths in proportion to the image; the constraint starts weaker, and the area is made exact at the end",
         {core::list("areas", core::real("", 0.1, "").above(0).below(1), {0.1}, "Areas of the mask as shares of the image; several are averaged."),
          core::choice("variant", {"preserve", "delete"}, "preserve", "Whether the mask shows what suffices or hides what is needed."),
          core::choice("perturbation", {"blur", "fade"}, "blur", "What happens to the rest: blurred, or faded to the baseline."),
@@ -233,8 +256,10 @@ void addExtremalPerturbation(AttributionRegistry& registry)
              .withUnit("px")
              .noneByDefault(),
          core::real("baseline", 0, "What fading ends in."),
-         core::real("reg_weight", 300, "Weight of the area constraint at the start; it grows by 0.35 % a step.").above(0),
-         core::real("learning_rate", 0.01, "Step length.").above(0),
+         core::real("reg_weight", 300, "Weight of the area constraint; it grows from a hundredth of this to sixteen times this.").above(0),
+         core::real("learning_rate", 0.01, "Step length; none: 0.01 for the 32 x 32 nodes of 224 px, in proportion where there are fewer.")
+             .above(0)
+             .noneByDefault(),
          core::boolean("jitter", false, "Flip the image from left to right at every other step, as the reference does on photographs.")}};
     registry.add(std::move(component), extremalPerturbation);
 }

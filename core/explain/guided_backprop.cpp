@@ -11,15 +11,7 @@ void addGuidedBackprop(AttributionRegistry& registry)
                               "Springenberg, Dosovitskiy, Brox & Riedmiller (2014), \"Striving for Simplicity: The All Convolutional Net\", "
                               "arXiv:1412.6806",
                               {}};
-    registry.add(std::move(component), [](const ScalarFunction& function, const core::Json&, std::uint64_t, const Control& control) {
-        control.report(0, 1, "gradients");
-        const auto rectified = rectifiedGradient(function, function.site(), function.value(), Rectifier::Guided, "guided_backprop");
-        AttributionResult result;
-        result.attribution = rectified.gradient;
-        result.details = {{"rectifiers", rectified.rectifiers}};
-        control.report(1, 1, "gradients");
-        return result;
-    });
+    registry.add(std::move(component), rectifierMethod(Rectifier::Guided, "guided_backprop"));
 }
 
 }  // namespace orrery::explain

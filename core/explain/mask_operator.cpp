@@ -12,14 +12,16 @@ constexpr double kColdness = 20;
 
 }  // namespace
 
-MaskOperator::MaskOperator(std::int64_t height, std::int64_t width, std::int64_t step, double sigma, const at::TensorOptions& options)
-    : m_height(height), m_width(width), m_rows((height + step - 1) / step), m_columns((width + step - 1) / step)
+MaskOperator::MaskOperator(std::int64_t height, std::int64_t width, std::int64_t step, double sigma, const at::TensorOptions& options,
+                           std::int64_t margin)
+    : m_height(height + 2 * margin), m_width(width + 2 * margin), m_rows((height + step - 1) / step), m_columns((width + step - 1) / step)
 {
     const auto whole = at::TensorOptions().dtype(at::kLong);
     const auto radius = 1 + std::int64_t(std::ceil(sigma / double(step)));
     // Nodes lie in the middle of their cells of step x step pixels.
     const double middle = double(step - 1) / 2;
-    const auto y = at::arange(height, whole).unsqueeze(1).expand({height, width}).reshape(-1), x = at::arange(width, whole).repeat({height});
+    const auto y = at::arange(-margin, height + margin, whole).unsqueeze(1).expand({m_height, m_width}).reshape(-1);
+    const auto x = at::arange(-margin, width + margin, whole).repeat({m_height});
     std::vector<at::Tensor> neighbours, bells;
     for (auto dy = -radius; dy <= radius; ++dy)
         for (auto dx = -radius; dx <= radius; ++dx) {

@@ -8,10 +8,11 @@ namespace orrery::explain {
 class MaskOperator {
 public:
     /// @param step  Distance of the nodes in pixels. @param sigma  Width of the bell in pixels: 1 up to sigma / 2, falling as a Gaussian beyond.
-    MaskOperator(std::int64_t height, std::int64_t width, std::int64_t step, double sigma, const at::TensorOptions& options);
+    /// @param margin  Pixels around the image that masks are given for, too; nodes lie inside the image only.
+    MaskOperator(std::int64_t height, std::int64_t width, std::int64_t step, double sigma, const at::TensorOptions& options, std::int64_t margin = 0);
     std::int64_t rows() const { return m_rows; }
     std::int64_t columns() const { return m_columns; }
-    /// [masks, rows, columns] in 0..1 -> [masks, height, width] in 0..1. Differentiable.
+    /// [masks, rows, columns] in 0..1 -> [masks, height + 2 margin, width + 2 margin] in 0..1. Differentiable.
     at::Tensor operator()(const at::Tensor& nodes) const;
 
 private:

@@ -101,8 +101,8 @@ void addOcclusion(AttributionRegistry& registry)
         "Zeiler & Fergus (2014), \"Visualizing and Understanding Convolutional Networks\", arXiv:1311.2901, section 4.2; averaging as in Captum",
         {core::list("window", number, {1},
                     "Size of the window: one number for every axis (the channels of an image are covered together), or one an axis of the sample."),
-         core::list("stride", number, nullptr, "Step between windows, like window; none: the window's size.").orNone(),
-         baselineParameter(), perturbationsParameter()}};
+         core::list("stride", number, nullptr, "Step between windows, like window; none: the window's size.").orNone(), baselineParameter(),
+         perturbationsParameter()}};
     registry.add(std::move(component), occlusion);
 }
 

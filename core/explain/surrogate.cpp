@@ -131,4 +131,17 @@ RectifiedGradient rectifiedGradient(const ScalarFunction& function, const std::s
     return {function.pass(from, x, 1, request).gradient, nodes.size()};
 }
 
+AttributionMethod rectifierMethod(Rectifier rule, const char* method)
+{
+    return [rule, method](const ScalarFunction& function, const core::Json&, std::uint64_t, const Control& control) {
+        control.report(0, 1, "gradients");
+        const auto rectified = rectifiedGradient(function, function.site(), function.value(), rule, method);
+        AttributionResult result;
+        result.attribution = rectified.gradient;
+        result.details = {{"rectifiers", rectified.rectifiers}};
+        control.report(1, 1, "gradients");
+        return result;
+    };
+}
+
 }  // namespace orrery::explain

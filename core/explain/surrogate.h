@@ -10,6 +10,8 @@
 
 #include <core/graph/executor.h>
 
+#include "attribution.h"
+
 /// Changed backward passes, made of probes alone: a node's result is replaced by one with the same value and another derivative. Rules belong to nodes of
 /// the graph, so an activation module that is called twice gets its rule twice.
 namespace orrery::explain {
@@ -52,8 +54,9 @@ struct RectifiedGradient {
     at::Tensor gradient;         ///< of the explained number, at `from`, with every relu after `from` changed
     std::size_t rectifiers = 0;  ///< how many there are
 };
-class ScalarFunction;
 /// One backward pass from the explained number to the value `from` (holding `x`, [batch, ...]).
 RectifiedGradient rectifiedGradient(const ScalarFunction& function, const std::string& from, const at::Tensor& x, Rectifier rule, const char* method);
+/// The attribution method that is this pass to the function's site. @param method  Its id, for messages; a literal.
+AttributionMethod rectifierMethod(Rectifier rule, const char* method);
 
 }  // namespace orrery::explain

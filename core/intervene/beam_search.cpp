@@ -183,7 +183,8 @@ core::Json BeamResult::toJson(const std::function<std::string(std::int64_t)>& to
     for (const auto& nodes : steps) {
         core::Json step = core::Json::array();
         for (const BeamNode& node : nodes)
-            step.push_back({{"parent", node.parent}, {"token", tokenText(node.token)}, {"log_probability", node.logProbability}, {"ended", node.ended}});
+            step.push_back(
+                {{"parent", node.parent}, {"token", tokenText(node.token)}, {"log_probability", node.logProbability}, {"ended", node.ended}});
         out["steps"].push_back(std::move(step));
     }
     return out;

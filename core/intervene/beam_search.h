@@ -13,11 +13,11 @@
 namespace orrery::intervene {
 
 struct BeamOptions {
-    int beams = 4;                       ///< prefixes kept a step
-    std::int64_t maxLength = 64;         ///< new tokens at most
-    double lengthPenalty = 1;            ///< score = log probability / length^penalty; 0: the log probability itself
-    std::optional<std::int64_t> end;     ///< a hypothesis ends with this token; none: all run to `maxLength`
-    std::vector<std::int64_t> excluded;  ///< tokens that are never chosen (padding)
+    int beams = 4;                                            ///< prefixes kept a step
+    std::int64_t maxLength = 64;                              ///< new tokens at most
+    double lengthPenalty = 1;                                 ///< score = log probability / length^penalty; 0: the log probability itself
+    std::optional<std::int64_t> end;                          ///< a hypothesis ends with this token; none: all run to `maxLength`
+    std::vector<std::int64_t> excluded;                       ///< tokens that are never chosen (padding)
     std::function<void(double done, double total)> progress;  ///< tokens so far and at most; called on the searching thread, may be empty
 };
 
@@ -25,7 +25,7 @@ struct BeamOptions {
 struct Hypothesis {
     std::vector<std::int64_t> tokens;  ///< new tokens, the end token among them
     double logProbability = 0, score = 0;
-    bool ended = false;  ///< by the end token
+    bool ended = false;      ///< by the end token
     int step = 0, node = 0;  ///< its last token in `BeamResult::steps`
 };
 

@@ -49,7 +49,8 @@ const LossRegistry& losses()
 const MetricRegistry& metrics()
 {
     static const auto registry = filled<MetricRegistry>(
-        "metric", "Metrics", {addLossMetric, addAccuracy, addTopK, addSequenceAccuracy, addConfusionMatrix, addF1, addRocAuc, addRegressionMetrics, addBitsPerCharacter});
+        "metric", "Metrics",
+        {addLossMetric, addAccuracy, addTopK, addSequenceAccuracy, addConfusionMatrix, addF1, addRocAuc, addRegressionMetrics, addBitsPerCharacter});
     return registry;
 }
 

@@ -67,9 +67,9 @@ void completeCard(graph::ModelCard& card, const data::DataSet& data)
     const data::DataInfo& info = data.info();
     card.classNames = info.classNames;
     card.featureNames = info.featureNames;
-    card.task = info.task == data::Task::Regression      ? "regression"
-                : info.task == data::Task::NextToken     ? (info.inputs.size() == 2 ? "sequence_to_sequence" : "language_model")
-                                                         : "classification";
+    card.task = info.task == data::Task::Regression  ? "regression"
+                : info.task == data::Task::NextToken ? (info.inputs.size() == 2 ? "sequence_to_sequence" : "language_model")
+                                                     : "classification";
     if (const data::Vocabulary* vocabulary = data.vocabulary())
         card.tokenizer = vocabulary->toJson();
     if (!card.inputs.empty() && (info.kind == data::DataKind::Image || !info.mean.empty()))

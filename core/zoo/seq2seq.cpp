@@ -63,8 +63,8 @@ Var encoderBlock(Builder& builder, std::int64_t number, Var x, Var mask, const S
 {
     const Builder::Scope list = builder.module("encoder", "ModuleList"), scope = builder.module(std::to_string(number), "EncoderBlock");
     const Var normed = norm(builder, "ln_1", x, settings);
-    const Var attended =
-        attention(builder, "attn", normed, sizes.source, normed, sizes.source, mask, sizes.batch, settings, canonical, "encoder." + std::to_string(number));
+    const Var attended = attention(builder, "attn", normed, sizes.source, normed, sizes.source, mask, sizes.batch, settings, canonical,
+                                   "encoder." + std::to_string(number));
     const Var middle = builder.op("aten::add.Tensor", {x, attended}, "resid_mid");
     return builder.op("aten::add.Tensor", {middle, perceptron(builder, norm(builder, "ln_2", middle, settings), settings)}, "resid_post");
 }
@@ -77,8 +77,8 @@ Var decoderBlock(Builder& builder, std::int64_t number, Var x, Var memory, Var c
     const Var normed = norm(builder, "ln_1", x, settings);
     const Var own = attention(builder, "attn", normed, sizes.target, normed, sizes.target, causal, sizes.batch, settings, canonical, block);
     const Var first = builder.op("aten::add.Tensor", {x, own}, "resid_own");
-    const Var crossed = attention(builder, "cross_attn", norm(builder, "ln_2", first, settings), sizes.target, memory, sizes.source, padding, sizes.batch,
-                                  settings, canonical, block);
+    const Var crossed = attention(builder, "cross_attn", norm(builder, "ln_2", first, settings), sizes.target, memory, sizes.source, padding,
+                                  sizes.batch, settings, canonical, block);
     const Var middle = builder.op("aten::add.Tensor", {first, crossed}, "resid_mid");
     return builder.op("aten::add.Tensor", {middle, perceptron(builder, norm(builder, "ln_3", middle, settings), settings)}, "resid_post");
 }

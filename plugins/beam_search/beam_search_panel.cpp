@@ -227,8 +227,11 @@ QString BeamSearchPanel::commandLine() const
 {
     if (m_model.isEmpty() || m_text->text().isEmpty())
         return {};
-    QStringList arguments{"predict", m_model, "--text", m_text->text(), "--beam", QString::number(m_beams->value()), "--max-length",
-                          QString::number(m_longest->value()), "--length-penalty", QString::number(m_penalty->value())};
+    QStringList arguments{"predict",          m_model,
+                          "--text",           m_text->text(),
+                          "--beam",           QString::number(m_beams->value()),
+                          "--max-length",     QString::number(m_longest->value()),
+                          "--length-penalty", QString::number(m_penalty->value())};
     if (m_model.startsWith("run:"))
         arguments << "--workspace" << session().workspaceFolder();
     return widgets::cliCommand(arguments);

@@ -68,7 +68,6 @@ QWidget* ExperimentsPanel::buildTable()
     m_table->setPlaceholder(tr("Filter runs: words, status:finished, val/accuracy>0.9"));
     m_table->table()->setAccessibleName(tr("Runs"));
     m_table->table()->setEditTriggers(QAbstractItemView::DoubleClicked | QAbstractItemView::EditKeyPressed);
-    m_table->table()->viewport()->installEventFilter(this);
     const std::pair<const char*, int> widths[] = {{"id", 44}, {"name", 130}, {"status", 80}, {"tags", 90}, {"notes", 110}};
     for (const auto& [column, width] : widths)
         m_table->table()->setColumnWidth(m_model.rows().columnIndex(column), width);
@@ -122,21 +121,17 @@ void ExperimentsPanel::connectAll()
             inspectLater(false);
     });
     connect(m_curves, &RunCurves::idleChanged, this, &ExperimentsPanel::idleChanged);
-    // A text that is being typed must not be replaced by what the store holds.
-    connect(m_table->table()->itemDelegate(), &QAbstractItemDelegate::closeEditor, this, [this] {
-        QMetaObject::invokeMethod(
-            this, [this] { m_model.setHeld(false); }, Qt::QueuedConnection);
+    // A text that is being typed must not be replaced by what the store holds. Once it ends, what was typed is taken first.
+    connect(m_table, &widgets::TableView::editingChanged, this, [this](bool editing) {
+        if (editing)
+            m_model.setHeld(true);
+        else
+            QMetaObject::invokeMethod(
+                this, [this] { m_model.setHeld(false); }, Qt::QueuedConnection);
     });
     m_inspectTimer.setSingleShot(true);
     m_inspectTimer.setInterval(kInspectInterval);
     connect(&m_inspectTimer, &QTimer::timeout, this, &ExperimentsPanel::inspect);
-}
-
-bool ExperimentsPanel::eventFilter(QObject* watched, QEvent* event)
-{
-    if (watched == m_table->table()->viewport() && event->type() == QEvent::ChildAdded)
-        m_model.setHeld(m_table->table()->isPersistentEditorOpen(m_table->table()->currentIndex()));
-    return Panel::eventFilter(watched, event);
 }
 
 QList<qint64> ExperimentsPanel::chosen() const

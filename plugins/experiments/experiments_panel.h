@@ -35,9 +35,6 @@ public:
     QTabWidget* tabs() const { return m_tabs; }
     RunActions* actionsOfRuns() const { return m_actions; }
 
-protected:
-    bool eventFilter(QObject* watched, QEvent* event) override;
-
 private:
     void build();
     QWidget* buildTable();

@@ -49,6 +49,8 @@ ScatterPage::ScatterPage(widgets::Session& session)
     layout->addWidget(m_view, 1);
     layout->addWidget(m_status);
     chooseMethod();
+    fillAxes();
+    fillColours();
     m_status->setText(tr("Press Project: each sample becomes a point. Selected points are selected everywhere."));
 }
 
@@ -210,6 +212,7 @@ void ScatterPage::fillColours()
 {
     const QSignalBlocker blocker(m_colour);
     m_colour->clear();
+    m_colour->setEnabled(m_rows != nullptr);
     if (!m_rows)
         return;
     const auto& activations = m_rows->activations;

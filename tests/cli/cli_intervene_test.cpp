@@ -31,6 +31,41 @@ class CliInterveneTest : public QObject {
     }
     at::Tensor hidden() const { return at::relu(kX.matmul(kFirst.t())); }
 private Q_SLOTS:
+    /// h = Q (a + b, c) with a rotation Q, logits that name a + b + c: the sum a + b lies along one direction of h.
+    void alignmentFindsTheDirection()
+    {
+        const double cosine = std::cos(0.7), sine = std::sin(0.7);
+        const at::Tensor rotation = at::tensor({cosine, -sine, sine, cosine}, at::kDouble).reshape({2, 2});
+        const at::Tensor parts = at::tensor({1., 1., 0., 0., 0., 1.}, at::kDouble).reshape({2, 3}), number = at::arange(10, at::kDouble);
+        auto net = zoo::buildModel("mlp", {{"features", 3}, {"hidden", {2}}, {"classes", 10}}, 0);
+        // The relu passes everything: the hidden values are moved up by 20, and the output takes that off again.
+        const at::Tensor sum = at::ones({1, 2}, at::kDouble).matmul(rotation.t());
+        net.weights.set("fc1.weight", rotation.matmul(parts).to(at::kFloat));
+        net.weights.set("fc1.bias", at::full({2}, 20.0f));
+        const at::Tensor out = 4 * number.unsqueeze(1) * sum;
+        net.weights.set("out.weight", out.to(at::kFloat));
+        net.weights.set("out.bias", (-2 * number * number - 20 * out.sum(1)).to(at::kFloat));
+        models::saveModel(m_cli.path("sum.safetensors"), net);
+        const auto generator = at::detail::createCPUGenerator(3);
+        const at::Tensor base = at::randint(0, 4, {200, 3}, generator, at::kFloat), source = at::randint(0, 4, {200, 3}, generator, at::kFloat);
+        m_cli.writeArray("base.npy", base);
+        m_cli.writeArray("source.npy", source);
+        m_cli.writeArray("labels.npy", (source.select(1, 0) + source.select(1, 1) + base.select(1, 2)).to(at::kLong));
+        const QStringList common{"intervene", "sum.safetensors", "--input", "base.npy", "--source", "source=source.npy"};
+        const auto found = m_cli.json(common + QStringList{"--at", "relu", "--align", "labels.npy", "--set", "dimensions=1", "--out",
+                                                           "directions.npy", "--out-spec", "found.json"});
+        QVERIFY2(found.at("accuracy").get<double>() > 0.97, found.dump().c_str());
+        const at::Tensor direction = m_cli.array("directions.npy").to(at::kDouble).reshape({2});
+        QVERIFY(std::abs((direction * rotation.select(1, 0)).sum().item<double>()) > 0.98);
+        // The document gives the same answers.
+        m_cli.json(common + QStringList{"--spec", "found.json", "--out", "y.npy"});
+        const auto right = m_cli.array("y.npy").argmax(1).eq(m_cli.array("labels.npy")).to(at::kDouble).mean().item<double>();
+        QCOMPARE(right, found.at("accuracy").get<double>());
+        VERIFY_REFUSED(m_cli.compute(common + QStringList{"--at", "relu", "--align", "none.npy"}), 2, "none.npy");
+        VERIFY_REFUSED(m_cli.compute(common + QStringList{"--align", "labels.npy"}), 2, "--align expects --at PLACE");
+        VERIFY_REFUSED(m_cli.compute(common + QStringList{"--at", "relu", "--align", "labels.npy", "--set", "dimensions=9"}), 2, "dimensions");
+    }
+
     void initTestCase()
     {
         auto net = zoo::buildModel("mlp", {{"features", 3}, {"hidden", {2}}, {"classes", 3}}, 0);
@@ -130,7 +165,7 @@ private Q_SLOTS:
         QTest::newRow("half a shortcut") << QStringList{"--at", "op:relu"} << "--at PLACE and --do KIND together";
         QTest::newRow("no such file") << QStringList{"--spec", "nowhere.json"} << "nowhere.json";
         QTest::newRow("broken JSON") << QStringList{"--spec", "{\"interventions\": ["} << "--spec";
-        QTest::newRow("place") << QStringList{"--at", "op:rleu", "--do", "zero"} << "op:rleu";
+        QTest::newRow("place") << QStringList{"--at", "op:rleu", "--do", "zero"} << "did you mean \"relu\"?";
         QTest::newRow("kind") << QStringList{"--at", "op:relu", "--do", "zeros"} << "did you mean \"zero\"?";
         QTest::newRow("unit") << QStringList{"--at", "op:relu", "--do", "zero", "--unit", "feature=2"}
                               << "index 2: expected -2..1, the axis has size 2";

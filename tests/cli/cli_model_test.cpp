@@ -250,8 +250,8 @@ private Q_SLOTS:
     void predictSearchesWithBeams()
     {
         const test::Cli cli;
-        cli.json({"train", cli.project("reversal/experiment.yaml"), "--workspace", "w", "--set", "train.epochs=null", "--set", "train.steps=20", "--set",
-                  "train.warmup=0", "--set", "data.limit=400"});
+        cli.json({"train", cli.project("reversal/experiment.yaml"), "--workspace", "w", "--set", "train.epochs=null", "--set", "train.steps=20",
+                  "--set", "train.warmup=0", "--set", "data.limit=400"});
         const auto found = cli.json({"predict", "run:1", "--workspace", "w", "--text", "abc", "--beam", "3", "--max-length", "6"});
         QCOMPARE(found.at("hypotheses").size(), std::size_t(3));
         QVERIFY(found.at("steps").size() <= 6);

@@ -21,14 +21,14 @@ using namespace orrery;
 
 namespace {
 
-constexpr int kPatience = 60000;  ///< ms
+constexpr int kPatience = 240000;  ///< ms
 
 const char* const kDocument = R"(name: digits, short
 seed: 1
 model: {id: lenet, maps: [8, 16], kernel: 3, padding: 1, hidden: [32]}
 data: {id: digits}
 train:
-  epochs: 30
+  epochs: 20
   batch_size: 64
   optimizer: {id: adam, lr: 0.002}
 )";

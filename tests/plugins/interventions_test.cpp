@@ -2,8 +2,8 @@
 #include <ATen/ATen.h>
 
 #include <QAction>
-#include <QFloat16>
 #include <QComboBox>
+#include <QFloat16>
 #include <QLabel>
 #include <QLineEdit>
 #include <QPlainTextEdit>

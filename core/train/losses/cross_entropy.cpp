@@ -34,10 +34,11 @@ void addCrossEntropy(LossRegistry& registry)
                   {{"output", "logits", {"batch", "...", "class"}}, {"target", "class_index", {"batch", "..."}}},
                   {{"loss", "float", {}}}},
                  [](const Json& settings) {
-                     return Loss{[smoothing = settings.at("label_smoothing").get<double>()](const at::Tensor& output, const at::Tensor& target) {
-                                     return crossEntropy(output, target, smoothing);
-                                 },
-                                 [](const at::Tensor&, const at::Tensor& target) { return target.ne(data::kIgnoredTarget).sum().item<std::int64_t>(); }};
+                     return Loss{
+                         [smoothing = settings.at("label_smoothing").get<double>()](const at::Tensor& output, const at::Tensor& target) {
+                             return crossEntropy(output, target, smoothing);
+                         },
+                         [](const at::Tensor&, const at::Tensor& target) { return target.ne(data::kIgnoredTarget).sum().item<std::int64_t>(); }};
                  });
 }
 

@@ -37,8 +37,8 @@ public:
         const at::Tensor targets = batch.target.reshape({-1}).to(rows.device());
         if (rows.size(0) != targets.numel())
             throw core::ShapeError("bits_per_character: expected one row of logits a target");
-        const at::Tensor nats =
-            at::nll_loss(rows.log_softmax(-1, rows.scalar_type() == at::kDouble ? at::kDouble : at::kFloat), targets, {}, at::Reduction::None, data::kIgnoredTarget);
+        const at::Tensor nats = at::nll_loss(rows.log_softmax(-1, rows.scalar_type() == at::kDouble ? at::kDouble : at::kFloat), targets, {},
+                                             at::Reduction::None, data::kIgnoredTarget);
         m_sum += nats.sum(at::kDouble).item<double>();
         m_count += targets.ne(data::kIgnoredTarget).sum().item<std::int64_t>();
     }

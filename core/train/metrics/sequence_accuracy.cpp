@@ -17,8 +17,9 @@ public:
     void add(const MetricBatch& batch) override
     {
         if (batch.output.dim() != 3 || batch.target.sizes() != batch.output.sizes().slice(0, 2))
-            throw core::ShapeError(fmt::format("sequence_accuracy: expected output [batch, position, class] and target [batch, position], got {} and {}",
-                                               core::formatShape(batch.output.sizes()), core::formatShape(batch.target.sizes())));
+            throw core::ShapeError(
+                fmt::format("sequence_accuracy: expected output [batch, position, class] and target [batch, position], got {} and {}",
+                            core::formatShape(batch.output.sizes()), core::formatShape(batch.target.sizes())));
         const at::Tensor fine = batch.output.argmax(-1).eq(batch.target).logical_or(batch.target.eq(data::kIgnoredTarget)).all(1);
         m_right += fine.sum().item<std::int64_t>();
         m_total += fine.numel();

@@ -13,6 +13,7 @@
 #include <QTest>
 
 #include "planted_patch.h"
+#include "trained_digits.h"
 
 using namespace orrery;
 using core::Json;
@@ -105,6 +106,7 @@ private Q_SLOTS:
     void insertionRunsTheOtherWay();
     void probabilityIsTheSoftmaxOfAllClasses();
     void rankingByTheAttributionBeatsChance();
+    void onTrainedDigitsAttributionsBeatChance();
     void blurKeepsWhatIsConstantAndIsAGaussian();
     void pointingFindsBoxesAndMasks();
     void pointingAtThePlantedPatchBeatsTheCentre();
@@ -219,6 +221,21 @@ void MetricsTest::rankingByTheAttributionBeatsChance()
     }
     QVERIFY2(deleted < 0.7 * deletedByChance, qPrintable(QString("%1 %2").arg(deleted).arg(deletedByChance)));
     QVERIFY2(inserted > 1.2 * insertedByChance, qPrintable(QString("%1 %2").arg(inserted).arg(insertedByChance)));
+}
+
+void MetricsTest::onTrainedDigitsAttributionsBeatChance()
+{
+    const test::TrainedDigits digits;
+    QVERIFY2(digits.accuracy > 0.9, qPrintable(QString::number(digits.accuracy)));
+    const auto rows = digits.images.narrow(0, 0, 16);
+    const Json parameters = {{"baseline", rows.min().item<double>()}};
+    const auto mean = [&](const char* metric, const std::function<void(AttributionResult&)>& change) {
+        return measured({digits.model, "lrp", {{"rule", "composite"}}, {}}, rows, metric, parameters, {}, change).value.mean().item<double>();
+    };
+    const auto random = [](AttributionResult& result) { setRandom(result, 5); };
+    QVERIFY2(mean("deletion", {}) < mean("deletion", random), qPrintable(QString("%1 %2").arg(mean("deletion", {})).arg(mean("deletion", random))));
+    QVERIFY2(mean("insertion", {}) > mean("insertion", random),
+             qPrintable(QString("%1 %2").arg(mean("insertion", {})).arg(mean("insertion", random))));
 }
 
 void MetricsTest::blurKeepsWhatIsConstantAndIsAGaussian()
@@ -379,7 +396,7 @@ void MetricsTest::resultsBecomeDocuments()
     metric.result.curveY = numbers({2, 0, 3, 1}, {2, 2});
     document = explain::toJson(metric);
     QVERIFY(document.at("value") == Json({1.0, 1.0}));
-    QVERIFY(document.at("curve").at("y"), Json::array({Json({2.0, 0.0}) == Json({3.0, 1.0})}));
+    QVERIFY((document.at("curve").at("y") == Json::array({Json({2.0, 0.0}), Json({3.0, 1.0})})));
 }
 
 QTEST_GUILESS_MAIN(MetricsTest)

@@ -6,17 +6,20 @@
 
 namespace orrery::test {
 
-/// Class 0 says how much of a bright cross with a dark rim lies anywhere in a 13x13 image; class 1 is constant.
+/// Class 0 says how much of a 3x3 patch lies anywhere in a 13x13 image; class 1 is constant.
 struct PlantedPatch {
     graph::Model model;
-    at::Tensor kernel = at::tensor({-1., 1., -1., 1., 1., 1., -1., 1., -1.}, at::kDouble).reshape({3, 3});
+    at::Tensor kernel;
 
-    /// @param bias  Of the convolution: with 0 weak matches count, too, so that there are slopes everywhere.
-    explicit PlantedPatch(double bias = -1.5)
+    /// A bright cross with a dark rim: relu(match - 1.5) answers to little but the patch; its sum over the image is the evidence.
+    PlantedPatch() : PlantedPatch(at::tensor({-1., 1., -1., 1., 1., 1., -1., 1., -1.}, at::kDouble).reshape({3, 3}), -1.5) {}
+    /// A bright block; everything bright counts a little, so that there are slopes everywhere.
+    static PlantedPatch bright() { return PlantedPatch(at::ones({3, 3}, at::kDouble), 0); }
+
+    PlantedPatch(at::Tensor wanted, double bias) : kernel(std::move(wanted))
     {
         graph::Builder builder("planted");
         const auto x = builder.input("image", "float64", {"batch", "1", "13", "13"}, "image");
-        // By default relu(match - 1.5) answers to little but the patch; its sum over the image is the evidence.
         const auto match = builder.relu(builder.conv2d("conv", x, 1, 1, 3));
         model = builder.finish({{"logits", builder.linear("fc", builder.flatten(match), 121, 2)}});
         auto head = at::zeros({2, 121}, at::kDouble);

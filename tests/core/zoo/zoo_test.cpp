@@ -3,6 +3,7 @@
 #include <QtTest>
 
 #include <core/base/error.h>
+#include <core/base/hash.h>
 #include <core/graph/executor.h>
 #include <core/zoo/zoo.h>
 
@@ -79,8 +80,9 @@ private Q_SLOTS:
         // vocabulary and positions, then a layer of norm, four projections with biases, and the last norm
         QTest::newRow("attention only, by hand") << "zoo:gpt?vocabulary=64&block_length=48&layers=2&heads=4&width=32&mlp=false"
                                                  << qint64(64 * 32 + 48 * 32 + 2 * (2 * 32 + 4 * (32 * 32 + 32)) + 2 * 32);
-        QTest::newRow("attention only, no norm, no bias") << "zoo:gpt?vocabulary=64&block_length=48&layers=2&heads=4&width=32&mlp=false&norm=false&bias=false"
-                                                          << qint64(64 * 32 + 48 * 32 + 2 * 4 * 32 * 32);
+        QTest::newRow("attention only, no norm, no bias")
+            << "zoo:gpt?vocabulary=64&block_length=48&layers=2&heads=4&width=32&mlp=false&norm=false&bias=false"
+            << qint64(64 * 32 + 48 * 32 + 2 * 4 * 32 * 32);
         QTest::newRow("MLP 784-300-100-10") << "zoo:mlp?features=784&hidden=300,100" << qint64(266'610);
     }
     void parameterCountIsThePublishedOne()
@@ -94,7 +96,8 @@ private Q_SLOTS:
     void attentionOnlyBlocksAreInputPlusAttention()
     {
         for (const char* const norm : {"true", "false"}) {
-            const graph::Model model = zoo::openZoo(std::string("zoo:gpt?vocabulary=20&block_length=8&layers=2&heads=2&width=16&mlp=false&norm=") + norm, 3);
+            const graph::Model model =
+                zoo::openZoo(std::string("zoo:gpt?vocabulary=20&block_length=8&layers=2&heads=2&width=16&mlp=false&norm=") + norm, 3);
             const graph::Executor executor(model.graph);
             QVERIFY(!model.card.canonicalNames.contains("blocks.0.resid_mid") && !model.card.canonicalNames.contains("blocks.0.mlp_out"));
             QCOMPARE(model.card.canonicalNames.contains("ln_final"), std::string(norm) == "true");
@@ -105,24 +108,72 @@ private Q_SLOTS:
             const auto value = [&](const std::string& canonical) { return run.value(model.card.canonicalNames.at(canonical)); };
             QVERIFY(at::equal(value("blocks.0.resid_pre"), value("embed") + value("pos_embed")));
             for (const char* const block : {"blocks.0.", "blocks.1."})
-                QVERIFY(at::equal(value(std::string(block) + "resid_post"), value(std::string(block) + "resid_pre") + value(std::string(block) + "attn_out")));
+                QVERIFY(at::equal(value(std::string(block) + "resid_post"),
+                                  value(std::string(block) + "resid_pre") + value(std::string(block) + "attn_out")));
             QVERIFY(at::equal(value("blocks.0.resid_post"), value("blocks.1.resid_pre")));
             if (std::string(norm) == "false")
                 QVERIFY(at::allclose(run.tensor(), at::matmul(value("blocks.1.resid_post"), model.weights.at("wte.weight").t()), 1e-5, 1e-6));
         }
     }
 
+    /// One layer of encoder and decoder, head by head with plain matrix products.
+    void seq2seqEqualsItsFormulas()
+    {
+        constexpr std::int64_t kWidth = 8, kHeads = 2, kHead = kWidth / kHeads;
+        const graph::Model model = zoo::openZoo("zoo:seq2seq?vocabulary=11&block_length=9&layers=1&heads=2&width=8", 5);
+        graph::Weights weights = model.weights;
+        for (const auto& [name, tensor] : model.weights.tensors())  // biases and norms start trivial: random ones show mistakes
+            weights.set(name, tensor + 0.3 * at::randn(tensor.sizes(), at::detail::createCPUGenerator(core::hash64(name))));
+        const auto w = [&](const std::string& name) { return weights.at(name); };
+        const auto linear = [&](const at::Tensor& x, const std::string& name) { return at::matmul(x, w(name + ".weight").t()) + w(name + ".bias"); };
+        const auto norm = [&](const at::Tensor& x, const std::string& name) {
+            const at::Tensor centred = x - x.mean(-1, true);
+            return centred / (centred.square().mean(-1, true) + 1e-5).sqrt() * w(name + ".weight") + w(name + ".bias");
+        };
+        const auto attention = [&](const at::Tensor& x, const at::Tensor& memory, const at::Tensor& mask, const std::string& name) {
+            const at::Tensor q = linear(x, name + ".q_proj"), k = linear(memory, name + ".k_proj"), v = linear(memory, name + ".v_proj");
+            std::vector<at::Tensor> heads;
+            for (std::int64_t h = 0; h < kHeads; ++h) {
+                const auto part = [&](const at::Tensor& all) { return all.slice(-1, h * kHead, (h + 1) * kHead); };
+                heads.push_back(at::matmul((at::matmul(part(q), part(k).transpose(1, 2)) / std::sqrt(double(kHead)) + mask).softmax(-1), part(v)));
+            }
+            return linear(at::cat(heads, -1), name + ".proj");
+        };
+        const auto perceptron = [&](const at::Tensor& x, const std::string& name) { return linear(linear(x, name + ".fc").relu(), name + ".proj"); };
+        const auto embed = [&](const at::Tensor& t, const std::string& name) {
+            return w("tokens.weight").index_select(0, t.flatten()).view({t.size(0), t.size(1), kWidth}) +
+                   w(name + ".positions").slice(0, 0, t.size(1));
+        };
+        at::Tensor source = tokens(3, 6, 10) + 1;
+        const at::Tensor target = tokens(3, 4, 10) + 1;
+        source.slice(1, 4, 6).zero_();  // padding
+        const at::Tensor padding = at::where(source.eq(0), at::full({}, -1e9), at::zeros({})).unsqueeze(1), causal = at::full({4, 4}, -1e9).triu(1);
+        at::Tensor x = embed(source, "source_embed"), y = embed(target, "target_embed");
+        const at::Tensor first = norm(x, "encoder.0.ln_1");
+        x = x + attention(first, first, padding, "encoder.0.attn");
+        x = x + perceptron(norm(x, "encoder.0.ln_2"), "encoder.0.mlp");
+        const at::Tensor memory = norm(x, "ln_encoder"), second = norm(y, "decoder.0.ln_1");
+        y = y + attention(second, second, causal, "decoder.0.attn");
+        y = y + attention(norm(y, "decoder.0.ln_2"), memory, padding, "decoder.0.cross_attn");
+        y = y + perceptron(norm(y, "decoder.0.ln_3"), "decoder.0.mlp");
+        const at::Tensor expected = at::matmul(norm(y, "ln_f"), w("lm_head.weight").t());
+        const at::Tensor logits = graph::Executor(model.graph).forward(weights, {source, target});
+        QVERIFY((logits - expected).abs().max().item<double>() < 1e-4);
+        QVERIFY(expected.abs().max().item<double>() > 0.1);
+    }
+
     void everyModelSaysWhatItTakes()
     {
-        QCOMPARE(zoo::zooRegistry().ids(), (std::vector<std::string>{"mlp", "lenet", "resnet", "vit", "gpt"}));
+        QCOMPARE(zoo::zooRegistry().ids(), (std::vector<std::string>{"mlp", "lenet", "resnet", "vit", "gpt", "seq2seq"}));
         for (const core::Component& component : zoo::zooRegistry().components()) {
             QVERIFY2(!component.title.empty() && !component.summary.empty() && !component.source.empty(), component.id.c_str());
-            QCOMPARE(component.inputs.size(), std::size_t(1));
+            const std::size_t inputs = component.id == "seq2seq" ? 2 : 1;
+            QCOMPARE(component.inputs.size(), inputs);
             QCOMPARE(component.outputs.size(), std::size_t(1));
             const graph::Model model = zoo::buildGraph(component.id, core::Json::object());
             QCOMPARE(model.origin, "zoo:" + component.id);
             QVERIFY2(model.weights.empty(), "a graph alone allocates no weights");
-            QCOMPARE(model.card.inputs.size(), std::size_t(1));
+            QCOMPARE(model.card.inputs.size(), inputs);
             QCOMPARE(model.card.inputs[0].name, component.inputs[0].name);
             QCOMPARE(model.card.inputs[0].shape.size(), component.inputs[0].axes.size());
             QVERIFY(!model.card.task.empty());
