@@ -230,6 +230,8 @@ void MainWindow::resetLayout()
     for (const auto& info : m_host.panels())
         m_docks.value(info.id)->setVisible(info.shown);
     applyShares();
+    for (auto* dock : leadDocks())
+        dock->raise();
     // Once more when the window has its size and the panels are filled.
     QTimer::singleShot(0, this, &MainWindow::applyShares);
 }
@@ -238,10 +240,7 @@ void MainWindow::resetLayout()
 void MainWindow::applyShares()
 {
     using widgets::DockSide;
-    QHash<int, QDockWidget*> lead;
-    for (const auto& info : m_host.panels())
-        if (info.shown && !lead.contains(int(info.side)))
-            lead[int(info.side)] = m_docks.value(info.id);
+    const auto lead = leadDocks();
     QList<QDockWidget*> columns, rows;
     QList<int> widths, heights;
     for (const auto& [side, share] : {std::pair{DockSide::Left, 26}, {DockSide::Center, 46}, {DockSide::Right, 28}})
@@ -256,8 +255,16 @@ void MainWindow::applyShares()
         }
     resizeDocks(columns, widths, Qt::Horizontal);
     resizeDocks(rows, heights, Qt::Vertical);
-    for (auto* dock : lead)
-        dock->raise();
+}
+
+// The first panel of each side, which is in front at first.
+QHash<int, QDockWidget*> MainWindow::leadDocks() const
+{
+    QHash<int, QDockWidget*> lead;
+    for (const auto& info : m_host.panels())
+        if (info.shown && !lead.contains(int(info.side)))
+            lead[int(info.side)] = m_docks.value(info.id);
+    return lead;
 }
 
 QString MainWindow::layoutKey() const

@@ -66,6 +66,7 @@ private:
     widgets::Panel* currentPanel() const;
     void resetLayout();
     void applyShares();
+    QHash<int, QDockWidget*> leadDocks() const;
     void selectNewestRun();
     void saveLayout() const;
     void saveLayoutSoon();

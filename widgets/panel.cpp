@@ -1,5 +1,6 @@
 #include "panel.h"
 
+#include <QScrollArea>
 #include <QStackedLayout>
 #include <QVBoxLayout>
 
@@ -7,6 +8,17 @@
 #include "session.h"
 
 namespace orrery::widgets {
+namespace {
+
+/// What does not fit is scrolled to: a wide form in one panel must not keep the whole window wide.
+class ContentArea : public QScrollArea {
+public:
+    using QScrollArea::QScrollArea;
+    QSize minimumSizeHint() const override { return {200, 120}; }
+    QSize sizeHint() const override { return widget() ? widget()->sizeHint() : QScrollArea::sizeHint(); }
+};
+
+}  // namespace
 
 Panel::Panel(QString id, QString title, Session& session, QWidget* parent)
     : QWidget(parent), m_id(std::move(id)), m_title(std::move(title)), m_session(session)
@@ -57,7 +69,12 @@ QString Panel::errorText() const
 void Panel::setContent(QWidget* content)
 {
     Q_ASSERT(m_stack->count() == 1);
-    m_stack->addWidget(content);
+    auto* area = new ContentArea(this);
+    area->setFrameShape(QFrame::NoFrame);
+    area->setWidgetResizable(true);
+    area->setFocusPolicy(Qt::NoFocus);
+    area->setWidget(content);
+    m_stack->addWidget(area);
     setFocusProxy(content);
     showContent();
 }

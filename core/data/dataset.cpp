@@ -56,7 +56,9 @@ std::string DataSet::targetText(std::int64_t index) const
     case Task::NextToken: {
         constexpr std::int64_t kShown = 60;
         const at::Tensor tokens = batch.inputs[0][0].slice(0, 0, kShown).contiguous();
-        return vocabulary()->decode({tokens.data_ptr<std::int64_t>(), std::size_t(tokens.numel())});
+        const std::span<const std::int64_t> numbers(tokens.data_ptr<std::int64_t>(), std::size_t(tokens.numel()));
+        // A set without a vocabulary has tokens that stand for nothing but their numbers.
+        return vocabulary() ? vocabulary()->decode(numbers) : fmt::format("{}", fmt::join(numbers, " "));
     }
     default: return {};
     }

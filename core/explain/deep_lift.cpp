@@ -25,7 +25,7 @@ Reference referenceRun(const ScalarFunction& function, const at::Tensor& baselin
 AttributionResult deepLift(const ScalarFunction& function, const core::Json& parameters, std::uint64_t, const Control& control)
 {
     const RescaleRule rule{parameters.at("eps").get<double>(),
-                           parameters.at("softmax") == "normalized" ? SoftmaxRule::Normalized : SoftmaxRule::Decomposed};
+                           parameters.at("softmax") == "normalized" ? SoftmaxRule::Normalised : SoftmaxRule::Decomposed};
     const auto nodes = dependentNodes(function.executor(), function.site(), rescaledOperators(), "deep_lift");
     control.report(0, 2, "passes");
     const auto baseline = siteBaseline(function, parameters);

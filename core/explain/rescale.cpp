@@ -46,7 +46,7 @@ struct SoftmaxInputs {
     }
 };
 
-at::Tensor normalizedSoftmax(const RescaleRule& rule, const NodeCall& call, const at::Tensor& x, const at::Tensor& y)
+at::Tensor normalisedSoftmax(const RescaleRule& rule, const NodeCall& call, const at::Tensor& x, const at::Tensor& y)
 {
     const SoftmaxInputs in(call, x);
     const auto step = in.here - in.reference, change = (call.y - y).detach();
@@ -89,7 +89,7 @@ at::Tensor softmax(const RescaleRule& rule, const NodeCall& call, const at::Tens
 {
     if (call.node->op.ends_with("log_softmax"))
         return withDerivativeOf(call.y, logSoftmaxCarrier(rule, SoftmaxInputs(call, x)));
-    return rule.softmax == SoftmaxRule::Normalized ? normalizedSoftmax(rule, call, x, y) : decomposedSoftmax(rule, call, x, y);
+    return rule.softmax == SoftmaxRule::Normalised ? normalisedSoftmax(rule, call, x, y) : decomposedSoftmax(rule, call, x, y);
 }
 
 // The change of a window's maximum belongs to one pixel: where the greater of the two maxima lies. That pixel changed at least as much, in the same

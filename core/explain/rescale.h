@@ -7,13 +7,13 @@ namespace orrery::explain {
 
 /// What a softmax passes to its inputs.
 enum class SoftmaxRule {
-    Normalized,  ///< element by element, less the mean over the softmax's axis (Captum: over the whole tensor, which is the same for one sample)
+    Normalised,  ///< element by element, less the mean over the softmax's axis (Captum: over the whole tensor, which is the same for one sample)
     Decomposed   ///< as exp(x - log(sum(exp(x)))), the rule at each step: changes add up exactly
 };
 
 struct RescaleRule {
     double eps = 1e-10;  ///< where an input changed by less, the ordinary derivative is used
-    SoftmaxRule softmax = SoftmaxRule::Normalized;
+    SoftmaxRule softmax = SoftmaxRule::Normalised;
 };
 
 /// Operators with a rule: activations, softmax, max_pool2d.

@@ -43,13 +43,20 @@ QString tableRow(const data::DataInfo& info, const at::Tensor& sample)
 QString tokenRow(const data::DataSet& data, const at::Tensor& sample)
 {
     const at::Tensor tokens = sample.slice(0, 0, kTokensInRow).contiguous();
-    const auto* vocabulary = data.vocabulary();
-    return vocabulary ? QString::fromStdString(vocabulary->decode({tokens.data_ptr<std::int64_t>(), std::size_t(tokens.numel())})).simplified() : QString();
+    const std::span<const std::int64_t> numbers(tokens.data_ptr<std::int64_t>(), std::size_t(tokens.numel()));
+    if (const auto* vocabulary = data.vocabulary())
+        return QString::fromStdString(vocabulary->decode(numbers)).simplified();
+    QStringList parts;
+    for (const auto number : numbers)
+        parts << QString::number(number);
+    return parts.join(QLatin1Char(' '));
 }
 
 }  // namespace
 
-DataModel::DataModel(widgets::Session& session, QObject* parent) : QAbstractListModel(parent), m_session(session) {}
+DataModel::DataModel(widgets::Session& session, QObject* parent) : QAbstractListModel(parent), m_session(session)
+{
+}
 
 DataModel::~DataModel()
 {
@@ -89,7 +96,8 @@ void DataModel::readTargets()
         for (std::size_t begin = 0; begin < indices.size(); begin += kTargetsAtOnce) {
             context.throwIfStopped();
             const auto count = std::min<std::size_t>(kTargetsAtOnce, indices.size() - begin);
-            const at::Tensor targets = data->fetch({indices.data() + begin, count}).targets.reshape({std::int64_t(count), -1}).select(1, 0).to(at::kFloat).contiguous();
+            const at::Tensor targets =
+                data->fetch({indices.data() + begin, count}).targets.reshape({std::int64_t(count), -1}).select(1, 0).to(at::kFloat).contiguous();
             Targets read{std::int64_t(begin), {targets.data_ptr<float>(), targets.data_ptr<float>() + count}};
             // Runs on the UI thread, and only while this model lives.
             context.post([this, generation, read = std::move(read)] {
@@ -98,14 +106,17 @@ void DataModel::readTargets()
             });
         }
     };
-    m_targetsTask = m_session.runInBackground(this, std::move(work), [this] {
-        arrange();
-        changeReading(-1);
-        Q_EMIT contentChanged();
-    }, [this](const QString& text) {
-        changeReading(-1);
-        Q_EMIT failed(text);
-    });
+    m_targetsTask = m_session.runInBackground(
+        this, std::move(work),
+        [this] {
+            arrange();
+            changeReading(-1);
+            Q_EMIT contentChanged();
+        },
+        [this](const QString& text) {
+            changeReading(-1);
+            Q_EMIT failed(text);
+        });
 }
 
 void DataModel::takeTargets(const Targets& targets)
@@ -179,7 +190,9 @@ std::vector<std::int32_t> DataModel::orderedRows() const
         return rows;
     const double sign = m_filter.order == SampleOrder::ConfidenceRising ? 1 : -1;
     // Samples without prediction come last, whatever the direction.
-    const auto key = [&](std::int32_t i) { return std::isnan(m_entries[std::size_t(i)].confidence) ? 2.0 : sign * double(m_entries[std::size_t(i)].confidence); };
+    const auto key = [&](std::int32_t i) {
+        return std::isnan(m_entries[std::size_t(i)].confidence) ? 2.0 : sign * double(m_entries[std::size_t(i)].confidence);
+    };
     std::stable_sort(rows.begin(), rows.end(), [&](std::int32_t a, std::int32_t b) { return key(a) < key(b); });
     return rows;
 }
@@ -253,7 +266,8 @@ QVariant DataModel::data(const QModelIndex& index, int role) const
     if (!target.isEmpty())
         text += m_data->info().task == data::Task::Classification ? tr("\nTrue class: %1").arg(target) : tr("\nTrue value: %1").arg(target);
     if (!predicted.isEmpty())
-        text += tr("\nPredicted: %1").arg(predicted) + (std::isnan(entry.confidence) ? QString() : tr(" (probability %1)").arg(double(entry.confidence), 0, 'f', 4));
+        text += tr("\nPredicted: %1").arg(predicted) +
+                (std::isnan(entry.confidence) ? QString() : tr(" (probability %1)").arg(double(entry.confidence), 0, 'f', 4));
     return isWrong(entry) ? text + tr("\nWrong") : text;
 }
 
@@ -311,14 +325,16 @@ void DataModel::readShown()
                 Q_EMIT dataChanged(index(row), index(row), {PictureRole, RowTextRole});
         readShown();
     };
-    m_shownTask = m_session.runInBackground(this, [data = m_data, indices](widgets::BackgroundContext&) { return shownOf(*data, indices); }, done, [this, numbers](const QString& text) {
-        m_shownTask = {};
-        // Remembered as empty, so that a broken file is not read again with every repaint.
-        for (const qint64 number : numbers)
-            m_cache.insert(number, new Shown);
-        changeReading(-1);
-        Q_EMIT failed(text);
-    });
+    m_shownTask = m_session.runInBackground(
+        this, [data = m_data, indices](widgets::BackgroundContext&) { return shownOf(*data, indices); }, done,
+        [this, numbers](const QString& text) {
+            m_shownTask = {};
+            // Remembered as empty, so that a broken file is not read again with every repaint.
+            for (const qint64 number : numbers)
+                m_cache.insert(number, new Shown);
+            changeReading(-1);
+            Q_EMIT failed(text);
+        });
 }
 
 void DataModel::changeReading(int change)

@@ -48,22 +48,22 @@ private Q_SLOTS:
         models::saveModel(m_cli.path("sum.safetensors"), net);
         const auto generator = at::detail::createCPUGenerator(3);
         const at::Tensor base = at::randint(0, 4, {200, 3}, generator, at::kFloat), source = at::randint(0, 4, {200, 3}, generator, at::kFloat);
-        m_cli.writeArray("base.npy", base);
-        m_cli.writeArray("source.npy", source);
-        m_cli.writeArray("labels.npy", (source.select(1, 0) + source.select(1, 1) + base.select(1, 2)).to(at::kLong));
-        const QStringList common{"intervene", "sum.safetensors", "--input", "base.npy", "--source", "source=source.npy"};
-        const auto found = m_cli.json(common + QStringList{"--at", "relu", "--align", "labels.npy", "--set", "dimensions=1", "--out",
+        m_cli.writeArray("align_base.npy", base);
+        m_cli.writeArray("align_source.npy", source);
+        m_cli.writeArray("align_labels.npy", (source.select(1, 0) + source.select(1, 1) + base.select(1, 2)).to(at::kLong));
+        const QStringList common{"intervene", "sum.safetensors", "--input", "align_base.npy", "--source", "source=align_source.npy"};
+        const auto found = m_cli.json(common + QStringList{"--at", "relu", "--align", "align_labels.npy", "--set", "dimensions=1", "--out",
                                                            "directions.npy", "--out-spec", "found.json"});
         QVERIFY2(found.at("accuracy").get<double>() > 0.97, found.dump().c_str());
         const at::Tensor direction = m_cli.array("directions.npy").to(at::kDouble).reshape({2});
         QVERIFY(std::abs((direction * rotation.select(1, 0)).sum().item<double>()) > 0.98);
         // The document gives the same answers.
-        m_cli.json(common + QStringList{"--spec", "found.json", "--out", "y.npy"});
-        const auto right = m_cli.array("y.npy").argmax(1).eq(m_cli.array("labels.npy")).to(at::kDouble).mean().item<double>();
+        m_cli.json(common + QStringList{"--spec", "found.json", "--out", "align_y.npy"});
+        const auto right = m_cli.array("align_y.npy").argmax(1).eq(m_cli.array("align_labels.npy")).to(at::kDouble).mean().item<double>();
         QCOMPARE(right, found.at("accuracy").get<double>());
         VERIFY_REFUSED(m_cli.compute(common + QStringList{"--at", "relu", "--align", "none.npy"}), 2, "none.npy");
-        VERIFY_REFUSED(m_cli.compute(common + QStringList{"--align", "labels.npy"}), 2, "--align expects --at PLACE");
-        VERIFY_REFUSED(m_cli.compute(common + QStringList{"--at", "relu", "--align", "labels.npy", "--set", "dimensions=9"}), 2, "dimensions");
+        VERIFY_REFUSED(m_cli.compute(common + QStringList{"--align", "align_labels.npy"}), 2, "--align expects --at PLACE");
+        VERIFY_REFUSED(m_cli.compute(common + QStringList{"--at", "relu", "--align", "align_labels.npy", "--set", "dimensions=9"}), 2, "dimensions");
     }
 
     void initTestCase()

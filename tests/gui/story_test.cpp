@@ -28,7 +28,8 @@ seed: 1
 model: {id: lenet, maps: [8, 16], kernel: 3, padding: 1, hidden: [32]}
 data: {id: digits}
 train:
-  epochs: 20
+  epochs: 100
+  threads: 1
   batch_size: 64
   optimizer: {id: adam, lr: 0.002}
 )";

@@ -29,6 +29,14 @@ Batch fetch(const DataSet& set, std::vector<std::int64_t> indices)
 class RepeatedSequencesTest : public QObject {
     Q_OBJECT
 private Q_SLOTS:
+    void tokensWithoutAVocabularyAreShownAsNumbers()
+    {
+        const auto data = data::openData({{"id", "repeated_sequences"}, {"samples", 20}});
+        QVERIFY(!data->vocabulary());
+        const auto batch = data->fetch(std::vector<std::int64_t>{3});
+        QVERIFY(data->targetText(3).starts_with(std::to_string(batch.inputs[0][0][0].item<std::int64_t>()) + " "));
+    }
+
     void theSecondHalfRepeatsTheFirst()
     {
         const auto set = open({{"vocabulary", 10}, {"length", 7}, {"samples", 50}});
