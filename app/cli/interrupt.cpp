@@ -29,18 +29,25 @@ void onSignal(int)
 
 }  // namespace
 
+// The handler must not run on a thread that computes: generated matrix kernels use the stack pointer for their own data, and the frame that the kernel
+// pushes for a handler would be written into it. So this thread and all that it makes later block the signals; the one below alone takes them.
 void installInterruptHandler()
 {
     source();
     if (pipe(wakePipe) != 0)
         return;
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     std::signal(SIGINT, onSignal);
     std::signal(SIGTERM, onSignal);
-    std::thread([] {
-        char byte = 0;
-        while (read(wakePipe[0], &byte, 1) < 0) {
-        }
-        source().request_stop();
+    std::thread([signals] {
+        pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+        for (char byte = 0;;)
+            if (read(wakePipe[0], &byte, 1) == 1)
+                source().request_stop();
     }).detach();
 }
 

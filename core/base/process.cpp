@@ -35,6 +35,20 @@ struct Pipe {
     }
 };
 
+/// The child blocks no signals, whatever the thread that starts it does.
+struct SpawnAttributes {
+    posix_spawnattr_t attributes;
+    SpawnAttributes()
+    {
+        sigset_t none;
+        sigemptyset(&none);
+        posix_spawnattr_init(&attributes);
+        posix_spawnattr_setsigmask(&attributes, &none);
+        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    }
+    ~SpawnAttributes() { posix_spawnattr_destroy(&attributes); }
+};
+
 struct SpawnActions {
     posix_spawn_file_actions_t actions;
     SpawnActions() { posix_spawn_file_actions_init(&actions); }
@@ -117,7 +131,9 @@ std::optional<ProcessResult> runProcess(const std::vector<std::string>& command,
     posix_spawn_file_actions_addopen(&spawn.actions, 2, "/dev/null", O_WRONLY, 0);
     const std::vector<std::string> environment = changedEnvironment(setVariables);
     pid_t child = -1;
-    if (::posix_spawnp(&child, command[0].c_str(), &spawn.actions, nullptr, pointersTo(command).data(), pointersTo(environment).data()) != 0)
+    const SpawnAttributes attributes;
+    if (::posix_spawnp(&child, command[0].c_str(), &spawn.actions, &attributes.attributes, pointersTo(command).data(),
+                       pointersTo(environment).data()) != 0)
         return std::nullopt;
     pipe.close(1);
     ProcessResult result;

@@ -1,5 +1,6 @@
 #include "thread_engine.h"
 
+#include <csignal>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -30,6 +31,12 @@ void prepareThread(int threads)
 {
     // In Linux this lowers the calling thread alone; threads it makes inherit the value. Failing is harmless.
     ::setpriority(PRIO_PROCESS, id_t(::gettid()), kNiceness);
+    // Handlers of signals to the whole program must not run here: generated matrix kernels use the stack pointer for their own data.
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP})
+        sigaddset(&signals, signal);
+    ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     std::function<void(int)> function;
     {
         const std::lock_guard lock(hook().mutex);
