@@ -78,20 +78,22 @@ public:
 };
 
 /// The example project's own document, cut to some steps, without evaluation on the way.
-train::Experiment shortened(const std::string& project, std::int64_t steps, int threads)
+train::Experiment shortened(const std::string& project, std::int64_t steps, int threads, const std::vector<std::string>& more = {})
 {
     const auto file = core::resourceFolder().parent_path() / "projects" / project / "experiment.yaml";
     std::vector<std::string> changes = {fmt::format("train.steps={}", steps), "train.epochs=null", fmt::format("train.evaluate_every={}", steps),
                                         "train.evaluate_samples=1"};
     if (threads > 0)
         changes.push_back(fmt::format("train.threads={}", threads));
+    changes.insert(changes.end(), more.begin(), more.end());
     return train::readExperiment(file, changes);
 }
 
 // Median milliseconds of a step as users run it (loader, augmentation, metrics, clipping, optimizer). The first steps are left out.
-core::Json stepMilliseconds(const std::string& project, std::int64_t few, std::int64_t many, const Session& session)
+core::Json stepMilliseconds(const std::string& project, std::int64_t few, std::int64_t many, const Session& session,
+                            const std::vector<std::string>& more = {})
 {
-    const auto experiment = shortened(project, many, session.threads);
+    const auto experiment = shortened(project, many, session.threads, more);
     const int asked = experiment.document["train"]["threads"].get<int>(), threads = asked > 0 ? asked : at::get_num_threads();
     jobs::DirectContext context(session.stopToken(), threads);
     std::vector<double> times;
@@ -120,6 +122,7 @@ core::Json trainSuite(const Session& session)
     };
     add("digits", stepMilliseconds("digits", 20, 320, session));
     add("tiny_gpt", stepMilliseconds("tiny-gpt", 5, 45, session));
+    add("tiny_gpt_bfloat16", stepMilliseconds("tiny-gpt", 5, 45, session, {"train.autocast=bfloat16"}));
     return result;
 }
 

@@ -59,6 +59,9 @@ core::Schema trainSchema()
         group("checkpoint", std::move(checkpoint), "When the state is saved"),
         text("device", "auto", "auto, cpu, cuda or cuda:N"),
         choice("dtype", {"float32", "float64", "bfloat16"}, "float32", "Type that weights and values have"),
+        choice("autocast", {"bfloat16"}, "bfloat16",
+               "Mixed precision: linear layers and convolutions compute in this type, all else and the weights in float32; null: everything in dtype")
+            .noneByDefault(),
         integer("threads", 0, "Threads; 0: as many as the job is given").range(0, 1024),
     };
     return out;
@@ -275,6 +278,8 @@ void checkRules(const Json& document, std::vector<Issue>& issues)
     if (!train["epochs"].is_null() && !train["steps"].is_null())
         issues.push_back({"train.steps", "expected epochs or steps, got both"});
     checkDevice(train["device"].get<std::string>(), issues);
+    if (!train["autocast"].is_null() && train["dtype"] != "float32")
+        issues.push_back({"train.autocast", fmt::format("expected the dtype float32 beside it, got {}", train["dtype"].dump())});
     const Json& best = train["checkpoint"]["best"];
     if (best.is_string() && best != "auto" && !best.get<std::string>().starts_with("val/"))
         issues.push_back(

@@ -12,6 +12,7 @@
 #include <core/base/rng.h>
 #include <core/base/text.h>
 #include <core/data/vocabulary.h>
+#include <core/graph/autocast.h>
 #include <core/models/model_file.h>
 
 #include "diagnose.h"
@@ -113,6 +114,7 @@ private:
     void saveCheckpoint();
     void publish(bool always);
     void record(const std::string& name, double value);
+    graph::Executor& stepExecutor() { return m_mixed ? *m_mixed : *m_executor; }
     const graph::Weights& evaluated() const { return m_averageDecay ? m_average : m_weights; }
     void finish(TrainResult& result);
     void test(TrainResult& result);
@@ -132,7 +134,8 @@ private:
     const std::int64_t m_accumulate;
 
     graph::Model m_model;
-    std::optional<graph::Executor> m_executor;
+    std::optional<graph::Executor> m_executor;  // the model as it is kept and evaluated
+    std::optional<graph::Executor> m_mixed;     // the same with products in a narrower type; only with train.autocast
     graph::Weights m_weights;  // leaves that are trained, and buffers
     std::vector<std::string> m_buffers;
     std::vector<at::Tensor> m_leaves;
@@ -174,6 +177,8 @@ void Trainer::openModel()
     m_where = at::TensorOptions().device(device).dtype(dtype);
     completeCard(m_model.card, m_data);
     m_executor.emplace(m_model.graph);
+    if (!m_train["autocast"].is_null())
+        m_mixed.emplace(graph::autocast(m_model.graph, graph::dtypeFromName(m_train["autocast"].get<std::string>())));
 }
 
 // The leaves are copies: nobody else holds the tensors that are written in place.
@@ -292,7 +297,7 @@ void Trainer::forwardAndBackward(std::vector<at::Tensor>& gradients, double& los
     for (std::int64_t pass = 0; pass < m_accumulate; ++pass) {
         const data::Batch batch = nextBatch();
         m_passes.push_back({request(batch, pass), moved(batch.targets, m_where)});
-        graph::RunResult result = m_executor->run(m_weights, m_passes.back().request);
+        graph::RunResult result = stepExecutor().run(m_weights, m_passes.back().request);
         const at::Tensor mean = m_loss.mean(result.tensor(), m_passes.back().target);
         result.outputs.clear();
         loss += mean.item<double>() / double(m_accumulate);
@@ -320,7 +325,7 @@ void Trainer::step()
     if (!std::isfinite(loss) || !std::isfinite(norm)) {
         if (!m_buffers.empty())
             m_weights = before;
-        throwNonFinite(*m_executor, m_weights, m_passes, m_loss, m_step + 1);
+        throwNonFinite(stepExecutor(), m_weights, m_passes, m_loss, m_step + 1);
     }
     const double rate = m_rate->at(m_step);
     m_optimizer->step(gradients, rate, (m_clip ? clipFactor(norm, *m_clip) : 1.0) / double(m_accumulate));
