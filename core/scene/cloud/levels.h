@@ -11,13 +11,12 @@ namespace orrery::scene {
 
 /// A progressive order of points: every prefix is a spatially even subset, so that a view with a budget of n points draws the first n.
 ///
-/// The levels are those of an octree over the bounding cube: level l adds one point for each cell of edge 1/2^l that has none yet. Within a level the
+/// The levels are those of an octree over the bounding cube: level l adds one point for each cell of edge 1/2^l that has none yet, l at most 16; what is
+/// left comes last. Within a level the
 /// points stand in a bit-reversed order along the Morton curve, so that a prefix that ends inside a level is even, too.
 struct Levels {
     std::vector<std::uint32_t> order;  ///< index of a point, coarse first: a permutation of all points
     std::vector<std::size_t> ends;     ///< ends[l]: number of points in levels 0 to l; the last one is the number of points
-    /// The largest whole number of levels that fits into the budget, else the budget itself: how many of `order` to draw.
-    std::size_t prefix(std::size_t budget) const;
 };
 
 /// Cost O(n log n), about 0.15 s for a million points; memory 24 bytes a point while it runs. Points must be finite.
@@ -40,8 +39,8 @@ struct PickCone {
     std::optional<std::array<std::array<double, 3>, 2>> box;
 };
 
-/// The point a person means who points along the ray: in the cone, in front; of those the one that is nearest to the eye, where a step to the side counts
-/// as much as the cone is wide. Nothing if there is none. O(n), about 3 ms for a million points.
+/// The point a person means who points along the ray: in the cone, in front; of those the one with the smallest sum of depth and distance from the ray.
+/// Nothing if there is none. O(n), about 3 ms for a million points.
 std::optional<PickedPoint> pickPoint(std::span<const float> positions, const PickCone& cone);
 
 }  // namespace orrery::scene
