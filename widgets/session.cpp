@@ -2,10 +2,13 @@
 
 #include <QDir>
 #include <QElapsedTimer>
+#include <QEventLoop>
 #include <QPointer>
 #include <QSet>
 #include <QTimer>
 #include <QUndoStack>
+#include <chrono>
+#include <future>
 #include <mutex>
 
 #include <core/base/listeners.h>
@@ -174,11 +177,28 @@ Session::~Session()
     d->runner.reset();
 }
 
+// A small workspace is open before anybody could see that the window waits; a large one that is migrated or checked keeps the window painting.
+static std::shared_ptr<store::Workspace> openElsewhere(const QString& folder)
+{
+    auto opened = std::async(std::launch::async, [path = folder.toStdString()] { return store::Workspace::open(path); });
+    if (opened.wait_for(std::chrono::milliseconds(30)) != std::future_status::ready) {
+        QEventLoop loop;
+        QTimer timer;
+        QObject::connect(&timer, &QTimer::timeout, &loop, [&] {
+            if (opened.wait_for(std::chrono::seconds(0)) == std::future_status::ready)
+                loop.quit();
+        });
+        timer.start(10);
+        loop.exec(QEventLoop::ExcludeUserInputEvents);
+    }
+    return opened.get();
+}
+
 void Session::openWorkspace(const QString& folder)
 {
     closeWorkspace();
     const QString absolute = QDir(folder).absolutePath();
-    d->workspace = store::Workspace::open(absolute.toStdString());
+    d->workspace = openElsewhere(absolute);
     d->folder = absolute;
     d->counter = d->workspace->changeCounter();
     d->subscribeToRuns();

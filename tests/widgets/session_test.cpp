@@ -1,11 +1,18 @@
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <QElapsedTimer>
 #include <QSignalSpy>
 #include <QTemporaryDir>
 #include <QTest>
 #include <QThread>
+#include <QTimer>
 #include <QUndoStack>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 #include <core/base/error.h>
 #include <core/jobs/queue.h>
@@ -60,6 +67,7 @@ private Q_SLOTS:
     void brokenSelectionJsonGivesAnEmptyOne();
     void openingAModelClearsWhatBelongedToTheOldOne();
     void workspaceOpensAndClosesWithSignals();
+    void theWindowPaintsWhileAWorkspaceWaitsForItsLock();
     void aFolderThatIsNoWorkspaceIsRefused();
     void newRunsAreAnnounced();
     void runsOfAnotherProcessAreAnnounced();
@@ -358,6 +366,32 @@ void SessionTest::workspaceOpensAndClosesWithSignals()
     session.closeWorkspace();
     QVERIFY(!session.hasWorkspace());
     QCOMPARE(changed.size(), 2);
+}
+
+// Another process that holds the folder's lock stands for a slow disk or a long migration.
+void SessionTest::theWindowPaintsWhileAWorkspaceWaitsForItsLock()
+{
+    QTemporaryDir folder;
+    const int descriptor = ::open(folder.path().toUtf8().constData(), O_RDONLY | O_DIRECTORY);
+    QVERIFY(descriptor >= 0);
+    QCOMPARE(::flock(descriptor, LOCK_EX), 0);
+    std::thread holder([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(400));
+        ::close(descriptor);
+    });
+    int ticks = 0;
+    QTimer timer;
+    connect(&timer, &QTimer::timeout, this, [&] { ++ticks; });
+    timer.start(10);
+    Session session;
+    QElapsedTimer clock;
+    clock.start();
+    session.openWorkspace(folder.path());
+    const auto took = clock.elapsed();
+    holder.join();
+    QVERIFY(session.hasWorkspace());
+    QVERIFY2(took >= 200, "expected the lock to be waited for");
+    QVERIFY2(ticks >= 5, qPrintable(QString("%1 turns of the event loop in %2 ms").arg(ticks).arg(took)));
 }
 
 void SessionTest::aFolderThatIsNoWorkspaceIsRefused()
