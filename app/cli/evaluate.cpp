@@ -3,9 +3,10 @@
 #include <core/base/text.h>
 #include <core/data/dataset.h>
 #include <core/train/evaluate.h>
+#include <core/train/samples.h>
 
 #include "arrays.h"
-#include "model_argument.h"
+#include "sample_argument.h"
 
 namespace orrery::cli {
 namespace {
@@ -17,27 +18,50 @@ struct Options {
     std::int64_t limit = 0, batchSize = 256;
 };
 
+core::Json metricList(const std::vector<std::string>& given)
+{
+    core::Json metrics;
+    for (const auto& list : given)
+        for (const auto& id : core::split(list, ','))
+            metrics.push_back(id);
+    return metrics;
+}
+
+data::DataSetPtr dataOf(Session& session, const Options& options, const std::optional<store::RunId>& run)
+{
+    if (!options.data.empty())
+        return data::openData(data::dataDocument(options.data));
+    if (run)
+        return train::dataOfRun(*session.workspace(store::OpenMode::ReadOnly), *run);
+    throw core::InputError("expected --data ID|PATH, or a model run:ID whose data are meant");
+}
+
 Exit evaluate(Session& session, const Options& options)
 {
+    const auto run = runOf(options.model.text);
+    const auto data = dataOf(session, options, run);
     const auto model = options.model.open(session);
-    const auto data = data::openData(data::dataDocument(options.data));
     auto shape = data->info().inputShape;
     shape.insert(shape.begin(), options.batchSize);
     if (model.card.inputs.size() == 1)
-        checkShape(shape, model.card.inputs[0], "--data " + options.data);
-    core::Json metrics;
-    for (const auto& list : options.metrics)
-        for (const auto& id : core::split(list, ','))
-            metrics.push_back(id);
+        checkShape(shape, model.card.inputs[0], "--data " + data->info().id);
+    auto metrics = metricList(options.metrics);
     train::EvaluateOptions settings;
+    // A run is measured as it was trained, so that its numbers come out again.
+    if (run) {
+        const auto trained = session.workspace(store::OpenMode::ReadOnly)->run(*run).document.value("train", core::Json::object());
+        settings.loss = trained.value("loss", core::Json());
+        if (metrics.is_null())
+            metrics = trained.value("metrics", core::Json());
+    }
     settings.batchSize = options.batchSize;
     settings.maxSamples = options.limit;
     settings.stop = session.stopToken();
     settings.progress = [&](std::int64_t done, std::int64_t total) { session.showProgress(double(done), double(total), "samples"); };
     const auto result = train::evaluateModel(model, *data, data::splitFromName(options.split), metrics, settings);
     session.endProgress();
-    core::Json document = {{"model", options.model.text},     {"data", options.data},           {"split", options.split}, {"samples", result.samples},
-                           {"metrics", core::Json::object()}, {"details", core::Json::object()}};
+    core::Json document = {{"model", options.model.text}, {"data", data->info().id},         {"split", options.split},
+                           {"samples", result.samples},   {"metrics", core::Json::object()}, {"details", core::Json::object()}};
     for (const auto& [name, value] : result.values)
         document["metrics"][name] = value;
     for (const auto& [name, detail] : result.details)
@@ -46,7 +70,7 @@ Exit evaluate(Session& session, const Options& options)
         session.print(document);
         return Exit::Done;
     }
-    std::cout << fmt::format("{} samples of {} ({})\n", result.samples, options.data, options.split);
+    std::cout << fmt::format("{} samples of {} ({})\n", result.samples, data->info().id, options.split);
     for (const auto& [name, value] : result.values)
         std::cout << fmt::format("  {:<24} {}\n", name, core::formatNumber(value));
     return Exit::Done;
@@ -58,9 +82,9 @@ std::function<Exit(Session&)> declareEvaluate(CLI::App& app)
 {
     auto options = std::make_shared<Options>();
     options->model.declare(app);
-    app.add_option("--data", options->data, "Registered data set, or a file or folder.")->required();
+    app.add_option("--data", options->data, "Registered data set, or a file or folder; default: the data of run:ID.");
     app.add_option("--split", options->split, "train, val or test.");
-    app.add_option("--metrics", options->metrics, "Metrics by id, separated by commas; default: by the task.");
+    app.add_option("--metrics", options->metrics, "Metrics by id, separated by commas; default: those of run:ID, else by the task.");
     app.add_option("--limit", options->limit, "At most so many samples, evenly spread; 0: all.")->check(CLI::NonNegativeNumber);
     app.add_option("--batch-size", options->batchSize, "Samples at a time.")->check(CLI::Range(1, 1000000));
     return [options](Session& session) { return evaluate(session, *options); };

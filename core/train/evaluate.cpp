@@ -129,7 +129,8 @@ Evaluation evaluateModel(const graph::Model& model, const data::DataSet& data, d
     if (data.split(part).empty())
         throw core::InputError(fmt::format("the data \"{}\" has no samples in its {} part", data.info().id, data::splitName(part)));
     const graph::Executor executor(model.graph);
-    return evaluate(executor, model.weights, data, spreadSamples(data.split(part), options.maxSamples), makeLoss(defaultLoss(data.info())),
+    const auto loss = makeLoss(options.loss.is_null() ? defaultLoss(data.info()) : options.loss);
+    return evaluate(executor, model.weights, data, spreadSamples(data.split(part), options.maxSamples), loss,
                     metricDocuments.is_null() ? defaultMetrics(data.info()) : metricDocuments, options);
 }
 

@@ -27,6 +27,7 @@ struct EvaluateOptions {
     std::int64_t batchSize = 256;
     std::int64_t maxSamples = 0;  ///< 0: all; else evenly spread over the part
     bool predictions = false;
+    core::Json loss;  ///< for evaluateModel: resolved component or id; null: by the data's task
     std::stop_token stop;
     std::function<void(std::int64_t done, std::int64_t total)> progress;  ///< samples
 };

@@ -1,5 +1,6 @@
 // Every example document goes through the command line, cut short.
 #include "cli_runner.h"
+#include <cmath>
 
 using namespace orrery;
 
@@ -33,6 +34,11 @@ private Q_SLOTS:
         QVERIFY(cli.json({"evaluate", "run:1", "--workspace", "w", "--data", QString::fromStdString(document.at("data").dump()), "--limit", "8"})
                     .at("metrics")
                     .contains("loss"));
+        // A run is measured with its own data, loss and metrics: its numbers come out again.
+        for (const auto& [name, value] : cli.json({"evaluate", "run:1", "--workspace", "w"}).at("metrics").items()) {
+            const auto stored = result.at("metrics").at("test/" + name).get<double>();
+            QVERIFY2(std::abs(value.get<double>() - stored) <= 1e-5 * std::abs(stored) + 1e-7, name.c_str());
+        }
     }
 };
 
