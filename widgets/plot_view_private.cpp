@@ -11,6 +11,7 @@
 #include <QVBoxLayout>
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include <core/base/error.h>
@@ -24,6 +25,7 @@ namespace {
 
 constexpr int kClickDistance = 8;  ///< px
 constexpr int kMostHoverLines = 12;
+constexpr std::size_t kLegendSamples = 400;  ///< points of a curve that are asked whether the legend would hide them
 
 QString numberText(double value)
 {
@@ -167,7 +169,47 @@ void PlotView::Private::rescale()
     plot->xAxis->setRange(padded(x, lx, 0.02));
     plot->yAxis->setRange(padded(y, ly, 0.06));
     settingRange = false;
+    placeLegend();
     Q_EMIT q.rangeChanged();
+}
+
+/// Points of the visible curves inside a part of the axes' rectangle (0 to 1 on both axes, y upwards); of a long curve every so-many-th.
+int PlotView::Private::pointsIn(const QRectF& part) const
+{
+    const auto rect = QRectF(plot->axisRect()->rect());
+    int count = 0;
+    for (const auto& curve : curves) {
+        if (!curve->isVisible())
+            continue;
+        const auto& x = curve->raw().x;
+        const auto& y = curve->shownY();
+        for (std::size_t i = 0, step = 1 + x.size() / kLegendSamples; i < x.size(); i += step)
+            count += part.contains((plot->xAxis->coordToPixel(x[i]) - rect.left()) / rect.width(),
+                                   (rect.bottom() - plot->yAxis->coordToPixel(y[i])) / rect.height());
+    }
+    return count;
+}
+
+// The corner with the fewest points under it; when the view is moved by hand the legend stays where it is.
+void PlotView::Private::placeLegend()
+{
+    const auto rect = plot->axisRect()->rect();
+    if (!plot->legend->visible() || rect.width() < 1 || rect.height() < 1)
+        return;
+    const auto hint = plot->legend->minimumOuterSizeHint();
+    const double width = std::min(1.0, (hint.width() + 16.0) / rect.width()), height = std::min(1.0, (hint.height() + 16.0) / rect.height());
+    const std::pair<Qt::Alignment, QPointF> corners[] = {{Qt::AlignRight | Qt::AlignTop, {1 - width, 1 - height}},
+                                                         {Qt::AlignRight | Qt::AlignBottom, {1 - width, 0}},
+                                                         {Qt::AlignLeft | Qt::AlignTop, {0, 1 - height}},
+                                                         {Qt::AlignLeft | Qt::AlignBottom, {0, 0}}};
+    auto best = corners[0].first;
+    int fewest = std::numeric_limits<int>::max();
+    for (const auto& [alignment, corner] : corners)
+        if (const int points = pointsIn({corner, QSizeF(width, height)}); points < fewest) {
+            fewest = points;
+            best = alignment;
+        }
+    plot->axisRect()->insetLayout()->setInsetAlignment(0, best);
 }
 
 void PlotView::Private::rangeChangedByHand()

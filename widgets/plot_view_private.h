@@ -68,6 +68,8 @@ struct PlotView::Private {
     void paint(QPaintDevice& device, QSize size);
     QCPAxis* axis(PlotAxis which) const { return which == PlotAxis::X ? plot->xAxis : plot->yAxis; }
     void updateLegend();
+    void placeLegend();
+    int pointsIn(const QRectF& part) const;
     void makeActions();
 
     PlotView& q;

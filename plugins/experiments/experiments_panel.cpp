@@ -3,13 +3,13 @@
 #include <QEvent>
 #include <QHeaderView>
 #include <QMenu>
+#include <QPushButton>
 #include <QScrollBar>
 #include <QSplitter>
 #include <QTabWidget>
 #include <QTableView>
 #include <QTextBrowser>
 #include <QToolBar>
-#include <QToolButton>
 #include <QVBoxLayout>
 #include <algorithm>
 
@@ -71,10 +71,9 @@ QWidget* ExperimentsPanel::buildTable()
     const std::pair<const char*, int> widths[] = {{"id", 44}, {"name", 130}, {"status", 80}, {"tags", 90}, {"notes", 110}};
     for (const auto& [column, width] : widths)
         m_table->table()->setColumnWidth(m_model.rows().columnIndex(column), width);
-    m_documentColumns = new QToolButton(m_table);
+    m_documentColumns = new QPushButton(m_table);
     m_documentColumns->setText(tr("Settings"));
     m_documentColumns->setToolTip(tr("Show values of the runs' documents as columns"));
-    m_documentColumns->setPopupMode(QToolButton::InstantPopup);
     m_documentMenu = new QMenu(m_documentColumns);
     m_documentColumns->setMenu(m_documentMenu);
     m_table->addToolWidget(m_documentColumns);

@@ -10,7 +10,7 @@ class QMenu;
 class QSplitter;
 class QTabWidget;
 class QTextBrowser;
-class QToolButton;
+class QPushButton;
 
 namespace orrery::plugins {
 
@@ -54,7 +54,7 @@ private:
     RunsModel m_model;
     RunActions* m_actions = nullptr;
     widgets::TableView* m_table = nullptr;
-    QToolButton* m_documentColumns = nullptr;
+    QPushButton* m_documentColumns = nullptr;
     QMenu* m_documentMenu = nullptr;
     QSplitter* m_splitter = nullptr;
     QTabWidget* m_tabs = nullptr;

@@ -6,9 +6,9 @@
 #include <QLabel>
 #include <QMenu>
 #include <QPointer>
+#include <QPushButton>
 #include <QScrollArea>
 #include <QSlider>
-#include <QToolButton>
 #include <QVBoxLayout>
 #include <algorithm>
 #include <array>
@@ -76,10 +76,9 @@ RunCurves::RunCurves(widgets::Session& session, QWidget* parent) : QWidget(paren
 
 void RunCurves::build()
 {
-    m_metrics = new QToolButton(this);
+    m_metrics = new QPushButton(this);
     m_metrics->setText(tr("Metrics"));
     m_metrics->setToolTip(tr("Choose the metrics shown, one plot each"));
-    m_metrics->setPopupMode(QToolButton::InstantPopup);
     m_menu = new QMenu(m_metrics);
     m_metrics->setMenu(m_menu);
     connect(m_menu, &QMenu::aboutToShow, this, &RunCurves::buildMenu);
@@ -104,6 +103,7 @@ void RunCurves::build()
     auto* row = new QHBoxLayout;
     row->setContentsMargins(6, 4, 6, 4);
     row->addWidget(m_metrics);
+    row->addSpacing(6);
     row->addWidget(label);
     row->addWidget(m_smoothing, 1);
     row->addWidget(m_smoothingText);

@@ -16,7 +16,7 @@ class QGridLayout;
 class QLabel;
 class QMenu;
 class QSlider;
-class QToolButton;
+class QPushButton;
 
 namespace orrery::widgets {
 class Session;
@@ -81,7 +81,7 @@ private:
     QWidget* m_area = nullptr;
     QGridLayout* m_grid = nullptr;
     QLabel *m_hint = nullptr, *m_smoothingText = nullptr;
-    QToolButton* m_metrics = nullptr;
+    QPushButton* m_metrics = nullptr;
     QMenu* m_menu = nullptr;
     QSlider* m_smoothing = nullptr;
     QCheckBox *m_logX = nullptr, *m_logY = nullptr, *m_legend = nullptr;

@@ -121,11 +121,10 @@ QWidget* NewRunPanel::buildTools()
     auto* row = new QHBoxLayout(bar);
     row->setContentsMargins(4, 4, 4, 4);
     row->setSpacing(2);
-    auto* fresh = new QToolButton(bar);
+    auto* fresh = new QPushButton(bar);
     fresh->setText(tr("New"));
     fresh->setToolTip(tr("Start from an example or an empty document"));
-    fresh->setPopupMode(QToolButton::InstantPopup);
-    fresh->setAutoRaise(true);
+    fresh->setFlat(true);
     auto* menu = new QMenu(fresh);
     menu->setToolTipsVisible(true);
     menu->addAction(m_new);

@@ -283,11 +283,22 @@ void PlotViewTest::clickOnTheLegendHidesTheCurve()
     QTest::qWait(20);
     QWidget* canvas = m_view->childAt(m_view->rect().center());
     QSignalSpy changed(m_view.get(), &PlotView::seriesVisibilityChanged);
-    // The legend is at the upper right; its second row belongs to the second curve.
-    for (int y = 20; y < 80 && changed.isEmpty(); y += 4)
+    // The curves end at the upper right, so the legend is at the lower right, where it hides no point.
+    for (int y = 20; y < 80; y += 4)
+        QTest::mouseClick(canvas, Qt::LeftButton, {}, QPoint(canvas->width() - 50, y));
+    QCOMPARE(changed.size(), 0);
+    for (int y = canvas->height() - 40; y > canvas->height() / 2 && changed.isEmpty(); y -= 4)
         QTest::mouseClick(canvas, Qt::LeftButton, {}, QPoint(canvas->width() - 50, y));
     QCOMPARE(changed.size(), 1);
     QVERIFY(!m_view->isSeriesVisible(changed[0][0].toString()));
+    // Falling curves leave the upper right free.
+    m_view->setSeries("a", named("first", ramp(11, -1)));
+    m_view->setSeries("b", named("second", ramp(11, -3)));
+    QTest::qWait(20);
+    changed.clear();
+    for (int y = 20; y < 80 && changed.isEmpty(); y += 4)
+        QTest::mouseClick(canvas, Qt::LeftButton, {}, QPoint(canvas->width() - 50, y));
+    QCOMPARE(changed.size(), 1);
 }
 
 void PlotViewTest::providerIsAskedForTheVisibleStretch()
