@@ -46,7 +46,7 @@ ObjectRows::ObjectRows(const core::Schema& schema, const QString& path, Edited e
     m_layout->setHorizontalSpacing(12);
     m_layout->setVerticalSpacing(6);
     m_layout->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow);
-    m_layout->setRowWrapPolicy(QFormLayout::DontWrapRows);
+    m_layout->setRowWrapPolicy(QFormLayout::WrapLongRows);
     m_layout->setLabelAlignment(Qt::AlignLeft | Qt::AlignTop);
     for (const Parameter& parameter : schema.parameters()) {
         Field* field = makeField(

@@ -136,7 +136,7 @@ QWidget* NewRunPanel::buildTools()
     row->addWidget(button(m_save, bar));
     row->addStretch(1);
     m_view = new QComboBox(bar);
-    m_view->addItems({tr("Form and text"), tr("Form"), tr("Text")});
+    m_view->addItems({tr("Both"), tr("Form"), tr("Text")});
     m_view->setAccessibleName(tr("Show as"));
     m_view->setToolTip(tr("Show the document as a form, as text, or both"));
     m_view->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Fixed);
