@@ -13,7 +13,8 @@
 namespace orrery::widgets {
 namespace {
 
-constexpr int kButtonAir = 12;  ///< px beside a button's text
+constexpr int kButtonAir = 12;    ///< px beside a button's text
+constexpr int kNarrowText = 360;  ///< px
 
 QLabel* centredLabel(QWidget* parent)
 {
@@ -46,7 +47,7 @@ EmptyState::EmptyState(QWidget* parent) : QWidget(parent), m_title(centredLabel(
     m_text->setMaximumWidth(420);
     m_text->setMinimumWidth(120);
     auto* layout = new QVBoxLayout(this);
-    layout->setContentsMargins(24, 24, 24, 24);
+    layout->setContentsMargins(24, 12, 24, 12);
     layout->addStretch(2);
     layout->addWidget(m_title);
     layout->addSpacing(4);
@@ -64,6 +65,8 @@ void EmptyState::setMessage(const QString& title, const QString& whatToDo, const
 {
     m_title->setText(title);
     m_text->setText(whatToDo);
+    // Layouts inside layouts lose the height that wrapped text needs: room for a narrow dock, so that no line is cut.
+    m_text->setMinimumHeight(m_text->heightForWidth(kNarrowText));
     while (QLayoutItem* item = m_buttons->takeAt(0)) {
         delete item->widget();
         delete item;
