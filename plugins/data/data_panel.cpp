@@ -46,36 +46,8 @@ QString idOf(const core::Json& document)
 {
     if (document.is_string())
         return QString::fromStdString(document.get<std::string>());
-    return document.is_object() && document.contains("id") && document["id"].is_string() ? QString::fromStdString(document["id"].get<std::string>()) : QString();
-}
-
-QComboBox* makeBox(const QString& name, const QString& tooltip)
-{
-    auto* box = new QComboBox;
-    box->setAccessibleName(name);
-    box->setToolTip(tooltip);
-    box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
-    box->setMinimumContentsLength(6);
-    return box;
-}
-
-QDoubleSpinBox* makeShare(const QString& name, double value)
-{
-    auto* box = new QDoubleSpinBox;
-    box->setRange(0, 1);
-    box->setDecimals(3);
-    box->setSingleStep(0.05);
-    box->setValue(value);
-    box->setAccessibleName(name);
-    box->setToolTip(DataPanel::tr("Probability of the predicted class, 0 to 1. The whole range shows samples without a prediction, too."));
-    return box;
-}
-
-QLabel* makeLabel(const QString& text, QWidget* buddy)
-{
-    auto* label = new QLabel(text);
-    label->setBuddy(buddy);
-    return label;
+    return document.is_object() && document.contains("id") && document["id"].is_string() ? QString::fromStdString(document["id"].get<std::string>())
+                                                                                         : QString();
 }
 
 }  // namespace
@@ -87,7 +59,8 @@ DataPanel::DataPanel(widgets::Session& session, QWidget* parent)
     connect(m_openDigits, &QAction::triggered, this, [this] { open({{{"id", "digits"}}, {}}); });
     m_openFile = new QAction(tr("Open a data file…"), this);
     connect(m_openFile, &QAction::triggered, this, [this] {
-        const QString file = QFileDialog::getOpenFileName(this, tr("Open a data file"), {}, tr("Data (*.csv *.tsv *.npy *.npz *.jsonl *.txt *.gz);;All files (*)"));
+        const QString file =
+            QFileDialog::getOpenFileName(this, tr("Open a data file"), {}, tr("Data (*.csv *.tsv *.npy *.npz *.jsonl *.txt *.gz);;All files (*)"));
         if (file.isEmpty())
             return;
         try {
@@ -101,7 +74,10 @@ DataPanel::DataPanel(widgets::Session& session, QWidget* parent)
     setContent(makeContent());
 
     connect(&session, &widgets::Session::selectionChanged, this, &DataPanel::selectionOfSession);
-    connect(&session, &widgets::Session::workspaceChanged, this, [this] { fillSources(); openSelected(); });
+    connect(&session, &widgets::Session::workspaceChanged, this, [this] {
+        fillSources();
+        openSelected();
+    });
     connect(&session, &widgets::Session::runsChanged, this, [this] {
         if (m_shown.run && !m_job->isRunning() && !m_model->hasPredictions())
             readPredictions();
@@ -118,120 +94,6 @@ DataPanel::~DataPanel()
 {
     m_openTask.cancel();
     m_readTask.cancel();
-}
-
-QLayout* DataPanel::makeSourceRow()
-{
-    m_source = makeBox(tr("Data set"), tr("The data of the selected run, or a data set"));
-    m_split = makeBox(tr("Part"), tr("Training, validation or test part"));
-    for (const char* name : {"train", "val", "test"})
-        m_split->addItem(QString::fromLatin1(name), QString::fromLatin1(name));
-    m_split->setCurrentIndex(2);
-    auto* openFile = new QToolButton;
-    openFile->setDefaultAction(m_openFile);
-    openFile->setText(tr("Open…"));
-    connect(m_source, &QComboBox::activated, this, &DataPanel::chooseSource);
-    connect(m_split, &QComboBox::activated, this, [this] {
-        m_model->setData(m_model->dataSet(), part());
-        readPredictions();
-        session().changeSelection([this](widgets::Selection& s) {
-            s.split = m_split->currentData().toString();
-            s.samples.clear();
-        });
-    });
-    auto* row = new QHBoxLayout;
-    row->addWidget(m_source, 3);
-    row->addWidget(m_split, 2);
-    row->addWidget(openFile);
-    return row;
-}
-
-QLayout* DataPanel::makeFilterRows()
-{
-    m_class = makeBox(tr("Class"), tr("Only samples of this true class"));
-    m_show = makeBox(tr("Predictions"), tr("Only samples that the run got wrong, or right"));
-    m_show->addItems({tr("All samples"), tr("Wrong predictions"), tr("Right predictions")});
-    m_order = makeBox(tr("Order"), tr("Order of the samples"));
-    m_order->addItems({tr("By number"), tr("Least sure first"), tr("Most sure first")});
-    m_from = makeShare(tr("Lowest confidence"), 0);
-    m_to = makeShare(tr("Highest confidence"), 1);
-    for (auto* box : {m_class, m_show, m_order})
-        connect(box, &QComboBox::currentIndexChanged, this, &DataPanel::applyFilter);
-    for (auto* box : {m_from, m_to})
-        connect(box, &QDoubleSpinBox::valueChanged, this, &DataPanel::applyFilter);
-    auto* grid = new QGridLayout;
-    grid->setHorizontalSpacing(6);
-    grid->setVerticalSpacing(4);
-    grid->addWidget(m_class, 0, 0, 1, 2);
-    grid->addWidget(m_show, 0, 2, 1, 2);
-    grid->addWidget(makeLabel(tr("&Confidence"), m_from), 1, 0);
-    auto* range = new QHBoxLayout;
-    range->addWidget(m_from, 1);
-    range->addWidget(new QLabel(QStringLiteral("–")));
-    range->addWidget(m_to, 1);
-    grid->addLayout(range, 1, 1, 1, 2);
-    grid->addWidget(m_order, 1, 3);
-    grid->setColumnStretch(1, 1);
-    grid->setColumnStretch(3, 1);
-    return grid;
-}
-
-QWidget* DataPanel::makeContent()
-{
-    auto* content = new QWidget(this);
-    auto* layout = new QVBoxLayout(content);
-    layout->setContentsMargins(6, 6, 6, 6);
-    layout->setSpacing(4);
-    layout->addLayout(makeSourceRow());
-    layout->addLayout(makeFilterRows());
-
-    m_delegate = new SampleDelegate(this);
-    m_view = new QListView;
-    m_view->setModel(m_model);
-    m_view->setItemDelegate(m_delegate);
-    m_view->setSelectionMode(QAbstractItemView::ExtendedSelection);
-    m_view->setUniformItemSizes(true);
-    m_view->setResizeMode(QListView::Adjust);
-    m_view->setMouseTracking(true);
-    m_view->setVerticalScrollMode(QAbstractItemView::ScrollPerPixel);
-    m_view->setLayoutMode(QListView::Batched);
-    m_view->setBatchSize(5000);
-    m_view->setAccessibleName(tr("Samples"));
-    m_view->setObjectName(QStringLiteral("samples"));
-    m_view->installEventFilter(this);
-    connect(m_view, &QListView::doubleClicked, this, &DataPanel::activate);
-    connect(m_view->selectionModel(), &QItemSelectionModel::selectionChanged, this, &DataPanel::selectionOfView);
-    layout->addWidget(m_view, 1);
-    content->setFocusProxy(m_view);
-
-    m_predict = new QPushButton(tr("&Predict this part"));
-    m_predict->setToolTip(tr("Let the model of the selected run answer every sample of this part"));
-    connect(m_predict, &QPushButton::clicked, this, &DataPanel::predict);
-    m_job = new widgets::JobBar(session(), tr("Progress of predicting"));
-    connect(m_job, &widgets::JobBar::ended, this, [this] {
-        updateStatus();
-        addBusy(-1);
-    });
-    m_size = new QSlider(Qt::Horizontal);
-    m_size->setRange(24, 160);
-    m_size->setValue(m_delegate->pictureSize());
-    m_size->setMaximumWidth(90);
-    m_size->setAccessibleName(tr("Size of the pictures"));
-    m_size->setToolTip(tr("Size of the pictures"));
-    connect(m_size, &QSlider::valueChanged, this, &DataPanel::setPictureSize);
-    auto* tools = new QHBoxLayout;
-    tools->addWidget(m_predict);
-    tools->addWidget(m_job, 2);
-    tools->addStretch(1);
-    tools->addWidget(m_size);
-    layout->addLayout(tools);
-    m_status = new QLabel;
-    m_status->setWordWrap(true);
-    m_status->setObjectName(QStringLiteral("status"));
-    m_status->setTextInteractionFlags(Qt::TextSelectableByMouse);
-    layout->addWidget(m_status);
-    setPictureSize(m_delegate->pictureSize());
-    return content;
 }
 
 data::Split DataPanel::part() const
@@ -320,16 +182,19 @@ void DataPanel::open(const Source& source)
         updateEmptyState();
         addBusy(-1);
     };
-    m_openTask = session().runInBackground(this, [source, workspace = session().workspace()](widgets::BackgroundContext&) -> Opened {
-        const bool asRun = source.run && workspace;
-        const core::Json ofRun = asRun ? workspace->run(*source.run).document.value("data", core::Json()) : core::Json();
-        // The run's data are opened from the run: relative paths in its document start at its folder.
-        if (asRun && (source.document.is_null() || source.document == ofRun))
-            return {train::dataOfRun(*workspace, *source.run), ofRun, source.run};
-        if (source.document.is_null())
-            throw core::InputError("no workspace is open");
-        return {data::openData(source.document), source.document, {}};
-    }, done, failed);
+    m_openTask = session().runInBackground(
+        this,
+        [source, workspace = session().workspace()](widgets::BackgroundContext&) -> Opened {
+            const bool asRun = source.run && workspace;
+            const core::Json ofRun = asRun ? workspace->run(*source.run).document.value("data", core::Json()) : core::Json();
+            // The run's data are opened from the run: relative paths in its document start at its folder.
+            if (asRun && (source.document.is_null() || source.document == ofRun))
+                return {train::dataOfRun(*workspace, *source.run), ofRun, source.run};
+            if (source.document.is_null())
+                throw core::InputError("no workspace is open");
+            return {data::openData(source.document), source.document, {}};
+        },
+        done, failed);
 }
 
 void DataPanel::take(const Opened& opened)
@@ -395,16 +260,20 @@ void DataPanel::readPredictions()
     const auto workspace = session().workspace();
     if (!run || !workspace || !m_model->dataSet())
         return updateStatus();
-    m_readTask = session().runInBackground(this, [workspace, run = *run, document = m_document](widgets::BackgroundContext&) -> std::optional<train::Predictions> {
-        // Sample numbers mean the same only within the same data.
-        if (!train::isSameData(workspace->run(run).document.value("data", core::Json()), document))
-            return std::nullopt;
-        return train::predictionsOfRun(*workspace, run);
-    }, [this, run = *run](const std::optional<train::Predictions>& predictions) {
-        m_model->setPredictions(predictions);
-        m_predictionsFrom = m_model->hasPredictions() ? tr("run %1").arg(run) : QString();
-        updateStatus();
-    }, [this](const QString& text) { showError(text); });
+    m_readTask = session().runInBackground(
+        this,
+        [workspace, run = *run, document = m_document](widgets::BackgroundContext&) -> std::optional<train::Predictions> {
+            // Sample numbers mean the same only within the same data.
+            if (!train::isSameData(workspace->run(run).document.value("data", core::Json()), document))
+                return std::nullopt;
+            return train::predictionsOfRun(*workspace, run);
+        },
+        [this, run = *run](const std::optional<train::Predictions>& predictions) {
+            m_model->setPredictions(predictions);
+            m_predictionsFrom = m_model->hasPredictions() ? tr("run %1").arg(run) : QString();
+            updateStatus();
+        },
+        [this](const QString& text) { showError(text); });
 }
 
 void DataPanel::predict()
@@ -434,7 +303,8 @@ void DataPanel::predict()
         m_predictionsFrom = argument;
         updateStatus();
     };
-    m_job->follow(session().runInBackground(this, std::move(work), done, [this](const QString& text) { showError(text); }, options));
+    m_job->follow(session().runInBackground(
+        this, std::move(work), done, [this](const QString& text) { showError(text); }, options));
     addBusy(1);
     updateStatus();
 }
@@ -445,7 +315,8 @@ void DataPanel::updateStatus()
     m_predict->setVisible(!m_job->isRunning());
     const bool hasModel = !widgets::modelArgument(session().selection()).isEmpty();
     m_predict->setEnabled(hasModel && data);
-    m_predict->setToolTip(hasModel ? tr("Let %1 answer every sample of this part").arg(widgets::modelArgument(session().selection())) : tr("Select a run or open a model first"));
+    m_predict->setToolTip(hasModel ? tr("Let %1 answer every sample of this part").arg(widgets::modelArgument(session().selection()))
+                                   : tr("Select a run or open a model first"));
     const bool filters = m_model->hasPredictions();
     for (QWidget* widget : std::initializer_list<QWidget*>{m_show, m_from, m_to})
         widget->setEnabled(filters || m_show->currentIndex() > 0 || m_from->value() > 0 || m_to->value() < 1);
@@ -470,7 +341,9 @@ void DataPanel::updateEmptyState()
         return showContent();
     if (!session().hasWorkspace())
         return showEmptyState(tr("No workspace is open"), tr("Open a workspace from the File menu, or look at the bundled digits."), {m_openDigits});
-    showEmptyState(tr("No data are shown"), tr("Select a run in Experiments to see its data, drop a file on the window, or start with the bundled digits."), {m_openDigits, m_openFile});
+    showEmptyState(tr("No data are shown"),
+                   tr("Select a run in Experiments to see its data, drop a file on the window, or start with the bundled digits."),
+                   {m_openDigits, m_openFile});
 }
 
 void DataPanel::selectionOfSession(widgets::SelectionParts parts)
@@ -562,7 +435,9 @@ QString DataPanel::commandLine() const
     const QString argument = widgets::modelArgument(session().selection());
     if (m_document.is_null() || argument.isEmpty())
         return {};
-    QStringList words{QStringLiteral("evaluate"), argument, QStringLiteral("--data"), widgets::dataArgument(m_document), QStringLiteral("--split"), m_split->currentData().toString()};
+    QStringList words{QStringLiteral("evaluate"), argument,
+                      QStringLiteral("--data"),   widgets::dataArgument(m_document),
+                      QStringLiteral("--split"),  m_split->currentData().toString()};
     if (argument.startsWith(QLatin1String("run:")))
         words << QStringLiteral("--workspace") << session().workspaceFolder();
     return widgets::cliCommand(words);
@@ -570,19 +445,29 @@ QString DataPanel::commandLine() const
 
 core::Json DataPanel::saveState() const
 {
-    return {{"document", m_shown.run ? core::Json() : m_document}, {"follows_run", m_followsRun}, {"split", m_split->currentData().toString().toStdString()},
-            {"class", m_class->currentData().isValid() ? core::Json(m_class->currentData().toInt()) : core::Json()}, {"show", m_show->currentIndex()}, {"order", m_order->currentIndex()},
-            {"confidence", {m_from->value(), m_to->value()}}, {"picture_size", m_size->value()}};
+    return {{"document", m_shown.run ? core::Json() : m_document},
+            {"follows_run", m_followsRun},
+            {"split", m_split->currentData().toString().toStdString()},
+            {"class", m_class->currentData().isValid() ? core::Json(m_class->currentData().toInt()) : core::Json()},
+            {"show", m_show->currentIndex()},
+            {"order", m_order->currentIndex()},
+            {"confidence", {m_from->value(), m_to->value()}},
+            {"picture_size", m_size->value()}};
 }
 
 void DataPanel::restoreState(const core::Json& state)
 {
-    const auto number = [&](const char* key, int standard) { return state.contains(key) && state[key].is_number_integer() ? state[key].get<int>() : standard; };
-    const auto text = [&](const char* key) { return state.contains(key) && state[key].is_string() ? QString::fromStdString(state[key].get<std::string>()) : QString(); };
+    const auto number = [&](const char* key, int standard) {
+        return state.contains(key) && state[key].is_number_integer() ? state[key].get<int>() : standard;
+    };
+    const auto text = [&](const char* key) {
+        return state.contains(key) && state[key].is_string() ? QString::fromStdString(state[key].get<std::string>()) : QString();
+    };
     m_size->setValue(number("picture_size", m_size->value()));
     m_show->setCurrentIndex(std::clamp(number("show", 0), 0, 2));
     m_order->setCurrentIndex(std::clamp(number("order", 0), 0, 2));
-    if (state.contains("confidence") && state["confidence"].is_array() && state["confidence"].size() == 2 && state["confidence"][0].is_number() && state["confidence"][1].is_number()) {
+    if (state.contains("confidence") && state["confidence"].is_array() && state["confidence"].size() == 2 && state["confidence"][0].is_number() &&
+        state["confidence"][1].is_number()) {
         m_from->setValue(state["confidence"][0].get<double>());
         m_to->setValue(state["confidence"][1].get<double>());
     }

@@ -15,7 +15,8 @@ constexpr int kMargin = 4, kFrame = 3;
 QString labelOf(const QModelIndex& index)
 {
     const QString target = index.data(DataModel::TargetTextRole).toString();
-    return index.data(DataModel::WrongRole).toBool() ? QStringLiteral("%1 → %2").arg(target, index.data(DataModel::PredictedTextRole).toString()) : target;
+    return index.data(DataModel::WrongRole).toBool() ? QStringLiteral("%1 → %2").arg(target, index.data(DataModel::PredictedTextRole).toString())
+                                                     : target;
 }
 
 /// A cross on a filled corner: drawn, because not every font has one.
@@ -102,7 +103,8 @@ void SampleDelegate::paintRow(QPainter& painter, const QStyleOptionViewItem& opt
     QString title = QStringLiteral("%1").arg(index.data(DataModel::NumberRole).toLongLong());
     if (const QString label = labelOf(index); !label.isEmpty())
         title += QStringLiteral("  ") + label;
-    painter.drawText(QRect(text.x(), text.y(), text.width(), line), Qt::AlignLeft | Qt::AlignVCenter, QFontMetrics(bold).elidedText(title, Qt::ElideRight, text.width()));
+    painter.drawText(QRect(text.x(), text.y(), text.width(), line), Qt::AlignLeft | Qt::AlignVCenter,
+                     QFontMetrics(bold).elidedText(title, Qt::ElideRight, text.width()));
     painter.setFont(option.font);
     painter.setPen(selected ? color : widgets::themeColors(option.palette).mutedText);
     painter.drawText(QRect(text.x(), text.y() + line, text.width(), line), Qt::AlignLeft | Qt::AlignVCenter,
