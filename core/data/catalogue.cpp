@@ -18,7 +18,7 @@ DataRegistry makeRegistry()
     core::addFamily(augmentationRegistry());
     DataRegistry registry("data", "Data sets");
     for (const auto add : {addDigits, addIris, addWine, addBreastCancer, addKjv, addTextFile, addRepeatedSequences, addStringReversal, addTextPairs, addCsv, addJsonLines, addNpy, addIdx,
-                           addCifar10, addCifar100, addImageFolder})
+                           addCifar10, addCifar100, addImageFolder, addRays})
         add(registry);
     return registry;
 }
@@ -39,6 +39,8 @@ Json folderDocument(const std::string& reference, const std::filesystem::path& f
     for (const char* const name : {"train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "train-images.idx3-ubyte", "train-images.idx3-ubyte.gz"})
         if (isThere(folder / name))
             return {{"id", "idx"}, {"folder", reference}};
+    if (isThere(folder / "transforms.json") || isThere(folder / "transforms_train.json") || isThere(folder / "sparse"))
+        return {{"id", "rays"}, {"path", reference}};
     return {{"id", "image_folder"}, {"path", reference}};
 }
 
@@ -92,6 +94,8 @@ Json dataDocument(const std::string& reference, const std::filesystem::path& bas
         return {{"id", "csv"}, {"path", reference}};
     if (ends(".jsonl") || ends(".ndjson"))
         return {{"id", "json_lines"}, {"path", reference}};
+    if (name.starts_with("transforms") && ends(".json"))
+        return {{"id", "rays"}, {"path", reference}};
     if (ends(".npy") || ends(".npz"))
         return {{"id", "npy"}, {"inputs", reference}};
     if (ends(".txt") || ends(".md"))

@@ -42,15 +42,15 @@ const ScheduleRegistry& schedules()
 
 const LossRegistry& losses()
 {
-    static const auto registry = filled<LossRegistry>("loss", "Losses", {addCrossEntropy, addMse, addBinaryCrossEntropy});
+    static const auto registry = filled<LossRegistry>("loss", "Losses", {addCrossEntropy, addMse, addBinaryCrossEntropy, addPhotometric});
     return registry;
 }
 
 const MetricRegistry& metrics()
 {
-    static const auto registry = filled<MetricRegistry>(
-        "metric", "Metrics",
-        {addLossMetric, addAccuracy, addTopK, addSequenceAccuracy, addConfusionMatrix, addF1, addRocAuc, addRegressionMetrics, addBitsPerCharacter});
+    static const auto registry = filled<MetricRegistry>("metric", "Metrics",
+                                                        {addLossMetric, addAccuracy, addTopK, addSequenceAccuracy, addConfusionMatrix, addF1,
+                                                         addRocAuc, addRegressionMetrics, addBitsPerCharacter, addPsnr});
     return registry;
 }
 

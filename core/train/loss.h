@@ -2,6 +2,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <core/base/registry.h>
 
@@ -13,6 +16,8 @@ struct Loss {
     std::function<at::Tensor(const at::Tensor& output, const at::Tensor& target)> mean;
     /// What one mean averages over: the weight of a batch in the mean over a split.
     std::function<std::int64_t(const at::Tensor& output, const at::Tensor& target)> count;
+    /// What a training step reports besides its loss, from the mean: {"psnr", 31.2} becomes `train/psnr`. May be empty.
+    std::function<std::vector<std::pair<std::string, double>>(double mean)> report = {};
 };
 
 using LossFactory = std::function<Loss(const core::Json& settings)>;
@@ -21,5 +26,6 @@ using LossRegistry = core::Registry<LossFactory>;
 void addCrossEntropy(LossRegistry& registry);
 void addMse(LossRegistry& registry);
 void addBinaryCrossEntropy(LossRegistry& registry);
+void addPhotometric(LossRegistry& registry);
 
 }  // namespace orrery::train

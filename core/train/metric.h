@@ -50,5 +50,6 @@ void addF1(MetricRegistry& registry);
 void addRocAuc(MetricRegistry& registry);
 void addRegressionMetrics(MetricRegistry& registry);  ///< mae, rmse, r2
 void addBitsPerCharacter(MetricRegistry& registry);
+void addPsnr(MetricRegistry& registry);
 
 }  // namespace orrery::train

@@ -34,6 +34,8 @@ c10::Device chosenDevice(const std::string& name)
     return name == "auto" ? c10::Device(c10::kCUDA) : c10::Device(name);
 }
 
+constexpr std::size_t kMostPredictions = 100'000;
+
 bool isLowerBetter(const std::string& metric)
 {
     return metric.ends_with("loss") || metric.ends_with("mae") || metric.ends_with("rmse") || metric.ends_with("bits_per_character");
@@ -136,7 +138,7 @@ private:
     graph::Model m_model;
     std::optional<graph::Executor> m_executor;  // the model as it is kept and evaluated
     std::optional<graph::Executor> m_mixed;     // the same with products in a narrower type; only with train.autocast
-    graph::Weights m_weights;  // leaves that are trained, and buffers
+    graph::Weights m_weights;                   // leaves that are trained, and buffers
     std::vector<std::string> m_buffers;
     std::vector<at::Tensor> m_leaves;
     c10::TensorOptions m_where;
@@ -333,6 +335,9 @@ void Trainer::step()
     m_loaderState = m_loader->state();
     ++m_step;
     record("train/loss", loss);
+    if (m_loss.report)
+        for (const auto& [name, value] : m_loss.report(loss))
+            record("train/" + name, value);
     record("train/lr", rate);
     record("train/gradient_norm", norm);
 }
@@ -460,7 +465,8 @@ void Trainer::test(TrainResult& result)
         return;
     m_context.progress(double(m_step), double(m_length.steps), "steps", "testing");
     EvaluateOptions options = evaluateOptions();
-    options.predictions = true;
+    // Rays of pictures come by the million: nobody looks through a list of them.
+    options.predictions = samples.size() <= kMostPredictions;
     const Evaluation found = evaluate(*m_executor, result.model.weights, m_data, samples, m_loss, m_train["metrics"], options);
     const std::string split(data::splitName(part));
     if (hasTest)

@@ -51,4 +51,18 @@ graph::Model gpt(const core::Json& parameters);
 core::Component seq2seqComponent();
 graph::Model seq2seq(const core::Json& parameters);
 
+/// Neural radiance field with its renderer: rays [batch, 6] (origin and direction in a cube of edge 1 around 0) -> colours [batch, 3]. Frequencies, `depth` layers
+/// of `width` with a skip into the middle, then a layer with the direction. One network serves both passes, as in Barron et al. (2021), "Mip-NeRF",
+/// arXiv:2103.13415; the coarse pass carries no gradient, and densities are exp of the output where the paper has a rectifier. Canonical values: opacity,
+/// depth, weights.
+/// Source: Mildenhall et al. (2020), "NeRF: Representing Scenes as Neural Radiance Fields for View Synthesis", arXiv:2003.08934.
+core::Component nerfComponent();
+graph::Model nerf(const core::Json& parameters);
+
+/// The hash grid field of instant-ngp with its renderer; inputs and outputs as `nerf`. Parameters table, density.N.weight, colour.N.weight, buffer occupancy. Layers
+/// have no biases. Where we deviate: the grid is updated by a share of its cells in every step.
+/// Source: Mueller, Evans, Schied & Keller (2022), "Instant Neural Graphics Primitives with a Multiresolution Hash Encoding", arXiv:2201.05989.
+core::Component hashFieldComponent();
+graph::Model hashField(const core::Json& parameters);
+
 }  // namespace orrery::zoo

@@ -19,6 +19,8 @@ core::Registry<ModelFactory> makeRegistry()
     registry.add(vitComponent(), vit);
     registry.add(gptComponent(), gpt);
     registry.add(seq2seqComponent(), seq2seq);
+    registry.add(nerfComponent(), nerf);
+    registry.add(hashFieldComponent(), hashField);
     return registry;
 }
 

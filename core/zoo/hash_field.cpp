@@ -1,0 +1,132 @@
+#include <cmath>
+
+#include "architectures.h"
+#include "ray_fields.h"
+
+#include <core/scene/field/field.h>
+
+namespace orrery::zoo {
+namespace {
+
+constexpr std::int64_t kShare = 16;      // every so-manieth cell is looked at in a step
+constexpr std::int64_t kGeometry = 16;   // outputs of the density network
+constexpr double kVisibleAlpha = 0.005;  // opacity of one step from which on a cell counts as occupied
+constexpr double kStartDensity = 2;      // thin fog, everywhere occupied
+constexpr std::int64_t kDirectionSize = 16;
+
+/// The matrices of a network without biases, in a module of that name.
+Var networkWeights(Builder& builder, const std::string& name, const std::vector<std::int64_t>& widths)
+{
+    std::vector<Var> weights;
+    const auto scope = builder.module(name, "FusedMLP");
+    for (std::size_t l = 0; l + 1 < widths.size(); ++l)
+        weights.push_back(builder.parameter(std::to_string(l) + ".weight", {widths[l + 1], widths[l]}, {{"kind", "xavier_uniform"}}));
+    return builder.list(weights);
+}
+
+std::vector<std::int64_t> widthsOf(std::int64_t in, std::int64_t hidden, std::int64_t width, std::int64_t out)
+{
+    std::vector<std::int64_t> widths(std::size_t(hidden) + 2, width);
+    widths.front() = in;
+    widths.back() = out;
+    return widths;
+}
+
+/// The field without its renderer: [sample, kGeometry] for positions, and colours for geometry and rays.
+class Field {
+public:
+    Field(Builder& builder, const core::Json& parameters) : m_builder(builder)
+    {
+        const auto levels = parameters["levels"].get<std::int64_t>(), base = parameters["base_resolution"].get<std::int64_t>(),
+                   finest = parameters["finest_resolution"].get<std::int64_t>(), features = parameters["features_per_level"].get<std::int64_t>();
+        if (finest < base)
+            throw core::InputError(fmt::format("finest_resolution: expected at least base_resolution, {}, got {}", base, finest));
+        const double growth = levels > 1 ? std::exp(std::log(double(finest) / double(base)) / double(levels - 1)) : 1;
+        m_levels = scene::hashLevels(levels, base, growth, parameters["log2_entries"].get<std::int64_t>());
+        m_table = builder.parameter("table", {m_levels.offsets.back(), features}, {{"kind", "uniform"}, {"bound", 1e-4}});
+        const auto width = parameters["width"].get<std::int64_t>();
+        m_density =
+            networkWeights(builder, "density", widthsOf(levels * features, parameters["density_layers"].get<std::int64_t>(), width, kGeometry));
+        m_colour = networkWeights(builder, "colour", widthsOf(kGeometry + kDirectionSize, parameters["colour_layers"].get<std::int64_t>(), width, 3));
+    }
+    Var geometry(Var positions)
+    {
+        const Var encoded = m_builder.op("orrery::hash_encode", {positions, m_table, m_levels.resolutions, m_levels.offsets}, "encoding");
+        return m_builder.op("orrery::fused_mlp", {encoded, m_density}, "geometry");
+    }
+    Var colour(Var geometry, Var rays, Var ray)
+    {
+        const Var direction = m_builder.op("aten::index_select", {m_builder.op("orrery::direction_encode", {rays}), 0, ray});
+        const Var input = m_builder.op("aten::cat", {m_builder.list({geometry, direction}), 1});
+        return m_builder.op("aten::sigmoid", {m_builder.op("orrery::fused_mlp", {input, m_colour}, "radiance")});
+    }
+
+private:
+    Builder& m_builder;
+    scene::HashLevels m_levels;
+    Var m_table, m_density, m_colour;
+};
+
+/// A share of the grid's cells is measured in each step of training; the new grid is the buffer's update.
+Var nextOccupancy(Builder& builder, Field& field, Var grid, std::int64_t edge, double decay)
+{
+    const std::int64_t rows = edge * edge * edge / kShare + 1;
+    const Var random = builder.op("aten::rand", {builder.shape({rows, std::int64_t(3)})}, "cells_jitter");
+    const auto points = builder.ops("orrery::occupancy_points", {grid, random, builder.training(), kShare});
+    const Var density = densityOf(builder, field.geometry(points[0]), std::log(kStartDensity));
+    return builder.op("orrery::occupancy_update", {grid, points[1], density, decay}, "occupancy_next");
+}
+
+graph::Model withUpdate(graph::Model model, const std::string& buffer, const std::string& value)
+{
+    graph::GraphData data = model.graph->data();
+    data.bufferUpdates.push_back({buffer, *model.graph->findValue(value)});
+    model.graph = std::make_shared<const graph::Graph>(std::move(data));
+    return model;
+}
+
+}  // namespace
+
+core::Component hashFieldComponent()
+{
+    return {
+        "hash_field",
+        "Hash grid radiance field",
+        "A scene as a multi-resolution hash grid with two small networks, rendered ray by ray: learns from posed pictures in minutes on two cores.",
+        "Mueller, Evans, Schied & Keller (2022), \"Instant Neural Graphics Primitives with a Multiresolution Hash Encoding\", arXiv:2201.05989",
+        {
+            core::integer("levels", 16, "Number of grids.").range(1, 32),
+            core::integer("features_per_level", 2, "Numbers an entry: 1, 2, 4 or 8.").range(1, 8),
+            core::integer("log2_entries", 15, "Most entries of a grid, as a power of two: 14 to 24 in the paper.").range(4, 24),
+            core::integer("base_resolution", 16, "Cells an edge of the coarsest grid.").range(1, 1024),
+            core::integer("finest_resolution", 512, "Cells an edge of the finest grid.").range(1, 65536),
+            core::integer("width", 64, "Width of the hidden layers.").range(1, 1024),
+            core::integer("density_layers", 1, "Hidden layers between encoding and density.").range(0, 8),
+            core::integer("colour_layers", 2, "Hidden layers between density and colour.").range(0, 8),
+            core::integer("occupancy_resolution", 64, "Cells an edge of the grid that says where something is.").range(4, 256),
+            core::real("occupancy_decay", 0.7, "What is left of a cell's density when it is looked at again.").range(0, 1),
+            core::integer("steps", 256, "Steps along the diagonal of the scene; 1024 in the paper.").range(8, 4096),
+            backgroundParameter(),
+        },
+        {raysPort()},
+        {colourPort()}};
+}
+
+graph::Model hashField(const core::Json& parameters)
+{
+    Builder builder("hash_field");
+    builder.card().title = "Hash grid radiance field";
+    const Var rays = raysInput(builder);
+    const auto edge = parameters["occupancy_resolution"].get<std::int64_t>(), steps = parameters["steps"].get<std::int64_t>();
+    const double threshold = kVisibleAlpha * double(steps) / std::sqrt(3.0);
+    const Var grid =
+        builder.parameter("occupancy", {edge, edge, edge}, {{"kind", "constant"}, {"value", 2 * threshold}}, graph::Parameter::Kind::Buffer);
+    const Samples samples = samplesOf(builder, "march_rays", {rays, grid, uniform(builder, rays, 1), builder.training(), steps, threshold});
+    Field field(builder, parameters);
+    const Var geometry = field.geometry(samples.positions);
+    const Var density = densityOf(builder, geometry, std::log(kStartDensity)), colour = field.colour(geometry, rays, samples.rays);
+    nextOccupancy(builder, field, grid, edge, parameters["occupancy_decay"].get<double>());
+    return withUpdate(rendered(builder, density, colour, samples, parameters["background"]), "occupancy", "occupancy_next");
+}
+
+}  // namespace orrery::zoo
