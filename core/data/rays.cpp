@@ -72,7 +72,8 @@ protected:
         batch.targets = at::empty({count, 3});
         float *row = batch.inputs[0].data_ptr<float>(), *target = batch.targets.data_ptr<float>();
         for (const std::int64_t index : indices) {
-            const auto view = std::size_t(std::upper_bound(m_pictures.begins.begin(), m_pictures.begins.end(), index) - m_pictures.begins.begin()) - 1;
+            const auto view =
+                std::size_t(std::upper_bound(m_pictures.begins.begin(), m_pictures.begins.end(), index) - m_pictures.begins.begin()) - 1;
             const scene::Camera& camera = m_pictures.cameras[view];
             const std::int64_t pixel = index - m_pictures.begins[view];
             const scene::Ray ray = scene::rayThrough(camera, double(pixel % camera.width) + 0.5, double(pixel / camera.width) + 0.5);
@@ -208,19 +209,27 @@ DataSetPtr openRays(const Json& parameters, const std::filesystem::path& base)
 
 void addRays(DataRegistry& registry)
 {
-    registry.add({"rays",
-                  "Rays of posed images",
-                  "One sample a pixel: its ray in the cube of the scene, and its colour. Reads transforms.json of nerfstudio, instant-ngp and Blender, and COLMAP models.",
-                  "Mildenhall et al. (2020), \"NeRF\", arXiv:2003.08934, section 4",
-                  {core::required(core::text("path", "", "A transforms.json, a folder with one or with a COLMAP model, or synthetic:shapes, a small scene that is drawn when it is opened.")),
-                   core::list("box", core::real("", 0, ""), nullptr, "The scene's place: x0, y0, z0, x1, y1, z1; none: as the file says, else from points or cameras.").noneByDefault(),
-                   core::integer("holdout", 8, "Where the file names no parts: every so-manieth view is for testing, the one behind it for validation.").range(3, 1000),
-                   core::integer("shrink", 1, "Pictures are made smaller by this factor.").range(1, 64),
-                   core::integer("limit", 100'000, "Use at most so many rays in all, every part in proportion.").atLeast(3).noneByDefault(),
-                   core::list("background", core::real("", 1, "").range(0, 1), {1.0, 1.0, 1.0}, "Colour that transparent pictures are laid on: red, green, blue.")},
-                  {},
-                  {{"table", "float", {"batch", "feature"}}}},
-                 openRays);
+    registry.add(
+        {"rays",
+         "Rays of posed images",
+         "One sample a pixel: its ray in the cube of the scene, and its colour. Reads transforms.json of nerfstudio, instant-ngp and Blender, and "
+         "COLMAP models.",
+         "Mildenhall et al. (2020), \"NeRF\", arXiv:2003.08934, section 4",
+         {core::required(core::text(
+              "path", "",
+              "A transforms.json, a folder with one or with a COLMAP model, or synthetic:shapes, a small scene that is drawn when it is opened.")),
+          core::list("box", core::real("", 0, ""), nullptr,
+                     "The scene's place: x0, y0, z0, x1, y1, z1; none: as the file says, else from points or cameras.")
+              .noneByDefault(),
+          core::integer("holdout", 8, "Where the file names no parts: every so-manieth view is for testing, the one behind it for validation.")
+              .range(3, 1000),
+          core::integer("shrink", 1, "Pictures are made smaller by this factor.").range(1, 64),
+          core::integer("limit", 100'000, "Use at most so many rays in all, every part in proportion.").atLeast(3).noneByDefault(),
+          core::list("background", core::real("", 1, "").range(0, 1), {1.0, 1.0, 1.0},
+                     "Colour that transparent pictures are laid on: red, green, blue.")},
+         {},
+         {{"table", "float", {"batch", "feature"}}}},
+        openRays);
 }
 
 }  // namespace orrery::data

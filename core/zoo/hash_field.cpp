@@ -120,7 +120,7 @@ graph::Model hashField(const core::Json& parameters)
     const auto edge = parameters["occupancy_resolution"].get<std::int64_t>(), steps = parameters["steps"].get<std::int64_t>();
     const double threshold = kVisibleAlpha * double(steps) / std::sqrt(3.0);
     const Var grid =
-        builder.parameter("occupancy", {edge, edge, edge}, {{"kind", "constant"}, {"value", 2 * threshold}}, graph::Parameter::Kind::Buffer);
+        builder.parameter("occupancy", {edge, edge, edge}, {{"kind", "constant"}, {"value", 1.1 * threshold}}, graph::Parameter::Kind::Buffer);
     const Samples samples = samplesOf(builder, "march_rays", {rays, grid, uniform(builder, rays, 1), builder.training(), steps, threshold});
     Field field(builder, parameters);
     const Var geometry = field.geometry(samples.positions);

@@ -4,7 +4,7 @@ namespace orrery::zoo {
 
 core::Port raysPort()
 {
-    return {"table", "float", {"batch", "feature"}};
+    return {"rays", "float", {"batch", "feature"}};
 }
 
 core::Port colourPort()

@@ -4,7 +4,7 @@
 /// What radiance fields share: rays in, samples along them, colours composited. The operators are those of core/scene/field.
 namespace orrery::zoo {
 
-core::Port raysPort();    ///< "table": float [batch, feature]
+core::Port raysPort();    ///< "rays": float [batch, feature]
 core::Port colourPort();  ///< "colour": float [batch, channel]
 core::Parameter backgroundParameter();
 

@@ -14,6 +14,14 @@
 #include <core/io/npy.h>
 #include <core/io/safetensors.h>
 #include <core/io/utf8.h>
+#include <core/scene/camera/posed_images.h>
+#include <core/scene/cloud/las.h>
+#include <core/scene/cloud/obj.h>
+#include <core/scene/cloud/pcd.h>
+#include <core/scene/cloud/ply.h>
+#include <core/scene/cloud/points.h>
+#include <core/scene/cloud/xyz.h>
+#include <core/scene/splat/splat_ply.h>
 
 namespace {
 
@@ -70,6 +78,78 @@ using std::string_view;
     for (const auto& entry : orrery::io::parseSafetensors(bytes, "fuzz").entries)
         if (entry.begin > entry.end || entry.end > bytes.size())
             std::abort();
+}
+
+[[maybe_unused]] void transforms(string_view bytes)
+{
+    const orrery::scene::PosedSet set = orrery::scene::parseTransforms(bytes, "fuzz");
+    for (const auto& view : set.views)
+        if (view.camera.focalX > 0 && view.camera.width > 0)
+            orrery::scene::rayThrough(view.camera, 0.5, 0.5);
+}
+
+[[maybe_unused]] void colmap(string_view bytes)
+{
+    orrery::scene::sceneBox(orrery::scene::parseColmapBytes(bytes));
+}
+
+[[maybe_unused]] void splatPly(string_view bytes)
+{
+    // What was read is written again to the same values.
+    const orrery::scene::SplatFile file = orrery::scene::parseSplatPly(bytes, "fuzz");
+    const std::string again = orrery::scene::splatPlyBytes(file);
+    if (orrery::scene::splatPlyBytes(orrery::scene::parseSplatPly(again, "again")) != again)
+        std::abort();
+}
+
+// What every reader of points promises.
+[[maybe_unused]] void checkCloud(const orrery::scene::CloudFile& file)
+{
+    const auto& cloud = file.mesh.points;
+    const auto fits = [&](std::size_t size, std::size_t width) { return size == 0 || size == width * cloud.size(); };
+    bool holds = cloud.size() > 0 && fits(cloud.normals.size(), 3) && fits(cloud.colours.size(), 3);
+    for (const auto& field : cloud.fields)
+        holds &= field.values.size() == cloud.size();
+    for (const auto index : file.mesh.triangles)
+        holds &= index < cloud.size();
+    for (const auto index : file.mesh.edges)
+        holds &= index < cloud.size();
+    if (!holds)
+        std::abort();
+}
+
+[[maybe_unused]] void ply(string_view bytes)
+{
+    // What we write of it can be read again.
+    const auto file = orrery::scene::parsePly(bytes, "fuzz");
+    checkCloud(file);
+    const auto written = [](const orrery::scene::TriangleMesh& mesh) {
+        std::string out;
+        orrery::scene::writePly(mesh, orrery::scene::PlyEncoding::BinaryLittleEndian, [&](string_view piece) { out += piece; });
+        return out;
+    };
+    const std::string again = written(file.mesh);
+    checkCloud(orrery::scene::parsePly(again, "again"));
+}
+
+[[maybe_unused]] void pcd(string_view bytes)
+{
+    checkCloud(orrery::scene::parsePcd(bytes, "fuzz"));
+}
+
+[[maybe_unused]] void las(string_view bytes)
+{
+    checkCloud(orrery::scene::parseLas(bytes, "fuzz"));
+}
+
+[[maybe_unused]] void xyz(string_view bytes)
+{
+    checkCloud(orrery::scene::parseXyz(bytes, "fuzz"));
+}
+
+[[maybe_unused]] void obj(string_view bytes)
+{
+    checkCloud(orrery::scene::parseObj(bytes, "fuzz"));
 }
 
 [[maybe_unused]] void utf8(string_view bytes)

@@ -73,7 +73,8 @@ Camera lookAt(const Vector3& eye, const Vector3& target, const Vector3& up, doub
     if (!(length(side) > 1e-9))
         throw core::InputError("a camera looks along its upward direction: give it another one");
     if (!(verticalFov > 0 && verticalFov < 3.14159265) || width < 1 || height < 1)
-        throw core::InputError(fmt::format("expected a field of view in (0, pi) and a picture of at least 1x1, got {} and {}x{}", verticalFov, width, height));
+        throw core::InputError(
+            fmt::format("expected a field of view in (0, pi) and a picture of at least 1x1, got {} and {}x{}", verticalFov, width, height));
     const auto x = normalised(side);
     Camera camera;
     camera.width = width;

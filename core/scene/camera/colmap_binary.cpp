@@ -64,8 +64,9 @@ std::map<std::int64_t, Camera> readCameras(Bytes bytes)
         const auto number = bytes.take<std::int32_t>();
         const ColmapModel* model = colmapModel(number);
         if (!model)
-            throw core::FormatError(fmt::format("{}: expected the camera model {} (undistort the pictures first: colmap image_undistorter), got number {}",
-                                                place, colmapModelNames(), number));
+            throw core::FormatError(
+                fmt::format("{}: expected the camera model {} (undistort the pictures first: colmap image_undistorter), got number {}", place,
+                            colmapModelNames(), number));
         const auto width = bytes.take<std::uint64_t>(), height = bytes.take<std::uint64_t>();
         std::vector<double> parameters(model->parameters);
         for (double& value : parameters)

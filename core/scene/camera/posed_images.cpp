@@ -33,7 +33,8 @@ PosedSet readTransformsFile(const fs::path& file)
 PosedSet readBlender(const fs::path& folder)
 {
     PosedSet all;
-    const std::pair<const char*, Part> files[] = {{"transforms_train.json", Part::Train}, {"transforms_val.json", Part::Val}, {"transforms_test.json", Part::Test}};
+    const std::pair<const char*, Part> files[] = {
+        {"transforms_train.json", Part::Train}, {"transforms_val.json", Part::Val}, {"transforms_test.json", Part::Test}};
     for (const auto& [name, part] : files) {
         if (!isFile(folder / name))
             continue;
@@ -55,7 +56,8 @@ std::optional<PosedSet> readColmap(const fs::path& folder)
 {
     for (const char* place : {"", "sparse/0", "sparse", "colmap/sparse/0"}) {
         const fs::path model = folder / place;
-        const bool binary = isFile(model / "cameras.bin") && isFile(model / "images.bin"), text = isFile(model / "cameras.txt") && isFile(model / "images.txt");
+        const bool binary = isFile(model / "cameras.bin") && isFile(model / "images.bin"),
+                   text = isFile(model / "cameras.txt") && isFile(model / "images.txt");
         if (!binary && !text)
             continue;
         const std::string ending = binary ? ".bin" : ".txt";
@@ -84,7 +86,8 @@ PosedSet readAny(const fs::path& path)
         return readBlender(path);
     if (auto set = readColmap(path))
         return std::move(*set);
-    throw core::InputError(fmt::format("{}: expected transforms.json, transforms_train.json or a COLMAP model (cameras and images, .txt or .bin), found none", path.string()));
+    throw core::InputError(fmt::format(
+        "{}: expected transforms.json, transforms_train.json or a COLMAP model (cameras and images, .txt or .bin), found none", path.string()));
 }
 
 void findPictures(PosedSet& set)

@@ -93,9 +93,10 @@ void makeRigid(Matrix4& pose, const Source& frame)
     const double skew = std::max({std::abs(dot(x, y)), std::abs(dot(y, z)), std::abs(dot(z, x))}) / (scale * scale);
     const double uneven = std::max({std::abs(length(x) / scale - 1), std::abs(length(y) / scale - 1), std::abs(length(z) / scale - 1)});
     if (!(scale > 0) || !(skew < limit) || !(uneven < limit))
-        throw core::FormatError(fmt::format("{}: transform_matrix: expected a rotation and a translation, got columns that are not at right angles and "
-                                            "of one length, or a mirrored frame",
-                                            frame.place));
+        throw core::FormatError(
+            fmt::format("{}: transform_matrix: expected a rotation and a translation, got columns that are not at right angles and "
+                        "of one length, or a mirrored frame",
+                        frame.place));
     if (std::abs(scale - 1) > 1e-6)
         pose = poseOf((1 / scale) * x, (1 / scale) * y, (1 / scale) * z, translation(pose));
 }
@@ -107,7 +108,8 @@ void checkModel(const Source& frame)
         return;
     static const std::set<std::string> kKnown{"OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE"};
     if (!model->is_string() || !kKnown.contains(model->get<std::string>()))
-        frame.fail("camera_model", "OPENCV, PINHOLE or another perspective camera (fisheye and equirectangular pictures have to be undistorted first)", *model);
+        frame.fail("camera_model",
+                   "OPENCV, PINHOLE or another perspective camera (fisheye and equirectangular pictures have to be undistorted first)", *model);
 }
 
 PosedView readFrame(const Source& frame)
@@ -128,7 +130,8 @@ PosedView readFrame(const Source& frame)
     view.angleX = camera.focalX > 0 ? 0 : frame.number("camera_angle_x", 0);
     if (!(camera.focalX > 0 && camera.focalY > 0) && !(view.angleX > 0 && view.angleX < 3.14))
         throw core::FormatError(fmt::format("{}: expected fl_x > 0, or camera_angle_x in radians between 0 and 3.14", frame.place));
-    camera.distortion = {frame.number("k1", 0), frame.number("k2", 0), frame.number("k3", 0), frame.number("k4", 0), frame.number("p1", 0), frame.number("p2", 0)};
+    camera.distortion = {frame.number("k1", 0), frame.number("k2", 0), frame.number("k3", 0),
+                         frame.number("k4", 0), frame.number("p1", 0), frame.number("p2", 0)};
     camera.cameraToWorld = readPose(frame);
     makeRigid(camera.cameraToWorld, frame);
     if (view.angleX > 0 && camera.width > 0)
@@ -160,10 +163,13 @@ void readBox(PosedSet& set, const Json& document, std::string_view name)
     const auto found = document.find("scene_box");
     if (found == document.end() || found->is_null())
         return;
-    const auto fail = [&] { throw core::FormatError(fmt::format("{}: scene_box: expected [[x0, y0, z0], [x1, y1, z1]] with x0 < x1 and so on", name)); };
+    const auto fail = [&] {
+        throw core::FormatError(fmt::format("{}: scene_box: expected [[x0, y0, z0], [x1, y1, z1]] with x0 < x1 and so on", name));
+    };
     std::array<double, 6> box{};
     for (std::size_t i = 0; i < 6; ++i) {
-        if (!found->is_array() || found->size() != 2 || !(*found)[i / 3].is_array() || (*found)[i / 3].size() != 3 || !(*found)[i / 3][i % 3].is_number())
+        if (!found->is_array() || found->size() != 2 || !(*found)[i / 3].is_array() || (*found)[i / 3].size() != 3 ||
+            !(*found)[i / 3][i % 3].is_number())
             fail();
         box[i] = (*found)[i / 3][i % 3].get<double>();
     }
@@ -184,7 +190,8 @@ Json matrixRows(const Matrix4& matrix)
 Json intrinsics(const Camera& camera)
 {
     const Distortion& d = camera.distortion;
-    Json out{{"w", camera.width}, {"h", camera.height}, {"fl_x", camera.focalX}, {"fl_y", camera.focalY}, {"cx", camera.centreX}, {"cy", camera.centreY}};
+    Json out{{"w", camera.width},     {"h", camera.height},   {"fl_x", camera.focalX},
+             {"fl_y", camera.focalY}, {"cx", camera.centreX}, {"cy", camera.centreY}};
     if (!d.isZero())
         out.update(Json{{"k1", d.k1}, {"k2", d.k2}, {"k3", d.k3}, {"k4", d.k4}, {"p1", d.p1}, {"p2", d.p2}});
     return out;

@@ -28,7 +28,8 @@ struct RaySamples {
     at::Tensor starts;  ///< [ray + 1] int64
 };
 
-/// At equal steps of sqrt(3) / `steps` (edges of the cube) through the cells of the grid whose density exceeds `threshold`.
+/// At equal steps of sqrt(3) / `steps` (edges of the cube) through the cells of the grid whose density exceeds `threshold`, or 0.99 of the grid's mean
+/// if that is less.
 /// @param rays       [ray, 6] float.
 /// @param occupancy  [n, n, n] float: density by cell, z fastest.
 /// @param jitter     [ray] or [ray, 1] in [0, 1): where in the steps the samples lie while `training`; else in their middle.

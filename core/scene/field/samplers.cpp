@@ -160,7 +160,9 @@ RaySamples marchRays(const at::Tensor& raysIn, const at::Tensor& grid, const at:
         throw core::ShapeError(
             fmt::format("march_rays: expected 1 to 512 cells an edge and 1 to 65536 steps, got {} and {}", occupancy.size(0), steps));
     const std::int64_t count = rays.size(0);
-    const March march(occupancy.data_ptr<float>(), occupancy.size(0), steps, float(threshold));
+    // A field that is thin everywhere is still looked at where it is thickest; else nothing would ever be learned.
+    const double mean = occupancy.sum(at::kDouble).item<double>() / double(occupancy.numel());
+    const March march(occupancy.data_ptr<float>(), occupancy.size(0), steps, float(std::min(threshold, 0.99 * mean)));
     const float *const rows = rays.data_ptr<float>(), *const shifts = jitter.data_ptr<float>();
     at::Tensor starts = at::zeros({count + 1}, at::kLong);
     std::int64_t* const begin = starts.data_ptr<std::int64_t>();

@@ -219,6 +219,21 @@ private Q_SLOTS:
         QVERIFY(near(loss->values()[0].second, 1.75));
     }
 
+    void coloursAreMeasuredInDecibels()
+    {
+        const at::Tensor colours = at::full({7, 3}, 0.4);
+        QVERIFY(near(metric("psnr", colours, colours + 0.1, "psnr"), 20, 1e-4));
+        QVERIFY(near(metric("psnr", colours, colours, "psnr"), 120, 1e-9));
+        const auto loss = train::makeLoss("photometric");
+        QVERIFY(near(loss.mean(colours, colours + 0.1).item<double>(), 0.01, 1e-6));
+        QCOMPARE(loss.report(0.01)[0].first, std::string("psnr"));
+        QVERIFY(near(loss.report(0.01)[0].second, 20, 1e-9));
+        QCOMPARE(errorOf([] {
+                     train::makeLoss("photometric").mean(at::zeros({2, 3}), at::zeros({2}));
+                 }),
+                 QString("photometric: expected colours and target of one shape, got [2, 3] and [2]"));
+    }
+
     void nothingAddedIsNan()
     {
         for (const std::string& id : train::metrics().ids())
