@@ -1,0 +1,19 @@
+#pragma once
+#include <cstdint>
+
+#include <core/scene/camera/camera.h>
+
+#include "splats.h"
+
+/// Scenes of Gaussians made by a rule: for tests, measurements and examples.
+namespace orrery::scene {
+
+/// A room, 6 x 6 x 3 units, z up: flat Gaussians on floor, walls and ceiling (70 %), on a dozen balls (25 %), and a few in the air. Standard deviations are
+/// log-normal (sigma 0.6) around `size`, a tenth of that across the surface; opacities are log-normal in odds; colours follow the surface, with harmonics to degree 3.
+/// Same count, seed and size, same Gaussians.
+Splats syntheticRoom(std::size_t count, std::uint64_t seed, double size = 0.03);
+
+/// A camera in the room at eye height, 60 degrees wide; `turn` in 0..1 goes once around.
+Camera roomCamera(double turn, int width, int height);
+
+}  // namespace orrery::scene
