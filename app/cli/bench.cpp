@@ -14,6 +14,8 @@
 #include <core/graph/builder.h>
 #include <core/graph/executor.h>
 #include <core/intervene/patching.h>
+#include <core/scene/splat/rasterizer.h>
+#include <core/scene/splat/synthetic.h>
 #include <core/train/trainer.h>
 #include <core/zoo/zoo.h>
 
@@ -283,12 +285,70 @@ core::Json runsSuite(const Session& session)
             {"matching", matching}};
 }
 
+// A made-up room of 112,000 Gaussians, as many as a published trained indoor scene; seen from eight directions.
+core::Json splatsSuite(const Session& session)
+{
+    const auto splats = scene::syntheticRoom(112000, 1);
+    scene::SplatRasterizer rasterizer;
+    scene::SplatRenderOptions options;
+    options.threads = session.threads;
+    core::Json result;
+    for (const auto& [width, height] : {std::pair(648, 420), std::pair(1280, 830)}) {
+        double visible = 0, pairs = 0, rounds = 0;
+        int turn = 0;
+        const auto size = fmt::format("{}x{}", width, height);
+        const double forward = medianSeconds(
+            [&] {
+                rasterizer.render(splats.view(), scene::roomCamera(0.125 * (turn++ % 8), width, height), options);
+                visible += double(rasterizer.frame().visible);
+                pairs += double(rasterizer.frame().pairs);
+                ++rounds;
+            },
+            2);
+        result[size + "_frames_per_second"] = 1 / forward;
+        result[size + "_visible"] = visible / rounds;
+        result[size + "_tiles_per_gaussian"] = pairs / visible;
+        scene::SplatImageGradient gradient;
+        gradient.rgb = rasterizer.render(splats.view(), scene::roomCamera(0, width, height), options).rgb;
+        result[size + "_backward_ms"] = 1e3 * medianSeconds([&] { rasterizer.backward(splats.view(), gradient); }, 2);
+    }
+    return result;
+}
+
+// The hash grid field of projects/nerf, everywhere occupied: samples a second through encoding, networks, compositing and back to every weight.
+core::Json fieldSuite(const Session&)
+{
+    auto model = zoo::buildModel("hash_field", core::Json::object(), 0);
+    std::vector<at::Tensor> leaves;
+    for (const auto& [name, tensor] : std::map(model.weights.tensors()))
+        if (name != "occupancy") {
+            leaves.push_back(tensor.clone().requires_grad_(true));
+            model.weights.set(name, leaves.back());
+        }
+    const auto generator = at::detail::createCPUGenerator(0);
+    const auto from = at::rand({1024, 3}, generator) - 0.5, towards = at::rand({1024, 3}, generator) - 0.5;
+    graph::RunRequest request;
+    request.inputs.emplace_back(at::cat({from, towards}, 1));
+    request.gradients = graph::Gradients::Parameters;
+    request.training = true;
+    request.keep = {model.card.canonicalNames.at("positions")};
+    const graph::Executor executor(model.graph);
+    std::int64_t samples = 0;
+    const double seconds = medianSeconds([&] {
+        const at::AutoGradMode gradients(true);
+        const auto result = executor.run(model.weights, request);
+        samples = result.value(request.keep[0]).size(0);
+        torch::autograd::grad({result.tensor().square().mean()}, leaves);
+    });
+    return {{"rays", 1024}, {"samples", samples}, {"seconds", seconds}, {"samples_per_second", double(samples) / seconds}};
+}
+
 using Suite = core::Json (*)(const Session&);
 const std::vector<std::pair<std::string, Suite>>& suites()
 {
     static const std::vector<std::pair<std::string, Suite>> kSuites = {{"gemm", gemmSuite},       {"executor", executorSuite}, {"train", trainSuite},
                                                                        {"explain", explainSuite}, {"patching", patchingSuite}, {"store", storeSuite},
-                                                                       {"runs", runsSuite}};
+                                                                       {"runs", runsSuite},       {"splats", splatsSuite},     {"field", fieldSuite}};
     return kSuites;
 }
 
@@ -340,7 +400,7 @@ Exit bench(Session& session, const Options& options)
 std::function<Exit(Session&)> declareBench(CLI::App& app)
 {
     auto options = std::make_shared<Options>();
-    app.add_option("suite", options->suite, "gemm, executor, train, explain, patching, store or runs; default: all.");
+    app.add_option("suite", options->suite, "gemm, executor, train, explain, patching, store, runs, splats or field; default: all.");
     app.add_option("--fill", options->fill, "Measure nothing; add this many made-up finished runs to the workspace, to try large ones.")
         ->check(CLI::Range(1, 1'000'000));
     return [options](Session& session) { return bench(session, *options); };
