@@ -13,6 +13,8 @@
 #include <core/intervene/projection.h>
 #include <core/intervene/similarity.h>
 #include <core/models/importer.h>
+#include <core/scene/cloud/filters.h>
+#include <core/scene/cloud/formats.h>
 #include <core/train/catalogue.h>
 #include <core/zoo/zoo.h>
 
@@ -38,6 +40,8 @@ void registerAll()
         addFamily(intervene::similarityRegistry());
         addFamily(intervene::projectionRegistry());
         addFamily(models::importerRegistry());
+        addFamily(scene::cloudFormats());
+        addFamily(scene::cloudFilters());
     });
 }
 

@@ -21,6 +21,7 @@ const std::vector<Command>& commands()
         {"intervene", "Change values inside a model and compare its answers.", declareIntervene},
         {"probe", "What can be read off a value by a linear map; PCA and UMAP of it.", declareProbe},
         {"compare-representations", "How alike the values of two models or checkpoints are (CKA, SVCCA).", declareCompareRepresentations},
+        {"scene", "Point clouds, splats and radiance fields.", declareScene},
         {"report", "Write a report of runs as one HTML file.", declareReport},
         {"bench", "Measure speeds; JSON with --json.", declareBench},
         {"completion", "Print the completion script for bash.", declareCompletion},

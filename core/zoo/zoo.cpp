@@ -1,5 +1,6 @@
 #include "zoo.h"
 
+#include <core/base/component_text.h>
 #include <core/base/error.h>
 #include <core/base/text.h>
 
@@ -22,63 +23,6 @@ core::Registry<ModelFactory> makeRegistry()
     registry.add(nerfComponent(), nerf);
     registry.add(hashFieldComponent(), hashField);
     return registry;
-}
-
-core::Json scalarFromText(const std::string& text)
-{
-    const core::Json parsed = core::Json::parse(text, nullptr, false);
-    return parsed.is_discarded() ? core::Json(text) : parsed;
-}
-
-core::Json listFromText(const std::string& text)
-{
-    const core::Json parsed = core::Json::parse(text, nullptr, false);
-    if (parsed.is_array() || parsed.is_null())
-        return parsed;
-    core::Json items = core::Json::array();
-    for (std::size_t start = 0; start < text.size();) {
-        const std::size_t comma = std::min(text.find(',', start), text.size());
-        items.push_back(scalarFromText(text.substr(start, comma - start)));
-        start = comma + 1;
-    }
-    return items;
-}
-
-core::Json valueFromText(const core::Parameter* parameter, const std::string& text)
-{
-    // Text stays text even where it looks like JSON; an unknown key is reported by the schema.
-    if (parameter && (parameter->type == core::ParameterType::Choice || parameter->type == core::ParameterType::String))
-        return text;
-    return parameter && parameter->type == core::ParameterType::List ? listFromText(text) : scalarFromText(text);
-}
-
-core::Json parametersFromText(const core::Schema& schema, std::string_view query, std::string_view whole)
-{
-    core::Json parameters = core::Json::object();
-    while (!query.empty()) {
-        const std::string_view part = query.substr(0, query.find('&'));
-        query.remove_prefix(std::min(query.size(), part.size() + 1));
-        const std::size_t equals = part.find('=');
-        if (equals == std::string_view::npos || equals == 0)
-            throw core::InputError(fmt::format("expected key=value in \"{}\", got \"{}\"", whole, part));
-        const std::string key(part.substr(0, equals));
-        if (parameters.contains(key))
-            throw core::InputError(fmt::format("\"{}\" is given twice in \"{}\"", key, whole));
-        parameters[key] = valueFromText(schema.find(key), std::string(part.substr(equals + 1)));
-    }
-    return parameters;
-}
-
-std::string textFromValue(const core::Json& value)
-{
-    if (value.is_string())
-        return value.get<std::string>();
-    if (!value.is_array() || value.empty())
-        return value.dump();
-    std::vector<std::string> items;
-    for (const core::Json& item : value)
-        items.push_back(textFromValue(item));
-    return core::join(items, ",");
 }
 
 }  // namespace
@@ -113,27 +57,13 @@ ZooReference parseZooReference(std::string_view text)
 {
     if (!isZooReference(text))
         throw core::InputError(fmt::format("expected zoo:NAME?key=value&key=value, got \"{}\"", text));
-    const std::string_view rest = text.substr(kPrefix.size());
-    const std::size_t question = std::min(rest.find('?'), rest.size());
-    const core::Component& component = zooRegistry().at(rest.substr(0, question));
-    const std::string_view query = rest.substr(std::min(question + 1, rest.size()));
-    return {component.id, component.schema.resolve(parametersFromText(component.schema, query, text))};
+    auto [id, parameters] = core::parseComponentText(zooRegistry(), text.substr(kPrefix.size()), kPrefix);
+    return {std::move(id), std::move(parameters)};
 }
 
 std::string zooReference(std::string_view id, const core::Json& parameters)
 {
-    const core::Schema& schema = zooRegistry().at(id).schema;
-    const core::Json resolved = schema.resolve(parameters);
-    std::string text = std::string(kPrefix) + std::string(id);
-    char separator = '?';
-    for (const auto& [key, value] : resolved.items()) {
-        const core::Parameter* const parameter = schema.find(key);
-        if (parameter && parameter->defaultValue == value)
-            continue;
-        text += separator + key + '=' + textFromValue(value);
-        separator = '&';
-    }
-    return text;
+    return std::string(kPrefix) + core::componentText(zooRegistry(), id, parameters);
 }
 
 graph::Model openZoo(std::string_view reference, std::uint64_t seed)

@@ -6,7 +6,16 @@ namespace {
 /// The subcommands of `scene`, in the order of the help. The one list: one file and one line each.
 const std::vector<Command>& sceneCommands()
 {
-    static const std::vector<Command> list = {};
+    static const std::vector<Command> list = {
+        {"info", "What a file of points holds: format, points, fields with their ranges, bounds.", declareSceneInfo},
+        {"convert", "Write points or a mesh in another format.", declareSceneConvert},
+        {"filter", "Apply filters to points: voxels, outliers, normals, planes, clusters.", declareSceneFilter},
+        {"synthesize", "Make posed images with exact cameras and depth of a mesh, a cloud or a built-in scene.", declareSceneSynthesize},
+        {"train", "Train a field or splats as an experiment document says.", declareTrain},
+        {"render", "Pictures of splats, a mesh or a cloud from given cameras.", declareSceneRender},
+        {"eval", "PSNR and SSIM of a trained field on posed images.", declareSceneEval},
+        {"export", "Surface of a trained field as a mesh or points.", declareSceneExport},
+    };
     return list;
 }
 
@@ -17,6 +26,7 @@ std::function<Exit(Session&)> declareScene(CLI::App& app)
     using Action = std::function<Exit(Session&)>;
     auto actions = std::make_shared<std::vector<std::pair<CLI::App*, Action>>>();
     app.require_subcommand(1);
+    app.fallthrough();  // so that --json and the like may stand behind the subcommand
     for (const auto& command : sceneCommands()) {
         auto* sub = app.add_subcommand(command.name, command.summary);
         actions->emplace_back(sub, command.declare(*sub));

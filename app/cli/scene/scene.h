@@ -5,5 +5,12 @@
 namespace orrery::cli {
 
 // One declaration a subcommand; each in its own file.
+std::function<Exit(Session&)> declareSceneInfo(CLI::App& app);
+std::function<Exit(Session&)> declareSceneConvert(CLI::App& app);
+std::function<Exit(Session&)> declareSceneFilter(CLI::App& app);
+std::function<Exit(Session&)> declareSceneSynthesize(CLI::App& app);
+std::function<Exit(Session&)> declareSceneRender(CLI::App& app);
+std::function<Exit(Session&)> declareSceneEval(CLI::App& app);
+std::function<Exit(Session&)> declareSceneExport(CLI::App& app);
 
 }  // namespace orrery::cli
