@@ -28,8 +28,11 @@ struct Cases {
             for (int corner = 0; corner < 8; ++corner)
                 if (!(corner >> axis & 1))
                     edges[count++] = {corner, axis};
-        for (int inside = 0; inside < 256; ++inside)
-            triangles[std::size_t(inside)] = trianglesOf(inside);
+        for (int inside = 0; inside < 256; ++inside) {
+            auto& made = triangles[std::size_t(inside)];
+            made = trianglesOf(inside);
+            std::reverse(made.begin(), made.end());  // counter-clockwise seen from outside
+        }
     }
     int edgeBetween(int a, int b) const
     {

@@ -172,8 +172,8 @@ private Q_SLOTS:
     void learnsTheScene()
     {
         Json document = smallField(folder(), kHash);
-        document["train"]["steps"] = 250;
-        document["train"]["evaluate_every"] = 250;
+        document["train"]["steps"] = 400;
+        document["train"]["evaluate_every"] = 400;
         document["train"]["batch_size"] = 1024;
         document["train"]["threads"] = 0;
         const auto [result, sink] = trained(train::resolveExperiment(document));
