@@ -143,19 +143,14 @@ bool SuffixRewrite::followSelection(Node& node)
     return true;
 }
 
-/// A part of an input makes a part of the output, unless another input changed as a whole: then nothing before the part stays as it was.
 bool SuffixRewrite::readsOwnAxis(const Node& node, const std::vector<Demand>& reads) const
 {
-    bool isOwn = false;
     for (std::size_t i = 0; i < reads.size(); ++i) {
         const auto state = node.inputs[i].isConstant() ? m_axis.end() : m_axis.find(node.inputs[i].value);
-        if (state == m_axis.end())
-            continue;
-        if (!state->second)
-            return false;
-        isOwn = isOwn || (reads[i].kind == Demand::Kind::Part && reads[i].range == on(*state->second));
+        if (state != m_axis.end() && state->second && reads[i].kind == Demand::Kind::Part && reads[i].range == on(*state->second))
+            return true;
     }
-    return isOwn;
+    return false;
 }
 
 /// The first axis of the output that goes with an input's: of a product of queries and keys it is the queries', whose later softmax runs over all keys.

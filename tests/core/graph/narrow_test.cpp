@@ -3,7 +3,6 @@
 #include <core/graph/builder.h>
 #include <core/graph/executor.h>
 #include <core/graph/narrow.h>
-#include <core/graph/suffix.h>
 #include <core/zoo/zoo.h>
 
 #include <QTest>
@@ -87,9 +86,6 @@ private Q_SLOTS:
     void operatorsWithoutARuleAreComputedWhole();
     void valuesReadTwiceInDifferentWaysStayWhole();
     void graphsThatWriteInPlaceStayAsTheyAre();
-    void aCausalModelRunsFromAPositionOn_data();
-    void aCausalModelRunsFromAPositionOn();
-    void whatStandsBeforeAChangeIsGivenOrComputed();
 };
 
 void NarrowTest::partOfTheOutputStaysTheSame_data()
@@ -177,73 +173,6 @@ void NarrowTest::graphsThatWriteInPlaceStayAsTheyAre()
     const auto copy = builder.op("aten::clone", {x, nullptr});
     auto model = builder.finish({{"y", builder.op("aten::relu_", {copy})}});
     QCOMPARE(narrowedFor(model, noise({1, 5, 6}, 1), Range{1, 2, 1}).graph, model.graph);
-}
-
-void NarrowTest::aCausalModelRunsFromAPositionOn_data()
-{
-    QTest::addColumn<int>("begin");
-    for (const int begin : {1, 4, 8})
-        QTest::newRow(qPrintable(QString("from position %1").arg(begin))) << begin;
-}
-
-// Oracle: the whole model with the same change, and how many products the shorter one does.
-void NarrowTest::aCausalModelRunsFromAPositionOn()
-{
-    QFETCH(int, begin);
-    const auto model = gpt();
-    const graph::Executor executor(model.graph);
-    const auto name = model.card.canonicalNames.at("blocks.0.resid_pre");
-    const auto one = shapesOf(executor, model.weights, tokens(1)), two = shapesOf(executor, model.weights, tokens(2));
-    const auto suffix = graph::suffixed(model.graph, {{name, 1}}, begin, 9, one, two);
-    QVERIFY(suffix);
-    QCOMPARE(suffix->before.size(), std::size_t(5));  // keys and values of two blocks, and the output, which is read whole
-
-    graph::RunRequest plain;
-    plain.inputs = {tokens(3)};
-    plain.keep = {"**"};
-    const auto base = executor.run(model.weights, plain).values;
-    auto changed = base.at(name).toTensor().clone();
-    changed.slice(1, begin).add_(noise({3, 9 - begin, 16}, 5));
-    graph::RunRequest whole;
-    whole.inputs = {tokens(3)};
-    whole.changed[name] = changed;
-    const auto expected = executor.run(model.weights, whole).tensor();
-
-    graph::RunRequest request;
-    request.inputs = {tokens(3)};
-    for (const auto& before : suffix->before)
-        request.inputs.push_back(base.at(before.value).toTensor().slice(before.axis, 0, begin));
-    request.changed[name] = changed.slice(1, begin);
-    request.keep = {"blocks.1.mlp.gelu"};
-    const auto result = graph::Executor(suffix->graph).run(model.weights, request);
-    QVERIFY((result.tensor() - expected).abs().max().item<double>() < 1e-5);
-    QVERIFY((expected - base.at(model.graph->value(model.graph->data().body.outputs[0].value).name).toTensor()).abs().max().item<double>() > 1e-2);
-    QCOMPARE(result.value("blocks.1.mlp.gelu").size(1), 9 - begin);
-}
-
-// Nothing in the chain hides later positions: the answer is only right if what the change did before it is given.
-void NarrowTest::whatStandsBeforeAChangeIsGivenOrComputed()
-{
-    const auto model = chain();
-    const graph::Executor executor(model.graph);
-    const auto x = noise({1, 5, 6}, 1);
-    const auto one = shapesOf(executor, model.weights, x), two = shapesOf(executor, model.weights, x.repeat({2, 1, 1}));
-    const std::string name = "norm.layer_norm";
-    const auto suffix = graph::suffixed(model.graph, {{name, 1}}, 2, 5, one, two);
-    QVERIFY(suffix);
-    graph::RunRequest plain;
-    plain.inputs = {x};
-    plain.keep = {"**"};
-    const auto values = executor.run(model.weights, plain).values;
-    graph::RunRequest request;
-    request.inputs = {x};
-    for (const auto& before : suffix->before)
-        request.inputs.push_back(values.at(before.value).toTensor().slice(before.axis, 0, 2));
-    const auto expected = values.at(model.graph->value(model.graph->data().body.outputs[0].value).name).toTensor();
-    // Without a change the part at the start is computed by the graph itself.
-    QVERIFY((graph::Executor(suffix->graph).run(model.weights, request).tensor() - expected).abs().max().item<double>() < 1e-6);
-    QVERIFY(!graph::suffixed(model.graph, {{name, 1}}, 0, 5, one, two));
-    QVERIFY(!graph::suffixed(model.graph, {{name, 1}}, 5, 5, one, two));
 }
 
 QTEST_APPLESS_MAIN(NarrowTest)
