@@ -175,7 +175,6 @@ void PatchRunner::keepFrontier()
             request.inputs.push_back(repeated(input, rows));
         request.keep = names;
         request.profile = rows == 1;
-        request.probes = {graph::shapeProbe(*runner().graph(), rows == 1 ? m_runnerOne : m_runnerTwo)};
         request.stop = m_stop;
         return runner().run(*m_weights, request);
     };
@@ -229,70 +228,46 @@ std::int64_t PatchRunner::bytesPerRow(const std::string& value) const
     return std::max<std::int64_t>(peak, 1);
 }
 
-graph::KeptValues PatchRunner::keptFor(const Rows& rows) const
+graph::KeptValues PatchRunner::keptFor(std::int64_t rows, bool copied) const
 {
-    const auto part = [&](const std::string& name, const at::Tensor& tensor) {
-        const auto cut = rows.tail ? rows.tail->suffix.values.find(name) : m_positionAxes.end();
-        return !rows.tail || cut == rows.tail->suffix.values.end() ? tensor : tensor.slice(cut->second, rows.tail->begin);
-    };
     graph::KeptValues kept;
     for (const auto& [name, tensor] : m_shared)
-        kept[name] = part(name, tensor);
+        kept[name] = tensor;
     for (const auto& [name, tensor] : m_rowed) {
-        const at::Tensor expanded = repeated(part(name, tensor), rows.patched.size(0)).toTensor();
-        kept[name] = rows.copied ? expanded.contiguous() : expanded;
+        const at::Tensor expanded = repeated(tensor, rows).toTensor();
+        kept[name] = copied ? expanded.contiguous() : expanded;
     }
     return kept;
 }
 
-graph::RunRequest PatchRunner::requestFor(const std::string& value, const Rows& rows, const graph::KeptValues& kept) const
+graph::RunResult PatchRunner::runRows(const std::string& value, const at::Tensor& patched, bool copied, std::stop_token stop) const
 {
-    const auto count = rows.patched.size(0);
+    const auto rows = patched.size(0);
+    const auto kept = keptFor(rows, copied);
     graph::RunRequest request;
     for (const auto& input : base())
-        request.inputs.push_back(repeated(input, count));
+        request.inputs.push_back(repeated(input, rows));
     request.resumeFrom = &kept;
     const auto part = m_parts.find(value);
-    at::Tensor patched = part == m_parts.end() ? rows.patched : rows.patched.narrow(part->second.axis, part->second.begin, part->second.length);
-    if (rows.tail) {
-        for (const auto& before : rows.tail->before)
-            request.inputs.push_back(before.first == 1 ? repeated(before.second, count)
-                                                       : c10::IValue(at::cat(std::vector<at::Tensor>(std::size_t(count), before.second))));
-        if (const auto cut = rows.tail->suffix.values.find(value); cut != rows.tail->suffix.values.end())
-            patched = patched.slice(cut->second, rows.tail->begin);
-    }
-    request.changed[value] = patched;
-    const auto& graph = rows.tail ? *rows.tail->executor->graph() : *runner().graph();
-    request.targets = {graph.value(graph.data().body.outputs.at(m_inputs.output).value).name};
-    return request;
-}
-
-graph::RunResult PatchRunner::runRows(const std::string& value, const Rows& rows, std::stop_token stop) const
-{
-    const auto kept = keptFor(rows);
-    auto request = requestFor(value, rows, kept);
+    request.changed[value] = part == m_parts.end() ? patched : patched.narrow(part->second.axis, part->second.begin, part->second.length);
+    request.targets = {runner().graph()->value(runner().graph()->data().body.outputs.at(m_inputs.output).value).name};
     request.stop = std::move(stop);
-    return (rows.tail ? *rows.tail->executor : runner()).run(*m_weights, request);
+    return runner().run(*m_weights, request);
 }
 
-at::Tensor PatchRunner::logitsOf(const graph::RunResult& result) const
+at::Tensor PatchRunner::logits(const std::string& value, const at::Tensor& patched, std::stop_token stop) const
 {
-    return logitsAt(result.tensor(0), m_positionInOutput);
-}
-
-at::Tensor PatchRunner::logits(const std::string& value, const at::Tensor& patched, std::int64_t from, std::stop_token stop) const
-{
-    const auto* tail = tailFor(value, from);
+    const auto at = [&](const graph::RunResult& result) { return logitsAt(result.tensor(0), m_positionInOutput); };
     if (!m_copies) {
         try {
-            return logitsOf(runRows(value, {patched, false, tail}, stop));
+            return at(runRows(value, patched, false, stop));
         } catch (const graph::NodeError&) {
             // Some operators (views of imported models) want rows with memory of their own.
             if (patched.size(0) == 1)
                 throw;
         }
     }
-    const at::Tensor logits = logitsOf(runRows(value, {patched, true, tail}, stop));
+    const at::Tensor logits = at(runRows(value, patched, true, stop));
     m_copies = true;
     return logits;
 }

@@ -16,8 +16,6 @@ namespace {
 
 /// Larger batches are no faster (measured from 1 to 64 MiB on a 6-layer GPT of width 128: within 7 %), and smaller ones stream and cancel sooner.
 constexpr std::int64_t kCacheBytes = 8 << 20;
-/// Batches a causal model's positions are split into.
-constexpr std::int64_t kPositionBatches = 8;
 
 core::Schema settingsSchema()
 {
@@ -90,12 +88,6 @@ std::vector<AnswerChange> changesAt(const at::Tensor& reference, const at::Tenso
     return changes;
 }
 
-/// Patches are counted unit by unit, so that a batch holds neighbouring positions.
-std::pair<std::int64_t, std::int64_t> headAndColumn(const PatchSite& site, std::int64_t patch)
-{
-    return {patch % site.heads, patch / site.heads};
-}
-
 void checkHeads(const std::vector<PatchSite>& sites, bool byHead)
 {
     if (byHead && std::none_of(sites.begin(), sites.end(), [](const PatchSite& site) { return site.headAxis.has_value(); }))
@@ -132,10 +124,9 @@ struct Patching::State {
     void prepare(const graph::Executor& executor, const graph::Weights& weights, const graph::ModelCard& card, const PatchRequest& request,
                  std::stop_token stop);
     void layOutSites(const graph::Graph& graph, const graph::ModelCard& card);
-    void usePositions();
     MetricReference reference() const;
     std::int64_t rowsFor(const PatchSite& site) const;
-    /// Patches [first, first + count) of a site, counted unit by unit.
+    /// Patches [first, first + count) of a site, counted head by head.
     at::Tensor logits(const PatchSite& site, std::int64_t first, std::int64_t count, std::stop_token stop) const;
     void takeCells(PatchResult& result, std::size_t site, std::int64_t first, const at::Tensor& values, const PatchControl& control) const;
 };
@@ -176,7 +167,6 @@ void Patching::State::prepare(const graph::Executor& executor, const graph::Weig
         inputs.values.push_back(site.value);
     runner = std::make_unique<PatchRunner>(executor, weights, std::move(inputs), stop);
     layOutSites(*executor.graph(), card);
-    usePositions();
     metric = std::make_unique<BoundMetric>(settings["metric"], reference());
     settings["metric"] = metric->document();
 }
@@ -187,26 +177,7 @@ std::int64_t Patching::State::rowsFor(const PatchSite& site) const
         return 1;
     const auto bytes = runner->bytesPerRow(site.value);
     const auto limit = std::int64_t(settings["memory_limit"].get<double>() * (1 << 20));
-    const auto most = std::max<std::int64_t>(1, std::min(limit, kCacheBytes) / bytes);
-    // A batch starts at the first of its positions: several short ones leave out more than few long ones.
-    return runner->runsFromPosition(site.value) ? std::min(most, (site.patches() + kPositionBatches - 1) / kPositionBatches) : most;
-}
-
-/// Where patches run over positions, a causal model needs no run before them.
-void Patching::State::usePositions()
-{
-    std::map<std::string, std::int64_t> axes;
-    std::int64_t length = 0;
-    for (const auto& site : sites) {
-        if (!site.unitAxis || site.unit != Axis::Position || site.units.front() < 0)
-            continue;
-        const auto positions = site.shape[*site.unitAxis];
-        if (length == 0)
-            length = positions;
-        if (positions == length)
-            axes[site.value] = std::int64_t(*site.unitAxis);
-    }
-    runner->usePositions(axes, length);
+    return std::max<std::int64_t>(1, std::min(limit, kCacheBytes) / bytes);
 }
 
 at::Tensor Patching::State::logits(const PatchSite& site, std::int64_t first, std::int64_t count, std::stop_token stop) const
@@ -215,24 +186,22 @@ at::Tensor Patching::State::logits(const PatchSite& site, std::int64_t first, st
     auto sizes = base.sizes().vec();
     sizes[0] = count;
     const at::Tensor patched = base.expand(sizes).clone(at::MemoryFormat::Contiguous);
-    auto from = std::numeric_limits<std::int64_t>::max();
+    const auto units = std::int64_t(site.units.size());
     for (std::int64_t row = 0; row < count; ++row) {
-        const auto [head, column] = headAndColumn(site, first + row);
-        const auto unit = site.units[std::size_t(column)];
+        const auto head = (first + row) / units, unit = site.units[std::size_t((first + row) % units)];
         patchedPart(site, patched, row, head, unit).copy_(patchedPart(site, source, 0, head, unit));
-        from = std::min(from, unit);
     }
-    return runner->logits(site.value, patched, from, std::move(stop));
+    return runner->logits(site.value, patched, std::move(stop));
 }
 
 void Patching::State::takeCells(PatchResult& result, std::size_t site, std::int64_t first, const at::Tensor& values,
                                 const PatchControl& control) const
 {
     const auto [map, row] = places[site];
+    const auto units = std::int64_t(sites[site].units.size());
     std::vector<PatchCell> cells;
     for (std::int64_t i = 0; i < values.size(0); ++i) {
-        const auto [head, column] = headAndColumn(sites[site], first + i);
-        cells.push_back({map, row, head, column, values[i].item<double>()});
+        cells.push_back({map, row, (first + i) / units, (first + i) % units, values[i].item<double>()});
         result.maps[map].cells[row][cells.back().head][cells.back().column] = cells.back().value;
     }
     if (control.cells)
@@ -306,7 +275,7 @@ at::Tensor Patching::outputOf(const PatchCell& cell, std::stop_token stop) const
         const auto units = std::int64_t(site.units.size());
         if (cell.head < 0 || cell.head >= site.heads || cell.column < 0 || cell.column >= units)
             break;
-        return m_state->logits(site, cell.column * site.heads + cell.head, 1, std::move(stop))[0].to(at::kCPU, at::kDouble);
+        return m_state->logits(site, cell.head * units + cell.column, 1, std::move(stop))[0].to(at::kCPU, at::kDouble);
     }
     throw core::InputError(
         fmt::format("patching: there is no cell at map {}, site {}, head {}, column {}", cell.map, cell.site, cell.head, cell.column));
