@@ -339,6 +339,8 @@ void readFaces(Body& body, const PlyElement& element, CloudFile& file, std::stri
 
 void readEdges(Body& body, const PlyElement& element, CloudFile& file, std::string_view name)
 {
+    if (element.count == 0)
+        return body.skip(element);
     std::vector<Target> targets(element.properties.size());
     const int first = element.find("vertex1"), second = element.find("vertex2");
     if (first < 0 || second < 0 || element.properties[std::size_t(first)].isList || element.properties[std::size_t(second)].isList) {
