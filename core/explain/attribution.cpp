@@ -336,6 +336,13 @@ AttributionResult attribute(const graph::Executor& executor, const graph::Weight
     const auto& component = attributionRegistry().at(method);
     request.parameters = component.schema.resolve(request.parameters, method);
     const ScalarFunction function(executor, weights, request, control);
+    if (function.outputs().numel() == 0)
+        throw core::InputError(
+            fmt::format("{}: expected at least one sample, got {} {}", method, function.site(), core::formatShape(function.value().sizes())));
+    // One such sample beside others stays its own affair; alone it would give numbers that look like an explanation.
+    if (!function.outputs().isfinite().any().item<bool>())
+        throw core::InputError(
+            fmt::format("{}: the explained output is not finite (NaN or infinity); look for NaN in the input and in the model's weights", method));
     auto result = attributionRegistry().factory(method)(function, request.parameters, request.seed, control);
     if (result.site.empty()) {
         result.site = function.site();

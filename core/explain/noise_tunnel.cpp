@@ -29,6 +29,13 @@ at::Tensor standardError(const Moments& moments, const std::string& type)
     return type == "smoothgrad" ? moments.errorOfMean() : type == "smoothgrad_sq" ? moments.errorOfMeanOfSquares() : moments.errorOfVariance();
 }
 
+// A method that draws numbers of its own says how many samples it takes. Its draws for one copy must not depend on which copies are beside it, so it sees
+// one copy at a time.
+bool drawsSamples(const core::Schema& schema)
+{
+    return schema.find("n_samples") || schema.find("nt_samples");
+}
+
 AttributionResult noiseTunnel(const ScalarFunction& function, const core::Json& parameters, std::uint64_t seed, const Control& control)
 {
     auto inner = parameters.at("method");
@@ -36,7 +43,8 @@ AttributionResult noiseTunnel(const ScalarFunction& function, const core::Json& 
     inner.erase("id");
     const auto& method = attributionRegistry().factory(id);
     const auto type = parameters.at("nt_type").get<std::string>();
-    const auto total = parameters.at("nt_samples").get<std::int64_t>(), perBatch = copiesPerBatch(function, parameters);
+    const bool isSampling = drawsSamples(attributionRegistry().at(id).schema);
+    const auto total = parameters.at("nt_samples").get<std::int64_t>(), perBatch = isSampling ? 1 : copiesPerBatch(function, parameters);
     const double deviation = parameters.at("stdevs").get<double>();
     const auto origin = function.origin();
     const auto x = origin == function.site() ? function.value() : function.valueOf(origin);
@@ -47,8 +55,8 @@ AttributionResult noiseTunnel(const ScalarFunction& function, const core::Json& 
         const auto end = std::min(begin + perBatch, total), copies = end - begin;
         const auto noisy = copiesOf(x, copies) + deviation * copyNoise(x, begin, end, seed, "noise_tunnel");
         const auto around = function.movedAtOrigin(noisy, copies);
-        // The wrapped method's own samples do not repeat the noise of the tunnel.
-        const auto one = method(around, inner, core::deriveSeed(seed, 0, "noise_tunnel.method"),
+        // The wrapped method's own samples do not repeat the noise of the tunnel; each copy has a seed of its own.
+        const auto one = method(around, inner, core::deriveSeed(seed, std::uint64_t(begin), "noise_tunnel.method"),
                                 innerControl(control, double(begin), double(copies), double(total)));
         moments.add(stacked(one.attribution, copies));
         result.site = one.site;

@@ -77,6 +77,8 @@ std::int64_t storeAttribution(store::Workspace& workspace, store::RunId run, con
     analysis.results = {{"site", result.site}, {"output", numberAt(result.outputs, row)}, {"sum", shown.to(at::kDouble).sum().item<double>()}};
     if (result.completenessError.defined())
         analysis.results["completeness_error"] = numberAt(result.completenessError, row);
+    if (!result.details.is_null())
+        analysis.results["details"] = result.details;
     if (!origin.targetName.empty())
         analysis.results["target_name"] = origin.targetName;
     const std::int64_t id = workspace.addAnalysis(analysis);

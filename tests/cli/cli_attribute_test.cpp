@@ -1,10 +1,14 @@
 // orrery-cli attribute, checked by hand: on a linear model every method must give w * x, on a hinge each quadrature rule its own sum.
 #include <ATen/ATen.h>
 
+#include <csignal>
+
 #include <core/models/model_file.h>
+#include <core/store/workspace.h>
 #include <core/zoo/zoo.h>
 
 #include "cli_runner.h"
+#include "small_training.h"
 
 using namespace orrery;
 using core::Json;
@@ -277,6 +281,76 @@ private Q_SLOTS:
         const auto answer = m_cli.compute(QStringList{"attribute", "linear.safetensors", "--input", "x.npy"} + options);
         VERIFY_REFUSED(answer, 2, message);
         QCOMPARE(answer.out, QString());
+    }
+
+    void faultsSayWhatToDo_data()
+    {
+        QTest::addColumn<QString>("model");
+        QTest::addColumn<QStringList>("input");
+        QTest::addColumn<QString>("message");
+        const QString linear = "linear.safetensors";
+        const QString notFinite = ": the explained output is not finite (NaN or infinity); look for NaN in the input and in the model's weights";
+        QTest::newRow("no model") << "nothing.safetensors" << QStringList{"--input", "x.npy"} << "model nothing.safetensors: no such file";
+        QTest::newRow("damaged model") << "cut.safetensors" << QStringList{"--input", "x.npy"} << "cut.safetensors";
+        QTest::newRow("NaN in the input") << linear << QStringList{"--input", "nan.npy"} << "saliency" + notFinite;
+        QTest::newRow("NaN in the weights") << "sick.safetensors" << QStringList{"--input", "x.npy"} << "saliency" + notFinite;
+        QTest::newRow("no sample") << linear << QStringList{"--input", "empty.npy"} << "saliency: expected at least one sample, got table [0, 3]";
+        QTest::newRow("another shape") << linear << QStringList{"--input", "wide.npy"}
+                                       << "--input wide.npy: expected [batch, 3] for the model's input \"table\", got [2, 4]";
+        QTest::newRow("damaged array") << linear << QStringList{"--input", "cut.npy"} << "cut.npy: the NPY header is cut off";
+        QTest::newRow("damaged picture") << "zoo:lenet" << QStringList{"--image", "no.png"} << "no.png: expected a PNG, JPEG or WebP picture";
+        QTest::newRow("no input") << linear << QStringList{} << "expected one of --input, --sample, --image, --text";
+        QTest::newRow("no such run") << "run:9" << QStringList{"--input", "x.npy"} << "run";
+    }
+    void faultsSayWhatToDo()
+    {
+        QFETCH(QString, model);
+        QFETCH(QStringList, input);
+        QFETCH(QString, message);
+        m_cli.writeArray("nan.npy", kX * std::nanf(""));
+        m_cli.writeArray("empty.npy", at::zeros({0, 3}));
+        m_cli.writeArray("wide.npy", at::ones({2, 4}));
+        m_cli.write("cut.npy", m_cli.read("x.npy").substr(0, 40));
+        m_cli.write("cut.safetensors", m_cli.read("linear.safetensors").substr(0, 60));
+        m_cli.write("no.png", "no picture");
+        auto sick = zoo::buildModel("mlp", {{"features", 3}, {"hidden", Json::array()}, {"classes", 2}}, 0);
+        sick.weights.set("out.weight", kWeight * std::nanf(""));
+        models::saveModel(m_cli.path("sick.safetensors"), sick);
+        const auto answer = m_cli.compute(QStringList{"attribute", model, "--method", "saliency"} + input);
+        VERIFY_REFUSED(answer, 2, message);
+        QCOMPARE(answer.out, QString());
+    }
+
+    // Hours of work, ended in its middle: the workspace is whole, holds what it held, and takes the next attribution.
+    void endedInMidWorkTheWorkspaceIsWhole_data()
+    {
+        QTest::addColumn<int>("signal");
+        QTest::newRow("killed") << SIGKILL;
+        QTest::newRow("interrupted") << SIGINT;
+    }
+    void endedInMidWorkTheWorkspaceIsWhole()
+    {
+        QFETCH(int, signal);
+        const test::Cli cli;
+        cli.write("small.yaml", test::kSmallTraining);
+        cli.json({"train", "small.yaml", "--set", "train.epochs=1", "--threads", "1", "--workspace", "w"});
+        const QStringList once = {"attribute", "run:1", "--workspace", "w", "--sample", "0", "--split", "test", "--method"};
+        cli.json(once + QStringList{"saliency"});
+        QProcess process;
+        cli.start(process, once + QStringList{"noise_tunnel", "--threads", "1", "--out", "a.npy", "--set", "method.id=integrated_gradients", "--set",
+                                              "method.n_steps=100000", "--set", "nt_samples=1000"});
+        QVERIFY(!process.waitForFinished(5000));
+        ::kill(pid_t(process.processId()), signal);
+        QVERIFY(process.waitForFinished(20'000));
+        if (signal == SIGINT)
+            QCOMPARE(process.exitCode(), 130);
+        QVERIFY(!cli.has("a.npy"));
+        const auto workspace = store::Workspace::open(cli.path("w"));
+        QVERIFY(workspace->check().empty());
+        QCOMPARE(workspace->analyses(1).size(), std::size_t(1));
+        const auto next = cli.json(once + QStringList{"integrated_gradients"});
+        QCOMPARE(workspace->analyses(1).size(), std::size_t(2));
+        QVERIFY(next.at("analyses").is_array());
     }
 };
 

@@ -53,6 +53,8 @@ private Q_SLOTS:
     void aggregatesEqualBruteForceWithTheSameNoise();
     void varianceOfALinearModelIsZero();
     void noiseIsTheSameForBatchesOfAnySize();
+    void aSamplingMethodIsTheSameForBatchesOfAnySize_data();
+    void aSamplingMethodIsTheSameForBatchesOfAnySize();
     void noiseFollowsTheSeedAlone();
     void noiseReachesALayerThroughTheModel();
     void targetsAreThoseOfTheCleanSamples();
@@ -177,6 +179,38 @@ void NoiseTest::noiseIsTheSameForBatchesOfAnySize()
     const auto whole = of(1000);
     for (const int rows : {1, 2, 6, 9})
         QVERIFY(largest(of(rows), whole) < 1e-15);
+}
+
+void NoiseTest::aSamplingMethodIsTheSameForBatchesOfAnySize_data()
+{
+    QTest::addColumn<QString>("method");
+    for (const char* method : {"gradient_shap", "shapley_value_sampling", "kernel_shap", "lime", "noise_tunnel"})
+        QTest::newRow(method) << method;
+}
+
+// Copy k is the method alone at the noise of copy k, with the seed derived from k.
+void NoiseTest::aSamplingMethodIsTheSameForBatchesOfAnySize()
+{
+    QFETCH(QString, method);
+    const auto id = method.toStdString();
+    const auto model = zooModel("mlp", kTanh, 8);
+    const auto x = noise({2, 5}, 1);
+    const auto of = [&](int rows) {
+        auto parameters = tunnel({{"id", id}}, "smoothgrad", 4, 0.3);
+        parameters["internal_batch_size"] = rows;
+        return attributionOf(model, "noise_tunnel", {x}, {.parameters = parameters, .target = 1, .seed = 6}).attribution;
+    };
+    auto mean = at::zeros({2, 5}, at::kDouble);
+    for (std::uint64_t k = 0; k < 4; ++k)
+        mean += attributionOf(model, id.c_str(), {x + 0.3 * noiseOf(x, 6, k, "noise_tunnel")},
+                              {.target = 1, .seed = core::deriveSeed(6, k, "noise_tunnel.method")})
+                    .attribution /
+                4;
+    const auto whole = of(1000);
+    QVERIFY(size(whole) > 1e-3);
+    QVERIFY(largest(whole, mean) < 1e-12);
+    for (const int rows : {1, 4, 6})
+        QVERIFY(largest(of(rows), whole) < 1e-12);
 }
 
 void NoiseTest::noiseFollowsTheSeedAlone()

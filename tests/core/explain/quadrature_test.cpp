@@ -1,6 +1,7 @@
 #include <core/base/error.h>
 #include <core/explain/quadrature.h>
 
+#include <QElapsedTimer>
 #include <QTest>
 
 using namespace orrery;
@@ -12,6 +13,8 @@ private Q_SLOTS:
     void gaussLegendreIsExactToDegreeTwoNMinusOne_data();
     void gaussLegendreIsExactToDegreeTwoNMinusOne();
     void gaussLegendreHasPublishedNodes();
+    void manyPointsAreAsExactAndFast_data();
+    void manyPointsAreAsExactAndFast();
     void rulesHaveCaptumsNodesAndWeights();
     void refusesUnknownRulesAndTooFewSteps();
 };
@@ -51,6 +54,50 @@ void QuadratureTest::gaussLegendreHasPublishedNodes()
         QVERIFY(std::abs(rule.weights[std::size_t(i)] - w[i] / 2) < 1e-15);
     }
     QVERIFY(std::is_sorted(rule.nodes.begin(), rule.nodes.end()));
+}
+
+void QuadratureTest::manyPointsAreAsExactAndFast_data()
+{
+    QTest::addColumn<int>("n");
+    for (const int n : {201, 400, 1001, 20000, 100000, 100001})
+        QTest::addRow("%d points", n) << n;
+}
+
+// Rules of many points take another way to their nodes. What is asked of them does not know it: each node is a zero of the recurrence's polynomial (the next
+// neighbours of double precision lie on either side), each weight follows from its slope there, and integrals known in closed form come out.
+void QuadratureTest::manyPointsAreAsExactAndFast()
+{
+    QFETCH(int, n);
+    QElapsedTimer clock;
+    clock.start();
+    const auto rule = quadrature("gausslegendre", n);
+    QVERIFY2(clock.elapsed() < 3000, qPrintable(QString::number(clock.elapsed())));
+    long double total = 0, wave = 0, high = 0;
+    for (std::size_t i = 0; i < rule.nodes.size(); ++i) {
+        total += rule.weights[i];
+        wave += rule.weights[i] * std::cos(150.0L * rule.nodes[i]);
+        high += rule.weights[i] * std::pow((long double)(rule.nodes[i]), 390);
+    }
+    QVERIFY(std::abs(double(total - 1)) < 1e-14);
+    QVERIFY(std::abs(double(wave - std::sin(150.0L) / 150)) < 1e-14);
+    QVERIFY(std::abs(double(high - 1.0L / 391)) < 1e-14);
+    QVERIFY(std::is_sorted(rule.nodes.begin(), rule.nodes.end()));
+    for (const int i : {0, 1, 29, 30, 31, 60, n / 4, n / 3, n / 2 - 1}) {
+        const long double x = 1 - 2 * (long double)(rule.nodes[std::size_t(i)]);
+        long double p = 1, previous = 0;
+        for (int k = 1; k <= n; ++k) {
+            const long double before = previous;
+            previous = p;
+            p = ((2 * k - 1) * x * previous - (k - 1) * before) / k;
+        }
+        const long double slope = n * (x * p - previous) / (x * x - 1);
+        const double weight = double(1 / ((1 - x * x) * slope * slope));
+        QVERIFY2(std::abs(double(p / slope)) < 3e-16, qPrintable(QString("node %1: off by %2").arg(i).arg(double(p / slope))));
+        // The comparison's own x is rounded beside 1: that counts in units of the distance to the end, about (i / n) squared.
+        const double rounding = 1e-13 + 1e-19 * std::pow(double(n) / (i + 1), 2);
+        QVERIFY2(std::abs(rule.weights[std::size_t(i)] / weight - 1) < rounding,
+                 qPrintable(QString("weight %1: %2 against %3").arg(i).arg(rule.weights[std::size_t(i)], 0, 'g', 17).arg(weight, 0, 'g', 17)));
+    }
 }
 
 void QuadratureTest::rulesHaveCaptumsNodesAndWeights()
