@@ -22,9 +22,8 @@ private Q_SLOTS:
     void trainsCutShort()
     {
         QFETCH(QString, file);
-        std::vector<std::string> changes{"train.epochs=null", "train.steps=3", "train.evaluate_samples=40", "train.warmup=0", "data.limit=120"};
-        if (file.contains("/nerf/"))
-            changes.push_back("train.batch_size=32");  // of rays there are thousands in a batch
+        const std::vector<std::string> changes{"train.epochs=null", "train.steps=3",  "train.evaluate_samples=40",
+                                               "train.warmup=0",    "data.limit=120", "train.batch_size=32"};
         const auto experiment = train::readExperiment(file.toStdString(), changes);
         jobs::DirectContext context({}, 2);
         MemorySink sink;
