@@ -46,6 +46,11 @@ bool isDocument(const QFileInfo& file)
     return ending == "yaml" || ending == "yml" || ending == "json";
 }
 
+bool isScene(const QFileInfo& file)
+{
+    return QStringList{"ply", "pcd", "las", "xyz", "obj"}.contains(file.suffix().toLower());
+}
+
 bool isTable(const QFileInfo& file)
 {
     return QStringList{"csv", "tsv", "npy", "npz", "jsonl", "txt", "gz"}.contains(file.suffix().toLower());
@@ -80,6 +85,9 @@ bool MainWindow::openFile(const QString& path)
         if (isDocument(file)) {
             m_session.setDraft(train::readDocument(path.toStdString()), file.absolutePath());
             showPanel("new_run");
+        } else if (isScene(file) && m_host.find("point_cloud")) {
+            m_session.changeSelection([&](widgets::Selection& selection) { selection.sceneObject = file.absoluteFilePath(); });
+            showPanel("point_cloud");
         } else if (isTable(file) || file.isDir()) {
             const auto document = data::dataDocument(file.absoluteFilePath().toStdString());
             m_session.changeSelection([&](widgets::Selection& selection) {
