@@ -300,7 +300,7 @@ private Q_SLOTS:
         QTest::newRow("damaged array") << linear << QStringList{"--input", "cut.npy"} << "cut.npy: the NPY header is cut off";
         QTest::newRow("damaged picture") << "zoo:lenet" << QStringList{"--image", "no.png"} << "no.png: expected a PNG, JPEG or WebP picture";
         QTest::newRow("no input") << linear << QStringList{} << "expected one of --input, --sample, --image, --text";
-        QTest::newRow("no such run") << "run:9" << QStringList{"--input", "x.npy"} << "run";
+        QTest::newRow("no workspace for a run") << "run:9" << QStringList{"--input", "x.npy"} << "expected a workspace folder";
     }
     void faultsSayWhatToDo()
     {
