@@ -280,7 +280,7 @@ private:
     void aim(const std::array<int, 3>& properties, Target::Kind kind, Value* first)
     {
         for (std::size_t k = 0; k < 3; ++k)
-            m_targets[std::size_t(properties[k])] = {kind, first + k, 3, colourScaleOf(typeOf(properties[k]))};
+            m_targets[std::size_t(properties[k])] = {kind, first ? first + k : nullptr, 3, colourScaleOf(typeOf(properties[k]))};  // no points: null
     }
     void aimFields(std::size_t count)
     {
