@@ -11,7 +11,7 @@ const std::vector<Command>& sceneCommands()
         {"convert", "Write points or a mesh in another format.", declareSceneConvert},
         {"filter", "Apply filters to points: voxels, outliers, normals, planes, clusters.", declareSceneFilter},
         {"synthesize", "Make posed images with exact cameras and depth of a mesh, a cloud or a built-in scene.", declareSceneSynthesize},
-        {"train", "Train a field or splats as an experiment document says.", declareTrain},
+        {"train", "Train a field as an experiment document says.", declareTrain},
         {"render", "Pictures of splats, a mesh or a cloud from given cameras.", declareSceneRender},
         {"eval", "PSNR and SSIM of a trained field on posed images.", declareSceneEval},
         {"export", "Surface of a trained field as a mesh or points.", declareSceneExport},
