@@ -12,7 +12,7 @@ struct Neighbour {
 };
 
 /// Nearest points by a k-d tree: split at the median of the widest axis, leaves of a dozen points. Immutable; queries from any thread.
-/// Building costs O(n log n), about 0.5 s for a million points; 16 bytes a point. Distances are taken in double, so the answers are those of brute force.
+/// Building costs O(n log n); 16 bytes a point. Distances are taken in double, so the answers are those of brute force.
 class KdTree {
 public:
     /// @param positions  x, y, z a point, finite, fewer than 2^32; copied.

@@ -19,7 +19,7 @@ struct Levels {
     std::vector<std::size_t> ends;     ///< ends[l]: number of points in levels 0 to l; the last one is the number of points
 };
 
-/// Cost O(n log n), about 0.15 s for a million points; memory 24 bytes a point while it runs. Points must be finite.
+/// Cost O(n log n); memory 24 bytes a point while it runs. Points must be finite.
 /// @param positions  x, y, z a point; at most 2^32 - 1 points.
 /// @throws core::Cancelled
 Levels makeLevels(std::span<const float> positions, std::stop_token stop = {});
@@ -40,7 +40,7 @@ struct PickCone {
 };
 
 /// The point a person means who points along the ray: in the cone, in front; of those the one with the smallest sum of depth and distance from the ray.
-/// Nothing if there is none. O(n), about 3 ms for a million points.
+/// Nothing if there is none. O(n).
 std::optional<PickedPoint> pickPoint(std::span<const float> positions, const PickCone& cone);
 
 }  // namespace orrery::scene
