@@ -142,6 +142,9 @@ const FormatRegistry& cloudFormats()
 
 CloudFile readCloud(const std::filesystem::path& path)
 {
+    std::error_code error;
+    if (!std::filesystem::exists(path, error) && !error)
+        throw core::InputError(fmt::format("{}: no such file", path.string()));
     const core::MappedFile file(path);
     if (file.text().empty())
         throw core::FormatError(fmt::format("{}: expected points, but the file is empty", path.string()));
