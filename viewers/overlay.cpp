@@ -4,6 +4,7 @@
 #include <imgui_impl_opengl3.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace orrery::viewers {
 namespace {
@@ -60,7 +61,7 @@ void Overlay::beginFrame(QSize size, double pixelRatio, bool dark)
     ImGui::GetStyle().WindowRounding = 4;
     ImGui::GetStyle().FrameBorderSize = dark ? 0 : 1;
     m_controls.map.clear();
-    m_window = QRect();
+    m_before = std::exchange(m_window, QRect());
     ImGui_ImplOpenGL3_NewFrame();
     ImGui::NewFrame();
 }
@@ -85,6 +86,8 @@ void Overlay::closeWindow()
 {
     const auto position = ImGui::GetWindowPos(), size = ImGui::GetWindowSize();
     m_window = QRect(int(position.x), int(position.y), int(size.x) + 1, int(size.y) + 1);
+    if (m_window != m_before)
+        m_settle = kSettle;  // ImGui finds the size of a window a frame or two after its contents
     ImGui::PopItemWidth();
     ImGui::End();
 }

@@ -60,7 +60,7 @@ private:
     int m_settle = 2;
     bool m_held = false;
     QPointF m_mouse{-1, -1};
-    QRect m_window;
+    QRect m_window, m_before;  ///< of this frame and of the one before it
     Rects m_controls;
 };
 
