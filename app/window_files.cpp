@@ -9,6 +9,7 @@
 #include <core/base/error.h>
 #include <core/data/dataset.h>
 #include <core/jobs/queue.h>
+#include <core/scene/field/synthesis.h>
 #include <core/store/workspace.h>
 #include <core/train/document_file.h>
 #include <core/train/runs.h>
@@ -76,7 +77,8 @@ bool MainWindow::openFile(const QString& path)
 {
     const QFileInfo file(path);
     try {
-        if (!file.exists() && !path.startsWith("zoo:") && !path.startsWith("run:"))
+        const bool isBuiltIn = path == QLatin1String(scene::kShapesName);
+        if (!file.exists() && !isBuiltIn && !path.startsWith("zoo:") && !path.startsWith("run:"))
             throw core::StorageError(path.toStdString() + ": no such file or folder");
         if (file.isDir() && store::Workspace::isWorkspace(path.toStdString()))
             return openWorkspace(path);
@@ -85,8 +87,8 @@ bool MainWindow::openFile(const QString& path)
         if (isDocument(file)) {
             m_session.setDraft(train::readDocument(path.toStdString()), file.absolutePath());
             showPanel("new_run");
-        } else if (isScene(file) && m_host.find("point_cloud")) {
-            m_session.changeSelection([&](widgets::Selection& selection) { selection.sceneObject = file.absoluteFilePath(); });
+        } else if ((isBuiltIn || isScene(file)) && m_host.find("point_cloud")) {
+            m_session.changeSelection([&](widgets::Selection& selection) { selection.sceneObject = isBuiltIn ? path : file.absoluteFilePath(); });
             showPanel("point_cloud");
         } else if (isTable(file) || file.isDir()) {
             const auto document = data::dataDocument(file.absoluteFilePath().toStdString());

@@ -109,8 +109,6 @@ private:
     double m_size;
 };
 
-constexpr const char* kSynthetic = "synthetic:shapes";
-
 /// The pictures of the built-in scene, drawn instead of read.
 std::vector<io::Image> drawn(const scene::PosedSet& set)
 {
@@ -125,7 +123,7 @@ std::vector<io::Image> drawn(const scene::PosedSet& set)
 Pictures readPictures(const scene::PosedSet& set, int shrink, const std::vector<double>& background)
 {
     Pictures out;
-    const std::vector<io::Image> made = set.folder == kSynthetic ? drawn(set) : std::vector<io::Image>();
+    const std::vector<io::Image> made = set.folder == scene::kShapesName ? drawn(set) : std::vector<io::Image>();
     for (std::size_t v = 0; v < set.views.size(); ++v) {
         const scene::PosedView& view = set.views[v];
         io::Image image = made.empty() ? io::readImage(set.folder / view.camera.image) : made[v];
@@ -171,10 +169,10 @@ std::array<double, 6> chosenBox(const Json& given, scene::PosedSet& set)
 
 scene::PosedSet posedSet(const std::string& path, const std::filesystem::path& base)
 {
-    if (path != kSynthetic)
+    if (path != scene::kShapesName)
         return scene::readPosedImages(core::resolvePath(path, base));
     scene::PosedSet set = scene::plannedViews(scene::shapesBox(), {});
-    set.folder = kSynthetic;
+    set.folder = scene::kShapesName;
     return set;
 }
 

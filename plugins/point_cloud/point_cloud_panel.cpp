@@ -1,5 +1,7 @@
 #include "point_cloud_panel.h"
 
+#include <fmt/format.h>
+
 #include <QAction>
 #include <QComboBox>
 #include <QFileInfo>
@@ -20,6 +22,8 @@
 
 #include <core/scene/camera/vector.h>
 #include <core/scene/cloud/formats.h>
+#include <core/scene/cloud/points.h>
+#include <core/scene/field/synthesis.h>
 #include <widgets/commands.h>
 #include <widgets/export.h>
 #include <widgets/job_bar.h>
@@ -65,6 +69,21 @@ double angleBetween(const std::vector<scene::Vector3>& points)
     return std::atan2(scene::length(scene::cross(a, b)), scene::dot(a, b)) * 180 / std::numbers::pi;
 }
 
+/// A start for lengths that have no default because they depend on the cloud: a hundredth of its diagonal, one digit.
+core::Json suggestedLengths(const core::Schema& schema, const scene::PointCloud& cloud)
+{
+    auto document = core::Json::object();
+    const auto box = scene::bounds(cloud);
+    const double share = box ? box->diagonal() / 100 : 0;
+    if (!(share > 0))
+        return document;
+    const double unit = std::pow(10, std::floor(std::log10(share)));
+    for (const auto& parameter : schema.parameters())
+        if (parameter.type == core::ParameterType::Float && parameter.defaultValue.is_null() && !parameter.optional)
+            document[parameter.name] = std::stod(fmt::format("{:.1g}", std::round(share / unit) * unit));
+    return document;
+}
+
 }  // namespace
 
 PointCloudPanel::PointCloudPanel(widgets::Session& session, QWidget* parent)
@@ -89,11 +108,13 @@ void PointCloudPanel::makeActions()
 {
     m_open = new QAction(tr("Open a cloud…"), this);
     connect(m_open, &QAction::triggered, this, &PointCloudPanel::chooseFile);
+    m_example = new QAction(tr("Open the example"), this);
+    connect(m_example, &QAction::triggered, this, [this] { open(QString::fromLatin1(scene::kShapesName)); });
     m_save = new QAction(tr("Write the cloud…"), this);
     connect(m_save, &QAction::triggered, this, &PointCloudPanel::saveCloud);
     m_picture = new QAction(tr("Save the picture…"), this);
     connect(m_picture, &QAction::triggered, this, &PointCloudPanel::savePicture);
-    addActions({m_open, m_save, m_picture, widgets::makeCopyAsCommandAction(this, [this] { return commandLine(); })});
+    addActions({m_open, m_example, m_save, m_picture, widgets::makeCopyAsCommandAction(this, [this] { return commandLine(); })});
 }
 
 QWidget* PointCloudPanel::makeContent()
@@ -131,6 +152,7 @@ QWidget* PointCloudPanel::makeContent()
     splitter->addWidget(tabs);
     splitter->setStretchFactor(0, 3);
     splitter->setStretchFactor(1, 1);
+    splitter->setSizes({700, 300});
     splitter->setChildrenCollapsible(false);
     layout->addWidget(splitter, 1);
     return content;
@@ -154,7 +176,7 @@ QWidget* PointCloudPanel::makeCloudPage()
     }
     layout->addWidget(m_filter);
     m_form = new widgets::SchemaForm(page);
-    layout->addWidget(m_form);
+    layout->addWidget(m_form, 1);
     m_apply = new QPushButton(tr("Apply"), page);
     m_apply->setObjectName("apply");
     layout->addWidget(m_apply, 0, Qt::AlignLeft);
@@ -163,7 +185,6 @@ QWidget* PointCloudPanel::makeCloudPage()
     m_applied->setAccessibleName(tr("Applied filters"));
     m_applied->setMaximumHeight(90);
     layout->addWidget(m_applied);
-    layout->addStretch(1);
     connect(m_filter, &QComboBox::currentIndexChanged, this, &PointCloudPanel::chooseFilter);
     connect(m_form, &widgets::SchemaForm::issuesChanged, this, &PointCloudPanel::updateControls);
     connect(m_apply, &QPushButton::clicked, this, &PointCloudPanel::applyFilter);
@@ -201,7 +222,7 @@ QWidget* PointCloudPanel::makeMeasurePage()
 
 void PointCloudPanel::showNothing()
 {
-    showEmptyState(tr("No cloud"), tr("Open a point cloud or a mesh (PLY, PCD, LAS, XYZ, OBJ), or drop one on the window."), {m_open});
+    showEmptyState(tr("No cloud"), tr("Open a point cloud or a mesh (PLY, PCD, LAS, XYZ, OBJ), or drop one on the window."), {m_open, m_example});
     updateControls();
 }
 
@@ -250,6 +271,7 @@ void PointCloudPanel::showCloud(const OpenCloud& cloud, bool isNewScene)
     m_view->setPicture(cloud.picture, cloud.colours);
     if (isNewScene) {
         clearMeasures();
+        chooseFilter();
         auto settings = m_view->settings();
         settings.clips = false;
         settings.clip = m_view->wholeBox();
@@ -284,8 +306,12 @@ void PointCloudPanel::updateControls()
 
 void PointCloudPanel::chooseFilter()
 {
-    if (m_filter->currentIndex() >= 0)
-        m_form->setSchema(scene::cloudFilters().at(m_filter->currentData().toString().toStdString()).schema);
+    if (m_filter->currentIndex() < 0)
+        return;
+    const auto& schema = scene::cloudFilters().at(m_filter->currentData().toString().toStdString()).schema;
+    m_form->setSchema(schema);
+    if (m_cloud)
+        m_form->setDocument(suggestedLengths(schema, m_cloud->session->current().points));
 }
 
 void PointCloudPanel::applyFilter()
@@ -451,7 +477,7 @@ void PointCloudPanel::restoreState(const core::Json& state)
         m_filter->setCurrentIndex(found);
     m_tool->setCurrentIndex(std::clamp(int(number("tool", 0)), 0, 2));
     const auto file = QString::fromStdString(text("file"));
-    if (m_file.isEmpty() && !file.isEmpty() && QFileInfo::exists(file)) {
+    if (m_file.isEmpty() && !file.isEmpty() && (file == QLatin1String(scene::kShapesName) || QFileInfo::exists(file))) {
         open(file);
         m_restored = viewers::OrbitCamera::fromText(text("camera"));
     }

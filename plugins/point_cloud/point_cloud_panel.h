@@ -72,7 +72,7 @@ private:
     QLabel *m_info = nullptr, *m_picked = nullptr;
     QListWidget *m_applied = nullptr, *m_measures = nullptr;
     QPushButton* m_apply = nullptr;
-    QAction *m_open = nullptr, *m_save = nullptr, *m_picture = nullptr;
+    QAction *m_open = nullptr, *m_example = nullptr, *m_save = nullptr, *m_picture = nullptr;
     std::optional<viewers::OrbitCamera> m_restored;  ///< for the cloud that the last session showed
     std::vector<scene::Vector3> m_points;            ///< of the measure that is being made
     std::vector<viewers::SceneMark> m_marks;

@@ -82,6 +82,13 @@ private Q_SLOTS:
         bench.show();
         QVERIFY(bench.panel->isShowingEmptyState());
         QVERIFY(bench.panel->commandLine().isEmpty());
+        // The example is a click away.
+        for (auto* button : bench.panel->findChildren<QPushButton*>())
+            if (button->text() == "Open the example")
+                QTest::mouseClick(button, Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->cloud(), 20000);
+        QCOMPARE(bench.panel->cloud()->session->current().points.size(), std::size_t(200000));
+        QCOMPARE(bench.panel->commandLine(), QString("orrery-cli scene info synthetic:shapes"));
     }
 
     void itShowsWhatTheFileHolds()

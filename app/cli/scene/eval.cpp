@@ -23,7 +23,7 @@ struct Options {
 /// The pictures of one part: those of files, or the built-in scene's.
 scene::PosedSet chosenViews(const Options& options, bool& made)
 {
-    made = options.data == "synthetic:shapes";
+    made = options.data == scene::kShapesName;
     scene::PosedSet set = made ? scene::plannedViews(scene::shapesBox(), {}) : scene::readPosedImages(core::resolvePath(options.data));
     scene::assignParts(set);
     const auto part = options.part == "train" ? scene::Part::Train : options.part == "val" ? scene::Part::Val : scene::Part::Test;

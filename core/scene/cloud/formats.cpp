@@ -7,6 +7,7 @@
 #include <core/base/error.h>
 #include <core/base/files.h>
 #include <core/base/text.h>
+#include <core/scene/field/synthesis.h>
 
 #include "las.h"
 #include "obj.h"
@@ -16,6 +17,8 @@
 
 namespace orrery::scene {
 namespace {
+
+constexpr std::size_t kShapesPoints = 200000;
 
 using FormatRegistry = core::Registry<CloudFormat>;
 
@@ -142,6 +145,8 @@ const FormatRegistry& cloudFormats()
 
 CloudFile readCloud(const std::filesystem::path& path)
 {
+    if (path == kShapesName)
+        return {shapesCloud(kShapesPoints), "built-in", "made, not read", {}, 0, {}};
     std::error_code error;
     if (!std::filesystem::exists(path, error) && !error)
         throw core::InputError(fmt::format("{}: no such file", path.string()));

@@ -19,7 +19,7 @@ struct CloudFormat {
 /// All formats: family "cloud_format". One line each in formats.cpp. The schema holds the parameters of writing.
 const core::Registry<CloudFormat>& cloudFormats();
 
-/// Recognised by content, else by extension. Any thread.
+/// Recognised by content, else by extension; `synthetic:shapes` is the built-in scene, 200,000 points of it. Any thread.
 /// @throws core::StorageError if it cannot be read; core::InputError for an unknown format; core::FormatError for a damaged file.
 CloudFile readCloud(const std::filesystem::path& file);
 /// The id of the format a file of that name is written in. @throws core::InputError that lists the extensions.

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <optional>
+#include <random>
 
 #include <core/scene/camera/vector.h>
 
@@ -69,11 +71,14 @@ Vector3 normalAt(const Vector3& p)
     return normalised(gradient);
 }
 
+std::ptrdiff_t shapeAt(const Vector3& p)
+{
+    return std::min_element(std::begin(kShapes), std::end(kShapes), [&](Distance a, Distance b) { return a(p) < b(p); }) - std::begin(kShapes);
+}
+
 Vector3 colourAt(const Vector3& p)
 {
-    const auto closest =
-        std::min_element(std::begin(kShapes), std::end(kShapes), [&](Distance a, Distance b) { return a(p) < b(p); }) - std::begin(kShapes);
-    switch (closest) {
+    switch (shapeAt(p)) {
     case 0: return std::sin(14 * p[2]) > 0 ? Vector3{0.85, 0.25, 0.2} : Vector3{0.95, 0.75, 0.3};
     case 1: return {0.25 + 0.5 * std::clamp(p[2] + 0.4, 0.0, 1.0), 0.45, 0.8};
     case 2: return {0.3, 0.7, 0.35};
@@ -123,6 +128,33 @@ std::optional<Surface> shapesSurface(const Ray& ray)
         t += distance;
     }
     return {};
+}
+
+TriangleMesh shapesCloud(std::size_t count)
+{
+    TriangleMesh mesh;
+    auto& cloud = mesh.points;
+    cloud.fields.push_back({"shape", {}, 0});
+    std::mt19937_64 random(0);
+    // Not by std's distributions: their numbers differ between libraries.
+    const auto uniform = [&] { return double(random() >> 11) * 0x1.0p-53; };
+    while (cloud.size() < count) {
+        const double up = 2 * uniform() - 1, angle = 2 * std::numbers::pi * uniform(), flat = std::sqrt(1 - up * up);
+        const Vector3 from = 3.0 * Vector3{flat * std::cos(angle), flat * std::sin(angle), up};
+        const Vector3 to{2 * uniform() - 1, 2 * uniform() - 1, 2 * uniform() - 1};
+        const Ray ray{from, normalised(to - from)};
+        const auto surface = shapesSurface(ray);
+        if (!surface)
+            continue;
+        const Vector3 p = ray.origin + surface->distance * ray.direction, colour = lit(*surface);
+        for (std::size_t a = 0; a < 3; ++a) {
+            cloud.positions.push_back(float(p[a]));
+            cloud.normals.push_back(float(surface->normal[a]));
+            cloud.colours.push_back(byteOf(colour[a]));
+        }
+        cloud.fields[0].values.push_back(float(shapeAt(p)));
+    }
+    return mesh;
 }
 
 std::array<double, 6> shapesBox()

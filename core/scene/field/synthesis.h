@@ -8,6 +8,7 @@
 #include <core/io/image.h>
 #include <core/jobs/job.h>
 #include <core/scene/camera/posed_images.h>
+#include <core/scene/cloud/cloud.h>
 
 /// Posed images with exact cameras and depth, made instead of taken. Free of libtorch's tensors.
 namespace orrery::scene {
@@ -31,6 +32,11 @@ std::optional<Surface> shapesSurface(const Ray& ray);
 std::array<double, 6> shapesBox();
 /// A view of it: Lambert's light from one direction and from all around, `samples` x `samples` rays a pixel (depth: of the pixel's middle). Any thread.
 RenderedView renderShapes(const Camera& camera, int samples = 2);
+
+/// Points of its surfaces, as rays from all around find them: lit colours, normals, and a field "shape" (0 ball, 1 box, 2 ring, 3 plate). The same count, the same points.
+TriangleMesh shapesCloud(std::size_t count);
+/// What documents, `scene` commands and panels call the built-in scene.
+inline constexpr const char* kShapesName = "synthetic:shapes";
 
 /// `count` cameras on a sphere around the box, evenly by the golden angle, from `low` to `high` (sine of the elevation); they look at the middle.
 /// @param turn  Added to all angles, radians: sets with different turns share no camera.

@@ -520,6 +520,35 @@ private Q_SLOTS:
         QVERIFY2(said.startsWith("f: ") && said.contains(message), qPrintable(said));
     }
 
+    // The ball, the ring and the plate have closed forms.
+    void theBuiltInSceneLiesOnItsShapes()
+    {
+        const auto file = readCloud("synthetic:shapes");
+        const auto& cloud = file.mesh.points;
+        QCOMPARE(cloud.size(), std::size_t(200000));
+        std::array<std::size_t, 4> counts{};
+        for (std::size_t i = 0; i < cloud.size(); ++i) {
+            const auto* p = cloud.positions.data() + 3 * i;
+            const auto* n = cloud.normals.data() + 3 * i;
+            const auto shape = std::size_t(cloud.fields[0].values[i]);
+            ++counts.at(shape);
+            if (shape == 0) {
+                const double d[] = {p[0] + 0.42, p[1] - 0.3, p[2] + 0.05};
+                QVERIFY(std::abs(std::hypot(d[0], d[1], d[2]) - 0.38) < 1e-6);
+                for (std::size_t a = 0; a < 3; ++a)
+                    QVERIFY(std::abs(n[a] - d[a] / 0.38) < 1e-4);
+            } else if (shape == 2) {
+                QVERIFY(std::abs(std::hypot(std::hypot(p[0] - 0.05, p[2] + 0.2) - 0.3, p[1] + 0.42) - 0.1) < 1e-6);
+            } else if (shape == 3) {
+                QVERIFY(std::hypot(p[0], p[1]) < 0.9 + 1e-6 && std::abs(p[2] + 0.48) < 0.05 + 1e-6);
+                QVERIFY(std::hypot(p[0], p[1]) > 0.9 - 1e-6 || std::abs(p[2] + 0.48) > 0.05 - 1e-6);
+            }
+        }
+        for (const auto count : counts)
+            QVERIFY(count > 1000);
+        QVERIFY(cloud.positions == readCloud("synthetic:shapes").mesh.points.positions);
+    }
+
     void aFileIsKnownByItsContentThenByItsName()
     {
         QTemporaryDir folder;
