@@ -15,6 +15,7 @@
 #include <core/models/importer.h>
 #include <core/scene/cloud/filters.h>
 #include <core/scene/cloud/formats.h>
+#include <core/scene/distill/distill.h>
 #include <core/train/catalogue.h>
 #include <core/zoo/zoo.h>
 
@@ -42,6 +43,7 @@ void registerAll()
         addFamily(models::importerRegistry());
         addFamily(scene::cloudFormats());
         addFamily(scene::cloudFilters());
+        addFamily(scene::distillers());
     });
 }
 

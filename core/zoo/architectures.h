@@ -51,6 +51,15 @@ graph::Model gpt(const core::Json& parameters);
 core::Component seq2seqComponent();
 graph::Model seq2seq(const core::Json& parameters);
 
+/// Points that exchange messages over a graph of weights, then mean and maximum over the points and two layers. Learned graph: softmax over all points of
+/// -(distance / reach)^2 between places on the unit sphere of a learned space, so rows sum to 1 and the order of the points does not matter. Nearest graph: the
+/// same weight for the nearest in the points' own coordinates. Values: canonical `points` [batch, point, feature], `coordinates`, `graph.N` [batch, point, point].
+/// Where we deviate: weights reach all points (no radius cuts them off), and only the weighted mean is heard, not the maximum as well.
+/// Source: Murnane (2023), "Graph Structure from Point Clouds: Geometric Attention is All You Need", arXiv:2307.16662; Qasim, Kieseler, Iiyama & Pierini (2019),
+/// "Learning representations of irregular particle-detector geometry with distance-weighted graph networks", arXiv:1902.07987, section 3.
+core::Component gravnetComponent();
+graph::Model gravnet(const core::Json& parameters);
+
 /// Neural radiance field with its renderer: rays [batch, 6] (origin and direction in a cube of edge 1 around 0) -> colours [batch, 3]. Frequencies, `depth` layers
 /// of `width` with a skip into the middle, then a layer with the direction. One network serves both passes, as in Barron et al. (2021), "Mip-NeRF",
 /// arXiv:2103.13415; the coarse pass carries no gradient, and densities are exp of the output where the paper has a rectifier. Canonical values: opacity,
@@ -64,5 +73,18 @@ graph::Model nerf(const core::Json& parameters);
 /// Source: Mueller, Evans, Schied & Keller (2022), "Instant Neural Graphics Primitives with a Multiresolution Hash Encoding", arXiv:2201.05989.
 core::Component hashFieldComponent();
 graph::Model hashField(const core::Json& parameters);
+
+/// 3D Gaussians: rows of cameras [batch, 18] (core/scene/camera/camera_row.h) -> pictures [batch, height, width, 3]. Parameters means, scales (logarithms),
+/// rotations, opacities (logits), harmonics, as the PLY files hold them. Canonical values: opacity, depth. How many there are changes in training: the graph is
+/// then made anew. Source: Kerbl et al. (2023), "3D Gaussian Splatting for Real-Time Radiance Field Rendering", arXiv:2308.04079.
+core::Component splatsComponent();
+graph::Model splats(const core::Json& parameters);
+
+/// A grid of cells, each with a tiny network of its own, and a renderer that skips empty space; inputs and outputs as `nerf`. Parameters geometry.N.weight [cell, out,
+/// in], geometry.N.bias [cell, out], colour.N..., buffer occupancy. Meant to be distilled from a trained field (see core/scene/distill); it can be trained from
+/// pictures as well. Where we deviate: directions are spherical harmonics, places are encoded in coordinates of their cell, the occupancy grid is instant-ngp's.
+/// Source: Reiser, Peng, Liao & Geiger (2021), "KiloNeRF: Speeding up Neural Radiance Fields with Thousands of Tiny MLPs", arXiv:2103.13744.
+core::Component kiloNerfComponent();
+graph::Model kiloNerf(const core::Json& parameters);
 
 }  // namespace orrery::zoo

@@ -8,10 +8,8 @@
 namespace orrery::zoo {
 namespace {
 
-constexpr std::int64_t kShare = 16;      // every so-manieth cell is looked at in a step
-constexpr std::int64_t kGeometry = 16;   // outputs of the density network
-constexpr double kVisibleAlpha = 0.005;  // opacity of one step from which on a cell counts as occupied
-constexpr double kStartDensity = 2;      // thin fog, everywhere occupied
+constexpr std::int64_t kGeometry = 16;  // outputs of the density network
+constexpr double kStartDensity = 2;     // thin fog, everywhere occupied
 constexpr std::int64_t kDirectionSize = 16;
 
 /// The matrices of a network without biases, in a module of that name.
@@ -67,29 +65,11 @@ private:
     Var m_table, m_density, m_colour;
 };
 
-/// A share of the grid's cells is measured in each step of training; the new grid is the buffer's update.
-Var nextOccupancy(Builder& builder, Field& field, Var grid, std::int64_t edge, double decay)
-{
-    const std::int64_t rows = edge * edge * edge / kShare + 1;
-    const Var random = builder.op("aten::rand", {builder.shape({rows, std::int64_t(3)})}, "cells_jitter");
-    const auto points = builder.ops("orrery::occupancy_points", {grid, random, builder.training(), kShare});
-    const Var density = densityOf(builder, field.geometry(points[0]), std::log(kStartDensity));
-    return builder.op("orrery::occupancy_update", {grid, points[1], density, decay}, "occupancy_next");
-}
-
-graph::Model withUpdate(graph::Model model, const std::string& buffer, const std::string& value)
-{
-    graph::GraphData data = model.graph->data();
-    data.bufferUpdates.push_back({buffer, *model.graph->findValue(value)});
-    model.graph = std::make_shared<const graph::Graph>(std::move(data));
-    return model;
-}
-
 }  // namespace
 
 core::Component hashFieldComponent()
 {
-    return {
+    core::Component component{
         "hash_field",
         "Hash grid radiance field",
         "A scene as a multi-resolution hash grid with two small networks, rendered ray by ray: learns from posed pictures in minutes on two cores.",
@@ -103,13 +83,12 @@ core::Component hashFieldComponent()
             core::integer("width", 64, "Width of the hidden layers.").range(1, 1024),
             core::integer("density_layers", 1, "Hidden layers between encoding and density.").range(0, 8),
             core::integer("colour_layers", 2, "Hidden layers between density and colour.").range(0, 8),
-            core::integer("occupancy_resolution", 64, "Cells an edge of the grid that says where something is.").range(4, 256),
-            core::real("occupancy_decay", 0.7, "What is left of a cell's density when it is looked at again.").range(0, 1),
-            core::integer("steps", 256, "Steps along the diagonal of the scene; 1024 in the paper.").range(8, 4096),
-            backgroundParameter(),
         },
         {raysPort()},
         {colourPort()}};
+    addOccupancyParameters(component.schema);
+    component.schema.add(backgroundParameter());
+    return component;
 }
 
 graph::Model hashField(const core::Json& parameters)
@@ -117,16 +96,14 @@ graph::Model hashField(const core::Json& parameters)
     Builder builder("hash_field");
     builder.card().title = "Hash grid radiance field";
     const Var rays = raysInput(builder);
-    const auto edge = parameters["occupancy_resolution"].get<std::int64_t>(), steps = parameters["steps"].get<std::int64_t>();
-    const double threshold = kVisibleAlpha * double(steps) / std::sqrt(3.0);
-    const Var grid =
-        builder.parameter("occupancy", {edge, edge, edge}, {{"kind", "constant"}, {"value", 1.1 * threshold}}, graph::Parameter::Kind::Buffer);
-    const Samples samples = samplesOf(builder, "march_rays", {rays, grid, uniform(builder, rays, 1), builder.training(), steps, threshold});
+    OccupancyGrid occupancy(builder, parameters, rays);
+    const Samples samples = occupancy.march();
     Field field(builder, parameters);
+    const auto densityOfGeometry = [&](Var geometry) { return densityOf(builder, geometry, std::log(kStartDensity)); };
     const Var geometry = field.geometry(samples.positions);
-    const Var density = densityOf(builder, geometry, std::log(kStartDensity)), colour = field.colour(geometry, rays, samples.rays);
-    nextOccupancy(builder, field, grid, edge, parameters["occupancy_decay"].get<double>());
-    return withUpdate(rendered(builder, density, colour, samples, parameters["background"]), "occupancy", "occupancy_next");
+    const Var density = densityOfGeometry(geometry), colour = field.colour(geometry, rays, samples.rays);
+    occupancy.measure([&](Var positions) { return densityOfGeometry(field.geometry(positions)); });
+    return occupancy.finish(rendered(builder, density, colour, samples, parameters["background"]));
 }
 
 }  // namespace orrery::zoo

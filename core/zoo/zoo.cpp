@@ -22,6 +22,9 @@ core::Registry<ModelFactory> makeRegistry()
     registry.add(seq2seqComponent(), seq2seq);
     registry.add(nerfComponent(), nerf);
     registry.add(hashFieldComponent(), hashField);
+    registry.add(splatsComponent(), splats);
+    registry.add(gravnetComponent(), gravnet);
+    registry.add(kiloNerfComponent(), kiloNerf);
     return registry;
 }
 

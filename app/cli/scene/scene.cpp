@@ -15,6 +15,8 @@ const std::vector<Command>& sceneCommands()
         {"render", "Pictures of splats, a mesh or a cloud from given cameras.", declareSceneRender},
         {"eval", "PSNR and SSIM of a trained field on posed images.", declareSceneEval},
         {"export", "Surface of a trained field as a mesh or points.", declareSceneExport},
+        {"graph", "The graph that a model learned between points, as a cloud with edges.", declareSceneGraph},
+        {"distill", "A trained field as a grid of tiny networks that is drawn faster (KiloNeRF).", declareSceneDistill},
     };
     return list;
 }

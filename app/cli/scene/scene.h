@@ -12,5 +12,7 @@ std::function<Exit(Session&)> declareSceneSynthesize(CLI::App& app);
 std::function<Exit(Session&)> declareSceneRender(CLI::App& app);
 std::function<Exit(Session&)> declareSceneEval(CLI::App& app);
 std::function<Exit(Session&)> declareSceneExport(CLI::App& app);
+std::function<Exit(Session&)> declareSceneGraph(CLI::App& app);
+std::function<Exit(Session&)> declareSceneDistill(CLI::App& app);
 
 }  // namespace orrery::cli

@@ -77,6 +77,18 @@ at::Tensor directionEncode(const at::Tensor& rays);
 /// Source: Mueller et al. (2021), "Real-time neural radiance caching for path tracing", arXiv:2106.12372, section 5 (the idea of fusing).
 at::Tensor fusedMlp(const at::Tensor& x, const std::vector<at::Tensor>& weights);
 
+/// Which of grid^3 equal cells of the cube each place lies in (z fastest; places outside belong to the nearest cell), and where in it.
+struct CellPlaces {
+    at::Tensor cells;  ///< [sample] int64
+    at::Tensor local;  ///< [sample, 3], -1..1 from wall to wall of the cell
+};
+CellPlaces cellPlaces(const at::Tensor& positions, std::int64_t grid);
+/// One small network a cell: each sample goes through that of its cell. ReLU between layers, none after the last. Samples are brought into the order of their
+/// cells and computed in blocks; the backward pass computes hidden values once more. A sample's result does not depend on the others.
+/// @param cells    [sample] int64, 0 to the number of networks - 1. @param weights  One a layer, [cell, out, in]. @param biases  One a layer, [cell, out].
+/// @throws core::ShapeError. Source: Reiser, Peng, Liao & Geiger (2021), "KiloNeRF", arXiv:2103.13744, section 3.
+at::Tensor cellMlp(const at::Tensor& x, const at::Tensor& cells, const std::vector<at::Tensor>& weights, const std::vector<at::Tensor>& biases);
+
 /// Emission and absorption along each ray, sample by sample: alpha = 1 - exp(-density * length), weight = transmittance * alpha.
 struct Composited {
     at::Tensor colour;   ///< [ray, 3], background included
@@ -93,6 +105,7 @@ namespace reference {
 at::Tensor hashEncode(const at::Tensor& positions, const at::Tensor& table, const std::vector<std::int64_t>& resolutions,
                       const std::vector<std::int64_t>& offsets);
 at::Tensor mlp(const at::Tensor& x, const std::vector<at::Tensor>& weights);
+at::Tensor cellMlp(const at::Tensor& x, const at::Tensor& cells, const std::vector<at::Tensor>& weights, const std::vector<at::Tensor>& biases);
 Composited composite(const at::Tensor& density, const at::Tensor& colour, const RaySamples& samples, const std::vector<double>& background);
 }  // namespace reference
 

@@ -54,6 +54,17 @@ at::Tensor hash(const at::Tensor& positions, const at::Tensor& table, at::IntArr
     return hashEncode(positions, table, resolutions.vec(), offsets.vec());
 }
 
+std::tuple<at::Tensor, at::Tensor> placesInCells(const at::Tensor& positions, std::int64_t grid)
+{
+    const CellPlaces places = cellPlaces(positions, grid);
+    return {places.cells, places.local};
+}
+
+at::Tensor cellNetworks(const at::Tensor& x, const at::Tensor& cells, at::TensorList weights, at::TensorList biases)
+{
+    return cellMlp(x, cells, weights.vec(), biases.vec());
+}
+
 at::Tensor network(const at::Tensor& x, at::TensorList weights)
 {
     return fusedMlp(x, weights.vec());
@@ -79,6 +90,8 @@ TORCH_LIBRARY_FRAGMENT(orrery, library)
     library.def("frequency_encode(Tensor x, int levels) -> Tensor", frequencyEncode);
     library.def("direction_encode(Tensor rays) -> Tensor", directionEncode);
     library.def("fused_mlp(Tensor x, Tensor[] weights) -> Tensor", network);
+    library.def("cell_places(Tensor positions, int grid) -> (Tensor cells, Tensor local)", placesInCells);
+    library.def("cell_mlp(Tensor x, Tensor cells, Tensor[] weights, Tensor[] biases) -> Tensor", cellNetworks);
     library.def("composite(Tensor density, Tensor colour, Tensor distances, Tensor lengths, Tensor starts, float[] background)"
                 " -> (Tensor colour, Tensor opacity, Tensor depth, Tensor weights)",
                 compositeRays);

@@ -51,6 +51,19 @@ at::Tensor mlp(const at::Tensor& x, const std::vector<at::Tensor>& weights)
     return out;
 }
 
+at::Tensor cellMlp(const at::Tensor& x, const at::Tensor& cells, const std::vector<at::Tensor>& weights, const std::vector<at::Tensor>& biases)
+{
+    std::vector<at::Tensor> rows;
+    for (std::int64_t i = 0; i < x.size(0); ++i) {
+        const auto cell = cells[i].item<std::int64_t>();
+        at::Tensor out = x[i];
+        for (std::size_t l = 0; l < weights.size(); ++l)
+            out = weights[l][cell].mv(l == 0 ? out : out.relu()) + biases[l][cell];
+        rows.push_back(out);
+    }
+    return at::stack(rows);
+}
+
 Composited composite(const at::Tensor& density, const at::Tensor& colour, const RaySamples& samples, const std::vector<double>& background)
 {
     std::vector<at::Tensor> colours, opacities, depths, all;

@@ -42,8 +42,11 @@ void addSmallModels()
     QTest::newRow("resnet") << "zoo:resnet?depth=8";
     QTest::newRow("vit") << "zoo:vit?image_size=8&channels=1&patch_size=2&layers=2&heads=4&width=32&mlp_width=64&classes=10";
     QTest::newRow("gpt") << QString::fromStdString(kTinyGpt);
+    QTest::newRow("gravnet") << "zoo:gravnet?width=16";
+    QTest::newRow("gravnet, nearest") << "zoo:gravnet?width=16&graph=nearest";
     QTest::newRow("nerf") << "zoo:nerf?width=16&samples=8&importance_samples=8";
     QTest::newRow("hash_field") << "zoo:hash_field?log2_entries=8&width=16&occupancy_resolution=8&steps=32";
+    QTest::newRow("kilo_nerf") << "zoo:kilo_nerf?grid=2&width=8&occupancy_resolution=8&steps=32";
 }
 
 /// Seven samples of what the card says the model takes.
@@ -166,7 +169,7 @@ private Q_SLOTS:
 
     void everyModelSaysWhatItTakes()
     {
-        QCOMPARE(zoo::zooRegistry().ids(), (std::vector<std::string>{"mlp", "lenet", "resnet", "vit", "gpt", "seq2seq", "nerf", "hash_field"}));
+        QCOMPARE(zoo::zooRegistry().ids(), (std::vector<std::string>{"mlp", "lenet", "resnet", "vit", "gpt", "seq2seq", "nerf", "hash_field", "splats", "kilo_nerf"}));
         for (const core::Component& component : zoo::zooRegistry().components()) {
             QVERIFY2(!component.title.empty() && !component.summary.empty() && !component.source.empty(), component.id.c_str());
             const std::size_t inputs = component.id == "seq2seq" ? 2 : 1;

@@ -281,6 +281,66 @@ private Q_SLOTS:
             QVERIFY2(largest(ga[i] - gb[i]) < 1e-4 * std::max(1.0, largest(gb[i])), qPrintable(QString("%1: %2").arg(i).arg(largest(ga[i] - gb[i]))));
     }
 
+    void cellNetworksEqualALoopOverSamplesWithGradients_data()
+    {
+        QTest::addColumn<QVector<int>>("widths");
+        QTest::addColumn<int>("samples");
+        QTest::addColumn<int>("cells");
+        QTest::newRow("density network") << QVector<int>{27, 32, 32, 16} << 1500 << 8;
+        QTest::newRow("more cells than samples") << QVector<int>{5, 9, 3} << 40 << 125;
+        QTest::newRow("all in one cell") << QVector<int>{6, 8, 2} << 1025 << 1;
+        QTest::newRow("one layer") << QVector<int>{5, 7} << 10 << 3;
+        QTest::newRow("no samples") << QVector<int>{3, 17, 2} << 0 << 4;
+    }
+    void cellNetworksEqualALoopOverSamplesWithGradients()
+    {
+        QFETCH(QVector<int>, widths);
+        QFETCH(int, samples);
+        QFETCH(int, cells);
+        const at::Tensor x = (uniform({samples, widths[0]}, 101) - 0.5).requires_grad_(true);
+        // Squared: the first cells hold most samples, some none.
+        const at::Tensor cell = (uniform({samples}, 102).square() * cells).to(at::kLong);
+        std::vector<at::Tensor> weights, biases, weights64, biases64;
+        for (int l = 0; l + 1 < widths.size(); ++l) {
+            weights.push_back((uniform({cells, widths[l + 1], widths[l]}, std::uint64_t(103 + l)) - 0.5).requires_grad_(true));
+            biases.push_back((uniform({cells, widths[l + 1]}, std::uint64_t(113 + l)) - 0.5).requires_grad_(true));
+            weights64.push_back(weights.back().detach().to(at::kDouble).requires_grad_(true));
+            biases64.push_back(biases.back().detach().to(at::kDouble).requires_grad_(true));
+        }
+        const at::Tensor x64 = x.detach().to(at::kDouble).requires_grad_(true), a = cellMlp(x, cell, weights, biases);
+        if (samples == 0) {
+            QCOMPARE(a.size(1), std::int64_t(widths.back()));
+            return;
+        }
+        const at::Tensor b = reference::cellMlp(x64, cell, weights64, biases64);
+        QVERIFY(a.sizes() == b.sizes());
+        QVERIFY2(largest(a - b) < 1e-5, qPrintable(QString::number(largest(a - b))));
+        const at::Tensor pull = uniform(a.sizes(), 120) - 0.5;
+        const auto all = [](at::Tensor first, std::vector<at::Tensor> second, const std::vector<at::Tensor>& third) {
+            second.insert(second.begin(), std::move(first));
+            second.insert(second.end(), third.begin(), third.end());
+            return second;
+        };
+        const auto ga = gradientsOf((a * pull).sum(), all(x, weights, biases)), gb = gradientsOf((b * pull).sum(), all(x64, weights64, biases64));
+        for (std::size_t i = 0; i < ga.size(); ++i)
+            QVERIFY2(largest(ga[i] - gb[i]) < 1e-4 * std::max(1.0, largest(gb[i])), qPrintable(QString("%1: %2").arg(i).arg(largest(ga[i] - gb[i]))));
+    }
+
+    void placesLieInTheirCells()
+    {
+        const float nan = std::nanf("");
+        const at::Tensor positions =
+            at::tensor({-0.5f, -0.5f, -0.5f, 0.5f, 0.5f, 0.5f, 0.1f, -0.3f, 0.26f, 2.0f, -7.0f, 1e30f, nan, 0.0f, 0.0f}).view({5, 3});
+        const CellPlaces places = cellPlaces(positions, 4);
+        QCOMPARE(places.cells[0].item<std::int64_t>(), std::int64_t(0));
+        QCOMPARE(places.cells[1].item<std::int64_t>(), std::int64_t(63));
+        QCOMPARE(places.cells[2].item<std::int64_t>(), std::int64_t(2 * 16 + 0 * 4 + 3));
+        QCOMPARE(places.cells[3].item<std::int64_t>(), std::int64_t(3 * 16 + 0 * 4 + 3));
+        QCOMPARE(places.cells[4].item<std::int64_t>(), std::int64_t(0 * 16 + 2 * 4 + 2));
+        QVERIFY(largest(places.local[0] + 1) == 0 && largest(places.local[1] - 1) == 0);
+        QVERIFY(largest(places.local[2] - at::tensor({-0.2f, 0.6f, -0.92f})) < 1e-5);
+    }
+
     void resultsAreTheSameEachTime()
     {
         const at::Tensor x = uniform({5000, 32}, 70);
@@ -338,6 +398,13 @@ private Q_SLOTS:
         QVERIFY(messageOf([&] { hashEncode(at::zeros({4, 3}), at::zeros({10, 2}), {4}, {0, 10}); }).find("power of two") != std::string::npos);
         QVERIFY(messageOf([&] { hashEncode(at::zeros({4, 3}), at::zeros({8, 3}), {1}, {0, 8}); }).find("1, 2, 4 or 8 features") != std::string::npos);
         QVERIFY(messageOf([&] { fusedMlp(at::zeros({4, 3}), {at::zeros({5, 4})}); }).find("fused_mlp: weights") == 0);
+        const auto cellsOf = [&](const at::Tensor& cells, const at::Tensor& bias) {
+            return messageOf([&] { cellMlp(at::zeros({2, 3}), cells, {at::zeros({4, 5, 3})}, {bias}); });
+        };
+        QVERIFY(cellsOf(at::tensor({0, 4}, at::kLong), at::zeros({4, 5})).find("cell_mlp: expected cells from 0 to 3, got 4 at sample 1") == 0);
+        QVERIFY(cellsOf(at::tensor({0}, at::kLong), at::zeros({4, 5})).find("expected a cell for each of the 2 samples, got 1") != std::string::npos);
+        QVERIFY(cellsOf(at::tensor({0, 1}, at::kLong), at::zeros({3, 5})).find("cell_mlp: biases [cell, out]") == 0);
+        QVERIFY(messageOf([&] { cellPlaces(at::zeros({4, 3}), 0); }).find("1 to 512 cells an edge, got 0") != std::string::npos);
         QVERIFY(messageOf([&] { composite(at::zeros({4}), at::zeros({3, 3}), marchThrough(rays, 4), {1, 1, 1}); }).find("composite: colour") == 0);
     }
 
