@@ -18,7 +18,7 @@ DataRegistry makeRegistry()
     core::addFamily(augmentationRegistry());
     DataRegistry registry("data", "Data sets");
     for (const auto add : {addDigits, addIris, addWine, addBreastCancer, addKjv, addTextFile, addRepeatedSequences, addStringReversal, addTextPairs, addCsv, addJsonLines, addNpy, addIdx,
-                           addCifar10, addCifar100, addImageFolder, addRays})
+                           addCifar10, addCifar100, addImageFolder, addRays, addViews})
         add(registry);
     return registry;
 }

@@ -48,6 +48,8 @@ std::string DataSet::targetText(std::int64_t index) const
     switch (m_info.task) {
     case Task::Classification: return m_info.classNames.at(std::size_t(batch.targets.item<std::int64_t>()));
     case Task::Regression: {
+        if (batch.targets.dim() > 2)
+            return core::formatShape(batch.targets.sizes().slice(1));  // a picture
         std::vector<std::string> values;
         for (std::int64_t i = 0; i < batch.targets.size(1); ++i)
             values.push_back(core::formatNumber(double(batch.targets[0][i].item<float>())));

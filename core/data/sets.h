@@ -25,6 +25,7 @@ void addCifar10(DataRegistry& registry);
 void addCifar100(DataRegistry& registry);
 void addImageFolder(DataRegistry& registry);
 void addRays(DataRegistry& registry);
+void addViews(DataRegistry& registry);
 
 /// Which columns of a table are inputs and which one is the target.
 struct TableRoles {

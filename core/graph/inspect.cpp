@@ -146,6 +146,23 @@ core::Json Inspection::toJson() const
             {"nodes", std::move(nodeList)}};
 }
 
+namespace {
+
+/// The card's own example where it has one of that size, else zeros.
+at::Tensor exampleInput(const ModelCard& card, const ModelCard::Input& input, const std::vector<std::int64_t>& shape)
+{
+    at::Tensor value = at::zeros(shape, at::TensorOptions().dtype(dtypeFromName(input.dtype)));
+    if (!card.example.is_object() || !card.example.contains(input.name))
+        return value;
+    const core::Json& given = card.example[input.name];
+    if (given.is_array() && std::int64_t(given.size()) == value.numel() &&
+        std::all_of(given.begin(), given.end(), [](const auto& v) { return v.is_number(); }))
+        value.copy_(at::tensor(given.get<std::vector<double>>()).reshape(shape));
+    return value;
+}
+
+}  // namespace
+
 std::vector<c10::IValue> exampleInputs(const ModelCard& card)
 {
     std::vector<c10::IValue> inputs;
@@ -157,7 +174,7 @@ std::vector<c10::IValue> exampleInputs(const ModelCard& card)
             const bool number = !axis.empty() && axis.find_first_not_of("0123456789") == std::string::npos && axis.size() < 10;
             shape.push_back(number ? std::stoll(axis) : axis == "batch" ? 1 : 8);
         }
-        inputs.emplace_back(at::zeros(shape, at::TensorOptions().dtype(dtypeFromName(input.dtype))));
+        inputs.emplace_back(exampleInput(card, input, shape));
     }
     return inputs;
 }

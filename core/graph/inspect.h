@@ -40,7 +40,8 @@ struct Inspection {
 /// Structure and, if `inputs` are given, what one run shows. @throws what Executor::run throws.
 Inspection inspect(const Executor& executor, const Weights& weights, const std::vector<c10::IValue>& inputs, std::stop_token stop = {});
 
-/// Inputs made from the card's symbolic shapes: numbers as they are, "batch" 1, other names 8; zeros. Empty if the card does not say enough.
+/// Inputs made from the card's symbolic shapes: numbers as they are, "batch" 1, other names 8; the card's example
+/// (`{"NAME": [numbers, one batch row after another]}`) where it has one, else zeros. Empty if the card does not say enough.
 std::vector<c10::IValue> exampleInputs(const ModelCard& card);
 
 /// Statistics of a tensor for people: computed in double on the values as float64.

@@ -29,7 +29,7 @@ std::pair<const Factory*, core::Json> find(const core::Registry<Factory>& regist
 
 const OptimizerRegistry& optimizers()
 {
-    static const auto registry = filled<OptimizerRegistry>("optimizer", "Optimizers", {addSgd, addAdam, addAdamW, addRmsprop});
+    static const auto registry = filled<OptimizerRegistry>("optimizer", "Optimizers", {addSgd, addAdam, addAdamW, addRmsprop, addSplatAdam});
     return registry;
 }
 
@@ -42,7 +42,7 @@ const ScheduleRegistry& schedules()
 
 const LossRegistry& losses()
 {
-    static const auto registry = filled<LossRegistry>("loss", "Losses", {addCrossEntropy, addMse, addBinaryCrossEntropy, addPhotometric});
+    static const auto registry = filled<LossRegistry>("loss", "Losses", {addCrossEntropy, addMse, addBinaryCrossEntropy, addPhotometric, addL1Ssim});
     return registry;
 }
 

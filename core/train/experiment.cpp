@@ -14,6 +14,7 @@
 #include "catalogue.h"
 #include "defaults.h"
 #include "document_file.h"
+#include "splat_learner.h"
 
 namespace orrery::train {
 namespace {
@@ -196,6 +197,12 @@ void deriveModel(Json& document, const data::DataInfo& info)
     }
 }
 
+/// Targets are whole pictures: heavy, and not all of one size.
+bool holdsPictures(const data::DataInfo& info)
+{
+    return info.target.axes.size() == 4;
+}
+
 void fillTrain(Json& train, const data::DataInfo& info)
 {
     if (isOpen(train, "epochs") && isOpen(train, "steps"))
@@ -205,7 +212,9 @@ void fillTrain(Json& train, const data::DataInfo& info)
     if (isOpen(train, "metrics"))
         train["metrics"] = defaultMetrics(info);
     if (isOpen(train, "eval_batch_size"))
-        train["eval_batch_size"] = info.kind == data::DataKind::Tokens ? train.value("batch_size", Json(32)) : Json(256);
+        train["eval_batch_size"] = holdsPictures(info)                   ? Json(1)
+                                   : info.kind == data::DataKind::Tokens ? train.value("batch_size", Json(32))
+                                                                         : Json(256);
 }
 
 // --- Links ---
@@ -307,11 +316,15 @@ data::DataSetPtr openDocumentData(const Json& document, const std::filesystem::p
 
 Json defaultLoss(const data::DataInfo& info)
 {
+    if (holdsPictures(info))
+        return "l1_ssim";
     return info.task == data::Task::Regression ? "mse" : "cross_entropy";
 }
 
 Json defaultMetrics(const data::DataInfo& info)
 {
+    if (holdsPictures(info))
+        return {"loss", "psnr"};
     switch (info.task) {
     case data::Task::Regression: return {"loss", "mae", "rmse", "r2"};
     case data::Task::NextToken: return {"loss", "bits_per_character"};
@@ -356,6 +369,7 @@ Experiment resolveExperiment(const Json& given, const std::filesystem::path& fol
     std::vector<Issue> issues;
     if (document.is_object()) {
         deriveModel(document, data ? data->info() : data::DataInfo{});
+        fillSplats(document);
         if (Json& train = document["train"]; data && (train.is_null() || train.is_object()))
             fillTrain(train, data->info());
         if (document["train"].is_null())
@@ -367,6 +381,7 @@ Experiment resolveExperiment(const Json& given, const std::filesystem::path& fol
     if (out.document["model"].is_object())
         checkFacts(out.document["model"], data->info(), issues);
     checkLinks(out.document, data->info(), issues);
+    checkSplats(out.document, *data, issues);
     const Json& hash = out.document["data_hash"];
     if (hash.is_string() && hash != data->contentHash())
         issues.push_back({"data_hash", fmt::format("expected data with hash {}, but \"{}\" has {}: it is not the data of this document",

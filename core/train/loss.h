@@ -27,5 +27,6 @@ void addCrossEntropy(LossRegistry& registry);
 void addMse(LossRegistry& registry);
 void addBinaryCrossEntropy(LossRegistry& registry);
 void addPhotometric(LossRegistry& registry);
+void addL1Ssim(LossRegistry& registry);
 
 }  // namespace orrery::train

@@ -90,5 +90,6 @@ void addSgd(OptimizerRegistry& registry);
 void addAdam(OptimizerRegistry& registry);
 void addAdamW(OptimizerRegistry& registry);
 void addRmsprop(OptimizerRegistry& registry);
+void addSplatAdam(OptimizerRegistry& registry);
 
 }  // namespace orrery::train

@@ -12,6 +12,7 @@
 #include <core/base/text.h>
 #include <core/models/model_file.h>
 #include <core/models/open_model.h>
+#include <core/scene/splat/splat_model.h>
 
 namespace orrery::train {
 namespace {
@@ -288,6 +289,8 @@ graph::Model modelOfCheckpoint(const store::Workspace& workspace, store::RunId r
     completeCard(model.card, *experiment.data);
     const Checkpoint checkpoint = readCheckpoint(workspace.readArtifact(artifact), artifact.name);
     model.weights = checkpoint.average.empty() ? checkpoint.weights : checkpoint.average;
+    if (scene::isSplatModel(model))
+        model = scene::splatModelWith(model, model.weights);  // their number changes in training
     graph::checkWeights(*model.graph, model.weights);
     return model;
 }

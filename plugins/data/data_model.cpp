@@ -89,6 +89,8 @@ void DataModel::readTargets()
     using data::Task;
     if (!m_data || (m_data->info().task != Task::Classification && m_data->info().task != Task::Regression) || m_entries.empty())
         return;
+    if (m_data->info().target.axes.size() > 2)
+        return;  // whole pictures are no numbers to sort by
     changeReading(1);
     const auto generation = m_generation;
     auto work = [data = m_data, part = m_part, this, generation](widgets::BackgroundContext& context) {

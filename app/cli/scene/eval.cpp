@@ -9,6 +9,7 @@
 #include <core/scene/field/views.h>
 
 #include "../model_argument.h"
+#include "model_pictures.h"
 #include "scene.h"
 
 namespace orrery::cli {
@@ -58,7 +59,7 @@ Exit evaluate(Session& session, const Options& options)
 {
     if (options.background.size() != 3)
         throw core::InputError("--background: expected r,g,b from 0 to 1");
-    const scene::FieldView field(options.model.open(session));
+    const auto draw = modelPictures(options.model.open(session), session.stopToken(), session.threads);
     bool made = false;
     const auto set = chosenViews(options, made);
     if (!options.out.empty())
@@ -69,7 +70,7 @@ Exit evaluate(Session& session, const Options& options)
         const auto& camera = set.views[i].camera;
         const io::Image image = made ? scene::renderShapes(camera).image : io::readImage(set.folder / camera.image);
         const at::Tensor truth = truthOf(image, options.background);
-        const auto picture = field.render(camera, session.stopToken());
+        const auto picture = draw(camera);
         const double p = scene::psnr(picture.colour, truth), s = scene::ssim(picture.colour, truth);
         psnr += p / double(set.views.size());
         ssim += s / double(set.views.size());

@@ -4,11 +4,18 @@
 #include <cmath>
 #include <iostream>
 
+#include <core/base/files.h>
 #include <core/base/text.h>
 #include <core/scene/cloud/formats.h>
 #include <core/scene/cloud/points.h>
+#include <core/scene/splat/splat_model.h>
+#include <core/scene/splat/splat_ply.h>
+#include <core/scene/splat/statistics.h>
+#include <core/scene/splat/synthetic.h>
 
+#include "../model_argument.h"
 #include "cloud_documents.h"
+#include "model_pictures.h"
 #include "scene.h"
 
 namespace orrery::cli {
@@ -69,20 +76,65 @@ void printInfo(const std::string& name, const scene::CloudFile& file)
     printNotices(file);
 }
 
+core::Json histogramJson(const scene::Histogram& histogram)
+{
+    return {{"low", histogram.low}, {"high", histogram.high}, {"counts", histogram.counts}};
+}
+
+Exit splatInfo(Session& session, const std::string& name, const scene::Splats& splats)
+{
+    const auto found = scene::splatStatistics(splats);
+    if (session.json) {
+        session.print({{"file", name},
+                       {"gaussians", found.count},
+                       {"degree", found.degree},
+                       {"bounds", found.box},
+                       {"middle", found.middleBox},
+                       {"opacity", {{"median", found.medianOpacity}, {"faint", found.faint}, {"histogram", histogramJson(found.opacity)}}},
+                       {"size", {{"median", found.medianSize}, {"log10_histogram", histogramJson(found.size)}}},
+                       {"bytes", found.bytes}});
+        return Exit::Done;
+    }
+    std::cout << fmt::format("{}: {} Gaussians, harmonics of degree {}, {}\n", name, found.count, found.degree, core::formatBytes(found.bytes));
+    const auto& b = found.box;
+    for (std::size_t axis = 0; axis < 3; ++axis)
+        std::cout << fmt::format("  {} {} to {}\n", "xyz"[axis], core::formatNumber(b[axis]), core::formatNumber(b[axis + 3]));
+    std::cout << fmt::format("  opacity: median {}, {} Gaussians below 1/255\n", core::formatNumber(found.medianOpacity), found.faint);
+    std::cout << fmt::format("  largest standard deviation: median {}\n", core::formatNumber(found.medianSize));
+    return Exit::Done;
+}
+
+bool namesSplats(const std::string& file)
+{
+    std::error_code error;
+    return file == scene::kRoomName || (std::filesystem::is_regular_file(file, error) && scene::isSplatPly(core::MappedFile(file).text()));
+}
+
+Exit info(Session& session, const std::string& file)
+{
+    if (namesModel(file)) {
+        const auto model = ModelArgument{file, {}}.open(session);
+        if (!scene::isSplatModel(model))
+            throw core::InputError(fmt::format("{}: expected points or Gaussians; for the layers of a model: orrery-cli inspect {}", file, file));
+        return splatInfo(session, file, scene::splatsOf(model.weights));
+    }
+    if (namesSplats(file))
+        return splatInfo(session, file, scene::openSplats(file).splats);
+    const auto read = scene::readCloud(file);
+    if (session.json)
+        session.print(infoJson(file, read));
+    else
+        printInfo(file, read);
+    return Exit::Done;
+}
+
 }  // namespace
 
 std::function<Exit(Session&)> declareSceneInfo(CLI::App& app)
 {
     auto file = std::make_shared<std::string>();
-    app.add_option("file", *file, "PLY, PCD, LAS, XYZ, CSV or OBJ.")->required();
-    return [file](Session& session) {
-        const auto read = scene::readCloud(*file);
-        if (session.json)
-            session.print(infoJson(*file, read));
-        else
-            printInfo(*file, read);
-        return Exit::Done;
-    };
+    app.add_option("file", *file, "PLY, PCD, LAS, XYZ, CSV or OBJ; Gaussians: a PLY, run:ID[@STEP] or synthetic:room.")->required();
+    return [file](Session& session) { return info(session, *file); };
 }
 
 }  // namespace orrery::cli

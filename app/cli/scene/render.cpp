@@ -1,6 +1,8 @@
 // Pictures of splats, meshes and point clouds from given cameras.
+#include <ATen/ATen.h>
 #include <cmath>
 #include <iostream>
+#include <numbers>
 
 #include <core/base/files.h>
 #include <core/base/text.h>
@@ -9,21 +11,27 @@
 #include <core/scene/camera/posed_images.h>
 #include <core/scene/cloud/formats.h>
 #include <core/scene/raster/zbuffer.h>
-#include <core/scene/splat/rasterizer.h>
+#include <core/scene/splat/splat_model.h>
 #include <core/scene/splat/splat_ply.h>
+#include <core/scene/splat/synthetic.h>
 
+#include "../model_argument.h"
+#include "model_pictures.h"
 #include "scene.h"
 
 namespace orrery::cli {
 namespace {
 
 struct Options {
-    std::string file, cameras, out, format = "png", background = "0,0,0";
+    std::string file, cameras, out, format = "png", background;
     std::vector<std::string> outputs{"rgb"};
     int width = 0, height = 0;
     int degree = 3;
     bool antialias = false;
     double pointRadius = 1, nearPlane = 0.01;
+    std::vector<double> eye, target{0, 0, 0}, up{0, 0, 1};
+    double fov = 50;
+    std::string shape = "splat";
 };
 
 const std::vector<std::string>& outputNames()
@@ -53,6 +61,8 @@ void checkOutputs(const Options& options)
 
 std::array<float, 3> parseBackground(const std::string& text)
 {
+    if (text.empty())
+        return {};
     const auto parts = core::split(text, ',');
     std::array<float, 3> colour{};
     bool fits = parts.size() == 3;
@@ -66,18 +76,27 @@ std::array<float, 3> parseBackground(const std::string& text)
     return colour;
 }
 
-Draw splatDrawer(const Options& options, int threads)
+/// How Gaussians are drawn: `how`, changed by the options.
+scene::SplatRenderOptions splatOptions(scene::SplatRenderOptions how, const Options& options, int threads)
 {
-    const auto file = std::make_shared<scene::SplatFile>(scene::readSplatPly(options.file));
-    const auto rasterizer = std::make_shared<scene::SplatRasterizer>();
-    scene::SplatRenderOptions how;
-    how.background = parseBackground(options.background);
+    if (!options.background.empty())
+        how.background = parseBackground(options.background);
     how.degree = options.degree;
-    how.antialias = options.antialias;
+    how.shape = options.shape == "ellipsoid" ? scene::SplatShape::Ellipsoid
+                : options.shape == "centre"  ? scene::SplatShape::Centre
+                                             : scene::SplatShape::Splat;
+    how.antialias = how.antialias || options.antialias;
     how.nearPlane = float(options.nearPlane);
     how.wantIds = std::find(options.outputs.begin(), options.outputs.end(), "ids") != options.outputs.end();
     how.threads = threads;
-    return [file, rasterizer, how](const scene::Camera& camera) {
+    return how;
+}
+
+Draw splatDrawer(const Options& options, int threads)
+{
+    const auto file = std::make_shared<scene::SplatFile>(scene::openSplats(options.file));
+    const auto rasterizer = std::make_shared<scene::SplatRasterizer>();
+    return [file, rasterizer, how = splatOptions({}, options, threads)](const scene::Camera& camera) {
         const auto& image = rasterizer->render(file->splats.view(), camera, how);
         return Picture{image.width, image.height, image.rgb, image.alpha, image.depth, {image.ids.begin(), image.ids.end()}};
     };
@@ -101,14 +120,66 @@ Draw surfaceDrawer(const Options& options)
     };
 }
 
-Draw drawerOf(const Options& options, int threads)
+std::vector<float> valuesOf(const at::Tensor& tensor)
 {
-    const bool splats = scene::isSplatPly(core::MappedFile(options.file).text());
+    if (!tensor.defined())
+        return {};
+    const at::Tensor values = tensor.to(at::kCPU, at::kFloat).contiguous();
+    return {values.data_ptr<float>(), values.data_ptr<float>() + values.numel()};
+}
+
+Draw modelDrawer(const Options& options, Session& session)
+{
+    const auto model = ModelArgument{options.file, {}}.open(session);
+    const bool splats = scene::isSplatModel(model);
+    const bool wantsIds = std::find(options.outputs.begin(), options.outputs.end(), "ids") != options.outputs.end();
+    if (wantsIds)
+        throw core::InputError(
+            fmt::format("--outputs ids: expected a file of Gaussians or points, got {}; export it first: scene export", options.file));
+    if (!splats && !options.background.empty())
+        throw core::InputError("--background: a radiance field has a background of its own, which it was trained with: leave it out");
+    const auto draw = modelPictures(model, session.stopToken(), session.threads,
+                                    splats ? std::optional(splatOptions(scene::splatOptionsOf(model), options, session.threads)) : std::nullopt);
+    return [draw](const scene::Camera& camera) {
+        const auto picture = draw(camera);
+        return Picture{int(picture.colour.size(1)), int(picture.colour.size(0)), valuesOf(picture.colour),
+                       valuesOf(picture.opacity),   valuesOf(picture.depth),     {}};
+    };
+}
+
+Draw drawerOf(const Options& options, Session& session)
+{
+    if (namesModel(options.file))
+        return modelDrawer(options, session);
+    const int threads = session.threads;
+    const bool splats = options.file == scene::kRoomName || scene::isSplatPly(core::MappedFile(options.file).text());
     return splats ? splatDrawer(options, threads) : surfaceDrawer(options);
+}
+
+/// The one camera of --eye and its kin.
+scene::Camera ownCamera(const Options& options)
+{
+    const auto vector = [](const std::vector<double>& values, const char* name) {
+        if (values.size() != 3)
+            throw core::InputError(fmt::format("{}: expected three numbers as x,y,z, got {}", name, values.size()));
+        return scene::Vector3{values[0], values[1], values[2]};
+    };
+    if (options.width < 1)
+        throw core::InputError("--eye: expected the picture's size, too: --width and --height");
+    const auto eye = vector(options.eye, "--eye"), target = vector(options.target, "--target"), up = vector(options.up, "--up");
+    try {
+        return scene::lookAt(eye, target, up, options.fov * std::numbers::pi / 180, options.width, options.height);
+    } catch (const core::Error& error) {
+        throw core::InputError(fmt::format("--eye, --target, --up: {}", error.what()));
+    }
 }
 
 std::vector<scene::Camera> camerasOf(const Options& options)
 {
+    if (options.cameras.empty() == options.eye.empty())
+        throw core::InputError("expected --cameras FILE or --eye x,y,z, one of the two");
+    if (!options.eye.empty())
+        return {ownCamera(options)};
     const auto set = scene::parseTransforms(core::readFile(options.cameras), options.cameras);
     std::vector<scene::Camera> cameras;
     for (std::size_t i = 0; i < set.views.size(); ++i) {
@@ -204,7 +275,7 @@ Exit run(Session& session, const Options& options)
     if ((options.width > 0) != (options.height > 0))
         throw core::InputError("--width and --height: expected both or neither");
     const auto cameras = camerasOf(options);
-    const Draw draw = drawerOf(options, session.threads);
+    const Draw draw = drawerOf(options, session);
     makeFolder(options.out);
     core::Json frames = core::Json::array();
     for (std::size_t i = 0; i < cameras.size(); ++i) {
@@ -230,8 +301,14 @@ Exit run(Session& session, const Options& options)
 std::function<Exit(Session&)> declareSceneRender(CLI::App& app)
 {
     auto options = std::make_shared<Options>();
-    app.add_option("FILE", options->file, "PLY of Gaussians, or a point cloud or mesh")->required();
-    app.add_option("--cameras", options->cameras, "transforms.json of the cameras (nerfstudio: OpenGL axes, pixel centres at +0.5)")->required();
+    app.add_option("FILE", options->file,
+                   "PLY of Gaussians, a point cloud or mesh, or a trained scene (run:ID[@STEP]); synthetic:room is made by a rule")
+        ->required();
+    app.add_option("--cameras", options->cameras, "transforms.json of the cameras (nerfstudio: OpenGL axes, pixel centres at +0.5)");
+    app.add_option("--eye", options->eye, "one camera instead: where it stands, x,y,z (with --width and --height)")->delimiter(',');
+    app.add_option("--target", options->target, "what it looks at, x,y,z; default the origin")->delimiter(',');
+    app.add_option("--up", options->up, "what is upwards, x,y,z; default z")->delimiter(',');
+    app.add_option("--fov", options->fov, "its vertical field of view, degrees")->check(CLI::Range(1.0, 150.0))->capture_default_str();
     app.add_option("--out", options->out, "folder for the pictures: 00000_rgb.png, 00000_depth.png, ...")->required();
     app.add_option("--outputs", options->outputs, "rgb, alpha, depth (expected depth along the camera's axis), ids (npy only)")
         ->delimiter(',')
@@ -239,10 +316,13 @@ std::function<Exit(Session&)> declareSceneRender(CLI::App& app)
     app.add_option("--format", options->format, "png: 8 bits, depth stretched to its range; npy: float32 [height, width, channels]")
         ->check(CLI::IsMember({"png", "npy"}))
         ->capture_default_str();
-    app.add_option("--background", options->background, "r,g,b in 0..1")->capture_default_str();
+    app.add_option("--background", options->background, "r,g,b in 0..1; default black, for a trained scene what it was trained on");
     app.add_option("--width", options->width, "another size than the cameras' (with --height)")->check(CLI::Range(1, 16384));
     app.add_option("--height", options->height)->check(CLI::Range(1, 16384));
     app.add_option("--degree", options->degree, "spherical harmonics up to this degree")->check(CLI::Range(0, 3))->capture_default_str();
+    app.add_option("--shape", options->shape, "how Gaussians are drawn")
+        ->check(CLI::IsMember({"splat", "ellipsoid", "centre"}))
+        ->capture_default_str();
     app.add_flag("--antialias", options->antialias, "compensate opacities for the low-pass filter");
     app.add_option("--near", options->nearPlane, "nothing nearer than this is drawn")->check(CLI::PositiveNumber)->capture_default_str();
     app.add_option("--point-radius", options->pointRadius, "of the points of a cloud, pixels")->check(CLI::NonNegativeNumber)->capture_default_str();

@@ -13,6 +13,9 @@ namespace orrery::scene {
 /// Same count, seed and size, same Gaussians.
 Splats syntheticRoom(std::size_t count, std::uint64_t seed, double size = 0.03);
 
+/// What commands and panels call the room of 20,000 of them.
+inline constexpr const char* kRoomName = "synthetic:room";
+
 /// A camera in the room at eye height, 60 degrees wide; `turn` in 0..1 goes once around.
 Camera roomCamera(double turn, int width, int height);
 
