@@ -59,17 +59,16 @@ std::vector<c10::IValue> attributedInputs(Session& session, const Options& optio
     if (!options.image.empty())
         return {train::imageInput(model.card, io::readImage(options.image)).to(device)};
     if (!options.text.empty())
-        return {train::textInput(model.card, options.text).to(device)};
+        return {train::textInput(model, options.text).to(device)};
     return inputsFrom(session, options.inputs, options.sample, options.model, model);
 }
 
 // With a workspace named and a model from it, each sample's attribution is kept as an analysis of the run: reports show it.
-core::Json stored(Session& session, const Options& options, const explain::AttributionRequest& request, const explain::AttributionResult& result,
-                  const graph::Model& model, double seconds)
+std::vector<std::int64_t> stored(store::Workspace* workspace, Session& session, const Options& options, const explain::AttributionRequest& request,
+                                 const explain::AttributionResult& result, const graph::Model& model, double seconds)
 {
     const auto run = runOf(options.model.text);
-    const auto workspace = run ? session.namedWorkspace(store::OpenMode::Open) : nullptr;
-    auto ids = core::Json::array();
+    std::vector<std::int64_t> ids;
     for (std::size_t i = 0; workspace && i < result.targets.size(); ++i) {
         explain::AttributionOrigin origin;
         origin.model = options.model.text;
@@ -80,6 +79,7 @@ core::Json stored(Session& session, const Options& options, const explain::Attri
         } else {
             origin.input = !options.image.empty() ? options.image : options.text.empty() && !options.inputs.empty() ? options.inputs[0] : "";
         }
+        origin.at = options.site;
         origin.features = explain::attributedNames(model.card, request.inputs[0].toTensor(), std::int64_t(i));
         if (result.targets[i] >= 0 && std::size_t(result.targets[i]) < model.card.classNames.size())
             origin.targetName = model.card.classNames[std::size_t(result.targets[i])];
@@ -109,13 +109,19 @@ Exit attribute(Session& session, const Options& options)
     control.progress = [&](double done, double total, const char* unit) { session.showProgress(done, total, unit); };
     const auto started = std::chrono::steady_clock::now();
     const auto result = explain::attribute(executor, model.weights, options.method, request, control);
-    const auto attributed = std::chrono::steady_clock::now();
-    const auto metrics = explain::measure(executor, model.weights, options.method, request, result, metricRequests, control);
-    session.endProgress();
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
     if (!options.out.empty())
         writeArray(options.out, result.attribution);
+    // The attribution is safe before it is measured, and each metric before the next: an interruption loses what it interrupts alone.
+    const auto workspace = runOf(options.model.text) ? session.namedWorkspace(store::OpenMode::Open) : nullptr;
+    const auto analyses = stored(workspace.get(), session, options, request, result, model, seconds.count());
+    const auto keep = [&](const explain::MeasuredMetric& metric) {
+        for (std::size_t i = 0; i < analyses.size(); ++i)
+            explain::storeMetrics(*workspace, analyses[i], {explain::ofSample(metric, std::int64_t(i))});
+    };
+    const auto metrics = explain::measure(executor, model.weights, options.method, request, result, metricRequests, control, keep);
+    session.endProgress();
     auto document = resultJson(options, request, result);
-    const auto analyses = stored(session, options, request, result, model, std::chrono::duration<double>(attributed - started).count());
     if (!metrics.empty())
         document["metrics"] = metricsJson(metrics);
     if (!analyses.empty())
@@ -134,7 +140,7 @@ Exit attribute(Session& session, const Options& options)
     if (!options.out.empty())
         std::cout << "written to          " << options.out << "\n";
     if (!analyses.empty())
-        std::cout << fmt::format("stored as           analysis {} of {}\n", analyses.dump(), options.model.text);
+        std::cout << fmt::format("stored as           analysis {} of {}\n", core::Json(analyses).dump(), options.model.text);
     return Exit::Done;
 }
 

@@ -6,7 +6,9 @@ namespace orrery::cli {
 
 void MetricArguments::declare(CLI::App& app)
 {
-    app.add_option("--metric", ids, "Metric of the attribution, see `orrery-cli list attribution_metric`; may be given several times.");
+    app.add_option("--metric,--metrics", ids, "Metrics of the attribution, see `orrery-cli list attribution_metric`: one, or several with commas.")
+        ->delimiter(',')
+        ->allow_extra_args(false);
     app.add_option("--metric-set", settings, "Parameter of a metric: ID.name=value; see below.");
 }
 
@@ -53,7 +55,7 @@ std::string metricsText(const std::vector<explain::MeasuredMetric>& metrics)
 
 std::string metricsHelp()
 {
-    std::string text = "\nMetrics and their parameters (--metric ID, --metric-set ID.name=value):\n";
+    std::string text = "\nMetrics and their parameters (--metrics ID,ID, --metric-set ID.name=value):\n";
     for (const auto& metric : explain::attributionMetricRegistry().components())
         text += fmt::format("\n{}: {}\n{}", metric.id, metric.summary, metric.schema.helpText());
     return text;

@@ -1,7 +1,10 @@
+#include <cstdio>
 #include <iostream>
+#include <map>
 
 #include <core/base/text.h>
 #include <core/data/vocabulary.h>
+#include <core/explain/leave_out.h>
 #include <core/intervene/beam_search.h>
 #include <core/io/image.h>
 #include <core/train/card_inputs.h>
@@ -21,6 +24,8 @@ struct Options {
     int top = 5;
     intervene::BeamOptions beam;
     int beams = 0;
+    std::string leaveOut;
+    double setTo = 0;
 };
 
 std::vector<at::Tensor> tensorsFor(Session& session, const Options& options, const graph::Model& model)
@@ -30,7 +35,7 @@ std::vector<at::Tensor> tensorsFor(Session& session, const Options& options, con
     if (given != 1)
         throw core::InputError("predict: expected one of --input, --text, --image, --sample");
     if (!options.text.empty())
-        return {train::textInput(model.card, options.text).to(device)};
+        return {train::textInput(model, options.text).to(device)};
     if (!options.image.empty())
         return {train::imageInput(model.card, io::readImage(options.image)).to(device)};
     std::vector<at::Tensor> tensors;
@@ -46,6 +51,24 @@ std::string className(const graph::Model& model, const train::ClassScore& score)
     if (model.card.task == "language_model" && model.card.tokenizer.is_object())
         return data::Vocabulary::fromJson(model.card.tokenizer).tokenText(score.index);
     return std::to_string(score.index);
+}
+
+// "19,27-29": numbers and ranges, the ends included.
+std::vector<std::int64_t> elementsIn(const std::string& text)
+{
+    std::vector<std::int64_t> elements;
+    for (const auto& part : core::split(text, ',')) {
+        std::int64_t first = 0, last = 0;
+        int used = 0;
+        const bool isRange = std::sscanf(part.c_str(), "%ld-%ld%n", &first, &last, &used) == 2 && used == int(part.size());
+        const bool isNumber = !isRange && std::sscanf(part.c_str(), "%ld%n", &first, &used) == 1 && used == int(part.size());
+        last = isNumber ? first : last;
+        if ((!isRange && !isNumber) || first < 0 || last < first || last - first > 100'000'000)
+            throw core::InputError(fmt::format("--leave-out {}: expected numbers and ranges from 0, such as 3,10-14, got \"{}\"", text, part));
+        for (auto i = first; i <= last; ++i)
+            elements.push_back(i);
+    }
+    return elements;
 }
 
 std::string joinedText(const data::Vocabulary& vocabulary, const intervene::Hypothesis& hypothesis)
@@ -78,44 +101,111 @@ Exit searchBeams(Session& session, const Options& options, const graph::Model& m
     return Exit::Done;
 }
 
+// The last axis of a sequence's last position, or of the output itself.
+at::Tensor answerRows(const at::Tensor& output)
+{
+    return output.dim() == 3 ? output.select(1, output.size(1) - 1) : output;  // a sequence: what comes next
+}
+
+core::Json valuesJson(const at::Tensor& output)
+{
+    auto list = core::Json::array();
+    const auto rows = output.to(at::kCPU, at::kDouble).reshape({output.dim() ? output.size(0) : 1, -1}).contiguous();
+    for (std::int64_t i = 0; i < rows.size(0); ++i)
+        list.push_back(
+            {{"values", std::vector<double>(rows.data_ptr<double>() + i * rows.size(1), rows.data_ptr<double>() + (i + 1) * rows.size(1))}});
+    return list;
+}
+
+core::Json predictionsJson(const graph::Model& model, const at::Tensor& output, std::size_t top)
+{
+    const auto answers = answerRows(output);
+    if (model.card.task == "regression" || answers.dim() != 2)
+        return valuesJson(answers);
+    auto list = core::Json::array();
+    for (const auto& row : train::topClasses(answers, model.card, top)) {
+        core::Json classes = core::Json::array();
+        for (const auto& score : row)
+            classes.push_back({{"class", score.index}, {"name", className(model, score)}, {"probability", score.probability}});
+        list.push_back({{"classes", std::move(classes)}});
+    }
+    return list;
+}
+
+/// Puts "before" and "change" beside each number of `after`; `before` holds every class.
+void addChanges(core::Json& after, const core::Json& before)
+{
+    for (std::size_t i = 0; i < after.size(); ++i) {
+        if (after[i].contains("values")) {
+            after[i]["before"] = before[i]["values"];
+            continue;
+        }
+        std::map<std::int64_t, double> probabilities;
+        for (const auto& score : before[i]["classes"])
+            probabilities[score["class"].get<std::int64_t>()] = score["probability"].get<double>();
+        for (auto& score : after[i]["classes"]) {
+            const double was = probabilities.at(score["class"].get<std::int64_t>());
+            score["before"] = was;
+            score["change"] = score["probability"].get<double>() - was;
+        }
+    }
+}
+
+void printPredictions(const core::Json& predictions)
+{
+    for (std::size_t i = 0; i < predictions.size(); ++i) {
+        const auto& prediction = predictions[i];
+        std::cout << "sample " << i << "\n";
+        if (prediction.contains("values")) {
+            std::cout << "  " << prediction["values"].dump() << (prediction.contains("before") ? " before " + prediction["before"].dump() : "")
+                      << "\n";
+            continue;
+        }
+        for (const auto& score : prediction["classes"]) {
+            std::cout << fmt::format("  {:<20} {:.4f}", score["name"].get<std::string>(), score["probability"].get<double>());
+            if (score.contains("before"))
+                std::cout << fmt::format("  before {:.4f}  change {:+.4f}", score["before"].get<double>(), score["change"].get<double>());
+            std::cout << "\n";
+        }
+    }
+}
+
+/// The answer to the input without some of its elements, as `orrery` gives it to the brush.
+at::Tensor answerWithout(Session& session, const Options& options, const graph::Model& model, const std::vector<at::Tensor>& inputs,
+                         core::Json& document)
+{
+    const graph::Executor executor(model.graph);
+    const std::vector<c10::IValue> values(inputs.begin(), inputs.end());
+    explain::LeaveOut what;
+    what.elements = elementsIn(options.leaveOut);
+    what.baseline = options.setTo;
+    what.site = explain::defaultSite(executor, model.weights, values, session.stopToken());
+    document["left_out"] = {{"site", what.site}, {"elements", what.elements}, {"set_to", what.baseline}};
+    return explain::outputWithout(executor, model.weights, values, what, session.stopToken());
+}
+
 Exit predict(Session& session, const Options& options)
 {
     const auto model = options.model.open(session);
     if (options.beams > 0)
         return searchBeams(session, options, model);
-    auto output = train::predict(model, tensorsFor(session, options, model), 256, session.stopToken());
+    const auto inputs = tensorsFor(session, options, model);
+    auto output = train::predict(model, inputs, 256, session.stopToken());
+    core::Json document = {{"model", options.model.text}, {"shape", output.sizes().vec()}};
+    if (options.leaveOut.empty()) {
+        document["predictions"] = predictionsJson(model, output, std::size_t(options.top));
+    } else {
+        const auto before = predictionsJson(model, output, std::size_t(answerRows(output).numel()));
+        output = answerWithout(session, options, model, inputs, document);
+        document["predictions"] = predictionsJson(model, output, std::size_t(options.top));
+        addChanges(document["predictions"], before);
+    }
     if (!options.out.empty())
         writeArray(options.out, output);
-    core::Json document = {{"model", options.model.text}, {"shape", output.sizes().vec()}, {"predictions", core::Json::array()}};
-    if (output.dim() == 3)
-        output = output.select(1, output.size(1) - 1);  // a sequence: what comes next
-    const bool regression = model.card.task == "regression" || output.dim() != 2;
-    if (regression) {
-        const auto rows = output.to(at::kCPU, at::kDouble).reshape({output.dim() ? output.size(0) : 1, -1}).contiguous();
-        for (std::int64_t i = 0; i < rows.size(0); ++i)
-            document["predictions"].push_back(
-                {{"values", std::vector<double>(rows.data_ptr<double>() + i * rows.size(1), rows.data_ptr<double>() + (i + 1) * rows.size(1))}});
-    } else {
-        for (const auto& row : train::topClasses(output, model.card, std::size_t(options.top))) {
-            core::Json classes = core::Json::array();
-            for (const auto& score : row)
-                classes.push_back({{"class", score.index}, {"name", className(model, score)}, {"probability", score.probability}});
-            document["predictions"].push_back({{"classes", std::move(classes)}});
-        }
-    }
-    if (session.json) {
+    if (session.json)
         session.print(document);
-        return Exit::Done;
-    }
-    for (std::size_t i = 0; i < document["predictions"].size(); ++i) {
-        const auto& prediction = document["predictions"][i];
-        std::cout << "sample " << i << "\n";
-        if (prediction.contains("values"))
-            std::cout << "  " << prediction["values"].dump() << "\n";
-        else
-            for (const auto& score : prediction["classes"])
-                std::cout << fmt::format("  {:<20} {:.4f}\n", score["name"].get<std::string>(), score["probability"].get<double>());
-    }
+    else
+        printPredictions(document["predictions"]);
     return Exit::Done;
 }
 
@@ -136,6 +226,11 @@ std::function<Exit(Session&)> declarePredict(CLI::App& app)
     app.add_option("--max-length", options->beam.maxLength, "With --beam: new tokens at most.")->check(CLI::Range(1, 100000));
     app.add_option("--length-penalty", options->beam.lengthPenalty, "With --beam: score = log probability / length^penalty.")
         ->check(CLI::Range(0.0, 10.0));
+    auto* without =
+        app.add_option("--leave-out", options->leaveOut,
+                       "Elements of the input to leave out (pixels row * width + column, features, positions): 3,10-14; what changes is shown.");
+    app.add_option("--set-to", options->setTo, "With --leave-out: what they are set to, in the numbers the model sees (a token: its embedding).")
+        ->needs(without);
     app.add_option("--out", options->out, "File for the raw output (.npy, .safetensors, .csv, .png).")->check(arrayEndingProblem);
     return [options](Session& session) { return predict(session, *options); };
 }

@@ -319,6 +319,7 @@ const core::Registry<AttributionMethod>& attributionRegistry()
         addLrp(*made);
         addAttentionRollout(*made);
         addExtremalPerturbation(*made);
+        addFeatureInversion(*made);
         addFeatureAblation(*made);
         addShapleyValues(*made);
         addShapleyValueSampling(*made);

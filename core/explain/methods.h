@@ -13,6 +13,7 @@ void addOcclusion(AttributionRegistry& registry);
 void addLrp(AttributionRegistry& registry);
 void addAttentionRollout(AttributionRegistry& registry);
 void addExtremalPerturbation(AttributionRegistry& registry);
+void addFeatureInversion(AttributionRegistry& registry);
 void addFeatureAblation(AttributionRegistry& registry);
 void addShapleyValues(AttributionRegistry& registry);
 void addShapleyValueSampling(AttributionRegistry& registry);

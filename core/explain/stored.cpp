@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <fmt/format.h>
+
 #include <core/data/vocabulary.h>
 #include <core/io/npy.h>
 #include <core/io/tensors.h>
@@ -73,10 +76,16 @@ std::int64_t storeAttribution(store::Workspace& workspace, store::RunId run, con
         analysis.inputs["target"] = target;
     if (!origin.features.empty())
         analysis.inputs["features"] = origin.features;
+    if (!origin.at.empty())
+        analysis.inputs["at"] = origin.at;
     const at::Tensor shown = forDisplay(result, card, row);
     analysis.results = {{"site", result.site}, {"output", numberAt(result.outputs, row)}, {"sum", shown.to(at::kDouble).sum().item<double>()}};
     if (result.completenessError.defined())
         analysis.results["completeness_error"] = numberAt(result.completenessError, row);
+    if (result.standardError.defined())
+        analysis.results["standard_error"] = result.standardError.select(0, row).to(at::kDouble).max().item<double>();
+    if (result.targets.size() > 1)
+        analysis.results["row"] = row;  // the details are those of all samples
     if (!result.details.is_null())
         analysis.results["details"] = result.details;
     if (!origin.targetName.empty())
@@ -86,6 +95,51 @@ std::int64_t storeAttribution(store::Workspace& workspace, store::RunId run, con
     if (const at::Tensor input = inputForDisplay(result, card, row); input.defined())
         workspace.addAnalysisArtifact(id, {"input", "application/x-npy", {}}, io::npyBytes(io::toArray(input)));
     return id;
+}
+
+namespace {
+
+constexpr const char* kMetrics = "metrics";
+
+const store::Artifact* findArtifact(const store::Analysis& analysis, const std::string& name)
+{
+    const auto found = std::find_if(analysis.artifacts.begin(), analysis.artifacts.end(), [&](const auto& one) { return one.name == name; });
+    return found == analysis.artifacts.end() ? nullptr : &*found;
+}
+
+core::Json metricsOf(const store::Workspace& workspace, const store::Analysis& analysis)
+{
+    const auto* artifact = findArtifact(analysis, kMetrics);
+    if (!artifact)
+        return core::Json::object();
+    const auto metrics = core::Json::parse(workspace.readArtifact(*artifact), nullptr, false);
+    if (!metrics.is_object())
+        throw core::FormatError(fmt::format("analysis {}, metrics: expected a JSON object", analysis.id));
+    return metrics;
+}
+
+}  // namespace
+
+void storeMetrics(store::Workspace& workspace, std::int64_t analysis, const std::vector<MeasuredMetric>& metrics)
+{
+    if (metrics.empty())
+        return;
+    auto all = metricsOf(workspace, workspace.analysis(analysis));
+    for (const auto& metric : metrics)
+        all[metric.id] = toJson(metric);
+    workspace.addAnalysisArtifact(analysis, {kMetrics, "application/json", {}}, all.dump());
+}
+
+StoredAttribution readAttribution(const store::Workspace& workspace, std::int64_t analysis)
+{
+    StoredAttribution stored;
+    stored.analysis = workspace.analysis(analysis);
+    const auto* artifact = findArtifact(stored.analysis, "attribution");
+    if (!artifact)
+        throw core::InputError(fmt::format("analysis {}: expected an attribution, found {}", analysis, stored.analysis.method));
+    stored.attribution = io::toTensor(io::parseNpy(workspace.readArtifact(*artifact), fmt::format("analysis {}, attribution", analysis)));
+    stored.metrics = metricsOf(workspace, stored.analysis);
+    return stored;
 }
 
 }  // namespace orrery::explain

@@ -7,6 +7,7 @@
 #include <core/store/workspace.h>
 
 #include "attribution.h"
+#include "metrics/metric.h"
 
 namespace orrery::explain {
 
@@ -19,6 +20,7 @@ struct AttributionOrigin {
     std::string input;                   ///< file the input came from, if it did
     std::vector<std::string> features;   ///< names along the last axis of a table, or the tokens of a text
     std::string targetName;
+    std::string at;  ///< the value that was asked for; empty: the default
 };
 
 /// One number a picture element, feature or position: a token model's attribution [.., position, width] is summed over the width (the tokens' share of the
@@ -35,5 +37,18 @@ std::vector<std::string> attributedNames(const graph::ModelCard& card, const at:
 std::int64_t storeAttribution(store::Workspace& workspace, store::RunId run, const std::string& method, const core::Json& parameters,
                               const AttributionOrigin& origin, const AttributionResult& result, const graph::ModelCard& card, double seconds,
                               std::int64_t row = 0);
+
+/// Keeps metrics of a stored attribution of one sample with it: artifact "metrics", {ID: as `toJson` gives}. Metrics of other ids that are there stay.
+/// @param metrics  Of that sample alone. @throws as the workspace. Any thread.
+void storeMetrics(store::Workspace& workspace, std::int64_t analysis, const std::vector<MeasuredMetric>& metrics);
+
+/// A stored attribution, read again.
+struct StoredAttribution {
+    store::Analysis analysis;
+    at::Tensor attribution;  ///< as `forDisplay` gave it
+    core::Json metrics;      ///< {ID: {...}}; empty object: none
+};
+/// @throws core::InputError for an analysis that is no attribution, core::FormatError or core::StorageError for damaged files.
+StoredAttribution readAttribution(const store::Workspace& workspace, std::int64_t analysis);
 
 }  // namespace orrery::explain

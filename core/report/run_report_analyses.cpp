@@ -166,6 +166,14 @@ std::optional<io::Array> arrayOf(const store::Workspace& workspace, const store:
     return std::nullopt;
 }
 
+std::optional<Json> jsonOf(const store::Workspace& workspace, const store::Analysis& analysis, const std::string& name)
+{
+    for (const store::Artifact& artifact : analysis.artifacts)
+        if (artifact.name == name)
+            return Json::parse(workspace.readArtifact(artifact), nullptr, false);
+    return std::nullopt;
+}
+
 std::string featureName(const store::Analysis& analysis, std::size_t index)
 {
     for (const Json* place : {&analysis.inputs, &analysis.results})
@@ -236,6 +244,8 @@ void addAttribution(Section& section, const store::Workspace& workspace, const R
                                            : picturedBars(attribution, analysis, title));
         if (KeyValues settings = settingsOf(analysis); !settings.entries.empty())
             section.blocks.emplace_back(std::move(settings));
+        if (const auto metrics = jsonOf(workspace, analysis, "metrics"))
+            addQuality(section, title, *metrics);
     });
 }
 

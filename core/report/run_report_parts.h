@@ -16,4 +16,8 @@ Section metricSection(RunRecords runs);
 Section confusionSection(const store::Workspace& workspace, RunRecords runs);
 Section attributionSection(const store::Workspace& workspace, RunRecords runs, const RunReportOptions& options);
 
+/// What was measured of one attribution ({ID: as `explain::toJson` gives}), as blocks behind its picture.
+/// @throws core::FormatError for something else, core::ShapeError for curves whose lists differ in length.
+void addQuality(Section& section, const std::string& title, const core::Json& metrics);
+
 }  // namespace orrery::report

@@ -7,6 +7,7 @@
 
 #include <core/base/text.h>
 #include <core/data/vocabulary.h>
+#include <core/explain/leave_out.h>
 #include <core/explain/stored.h>
 #include <core/intervene/layout.h>
 #include <core/io/image.h>
@@ -37,18 +38,11 @@ InputKind kindOf(const PreparedSubject& subject)
 
 void addPixels(PreparedSubject& subject)
 {
-    at::Tensor picture = subject.inputs[0].toTensor()[0].to(at::kCPU, at::kFloat);
+    const at::Tensor picture = subject.inputs[0].toTensor()[0];
     subject.channels = int(picture.size(0));
     subject.height = int(picture.size(1));
     subject.width = int(picture.size(2));
-    if (subject.data && subject.data->info().kind == data::DataKind::Image) {
-        picture = data::toDisplay(subject.data->info(), picture).permute({2, 0, 1}).to(at::kFloat).div(255);
-    } else {
-        const at::Tensor low = picture.min(), span = (picture.max() - low).clamp_min(1e-12);
-        picture = (picture - low) / span;
-    }
-    picture = picture.contiguous();
-    subject.pixels.assign(picture.data_ptr<float>(), picture.data_ptr<float>() + picture.numel());
+    subject.pixels = displayPixels(subject, picture);
 }
 
 void addValues(PreparedSubject& subject)
@@ -124,20 +118,6 @@ void addSites(PreparedSubject& subject, std::stop_token stop)
         site.title = intervene::canonicalNameOf(subject.model->card, site.name).value_or(site.name);
 }
 
-at::Tensor withBaseline(const PreparedSubject& subject, const at::Tensor& value, const std::vector<std::int64_t>& elements, double baseline)
-{
-    at::Tensor changed = value.detach().clone();
-    for (const std::int64_t element : elements) {
-        if (element < 0 || element >= subject.elements())
-            throw core::InputError(fmt::format("element: expected 0..{}, got {}", subject.elements() - 1, element));
-        if (subject.kind == InputKind::Image)
-            changed.select(3, element % subject.width).select(2, element / subject.width).fill_(baseline);
-        else
-            changed.select(1, element).fill_(baseline);
-    }
-    return changed;
-}
-
 core::Json documentOf(const ExplainSubject& subject, const store::Workspace* workspace)
 {
     if (!subject.data.is_null())
@@ -167,6 +147,19 @@ Answer answerOf(const graph::ModelCard& card, const at::Tensor& output)
     // A single logit speaks of two classes, so the probabilities decide.
     answer.predicted = std::max_element(answer.probabilities.begin(), answer.probabilities.end()) - answer.probabilities.begin();
     return answer;
+}
+
+std::vector<float> displayPixels(const PreparedSubject& subject, const at::Tensor& picture)
+{
+    at::Tensor shown = picture.to(at::kCPU, at::kFloat);
+    if (subject.data && subject.data->info().kind == data::DataKind::Image) {
+        shown = data::toDisplay(subject.data->info(), shown).permute({2, 0, 1}).to(at::kFloat).div(255);
+    } else {
+        const at::Tensor low = shown.min(), span = (shown.max() - low).clamp_min(1e-12);
+        shown = (shown - low) / span;
+    }
+    shown = shown.contiguous();
+    return {shown.data_ptr<float>(), shown.data_ptr<float>() + shown.numel()};
 }
 
 QString PreparedSubject::className(std::int64_t index) const
@@ -257,26 +250,8 @@ PreparedPtr SubjectOpener::prepare(const ExplainSubject& subject, const std::sha
 
 Answer answerWithout(const PreparedSubject& subject, const std::vector<std::int64_t>& elements, double baseline, std::stop_token stop)
 {
-    graph::RunRequest request;
-    request.inputs = subject.inputs;
-    request.stop = stop;
-    const std::string& site = subject.sites.front().name;
-    const auto& inputs = subject.executor->graph()->data().inputs;
-    const auto input = std::find_if(inputs.begin(), inputs.end(), [&](const auto& candidate) { return candidate.name == site; });
-    at::Tensor value;
-    if (input != inputs.end()) {
-        value = subject.inputs.at(std::size_t(input - inputs.begin())).toTensor();
-    } else {
-        graph::RunRequest plain = request;
-        plain.keep = plain.targets = {site};
-        value = subject.executor->run(subject.model->weights, plain).value(site);
-    }
-    value = withBaseline(subject, value, elements, baseline);
-    if (input != inputs.end())
-        request.inputs[std::size_t(input - inputs.begin())] = value;
-    else
-        request.changed[site] = value;
-    return answerOf(subject.model->card, subject.executor->run(subject.model->weights, request).tensor());
+    return answerOf(subject.model->card, explain::outputWithout(*subject.executor, subject.model->weights, subject.inputs,
+                                                                {subject.sites.front().name, elements, baseline}, stop));
 }
 
 }  // namespace orrery::plugins

@@ -81,6 +81,9 @@ private:
     std::shared_ptr<Cache> m_cache;  ///< guarded by m_mutex
 };
 
+/// One picture [channel, height, width] in the numbers of the subject's input, as `PreparedSubject::pixels`: standardisation undone, 0 black to 1 white.
+std::vector<float> displayPixels(const PreparedSubject& subject, const at::Tensor& picture);
+
 /// The output with some elements of the input (pixels in all channels, features, embeddings of tokens) set to a baseline: what the brush shows.
 /// @param elements  Each 0..elements() - 1. @throws what running the model throws, core::InputError for an element outside. Any thread.
 Answer answerWithout(const PreparedSubject& subject, const std::vector<std::int64_t>& elements, double baseline, std::stop_token stop);

@@ -2,7 +2,6 @@
 
 #include <QAction>
 #include <QComboBox>
-#include <QFileInfo>
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QPushButton>
@@ -20,9 +19,13 @@
 #include <widgets/session.h>
 
 #include "ablation_view.h"
+#include "area_curve.h"
 #include "compare_results.h"
 #include "explain_work.h"
+#include "metric_form.h"
+#include "quality_view.h"
 #include "result_views.h"
+#include "stored_button.h"
 #include "subject_form.h"
 
 namespace orrery::plugins {
@@ -44,6 +47,8 @@ AttributionPanel::AttributionPanel(widgets::Session& session, QWidget* parent)
         m_job->cancel();
         m_prepared.reset();
         m_cards->clearResults();
+        m_reopened.reset();
+        m_stored->setModel({});
         showResult(nullptr);
         m_subject->fillModels();
         prepareSoon();
@@ -59,6 +64,7 @@ AttributionPanel::AttributionPanel(widgets::Session& session, QWidget* parent)
 AttributionPanel::~AttributionPanel()
 {
     m_prepareTask.cancel();
+    m_reopenTask.cancel();
 }
 
 void AttributionPanel::makeActions()
@@ -116,12 +122,15 @@ QLayout* AttributionPanel::makeButtons()
     connect(m_add, &QPushButton::clicked, this, &AttributionPanel::addCard);
     m_job = new widgets::JobBar(session(), tr("Progress of the explanation"));
     connect(m_job, &widgets::JobBar::ended, this, &AttributionPanel::endExplain);
+    m_stored = new StoredButton(session());
+    connect(m_stored, &StoredButton::analysisChosen, this, &AttributionPanel::reopen);
     auto* copy = new QToolButton;
     copy->setDefaultAction(m_copyCommand);
     auto* row = new QHBoxLayout;
     row->addWidget(m_explain);
     row->addWidget(m_job, 1);
     row->addWidget(m_add);
+    row->addWidget(m_stored);
     row->addStretch(0);
     row->addWidget(copy);
     return row;
@@ -139,6 +148,7 @@ QWidget* AttributionPanel::makeResultPage()
     m_result = new QStackedWidget;
     for (QWidget* view : std::initializer_list<QWidget*>{m_picture, m_list, m_channels})
         m_result->addWidget(view);
+    m_areas = new AreaCurve;
     m_numbers = new QLabel;
     m_numbers->setObjectName(QStringLiteral("numbers"));
     m_numbers->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
@@ -147,7 +157,8 @@ QWidget* AttributionPanel::makeResultPage()
     auto* page = new QWidget;
     auto* layout = new QVBoxLayout(page);
     layout->setContentsMargins(4, 0, 4, 4);
-    layout->addWidget(m_result, 1);
+    layout->addWidget(m_result, 3);
+    layout->addWidget(m_areas, 2);
     layout->addWidget(m_numbers);
     return page;
 }
@@ -162,11 +173,16 @@ QWidget* AttributionPanel::makeResults()
     connect(m_picture, &PictureResult::opacityChanged, m_compare, &CompareResults::setOpacity);
     connect(m_channels, &ChannelsResult::choiceChanged, m_compare, &CompareResults::setChannels);
     m_brush = new AblationView(*m_ablation);
+    m_quality = new QualityView(*m_cards);
+    connect(m_quality, &QualityView::measureAsked, this, &AttributionPanel::measure);
+    connect(m_quality, &QualityView::cardChosen, m_compare, &CompareResults::choose);
     m_tabs = new QTabWidget;
     m_tabs->addTab(page, tr("&Result"));
     m_tabs->addTab(m_compare, tr("Side &by side"));
     m_tabs->addTab(m_brush, tr("By &hand"));
+    m_tabs->addTab(m_quality, tr("&Quality"));
     m_tabs->setTabToolTip(2, tr("Leave parts of the input out by hand and see the answer change"));
+    m_tabs->setTabToolTip(3, tr("How good the explanations are: curves and metrics"));
     m_tabs->setDocumentMode(true);
     return m_tabs;
 }
@@ -232,6 +248,7 @@ void AttributionPanel::prepare()
     const auto failed = [this](const QString& text) {
         m_preparing = false;
         m_prepared.reset();
+        m_reopened.reset();
         m_ablation->setSubject(nullptr);
         m_subject->showSubject(nullptr, tr("The model or its input could not be opened. Choose another sample or model above."));
         showError(text);
@@ -257,7 +274,9 @@ void AttributionPanel::takePrepared(const PreparedPtr& prepared)
     m_subject->showSubject(prepared);
     m_compare->setSubject(prepared);
     m_ablation->setSubject(prepared);
+    m_stored->setModel(prepared->subject.model);
     showResult(nullptr);
+    showReopened();
     updateButtons();
 }
 
@@ -331,6 +350,8 @@ void AttributionPanel::measure()
     if (orders.empty() || m_job->isRunning())
         return;
     showError({});
+    if (!m_quality->metrics()->isValid())
+        return showError(tr("A parameter of a metric is out of range: see Settings under Quality."));
     widgets::BackgroundOptions options;
     options.title = tr("Measure %n result(s)", nullptr, int(orders.size()));
     options.lane = widgets::Lane::Queue;
@@ -339,7 +360,8 @@ void AttributionPanel::measure()
         m_cards->setMetric(card, result, metric, value);
     };
     m_job->follow(session().runInBackground(
-        this, measureWork(std::move(orders), measured), [] {}, [this](const QString& text) { showError(text); }, options));
+        this, measureWork(std::move(orders), m_quality->metrics()->requests(), session().workspace(), measured), [] {},
+        [this](const QString& text) { showError(text); }, options));
     addBusy(1);
     updateButtons();
 }
@@ -350,6 +372,7 @@ void AttributionPanel::endExplain()
     if (m_current && m_current->partial && m_job->wasCancelled())
         Q_EMIT statusMessage(tr("Cancelled: what had arrived is kept and marked as partial"));
     showNumbers();
+    m_stored->refresh();
     updateButtons();
     addBusy(-1);
 }
@@ -405,6 +428,7 @@ void AttributionPanel::showResult(const ExplanationPtr& result)
         m_list->showExplanation(*result);
         m_result->setCurrentWidget(m_list);
     }
+    m_areas->showExplanation(result ? *result : Explanation());
     showNumbers();
 }
 
@@ -417,7 +441,7 @@ void AttributionPanel::showNumbers()
 
 void AttributionPanel::updateButtons()
 {
-    if (!m_explain || !m_form || !m_compare)
+    if (!m_explain || !m_form || !m_quality)
         return;
     const bool ready = m_prepared && !m_preparing, running = m_job->isRunning();
     m_explain->setVisible(!running);
@@ -427,6 +451,8 @@ void AttributionPanel::updateButtons()
                                                : tr("Compute the attribution as a job"));
     m_add->setEnabled(m_form->isValid());
     m_compare->setRunning(running || !ready);
+    m_quality->setRunning(running || !ready);
+    m_stored->setVisible(!running);
     m_copyCommand->setEnabled(m_prepared != nullptr);
 }
 
@@ -438,59 +464,6 @@ void AttributionPanel::updateEmptyState()
         return showEmptyState(tr("No model to explain"), tr("Select a run in Experiments, or open a model file, then choose a sample in Data."),
                               {m_showRuns});
     showEmptyState(tr("No sample to explain"), tr("Choose a sample in Data; a double click brings you back here."), {m_showData});
-}
-
-QString AttributionPanel::commandLine() const
-{
-    if (!m_prepared)
-        return {};
-    return attributeCommand(m_prepared->subject, m_prepared->dataDocument, settings(), m_subject->question(), session().workspaceFolder());
-}
-
-core::Json AttributionPanel::saveState() const
-{
-    core::Json parameters = core::Json::object();
-    for (const auto& [id, document] : m_parameters)
-        parameters[id.toStdString()] = document;
-    return {{"method", m_method->currentData().toString().toStdString()},
-            {"parameters", parameters},
-            {"cards", m_cards->toJson()},
-            {"site", m_subject->question().site},
-            {"opacity", m_picture->opacity()},
-            {"channels", {{"mode", int(m_channels->choice().mode)}, {"index", m_channels->choice().index}}},
-            {"common_scale", m_compare->isScaleCommon()},
-            {"brush", m_brush->brushSize()},
-            {"tab", m_tabs->currentIndex()},
-            {"image", m_subject->image().toStdString()}};
-}
-
-void AttributionPanel::restoreState(const core::Json& state)
-{
-    const auto at = [&](const char* key) { return state.is_object() && state.contains(key) ? state[key] : core::Json(); };
-    const auto text = [&](const char* key) { return at(key).is_string() ? QString::fromStdString(at(key).get<std::string>()) : QString(); };
-    const auto number = [](const core::Json& value, int standard) { return value.is_number_integer() ? value.get<int>() : standard; };
-    if (at("parameters").is_object())
-        for (const auto& [id, document] : state["parameters"].items())
-            if (document.is_object())
-                m_parameters[QString::fromStdString(id)] = document;
-    if (const int row = m_method->findData(text("method")); row >= 0)
-        m_method->setCurrentIndex(row);
-    chooseMethod();
-    if (at("cards").is_array())
-        m_cards->fromJson(at("cards"));
-    if (at("opacity").is_number())
-        m_picture->setOpacity(at("opacity").get<double>());
-    if (const core::Json channels = at("channels"); channels.is_object())
-        m_channels->setChoice({ChannelChoice::Mode(std::clamp(number(channels.value("mode", core::Json()), 0), 0, 2)),
-                               std::max(0, number(channels.value("index", core::Json()), 0))});
-    if (at("common_scale").is_boolean())
-        m_compare->setScaleCommon(at("common_scale").get<bool>());
-    m_brush->setBrushSize(number(at("brush"), 1));
-    m_tabs->setCurrentIndex(std::clamp(number(at("tab"), m_tabs->currentIndex()), 0, m_tabs->count() - 1));
-    if (const QString site = text("site"); !site.isEmpty())
-        m_subject->setSite(site);
-    if (const QString image = text("image"); !image.isEmpty() && QFileInfo::exists(image))
-        m_subject->setImage(image);
 }
 
 }  // namespace orrery::plugins

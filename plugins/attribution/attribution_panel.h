@@ -29,7 +29,10 @@ class AblationView;
 class ChannelsResult;
 class CompareResults;
 class ListResult;
+class AreaCurve;
 class PictureResult;
+class QualityView;
+class StoredButton;
 class SubjectForm;
 
 /// Why a model answers as it does for one sample: one method or several side by side, at the input or an inner value, and by hand with the brush.
@@ -62,6 +65,9 @@ private:
     void measure();
     void start(const std::vector<int>& cards);
     void takeResult(int card, const ExplanationPtr& result);
+    void reopen(qint64 analysis);
+    void takeStored(explain::StoredAttribution stored);
+    void showReopened();
     void endExplain();
     void loadCard(int card);
     void showResult(const ExplanationPtr& result);
@@ -75,7 +81,8 @@ private:
     Ablation* m_ablation;
     int m_onShow = -1;         ///< card of the Result page
     ExplanationPtr m_current;  ///< on show there; null until explained
-    widgets::BackgroundTask m_prepareTask;
+    widgets::BackgroundTask m_prepareTask, m_reopenTask;
+    std::optional<explain::StoredAttribution> m_reopened;  ///< waits for its subject
     QTimer* m_prepareTimer;
     bool m_preparing = false;
     std::map<QString, core::Json> m_parameters;  ///< document of each method's form
@@ -91,8 +98,11 @@ private:
     PictureResult* m_picture = nullptr;
     ListResult* m_list = nullptr;
     ChannelsResult* m_channels = nullptr;
+    AreaCurve* m_areas = nullptr;
     CompareResults* m_compare = nullptr;
     AblationView* m_brush = nullptr;
+    QualityView* m_quality = nullptr;
+    StoredButton* m_stored = nullptr;
     QAction *m_copyCommand = nullptr, *m_showData = nullptr, *m_showRuns = nullptr;
 };
 

@@ -89,8 +89,14 @@ QWidget* CardView::fill(const Explanation& result, const CardLook& look)
 {
     const double magnitude = look.magnitude.value_or(result.magnitude);
     const PreparedSubject& subject = *result.subject;
+    if (result.shape == ResultShape::Picture && !result.picture.empty()) {
+        m_picture->setPixels(result.picture, subject.channels, subject.height, subject.width, 0.0F, 1.0F);
+        m_picture->clearOverlay();
+        m_picture->setColorBarVisible(false);
+        return m_picture;
+    }
     if (result.shape == ResultShape::Picture) {
-        if (!m_shown || m_shown->subject != result.subject)
+        if (!m_shown || m_shown->subject != result.subject || !m_shown->picture.empty())
             m_picture->setPixels(subject.pixels, subject.channels, subject.height, subject.width, 0.0F, 1.0F);
         m_picture->setOverlay(result.values, result.rows, result.columns);
         m_picture->setOverlayRange(magnitude);

@@ -1,8 +1,35 @@
 #include "cards.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace orrery::plugins {
+
+CardMetric metricOf(const core::Json& document)
+{
+    CardMetric metric;
+    try {
+        metric.value = document.at("value").is_null() ? std::nan("") : document.at("value").get<double>();
+        if (document.contains("curve")) {
+            const auto& curve = document["curve"];
+            metric.xName = QString::fromStdString(curve.at("x_name").get<std::string>());
+            metric.yName = QString::fromStdString(curve.at("y_name").get<std::string>());
+            metric.x = curve.at("x").get<std::vector<double>>();
+            metric.y = curve.at("y").get<std::vector<double>>();
+        }
+        if (document.contains("reference")) {
+            const auto& reference = document["reference"];
+            metric.referenceName = QString::fromStdString(reference.at("name").get<std::string>());
+            metric.referenceValue = reference.at("value").get<double>();
+            metric.referenceY = reference.at("y").get<std::vector<double>>();
+        }
+    } catch (const core::Json::exception&) {
+        return {0, Cards::tr("The stored number cannot be read."), {}, {}, {}, {}, {}, 0, {}};
+    }
+    if (metric.y.size() != metric.x.size() || (!metric.referenceY.empty() && metric.referenceY.size() != metric.x.size()))
+        return {0, Cards::tr("The stored curve cannot be read."), {}, {}, {}, {}, {}, 0, {}};
+    return metric;
+}
 
 const Card* Cards::find(int id) const
 {

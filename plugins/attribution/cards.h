@@ -10,11 +10,18 @@ namespace orrery::plugins {
 
 enum class CardState { Idle, Waiting, Running };
 
-/// A number, or why there is none.
+/// A number with its curve where the metric has one, or why there is none.
 struct CardMetric {
     double value = 0;
     QString error;
+    QString xName, yName;
+    std::vector<double> x, y;  ///< empty: no curve
+    QString referenceName;     ///< what the curve is to be compared with; empty: nothing
+    double referenceValue = 0;
+    std::vector<double> referenceY;
 };
+/// Of one sample's metric as `explain::toJson` gives it and the workspace keeps it. A document that is none becomes the error.
+CardMetric metricOf(const core::Json& document);
 
 /// One chosen method, its latest result, and what went wrong if something did.
 struct Card {

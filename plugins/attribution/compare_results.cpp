@@ -29,7 +29,7 @@ QToolButton* makeTool(const QString& text, const QString& tooltip)
 
 CompareResults::CompareResults(Cards& cards, QWidget* parent)
     : QWidget(parent), m_cards(cards), m_legend(new ScaleLegend), m_hint(new QLabel), m_body(new QWidget), m_grid(new QGridLayout(m_body)),
-      m_scroll(new QScrollArea), m_table(new MethodTable(cards))
+      m_scroll(new QScrollArea), m_table(new MethodTable(cards, MethodTable::Columns::All))
 {
     m_hint->setWordWrap(true);
     m_hint->setText(tr("Several methods stand here side by side. Choose a method above and press Add (or Explain), then Explain all."));

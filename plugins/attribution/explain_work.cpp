@@ -2,7 +2,7 @@
 
 #include <chrono>
 
-#include <core/explain/metrics/metric.h>
+#include <core/explain/stored.h>
 
 namespace orrery::plugins {
 namespace {
@@ -23,16 +23,35 @@ private:
     std::chrono::steady_clock::time_point m_last;
 };
 
-CardMetric measureOne(const Explanation& made, const std::string& metric, const explain::Control& control)
+CardMetric measureOne(const Explanation& made, const explain::AttributionResult& raw, const explain::MetricRequest& metric,
+                      const std::shared_ptr<store::Workspace>& workspace, const explain::Control& control)
 {
     try {
         const auto& subject = *made.subject;
         const auto measured = explain::measure(*subject.executor, subject.model->weights, made.settings.method,
-                                               requestOf(subject, made.settings, made.question), *made.raw, {{metric}}, control);
-        return {measured.at(0).result.value.reshape(-1)[0].item<double>(), {}};
+                                               requestOf(subject, made.settings, made.question), raw, {metric}, control);
+        if (made.analysis && workspace && !workspace->isReadOnly())
+            explain::storeMetrics(*workspace, *made.analysis, measured);
+        return metricOf(explain::toJson(measured.at(0)));
+    } catch (const core::Cancelled&) {
+        throw;
     } catch (const std::exception& error) {
-        return {0, QString::fromUtf8(error.what())};
+        CardMetric none;
+        none.error = QString::fromUtf8(error.what());
+        return none;
     }
+}
+
+/// The attribution as core gives it: what is still there, else computed anew.
+std::shared_ptr<const explain::AttributionResult> rawOf(const Explanation& made, const explain::Control& control)
+{
+    if (made.raw)
+        return made.raw;
+    const auto& subject = *made.subject;
+    explain::Control quiet;
+    quiet.stop = control.stop;
+    return std::make_shared<const explain::AttributionResult>(
+        explain::attribute(*subject.executor, subject.model->weights, made.settings.method, requestOf(subject, made.settings, made.question), quiet));
 }
 
 }  // namespace
@@ -82,23 +101,25 @@ std::vector<std::string> measurableMetrics()
     return ids;
 }
 
-std::function<void(widgets::BackgroundContext&)> measureWork(std::vector<MeasureOrder> orders, Measured measured)
+std::function<void(widgets::BackgroundContext&)> measureWork(std::vector<MeasureOrder> orders, std::vector<explain::MetricRequest> metrics,
+                                                             std::shared_ptr<store::Workspace> workspace, Measured measured)
 {
     return [=](widgets::BackgroundContext& context) {
-        const auto metrics = measurableMetrics();
         explain::Control control;
         control.stop = context.stopToken();
         const double total = double(orders.size() * metrics.size());
         double before = 0;
         control.progress = [&](double done, double of, const char*) { context.progress(before + (of > 0 ? done / of : 0), total, "metrics"); };
-        for (const MeasureOrder& order : orders)
-            for (const std::string& metric : metrics) {
+        for (const MeasureOrder& order : orders) {
+            const auto raw = rawOf(*order.result, control);
+            for (const auto& metric : metrics) {
                 context.throwIfStopped();
                 context.progress(before, total, "metrics");
-                const CardMetric value = measureOne(*order.result, metric, control);
-                context.post([measured, order, metric, value] { measured(order.card, order.result, metric, value); });
+                const CardMetric value = measureOne(*order.result, *raw, metric, workspace, control);
+                context.post([measured, order, id = metric.id, value] { measured(order.card, order.result, id, value); });
                 ++before;
             }
+        }
     };
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 
+#include <core/explain/metrics/metric.h>
 #include <widgets/background.h>
 
 #include "cards.h"
@@ -33,7 +34,9 @@ struct MeasureOrder {
 };
 using Measured = std::function<void(int card, const ExplanationPtr& result, const std::string& metric, const CardMetric& value)>;
 
-/// Work for `Session::runInBackground`: every metric of every result, told one by one on the UI thread. A metric that cannot take a result says why.
-std::function<void(widgets::BackgroundContext&)> measureWork(std::vector<MeasureOrder> orders, Measured measured);
+/// Work for `Session::runInBackground`: every metric of every result, told one by one on the UI thread and kept with the result's analysis as soon as it
+/// is known. A metric that cannot take a result says why. A result read from the workspace is computed again first.
+std::function<void(widgets::BackgroundContext&)> measureWork(std::vector<MeasureOrder> orders, std::vector<explain::MetricRequest> metrics,
+                                                             std::shared_ptr<store::Workspace> workspace, Measured measured);
 
 }  // namespace orrery::plugins

@@ -50,9 +50,15 @@ void setValues(Explanation& made, const at::Tensor& attribution)
         made.rows = int(shown.size(1));
         made.columns = int(shown.size(2));
     }
+    // An input that was found is a picture of its own: no colours of shares lie over the given one.
+    if (made.details.is_object() && made.details.value("is_input", false) && made.shape == ResultShape::Picture) {
+        const at::Tensor found = attribution.detach()[0];
+        if (found.dim() == 3 && found.size(0) == subject.channels && found.size(1) == subject.height && found.size(2) == subject.width)
+            made.picture = displayPixels(subject, found);
+    }
     made.values = doubles(shown);
     made.ofElements = made.shape == ResultShape::List && std::int64_t(made.values.size()) == named && (isInput || subject.kind == InputKind::Tokens);
-    made.magnitude = largest(made.values);
+    made.magnitude = made.picture.empty() ? largest(made.values) : 0;
     // Of the whole attribution, as the command line sums.
     made.sum = attribution.to(at::kDouble).sum().item<double>();
 }
@@ -95,6 +101,7 @@ void storeExplanation(Explanation& made, const explain::AttributionResult& resul
     if (made.ofElements)
         origin.features = made.subject->names;
     origin.targetName = made.targetName;
+    origin.at = made.question.site;
     try {
         made.analysis = explain::storeAttribution(*workspace, *run, made.settings.method, made.parameters, origin, result, made.subject->model->card,
                                                   made.seconds);
@@ -134,6 +141,11 @@ Explanation partialExplanation(const PreparedPtr& subject, const MethodSettings&
 {
     Explanation made = emptyExplanation(subject, settings, question);
     made.partial = true;
+    // What grows there is an input of the model, wherever its features are matched.
+    if (settings.method == "feature_inversion" && !subject->sites.empty()) {
+        made.site = subject->sites.front().name;
+        made.details = {{"is_input", true}};
+    }
     setTarget(made, question.target.value_or(subject->answer.predicted));
     made.output = NAN;
     setValues(made, attribution);
@@ -159,6 +171,7 @@ Explanation explainSubject(const PreparedPtr& subject, const MethodSettings& set
     Explanation made = emptyExplanation(subject, settings, question);
     made.parameters = request.parameters;
     made.site = result.site;
+    made.details = result.details;
     setTarget(made, result.targets.at(0));
     made.output = doubles(result.outputs).at(0);
     if (result.completenessError.defined())
@@ -172,29 +185,110 @@ Explanation explainSubject(const PreparedPtr& subject, const MethodSettings& set
     return made;
 }
 
-QString attributeCommand(const ExplainSubject& subject, const core::Json& data, const MethodSettings& settings, const Question& question,
-                         const QString& workspace)
+Explanation storedExplanation(const PreparedPtr& subject, const explain::StoredAttribution& stored)
 {
-    QStringList words{QStringLiteral("attribute"), subject.model};
+    const auto& analysis = stored.analysis;
+    const auto numberOr = [&](const char* key, double standard) {
+        return analysis.results.contains(key) && analysis.results[key].is_number() ? analysis.results[key].get<double>() : standard;
+    };
+    MethodSettings settings{analysis.method, analysis.parameters.is_object() ? analysis.parameters : core::Json::object()};
+    Question question;
+    if (analysis.inputs.contains("target"))
+        question.target = analysis.inputs["target"].get<std::int64_t>();
+    question.site = analysis.inputs.value("at", std::string());
+    Explanation made = emptyExplanation(subject, settings, question);
+    made.parameters = settings.parameters;
+    made.site = analysis.results.value("site", made.site);
+    setTarget(made, question.target.value_or(-1));
+    made.details = analysis.results.value("details", core::Json());
+    setValues(made, stored.attribution.unsqueeze(0));
+    made.output = numberOr("output", std::nan(""));
+    made.sum = numberOr("sum", made.sum);
+    if (analysis.results.contains("completeness_error"))
+        made.completenessError = numberOr("completeness_error", std::nan(""));
+    if (analysis.results.contains("standard_error"))
+        made.standardError = numberOr("standard_error", std::nan(""));
+    made.row = std::int64_t(numberOr("row", 0));
+    made.analysis = analysis.id;
+    made.seconds = analysis.seconds;
+    return made;
+}
+
+namespace {
+
+/// What the commands are asked about: `MODEL --image F`, or `MODEL [--data D] --split S --sample N`.
+QStringList subjectWords(const ExplainSubject& subject, const core::Json& data)
+{
+    if (!subject.image.isEmpty())
+        return {subject.model, QStringLiteral("--image"), subject.image};
+    QStringList words{subject.model};
     const auto run = widgets::runOfArgument(subject.model);
-    if (!subject.image.isEmpty()) {
-        words << QStringLiteral("--image") << subject.image;
-    } else {
-        // The run's own data need no description: the command line takes them from the run, with their folder.
-        if (!(subject.data.is_null() && run && run == subject.run))
-            words << QStringLiteral("--data") << widgets::dataArgument(data);
-        words << QStringLiteral("--split") << subject.split << QStringLiteral("--sample") << QString::number(subject.sample);
+    // The run's own data need no description: the command line takes them from the run, with their folder.
+    if (!(subject.data.is_null() && run && run == subject.run))
+        words << QStringLiteral("--data") << widgets::dataArgument(data);
+    return words << QStringLiteral("--split") << subject.split << QStringLiteral("--sample") << QString::number(subject.sample);
+}
+
+void addWorkspace(QStringList& words, const ExplainSubject& subject, const QString& workspace)
+{
+    if (widgets::runOfArgument(subject.model))
+        words << QStringLiteral("--workspace") << workspace;
+}
+
+void addParameters(QStringList& words, const QString& option, const QString& prefix, const core::Json& parameters)
+{
+    if (parameters.is_object())
+        for (const auto& [key, value] : parameters.items())
+            words << option << prefix + QString::fromStdString(key) + QLatin1Char('=') + valueText(value);
+}
+
+/// "3,10-14": runs of neighbours as ranges.
+QString rangesOf(const std::set<std::int64_t>& elements)
+{
+    QStringList parts;
+    for (auto first = elements.begin(); first != elements.end();) {
+        auto last = first, next = std::next(first);
+        while (next != elements.end() && *next == *last + 1)
+            last = next++;
+        parts << (first == last ? QString::number(*first) : QStringLiteral("%1-%2").arg(*first).arg(*last));
+        first = next;
     }
-    words << QStringLiteral("--method") << QString::fromStdString(settings.method);
+    return parts.join(QLatin1Char(','));
+}
+
+}  // namespace
+
+QString attributeCommand(const ExplainSubject& subject, const core::Json& data, const MethodSettings& settings, const Question& question,
+                         const std::vector<explain::MetricRequest>& metrics, const QString& workspace)
+{
+    QStringList words{QStringLiteral("attribute")};
+    words << subjectWords(subject, data) << QStringLiteral("--method") << QString::fromStdString(settings.method);
     if (question.target)
         words << QStringLiteral("--target") << QString::number(*question.target);
     if (!question.site.empty())
         words << QStringLiteral("--at") << QString::fromStdString(question.site);
-    if (settings.parameters.is_object())
-        for (const auto& [key, value] : settings.parameters.items())
-            words << QStringLiteral("--set") << QString::fromStdString(key) + QLatin1Char('=') + valueText(value);
-    if (run)
-        words << QStringLiteral("--workspace") << workspace;
+    addParameters(words, QStringLiteral("--set"), {}, settings.parameters);
+    QStringList ids;
+    for (const auto& metric : metrics)
+        ids << QString::fromStdString(metric.id);
+    if (!ids.isEmpty())
+        words << QStringLiteral("--metrics") << ids.join(QLatin1Char(','));
+    for (const auto& metric : metrics)
+        addParameters(words, QStringLiteral("--metric-set"), QString::fromStdString(metric.id) + QLatin1Char('.'), metric.parameters);
+    addWorkspace(words, subject, workspace);
+    return widgets::cliCommand(words);
+}
+
+QString leaveOutCommand(const ExplainSubject& subject, const core::Json& data, const std::set<std::int64_t>& elements, double baseline,
+                        const QString& workspace)
+{
+    QStringList words{QStringLiteral("predict")};
+    words << subjectWords(subject, data);
+    if (!elements.empty())
+        words << QStringLiteral("--leave-out") << rangesOf(elements);
+    if (!elements.empty() && baseline != 0)
+        words << QStringLiteral("--set-to") << fullNumber(baseline);
+    addWorkspace(words, subject, workspace);
     return widgets::cliCommand(words);
 }
 

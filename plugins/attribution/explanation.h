@@ -1,5 +1,8 @@
 #pragma once
 #include <map>
+#include <set>
+
+#include <core/explain/stored.h>
 
 #include "attribution_model.h"
 
@@ -44,12 +47,15 @@ struct Explanation {
     ResultShape shape = ResultShape::List;
     std::vector<double> values;
     int channels = 0, rows = 0, columns = 0;
+    std::vector<float> picture;            ///< an input that was found, shown as a picture like the subject's; empty: an attribution
     bool ofElements = false;               ///< one value an element of the input (feature, token): names apply
     double magnitude = 0;                  ///< largest absolute finite value
     std::optional<std::int64_t> analysis;  ///< stored as
     std::string whyNotStored;
     double seconds = 0;
-    std::shared_ptr<const explain::AttributionResult> raw;  ///< as core gave it, for the metrics; null: partial
+    core::Json details;                                     ///< what else the method reports
+    std::int64_t row = 0;                                   ///< of the details where they are those of several samples
+    std::shared_ptr<const explain::AttributionResult> raw;  ///< as core gave it, for the metrics; null: partial, or read from the workspace
     bool partial = false;  ///< still growing, or cancelled on the way: output, errors and metrics are not known, nothing is stored
 };
 using ExplanationPtr = std::shared_ptr<const Explanation>;
@@ -64,9 +70,15 @@ explain::AttributionRequest requestOf(const PreparedSubject& subject, const Meth
 Explanation explainSubject(const PreparedPtr& subject, const MethodSettings& settings, const Question& question,
                            const std::shared_ptr<store::Workspace>& workspace, const explain::Control& control);
 
-/// The `orrery-cli attribute` line that does the same.
+/// A stored attribution of this subject, as it was made: without `raw`. @throws core::InputError for a method that is not known any more.
+Explanation storedExplanation(const PreparedPtr& subject, const explain::StoredAttribution& stored);
+
+/// The `orrery-cli attribute` line that does the same, and measures it where metrics are given.
 QString attributeCommand(const ExplainSubject& subject, const core::Json& data, const MethodSettings& settings, const Question& question,
-                         const QString& workspace);
+                         const std::vector<explain::MetricRequest>& metrics, const QString& workspace);
+/// The `orrery-cli predict` line that gives the answer without these elements.
+QString leaveOutCommand(const ExplainSubject& subject, const core::Json& data, const std::set<std::int64_t>& elements, double baseline,
+                        const QString& workspace);
 
 /// The same numbers as the command line prints: shortest text that reads back to the same double.
 QString fullNumber(double value);

@@ -34,7 +34,7 @@ QString stateOf(const Card& card)
 
 }  // namespace
 
-MethodTable::MethodTable(Cards& cards, QWidget* parent) : QTableWidget(parent), m_cards(cards)
+MethodTable::MethodTable(Cards& cards, Columns columns, QWidget* parent) : QTableWidget(parent), m_cards(cards), m_columns(columns)
 {
     setAccessibleName(tr("Chosen methods"));
     setObjectName(QStringLiteral("methods"));
@@ -100,6 +100,8 @@ void MethodTable::rebuild()
     for (int i = 0; i < m_metrics.size(); ++i)
         horizontalHeaderItem(FirstMetric + i)
             ->setToolTip(QString::fromStdString(explain::attributionMetricRegistry().at(m_metrics[i].toStdString()).summary));
+    for (int column = Output; column < FirstMetric; ++column)
+        setColumnHidden(column, m_columns == Columns::Metrics);
     setRowCount(int(m_cards.list().size()));
     for (int row = 0; row < rowCount(); ++row)
         showRow(row, m_cards.list()[std::size_t(row)]);

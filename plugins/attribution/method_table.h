@@ -10,7 +10,11 @@ namespace orrery::plugins {
 class MethodTable : public QTableWidget {
     Q_OBJECT
 public:
-    explicit MethodTable(Cards& cards, QWidget* parent = nullptr);
+    enum class Columns {
+        All,
+        Metrics  ///< the method and its metrics alone
+    };
+    explicit MethodTable(Cards& cards, Columns columns, QWidget* parent = nullptr);
     int chosen() const;  ///< id of a card; -1: none
     void choose(int id);
     /// Titles and numbers as shown, tab-free CSV.
@@ -31,6 +35,7 @@ private:
     int idOf(int row) const;
 
     Cards& m_cards;
+    Columns m_columns;
     QStringList m_metrics;  ///< ids of the metrics that have a column
 };
 

@@ -7,6 +7,7 @@
 #include <QTableWidget>
 #include <QVBoxLayout>
 #include <cmath>
+#include <utility>
 
 #include <widgets/image_view.h>
 #include <widgets/token_view.h>
@@ -66,6 +67,13 @@ void PictureResult::showInput(const PreparedSubject& subject)
 
 void PictureResult::showExplanation(const Explanation& explanation)
 {
+    if (!explanation.picture.empty()) {
+        m_overlay->setPixels(explanation.picture, explanation.subject->channels, explanation.rows, explanation.columns, 0.0F, 1.0F);
+        m_showsFound = true;
+        return m_overlay->clearOverlay();
+    }
+    if (std::exchange(m_showsFound, false))
+        showInput(*explanation.subject);
     m_overlay->setOverlay(explanation.values, explanation.rows, explanation.columns);
     m_overlay->setOverlayOpacity(opacity());
 }

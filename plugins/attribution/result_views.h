@@ -37,6 +37,7 @@ Q_SIGNALS:
 private:
     widgets::ImageView *m_input, *m_overlay;
     QSlider* m_opacity;
+    bool m_showsFound = false;  ///< an input that was found stands where the attribution stands else
 };
 
 /// Features or tokens with their values and attributions as numbers and bars, the scale symmetric around zero; texts are shown coloured above.

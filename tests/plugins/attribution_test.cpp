@@ -1,27 +1,18 @@
 // The Attribution panel: from an empty state to numbers that equal core's, an explanation cancelled in the middle, state after a restart.
-#include <QComboBox>
-#include <QLabel>
 #include <QProgressBar>
-#include <QPushButton>
 #include <QSlider>
 #include <QSpinBox>
 #include <QTabWidget>
-#include <QTableWidget>
 #include <QToolButton>
 #include <QUndoStack>
 
-#include <core/catalogue.h>
-#include <core/explain/attribution.h>
 #include <core/explain/metrics/metric.h>
 #include <core/io/image.h>
 #include <core/io/npy.h>
 #include <core/jobs/queue.h>
 #include <core/models/open_model.h>
 #include <core/train/card_inputs.h>
-#include <core/train/predict.h>
 #include <core/train/samples.h>
-#include <plugins/attribution/attribution_panel.h>
-#include <plugins/attribution/brush_view.h>
 #include <plugins/attribution/channels_view.h>
 #include <plugins/attribution/compare_results.h>
 #include <plugins/attribution/method_table.h>
@@ -33,99 +24,11 @@
 #include <widgets/token_view.h>
 
 #include "../widgets/shots.h"
-#include "trained_bench.h"
+#include "attribution_bench.h"
 
 using namespace orrery;
 using namespace orrery::plugins;
-using Bench = test::PanelBench<AttributionPanel>;
-
-namespace {
-
-const core::Json kSmall{{"id", "mlp"}, {"hidden", {8}}};
-const core::Json kPictures{{"id", "lenet"}, {"maps", {4, 8}}, {"kernel", 3}, {"padding", 1}, {"hidden", {16}}};
-
-QComboBox* box(const Bench& bench, const QString& name)
-{
-    for (auto* found : bench.panel->findChildren<QComboBox*>())
-        if (found->accessibleName() == name)
-            return found;
-    return nullptr;
-}
-
-QPushButton* explainButton(const Bench& bench)
-{
-    return bench.child<QPushButton>("explain");
-}
-QString numbers(const Bench& bench)
-{
-    return bench.child<QLabel>("numbers")->text();
-}
-QString subject(const Bench& bench)
-{
-    return bench.child<QLabel>("subject")->text();
-}
-
-void chooseMethod(const Bench& bench, const QString& id)
-{
-    auto* methods = box(bench, "Method");
-    methods->setFocus();
-    QTest::keyClick(methods, Qt::Key_Home);
-    for (int i = methods->findData(id); i > 0; --i)
-        QTest::keyClick(methods, Qt::Key_Down);
-    QCOMPARE(methods->currentData().toString(), id);
-}
-
-at::Tensor inputOf(const Bench& bench, store::RunId run, std::int64_t sample)
-{
-    const auto data = train::dataOfRun(*bench.workspace(), run);
-    const std::int64_t index = data->split(data::Split::Test)[std::size_t(sample)];
-    return data->fetch({&index, 1}).inputs[0];
-}
-
-/// The same by core alone.
-orrery::explain::AttributionResult expected(const Bench& bench, store::RunId run, std::int64_t sample, const char* method,
-                                            const core::Json& parameters = core::Json::object(), std::optional<std::int64_t> target = {},
-                                            const std::string& site = {})
-{
-    const auto model = train::modelOfRun(*bench.workspace(), run);
-    orrery::explain::AttributionRequest request;
-    request.inputs = {inputOf(bench, run, sample)};
-    request.site = site;
-    request.parameters = parameters;
-    request.target = target;
-    return orrery::explain::attribute(graph::Executor(model.graph), model.weights, method, request);
-}
-
-/// Waits until the subject is open and can be explained.
-void waitUntilReady(const Bench& bench)
-{
-    QTRY_VERIFY2_WITH_TIMEOUT(explainButton(bench)->isEnabled() || !bench.panel->errorText().isEmpty(), "never ready", 60000);
-    QCOMPARE(bench.panel->errorText(), QString());
-    QTRY_VERIFY(explainButton(bench)->isVisible() && bench.panel->isIdle());
-}
-
-/// Cell of the row that names this class in the table of the answer by hand.
-QString answerCell(const Bench& bench, const QString& className, int column)
-{
-    auto* table = bench.child<QTableWidget>("answer");
-    for (int row = 0; row < table->rowCount(); ++row)
-        if (table->item(row, 0)->text() == className)
-            return table->item(row, column)->toolTip();
-    return {};
-}
-
-/// Each class's probability by core alone, as text.
-std::map<std::string, QString> probabilities(const graph::Model& model, const at::Tensor& output)
-{
-    std::map<std::string, QString> found;
-    const at::Tensor row = output.dim() == 3 ? output.select(1, output.size(1) - 1) : output;
-    const auto ranked = train::topClasses(row, model.card, std::size_t(row.size(1)));
-    for (const auto& score : ranked.at(0))
-        found[score.name.empty() ? std::to_string(score.index) : score.name] = fullNumber(score.probability);
-    return found;
-}
-
-}  // namespace
+using namespace orrery::test::attribution;
 
 class AttributionTest : public QObject {
     Q_OBJECT

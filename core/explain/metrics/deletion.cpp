@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include <core/base/rng.h>
 #include <core/base/text.h>
 #include <core/explain/blur.h>
 
@@ -52,51 +53,94 @@ std::vector<std::int64_t> countsOf(std::int64_t units, const core::Json& steps)
     return counts;
 }
 
-/// @param switched  The image that the ranked units are taken from; all others come from `start`.
-MetricResult curve(const MetricSubject& subject, const ScalarFunction& site, const core::Json& parameters, const at::Tensor& start,
-                   const at::Tensor& switched)
-{
-    const auto& x = site.value();
-    const auto shares = perUnit(subject.attributionLike(site));
-    const auto order = std::get<1>(shares.sort(/*stable=*/true, /*dim=*/1, /*descending=*/true)), rank = order.argsort(std::int64_t(1));
-    const auto units = shares.size(1), batch = x.size(0);
-    const auto counts = countsOf(units, parameters.at("steps"));
-    const bool probability = parameters.at("score") == "probability";
-    const auto perBatch = std::max<std::int64_t>(64 / std::max<std::int64_t>(batch, 1), 1);
-    std::vector<at::Tensor> scores;
-    std::vector<double> fractions;
-    for (std::size_t begin = 0; begin < counts.size(); begin += std::size_t(perBatch)) {
-        subject.control.report(double(begin), double(counts.size()), "steps");
-        std::vector<at::Tensor> rows;
-        for (auto i = begin; i < std::min(begin + std::size_t(perBatch), counts.size()); ++i) {
-            rows.push_back(at::where(overElements(rank.lt(counts[i]), x), switched, start));
-            fractions.push_back(double(counts[i]) / double(units));
-        }
-        const auto repeats = std::int64_t(rows.size());
-        scores.push_back(scoreOf(site, at::cat(rows), repeats, probability).reshape({repeats, batch}));
+/// Scores while more and more units change from `start` to `switched`, in one order after the other.
+class Switching {
+public:
+    Switching(const MetricSubject& subject, const ScalarFunction& site, const core::Json& parameters, const at::Tensor& start,
+              const at::Tensor& switched, std::int64_t units, std::int64_t orders)
+        : m_control(subject.control), m_site(site), m_start(start), m_switched(switched), m_counts(countsOf(units, parameters.at("steps"))),
+          m_probability(parameters.at("score") == "probability"), m_total(double(m_counts.size()) * double(orders))
+    {
+        for (const auto count : m_counts)
+            m_fractions.push_back(double(count) / double(units));
     }
-    subject.control.report(double(counts.size()), double(counts.size()), "steps");
+    /// rank [batch, units]: 0 changes first -> [batch, points].
+    at::Tensor operator()(const at::Tensor& rank)
+    {
+        const auto batch = m_site.value().size(0);
+        const auto perRun = std::size_t(std::max<std::int64_t>(64 / std::max<std::int64_t>(batch, 1), 1));
+        std::vector<at::Tensor> scores;
+        for (std::size_t begin = 0; begin < m_counts.size(); begin += perRun) {
+            m_control.report(m_done + double(begin), m_total, "steps");
+            std::vector<at::Tensor> rows;
+            for (auto i = begin; i < std::min(begin + perRun, m_counts.size()); ++i)
+                rows.push_back(at::where(overElements(rank.lt(m_counts[i]), m_site.value()), m_switched, m_start));
+            const auto repeats = std::int64_t(rows.size());
+            scores.push_back(scoreOf(m_site, at::cat(rows), repeats, m_probability).reshape({repeats, batch}));
+        }
+        m_done += double(m_counts.size());
+        m_control.report(m_done, m_total, "steps");
+        return at::cat(scores).t().cpu();
+    }
+    at::Tensor fractions() const { return at::tensor(m_fractions, at::kDouble); }
+
+private:
+    const Control& m_control;
+    const ScalarFunction& m_site;
+    at::Tensor m_start, m_switched;
+    std::vector<std::int64_t> m_counts;
+    std::vector<double> m_fractions;
+    bool m_probability;
+    double m_done = 0, m_total;
+};
+
+// What to compare with: the mean curve of rankings drawn at random, each sample its own.
+at::Tensor meanOfRandomRankings(Switching& scores, at::IntArrayRef shape, std::int64_t count, std::uint64_t seed, const at::Device& device)
+{
+    at::Tensor sum;
+    for (std::int64_t i = 0; i < count; ++i) {
+        auto generator = at::detail::createCPUGenerator(core::deriveSeed(seed, std::uint64_t(i), "random ranking"));
+        const auto rank = at::rand(shape, generator, at::TensorOptions().dtype(at::kDouble)).argsort(std::int64_t(1)).to(device);
+        const auto row = scores(rank);
+        sum = sum.defined() ? sum + row : row;
+    }
+    return sum / double(count);
+}
+
+/// @param switched  The image that the ranked units are taken from; all others come from `start`.
+MetricResult curve(const MetricSubject& subject, const ScalarFunction& site, const core::Json& parameters, std::uint64_t seed,
+                   const at::Tensor& start, const at::Tensor& switched)
+{
+    const auto shares = perUnit(subject.attributionLike(site));
+    const auto order = std::get<1>(shares.sort(/*stable=*/true, /*dim=*/1, /*descending=*/true));
+    const auto units = shares.size(1), random = parameters.at("random_rankings").get<std::int64_t>();
+    Switching scores(subject, site, parameters, start, switched, units, 1 + random);
     MetricResult result;
-    result.curveX = at::tensor(fractions, at::kDouble);
-    result.curveY = at::cat(scores).t().cpu();
+    result.curveX = scores.fractions();
+    result.curveY = scores(order.argsort(std::int64_t(1)));
     result.value = at::trapezoid(result.curveY, result.curveX, 1);
-    result.yName = probability && site.targets()[0] >= 0 ? "probability" : "output";
+    if (random > 0) {
+        result.referenceY = meanOfRandomRankings(scores, shares.sizes(), random, seed, shares.device());
+        result.referenceValue = at::trapezoid(result.referenceY, result.curveX, 1);
+        result.referenceName = "random ranking";
+    }
+    result.yName = parameters.at("score") == "probability" && site.targets()[0] >= 0 ? "probability" : "output";
     result.details = {{"units", units}};
     return result;
 }
 
-MetricResult deletion(const MetricSubject& subject, const core::Json& parameters, std::uint64_t)
+MetricResult deletion(const MetricSubject& subject, const core::Json& parameters, std::uint64_t seed)
 {
     const auto site = subject.atSite();
-    auto result = curve(subject, site, parameters, site.value(), substrateOf(site, parameters));
+    auto result = curve(subject, site, parameters, seed, site.value(), substrateOf(site, parameters));
     result.xName = "fraction deleted";
     return result;
 }
 
-MetricResult insertion(const MetricSubject& subject, const core::Json& parameters, std::uint64_t)
+MetricResult insertion(const MetricSubject& subject, const core::Json& parameters, std::uint64_t seed)
 {
     const auto site = subject.atSite();
-    auto result = curve(subject, site, parameters, substrateOf(site, parameters), site.value());
+    auto result = curve(subject, site, parameters, seed, substrateOf(site, parameters), site.value());
     result.xName = "fraction inserted";
     return result;
 }
@@ -114,7 +158,8 @@ core::Schema schema()
             .above(0)
             .withUnit("px")
             .noneByDefault(),
-        core::choice("score", {"probability", "output"}, "probability", "What is drawn: the target's softmax probability, or the explained output.")};
+        core::choice("score", {"probability", "output"}, "probability", "What is drawn: the target's softmax probability, or the explained output."),
+        core::integer("random_rankings", 5, "Rankings drawn at random, whose mean curve stands beside this one for comparison.").range(0, 1000)};
 }
 
 }  // namespace

@@ -78,6 +78,8 @@ std::vector<MeasuredMetric> measure(const graph::Executor& executor, const graph
 {
     if (metrics.empty())
         return {};
+    if (result.details.is_object() && result.details.value("is_input", false))
+        throw core::InputError(fmt::format("{} gives an input that was found, not an attribution; metrics of attributions do not fit it", method));
     std::vector<MetricRequest> resolved;
     for (const auto& metric : metrics)
         resolved.push_back({metric.id, attributionMetricRegistry().at(metric.id).schema.resolve(metric.parameters, metric.id)});
@@ -111,8 +113,20 @@ core::Json toJson(const MeasuredMetric& metric)
                              {"y_name", metric.result.yName},
                              {"x", numbers(metric.result.curveX)},
                              {"y", perSample(metric.result.curveY)}};
+    if (metric.result.referenceY.defined())
+        document["reference"] = {
+            {"name", metric.result.referenceName}, {"value", perSample(metric.result.referenceValue)}, {"y", perSample(metric.result.referenceY)}};
     document["details"] = metric.result.details;
     return document;
+}
+
+MeasuredMetric ofSample(const MeasuredMetric& metric, std::int64_t row)
+{
+    auto sample = metric;
+    for (auto* tensor : {&sample.result.value, &sample.result.curveY, &sample.result.referenceY, &sample.result.referenceValue})
+        if (tensor->defined())
+            *tensor = tensor->narrow(0, row, 1);
+    return sample;
 }
 
 at::Tensor perUnit(const at::Tensor& tensor)

@@ -9,9 +9,11 @@
 namespace orrery::explain {
 
 struct MetricResult {
-    at::Tensor value;   ///< [batch], double
-    at::Tensor curveX;  ///< [points]: undefined for metrics without a curve
-    at::Tensor curveY;  ///< [batch, points]
+    at::Tensor value;                       ///< [batch], double
+    at::Tensor curveX;                      ///< [points]: undefined for metrics without a curve
+    at::Tensor curveY;                      ///< [batch, points]
+    at::Tensor referenceY, referenceValue;  ///< [batch, points] and [batch]: the curve of what to compare with; undefined for metrics without one
+    std::string referenceName;
     std::string xName, yName;
     core::Json details;
 };
@@ -58,8 +60,11 @@ std::vector<MeasuredMetric> measure(const graph::Executor& executor, const graph
                                     AttributionRequest request, const AttributionResult& result, const std::vector<MetricRequest>& metrics,
                                     const Control& control = {}, const std::function<void(const MeasuredMetric&)>& done = {});
 
-/// {"value": number, or a list for several samples, "curve": {"x_name", "y_name", "x": [...], "y": [...]}, "details", "parameters", "seconds"}.
+/// {"value": number, or a list for several samples, "curve": {"x_name", "y_name", "x": [...], "y": [...]}, "reference": {"name", "value", "y": [...]},
+/// "details", "parameters", "seconds"}; curve and reference where there are such.
 core::Json toJson(const MeasuredMetric& metric);
+/// The same of one sample: what is stored with its attribution.
+MeasuredMetric ofSample(const MeasuredMetric& metric, std::int64_t row);
 
 /// One number for each thing that is switched on and off or pointed at: the pixels of an image (channels summed), the positions of a sequence (features
 /// summed), else every element. `tensor` [batch, ...] -> [batch, units].

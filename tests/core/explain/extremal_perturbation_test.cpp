@@ -2,12 +2,14 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <bit>
 #include <cmath>
 
 #include <core/base/error.h>
 #include <core/explain/attribution.h>
 #include <core/explain/blur.h>
 #include <core/explain/mask_operator.h>
+#include <core/graph/builder.h>
 #include <core/zoo/zoo.h>
 
 #include <QTest>
@@ -54,6 +56,51 @@ bool pointsInto(const at::Tensor& mask, std::pair<std::int64_t, std::int64_t> pl
     return row >= 0 && row < 3 && column >= 0 && column < 3;
 }
 
+/// Class 0 is the sum of relu(conv(x)) over some of eight channels; every channel is a copy of the image, more or less bright.
+graph::Model countingChannels(const std::vector<std::int64_t>& counting)
+{
+    graph::Builder builder("counting");
+    const auto x = builder.input("image", "float64", {"batch", "1", "8", "8"}, "image");
+    const auto maps = builder.relu(builder.conv2d("conv", x, 1, 8, 1));
+    auto model = builder.finish({{"logits", builder.linear("out", builder.flatten(maps), 8 * 64, 2)}});
+    auto head = at::zeros({2, 8, 64}, at::kDouble);
+    for (const auto channel : counting)
+        head[0][channel].fill_(0.01);
+    // The bright channels are those that do not count.
+    auto bright = at::full({8}, 2, at::kDouble).index_fill_(0, at::tensor(counting), 0.5);
+    model.weights = graph::Weights({{"conv.weight", bright.reshape({8, 1, 1, 1})},
+                                    {"conv.bias", at::zeros({8}, at::kDouble)},
+                                    {"out.weight", head.reshape({2, 8 * 64})},
+                                    {"out.bias", at::zeros({2}, at::kDouble)}});
+    return model;
+}
+
+std::vector<double> listed(const at::Tensor& row)
+{
+    const auto plain = row.to(at::kDouble).contiguous();
+    return {plain.data_ptr<double>(), plain.data_ptr<double>() + plain.numel()};
+}
+
+/// The explained outputs [choice, sample] with every choice of `count` of 16 channels kept and the others set to 0.
+at::Tensor outputsOfAllChoices(const graph::Model& model, const graph::Executor& executor, const AttributionResult& result, const at::Tensor& rows,
+                               int count)
+{
+    std::vector<at::Tensor> outputs;
+    const auto target = at::tensor(result.targets).unsqueeze(1);
+    for (unsigned choice = 0; choice < 1u << 16; ++choice) {
+        if (std::popcount(choice) != count)
+            continue;
+        auto mask = at::zeros({16});
+        for (int channel = 0; channel < 16; ++channel)
+            mask.data_ptr<float>()[channel] = float(choice >> channel & 1);
+        graph::RunRequest run;
+        run.inputs = {rows};
+        run.changed[result.site] = result.value * mask.reshape({1, 16, 1, 1});
+        outputs.push_back(executor.run(model.weights, run).tensor().gather(1, target).squeeze(1));
+    }
+    return at::stack(outputs);
+}
+
 }  // namespace
 
 class ExtremalPerturbationTest : public QObject {
@@ -67,6 +114,11 @@ private Q_SLOTS:
     void aDeletingMaskHidesThePatch();
     void itBeatsRandomMasksOfItsArea();
     void onTrainedDigitsItBeatsRandomMasks();
+    void aMaskOfChannelsFindsTheChannelsThatCount_data();
+    void aMaskOfChannelsFindsTheChannelsThatCount();
+    void aMaskOfChannelsIsNearTheBestOfAll();
+    void theScaleOfTheOutputDoesNotMatter();
+    void randomMasksStandBeside();
     void theDefaultsFollowTheImagesSize();
     void masksArriveWhileTheyGrow();
     void badRequestsSayWhatWasExpected();
@@ -121,7 +173,6 @@ void ExtremalPerturbationTest::areasAreReached_data()
     QTest::newRow("lenet's 32x32") << 32;
 }
 
-// Within one per cent of the image for each of three areas at once.
 // Within one per cent of the image for each of two areas at once; near it before it is made exact.
 void ExtremalPerturbationTest::areasAreReached()
 {
@@ -220,6 +271,102 @@ void ExtremalPerturbationTest::onTrainedDigitsItBeatsRandomMasks()
     QVERIFY2(beaten >= 5, qPrintable(QString::number(beaten)));
 }
 
+void ExtremalPerturbationTest::aMaskOfChannelsFindsTheChannelsThatCount_data()
+{
+    QTest::addColumn<QString>("variant");
+    QTest::addColumn<std::vector<std::int64_t>>("counting");
+    using Numbers = std::vector<std::int64_t>;
+    for (const char* variant : {"preserve", "delete"}) {
+        QTest::addRow("%s, the first", variant) << variant << Numbers{0};
+        QTest::addRow("%s, one in the middle", variant) << variant << Numbers{5};
+        QTest::addRow("%s, the last", variant) << variant << Numbers{7};
+        QTest::addRow("%s, three", variant) << variant << Numbers{1, 4, 6};
+    }
+}
+
+// Where the output is the sum of some channels by construction, these are what a mask of their number keeps, and what a deleting one takes.
+void ExtremalPerturbationTest::aMaskOfChannelsFindsTheChannelsThatCount()
+{
+    QFETCH(QString, variant);
+    QFETCH(std::vector<std::int64_t>, counting);
+    const auto model = countingChannels(counting);
+    AttributionRequest request;
+    request.inputs = {at::rand({2, 1, 8, 8}, at::detail::createCPUGenerator(7), at::kDouble) + 0.5};
+    request.site = "relu";
+    request.target = 0;
+    request.parameters = {{"areas", {double(counting.size()) / 8}}, {"mask", "channels"}, {"variant", variant.toStdString()}};
+    const auto result = explain::attribute(graph::Executor(model.graph), model.weights, "extremal_perturbation", request);
+    QCOMPARE(result.attribution.sizes().vec(), (std::vector<std::int64_t>{2, 8, 8, 8}));
+    auto wanted = at::zeros({8}, at::kDouble).index_fill_(0, at::tensor(counting), 1);
+    const auto found = result.attribution.mean({2, 3});
+    for (int i = 0; i < 2; ++i)
+        QVERIFY2((found[i] - wanted).abs().max().item<double>() < 0.05, qPrintable(QString::fromStdString(core::Json(listed(found[i])).dump())));
+}
+
+// On the trained digits a mask of a quarter or a half of the second convolution's channels, against every choice of as many: it beats nearly all of them,
+// and what they give in the mean by far.
+void ExtremalPerturbationTest::aMaskOfChannelsIsNearTheBestOfAll()
+{
+    const test::TrainedDigits digits;
+    const auto rows = digits.images.narrow(0, 0, 6);
+    const graph::Executor executor(digits.model.graph);
+    AttributionRequest request;
+    request.inputs = {rows};
+    request.site = "conv2";
+    request.parameters = {{"areas", {0.25, 0.5}}, {"mask", "channels"}};
+    const auto result = explain::attribute(executor, digits.model.weights, "extremal_perturbation", request);
+    QCOMPARE(result.site, std::string("conv2.conv2d"));
+    QCOMPARE(result.attribution.sizes().vec(), result.value.sizes().vec());
+    QCOMPARE(result.details.at("channels").get<int>(), 16);
+    for (std::size_t a = 0; a < 2; ++a) {
+        const auto area = result.details.at("areas")[a];
+        const auto all = outputsOfAllChoices(digits.model, executor, result, rows, a == 0 ? 4 : 8);
+        for (int i = 0; i < 6; ++i) {
+            QVERIFY(std::abs(area.at("area")[std::size_t(i)].get<double>() - area.at("target").get<double>()) < 0.01);
+            const double found = area.at("output")[std::size_t(i)].get<double>(), mean = all.select(1, i).mean().item<double>();
+            const double better = all.select(1, i).gt(found).to(at::kDouble).mean().item<double>();
+            const QString text =
+                QString("area %1, sample %2: %3 of the choices are better than %4; their mean is %5").arg(a).arg(i).arg(better).arg(found).arg(mean);
+            QVERIFY2(better < 0.01, qPrintable(text));
+            QVERIFY2(found > mean, qPrintable(text));
+            // The masks drawn at random are a sample of those choices.
+            const double spread = all.select(1, i).std().item<double>() / std::sqrt(10.0);
+            QVERIFY2(std::abs(area.at("random_output")[std::size_t(i)].get<double>() - mean) < 4 * spread, qPrintable(text));
+        }
+    }
+}
+
+// Ten thousand times the output, and its ten-thousandth part, have the same extremal channels.
+void ExtremalPerturbationTest::theScaleOfTheOutputDoesNotMatter()
+{
+    auto model = countingChannels({2, 3});
+    const auto plain = model.weights.at("out.weight").clone();
+    AttributionRequest request;
+    request.inputs = {at::rand({1, 1, 8, 8}, at::detail::createCPUGenerator(7), at::kDouble) + 0.5};
+    request.site = "relu";
+    request.target = 0;
+    request.parameters = {{"areas", {0.25}}, {"mask", "channels"}};
+    std::vector<at::Tensor> found;
+    for (const double scale : {1e-4, 1.0, 1e4}) {
+        model.weights.set("out.weight", plain * scale);
+        found.push_back(explain::attribute(graph::Executor(model.graph), model.weights, "extremal_perturbation", request).attribution);
+    }
+    QVERIFY(at::allclose(found[0], found[1], 0, 1e-6));
+    QVERIFY(at::allclose(found[2], found[1], 0, 1e-6));
+}
+
+void ExtremalPerturbationTest::randomMasksStandBeside()
+{
+    const auto patch = test::PlantedPatch::bright();
+    const auto x = patch.image({2, 5}, 3);
+    const auto result = extremal(patch.model, x, {{"areas", {0.1, 0.3}}, {"perturbation", "fade"}});
+    for (const auto& area : result.details.at("areas")) {
+        QVERIFY(area.at("random_output")[0].get<double>() < area.at("output")[0].get<double>());
+        QVERIFY(area.at("random_output")[0].get<double>() > 0);
+    }
+    QVERIFY(!extremal(patch.model, x, {{"random_masks", 0}, {"max_iter", 1}}).details.at("areas")[0].contains("random_output"));
+}
+
 void ExtremalPerturbationTest::theDefaultsFollowTheImagesSize()
 {
     const auto model = zoo::buildModel("lenet", {{"image_size", 32}}, 3);
@@ -247,6 +394,12 @@ void ExtremalPerturbationTest::badRequestsSayWhatWasExpected()
     QVERIFY(failure([&] { extremal(patch.model, x, {{"areas", {1.5}}}); }).contains("areas"));
     QVERIFY(failure([&] { extremal(patch.model, x, {{"step", 14}}); }).contains("step: expected 1..13"));
     QVERIFY(failure([&] { extremal(patch.model, x * std::nan(""), Json::object()); }).contains("not finite"));
+    const Json ofChannels = {{"mask", "channels"}};
+    QCOMPARE(
+        failure([&] { extremal(patch.model, x, ofChannels); }),
+        QString(
+            "extremal_perturbation: a mask of channels expects [batch, channel, ...] with at least two channels at \"image\", got [1, 1, 13, 13]; "
+            "choose an inner value"));
     const auto mlp = zoo::buildModel("mlp", {{"features", 3}}, 1);
     QVERIFY(failure([&] {
                 extremal(mlp, at::ones({1, 3}), Json::object());

@@ -104,6 +104,7 @@ private Q_SLOTS:
     void sensitivityOfSharesStaysWithinItsBound();
     void deletionOfALinearModelIsASumOfItsShares();
     void insertionRunsTheOtherWay();
+    void randomRankingsMeetHalfWay();
     void probabilityIsTheSoftmaxOfAllClasses();
     void rankingByTheAttributionBeatsChance();
     void onTrainedDigitsAttributionsBeatChance();
@@ -193,6 +194,31 @@ void MetricsTest::insertionRunsTheOtherWay()
     const auto result = measured({linear.model}, at::ones({1, 4}, at::kDouble), "insertion", {{"score", "output"}, {"baseline", 2}});
     // From x = 2 (output 11.25) each unit goes back to 1: minus its weight.
     QVERIFY(at::allclose(result.curveY, numbers({11.25, 7.25, 5.25, 4.75, 5.75}, {1, 5}), 0, 1e-12));
+}
+
+// On a linear model each order of units is as likely as its reverse, and the two areas add up to F(x) + F(0): the mean is their middle.
+void MetricsTest::randomRankingsMeetHalfWay()
+{
+    const Linear linear;
+    const auto x = noise({2, 4}, 9);
+    const auto result = measured({linear.model}, x, "deletion", {{"score", "output"}, {"random_rankings", 1000}});
+    const auto middle = 0.5 * (at::linear(x, linear.weight, linear.bias).select(1, 0) + linear.bias[0]);
+    // The spread of one ranking's area: shares times positions, whose standard deviation is below a third.
+    const auto bound = 4 * 0.33 * (linear.weight[0] * x).norm(2, {1}) / std::sqrt(1000.0);
+    QVERIFY((result.referenceValue - middle).abs().lt(bound).all().item<bool>());
+    QVERIFY(at::allclose(result.referenceY.select(1, 0), result.curveY.select(1, 0), 0, 1e-12));
+    QVERIFY(at::allclose(result.referenceY.select(1, 4), linear.bias[0].expand({2}), 0, 1e-12));
+    QVERIFY(result.value.lt(result.referenceValue).all().item<bool>());
+    // Equal shares: every ranking gives the same curve.
+    auto equal = linear.model;
+    equal.weights.set("fc.weight", at::ones({2, 4}, at::kDouble));
+    const auto same = measured({equal}, at::ones({1, 4}, at::kDouble), "insertion", {{"score", "output"}});
+    QVERIFY(at::allclose(same.referenceY, same.curveY, 0, 1e-12));
+    QVERIFY(!measured({linear.model}, x, "deletion", {{"random_rankings", 0}}).referenceY.defined());
+    const auto document = explain::toJson(explain::ofSample({"deletion", Json::object(), result, 0}, 1));
+    QCOMPARE(document.at("reference").at("name").get<std::string>(), std::string("random ranking"));
+    QCOMPARE(document.at("reference").at("value").get<double>(), result.referenceValue[1].item<double>());
+    QCOMPARE(document.at("curve").at("y").size(), std::size_t(5));
 }
 
 void MetricsTest::probabilityIsTheSoftmaxOfAllClasses()

@@ -35,10 +35,11 @@ store::RunId addRun(store::Workspace& workspace, const std::string& name, double
     return run;
 }
 
-void addAttribution(store::Workspace& workspace, store::RunId run, const io::Array& values, const Json& inputs)
+std::int64_t addAttribution(store::Workspace& workspace, store::RunId run, const io::Array& values, const Json& inputs)
 {
     const auto analysis = workspace.addAnalysis({run, "saliency", inputs, Json{{"absolute", true}}, Json{{"completeness_error", 0.125}}, 0.5});
     workspace.addAnalysisArtifact(analysis, {"attribution", "application/x-npy", {}}, io::npyBytes(values));
+    return analysis;
 }
 
 const Section* sectionOf(const Report& report, const std::string& title)
@@ -171,6 +172,49 @@ private Q_SLOTS:
         QCOMPARE(pictures[1].description, std::string("Attribution of 2 x 2 pixels, summed over channels, sum 110."));
         const auto settings = contentsOf<KeyValues>(*sectionOf(report, "Attributions"));
         QVERIFY(settings[0].entries == (std::vector<std::pair<std::string, std::string>>{{"absolute", "true"}, {"completeness_error", "0.125"}}));
+    }
+
+    void metricsStandBehindTheirAttribution()
+    {
+        const store::RunId run = addRun(*m_workspace, "a", 0.1, 1);
+        const auto analysis = addAttribution(*m_workspace, run, floats({2}, {1, 2}), Json::object());
+        const Json curve{{"x_name", "fraction deleted"}, {"y_name", "probability"}, {"x", {0, 0.5, 1}}, {"y", {1, 0.25, 0}}};
+        const Json metrics{
+            {"deletion", {{"value", 0.375}, {"curve", curve}, {"reference", {{"name", "random ranking"}, {"value", 0.5}, {"y", {1, 0.5, 0}}}}}},
+            {"infidelity", {{"value", 0.0625}}}};
+        m_workspace->addAnalysisArtifact(analysis, {"metrics", "application/json", {}}, metrics.dump());
+        const Report report = buildRunReport(*m_workspace, std::vector{run});
+        const auto& section = *sectionOf(report, "Attributions");
+        QCOMPARE(contentsOf<Picture>(section).size(), std::size_t(2));
+        QCOMPARE(contentsOf<Picture>(section)[1].title, std::string("run 1: a: saliency: deletion and insertion"));
+        QVERIFY(contentsOf<KeyValues>(section)[1].entries ==
+                (std::vector<std::pair<std::string, std::string>>{{"deletion", "0.375 (random ranking: 0.5)"}, {"infidelity", "0.0625"}}));
+        QVERIFY(toHtml(report).find("deletion, random ranking") != std::string::npos);
+    }
+
+    void brokenMetricsBecomeWarnings_data()
+    {
+        QTest::addColumn<QByteArray>("content");
+        QTest::addColumn<QByteArray>("message");
+        QTest::newRow("no JSON") << QByteArray("{") << QByteArray("metrics: expected a JSON object");
+        QTest::newRow("no value") << QByteArray(R"({"deletion":{}})") << QByteArray("metrics: expected a value and lists of numbers");
+        QTest::newRow("lists of two lengths") << QByteArray(R"({"deletion":{"value":1,"curve":{"x":[0,1],"y":[1],"y_name":"y"}}})")
+                                              << QByteArray("deletion");
+    }
+
+    void brokenMetricsBecomeWarnings()
+    {
+        QFETCH(QByteArray, content);
+        QFETCH(QByteArray, message);
+        const store::RunId run = addRun(*m_workspace, "a", 0.1, 1);
+        m_workspace->addAnalysisArtifact(addAttribution(*m_workspace, run, floats({2}, {1, 2}), Json::object()), {"metrics", "application/json", {}},
+                                         content.toStdString());
+        const Report report = buildRunReport(*m_workspace, std::vector{run});
+        const auto& section = *sectionOf(report, "Attributions");
+        QCOMPARE(contentsOf<Picture>(section).size(), std::size_t(1));  // the attribution stays
+        const auto paragraphs = contentsOf<Paragraph>(section);
+        QVERIFY2(paragraphs.size() == 1 && paragraphs[0].text.find(message.toStdString()) != std::string::npos,
+                 paragraphs.empty() ? "no warning" : paragraphs[0].text.c_str());
     }
 
     void onlySomeAttributionsAreShown()
