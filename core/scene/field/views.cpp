@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 
 #include <core/scene/camera/vector.h>
 
@@ -69,11 +70,35 @@ at::Tensor FieldView::colours(const at::Tensor& rays) const
     return m_executor.forward(m_weights, {((rays.to(at::kDouble) - middle) / m_size).to(at::kFloat)});
 }
 
-FieldView::Sampled FieldView::sample(const at::Tensor& points, const at::Tensor& directions, const std::stop_token& stop) const
+void FieldView::requireValues(std::initializer_list<const char*> names) const
 {
-    for (const char* name : {"positions", "ray", "density", "radiance"})
+    for (const char* name : names)
         if (!m_values.contains(name))
             throw core::InputError(fmt::format("{}: expected a field that can be asked at places (its card names no value \"{}\")", m_name, name));
+}
+
+// Samples outside the box have no density: two probes, one to know where the samples are.
+void FieldView::addCrop(graph::RunRequest& request, const std::array<double, 6>& crop) const
+{
+    requireValues({"positions", "density"});
+    std::vector<float> low, high;
+    for (std::size_t a = 0; a < 3; ++a) {
+        low.push_back(float((crop[a] - m_middle[a]) / m_size));
+        high.push_back(float((crop[a + 3] - m_middle[a]) / m_size));
+    }
+    const at::Tensor from = at::tensor(low), to = at::tensor(high);
+    const auto positions = std::make_shared<at::Tensor>();
+    request.probes.push_back(graph::Probe::onValue(m_values.at("positions"),
+                                                   [positions](const std::string&, const c10::IValue& value) { *positions = value.toTensor(); }));
+    request.probes.push_back(
+        graph::Probe::replacing(m_values.at("density"), [positions, from, to](const std::string&, const c10::IValue& value) -> c10::IValue {
+            return value.toTensor() * ((*positions >= from).logical_and(*positions <= to)).all(1);
+        }));
+}
+
+FieldView::Sampled FieldView::sample(const at::Tensor& points, const at::Tensor& directions, const std::stop_token& stop) const
+{
+    requireValues({"positions", "ray", "density", "radiance"});
     const at::Tensor middle = at::tensor({m_middle[0], m_middle[1], m_middle[2]}, at::kDouble);
     const at::Tensor places = ((points.to(at::kDouble) - middle) / m_size).to(at::kFloat), towards = directions.to(at::kFloat) / m_size;
     std::vector<at::Tensor> densities, colours;
@@ -93,7 +118,8 @@ FieldView::Sampled FieldView::sample(const at::Tensor& points, const at::Tensor&
     return densities.empty() ? Sampled{at::empty({0}), at::empty({0, 3})} : Sampled{at::cat(densities), at::cat(colours)};
 }
 
-FieldView::Picture FieldView::render(const Camera& camera, const std::stop_token& stop, const std::function<void(const Picture&, int)>& onRows) const
+FieldView::Picture FieldView::render(const Camera& camera, const std::stop_token& stop, const std::function<void(const Picture&, int)>& onRows,
+                                     const std::optional<std::array<double, 6>>& crop) const
 {
     const std::int64_t width = camera.width, height = camera.height;
     const at::Tensor middle = at::tensor({m_middle[0], m_middle[1], m_middle[2], 0.0, 0.0, 0.0}, at::kDouble);
@@ -115,6 +141,8 @@ FieldView::Picture FieldView::render(const Camera& camera, const std::stop_token
         request.stop = stop;
         request.inputs.emplace_back(rays.slice(0, from, to));
         request.targets = {colourName};
+        if (crop)
+            addCrop(request, *crop);
         if (whole)
             request.targets.insert(request.targets.end(), {m_values.at("opacity"), m_values.at("depth")});
         const graph::RunResult result = m_executor.run(m_weights, request);

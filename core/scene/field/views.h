@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -24,8 +25,11 @@ public:
         at::Tensor opacity;  ///< [height, width], undefined where the model has no such value
         at::Tensor depth;    ///< [height, width]: mean distance along the camera's forward axis where the opacity is at least 0.5, else infinity
     };
-    /// @param rows  Called with the finished rows of the picture so far, from the top. @throws core::Cancelled, graph::NodeError.
-    Picture render(const Camera& camera, const std::stop_token& stop = {}, const std::function<void(const Picture&, int rows)>& onRows = {}) const;
+    /// @param onRows  Called with the finished rows of the picture so far, from the top.
+    /// @param crop    x0, y0, z0, x1, y1, z1 of the world: nothing outside is seen. @throws core::Cancelled, graph::NodeError; core::InputError for a crop of
+    ///                a model that says nothing of densities.
+    Picture render(const Camera& camera, const std::stop_token& stop = {}, const std::function<void(const Picture&, int rows)>& onRows = {},
+                   const std::optional<std::array<double, 6>>& crop = {}) const;
     /// What the field itself says at places of the world, seen along directions of length 1.
     struct Sampled {
         at::Tensor density;   ///< [n] per edge of the cube
@@ -40,6 +44,9 @@ public:
     double size() const { return m_size; }
 
 private:
+    void addCrop(graph::RunRequest& request, const std::array<double, 6>& crop) const;
+    void requireValues(std::initializer_list<const char*> names) const;
+
     graph::Weights m_weights;
     graph::Executor m_executor;
     std::array<double, 3> m_middle{};

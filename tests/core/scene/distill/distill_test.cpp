@@ -194,6 +194,40 @@ private Q_SLOTS:
         QVERIFY(samplesOf(skipping) < samplesOf(whole) * 3 / 5);
     }
 
+    void aCropShowsWhatIsInsideAlone()
+    {
+        const FieldView field(ball());
+        const Camera camera = camerasAround({-1, 0, 1, 3, 4, 5}, 1, 40, 40, 0.3, 0.4)[0];
+        const auto whole = field.render(camera);
+        // A box around all of the ball changes nothing, one beside it shows the background, half of it half of it.
+        const auto cropped = [&](const std::array<double, 6>& box) { return field.render(camera, {}, {}, box); };
+        QVERIFY((cropped({-1, 0, 1, 3, 4, 5}).colour - whole.colour).abs().max().item<double>() < 1e-6);
+        const auto nothing = cropped({2.8, 3.8, 4.8, 3, 4, 5});
+        QVERIFY(nothing.opacity.max().item<double>() < 1e-6);
+        QVERIFY((nothing.colour - at::tensor({1.0f, 0.5f, 0.0f})).abs().max().item<double>() < 1e-6);
+        const auto half = cropped({-1, 0, 1, 3, 4, 3});
+        const double share = (half.opacity > 0.5).sum().item<double>() / (whole.opacity > 0.5).sum().item<double>();
+        QVERIFY2(share > 0.45 && share < 0.8, qPrintable(QString::number(share)));
+        // What is left is nowhere outside: every depth leads into the box.
+        for (std::int64_t y = 0; y < 40; ++y)
+            for (std::int64_t x = 0; x < 40; ++x) {
+                const double depth = half.depth[y][x].item<double>();
+                if (!std::isfinite(depth))
+                    continue;
+                const Ray ray = rayThrough(camera, double(x) + 0.5, double(y) + 0.5);
+                const Vector3 middle = rayThrough(camera, 20, 20).direction;
+                double cosine = 0;
+                for (std::size_t a = 0; a < 3; ++a)
+                    cosine += ray.direction[a] * middle[a];
+                QVERIFY(ray.origin[2] + depth / cosine * ray.direction[2] < 3 + 0.02);
+            }
+        QVERIFY(messageOf([&] {
+                    graph::Model blind = ball();
+                    blind.card.canonicalNames.erase("positions");
+                    FieldView(blind).render(camera, {}, {}, std::array<double, 6>{0, 0, 0, 1, 1, 1});
+                }).find("can be asked at places") != std::string::npos);
+    }
+
     void theSameSeedGivesTheSameStudent()
     {
         const Json parameters = small({"distill_steps=20", "refine_steps=10"});
