@@ -51,7 +51,8 @@ graph::Model gpt(const core::Json& parameters);
 core::Component seq2seqComponent();
 graph::Model seq2seq(const core::Json& parameters);
 
-/// Points that exchange messages over a graph of weights, then mean and maximum over the points and two layers. Learned graph: softmax over all points of
+/// Two layers for each point, then points exchange messages over a graph of weights (added to what they were, layer norm), mean and maximum over the points, two
+/// layers. Learned graph: softmax over all points of
 /// -(distance / reach)^2 between places on the unit sphere of a learned space, so rows sum to 1 and the order of the points does not matter. Nearest graph: the
 /// same weight for the nearest in the points' own coordinates. Values: canonical `points` [batch, point, feature], `coordinates`, `graph.N` [batch, point, point].
 /// Where we deviate: weights reach all points (no radius cuts them off), and only the weighted mean is heard, not the maximum as well.

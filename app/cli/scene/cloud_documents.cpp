@@ -28,9 +28,11 @@ void printCloud(const scene::TriangleMesh& mesh)
     std::cout << fmt::format("  {} points, {} triangles, {} edges; {}{}{} in memory\n", mesh.points.size(), mesh.triangleCount(), mesh.edgeCount(),
                              mesh.points.hasColours() ? "colours; " : "", mesh.points.hasNormals() ? "normals; " : "",
                              core::formatBytes(scene::bytesOf(mesh)));
+    // Coordinates without an origin are float: their shortest text says all of them.
+    const auto text = [&](double value) { return scene::hasOrigin(mesh.points) ? core::formatNumber(value) : fmt::format("{}", float(value)); };
     if (const auto box = scene::bounds(mesh.points))
         for (std::size_t k = 0; k < 3; ++k)
-            std::cout << fmt::format("  {} from {} to {}\n", "xyz"[k], core::formatNumber(box->low[k]), core::formatNumber(box->high[k]));
+            std::cout << fmt::format("  {} from {} to {}\n", "xyz"[k], text(box->low[k]), text(box->high[k]));
 }
 
 void printNotices(const scene::CloudFile& file)

@@ -169,7 +169,8 @@ private Q_SLOTS:
 
     void everyModelSaysWhatItTakes()
     {
-        QCOMPARE(zoo::zooRegistry().ids(), (std::vector<std::string>{"mlp", "lenet", "resnet", "vit", "gpt", "seq2seq", "nerf", "hash_field", "splats", "gravnet", "kilo_nerf"}));
+        QCOMPARE(zoo::zooRegistry().ids(), (std::vector<std::string>{"mlp", "lenet", "resnet", "vit", "gpt", "seq2seq", "nerf", "hash_field",
+                                                                     "splats", "gravnet", "kilo_nerf"}));
         for (const core::Component& component : zoo::zooRegistry().components()) {
             QVERIFY2(!component.title.empty() && !component.summary.empty() && !component.source.empty(), component.id.c_str());
             const std::size_t inputs = component.id == "seq2seq" ? 2 : 1;
