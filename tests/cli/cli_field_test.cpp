@@ -1,5 +1,8 @@
 // A field from pictures to a mesh by the command line: synthesize, train, eval, export.
+#include <csignal>
+
 #include <core/io/image.h>
+#include <core/scene/cloud/formats.h>
 
 #include "cli_runner.h"
 
@@ -47,6 +50,89 @@ private Q_SLOTS:
         const auto again =
             m_cli.json({"scene", "synthesize", "again", "--from", "mesh.ply", "--views", "2", "--val", "0", "--test", "0", "--size", "16"});
         QCOMPARE(again["views"].get<int>(), 2);
+    }
+
+    void aFieldIsDistilled()
+    {
+        const QStringList sizes{"--set", "grid=3",        "--set", "width=16",         "--set", "steps=64",  "--set", "occupancy_resolution=16",
+                                "--set", "points=8000",   "--set", "distill_steps=60", "--set", "rays=2048", "--set", "refine_steps=30",
+                                "--set", "batch_rays=256"};
+        const auto made = m_cli.json(QStringList{"scene", "distill", "run:1", "--workspace", "w", "--out", "student.safetensors"} + sizes);
+        QCOMPARE(made["views"].get<int>(), 2);
+        QCOMPARE(made["analysis"].get<int>(), 1);
+        QVERIFY(made["psnr"].get<double>() > 12 && made["psnr"].get<double>() < 60);
+        QVERIFY(std::abs(made["ratio"].get<double>() - made["teacher_seconds"].get<double>() / made["student_seconds"].get<double>()) < 1e-9);
+        // The file is a model: measured on its own it is as good as the command said.
+        const auto eval = m_cli.json({"scene", "eval", "student.safetensors", "--data", "set"});
+        QVERIFY(std::abs(eval["psnr"].get<double>() - made["student_psnr"].get<double>()) < 0.05);
+        const auto teacher = m_cli.json({"scene", "eval", "run:1", "--workspace", "w", "--data", "set"});
+        QVERIFY(std::abs(teacher["psnr"].get<double>() - made["teacher_psnr"].get<double>()) < 0.05);
+        // From a file, without pictures: views from all around, and words instead of JSON.
+        const auto again = m_cli.compute(
+            QStringList{"scene", "distill", "student.safetensors", "--out", "second.safetensors", "--size", "16", "--views", "1"} + sizes);
+        QVERIFY2(again.status == 0 && again.out.contains("PSNR against the teacher") && again.out.contains("times as fast"),
+                 qPrintable(again.error + again.out));
+        QVERIFY(!again.out.contains("against the pictures"));
+    }
+
+    void distillationSaysWhatIsWrong()
+    {
+        const auto distil = [&](const QStringList& more) {
+            return m_cli.compute(QStringList{"scene", "distill"} + more + QStringList{"--out", "x.safetensors"});
+        };
+        VERIFY_REFUSED(distil({"zoo:mlp"}), 2, "expected a radiance field");
+        VERIFY_REFUSED(distil({"nothing.safetensors"}), 2, "nothing.safetensors");
+        VERIFY_REFUSED(distil({"run:1", "--workspace", "w", "--set", "grid=0"}), 2, "grid");
+        VERIFY_REFUSED(distil({"run:1", "--workspace", "w", "--set", "gird=4"}), 2, "grid");
+        VERIFY_REFUSED(distil({"run:1", "--workspace", "w", "--data", "nowhere"}), 2, "nowhere");
+        const auto whole = m_cli.read("student.safetensors");
+        m_cli.write("half.safetensors", std::string_view(whole).substr(0, whole.size() / 2));
+        VERIFY_REFUSED(distil({"half.safetensors"}), 2, "half.safetensors");
+        QVERIFY(!m_cli.has("x.safetensors"));
+    }
+
+    void aDistillationIsInterrupted()
+    {
+        // Before the program has its handler a signal ends it as any other: then once more, later.
+        int status = 0;
+        for (const int later : {3000, 10000, 30000}) {
+            QProcess process;
+            m_cli.start(process, {"scene", "distill", "run:1", "--workspace", "w", "--threads", "1", "--out", "x.safetensors", "--set",
+                                  "distill_steps=1000000"});
+            QVERIFY(process.waitForStarted());
+            QVERIFY(!process.waitForFinished(later));
+            ::kill(pid_t(process.processId()), SIGINT);
+            status = test::answerOf(process).status;
+            if (status == 130 || status == -SIGSEGV || status == -SIGABRT)
+                break;
+        }
+        QCOMPARE(status, 130);
+        QVERIFY(!m_cli.has("x.safetensors"));
+    }
+
+    // Twelve points in two groups that stay apart: edges stay inside the groups where the reach is short.
+    void aLearnedGraphIsACloudWithEdges()
+    {
+        const auto points = at::cat({at::randn({1, 6, 3}) * 0.01 + 4, at::randn({1, 6, 3}) * 0.01 - 4}, 1);
+        m_cli.writeArray("points.npy", points);
+        const auto written =
+            m_cli.json({"scene", "graph", "zoo:gravnet?input=points&reach=0.3", "--input", "points.npy", "--top", "5", "--out", "e.ply"});
+        QCOMPARE(written["points"].get<int>(), 12);
+        QCOMPARE(written["edges"].get<int>(), 60);
+        QVERIFY(written["effective_neighbours"].get<double>() >= 1 && written["effective_neighbours"].get<double>() <= 12);
+        const auto cloud = scene::readCloud(m_cli.path("e.ply"));
+        QCOMPARE(cloud.mesh.edges.size(), std::size_t(120));
+        for (std::size_t i = 0; i < cloud.mesh.edges.size(); i += 2) {
+            QVERIFY(cloud.mesh.edges[i] != cloud.mesh.edges[i + 1]);
+            QCOMPARE(cloud.mesh.edges[i] < 6, cloud.mesh.edges[i + 1] < 6);
+        }
+        for (std::size_t i = 0; i < 36; ++i)
+            QCOMPARE(cloud.mesh.points.positions[i], points.flatten()[std::int64_t(i)].item<float>());
+        VERIFY_REFUSED(m_cli.run({"scene", "graph", "zoo:lenet", "--data", "digits", "--sample", "0", "--out", "x.ply"}), 2,
+                       "learns a graph between points");
+        VERIFY_REFUSED(m_cli.run({"scene", "graph", "zoo:gravnet", "--data", "digits", "--sample", "0", "--layer", "7", "--out", "x.ply"}), 2,
+                       "expected a layer of 0, 1, got 7");
+        VERIFY_REFUSED(m_cli.run({"scene", "graph", "zoo:gravnet", "--data", "digits", "--sample", "0", "--out", "x.stl"}), 2, "extension");
     }
 
     void saysWhatIsWrong()
