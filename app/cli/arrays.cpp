@@ -4,6 +4,7 @@
 #include <core/base/files.h>
 #include <core/base/log.h>
 #include <core/base/text.h>
+#include <core/graph/sequence_limit.h>
 #include <core/io/csv.h>
 #include <core/io/image.h>
 #include <core/io/npy.h>
@@ -211,6 +212,7 @@ std::vector<c10::IValue> readInputs(const std::vector<std::string>& arguments, c
     for (std::size_t i = 0; i < inputs.size(); ++i)
         if (!given[i])
             throw core::InputError(fmt::format("--input: the model's input \"{}\" is missing (inputs: {})", names[i], core::join(names, ", ")));
+    graph::checkSequenceLengths(model, values);
     return values;
 }
 

@@ -22,7 +22,8 @@ std::string arrayEndingProblem(const std::string& file);
 void checkShape(at::IntArrayRef shape, const graph::ModelCard::Input& expected, const std::string& place);
 
 /// The `--input` arguments (`FILE` or `NAME=FILE`) in the order of the model's inputs, floating arrays in the model's own dtype, moved to `device`.
-/// NaN and infinities are warned of. @throws core::InputError for an unknown name, too many or too few, core::ShapeError where the model card says another shape.
+/// NaN and infinities are warned of. @throws core::InputError for an unknown name, too many or too few, core::ShapeError where the model card says another shape; core::InputError for
+/// more tokens than the model reads.
 std::vector<c10::IValue> readInputs(const std::vector<std::string>& arguments, const graph::Model& model, c10::Device device);
 /// "blocks.0/attn" -> a name that is safe for a file.
 std::string fileName(const std::string& valueName);

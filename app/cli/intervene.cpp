@@ -129,7 +129,7 @@ std::vector<c10::IValue> sourceInputs(Session& session, const Options& options, 
     const auto given = argument.substr(equals + 1);
     const auto device = session.chosenDevice();
     if (given.starts_with("text:"))
-        return {train::textInput(model.card, given.substr(5)).to(device)};
+        return {train::textInput(model, given.substr(5)).to(device)};
     if (!given.starts_with("sample:"))
         return readInputs({given}, model, device);
     auto sample = options.sample;
@@ -142,7 +142,7 @@ std::vector<c10::IValue> ownInputs(Session& session, const Options& options, con
     if (!options.inputs.empty() + options.sample.given() + !options.text.empty() != 1)
         throw core::InputError("intervene: expected one of --input, --sample, --text");
     if (!options.text.empty())
-        return {train::textInput(model.card, options.text).to(session.chosenDevice())};
+        return {train::textInput(model, options.text).to(session.chosenDevice())};
     return inputsFrom(session, options.inputs, options.sample, options.model, model);
 }
 

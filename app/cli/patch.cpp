@@ -47,7 +47,7 @@ Given givenInput(Session& session, const Options& options, const graph::Model& m
 {
     const auto device = session.chosenDevice();
     if (text.starts_with("text:"))
-        return {{train::textInput(model.card, text.substr(5)).to(device)}, {{"text", text.substr(5)}}};
+        return {{train::textInput(model, text.substr(5)).to(device)}, {{"text", text.substr(5)}}};
     if (text.starts_with("image:"))
         return {{train::imageInput(model.card, io::readImage(text.substr(6))).to(device)}, {{"image", text.substr(6)}}};
     if (text.starts_with("sample:"))

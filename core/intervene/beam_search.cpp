@@ -10,6 +10,7 @@
 #include <core/data/dataset.h>
 #include <core/data/vocabulary.h>
 #include <core/graph/executor.h>
+#include <core/graph/sequence_limit.h>
 #include <core/train/card_inputs.h>
 #include <core/train/evaluate.h>
 
@@ -193,13 +194,11 @@ core::Json BeamResult::toJson(const std::function<std::string(std::int64_t)>& to
 BeamResult searchText(const graph::Model& model, std::string_view text, BeamOptions options, std::stop_token stop)
 {
     const at::NoGradGuard noGrad;
-    const at::Tensor tokens = train::textInput(model.card, text);
+    const at::Tensor tokens = train::textInput(model, text);
     const auto inputs = model.graph->data().inputs.size();
     // An encoder-decoder's target begins anew, a language model goes on behind the text; the last new token is not read any more.
     const std::int64_t before = inputs == 2 ? 1 : tokens.numel();
-    if (const auto longest = longestText(*model.graph, model.card)) {
-        if (std::max(before, tokens.numel()) > *longest)
-            throw core::InputError(fmt::format("the model reads at most {} tokens, the text has {}", *longest, tokens.numel()));
+    if (const auto longest = graph::longestSequence(*model.graph, model.card)) {
         options.maxLength = std::min(options.maxLength, *longest - before + 1);
     }
     if (inputs == 2) {

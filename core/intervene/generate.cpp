@@ -8,6 +8,7 @@
 
 #include <core/base/rng.h>
 #include <core/base/text.h>
+#include <core/graph/sequence_limit.h>
 
 namespace orrery::intervene {
 namespace {
@@ -56,7 +57,7 @@ at::Tensor checkedPrompt(const graph::ModelCard& card, const at::Tensor& prompt)
 void checkLength(const graph::Graph& graph, const graph::ModelCard& card, std::int64_t prompt, std::int64_t added)
 {
     // The last token is predicted, not read.
-    const auto longest = longestText(graph, card);
+    const auto longest = graph::longestSequence(graph, card);
     if (longest && prompt + added - 1 > *longest)
         throw core::InputError(fmt::format("the model reads at most {} tokens; expected a prompt and new tokens within {}, got {} and {}", *longest,
                                            *longest + 1, prompt, added));
@@ -136,17 +137,6 @@ std::int64_t chooseToken(const at::Tensor& logits, const GenerationOptions& opti
         if ((rest -= probabilities[std::size_t(token)]) < 0)
             return token;
     return tokens.back();
-}
-
-std::optional<std::int64_t> longestText(const graph::Graph& graph, const graph::ModelCard& card)
-{
-    const auto it = card.canonicalNames.find("pos_embed");
-    const auto id = it == card.canonicalNames.end() ? std::nullopt : graph.findValue(it->second);
-    if (const auto* node = id ? graph.producer(*id) : nullptr)
-        for (const auto& operand : node->inputs)
-            if (const auto* table = operand.isConstant() ? nullptr : graph.parameterOf(operand.value); table && table->shape.size() == 2)
-                return table->shape[0];
-    return std::nullopt;
 }
 
 GenerationResult generate(const graph::Executor& executor, const graph::Weights& weights, const graph::ModelCard& card, const at::Tensor& prompt,

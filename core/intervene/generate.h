@@ -48,7 +48,5 @@ GenerationResult generate(const graph::Executor& executor, const graph::Weights&
 
 /// The next token by `options` from logits [token]; draws are a function of (seed, step).
 std::int64_t chooseToken(const at::Tensor& logits, const GenerationOptions& options, std::int64_t step);
-/// Longest text a model takes: the length of its table of positions (canonical `pos_embed`); nothing if it has none.
-std::optional<std::int64_t> longestText(const graph::Graph& graph, const graph::ModelCard& card);
 
 }  // namespace orrery::intervene

@@ -8,6 +8,7 @@
 
 #include <core/base/rng.h>
 #include <core/base/text.h>
+#include <core/graph/sequence_limit.h>
 
 #include "layout.h"
 
@@ -89,7 +90,7 @@ std::vector<graph::Probe> ablations(const LensSubject& subject, const std::vecto
 
 std::int64_t chosenLength(const graph::Model& model, std::int64_t wanted)
 {
-    const auto longest = longestSequence(model);
+    const auto longest = graph::longestSequence(*model.graph, model.card);
     const std::int64_t length = wanted > 0 ? wanted : std::min(kUsualLength, longest ? *longest / 2 : kUsualLength);
     if (longest && 2 * length > *longest)
         throw core::InputError(fmt::format("length {}: repeated it has {} tokens, and the model takes at most {}", length, 2 * length, *longest));

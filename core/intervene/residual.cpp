@@ -6,6 +6,7 @@
 
 #include <core/base/text.h>
 #include <core/data/vocabulary.h>
+#include <core/graph/sequence_limit.h>
 
 #include "layout.h"
 
@@ -60,11 +61,6 @@ std::optional<std::int64_t> vocabularySize(const graph::Model& model)
     return tableRows(model, "embed", "aten::embedding");
 }
 
-std::optional<std::int64_t> longestSequence(const graph::Model& model)
-{
-    return tableRows(model, "pos_embed", "aten::slice");
-}
-
 at::Tensor checkedTokens(const graph::Model& model, const at::Tensor& tokens)
 {
     if (tokens.dim() != 2 || tokens.numel() == 0)
@@ -73,8 +69,7 @@ at::Tensor checkedTokens(const graph::Model& model, const at::Tensor& tokens)
     if (!at::isIntegralType(tokens.scalar_type(), false))
         throw core::InputError(
             fmt::format("expected tokens as whole numbers (a model with token input), got {}", graph::dtypeName(tokens.scalar_type())));
-    if (const auto longest = longestSequence(model); longest && tokens.size(1) > *longest)
-        throw core::InputError(fmt::format("expected at most {} tokens (the model's longest sequence), got {}", *longest, tokens.size(1)));
+    graph::checkSequenceLength(*model.graph, model.card, tokens.size(1));
     const at::Tensor numbers = tokens.to(deviceOf(model), at::kLong);
     const std::int64_t low = numbers.min().item<std::int64_t>(), high = numbers.max().item<std::int64_t>();
     if (const auto size = vocabularySize(model); low < 0 || (size && high >= *size))

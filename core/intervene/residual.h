@@ -32,9 +32,8 @@ struct StreamPlace {
 /// @throws core::InputError for a model whose card names no transformer blocks.
 std::vector<StreamPlace> residualPlaces(const graph::ModelCard& card, bool middle = false);
 
-/// Number of rows of the token embedding and of the position table; nothing where the model has no such table.
+/// Number of rows of the token embedding; nothing where the model has no such table.
 std::optional<std::int64_t> vocabularySize(const graph::Model& model);
-std::optional<std::int64_t> longestSequence(const graph::Model& model);
 
 /// Checks that tokens are [sequence, position], whole numbers of the vocabulary, at least one and no more than the model takes.
 /// @return  The same as int64 on the weights' device. @throws core::ShapeError, core::InputError.

@@ -3,6 +3,7 @@
 #include <core/base/error.h>
 #include <core/base/text.h>
 #include <core/data/vocabulary.h>
+#include <core/graph/sequence_limit.h>
 
 namespace orrery::train {
 namespace {
@@ -47,13 +48,14 @@ at::Tensor imageInput(const graph::ModelCard& card, const io::Image& image)
     return tensor.unsqueeze(0).contiguous();
 }
 
-at::Tensor textInput(const graph::ModelCard& card, std::string_view text)
+at::Tensor textInput(const graph::Model& model, std::string_view text)
 {
-    if (!card.tokenizer.is_object())
+    if (!model.card.tokenizer.is_object())
         throw core::InputError("the model takes no text: its card has no tokenizer");
-    const auto tokens = data::Vocabulary::fromJson(card.tokenizer).encode(text);
+    const auto tokens = data::Vocabulary::fromJson(model.card.tokenizer).encode(text);
     if (tokens.empty())
         throw core::InputError("the text is empty; expected at least one character");
+    graph::checkSequenceLength(*model.graph, model.card, std::int64_t(tokens.size()));
     return at::tensor(tokens, at::kLong).unsqueeze(0);
 }
 

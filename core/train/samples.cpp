@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include <core/graph/sequence_limit.h>
+
 #include "evaluate.h"
 #include "trainer.h"
 
@@ -73,6 +75,7 @@ std::vector<c10::IValue> sampleInputs(const graph::Model& model, const data::Dat
     std::vector<c10::IValue> out;
     for (const at::Tensor& input : batch.inputs)
         out.emplace_back(moved(input, where));
+    graph::checkSequenceLengths(model, out);
     return out;
 }
 

@@ -20,7 +20,7 @@ std::vector<std::int64_t> samplesOfPart(const data::DataSet& data, data::Split p
 
 /// One value an input of the model, the samples along the first axis, in the dtype and on the device of the weights.
 /// @param indices  Numbers within the set.
-/// @throws core::InputError if the model takes another number of inputs than the data gives.
+/// @throws core::InputError if the model takes another number of inputs than the data gives, or shorter sequences.
 std::vector<c10::IValue> sampleInputs(const graph::Model& model, const data::DataSet& data, std::span<const std::int64_t> indices);
 
 /// What a model answered for samples: class or number, and the probability of that class (NaN for numbers).

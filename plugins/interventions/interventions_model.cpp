@@ -58,7 +58,7 @@ void readInput(PreparedIntervention& made)
 {
     const auto& subject = made.subject;
     if (!subject.text.isEmpty() && made.readsText) {
-        made.inputs = {train::textInput(made.model->card, subject.text.toStdString())};
+        made.inputs = {train::textInput(*made.model, subject.text.toStdString())};
         made.input = InterventionsModel::tr("Text of %1 tokens").arg(made.inputs[0].toTensor().size(1));
         return;
     }
@@ -92,7 +92,7 @@ std::vector<std::int64_t> sampleNumbers(const QString& text)
 std::vector<c10::IValue> sourceInputs(const PreparedIntervention& prepared, const SourceLine& line, const std::filesystem::path& folder)
 {
     if (line.given.startsWith(QLatin1String("text:")))
-        return {train::textInput(prepared.model->card, line.given.mid(5).toStdString())};
+        return {train::textInput(*prepared.model, line.given.mid(5).toStdString())};
     if (!line.given.startsWith(QLatin1String("sample:"))) {
         const auto array = io::toTensor(io::readNpy(folder / line.given.toStdString()));
         return {at::isFloatingType(array.scalar_type()) ? array.to(at::kFloat) : array.to(at::kLong)};

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include <core/graph/sequence_limit.h>
 #include <core/intervene/generate.h>
 #include <core/zoo/zoo.h>
 
@@ -350,7 +351,7 @@ private Q_SLOTS:
     {
         const auto model = tinyGpt();
         const graph::Executor executor(model.graph);
-        QCOMPARE(intervene::longestText(*model.graph, model.card), std::optional<std::int64_t>(kBlock));
+        QCOMPARE(graph::longestSequence(*model.graph, model.card), std::optional<std::int64_t>(kBlock));
         // 5 + 12 - 1 positions are read: the longest text.
         QCOMPARE(generated(model, Json(), greedy(12)).tokens.size(), std::size_t(12));
         auto message = failure([&] { generated(model, Json(), greedy(13)); });
