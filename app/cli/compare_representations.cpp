@@ -101,7 +101,9 @@ Exit compareRepresentations(Session& session, const Options& options)
         session.print(document);
         return Exit::Done;
     }
-    std::cout << fmt::format("{} on {} rows\n", options.metric, comparison.samples);
+    const bool isDirected = study.parameters.contains("weighted_by");
+    std::cout << fmt::format("{} on {} rows{}\n", options.metric, comparison.samples,
+                             isDirected ? ", weighted by the features of the " + study.parameters["weighted_by"].get<std::string>() : "");
     printMatrix(comparison);
     if (!options.out.empty())
         std::cout << "written to " << options.out << "\n";
@@ -134,7 +136,7 @@ std::function<Exit(Session&)> declareCompareRepresentations(CLI::App& app)
                    "block, else convolutions and linear layers.");
     app.add_option("--at-a", options->atA, "Values of the first model (rows).");
     app.add_option("--at-b", options->atB, "Values of the second model (columns).");
-    app.add_option("--metric", options->metric, "Similarity: cka, rbf_cka, svcca; see below.");
+    app.add_option("--metric", options->metric, "Similarity: cka, rbf_cka, svcca, pwcca (not symmetric: weighted_by says by which side); see below.");
     app.add_option("--set", options->settings, "Parameter of the metric: name=value; see below.");
     app.add_option("--out", options->out, "File for the matrix (.npy, .safetensors, .csv, .png).")->check(arrayEndingProblem);
     return [options](Session& session) { return compareRepresentations(session, *options); };

@@ -23,7 +23,7 @@ struct Options {
     SampleArgument sample;
     std::string text, kind = "logit_lens", out, checkpoints;
     std::optional<std::int64_t> layer, head, position, offset, top;
-    std::optional<std::string> target, contrast;
+    std::optional<std::string> target, contrast, context;
 };
 
 core::Json parametersOf(const Options& options)
@@ -40,6 +40,8 @@ core::Json parametersOf(const Options& options)
         parameters["target"] = *options.target;
     if (options.contrast)
         parameters["contrast"] = *options.contrast;
+    if (options.context)
+        parameters["context"] = *options.context;
     if (!options.ablate.empty())
         parameters["ablate"] = options.ablate;
     for (const auto& setting : options.settings)
@@ -52,13 +54,14 @@ at::Tensor tokensFor(Session& session, const Options& options, const graph::Mode
     const int given = !options.inputs.empty() + !options.text.empty() + options.sample.given();
     if (!intervene::needsTokens(options.kind)) {
         if (given > 0)
-            throw core::InputError(options.kind + " makes its own tokens: leave out --text, --input and --sample");
+            throw core::InputError(fmt::format("{} {}: leave out --text, --input and --sample", options.kind,
+                                               options.kind == "induction" ? "makes its own tokens" : "takes sequences of the data"));
         return {};
     }
     if (given != 1 || options.sample.samples.size() > 1)
         throw core::InputError("lens: expected one of --text, --input, --sample N");
     if (!options.text.empty())
-        return train::textInput(model.card, options.text);
+        return train::textInput(model, options.text);
     return inputsFrom(session, options.inputs, options.sample, options.model, model).at(0).toTensor();
 }
 
@@ -208,8 +211,8 @@ std::string kindsHelp()
     std::string text = "Kinds and their parameters (--set name=value, or the option of that name):\n";
     for (const auto& kind : intervene::lensRegistry().components())
         text += fmt::format("\n{}: {}\n{}", kind.id, kind.summary, kind.schema.helpText());
-    text += fmt::format("\nColumns of the array of logit_lens and future: {}\nof induction: {}\n", core::join(intervene::gridColumns(), ", "),
-                        core::join(intervene::headColumns(), ", "));
+    text += fmt::format("\nColumns of the array of logit_lens, future and transplant: {}\nof induction: {}\n",
+                        core::join(intervene::gridColumns(), ", "), core::join(intervene::headColumns(), ", "));
     return text;
 }
 
@@ -220,7 +223,7 @@ std::function<Exit(Session&)> declareLens(CLI::App& app)
     auto options = std::make_shared<Options>();
     app.footer(kindsHelp);
     options->model.declare(app);
-    app.add_option("--kind", options->kind, "logit_lens, future, direct_logit_attribution, attention or induction.");
+    app.add_option("--kind", options->kind, "logit_lens, future, transplant, direct_logit_attribution, attention, induction or memorisation.");
     app.add_option("--text", options->text, "Text to look at, read by the model's tokenizer.");
     app.add_option("--input", options->inputs, "Array file with tokens [1, position].");
     options->sample.declare(app);
@@ -229,7 +232,8 @@ std::function<Exit(Session&)> declareLens(CLI::App& app)
     app.add_option("--position", options->position, "direct_logit_attribution: position, from 0 or (negative) from the end; default: the last.");
     app.add_option("--target", options->target, "direct_logit_attribution: token, as text or number; default: the most probable one.");
     app.add_option("--contrast", options->contrast, "direct_logit_attribution: the difference to this token's logit.");
-    app.add_option("--offset", options->offset, "future: tokens ahead.");
+    app.add_option("--offset", options->offset, "future, transplant: tokens ahead.");
+    app.add_option("--context", options->context, "transplant: text that the state is put into; default: the first token of the input.");
     app.add_option("--top", options->top, "Tokens kept in each cell.");
     app.add_option("--ablate", options->ablate, "induction: set this head's output to zero, LAYER.HEAD; may be given several times.");
     app.add_option("--checkpoints", options->checkpoints,

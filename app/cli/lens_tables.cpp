@@ -5,13 +5,20 @@
 #include <algorithm>
 #include <cmath>
 
+#include <core/base/text.h>
+
 namespace orrery::cli {
 namespace {
 
 using namespace intervene;
 
-std::string gridTable(const LensGrid& grid, const graph::ModelCard& card)
+/// One line a position, one column a place: the most probable token, or the tokens written on, with a probability.
+std::string gridTable(const LensGrid& grid, const std::optional<Transplant>& transplant, const graph::ModelCard& card)
 {
+    const auto cell = [&](std::int64_t row, std::int64_t t) {
+        const at::Tensor tokens = transplant ? transplant->tokens[row][t] : grid.topTokens[row][t].slice(0, 0, 1);
+        return core::join(tokenNames(card, tokens), transplant && !card.tokenizer.is_object() ? " " : "");
+    };
     const auto names = tokenNames(card, grid.tokens);
     std::string text = fmt::format("{:>4} {:<8}", "pos", "token");
     for (const auto& place : grid.places)
@@ -20,8 +27,9 @@ std::string gridTable(const LensGrid& grid, const graph::ModelCard& card)
     for (std::int64_t t = 0; t < grid.tokens.size(0); ++t) {
         text += fmt::format("{:>4} {:<8}", t, names[std::size_t(t)]);
         for (std::int64_t row = 0; row < std::int64_t(grid.places.size()); ++row)
-            text += fmt::format(" {:<7} {:.3f} ", tokenName(card, grid.topTokens[row][t][0].item<std::int64_t>()),
-                                grid.topProbabilities[row][t][0].item<double>());
+            text +=
+                fmt::format(" {:<7} {:.3f} ", cell(row, t),
+                            transplant ? transplant->probabilities[row][t].prod().item<double>() : grid.topProbabilities[row][t][0].item<double>());
         text += '\n';
     }
     return text + fmt::format("last row against the model's own logits: {:.3g}\n", grid.finalDifference);
@@ -74,16 +82,23 @@ std::string inductionSummary(const InductionScores& scores)
                        scores.firstLoss, scores.firstAccuracy, scores.secondLoss, scores.secondAccuracy);
 }
 
+std::string memorisationText(const Memorisation& made)
+{
+    return fmt::format("{} of {} sequences by heart ({} tokens behind {}; {:.4f}), {:.2f} tokens right before the first other one",
+                       made.extractable(), made.sequences(), made.continuation, made.prompt, made.share(), made.meanMatched());
+}
+
 struct Table {
     const LensResult& result;
     const graph::ModelCard& card;
     std::string operator()(const LensGrid& grid) const
     {
-        return gridTable(grid, card) + (result.score ? scoreTable(grid, *result.score) : std::string());
+        return gridTable(grid, result.transplant, card) + (result.score ? scoreTable(grid, *result.score) : std::string());
     }
     std::string operator()(const DirectLogitAttribution& made) const { return directTable(made, card); }
     std::string operator()(const AttentionPatterns& made) const { return headsTable(made.scores); }
     std::string operator()(const InductionScores& made) const { return headsTable(made.scores) + inductionSummary(made); }
+    std::string operator()(const Memorisation& made) const { return memorisationText(made) + '\n'; }
 };
 
 /// What stands out at one checkpoint.
@@ -103,6 +118,7 @@ struct Line {
     {
         return fmt::format("{}, second half loss {:.4f}, accuracy {:.4f}", best(made.scores), made.secondLoss, made.secondAccuracy);
     }
+    std::string operator()(const Memorisation& made) const { return memorisationText(made); }
     static std::string best(const HeadScores& scores)
     {
         const auto at = scores.induction.argmax().item<std::int64_t>(), heads = scores.induction.size(1);

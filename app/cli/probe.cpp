@@ -3,7 +3,9 @@
 
 #include <core/base/text.h>
 #include <core/intervene/neighbours.h>
+#include <core/intervene/probe_text.h>
 #include <core/intervene/representations.h>
+#include <core/train/card_inputs.h>
 #include <core/train/samples.h>
 
 #include "arrays.h"
@@ -16,7 +18,7 @@ struct Options {
     ModelArgument model;
     RepresentationArgument rows;
     std::vector<std::string> at, settings;
-    std::string trainSplit = "train", label = "target", out, apply, projection;
+    std::string trainSplit = "train", label = "target", out, apply, projection, text;
     bool control = false;
 };
 
@@ -135,6 +137,38 @@ Exit applyProbes(Session& session, const Options& options, Opened& opened)
     return finish(session, options, std::move(document), {});
 }
 
+void printReading(const core::Json& probe)
+{
+    std::cout << fmt::format("{} ({} of {})\n", probe["value"].get<std::string>(), probe["kind"].get<std::string>(),
+                             probe["label"].get<std::string>());
+    for (const auto& row : probe["rows"]) {
+        std::cout << (row.contains("position") ? fmt::format("{:>5} {:<8}", row["position"].get<int>(), row["name"].get<std::string>())
+                                               : fmt::format("{:>5} {:<8}", "all", ""));
+        std::cout << (row.contains("read") ? fmt::format(" {:<12} {:.4f}\n", row["read_name"].get<std::string>(), row["probability"].get<double>())
+                                           : fmt::format(" {}\n", row["outputs"].dump()));
+    }
+}
+
+// Stored probes read a text that was typed: no data are needed.
+Exit readTypedText(Session& session, const Options& options)
+{
+    if (!options.rows.data.empty() || !options.at.empty())
+        throw core::InputError("--text: expected without --data and --at; the probes say what they read and where");
+    const auto model = options.model.open(session);
+    const graph::Executor executor(model.graph);
+    const at::Tensor tokens = train::textInput(model, options.text).to(session.chosenDevice());
+    explain::Control control;
+    control.stop = session.stopToken();
+    core::Json document{{"model", options.model.text}, {"text", options.text}, {"probes", core::Json::array()}};
+    for (const auto& probe : intervene::loadProbes(options.apply)) {
+        const auto reading = intervene::readText(model, executor, probe, tokens, control);
+        document["probes"].push_back(intervene::readingDocument(reading, probe, model.card, tokens));
+        if (!session.json)
+            printReading(document["probes"].back());
+    }
+    return finish(session, options, std::move(document), {});
+}
+
 core::Json pointsJson(const at::Tensor& points)
 {
     core::Json rows = core::Json::array();
@@ -215,6 +249,11 @@ Exit probe(Session& session, const Options& options)
         throw core::InputError("probe: expected --at VALUE|GLOB, or --apply FILE, which names its values itself");
     if (!options.projection.empty())
         intervene::projectionRegistry().at(options.projection);
+    if (!options.text.empty()) {
+        if (options.apply.empty())
+            throw core::InputError("--text: expected with --apply FILE, whose probes read the text; a probe is fitted on --data");
+        return readTypedText(session, options);
+    }
     Opened opened(session, options.model, options.rows);
     if (!options.apply.empty())
         return applyProbes(session, options, opened);
@@ -246,6 +285,7 @@ std::function<Exit(Session&)> declareProbe(CLI::App& app)
         "--control", options->control,
         "Also fit a probe to random labels by word (without words: by cluster of inputs) and report selectivity = accuracy - control accuracy.");
     app.add_option("--apply", options->apply, "Measure the probes of a file written by --out instead of fitting new ones.")->check(CLI::ExistingFile);
+    app.add_option("--text", options->text, "With --apply: what the probes read at each position of this text, instead of at a part of the data.");
     app.add_option("--project", options->projection, "Instead of a probe: the rows as points, by pca or umap.");
     app.add_option("--set", options->settings, "Parameter of the probe or the projection: name=value; see below.");
     app.add_option("--out", options->out, "File for the probes (.safetensors), or for the points of --project (.npy, .safetensors, .csv).");

@@ -6,10 +6,12 @@
 
 #include <core/train/evaluate.h>
 #include <core/train/runs.h>
+#include <core/train/samples.h>
 
 namespace orrery::intervene {
 namespace {
 
+constexpr std::int64_t kMemorised = 200;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 double loggedAt(const store::Workspace& workspace, store::RunId run, std::int64_t step)
@@ -33,6 +35,14 @@ double lossOf(const graph::Executor& executor, const graph::Model& model, const 
         .value("loss");
 }
 
+/// Of some training sequences, spread over all.
+std::optional<Memorisation> memorisedOf(const LensSubject& subject, const train::Experiment& experiment, const Control& control)
+{
+    const auto samples = train::spreadSamples(experiment.data->split(data::Split::Train), kMemorised);
+    const at::Tensor tokens = train::sampleInputs(subject.model, *experiment.data, samples).at(0).toTensor();
+    return tokens.dim() == 2 && tokens.size(1) > 1 ? std::optional(memorisation(subject, tokens, {}, control)) : std::nullopt;
+}
+
 CheckpointPoint pointAt(const store::Workspace& workspace, store::RunId run, std::int64_t step, const train::Experiment& experiment,
                         const InductionSettings& settings, const Control& control)
 {
@@ -44,6 +54,7 @@ CheckpointPoint pointAt(const store::Workspace& workspace, store::RunId run, std
     point.step = step;
     point.induction = inductionScores({executor, model}, settings, quiet);
     point.loss = {loggedAt(workspace, run, step), lossOf(executor, model, experiment, control)};
+    point.memorised = memorisedOf({executor, model}, experiment, quiet);
     const at::Tensor& scores = point.induction.scores.induction;
     const auto best = scores.argmax().item<std::int64_t>();
     point.bestHead = {int(best / scores.size(1)), int(best % scores.size(1))};

@@ -5,6 +5,7 @@
 #include <core/train/experiment.h>
 
 #include "induction.h"
+#include "memorisation.h"
 
 namespace orrery::intervene {
 
@@ -24,9 +25,11 @@ struct CheckpointPoint {
     InductionScores induction;
     double bestScore = 0;  ///< largest induction score of a head
     HeadPlace bestHead;
+    std::optional<Memorisation> memorised;  ///< of training sequences, half of each given; nothing for sequences of one token
 };
 
-/// Every checkpoint of a run in turn: validation loss on the samples the training evaluated on, and induction scores.
+/// Every checkpoint of a run in turn: validation loss on the samples the training evaluated on, induction scores, and which training
+/// sequences it knows by heart.
 /// @param each  Called after each checkpoint, in order, on this thread; may be empty.
 /// @throws core::InputError for a run without checkpoints or whose model has no canonical names; core::Cancelled between checkpoints, and within one.
 /// Source of the idea of looking along a training: Biderman et al. (2023), "Pythia", arXiv:2304.01373.

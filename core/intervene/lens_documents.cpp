@@ -64,11 +64,27 @@ at::Tensor gridArray(const LensGrid& grid)
                      2);
 }
 
-core::Json scoreDocument(const FutureLensScore& score, const FutureLens& lens)
+core::Json transplantDocument(const Transplant& made, const graph::ModelCard& card)
+{
+    core::Json document = gridDocument(made.grid, card);
+    document.update({{"context", nested(made.context)}, {"context_names", tokenNames(card, made.context)}});
+    const auto names = tokenNames(card, made.tokens);
+    const std::int64_t offset = made.tokens.size(2);
+    auto name = names.begin();
+    for (std::int64_t row = 0; row < made.tokens.size(0); ++row)
+        for (std::int64_t position = 0; position < made.tokens.size(1); ++position, name += offset)
+            document["rows"][std::size_t(row)]["cells"][std::size_t(position)].update(
+                {{"written", nested(made.tokens[row][position])},
+                 {"written_names", std::vector<std::string>(name, name + offset)},
+                 {"written_probabilities", nested(made.probabilities[row][position])}});
+    return document;
+}
+
+core::Json scoreDocument(const FutureLensScore& score, const std::vector<StreamPlace>& places)
 {
     core::Json rows = core::Json::array();
-    for (std::size_t i = 0; i < lens.places.size(); ++i)
-        rows.push_back({{"place", lens.places[i].canonical}, {"accuracy", score.accuracy[i]}, {"surprisal", number(score.surprisal[i])}});
+    for (std::size_t i = 0; i < places.size(); ++i)
+        rows.push_back({{"place", places[i].canonical}, {"accuracy", score.accuracy[i]}, {"surprisal", number(score.surprisal[i])}});
     return {{"places", std::move(rows)},
             {"bigram_accuracy", number(score.bigramAccuracy)},
             {"model_accuracy", score.modelAccuracy},
@@ -125,6 +141,12 @@ core::Json inductionDocument(const InductionScores& scores)
             {"first_half", {{"loss", number(scores.firstLoss)}, {"accuracy", number(scores.firstAccuracy)}}},
             {"second_half", {{"loss", number(scores.secondLoss)}, {"accuracy", number(scores.secondAccuracy)}}},
             {"position_loss", nested(scores.loss)}};
+}
+
+core::Json memorisationDocument(const Memorisation& made)
+{
+    return {{"prompt", made.prompt}, {"continuation", made.continuation},  {"sequences", made.sequences()},  {"extractable", made.extractable()},
+            {"share", made.share()}, {"mean_matched", made.meanMatched()}, {"matched", nested(made.matched)}};
 }
 
 }  // namespace orrery::intervene

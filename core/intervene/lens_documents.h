@@ -6,11 +6,14 @@ namespace orrery::intervene {
 
 core::Json gridDocument(const LensGrid& grid, const graph::ModelCard& card);
 at::Tensor gridArray(const LensGrid& grid);
-core::Json scoreDocument(const FutureLensScore& score, const FutureLens& lens);
+/// The grid's, with the context, and in each cell the tokens written on.
+core::Json transplantDocument(const Transplant& made, const graph::ModelCard& card);
+core::Json scoreDocument(const FutureLensScore& score, const std::vector<StreamPlace>& places);
 core::Json directDocument(const DirectLogitAttribution& made, const graph::ModelCard& card);
 core::Json headsDocument(const HeadScores& scores);
 at::Tensor headsArray(const HeadScores& scores);
 core::Json inductionDocument(const InductionScores& scores);
+core::Json memorisationDocument(const Memorisation& made);
 /// Numbers of a tensor as nested lists; NaN becomes null.
 core::Json nested(const at::Tensor& tensor);
 

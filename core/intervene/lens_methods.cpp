@@ -5,6 +5,7 @@
 #include <core/base/text.h>
 #include <core/io/npy.h>
 #include <core/io/tensors.h>
+#include <core/train/card_inputs.h>
 
 #include "lens_documents.h"
 
@@ -37,7 +38,7 @@ std::optional<std::int64_t> token(const Json& parameters, const char* name, cons
 LensResult runLogitLens(const LensSubject& subject, const LensRequest& request, const Control& control)
 {
     LensGrid grid = logitLens(subject, request.tokens, {request.parameters.at("top"), request.parameters.at("middle")}, control);
-    return {{}, {}, gridDocument(grid, subject.model.card), gridArray(grid), std::move(grid), {}};
+    return {{}, {}, gridDocument(grid, subject.model.card), gridArray(grid), std::move(grid), {}, {}};
 }
 
 LensResult runFuture(const LensSubject& subject, const LensRequest& request, const Control& control)
@@ -48,12 +49,43 @@ LensResult runFuture(const LensSubject& subject, const LensRequest& request, con
     const FutureLens lens =
         fitFutureLens(subject, request.texts(parameters.at("fit_samples"), false), {parameters.at("offset"), parameters.at("ridge")}, control);
     LensGrid grid = futureLensGrid(subject, lens, request.tokens, parameters.at("top"), control);
-    LensResult result{{}, {}, gridDocument(grid, subject.model.card), gridArray(grid), std::move(grid), {}};
+    LensResult result{{}, {}, gridDocument(grid, subject.model.card), gridArray(grid), std::move(grid), {}, {}};
     result.document["fitted_on"] = {{"samples", parameters.at("fit_samples")}, {"states", lens.pairs}};
     if (const auto count = parameters.at("held_out_samples").get<std::int64_t>(); count > 0) {
         result.score = scoreFutureLens(subject, lens, request.texts(count, true), control);
-        result.document["held_out"] = scoreDocument(*result.score, lens);
+        result.document["held_out"] = scoreDocument(*result.score, lens.places);
     }
+    return result;
+}
+
+/// The context as tokens [1, position]: a text, numbers for a model without a tokenizer, or the text's own first token, which says as little as can be said.
+at::Tensor contextTokens(const LensSubject& subject, const at::Tensor& tokens, const std::optional<std::string>& context)
+{
+    if (!context)
+        return tokens.slice(1, 0, 1);
+    if (subject.model.card.tokenizer.is_object())
+        return train::textInput(subject.model, *context);
+    std::vector<std::int64_t> numbers;
+    for (const auto& part : core::split(*context, ','))
+        numbers.push_back(tokenNumber(subject.model.card, std::string(core::trim(part))));
+    return at::tensor(numbers, at::kLong).unsqueeze(0);
+}
+
+LensResult runTransplant(const LensSubject& subject, const LensRequest& request, const Control& control)
+{
+    const Json& parameters = request.parameters;
+    const auto& card = subject.model.card;
+    const at::Tensor context = contextTokens(subject, request.tokens, given<std::string>(parameters, "context"));
+    const std::int64_t offset = parameters.at("offset"), count = parameters.at("held_out_samples");
+    if (count > 0 && !request.texts)
+        throw core::InputError("transplant: expected data to be scored on: a model run:ID, or --data ID|PATH; or held_out_samples=0");
+    Transplant made = transplant(subject, request.tokens, context, {offset, parameters.at("top")}, control);
+    LensResult result{{}, {}, transplantDocument(made, card), gridArray(made.grid), made.grid, {}, {}};
+    if (count > 0) {
+        result.score = scoreTransplant(subject, request.texts(count, true), context, offset, control);
+        result.document["held_out"] = scoreDocument(*result.score, made.grid.places);
+    }
+    result.transplant = std::move(made);
     return result;
 }
 
@@ -66,7 +98,7 @@ LensResult runDirect(const LensSubject& subject, const LensRequest& request, con
     std::vector<double> values;
     for (const Contribution& part : made.parts)
         values.push_back(part.value);
-    return {{}, {}, directDocument(made, card), at::tensor(values, at::kDouble), std::move(made), {}};
+    return {{}, {}, directDocument(made, card), at::tensor(values, at::kDouble), std::move(made), {}, {}};
 }
 
 void checkIndex(std::optional<std::int64_t> index, std::int64_t count, const char* name)
@@ -90,7 +122,7 @@ LensResult runAttention(const LensSubject& subject, const LensRequest& request, 
                   {"shape", array.sizes().vec()}};
     if (layer && head)
         document["pattern"] = nested(array);
-    return {{}, {}, std::move(document), std::move(array), std::move(made), {}};
+    return {{}, {}, std::move(document), std::move(array), std::move(made), {}, {}};
 }
 
 LensResult runInduction(const LensSubject& subject, const LensRequest& request, const Control& control)
@@ -103,7 +135,18 @@ LensResult runInduction(const LensSubject& subject, const LensRequest& request, 
     for (const Json& text : parameters.at("ablate"))
         settings.ablated.push_back(headPlace(text.get<std::string>()));
     InductionScores scores = inductionScores(subject, settings, control);
-    return {{}, {}, inductionDocument(scores), headsArray(scores.scores), std::move(scores), {}};
+    return {{}, {}, inductionDocument(scores), headsArray(scores.scores), std::move(scores), {}, {}};
+}
+
+LensResult runMemorisation(const LensSubject& subject, const LensRequest& request, const Control& control)
+{
+    const Json& parameters = request.parameters;
+    if (!request.texts)
+        throw core::InputError("memorisation: expected the data the model was trained on: a model run:ID, or --data ID|PATH");
+    const MemorisationSettings settings{given<std::int64_t>(parameters, "prompt"), given<std::int64_t>(parameters, "continuation")};
+    Memorisation made = memorisation(subject, request.texts(parameters.at("samples"), parameters.at("part") == "test"), settings, control);
+    at::Tensor array = made.matched.to(at::kDouble);
+    return {{}, {}, memorisationDocument(made), std::move(array), std::move(made), {}, {}};
 }
 
 void addGrids(core::Registry<LensMethod>& registry)
@@ -124,6 +167,20 @@ void addGrids(core::Registry<LensMethod>& registry)
                    core::integer("held_out_samples", 50, "Samples of the test part that the readout is scored on; 0: none.").range(0, 1'000'000),
                    topParameter()}},
                  runFuture);
+    registry.add(
+        {"transplant",
+         "Transplant lens",
+         "Tokens ahead, written on by the model itself from one hidden state that is put into another context; nothing is fitted; the array is "
+         "[place, position, column] of the last of them.",
+         "Pal et al. (2023), \"Future Lens: Anticipating Subsequent Tokens from a Single Hidden State\", arXiv:2311.04897",
+         {core::integer("offset", 4, "Tokens that are read; 1 is the next token alone.").range(1, 64),
+          core::text("context", "",
+                     "Text at whose last position the state is put (token numbers with commas for a model without a tokenizer); none: the "
+                     "first token of the input.")
+              .noneByDefault(),
+          core::integer("held_out_samples", 0, "Samples of the test part that the reading is scored on; 0: none.").range(0, 1'000'000),
+          topParameter()}},
+        runTransplant);
 }
 
 void addHeads(core::Registry<LensMethod>& registry)
@@ -157,6 +214,18 @@ void addHeads(core::Registry<LensMethod>& registry)
           core::integer("seed", 0, "Seed of the tokens.").atLeast(0),
           core::list("ablate", core::text("", "", "Head as LAYER.HEAD."), Json::array(), "Heads whose output is set to zero, as LAYER.HEAD.")}},
         runInduction);
+    registry.add({"memorisation",
+                  "Memorisation",
+                  "Which training sequences the model writes on by heart from their beginnings; the array is [sequence], tokens that came right.",
+                  "Carlini et al. (2023), \"Quantifying Memorization Across Neural Language Models\", arXiv:2202.07646",
+                  {core::integer("prompt", 32, "Tokens given; none: half of each sequence.").range(1, 1 << 20).withUnit("tokens").noneByDefault(),
+                   core::integer("continuation", 32, "Tokens that must follow; none: the rest of each sequence.")
+                       .range(1, 1 << 20)
+                       .withUnit("tokens")
+                       .noneByDefault(),
+                   core::integer("samples", 200, "Sequences, spread over the part; 0: all.").range(0, 1'000'000),
+                   core::choice("part", {"train", "test"}, "train", "Part of the data: test shows what is right without having been learned.")}},
+                 runMemorisation);
 }
 
 }  // namespace
@@ -174,7 +243,7 @@ const core::Registry<LensMethod>& lensRegistry()
 
 bool needsTokens(std::string_view kind)
 {
-    return kind != "induction";
+    return kind != "induction" && kind != "memorisation";
 }
 
 const std::vector<std::string>& gridColumns()

@@ -10,13 +10,16 @@
 #include "future_lens.h"
 #include "induction.h"
 #include "lens.h"
+#include "memorisation.h"
+#include "transplant.h"
 
 /// The lenses by name, as command line, panel and store use them.
 namespace orrery::intervene {
 
 struct LensRequest {
     at::Tensor tokens;  ///< [1, position]; `induction` makes its own
-    /// Token sequences [n, position] of the data, at most `count`: of the training part to fit on, of the test part to be scored on. Only `future` asks.
+    /// Token sequences [n, position] of the data, at most `count`: of the training part to fit on, of the test part to be scored on. Only `future`,
+    /// `transplant` and `memorisation` ask.
     std::function<at::Tensor(std::int64_t count, bool heldOut)> texts;
     core::Json parameters;  ///< of the method, resolved by its schema
 };
@@ -26,14 +29,15 @@ struct LensResult {
     core::Json parameters;
     core::Json document;  ///< everything that was found, as `orrery-cli lens --json` prints it
     at::Tensor array;     ///< what `--out` writes; the method's summary says what it holds
-    std::variant<LensGrid, DirectLogitAttribution, AttentionPatterns, InductionScores> value;
-    std::optional<FutureLensScore> score;  ///< of `future`, if samples were held out
+    std::variant<LensGrid, DirectLogitAttribution, AttentionPatterns, InductionScores, Memorisation> value;
+    std::optional<FutureLensScore> score;  ///< of `future` and `transplant`, if samples were held out
+    std::optional<Transplant> transplant;  ///< of `transplant`: its grid is `value`, too
 };
 using LensMethod = std::function<LensResult(const LensSubject& subject, const LensRequest& request, const Control& control)>;
 
-/// Family "lens": logit_lens, future, direct_logit_attribution, attention, induction. Any thread.
+/// Family "lens": logit_lens, future, transplant, direct_logit_attribution, attention, induction, memorisation. Any thread.
 const core::Registry<LensMethod>& lensRegistry();
-/// Only `induction` makes its own tokens.
+/// `induction` makes its own tokens, `memorisation` takes those of the data.
 bool needsTokens(std::string_view kind);
 
 /// Checks the parameters against the schema and computes. @throws core::DocumentError, core::InputError and what the method throws; core::Cancelled.

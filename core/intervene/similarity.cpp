@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <optional>
 
 #include <core/base/text.h>
 
@@ -166,52 +167,96 @@ private:
     double m_threshold;
 };
 
+/// What canonical correlations need of one side.
+struct KeptDirections : PreparedRows {
+    at::Tensor directions;  ///< [row, direction], orthonormal: those that hold the wanted share of the variance
+    at::Tensor loadings;    ///< [direction, feature]: the centred features along them
+    std::int64_t rows() const { return directions.size(0); }
+};
+
+std::shared_ptr<KeptDirections> keptDirections(const at::Tensor& features, double variance)
+{
+    auto kept = std::make_shared<KeptDirections>();
+    const at::Tensor x = centredRows(features, 3);
+    const auto [u, s, vh] = at::linalg_svd(x, false);
+    const at::Tensor share = s.square().cumsum(0), squares = s.square();
+    const double total = share[-1].item<double>();
+    std::int64_t count = 0;
+    // Directions of rounding are left out even where all of the variance is asked for.
+    const double floor = 1e-24 * std::max(squares[0].item<double>(), 1e-12 * features.to(at::kDouble).square().sum().item<double>());
+    while (count < s.size(0) && squares[count].item<double>() > floor && (count == 0 || share[count - 1].item<double>() < variance * total))
+        ++count;
+    kept->directions = u.slice(1, 0, count).contiguous();
+    kept->loadings = s.slice(0, 0, count).unsqueeze(1) * vh.slice(0, 0, count);
+    return kept;
+}
+
+/// Both sides, if canonical correlations between them mean anything; nothing if one of them does not vary.
+std::optional<std::pair<const KeptDirections&, const KeptDirections&>> comparable(const PreparedRows& a, const PreparedRows& b, const char* name)
+{
+    const auto sides = bothAs<KeptDirections>(a, b);
+    const auto &first = sides.first, &second = sides.second;
+    const auto both = first.directions.size(1) + second.directions.size(1);
+    if (first.directions.size(1) == 0 || second.directions.size(1) == 0)
+        return std::nullopt;
+    // Two subspaces of the n - 1 centred dimensions that must meet correlate whatever they hold.
+    if (both >= first.rows())
+        throw core::InputError(fmt::format("{}: {} + {} directions hold the wanted share of the variance; expected more than {} samples, got {}",
+                                           name, first.directions.size(1), second.directions.size(1), both, first.rows()));
+    return sides;
+}
+
 /// Mean canonical correlation of the directions that hold most of the variance.
 class Svcca : public SimilarityMeasure {
 public:
     explicit Svcca(const core::Json& parameters) : m_variance(parameters.at("variance").get<double>()) {}
 
-    struct Kept : PreparedRows {
-        at::Tensor directions;  ///< [row, direction], orthonormal
-        std::int64_t rows() const { return directions.size(0); }
-    };
-
-    PreparedPtr prepare(const at::Tensor& features) const override
-    {
-        auto kept = std::make_shared<Kept>();
-        const at::Tensor x = centredRows(features, 3);
-        const auto [u, s, vh] = at::linalg_svd(x, false);
-        const at::Tensor share = s.square().cumsum(0), squares = s.square();
-        const double total = share[-1].item<double>();
-        std::int64_t count = 0;
-        // Directions of rounding are left out even where all of the variance is asked for.
-        const double floor = 1e-24 * std::max(squares[0].item<double>(), 1e-12 * features.to(at::kDouble).square().sum().item<double>());
-        while (count < s.size(0) && squares[count].item<double>() > floor && (count == 0 || share[count - 1].item<double>() < m_variance * total))
-            ++count;
-        kept->directions = u.slice(1, 0, count).contiguous();
-        return kept;
-    }
+    PreparedPtr prepare(const at::Tensor& features) const override { return keptDirections(features, m_variance); }
     double compare(const PreparedRows& a, const PreparedRows& b) const override
     {
-        const auto [first, second] = bothAs<Kept>(a, b);
-        const auto both = first.directions.size(1) + second.directions.size(1);
-        if (first.directions.size(1) == 0 || second.directions.size(1) == 0)
+        const auto sides = comparable(a, b, "svcca");
+        if (!sides)
             return kNan;
-        // Two subspaces of the n - 1 centred dimensions that must meet correlate whatever they hold.
-        if (both >= first.rows())
-            throw core::InputError(
-                fmt::format("svcca: {} + {} directions hold the wanted share of the variance; expected more than {} samples, got {}",
-                            first.directions.size(1), second.directions.size(1), both, first.rows()));
-        const at::Tensor correlations = at::linalg_svdvals(at::matmul(first.directions.t(), second.directions));
+        const at::Tensor correlations = at::linalg_svdvals(at::matmul(sides->first.directions.t(), sides->second.directions));
         return correlations.clamp(0, 1).mean().item<double>();
     }
     std::uint64_t preparedBytes(std::int64_t rows, std::int64_t features) const override
     {
-        return std::uint64_t(rows) * std::uint64_t(std::min(rows, features)) * sizeof(double);
+        return std::uint64_t(rows + features) * std::uint64_t(std::min(rows, features)) * sizeof(double);
     }
 
 private:
     double m_variance;
+};
+
+/// Canonical correlations, each weighted by how much of one side's features lies along its direction.
+class Pwcca : public SimilarityMeasure {
+public:
+    explicit Pwcca(const core::Json& parameters)
+        : m_variance(parameters.at("variance").get<double>()), m_byRows(parameters.at("weighted_by").get<std::string>() == "rows")
+    {
+    }
+
+    PreparedPtr prepare(const at::Tensor& features) const override { return keptDirections(features, m_variance); }
+    double compare(const PreparedRows& a, const PreparedRows& b) const override
+    {
+        const auto sides = m_byRows ? comparable(a, b, "pwcca") : comparable(b, a, "pwcca");
+        if (!sides)
+            return kNan;
+        // The canonical directions of the weighting side are its own directions times the left singular vectors.
+        const auto [left, correlations, right] = at::linalg_svd(at::matmul(sides->first.directions.t(), sides->second.directions), false);
+        const at::Tensor weights = at::matmul(left.t(), sides->first.loadings).abs().sum(1);
+        return ((correlations.clamp(0, 1) * weights).sum() / weights.sum()).item<double>();
+    }
+    bool isSymmetric() const override { return false; }
+    std::uint64_t preparedBytes(std::int64_t rows, std::int64_t features) const override
+    {
+        return std::uint64_t(rows + features) * std::uint64_t(std::min(rows, features)) * sizeof(double);
+    }
+
+private:
+    double m_variance;
+    bool m_byRows;
 };
 
 template <class Measure>
@@ -238,6 +283,15 @@ core::Registry<SimilarityFactory> makeRegistry()
                   "arXiv:1706.05806",
                   core::Schema{core::real("variance", 0.99, "Share of the variance that the kept directions hold.").range(0, 1).above(0)}},
                  factoryOf<Svcca>());
+    registry.add(
+        {"pwcca", "PWCCA", "Canonical correlations, each weighted by how much of the features of one side lies along its direction: not symmetric.",
+         "Morcos et al. (2018), \"Insights on representational similarity in neural networks with canonical correlation\", arXiv:1806.05759",
+         core::Schema{
+             core::choice("weighted_by", {"rows", "columns"}, "rows",
+                          "The side whose features weigh the correlations: the first model (rows) or the second (columns); along checkpoints "
+                          "of several values the checkpoint (rows) or the final weights (columns)."),
+             core::real("variance", 1.0, "Share of the variance that the kept directions hold.").range(0, 1).above(0)}},
+        factoryOf<Pwcca>());
     return registry;
 }
 
@@ -322,7 +376,9 @@ at::Tensor similarityMatrix(const SimilarityMeasure& measure, const std::vector<
     for (std::int64_t row = 0; row < matrix.size(0); ++row) {
         for (std::int64_t column = 0; column < matrix.size(1); ++column) {
             control.report(done++, total, "steps");
-            cells[row][column] = same && column < row ? cells[column][row] : measure.compare(*first[std::size_t(row)], *second[std::size_t(column)]);
+            cells[row][column] = same && measure.isSymmetric() && column < row
+                                     ? cells[column][row]
+                                     : measure.compare(*first[std::size_t(row)], *second[std::size_t(column)]);
         }
         if (control.partial)
             control.partial(matrix.clone());

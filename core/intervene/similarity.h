@@ -36,12 +36,14 @@ public:
     virtual PreparedPtr prepare(const at::Tensor& features) const = 0;
     /// Of two that this measure prepared from the same rows. NaN where one of them does not vary. @throws core::ShapeError for different numbers of rows.
     virtual double compare(const PreparedRows& a, const PreparedRows& b) const = 0;
+    /// compare(a, b) = compare(b, a).
+    virtual bool isSymmetric() const { return true; }
     /// Bytes that one prepared representation takes.
     virtual std::uint64_t preparedBytes(std::int64_t rows, std::int64_t features) const = 0;
 };
 using SimilarityFactory = std::function<std::unique_ptr<SimilarityMeasure>(const core::Json& parameters)>;
 
-/// Family "similarity": `cka`, `rbf_cka`, `svcca`. One line each in similarity.cpp.
+/// Family "similarity": `cka`, `rbf_cka`, `svcca`, `pwcca`. One line each in similarity.cpp.
 const core::Registry<SimilarityFactory>& similarityRegistry();
 /// A measure by id with parameters that its schema checks. @throws core::InputError, core::DocumentError.
 std::unique_ptr<SimilarityMeasure> makeSimilarity(const std::string& id, const core::Json& parameters = core::Json::object());
@@ -49,7 +51,7 @@ std::unique_ptr<SimilarityMeasure> makeSimilarity(const std::string& id, const c
 /// The measure for two arrays of the same samples.
 double similarity(const std::string& id, const at::Tensor& a, const at::Tensor& b, const core::Json& parameters = core::Json::object());
 
-/// Each of `a` against each of `b`, [a, b] double. Equal lists (the same tensors) are compared once a pair. `control.partial` gets the matrix as far as it is
+/// Each of `a` against each of `b`, [a, b] double. Equal lists (the same tensors) are compared once a pair, where the measure is symmetric. `control.partial` gets the matrix as far as it is
 /// known, the rest NaN. @throws core::InputError if the prepared representations need more memory than is free.
 at::Tensor similarityMatrix(const SimilarityMeasure& measure, const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b,
                             const Control& control = {});

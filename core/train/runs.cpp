@@ -14,6 +14,8 @@
 #include <core/models/open_model.h>
 #include <core/scene/splat/splat_model.h>
 
+#include "data_order.h"
+
 namespace orrery::train {
 namespace {
 
@@ -129,6 +131,7 @@ Json environmentOf(const Experiment& experiment, int threads)
              {"device", experiment.document["train"]["device"]},
              {"threads", asked > 0 ? asked : threads},
              {"data_hash", experiment.data->contentHash()},
+             {"data_order", dataOrderHash(experiment)},
              {"document_hash", experimentHash(experiment.document)},
              {"folder", experiment.folder.string()}};
     if (const std::string commit = gitCommit(experiment.folder); !commit.empty())

@@ -36,7 +36,7 @@ CheckpointsPage::CheckpointsPage(QWidget* parent)
         connect(plot, &widgets::PlotView::pointClicked, this,
                 [this](const QString&, double x, double) { Q_EMIT stepChosen(qint64(std::llround(x))); });
     m_measure->setObjectName(QStringLiteral("measure"));
-    m_measure->setToolTip(tr("Validation loss and induction scores at each checkpoint, as a job"));
+    m_measure->setToolTip(tr("Validation loss, induction scores and memorisation at each checkpoint, as a job"));
     connect(m_measure, &QPushButton::clicked, this, &CheckpointsPage::measureAsked);
     m_summary->setWordWrap(true);
     m_summary->setObjectName(QStringLiteral("checkpointSummary"));
@@ -64,7 +64,8 @@ void CheckpointsPage::clear(int steps)
           {m_loss, QStringLiteral("computed"), tr("val/loss, from the checkpoint"), widgets::LineStyle::Points},
           {m_loss, QStringLiteral("second"), tr("repeated half"), widgets::LineStyle::Dashed},
           {m_score, QStringLiteral("induction"), tr("best induction score"), widgets::LineStyle::LineAndPoints},
-          {m_score, QStringLiteral("accuracy"), tr("right in the repeated half"), widgets::LineStyle::Dashed}}) {
+          {m_score, QStringLiteral("accuracy"), tr("right in the repeated half"), widgets::LineStyle::Dashed},
+          {m_score, QStringLiteral("memorised"), tr("training sequences by heart"), widgets::LineStyle::LineAndPoints}}) {
         widgets::PlotSeries series;
         series.title = title;
         series.style = style;
@@ -86,6 +87,8 @@ void CheckpointsPage::add(const intervene::CheckpointPoint& point)
     append(m_loss, "second", point.induction.secondLoss);
     append(m_score, "induction", point.bestScore);
     append(m_score, "accuracy", point.induction.secondAccuracy);
+    if (point.memorised)
+        append(m_score, "memorised", point.memorised->share());
     showSummary();
 }
 
@@ -110,6 +113,13 @@ void CheckpointsPage::showSummary()
                        .arg(worst, 0, 'g', 2);
     if (first)
         text += tr(" First induction head: %1 at step %2.").arg(QString::fromStdString(first->bestHead.text())).arg(first->step);
+    if (const auto& memorised = m_points.back().memorised)
+        text += tr(" At step %1 %2 of %3 training sequences are written on by heart (%4 tokens behind %5).")
+                    .arg(m_points.back().step)
+                    .arg(memorised->extractable())
+                    .arg(memorised->sequences())
+                    .arg(memorised->continuation)
+                    .arg(memorised->prompt);
     m_summary->setText(text);
 }
 

@@ -7,6 +7,7 @@
 #include <QHBoxLayout>
 #include <QHeaderView>
 #include <QLabel>
+#include <QLineEdit>
 #include <QPainter>
 #include <QSpinBox>
 #include <QTableView>
@@ -43,8 +44,18 @@ public:
             m_highDivergence = std::max(1e-12, g->divergence.nan_to_num().max().item<double>());
             m_worstRank = std::max<double>(2, double(g->targetRank.max().item<std::int64_t>()));
             // Column by column, as the grid's rows lie.
-            for (const auto& name : intervene::tokenNames(m_answer->prepared->model->card, g->topTokens.select(2, 0)))
-                m_texts << shownToken(name);
+            const auto& written = m_answer->result.transplant;
+            const std::int64_t each = written ? written->tokens.size(2) : 1;
+            const auto& card = m_answer->prepared->model->card;
+            const QString between = card.tokenizer.is_object() ? QString() : QStringLiteral(" ");
+            QStringList cell;
+            for (const auto& name : intervene::tokenNames(card, written ? written->tokens : g->topTokens.select(2, 0))) {
+                cell << shownToken(name);
+                if (cell.size() == each) {
+                    m_texts << cell.join(between);
+                    cell.clear();
+                }
+            }
         }
         endResetModel();
     }
@@ -64,7 +75,7 @@ public:
         switch (role) {
         case Qt::DisplayRole: return m_texts.value(index.column() * rowCount() + index.row());
         case Qt::ToolTipRole:
-        case Qt::AccessibleDescriptionRole: return tooltip(index);
+        case Qt::AccessibleDescriptionRole: return details(index).join(QLatin1Char('\n'));
         case Qt::BackgroundRole: return color(index);
         case Qt::ForegroundRole: return widgets::textColorOn(color(index));
         case Qt::TextAlignmentRole: return int(Qt::AlignCenter);
@@ -83,11 +94,19 @@ public:
     QString top(const QModelIndex& index, int k) const { return token(grid()->topTokens[index.column()][index.row()][k].item<std::int64_t>()); }
     double at(const at::Tensor& values, const QModelIndex& index) const { return values[index.column()][index.row()].item<double>(); }
 
-private:
-    QString tooltip(const QModelIndex& index) const
+    /// What the cell holds, one thing a line.
+    QStringList details(const QModelIndex& index) const
     {
         const auto& g = *grid();
         QStringList lines;
+        if (const auto& written = m_answer->result.transplant) {
+            for (int k = 0; k < written->tokens.size(2); ++k)
+                lines << GridPage::tr("%1 ahead   %2   %3")
+                             .arg(k + 1)
+                             .arg(token(written->tokens[index.column()][index.row()][k].item<std::int64_t>()))
+                             .arg(written->probabilities[index.column()][index.row()][k].item<double>(), 0, 'f', 4);
+            lines << GridPage::tr("at %1 ahead:").arg(g.offset);
+        }
         for (int k = 0; k < g.topTokens.size(2); ++k)
             lines << QStringLiteral("%1   %2").arg(top(index, k)).arg(g.topProbabilities[index.column()][index.row()][k].item<double>(), 0, 'f', 4);
         lines << GridPage::tr("entropy %1 nats").arg(number(at(g.entropy, index)));
@@ -98,8 +117,10 @@ private:
                          .arg(number(at(g.targetProbability, index)));
         if (const double divergence = at(g.divergence, index); !std::isnan(divergence))
             lines << GridPage::tr("KL from the model's own %1 nats").arg(number(divergence));
-        return lines.join(QLatin1Char('\n'));
+        return lines;
     }
+
+private:
     QColor color(const QModelIndex& index) const
     {
         const auto& g = *grid();
@@ -123,9 +144,26 @@ private:
 };
 
 GridPage::GridPage(QWidget* parent)
-    : QWidget(parent), m_model(new GridModel(this)), m_table(new QTableView), m_color(new QComboBox), m_ahead(new QSpinBox), m_summary(new QLabel)
+    : QWidget(parent), m_model(new GridModel(this)), m_table(new QTableView), m_color(new QComboBox), m_by(new QComboBox), m_ahead(new QSpinBox),
+      m_context(new QLineEdit), m_contextLabel(new QLabel(tr("Conte&xt"))), m_cell(new QLabel), m_summary(new QLabel)
 {
     setUpTable();
+    for (auto* label : {m_cell, m_summary}) {
+        label->setWordWrap(true);
+        label->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    }
+    m_cell->setObjectName(QStringLiteral("gridCell"));
+    m_summary->setObjectName(QStringLiteral("gridSummary"));
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(4, 4, 4, 4);
+    layout->addLayout(makeControls());
+    layout->addWidget(m_table, 1);
+    layout->addWidget(m_cell);
+    layout->addWidget(m_summary);
+}
+
+QLayout* GridPage::makeControls()
+{
     m_color->addItems({tr("Probability"), tr("Entropy"), tr("Rank of the true token"), tr("KL from the model's own")});
     m_color->setAccessibleName(tr("Colour"));
     m_color->setObjectName(QStringLiteral("gridColor"));
@@ -134,25 +172,47 @@ GridPage::GridPage(QWidget* parent)
     m_ahead->setKeyboardTracking(false);
     m_ahead->setObjectName(QStringLiteral("ahead"));
     m_ahead->setAccessibleName(tr("Tokens ahead"));
-    m_ahead->setToolTip(tr("1: the next token (logit lens). More: tokens further ahead, by a linear map that is fitted on the data (future lens)."));
+    m_ahead->setToolTip(tr("1: the next token. More: tokens further ahead, read as the box before this says."));
     connect(m_ahead, &QSpinBox::valueChanged, this, &GridPage::changed);
-    m_summary->setWordWrap(true);
-    m_summary->setObjectName(QStringLiteral("gridSummary"));
-    m_summary->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    m_by->addItems({tr("Linear map"), tr("Transplant")});
+    m_by->setObjectName(QStringLiteral("readBy"));
+    m_by->setAccessibleName(tr("Read by"));
+    m_by->setToolTip(tr("Linear map: the model's own head (logit lens), further ahead through a map that is fitted on the data (future lens).\n"
+                        "Transplant: the state is put into another context and the model writes on from there."));
+    m_context->setObjectName(QStringLiteral("context"));
+    m_context->setAccessibleName(tr("Context"));
+    m_context->setPlaceholderText(tr("the first token of the input"));
+    m_context->setToolTip(tr("The text at whose last position the state is put, then Enter"));
+    m_contextLabel->setBuddy(m_context);
+    connect(m_by, &QComboBox::currentIndexChanged, this, [this] {
+        m_context->setVisible(readsByTransplant());
+        m_contextLabel->setVisible(readsByTransplant());
+        Q_EMIT changed();
+    });
+    connect(m_context, &QLineEdit::editingFinished, this, [this] {
+        if (m_context->isModified()) {
+            m_context->setModified(false);
+            Q_EMIT changed();
+        }
+    });
+    m_context->hide();
+    m_contextLabel->hide();
     auto* row = new QHBoxLayout;
-    auto* colorLabel = new QLabel(tr("&Colour"));
-    colorLabel->setBuddy(m_color);
-    auto* aheadLabel = new QLabel(tr("Tokens &ahead"));
-    aheadLabel->setBuddy(m_ahead);
-    row->addWidget(colorLabel);
-    row->addWidget(m_color, 1);
-    row->addWidget(aheadLabel);
-    row->addWidget(m_ahead);
-    auto* layout = new QVBoxLayout(this);
-    layout->setContentsMargins(4, 4, 4, 4);
-    layout->addLayout(row);
-    layout->addWidget(m_table, 1);
-    layout->addWidget(m_summary);
+    for (const auto& [text, widget, stretch] :
+         {std::tuple<QString, QWidget*, int>{tr("&Colour"), m_color, 1}, {tr("&Read by"), m_by, 0}, {tr("Tokens &ahead"), m_ahead, 0}}) {
+        auto* label = new QLabel(text);
+        label->setBuddy(widget);
+        row->addWidget(label);
+        row->addWidget(widget, stretch);
+    }
+    row->addWidget(m_contextLabel);
+    row->addWidget(m_context, 1);
+    return row;
+}
+
+bool GridPage::readsByTransplant() const
+{
+    return m_by->currentIndex() == 1;
 }
 
 void GridPage::setUpTable()
@@ -165,6 +225,7 @@ void GridPage::setUpTable()
     m_table->horizontalHeader()->setSectionResizeMode(QHeaderView::Stretch);
     m_table->horizontalHeader()->setMinimumSectionSize(48);
     connect(m_table->selectionModel(), &QItemSelectionModel::currentChanged, this, [this](const QModelIndex& now) {
+        showCell();
         if (m_following || !now.isValid() || !m_model->grid())
             return;
         const auto& grid = *m_model->grid();
@@ -188,12 +249,19 @@ GridPage::~GridPage() = default;
 
 QString GridPage::kind() const
 {
+    if (readsByTransplant())
+        return QStringLiteral("transplant");
     return m_ahead->value() > 1 ? QStringLiteral("future") : QStringLiteral("logit_lens");
 }
 
 core::Json GridPage::parameters() const
 {
-    return m_ahead->value() > 1 ? core::Json{{"offset", m_ahead->value()}} : core::Json::object();
+    core::Json parameters = core::Json::object();
+    if (readsByTransplant() || m_ahead->value() > 1)
+        parameters["offset"] = m_ahead->value();
+    if (readsByTransplant() && !m_context->text().isEmpty())
+        parameters["context"] = m_context->text().toStdString();
+    return parameters;
 }
 
 void GridPage::show(const LensAnswer& answer)
@@ -206,6 +274,17 @@ void GridPage::show(const LensAnswer& answer)
             m_model->index(std::min(before.row(), m_model->rowCount() - 1), std::min(before.column(), m_model->columnCount() - 1)));
     m_following = false;
     showSummary(answer);
+    showCell();
+}
+
+void GridPage::showCell()
+{
+    const QModelIndex index = m_table->currentIndex();
+    m_cell->setVisible(index.isValid() && m_model->grid());
+    if (!m_cell->isVisibleTo(this))
+        return;
+    const QString place = tr("Position %1, %2").arg(index.row()).arg(m_model->headerData(index.column(), Qt::Horizontal, Qt::DisplayRole).toString());
+    m_cell->setText(QStringLiteral("%1:  %2").arg(place, m_model->details(index).join(QStringLiteral("  ·  "))));
 }
 
 void GridPage::showSummary(const LensAnswer& answer)
@@ -226,6 +305,7 @@ void GridPage::clear()
 {
     m_model->set(nullptr);
     m_summary->clear();
+    showCell();
 }
 
 void GridPage::setPosition(int position)
@@ -259,7 +339,8 @@ QString GridPage::toCsv() const
 
 core::Json GridPage::saveState() const
 {
-    return {{"color", m_color->currentIndex()}, {"ahead", m_ahead->value()}};
+    return {
+        {"color", m_color->currentIndex()}, {"ahead", m_ahead->value()}, {"by", m_by->currentIndex()}, {"context", m_context->text().toStdString()}};
 }
 
 void GridPage::restoreState(const core::Json& state)
@@ -270,6 +351,10 @@ void GridPage::restoreState(const core::Json& state)
         m_color->setCurrentIndex(std::clamp(state["color"].get<int>(), 0, 3));
     if (state.contains("ahead") && state["ahead"].is_number_integer())
         m_ahead->setValue(state["ahead"].get<int>());
+    if (state.contains("context") && state["context"].is_string())
+        m_context->setText(QString::fromStdString(state["context"].get<std::string>()));
+    if (state.contains("by") && state["by"].is_number_integer())
+        m_by->setCurrentIndex(std::clamp(state["by"].get<int>(), 0, 1));
 }
 
 }  // namespace orrery::plugins

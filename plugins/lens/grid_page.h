@@ -7,6 +7,7 @@
 class QAbstractTableModel;
 class QComboBox;
 class QLabel;
+class QLineEdit;
 class QSpinBox;
 class QTableView;
 
@@ -14,14 +15,15 @@ namespace orrery::plugins {
 
 class GridModel;
 
-/// Logit lens and future lens: one line a token, one column a layer; each cell shows the token that would be predicted there.
+/// Logit lens, future lens and transplant: one line a token, one column a layer; each cell shows the token that would be predicted there, or the tokens that
+/// the model writes on from that state in another context. What the current cell holds stands below.
 class GridPage : public QWidget {
     Q_OBJECT
 public:
     explicit GridPage(QWidget* parent = nullptr);
     ~GridPage() override;
 
-    /// "logit_lens", or "future" when tokens further ahead are asked for.
+    /// "logit_lens"; "future" when tokens further ahead are asked for, or "transplant" when they are to be read that way.
     QString kind() const;
     core::Json parameters() const;
     void show(const LensAnswer& answer);
@@ -39,12 +41,16 @@ Q_SIGNALS:
 
 private:
     void setUpTable();
+    QLayout* makeControls();
+    bool readsByTransplant() const;
     void showSummary(const LensAnswer& answer);
+    void showCell();
     GridModel* m_model;
     QTableView* m_table;
-    QComboBox* m_color;
+    QComboBox *m_color, *m_by;
     QSpinBox* m_ahead;
-    QLabel* m_summary;
+    QLineEdit* m_context;
+    QLabel *m_contextLabel, *m_cell, *m_summary;
     bool m_following = false;
 };
 

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include <core/intervene/layout.h>
@@ -32,8 +33,50 @@ QString shownToken(const std::string& name)
                                                                          : text;
 }
 
+namespace {
+
+/// The checkpoint nearest to a step; nothing where there are none.
+std::optional<qint64> nearestStep(const std::vector<std::int64_t>& steps, qint64 step)
+{
+    const auto nearer = [step](std::int64_t a, std::int64_t b) { return std::abs(a - step) < std::abs(b - step); };
+    const auto found = std::min_element(steps.begin(), steps.end(), nearer);
+    return found == steps.end() ? std::nullopt : std::optional<qint64>(*found);
+}
+
+}  // namespace
+
+void LensOpener::orderBySize(LensPrepared& made, const std::shared_ptr<store::Workspace>& workspace, std::stop_token stop)
+{
+    for (const QString& model : made.wanted.models) {
+        const auto run = widgets::runOfArgument(model);
+        if (!run || !workspace)
+            continue;
+        if (!m_sizes.contains(*run)) {
+            if (stop.stop_requested())
+                throw core::Cancelled();
+            const auto record = workspace->run(*run);
+            try {
+                const auto opened = train::modelOfRun(*workspace, *run);
+                m_sizes[*run] = {model, graph::parameterCount(*opened.graph), record.environment.value("data_order", std::string())};
+            } catch (const core::InputError&) {
+                continue;  // nothing trained yet
+            }
+        }
+        made.sizes.push_back(m_sizes[*run]);
+    }
+    std::stable_sort(made.sizes.begin(), made.sizes.end(), [](const auto& a, const auto& b) { return a.parameters < b.parameters; });
+    if (made.sizes.size() < 2)
+        made.sizes.clear();
+}
+
 void LensOpener::openModel(LensPrepared& made, const std::shared_ptr<store::Workspace>& workspace)
 {
+    if (m_workspace != workspace)
+        m_sizes.clear();
+    if (const auto run = widgets::runOfArgument(made.wanted.model); run && workspace)
+        made.steps = train::checkpointSteps(*workspace, *run);
+    if (made.wanted.step)
+        made.wanted.step = nearestStep(made.steps, *made.wanted.step);
     const QString argument = made.wanted.argument();
     if (!m_model || m_argument != argument || m_workspace != workspace) {
         m_model = std::make_shared<const graph::Model>(widgets::openModelArgument(argument, workspace));
@@ -43,8 +86,6 @@ void LensOpener::openModel(LensPrepared& made, const std::shared_ptr<store::Work
     }
     made.model = m_model;
     made.executor = m_executor;
-    if (const auto run = widgets::runOfArgument(argument); run && workspace)
-        made.steps = train::checkpointSteps(*workspace, *run);
 }
 
 void LensOpener::openData(LensPrepared& made, const std::shared_ptr<store::Workspace>& workspace)
@@ -77,13 +118,14 @@ LensPreparedPtr LensOpener::prepare(const LensWanted& wanted, const std::shared_
     openModel(*made, workspace);
     if (stop.stop_requested())
         throw core::Cancelled();
+    orderBySize(*made, workspace, stop);
     if (!made->isTransformer())
         return made;
     const bool isText = !wanted.text.isEmpty();
     if (wanted.hasData() && (!isText || withData))
         openData(*made, workspace);
     if (isText)
-        made->tokens = train::textInput(made->model->card, wanted.text.toStdString());
+        made->tokens = train::textInput(*made->model, wanted.text.toStdString());
     else if (made->data)
         takeSample(*made);
     if (made->tokens.defined())

@@ -1,6 +1,7 @@
 #pragma once
 #include <QString>
 #include <QStringList>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -22,15 +23,24 @@ struct LensWanted {
     std::optional<qint64> run;
     QString split = QStringLiteral("test");
     qint64 sample = 0;
+    QStringList models;  ///< all that can be chosen: runs among them are put in order of size
     bool operator==(const LensWanted&) const = default;
     /// The MODEL argument with its step.
     QString argument() const;
     bool hasData() const { return run || !data.is_null(); }
 };
 
+/// A run among those that can be chosen.
+struct LensSize {
+    QString model;
+    std::int64_t parameters = 0;
+    std::string dataOrder;  ///< see train::dataOrderHash; empty: not kept
+    bool operator==(const LensSize&) const = default;
+};
+
 /// Opened. Immutable; shared with jobs.
 struct LensPrepared {
-    LensWanted wanted;
+    LensWanted wanted;  ///< with the step that was found: of a run without that checkpoint the nearest one
     std::shared_ptr<const graph::Model> model;
     std::shared_ptr<const graph::Executor> executor;
     data::DataSetPtr data;  ///< null for a text without it
@@ -39,6 +49,7 @@ struct LensPrepared {
     QStringList names;  ///< of the tokens, as shown
     std::int64_t samplesInSplit = 0;
     std::vector<std::int64_t> steps;  ///< checkpoints of the run
+    std::vector<LensSize> sizes;      ///< the runs of `wanted.models` by number of parameters; empty with fewer than two
     bool isTransformer() const;
 };
 using LensPreparedPtr = std::shared_ptr<const LensPrepared>;
@@ -54,6 +65,7 @@ private:
     void openModel(LensPrepared& made, const std::shared_ptr<store::Workspace>& workspace);
     void openData(LensPrepared& made, const std::shared_ptr<store::Workspace>& workspace);
     void takeSample(LensPrepared& made) const;
+    void orderBySize(LensPrepared& made, const std::shared_ptr<store::Workspace>& workspace, std::stop_token stop);
     std::mutex m_mutex;  ///< one at a time; guards all below
     QString m_argument;
     std::shared_ptr<store::Workspace> m_workspace;
@@ -62,6 +74,7 @@ private:
     core::Json m_document;
     std::optional<qint64> m_run;
     data::DataSetPtr m_data;
+    std::map<qint64, LensSize> m_sizes;  ///< of the runs of m_workspace
 };
 
 /// One result with what it was made of.

@@ -39,11 +39,11 @@ explain::Control controlOf(widgets::BackgroundContext& context)
 /// Everything that a result depends on, as one text.
 QString keyOf(const LensWanted& wanted, const QString& kind, const core::Json& parameters)
 {
-    return QStringLiteral("%1|%2|%3|%4|%5|%6|%7|%8")
+    return QStringLiteral("%1|%2|%3|%4|%5|%6|%7|%8|%9")
         .arg(wanted.argument(), wanted.text, QString::fromStdString(wanted.data.dump()), wanted.split)
         .arg(wanted.sample)
         .arg(wanted.run.value_or(-1))
-        .arg(kind, QString::fromStdString(parameters.dump()));
+        .arg(kind, QString::fromStdString(parameters.dump()), wanted.models.join(QLatin1Char(' ')));
 }
 
 }  // namespace
@@ -163,6 +163,8 @@ LensWanted LensPanel::wanted() const
     wanted.run = widgets::runOfArgument(wanted.model);
     if (wanted.run)
         wanted.step = m_step;
+    for (int row = 0; row < m_model->count(); ++row)
+        wanted.models << m_model->itemData(row).toString();
     if (m_inputKind->currentIndex() == 1)
         wanted.text = m_text->text();
     wanted.data = selection.data;
@@ -262,6 +264,7 @@ void LensPanel::showPrepared(const LensPreparedPtr& prepared)
     m_prepared = prepared;
     const auto& steps = prepared->steps;
     const QSignalBlocker sliderBlocker(m_checkpoint), sampleBlocker(m_sample), tokenBlocker(m_tokens);
+    showSizes();
     m_form->setRowVisible(m_checkpointRow, !steps.empty());
     m_checkpoint->setRange(0, int(steps.size()));
     const auto found = std::find(steps.begin(), steps.end(), prepared->wanted.step.value_or(-1));

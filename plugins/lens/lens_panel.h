@@ -63,6 +63,7 @@ private:
 
     void fillModels();
     void followSelection(widgets::SelectionParts parts);
+    void chooseSize(int position);
     void chooseStep(int position);
     void chooseSample(int number);
     void choosePosition(int position);
@@ -75,6 +76,7 @@ private:
     void take(Tab tab, Outcome outcome, const QString& key);
     void fail(Tab tab, const QString& text);
     void showPrepared(const LensPreparedPtr& prepared);
+    void showSizes();
     void showAnswer(Tab tab, const LensAnswer& answer);
     void clearPages();
     void measure();
@@ -98,9 +100,9 @@ private:
     QTimer* m_timer;
 
     QComboBox *m_model = nullptr, *m_inputKind = nullptr;
-    QSlider* m_checkpoint = nullptr;
-    QLabel *m_checkpointName = nullptr, *m_hint = nullptr;
-    QWidget* m_checkpointRow = nullptr;
+    QSlider *m_checkpoint = nullptr, *m_size = nullptr;
+    QLabel *m_checkpointName = nullptr, *m_sizeName = nullptr, *m_hint = nullptr;
+    QWidget *m_checkpointRow = nullptr, *m_sizeRow = nullptr;
     QFormLayout* m_form = nullptr;
     QSpinBox* m_sample = nullptr;
     QLineEdit* m_text = nullptr;

@@ -10,6 +10,7 @@
 #include <QTabWidget>
 #include <QToolButton>
 #include <QVBoxLayout>
+#include <algorithm>
 
 #include <widgets/commands.h>
 #include <widgets/job_bar.h>
@@ -25,6 +26,36 @@
 #include "lens_panel.h"
 
 namespace orrery::plugins {
+namespace {
+
+QSlider* makeSlider(const char* name, const QString& accessible, const QString& tooltip)
+{
+    auto* slider = new QSlider(Qt::Horizontal);
+    slider->setObjectName(QString::fromLatin1(name));
+    slider->setAccessibleName(accessible);
+    slider->setToolTip(tooltip);
+    slider->setPageStep(1);
+    return slider;
+}
+
+/// A row with a slider and the words for where it stands, hidden at first.
+std::pair<QWidget*, QLabel*> addSlider(QFormLayout* form, const QString& title, QSlider* slider, const char* name)
+{
+    auto* place = new QLabel;
+    place->setObjectName(QString::fromLatin1(name));
+    auto* row = new QWidget;
+    auto* layout = new QHBoxLayout(row);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->addWidget(slider, 1);
+    layout->addWidget(place);
+    auto* label = new QLabel(title);
+    label->setBuddy(slider);
+    form->addRow(label, row);
+    form->setRowVisible(row, false);
+    return {row, place};
+}
+
+}  // namespace
 
 void LensPanel::makeActions()
 {
@@ -49,24 +80,13 @@ void LensPanel::addModelRows(QFormLayout* form)
     m_model->setObjectName(QStringLiteral("model"));
     m_model->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
     connect(m_model, &QComboBox::activated, this, [this] { lookSoon(); });
-    m_checkpoint = new QSlider(Qt::Horizontal);
-    m_checkpoint->setObjectName(QStringLiteral("checkpoint"));
-    m_checkpoint->setAccessibleName(tr("Checkpoint"));
-    m_checkpoint->setToolTip(tr("Checkpoints of the run, at the right end its final weights"));
-    m_checkpoint->setPageStep(1);
+    m_size = makeSlider("size", tr("Size"), tr("The selected runs in order of their number of parameters"));
+    connect(m_size, &QSlider::valueChanged, this, &LensPanel::chooseSize);
+    m_checkpoint = makeSlider("checkpoint", tr("Checkpoint"), tr("Checkpoints of the run, at the right end its final weights"));
     connect(m_checkpoint, &QSlider::valueChanged, this, &LensPanel::chooseStep);
-    m_checkpointName = new QLabel;
-    m_checkpointName->setObjectName(QStringLiteral("checkpointName"));
-    m_checkpointRow = new QWidget;
-    auto* row = new QHBoxLayout(m_checkpointRow);
-    row->setContentsMargins(0, 0, 0, 0);
-    row->addWidget(m_checkpoint, 1);
-    row->addWidget(m_checkpointName);
     form->addRow(tr("&Model"), m_model);
-    auto* label = new QLabel(tr("C&heckpoint"));
-    label->setBuddy(m_checkpoint);
-    form->addRow(label, m_checkpointRow);
-    form->setRowVisible(m_checkpointRow, false);
+    std::tie(m_sizeRow, m_sizeName) = addSlider(form, tr("Si&ze"), m_size, "sizeName");
+    std::tie(m_checkpointRow, m_checkpointName) = addSlider(form, tr("C&heckpoint"), m_checkpoint, "checkpointName");
 }
 
 void LensPanel::addInputRow(QFormLayout* form)
@@ -201,6 +221,34 @@ QWidget* LensPanel::makeContent()
     layout->addLayout(makeFoot());
     content->setFocusProxy(m_tabs);
     return content;
+}
+
+void LensPanel::chooseSize(int position)
+{
+    if (!m_prepared || std::size_t(position) >= m_prepared->sizes.size())
+        return;
+    m_model->setCurrentIndex(m_model->findData(m_prepared->sizes[std::size_t(position)].model));
+    lookSoon();
+}
+
+/// Which of the runs it is, how large, and whether all of them saw the same data in the same order.
+void LensPanel::showSizes()
+{
+    const auto& sizes = m_prepared->sizes;
+    const QSignalBlocker blocker(m_size);
+    m_form->setRowVisible(m_sizeRow, !sizes.empty());
+    m_size->setRange(0, int(sizes.size()) - 1);
+    const auto found = std::find_if(sizes.begin(), sizes.end(), [this](const LensSize& size) { return size.model == m_prepared->wanted.model; });
+    if (found == sizes.end())
+        return m_sizeName->setText(tr("none of the selected runs"));
+    m_size->setValue(int(found - sizes.begin()));
+    const bool sameOrder = !found->dataOrder.empty() &&
+                           std::all_of(sizes.begin(), sizes.end(), [&](const LensSize& size) { return size.dataOrder == found->dataOrder; });
+    m_sizeName->setText(tr("%L1 parameters (%2 of %3; %4)")
+                            .arg(found->parameters)
+                            .arg(found - sizes.begin() + 1)
+                            .arg(sizes.size())
+                            .arg(sameOrder ? tr("same data order") : tr("data or order differ")));
 }
 
 void LensPanel::chooseStep(int position)

@@ -86,7 +86,7 @@ struct PatchOpener::Cache {
     {
         if (subject.isText) {
             origin = {{"text", given.toStdString()}};
-            return {train::textInput(model->card, given.toStdString())};
+            return {train::textInput(*model, given.toStdString())};
         }
         bool isNumber = false;
         const std::int64_t number = given.trimmed().toLongLong(&isNumber);
@@ -215,6 +215,27 @@ QString placeText(const PatchSweep& sweep, const intervene::PatchCell& cell)
     text += QStringLiteral(", %1 %2").arg(QString::fromStdString(map.unit)).arg(column);
     const QString& label = sweep.columnLabels.at(cell.map).at(int(cell.column));
     return label == QString::number(column) ? text : text + QStringLiteral(" “%1”").arg(label);
+}
+
+core::Json withTypedAnswers(core::Json settings, const graph::ModelCard& card, const QString& answer, const QString& wrong)
+{
+    for (const auto& [name, typed] : {std::pair{"answer", answer}, {"wrong", wrong}}) {
+        if (typed.isEmpty())
+            continue;
+        core::Json& metric = settings["metric"];
+        if (!metric.is_object())
+            metric = {{"id", metric.is_string() ? metric : core::Json("logit_difference")}};
+        const auto id = metric.value("id", std::string("logit_difference"));
+        const auto* component = intervene::outputMetrics().find(id);
+        if (component && !component->schema.find(name))
+            throw core::InputError(fmt::format("{} \"{}\": the metric {} asks for none; leave it empty", name, typed.toStdString(), id));
+        try {
+            metric[name] = intervene::answerNumber(card, typed.toStdString());
+        } catch (const core::InputError& error) {
+            throw core::InputError(fmt::format("{}: {}", name, error.what()));
+        }
+    }
+    return settings;
 }
 
 QString patchCommand(const PatchSubject& subject, const core::Json& data, const core::Json& settings, const QString& workspace)

@@ -73,6 +73,9 @@ std::vector<ClassInRuns> classesOfCell(const PatchSweep& sweep, const intervene:
 
 /// "layer 3, head 1, position 5 “x”".
 QString placeText(const PatchSweep& sweep, const intervene::PatchCell& cell);
+/// The settings with the metric's answers as they were typed: a token's text, a class name or a number; an empty line changes nothing.
+/// @throws core::InputError for a text that is no single token or class, or a metric that has no such answer: the line is named.
+core::Json withTypedAnswers(core::Json settings, const graph::ModelCard& card, const QString& answer, const QString& wrong);
 /// The `orrery-cli patch` line that computes the same.
 QString patchCommand(const PatchSubject& subject, const core::Json& data, const core::Json& settings, const QString& workspace);
 

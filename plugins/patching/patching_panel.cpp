@@ -2,18 +2,12 @@
 
 #include <QAction>
 #include <QComboBox>
-#include <QFormLayout>
-#include <QHBoxLayout>
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
-#include <QSplitter>
 #include <QTimer>
-#include <QToolButton>
-#include <QVBoxLayout>
 
 #include <core/intervene/patch_sites.h>
-#include <widgets/commands.h>
 #include <widgets/job_bar.h>
 #include <widgets/model_source.h>
 #include <widgets/schema_form.h>
@@ -27,26 +21,6 @@ namespace orrery::plugins {
 namespace {
 
 using widgets::SelectionPart;
-
-/// The sweep's settings without the components, which have buttons of their own.
-core::Schema formSchema()
-{
-    core::Schema schema;
-    for (const auto& parameter : intervene::patchingComponent().schema.parameters())
-        if (parameter.name != "components")
-            schema.add(parameter);
-    return schema;
-}
-
-QLineEdit* makeLine(const char* name, const QString& accessible, const QString& tooltip)
-{
-    auto* line = new QLineEdit;
-    line->setObjectName(QString::fromLatin1(name));
-    line->setAccessibleName(accessible);
-    line->setToolTip(tooltip);
-    line->setClearButtonEnabled(true);
-    return line;
-}
 
 }  // namespace
 
@@ -75,110 +49,6 @@ PatchingPanel::~PatchingPanel()
 {
     m_prepareTask.cancel();
     m_cellTask.cancel();
-}
-
-void PatchingPanel::makeActions()
-{
-    m_copyCommand = widgets::makeCopyAsCommandAction(this, [this] { return commandLine(); });
-    m_showRuns = new QAction(tr("Show the runs"), this);
-    connect(m_showRuns, &QAction::triggered, this, [this] { session().requestPanel(QStringLiteral("experiments")); });
-}
-
-QLayout* PatchingPanel::makeInputs()
-{
-    m_model = new QComboBox;
-    m_model->setAccessibleName(tr("Model"));
-    m_model->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
-    connect(m_model, &QComboBox::activated, this, &PatchingPanel::prepareSoon);
-    m_kind = new QComboBox;
-    m_kind->setObjectName(QStringLiteral("kind"));
-    m_kind->setAccessibleName(tr("Kind of inputs"));
-    m_kind->addItem(tr("Two texts"), true);
-    m_kind->addItem(tr("Two samples of the data"), false);
-    connect(m_kind, &QComboBox::currentIndexChanged, this, &PatchingPanel::prepareSoon);
-    m_clean = makeLine("clean", tr("Clean input"), tr("An input that the model answers right: a text, or the number of a sample"));
-    m_corrupted = makeLine("corrupted", tr("Corrupted input"), tr("An input of the same length that it answers otherwise"));
-    for (auto* line : {m_clean, m_corrupted})
-        connect(line, &QLineEdit::textChanged, this, &PatchingPanel::prepareSoon);
-    auto* form = new QFormLayout;
-    form->setContentsMargins(0, 0, 0, 0);
-    form->setVerticalSpacing(4);
-    form->addRow(tr("&Model"), m_model);
-    form->addRow(tr("&Inputs"), m_kind);
-    form->addRow(tr("C&lean"), m_clean);
-    form->addRow(tr("C&orrupted"), m_corrupted);
-    return form;
-}
-
-QLayout* PatchingPanel::makeButtons()
-{
-    m_run = new QPushButton(tr("&Run"));
-    m_run->setObjectName(QStringLiteral("run"));
-    connect(m_run, &QPushButton::clicked, this, &PatchingPanel::run);
-    m_bar = new widgets::JobBar(session(), tr("Progress of the sweep"));
-    connect(m_bar, &widgets::JobBar::ended, this, [this] {
-        addBusy(-1);
-        if (m_bar->wasCancelled() && m_result->finished() > 0)
-            m_status->setText(tr("Cancelled; what was finished is shown."));
-        updateButtons();
-    });
-    auto* copy = new QToolButton;
-    copy->setDefaultAction(m_copyCommand);
-    auto* row = new QHBoxLayout;
-    row->addWidget(m_run);
-    row->addWidget(m_bar, 1);
-    row->addStretch(0);
-    row->addWidget(copy);
-    return row;
-}
-
-QWidget* PatchingPanel::makeSettings()
-{
-    auto* top = new QWidget;
-    auto* layout = new QVBoxLayout(top);
-    layout->setContentsMargins(6, 6, 6, 2);
-    layout->setSpacing(4);
-    layout->addLayout(makeInputs());
-    m_tokens = new TokenPairTable;
-    m_tokens->setObjectName(QStringLiteral("tokens"));
-    connect(m_tokens, &TokenPairTable::positionChosen, this,
-            [this](int position) { session().changeSelection([position](widgets::Selection& s) { s.token = position; }); });
-    layout->addWidget(m_tokens);
-    m_status = new QLabel;
-    m_status->setObjectName(QStringLiteral("status"));
-    m_status->setWordWrap(true);
-    m_status->setTextInteractionFlags(Qt::TextSelectableByMouse);
-    layout->addWidget(m_status);
-    m_components = new ComponentChoice;
-    connect(m_components, &ComponentChoice::changed, this, &PatchingPanel::updateButtons);
-    layout->addWidget(m_components);
-    m_places = makeLine("places", tr("Other values"), tr("Paths or patterns of other values, with commas: layer*.conv1, op:relu"));
-    m_places->setPlaceholderText(tr("other values: paths or patterns, with commas"));
-    connect(m_places, &QLineEdit::textChanged, this, &PatchingPanel::updateButtons);
-    layout->addWidget(m_places);
-    m_form = new widgets::SchemaForm;
-    m_form->setAccessibleName(tr("Settings of the sweep"));
-    m_form->setSchema(formSchema());
-    m_form->setMinimumHeight(90);
-    connect(m_form, &widgets::SchemaForm::issuesChanged, this, &PatchingPanel::updateButtons);
-    layout->addWidget(m_form, 1);
-    layout->addLayout(makeButtons());
-    return top;
-}
-
-QWidget* PatchingPanel::makeContent()
-{
-    m_result = new PatchResultView;
-    connect(m_result, &PatchResultView::cellChosen, this, &PatchingPanel::chooseCell);
-    auto* splitter = new QSplitter(Qt::Vertical, this);
-    splitter->addWidget(makeSettings());
-    splitter->addWidget(m_result);
-    splitter->setStretchFactor(0, 2);
-    splitter->setStretchFactor(1, 3);
-    splitter->setChildrenCollapsible(false);
-    splitter->setFocusProxy(m_clean);
-    updateButtons();
-    return splitter;
 }
 
 bool PatchingPanel::isText() const
@@ -288,13 +158,32 @@ void PatchingPanel::takePrepared(const PreparedPatchPtr& prepared)
             m_kind->setCurrentIndex(1);
     }
     m_tokens->setTokens(prepared->cleanTokens, prepared->corruptedTokens);
-    if (!prepared->isReady())
-        m_status->setText(prepared->problem);
-    else if (!prepared->cleanTokens.isEmpty())
-        m_status->setText(tr("%n token(s) differ.", nullptr, int(intervene::differingPositions(prepared->request).size())));
+    showStatus();
+}
+
+/// What stands in the way of a sweep, or how the inputs differ.
+void PatchingPanel::showStatus()
+{
+    if (!m_prepared || m_bar->isRunning())
+        return updateButtons();
+    const QString problem = m_prepared->isReady() ? answerProblem() : m_prepared->problem;
+    if (!problem.isEmpty())
+        m_status->setText(problem);
+    else if (!m_prepared->cleanTokens.isEmpty())
+        m_status->setText(tr("%n token(s) differ.", nullptr, int(intervene::differingPositions(m_prepared->request).size())));
     else
         m_status->clear();
     updateButtons();
+}
+
+QString PatchingPanel::answerProblem() const
+{
+    try {
+        settings();
+    } catch (const core::InputError& error) {
+        return QString::fromStdString(error.what());
+    }
+    return {};
 }
 
 QStringList PatchingPanel::chosenComponents() const
@@ -313,12 +202,12 @@ core::Json PatchingPanel::settings() const
     for (const QString& component : chosenComponents())
         components.push_back(component.toStdString());
     settings["components"] = components;
-    return settings;
+    return m_prepared ? withTypedAnswers(std::move(settings), m_prepared->model->card, m_answer->text(), m_wrong->text()) : settings;
 }
 
 void PatchingPanel::run()
 {
-    if (!m_prepared || !m_prepared->isReady() || m_bar->isRunning() || !m_form->isValid())
+    if (!m_prepared || !m_prepared->isReady() || m_bar->isRunning() || !m_form->isValid() || !answerProblem().isEmpty())
         return;
     showError({});
     widgets::BackgroundOptions options;
@@ -415,11 +304,12 @@ void PatchingPanel::updateButtons()
     if (!m_run || !m_form || !m_bar)
         return;
     const bool ready = m_prepared && m_prepared->isReady() && !m_preparing && !m_prepareTimer->isActive();
-    const bool chosen = !chosenComponents().isEmpty();
+    const bool chosen = !chosenComponents().isEmpty(), answersFit = !ready || answerProblem().isEmpty();
     m_run->setVisible(!m_bar->isRunning());
-    m_run->setEnabled(ready && chosen && m_form->isValid());
+    m_run->setEnabled(ready && chosen && m_form->isValid() && answersFit);
     m_run->setToolTip(!ready               ? tr("Give a model and two inputs of the same length first")
                       : !chosen            ? tr("Choose what is patched first")
+                      : !answersFit        ? tr("Correct the answers first")
                       : !m_form->isValid() ? tr("Correct the settings first")
                                            : tr("Patch every place in turn, as a job"));
     m_copyCommand->setEnabled(m_prepared && !m_prepared->subject.clean.isEmpty() && !m_prepared->subject.corrupted.isEmpty());
@@ -435,7 +325,7 @@ void PatchingPanel::updateEmptyState()
 
 QString PatchingPanel::commandLine() const
 {
-    if (!m_prepared || m_prepared->subject.clean.isEmpty() || m_prepared->subject.corrupted.isEmpty())
+    if (!m_prepared || m_prepared->subject.clean.isEmpty() || m_prepared->subject.corrupted.isEmpty() || !answerProblem().isEmpty())
         return {};
     return patchCommand(m_prepared->subject, m_prepared->cleanOrigin.value("data", core::Json()), settings(), session().workspaceFolder());
 }
@@ -445,8 +335,14 @@ core::Json PatchingPanel::saveState() const
     auto components = core::Json::array();
     for (const QString& component : m_components->remembered())
         components.push_back(component.toStdString());
-    return {{"text", isText()},         {"clean", m_clean->text().toStdString()},   {"corrupted", m_corrupted->text().toStdString()},
-            {"components", components}, {"places", m_places->text().toStdString()}, {"settings", m_form->document()}};
+    return {{"text", isText()},
+            {"clean", m_clean->text().toStdString()},
+            {"corrupted", m_corrupted->text().toStdString()},
+            {"components", components},
+            {"places", m_places->text().toStdString()},
+            {"settings", m_form->document()},
+            {"answer", m_answer->text().toStdString()},
+            {"wrong", m_wrong->text().toStdString()}};
 }
 
 void PatchingPanel::restoreState(const core::Json& state)
@@ -459,6 +355,8 @@ void PatchingPanel::restoreState(const core::Json& state)
     m_clean->setText(text("clean"));
     m_corrupted->setText(text("corrupted"));
     m_places->setText(text("places"));
+    m_answer->setText(text("answer"));
+    m_wrong->setText(text("wrong"));
     if (state.contains("components") && state["components"].is_array()) {
         QStringList components;
         for (const auto& component : state["components"])

@@ -42,6 +42,7 @@ private:
     QWidget* makeContent();
     QWidget* makeSettings();
     QLayout* makeInputs();
+    QLayout* makeAnswers();
     QLayout* makeButtons();
     void makeActions();
     void followSelection(widgets::SelectionParts parts);
@@ -53,11 +54,13 @@ private:
     void takeSweep(const PatchSweepPtr& sweep);
     void finish(const FinishedSweep& made);
     void chooseCell(const intervene::PatchCell& cell);
+    void showStatus();
     void updateButtons();
     void updateEmptyState();
     PatchSubject wantedSubject() const;
     QStringList chosenComponents() const;
     core::Json settings() const;
+    QString answerProblem() const;
     bool isText() const;
 
     std::shared_ptr<PatchOpener> m_opener;
@@ -67,7 +70,7 @@ private:
     bool m_preparing = false, m_readingCell = false;
 
     QComboBox *m_model = nullptr, *m_kind = nullptr;
-    QLineEdit *m_clean = nullptr, *m_corrupted = nullptr, *m_places = nullptr;
+    QLineEdit *m_clean = nullptr, *m_corrupted = nullptr, *m_places = nullptr, *m_answer = nullptr, *m_wrong = nullptr;
     QLabel* m_status = nullptr;
     TokenPairTable* m_tokens = nullptr;
     ComponentChoice* m_components = nullptr;

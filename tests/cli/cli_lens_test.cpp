@@ -137,6 +137,50 @@ private Q_SLOTS:
         QCOMPARE(exact.at("final_difference").get<double>(), 0.0);
     }
 
+    void theFutureIsReadInAnotherContext()
+    {
+        // From layer 1 on the state holds that "e" comes; before it the context's own first letter is copied.
+        const auto document =
+            m_cli.json({"lens", "copying.safetensors", "--text", "eabc", "--kind", "transplant", "--context", "db", "--offset", "2"});
+        QVERIFY(document.at("context_names") == Json({"d", "b"}));
+        const auto written = [&](std::size_t row) { return document.at("rows")[row].at("cells")[2].at("written_names"); };
+        QVERIFY(written(0) == Json({"d", "d"}));
+        QVERIFY(written(1) == Json({"e", "d"}));  // what comes after is read where nothing was put
+        QVERIFY(!document.contains("held_out"));
+        const auto one = m_cli.json({"lens", "copying.safetensors", "--text", "eabc", "--kind", "transplant", "--offset", "1", "--out", "l.npy"});
+        QCOMPARE(one.at("final_difference").get<double>(), 0.0);
+        QVERIFY(one.at("context_names") == Json({"e"}));
+        QCOMPARE(array().sizes().vec(), (std::vector<std::int64_t>{3, 4, 6}));
+        const auto scored = m_cli.json({"lens", "run:1", "--sample", "0", "--kind", "transplant", "--context", "3,5", "--offset", "2", "--set",
+                                        "held_out_samples=10", "--workspace", "w"});
+        QCOMPARE(scored.at("held_out").at("predictions").get<int>(), 10 * 10);
+        QVERIFY(scored.at("held_out").at("bigram_accuracy").is_null());
+        const auto text =
+            m_cli.compute({"lens", "copying.safetensors", "--text", "eabc", "--kind", "transplant", "--context", "db", "--offset", "2"});
+        QVERIFY2(text.out.contains("ed"), qPrintable(text.out));
+    }
+
+    void whatIsKnownByHeartIsCountedAlongTheTraining()
+    {
+        const QStringList memorisation{"lens", "run:1", "--kind", "memorisation", "--set", "samples=40", "--workspace", "w"};
+        const auto document = m_cli.json(memorisation + QStringList{"--out", "l.npy"});
+        QCOMPARE(document.at("sequences").get<int>(), 40);
+        QCOMPARE(document.at("prompt").get<int>(), 6);
+        QCOMPARE(document.at("continuation").get<int>(), 6);
+        QCOMPARE(array().sizes().vec(), (std::vector<std::int64_t>{40}));
+        QCOMPARE(document.at("extractable").get<int>(), array().eq(6).sum().item<int>());
+        QVERIFY(document.contains("analysis"));
+        const auto along =
+            m_cli.json(memorisation + QStringList{"--checkpoints", "all", "--set", "prompt=3", "--set", "continuation=1", "--out", "l.npy"});
+        QCOMPARE(along.at("checkpoints").size(), std::size_t(3));
+        QCOMPARE(array().sizes().vec(), (std::vector<std::int64_t>{3, 40}));
+        QCOMPARE(along.at("checkpoints")[2].at("loss").get<double>(), along.at("checkpoints")[2].at("logged_loss").get<double>());
+        for (int i = 0; i < 3; ++i)
+            QCOMPARE(along.at("checkpoints")[std::size_t(i)].at("extractable").get<int>(), array()[i].eq(1).sum().item<int>());
+        const auto text = m_cli.compute(memorisation);
+        QVERIFY2(text.out.contains("of 40 sequences by heart"), qPrintable(text.out));
+    }
+
     void resultsAreKeptWithTheRun()
     {
         const auto document = m_cli.json({"lens", "run:1", "--sample", "1", "--workspace", "w"});
@@ -178,7 +222,22 @@ private Q_SLOTS:
                                           << "position 2";
         QTest::newRow("tokens for induction") << QStringList{"induction.safetensors", "--kind", "induction", "--text", "ab"}
                                               << "makes its own tokens";
+        QTest::newRow("nothing learned from") << QStringList{"copying.safetensors", "--kind", "memorisation"} << "the data the model was trained on";
+        QTest::newRow("prompt too long") << QStringList{"run:1", "--kind", "memorisation", "--set", "prompt=12", "--workspace", "w"}
+                                         << "prompt 12: expected one from 1 to 11";
+        QTest::newRow("continuation too long") << QStringList{"run:1", "--kind",         "memorisation", "--set", "prompt=8",
+                                                              "--set", "continuation=5", "--workspace",  "w"}
+                                               << "continuation 5: expected one from 1 to 4";
         QTest::newRow("nothing to fit on") << QStringList{"copying.safetensors", "--text", "ab", "--kind", "future"} << "expected data to fit on";
+        QTest::newRow("no room behind the context")
+            << QStringList{"copying.safetensors", "--text", "ab", "--kind", "transplant", "--context", "abcd", "--offset", "3"}
+            << "expected an offset up to 2";
+        QTest::newRow("context of another kind") << QStringList{"copying.safetensors", "--text", "ab", "--context", "a"} << "context";
+        QTest::newRow("unknown letter in the context")
+            << QStringList{"copying.safetensors", "--text", "ab", "--kind", "transplant", "--context", "axb"} << "U+0078";
+        QTest::newRow("no data to score on") << QStringList{"copying.safetensors", "--text",   "ab", "--kind", "transplant", "--set",
+                                                            "held_out_samples=5",  "--offset", "1"}
+                                             << "expected data to be scored on";
         QTest::newRow("checkpoints of a file") << QStringList{"copying.safetensors", "--text", "ab", "--checkpoints", "all"}
                                                << "expected a model run:ID";
         QTest::newRow("no such checkpoint") << QStringList{"run:1", "--sample", "0", "--checkpoints", "4,5", "--workspace", "w"}
@@ -200,7 +259,8 @@ private Q_SLOTS:
     {
         const auto answer = m_cli.run({"lens", "--help"});
         QCOMPARE(answer.status, 0);
-        for (const char* word : {"logit_lens", "future", "direct_logit_attribution", "attention", "induction", "--checkpoints", "fit_samples"})
+        for (const char* word :
+             {"logit_lens", "future", "transplant", "direct_logit_attribution", "attention", "induction", "--checkpoints", "fit_samples"})
             QVERIFY2(answer.out.contains(word), word);
     }
 

@@ -7,6 +7,7 @@
 #include <core/models/model_file.h>
 #include <core/zoo/zoo.h>
 
+#include "../core/intervene/hand_built.h"
 #include "cli_runner.h"
 #include "small_training.h"
 
@@ -69,6 +70,40 @@ private Q_SLOTS:
         QCOMPARE(again.at("probes")[0].at("accuracy").get<double>(), first);
         QCOMPARE(again.at("probes")[1].at("accuracy").get<double>(), second);
         QVERIFY(m_cli.json(iris("probe", {"--at", "fc*", "--out", "p.safetensors", "--control"})).at("probes") == probes);
+    }
+
+    void aTypedTextIsRead()
+    {
+        models::saveModel(m_cli.path("copying.safetensors"), intervene::copyingModel(6, 12));
+        const QString data = R"({"id": "repeated_sequences", "vocabulary": 6, "length": 6, "shortest": 3, "samples": 200})";
+        const auto fitted = m_cli.json({"probe", "copying.safetensors", "--data", data, "--at", "blocks.0.resid_post", "--label", "token",
+                                        "--position", "each", "--out", "tokens.safetensors"});
+        QCOMPARE(fitted.at("probes")[0].at("accuracy").get<double>(), 1.0);
+        const auto read = m_cli.json({"probe", "copying.safetensors", "--apply", "tokens.safetensors", "--text", "fade"});
+        const auto& rows = read.at("probes")[0].at("rows");
+        QCOMPARE(rows.size(), std::size_t(4));
+        for (const auto& row : rows)
+            QCOMPARE(row.at("read").get<int>(), row.at("token").get<int>());
+        QCOMPARE(rows[0].at("name").get<std::string>(), std::string("f"));
+        QVERIFY(m_cli.compute({"probe", "copying.safetensors", "--apply", "tokens.safetensors", "--text", "fade"}).out.contains("blocks.0"));
+        VERIFY_REFUSED(m_cli.compute({"probe", "copying.safetensors", "--apply", "tokens.safetensors", "--text", "abcabcabcabca"}), 2,
+                       "expected at most 12 tokens");
+        VERIFY_REFUSED(m_cli.compute({"probe", "copying.safetensors", "--at", "blocks.0.resid_post", "--text", "ab"}), 2, "expected with --apply");
+        VERIFY_REFUSED(m_cli.compute({"probe", "copying.safetensors", "--apply", "tokens.safetensors", "--text", "ab", "--data", data}), 2,
+                       "expected without --data");
+        VERIFY_REFUSED(m_cli.compute({"probe", "iris.safetensors", "--apply", "tokens.safetensors", "--text", "ab"}), 2, "takes no text");
+    }
+
+    void pwccaSaysWhoseFeaturesWeigh()
+    {
+        const QStringList both = iris("compare-representations", {"--at-a", "fc1", "--at-b", "relu", "--metric", "pwcca"});
+        const auto rows = m_cli.json(both), columns = m_cli.json(both + QStringList{"--set", "weighted_by=columns"});
+        QCOMPARE(rows.at("parameters").at("weighted_by").get<std::string>(), std::string("rows"));
+        QVERIFY(rows.at("matrix")[0][0].get<double>() > 0.5 && rows.at("matrix")[0][0].get<double>() <= 1);
+        const auto swapped = m_cli.json(iris("compare-representations", {"--at-a", "relu", "--at-b", "fc1", "--metric", "pwcca"}));
+        QVERIFY(std::abs(swapped.at("matrix")[0][0].get<double>() - columns.at("matrix")[0][0].get<double>()) < 1e-12);
+        const auto text = m_cli.compute(both);
+        QVERIFY2(text.out.contains("weighted by the features of the rows"), qPrintable(text.out));
     }
 
     void textTellsTheSame()

@@ -36,10 +36,10 @@ using Bench = test::PanelBench<LensPanel>;
 namespace {
 
 /// Two layers of attention, a few steps, every second one kept.
-store::RunId smallRun(const Bench& bench, int steps = 12)
+store::RunId smallRun(const Bench& bench, int steps = 12, int width = 24)
 {
     const core::Json document{{"name", "small"},
-                              {"model", {{"id", "gpt"}, {"layers", 2}, {"heads", 3}, {"width", 24}, {"mlp", false}}},
+                              {"model", {{"id", "gpt"}, {"layers", 2}, {"heads", 3}, {"width", width}, {"mlp", false}}},
                               {"data", {{"id", "repeated_sequences"}, {"vocabulary", 12}, {"length", 6}, {"samples", 300}}},
                               {"train",
                                {{"epochs", nullptr},
@@ -143,6 +143,98 @@ private Q_SLOTS:
         settle(bench);
         QCOMPARE(table->model()->index(3, 2).data().toString(),
                  QString::number(std::get<intervene::LensGrid>(other.value).topTokens[2][3][0].item<std::int64_t>()));
+    }
+
+    void statesAreReadInAnotherContext()
+    {
+        Bench bench;
+        bench.show();
+        bench.session.openModel(handBuilt(bench, intervene::copyingModel(), "copying.safetensors"));
+        settle(bench);
+        auto* kind = bench.child<QComboBox>("inputKind");
+        kind->setFocus();
+        QTest::keyClick(kind, Qt::Key_Down);
+        auto* text = bench.child<QLineEdit>("text");
+        text->setFocus();
+        QTest::keyClicks(text, "eabc");
+        QTest::keyClick(text, Qt::Key_Return);
+        auto* table = bench.child<QTableView>("grid");
+        QTRY_COMPARE(table->model()->rowCount(), 4);
+        settle(bench);
+        auto* by = bench.child<QComboBox>("readBy");
+        QVERIFY(!bench.child<QLineEdit>("context")->isVisible());
+        by->setFocus();
+        QTest::keyClick(by, Qt::Key_Down);
+        auto* context = bench.child<QLineEdit>("context");
+        QVERIFY(context->isVisible());
+        context->setFocus();
+        QTest::keyClicks(context, "db");
+        QTest::keyClick(context, Qt::Key_Return);
+        auto* ahead = bench.child<QSpinBox>("ahead");
+        ahead->setFocus();
+        QTest::keyClick(ahead, Qt::Key_Up);
+        settle(bench);
+        // From layer 1 on the state says what it holds; before it the context's first letter is copied.
+        QTRY_COMPARE(table->model()->index(2, 1).data().toString(), QString("ed"));
+        QCOMPARE(table->model()->index(2, 0).data().toString(), QString("dd"));
+        QVERIFY2(bench.panel->commandLine().contains("--kind transplant --set context=db --set offset=2"), qPrintable(bench.panel->commandLine()));
+        QTest::mouseClick(table->viewport(), Qt::LeftButton, {}, table->visualRect(table->model()->index(2, 1)).center());
+        const QString cell = bench.child<QLabel>("gridCell")->text();
+        const QString high = QString::number(std::exp(5) / (std::exp(5) + 5), 'f', 4);
+        QVERIFY2(cell.startsWith("Position 2, block 0:") && cell.contains("1 ahead   e   " + high) && cell.contains("2 ahead   d"), qPrintable(cell));
+        settle(bench);
+        takeShots(*bench.panel, "lens-transplant");
+        // A context that leaves no room is explained; what was typed stays.
+        context->setFocus();
+        QTest::keyClicks(context, "aaa");
+        QTest::keyClick(context, Qt::Key_Return);
+        QTRY_VERIFY2(bench.panel->errorText().contains("expected an offset up to 1"), qPrintable(bench.panel->errorText()));
+        settle(bench);
+        const auto state = bench.panel->saveState();
+        bench.show(state);
+        QCOMPARE(bench.child<QLineEdit>("context")->text(), QString("dbaaa"));
+        QCOMPARE(bench.child<QComboBox>("readBy")->currentIndex(), 1);
+        settle(bench);
+    }
+
+    void theSliderGoesThroughTheSizes()
+    {
+        Bench bench;
+        const auto large = smallRun(bench, 6, 48), small = smallRun(bench, 4, 12), middle = smallRun(bench, 6, 24);
+        bench.show();
+        bench.session.selectRuns({large, small, middle});
+        auto* slider = bench.child<QSlider>("size");
+        auto* model = bench.child<QComboBox>("model");
+        QTRY_VERIFY(slider->isVisible());
+        settle(bench);
+        QCOMPARE(slider->maximum(), 2);
+        QCOMPARE(slider->value(), 2);  // the first one that is selected is the largest
+        const auto name = [&] { return bench.child<QLabel>("sizeName")->text(); };
+        const auto count = graph::parameterCount(*train::modelOfRun(*bench.workspace(), large).graph);
+        QVERIFY2(name().contains(QLocale().toString(count)) && name().contains("3 of 3") && name().contains("same data order"), qPrintable(name()));
+        slider->setFocus();
+        QTest::keyClick(slider, Qt::Key_Left);
+        settle(bench);
+        QCOMPARE(model->currentData().toString(), QStringLiteral("run:%1").arg(middle));
+        auto* checkpoint = bench.child<QSlider>("checkpoint");
+        checkpoint->setFocus();
+        QTest::keyClick(checkpoint, Qt::Key_Left);  // step 6
+        settle(bench);
+        QVERIFY(bench.child<QLabel>("checkpointName")->text().startsWith("step 6"));
+        slider->setFocus();
+        QTest::keyClick(slider, Qt::Key_Left);
+        settle(bench);
+        QCOMPARE(model->currentData().toString(), QStringLiteral("run:%1").arg(small));
+        QVERIFY2(bench.child<QLabel>("checkpointName")->text().startsWith("step 4"), qPrintable(bench.child<QLabel>("checkpointName")->text()));
+        const auto result = expected(bench, small, "logit_lens", 0, core::Json::object(), 4);
+        const auto& grid = std::get<intervene::LensGrid>(result.value);
+        auto* table = bench.child<QTableView>("grid");
+        for (int row = 0; row < 12; ++row)
+            QCOMPARE(table->model()->index(row, 2).data().toString(), QString::number(grid.topTokens[2][row][0].item<std::int64_t>()));
+        takeShots(*bench.panel, "lens-sizes");
+        bench.session.selectRuns({small});
+        settle(bench);
+        QVERIFY(!slider->isVisible());
     }
 
     void aTextIsReadByTheTokenizer()
@@ -313,6 +405,7 @@ private Q_SLOTS:
         for (const auto& point : page->points()) {
             if (point.step % 4 == 0)
                 QCOMPARE(point.loss.computed, point.loss.logged);  // a checkpoint gives its logged loss again
+            QCOMPARE(point.memorised->sequences(), 200);
             const auto result = expected(bench, run, "induction", 0, core::Json::object(), point.step);
             QCOMPARE(point.bestScore, std::get<intervene::InductionScores>(result.value).scores.induction.max().item<double>());
         }

@@ -76,6 +76,8 @@ private Q_SLOTS:
     void aSweepIsCancelledInTheMiddle();
     void samplesOfARunAreStored();
     void theCommandComputesTheSame();
+    void answersAreTyped();
+    void aTextTooLongIsExplained();
     void stateSurvivesARestart();
 };
 
@@ -284,6 +286,49 @@ void PatchingPanelTest::theCommandComputesTheSame()
     const auto line = bench.panel->commandLine();
     QVERIFY2(line.contains("patch") && line.contains("text:dabef") && line.contains("text:cabef"), qPrintable(line));
     QVERIFY2(line.contains("by_head=true") && line.contains("components=[\"z\"]"), qPrintable(line));
+}
+
+void PatchingPanelTest::answersAreTyped()
+{
+    Bench bench;
+    bench.show();
+    bench.open(intervene::copyingModel());
+    bench.type("clean", "dabef");
+    bench.type("corrupted", "cabef");
+    QTRY_VERIFY_WITH_TIMEOUT(bench.run()->isEnabled(), kPatience);
+    bench.type("answer", "c");
+    bench.type("wrong", "a");
+    QVERIFY(bench.run()->isEnabled());
+    QTest::mouseClick(bench.run(), Qt::LeftButton);
+    QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle() && bench.heat()->rows() == 2, kPatience);
+    // "c" rather than "a": 0 in the clean run, which says "d", and the whole logit in the corrupted one.
+    QVERIFY2(bench.status().contains("clean 0, corrupted 5") && bench.status().contains("answer “c”") && bench.status().contains("wrong “a”"),
+             qPrintable(bench.status()));
+    const auto line = bench.panel->commandLine();
+    QVERIFY2(line.contains("\"answer\":2") && line.contains("\"wrong\":0"), qPrintable(line));
+    const auto state = bench.panel->saveState();
+    QCOMPARE(state["answer"].get<std::string>(), std::string("c"));
+    bench.type("answer", "cd");
+    QTRY_VERIFY2_WITH_TIMEOUT(bench.status().contains("answer: expected one token"), qPrintable(bench.status()), kPatience);
+    QVERIFY(!bench.run()->isEnabled());
+    QCOMPARE(bench.panel->commandLine(), QString());
+    bench.show(state);
+    QTRY_VERIFY_WITH_TIMEOUT(bench.run()->isEnabled(), kPatience);
+    QCOMPARE(bench.child<QLineEdit>("wrong")->text(), QString("a"));
+    // A metric without answers: what was typed is not dropped in silence.
+    bench.show({{"clean", "dabef"}, {"corrupted", "cabef"}, {"answer", "c"}, {"settings", {{"metric", {{"id", "kl"}, {"normalised", false}}}}}});
+    QTRY_VERIFY2_WITH_TIMEOUT(bench.status().contains("the metric kl asks for none"), qPrintable(bench.status()), kPatience);
+    QVERIFY(!bench.run()->isEnabled());
+}
+
+void PatchingPanelTest::aTextTooLongIsExplained()
+{
+    Bench bench;
+    bench.show({{"clean", "dabefa"}, {"corrupted", "cabefa"}});
+    bench.open(intervene::copyingModel());
+    QTRY_VERIFY2_WITH_TIMEOUT(bench.status().contains("at most 5 tokens (the model's longest sequence), got 6"), qPrintable(bench.status()),
+                              kPatience);
+    QVERIFY(!bench.run()->isEnabled());
 }
 
 void PatchingPanelTest::stateSurvivesARestart()

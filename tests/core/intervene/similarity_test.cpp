@@ -78,6 +78,9 @@ private Q_SLOTS:
     void independentRepresentationsAreNearZeroWithoutBias();
     void linearMapsChangeCkaButNotSvcca();
     void svccaGivesTheKnownCorrelation();
+    void pwccaWeighsTheKnownCorrelations();
+    void pwccaEqualsItsDefinition();
+    void pwccaIsOneForLinearMapsAndForgetsRotationsOfTheOtherSide();
     void aMatrixComparesEachWithEach();
     void aConstantRepresentationHasNoSimilarity();
     void aStopIsHeard();
@@ -188,6 +191,60 @@ void SimilarityTest::svccaGivesTheKnownCorrelation()
     QVERIFY(std::abs(similarity("svcca", weak, y.slice(1, 1, 2), {{"variance", 1.0}}) - 0.5) < 1e-12);
 }
 
+void SimilarityTest::pwccaWeighsTheKnownCorrelations()
+{
+    // As above, correlations 1 and 1/2: the features of x lie 10 to 1 along the two directions, those of y 1 to 1.
+    at::Tensor basis = noise({50, 6}, 1);
+    basis = std::get<0>(at::linalg_qr(basis - basis.mean(0)));
+    const at::Tensor x = at::stack({10 * basis.select(1, 0), basis.select(1, 1)}, 1);
+    const at::Tensor y = at::stack({basis.select(1, 0), 0.5 * basis.select(1, 1) + std::sqrt(0.75) * basis.select(1, 2)}, 1);
+    QVERIFY(std::abs(similarity("pwcca", x, y) - 10.5 / 11) < 1e-12);
+    QVERIFY(std::abs(similarity("pwcca", y, x) - 0.75) < 1e-12);
+    QVERIFY(std::abs(similarity("pwcca", x, y, {{"weighted_by", "columns"}}) - 0.75) < 1e-12);
+}
+
+/// By the covariances: the canonical directions of x are Cxx^(-1/2) times the eigenvectors of Cxx^(-1/2) Cxy Cyy^(-1) Cyx Cxx^(-1/2).
+void SimilarityTest::pwccaEqualsItsDefinition()
+{
+    const at::Tensor rawX = noise({60, 5}, 1) * at::arange(1, 6, at::kDouble), rawY = rawX.slice(1, 2, 5).square() + 3 * noise({60, 3}, 2);
+    const at::Tensor x = rawX - rawX.mean(0), y = rawY - rawY.mean(0), cxx = at::matmul(x.t(), x), cyy = at::matmul(y.t(), y);
+    const auto [values, vectors] = at::linalg_eigh(cxx);
+    const at::Tensor root = at::matmul(vectors / values.sqrt(), vectors.t()), cross = at::matmul(root, at::matmul(x.t(), y));
+    const auto [squares, turned] = at::linalg_eigh(at::matmul(cross, at::matmul(at::linalg_inv(cyy), cross.t())));
+    double sum = 0, total = 0;
+    for (std::int64_t i = 2; i < 5; ++i) {  // ascending: the three that y has
+        const at::Tensor h = at::matmul(x, at::matmul(root, turned.select(1, i)));
+        const double weight = at::matmul(h, x).abs().sum().item<double>();
+        sum += weight * std::sqrt(squares[i].item<double>());
+        total += weight;
+    }
+    QVERIFY(sum / total < 0.9);
+    QVERIFY(std::abs(similarity("pwcca", rawX, rawY) - sum / total) < 1e-10);
+}
+
+void SimilarityTest::pwccaIsOneForLinearMapsAndForgetsRotationsOfTheOtherSide()
+{
+    const at::Tensor x = noise({80, 4}, 1), map = noise({4, 4}, 2) + 2 * at::eye(4, at::kDouble);
+    QVERIFY(std::abs(similarity("pwcca", x, at::matmul(x, map) * 3 + 7) - 1) < 1e-10);
+    QVERIFY(std::abs(similarity("pwcca", at::matmul(x, map), x) - 1) < 1e-10);
+    const at::Tensor y = x.square() + noise({80, 4}, 3), turned = at::matmul(y, rotation(4, 4)) * 0.02 - 1;
+    const double plain = similarity("pwcca", x, y);
+    QVERIFY(plain < 0.9);
+    QVERIFY(std::abs(similarity("pwcca", x, turned) - plain) < 1e-10);
+    QVERIFY(std::abs(similarity("pwcca", x, at::matmul(y, map)) - plain) < 1e-10);
+    // Weighted by the features of x: another order and sign of them is the same, a rotation of them is not.
+    const at::Tensor shuffled = x.index_select(1, at::tensor({2, 0, 3, 1}, at::kLong)) * at::tensor({-1.0, 1.0, 1.0, -1.0}, at::kDouble);
+    QVERIFY(std::abs(similarity("pwcca", shuffled, y) - plain) < 1e-10);
+    QVERIFY(std::abs(similarity("pwcca", at::matmul(x, rotation(4, 5)), y) - plain) > 1e-6);
+    // A matrix of a list with itself holds both directions.
+    const auto measure = makeSimilarity("pwcca");
+    const std::vector<at::Tensor> both{x, y};
+    const at::Tensor matrix = similarityMatrix(*measure, both, both);
+    QCOMPARE(matrix[0][1].item<double>(), plain);
+    QCOMPARE(matrix[1][0].item<double>(), similarity("pwcca", y, x));
+    QVERIFY(std::abs(matrix[1][0].item<double>() - plain) > 1e-6);
+}
+
 void SimilarityTest::aMatrixComparesEachWithEach()
 {
     const auto measure = makeSimilarity("cka");
@@ -209,7 +266,7 @@ void SimilarityTest::aMatrixComparesEachWithEach()
 void SimilarityTest::aConstantRepresentationHasNoSimilarity()
 {
     const at::Tensor x = noise({20, 3}, 1), constant = at::full({20, 4}, 0.1, at::kDouble);
-    for (const char* id : {"cka", "rbf_cka", "svcca"})
+    for (const char* id : {"cka", "rbf_cka", "svcca", "pwcca"})
         QVERIFY2(std::isnan(similarity(id, x, constant)), id);
 }
 

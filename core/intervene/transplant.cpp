@@ -1,0 +1,157 @@
+#include "transplant.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <limits>
+
+#include <core/graph/sequence_limit.h>
+
+#include "layout.h"
+
+namespace orrery::intervene {
+namespace {
+
+constexpr std::int64_t kRows = 256, kSequences = 16;
+
+at::Tensor checkedContext(const LensSubject& subject, const at::Tensor& context, std::int64_t offset)
+{
+    if (offset < 1)
+        throw core::InputError(fmt::format("offset {}: expected one of at least 1", offset));
+    const at::Tensor numbers = checkedTokens(subject.model, context);
+    if (numbers.size(0) != 1)
+        throw core::ShapeError(fmt::format("the context is one sequence, got {}", numbers.size(0)));
+    // The last token is read off, not read in.
+    const auto longest = graph::longestSequence(*subject.model.graph, subject.model.card);
+    if (longest && numbers.size(1) + offset - 1 > *longest)
+        throw core::InputError(fmt::format("offset {} behind a context of {} tokens: the model reads at most {} tokens; expected an offset up to {}",
+                                           offset, numbers.size(1), *longest, *longest - numbers.size(1) + 1));
+    return numbers;
+}
+
+/// One run of the context, written on so far, with the states at its place: logits [row, token] of the last position.
+at::Tensor lastLogits(const LensSubject& subject, const StreamPlace& place, const at::Tensor& states, std::int64_t at, const at::Tensor& written,
+                      const Control& control)
+{
+    graph::RunRequest request;
+    request.inputs = {written};
+    request.stop = control.stop;
+    request.targets = {canonicalValue(subject.model.card, "logits", "a lens")};
+    request.probes = {graph::Probe::replacing(place.value, [&](const std::string&, const c10::IValue& value) -> c10::IValue {
+        at::Tensor changed = value.toTensor().clone();
+        changed.select(1, at).copy_(states);
+        return changed;
+    })};
+    return subject.executor.run(subject.model.weights, request).tensor().select(1, written.size(1) - 1);
+}
+
+/// Tokens written on from states [row, feature] of one place.
+struct Written {
+    at::Tensor logits;                 ///< [row, token] of the last token
+    at::Tensor tokens, probabilities;  ///< [row, offset]
+};
+
+/// @param first  Logits [row, token] of the first token where they are known; else undefined.
+Written writeOn(const LensSubject& subject, const StreamPlace& place, const at::Tensor& states, const at::Tensor& first, const at::Tensor& context,
+                std::int64_t offset, const Control& control)
+{
+    const std::int64_t at = context.size(1) - 1;
+    at::Tensor text = context.expand({states.size(0), -1});
+    std::vector<at::Tensor> tokens, probabilities;
+    Written result;
+    for (std::int64_t step = 0; step < offset; ++step) {
+        result.logits = step == 0 && first.defined() ? first : lastLogits(subject, place, states, at, text, control);
+        const auto [logP, best] = result.logits.to(at::kCPU, at::kDouble).log_softmax(-1).max(-1, true);
+        tokens.push_back(best);
+        probabilities.push_back(logP.exp());
+        text = at::cat({text, best.to(text.device())}, 1);
+    }
+    result.tokens = at::cat(tokens, 1);
+    result.probabilities = at::cat(probabilities, 1);
+    return result;
+}
+
+/// All states [sequence, position, feature] of a place, in batches of rows. Behind the last place there is nothing but the model's own head, which looks at one
+/// position at a time: the first token is read off the states as they lie, so that it is the model's own to the last bit.
+Written writeOnAll(const LensSubject& subject, const StreamPlace& place, bool isLast, const at::Tensor& states, const at::Tensor& context,
+                   std::int64_t offset, const Control& control)
+{
+    const at::Tensor rows = states.flatten(0, 1), first = isLast ? ownHead(subject, states, control).flatten(0, 1) : at::Tensor();
+    std::vector<at::Tensor> logits, tokens, probabilities;
+    for (std::int64_t from = 0; from < rows.size(0); from += kRows) {
+        const std::int64_t to = std::min(rows.size(0), from + kRows);
+        const Written part = writeOn(subject, place, rows.slice(0, from, to), isLast ? first.slice(0, from, to) : first, context, offset, control);
+        logits.push_back(part.logits);
+        tokens.push_back(part.tokens);
+        probabilities.push_back(part.probabilities);
+    }
+    return {at::cat(logits, 0), at::cat(tokens, 0), at::cat(probabilities, 0)};
+}
+
+}  // namespace
+
+Transplant transplant(const LensSubject& subject, const at::Tensor& tokens, const at::Tensor& context, const TransplantSettings& settings,
+                      const Control& control)
+{
+    const auto places = residualPlaces(subject.model.card);
+    const at::Tensor numbers = checkedTokens(subject.model, tokens), around = checkedContext(subject, context, settings.offset);
+    if (numbers.size(0) != 1)
+        throw core::ShapeError(fmt::format("the transplant lens looks at one sequence, got {}", numbers.size(0)));
+    const StreamRun run = runStream(subject, numbers, places, control);
+    Transplant made;
+    made.grid = emptyGrid(places, numbers, settings.offset, std::min(settings.top, run.logits.size(2)));
+    made.context = around[0].to(at::kCPU).contiguous();
+    const std::int64_t length = numbers.size(1), shift = std::min(settings.offset - 1, length);
+    const at::Tensor own = run.logits[0].slice(0, shift, length);
+    std::vector<at::Tensor> written, probabilities;
+    for (std::size_t row = 0; row < places.size(); ++row) {
+        control.report(double(row), double(places.size()), "layers");
+        const Written read = writeOnAll(subject, places[row], row + 1 == places.size(), run.states[row], around, settings.offset, control);
+        fillRow(made.grid, row, read.logits, own);
+        written.push_back(read.tokens);
+        probabilities.push_back(read.probabilities);
+        if (row + 1 == places.size() && own.size(0) > 0)
+            made.grid.finalDifference = (read.logits.slice(0, 0, own.size(0)) - own).abs().max().item<double>();
+    }
+    made.tokens = at::stack(written);
+    made.probabilities = at::stack(probabilities);
+    control.report(double(places.size()), double(places.size()), "layers");
+    return made;
+}
+
+FutureLensScore scoreTransplant(const LensSubject& subject, const at::Tensor& sequences, const at::Tensor& context, std::int64_t offset,
+                                const Control& control)
+{
+    const auto places = residualPlaces(subject.model.card);
+    const at::Tensor tokens = checkedTokens(subject.model, sequences), around = checkedContext(subject, context, offset);
+    const std::int64_t length = tokens.size(1), known = length - offset, count = tokens.size(0);
+    if (known < 1)
+        throw core::InputError(fmt::format("offset {}: expected one from 1 to {} for sequences of {} tokens", offset, length - 1, length));
+    FutureLensScore score;
+    score.accuracy.assign(places.size(), 0);
+    score.surprisal.assign(places.size(), 0);
+    for (std::int64_t from = 0; from < count; from += kSequences) {
+        control.report(double(from), double(count), "sequences");
+        const at::Tensor batch = tokens.slice(0, from, std::min(count, from + kSequences)), truth = batch.slice(1, offset, length).to(at::kCPU);
+        const StreamRun run = runStream(subject, batch, places, control);
+        const at::Tensor flat = truth.reshape({-1, 1});
+        for (std::size_t i = 0; i < places.size(); ++i) {
+            const at::Tensor logits =
+                writeOnAll(subject, places[i], i + 1 == places.size(), run.states[i].slice(1, 0, known), around, offset, control).logits;
+            const at::Tensor logP = logits.to(at::kCPU, at::kDouble).log_softmax(-1);
+            score.accuracy[i] += double(logP.argmax(-1, true).eq(flat).sum().item<std::int64_t>());
+            score.surprisal[i] -= logP.gather(1, flat).sum().item<double>();
+        }
+        score.modelAccuracy += double(run.logits.slice(1, offset - 1, length - 1).argmax(-1).to(at::kCPU).eq(truth).sum().item<std::int64_t>());
+        score.predictions += truth.numel();
+    }
+    for (auto* list : {&score.accuracy, &score.surprisal})
+        for (double& value : *list)
+            value /= double(score.predictions);
+    score.modelAccuracy /= double(score.predictions);
+    score.bigramAccuracy = std::numeric_limits<double>::quiet_NaN();
+    control.report(double(count), double(count), "sequences");
+    return score;
+}
+
+}  // namespace orrery::intervene
