@@ -7,9 +7,11 @@
 #include <QUrl>
 
 #include <core/base/error.h>
+#include <core/base/files.h>
 #include <core/data/dataset.h>
 #include <core/jobs/queue.h>
 #include <core/scene/field/synthesis.h>
+#include <core/scene/splat/splat_ply.h>
 #include <core/store/workspace.h>
 #include <core/train/document_file.h>
 #include <core/train/runs.h>
@@ -52,6 +54,16 @@ bool isScene(const QFileInfo& file)
     return QStringList{"ply", "pcd", "las", "xyz", "obj"}.contains(file.suffix().toLower());
 }
 
+/// The panel that shows a scene; null for what is none.
+const char* scenePanel(const QFileInfo& file, bool isBuiltIn)
+{
+    if (!isBuiltIn && !isScene(file))
+        return nullptr;
+    const bool holdsSplats =
+        file.isFile() && file.suffix().toLower() == "ply" && scene::isSplatPly(core::MappedFile(file.filePath().toStdString()).text());
+    return holdsSplats ? "splats" : "point_cloud";
+}
+
 bool isTable(const QFileInfo& file)
 {
     return QStringList{"csv", "tsv", "npy", "npz", "jsonl", "txt", "gz"}.contains(file.suffix().toLower());
@@ -87,9 +99,9 @@ bool MainWindow::openFile(const QString& path)
         if (isDocument(file)) {
             m_session.setDraft(train::readDocument(path.toStdString()), file.absolutePath());
             showPanel("new_run");
-        } else if ((isBuiltIn || isScene(file)) && m_host.find("point_cloud")) {
+        } else if (const auto* const panel = scenePanel(file, isBuiltIn); panel && m_host.find(panel)) {
             m_session.changeSelection([&](widgets::Selection& selection) { selection.sceneObject = isBuiltIn ? path : file.absoluteFilePath(); });
-            showPanel("point_cloud");
+            showPanel(panel);
         } else if (isTable(file) || file.isDir()) {
             const auto document = data::dataDocument(file.absoluteFilePath().toStdString());
             m_session.changeSelection([&](widgets::Selection& selection) {

@@ -2,9 +2,11 @@
 #include "views.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <core/scene/camera/camera_row.h>
+#include <core/scene/camera/vector.h>
 
 #include "sets.h"
 
@@ -46,12 +48,45 @@ std::string ViewSet::computeHash() const
 
 namespace {
 
-void refuseDistortion(const PosedPictures& pictures)
+/// One channel between four pixels; the edge is continued where the lens saw nothing.
+double between(const std::vector<std::uint8_t>& pixels, const scene::Camera& camera, double x, double y, std::size_t channel)
 {
-    for (const auto& camera : pictures.cameras)
-        if (!camera.distortion.isZero())
-            throw core::InputError(fmt::format(
-                "views: {}: expected a camera without lens distortion; undistort the pictures first (colmap image_undistorter)", camera.image));
+    x = std::clamp(x, 0.0, camera.width - 1.0);
+    y = std::clamp(y, 0.0, camera.height - 1.0);
+    const int left = std::min(int(x), std::max(0, camera.width - 2)), top = std::min(int(y), std::max(0, camera.height - 2));
+    const int right = std::min(left + 1, camera.width - 1), bottom = std::min(top + 1, camera.height - 1);
+    const auto at = [&](int column, int row) {
+        return double(pixels[3 * (std::size_t(row) * std::size_t(camera.width) + std::size_t(column)) + channel]);
+    };
+    const double u = x - left, v = y - top;
+    return (1 - v) * ((1 - u) * at(left, top) + u * at(right, top)) + v * ((1 - u) * at(left, bottom) + u * at(right, bottom));
+}
+
+/// The picture as a lens without distortion takes it from the same place.
+void straighten(scene::Camera& camera, std::span<std::uint8_t> pixels)
+{
+    const scene::Camera lens = camera;
+    const std::vector<std::uint8_t> source(pixels.begin(), pixels.end());
+    camera.distortion = {};
+    at::parallel_for(0, camera.height, 8, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t row = begin; row < end; ++row)
+            for (int column = 0; column < camera.width; ++column) {
+                const scene::Ray ray = scene::rayThrough(camera, column + 0.5, double(row) + 0.5);
+                const scene::Vector3 seen = scene::project(lens, scene::operator+(ray.origin, ray.direction));
+                for (std::size_t c = 0; c < 3; ++c)
+                    pixels[std::size_t(3 * (row * camera.width + column)) + c] =
+                        std::uint8_t(between(source, lens, seen[0] - 0.5, seen[1] - 0.5, c) + 0.5);
+            }
+    });
+}
+
+void straightenAll(PosedPictures& pictures)
+{
+    for (std::size_t v = 0; v < pictures.cameras.size(); ++v)
+        if (!pictures.cameras[v].distortion.isZero())
+            straighten(pictures.cameras[v],
+                       std::span(pictures.pixels)
+                           .subspan(std::size_t(3 * pictures.begins[v]), std::size_t(3 * (pictures.begins[v + 1] - pictures.begins[v]))));
 }
 
 SplitLists partsOf(const PosedPictures& pictures)
@@ -65,7 +100,7 @@ SplitLists partsOf(const PosedPictures& pictures)
 DataSetPtr openViews(const Json& parameters, const std::filesystem::path& base)
 {
     PosedPictures pictures = readPosedPictures("views", parameters, base);
-    refuseDistortion(pictures);
+    straightenAll(pictures);
     SplitLists splits = partsOf(pictures);
     if (const Json& limit = parameters.at("limit"); !limit.is_null())
         limitSplits(splits, limit.get<std::int64_t>(), 0);
@@ -91,7 +126,8 @@ void addViews(DataRegistry& registry)
 {
     registry.add({"views",
                   "Posed pictures",
-                  "One sample a picture with its camera: what splats learn from. Reads transforms.json of nerfstudio, instant-ngp and Blender, and "
+                  "One sample a picture with its camera: what splats learn from. Pictures of lenses with distortion are straightened. Reads "
+                  "transforms.json of nerfstudio, instant-ngp and Blender, and "
                   "COLMAP models.",
                   "Kerbl et al. (2023), \"3D Gaussian Splatting for Real-Time Radiance Field Rendering\", arXiv:2308.04079, section 3",
                   posedSchema(core::integer("limit", 100, "Use at most so many views in all, every part in proportion.").atLeast(3).noneByDefault()),

@@ -7,7 +7,7 @@ namespace orrery::data {
 
 /// Posed pictures, one sample a view: the input is the camera's row (scene::cameraRow), the target the picture [height, width, 3] in 0..1. What learns a scene
 /// from whole pictures also asks for the rest: cameras in double precision, the scene's place, points that are known to lie on surfaces.
-/// Samples of one batch must have one size.
+/// Pictures are straightened: the cameras have no lens distortion. Samples of one batch must have one size.
 class ViewSet : public DataSet {
 public:
     explicit ViewSet(PosedPictures pictures) : m_pictures(std::move(pictures)) {}

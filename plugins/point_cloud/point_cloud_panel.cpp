@@ -30,8 +30,6 @@
 #include <widgets/schema_form.h>
 #include <widgets/session.h>
 
-#include "camera_form.h"
-
 namespace orrery::plugins {
 namespace {
 
@@ -145,8 +143,8 @@ QWidget* PointCloudPanel::makeContent()
     };
     addPage(makeCloudPage(), tr("Cloud"));
     addPage(makeMeasurePage(), tr("Measure"));
-    m_camera = new CameraForm(*m_view);
-    connect(m_camera, &CameraForm::rejected, this, &Panel::showError);
+    m_camera = new viewers::CameraForm(*m_view);
+    connect(m_camera, &viewers::CameraForm::rejected, this, &Panel::showError);
     addPage(m_camera, tr("Camera"));
     splitter->addWidget(m_view);
     splitter->addWidget(tabs);

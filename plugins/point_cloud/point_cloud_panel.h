@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include <viewers/camera_form.h>
 #include <viewers/scene_view.h>
 #include <widgets/panel.h>
 #include <widgets/selection.h>
@@ -20,8 +21,6 @@ class SchemaForm;
 }  // namespace orrery::widgets
 
 namespace orrery::plugins {
-
-class CameraForm;
 
 /// A point cloud or mesh of a file: view, filters with undo, measures, export. Opens what the selection names as scene, and what is dropped or chosen.
 class PointCloudPanel : public widgets::Panel {
@@ -65,7 +64,7 @@ private:
     QString m_file;  ///< asked for, perhaps still on its way
     std::size_t m_memory = machineMemory();
     viewers::SceneView* m_view = nullptr;
-    CameraForm* m_camera = nullptr;
+    viewers::CameraForm* m_camera = nullptr;
     widgets::JobBar* m_bar = nullptr;
     widgets::SchemaForm* m_form = nullptr;
     QComboBox *m_filter = nullptr, *m_tool = nullptr;

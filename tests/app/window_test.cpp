@@ -13,6 +13,8 @@
 
 #include <core/base/files.h>
 #include <core/base/log.h>
+#include <core/scene/splat/splat_ply.h>
+#include <core/scene/splat/synthetic.h>
 #include <widgets/training.h>
 
 #include "app_test.h"
@@ -158,6 +160,26 @@ private Q_SLOTS:
         QCOMPARE(program.panel(panel)->errorText(), QString());
         QVERIFY(!program.panel(panel)->isShowingEmptyState());
         QVERIFY(app::recentItems().contains(QFileInfo(file).absoluteFilePath()));
+    }
+
+    void droppedScenesOpenInThePanelThatShowsThem()
+    {
+        const QString cloud = m_folder->filePath("cloud.ply"), splats = m_folder->filePath("splats.ply");
+        core::writeFileAtomically(
+            cloud.toStdString(),
+            "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\nproperty float z\nend_header\n0 0 0\n1 1 1\n");
+        scene::SplatFile content;
+        content.splats = scene::syntheticRoom(50, 1);
+        scene::writeSplatPly(splats.toStdString(), content);
+        for (const auto& [file, panel] : {std::pair(cloud, "point_cloud"), std::pair(splats, "splats")}) {
+            Program program;
+            test::dropFile(program.window.get(), file);
+            QTRY_VERIFY2(program.panel(panel), panel);
+            QVERIFY(program.isShown(panel));
+            QTRY_VERIFY(program.window->isIdle());
+            QCOMPARE(program.panel(panel)->errorText(), QString());
+            QVERIFY(!program.panel(panel)->isShowingEmptyState());
+        }
     }
 
     void droppedWorkspaceOpens()

@@ -14,8 +14,8 @@
 #include <cmath>
 
 #include <core/scene/cloud/formats.h>
-#include <plugins/point_cloud/camera_form.h>
 #include <plugins/point_cloud/point_cloud_panel.h>
+#include <viewers/camera_form.h>
 #include <viewers/scene_view.h>
 #include <widgets/export.h>
 
@@ -197,7 +197,7 @@ private Q_SLOTS:
         bench.open(bench.write("corner.ply", corner()));
         bench.child<QDoubleSpinBox>("target_z")->setValue(1.5);
         QCOMPARE(bench.view()->camera().target()[2], 1.5);
-        auto* form = bench.panel->findChild<CameraForm*>();
+        auto* form = bench.panel->findChild<viewers::CameraForm*>();
         form->copy();
         const auto before = bench.view()->camera();
         bench.view()->look(viewers::StandardView::Top);

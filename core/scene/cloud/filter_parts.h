@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <core/jobs/job.h>
-#include <core/scene/splat/workers.h>
+#include <core/scene/workers.h>
 
 #include "filters.h"
 #include "kd_tree.h"

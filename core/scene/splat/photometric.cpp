@@ -6,8 +6,7 @@
 #include <cmath>
 
 #include <core/base/error.h>
-
-#include "workers.h"
+#include <core/scene/workers.h>
 
 namespace orrery::scene {
 namespace {

@@ -6,10 +6,10 @@
 #include <optional>
 
 #include <core/base/error.h>
+#include <core/scene/workers.h>
 
 #include "blend.h"
 #include "tiles.h"
-#include "workers.h"
 
 namespace orrery::scene {
 namespace {

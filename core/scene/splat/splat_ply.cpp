@@ -12,13 +12,8 @@
 #include <core/scene/cloud/ply_header.h>
 #include <core/scene/cloud/scan.h>
 
-#include "synthetic.h"
-
 namespace orrery::scene {
 namespace {
-
-constexpr std::size_t kRoomCount = 20000;
-constexpr double kRoomSize = 0.05;
 
 [[noreturn]] void fail(std::string_view name, const std::string& what)
 {
@@ -230,19 +225,6 @@ SplatFile readSplatPly(const std::filesystem::path& file)
 {
     const core::MappedFile mapped(file);
     return parseSplatPly(mapped.text(), file.string());
-}
-
-SplatFile openSplats(const std::filesystem::path& file)
-{
-    if (file == kRoomName) {
-        SplatFile room;
-        room.splats = syntheticRoom(kRoomCount, 0, kRoomSize);
-        return room;
-    }
-    std::error_code error;
-    if (!std::filesystem::exists(file, error) && !error)
-        throw core::InputError(fmt::format("{}: no such file", file.string()));
-    return readSplatPly(file);
 }
 
 void writeSplatPly(const std::filesystem::path& file, const SplatFile& content)

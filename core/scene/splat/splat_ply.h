@@ -31,8 +31,6 @@ std::string splatPlyBytes(const SplatFile& file);
 
 /// @throws core::StorageError as well.
 SplatFile readSplatPly(const std::filesystem::path& file);
-/// The same, or a scene made by a rule: `synthetic:room`, 20,000 Gaussians. @throws core::InputError for a file that is not there or holds no Gaussians.
-SplatFile openSplats(const std::filesystem::path& file);
 void writeSplatPly(const std::filesystem::path& file, const SplatFile& content);
 
 }  // namespace orrery::scene

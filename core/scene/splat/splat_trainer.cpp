@@ -9,10 +9,10 @@
 
 #include <core/base/error.h>
 #include <core/base/rng.h>
+#include <core/scene/workers.h>
 
 #include "footprint.h"
 #include "photometric.h"
-#include "workers.h"
 
 namespace orrery::scene {
 namespace {

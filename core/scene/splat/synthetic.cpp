@@ -1,14 +1,20 @@
 #include "synthetic.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
+#include <core/base/error.h>
 #include <core/base/rng.h>
 #include <core/scene/camera/vector.h>
 
 namespace orrery::scene {
 namespace {
+
+constexpr std::size_t kRoomCount = 20000;
+constexpr double kRoomSize = 0.05;
 
 constexpr double kHalf = 3, kHeight = 3;
 
@@ -93,6 +99,19 @@ Camera roomCamera(double turn, int width, int height)
     const double horizontal = std::numbers::pi / 3, vertical = 2 * std::atan(std::tan(horizontal / 2) * height / width);
     return lookAt({-1.2 * std::cos(angle), -1.2 * std::sin(angle), 1.5}, {2 * std::cos(angle), 2 * std::sin(angle), 1.1}, {0, 0, 1}, vertical, width,
                   height);
+}
+
+SplatFile openSplats(const std::filesystem::path& file)
+{
+    if (file == kRoomName) {
+        SplatFile room;
+        room.splats = syntheticRoom(kRoomCount, 0, kRoomSize);
+        return room;
+    }
+    std::error_code error;
+    if (!std::filesystem::exists(file, error) && !error)
+        throw core::InputError(fmt::format("{}: no such file", file.string()));
+    return readSplatPly(file);
 }
 
 }  // namespace orrery::scene

@@ -3,7 +3,7 @@
 
 #include <core/scene/camera/camera.h>
 
-#include "splats.h"
+#include "splat_ply.h"
 
 /// Scenes of Gaussians made by a rule: for tests, measurements and examples.
 namespace orrery::scene {
@@ -15,6 +15,8 @@ Splats syntheticRoom(std::size_t count, std::uint64_t seed, double size = 0.03);
 
 /// What commands and panels call the room of 20,000 of them.
 inline constexpr const char* kRoomName = "synthetic:room";
+/// The Gaussians of a PLY file, or that room by its name. @throws core::InputError for a file that is not there, and as readSplatPly.
+SplatFile openSplats(const std::filesystem::path& file);
 
 /// A camera in the room at eye height, 60 degrees wide; `turn` in 0..1 goes once around.
 Camera roomCamera(double turn, int width, int height);

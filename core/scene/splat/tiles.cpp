@@ -5,8 +5,7 @@
 #include <bit>
 
 #include <core/base/error.h>
-
-#include "workers.h"
+#include <core/scene/workers.h>
 
 namespace orrery::scene {
 namespace {

@@ -6,6 +6,7 @@
 
 #include <core/base/error.h>
 #include <core/scene/camera/camera.h>
+#include <core/scene/camera/camera_row.h>
 #include <core/scene/camera/vector.h>
 
 using namespace orrery;
@@ -62,6 +63,22 @@ private Q_SLOTS:
         const Vector3 x{m[0], m[1], m[2]}, y{m[4], m[5], m[6]}, z{m[8], m[9], m[10]};
         QVERIFY(length(cross(x, y) - z) < 1e-12);
         QVERIFY(length(transform(m, {2, 1, 4})) < 1e-12);
+    }
+
+    void aRowOfNumbersIsTheCamera()
+    {
+        const Camera camera = lookAt({2, 1, 4}, {-1, 0.5, 0}, {0, 0, 1}, 0.9, 200, 100);
+        auto row = cameraRow(camera);
+        QCOMPARE(cameraRowNames().size(), row.size());
+        const Camera again = cameraOfRow(row.data());
+        const Vector3 seen = project(camera, {0, 0.3, 0.2}), same = project(again, {0, 0.3, 0.2});
+        for (std::size_t k = 0; k < 3; ++k)
+            QVERIFY(std::abs(seen[k] - same[k]) < 1e-3);
+        for (const auto& [index, value] : {std::pair<std::size_t, float>{0, 0}, {1, 1.5f}, {1, 1e9f}, {2, -1}, {7, NAN}}) {
+            auto wrong = row;
+            wrong[index] = value;
+            QVERIFY_EXCEPTION_THROWN(cameraOfRow(wrong.data()), core::InputError);
+        }
     }
 
     void refusesCamerasThatLookNowhere()

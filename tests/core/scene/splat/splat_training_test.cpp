@@ -6,7 +6,9 @@
 
 #include <cmath>
 
+#include <core/base/files.h>
 #include <core/data/views.h>
+#include <core/io/image.h>
 #include <core/scene/camera/camera_row.h>
 #include <core/scene/field/synthesis.h>
 #include <core/scene/splat/photometric.h>
@@ -204,6 +206,44 @@ private Q_SLOTS:
         QVERIFY(test::errorOf([&] { data::openData({{"id", "views"}, {"path", folder() + "/none"}}); }).contains("none"));
     }
 
+    void picturesOfADistortingLensAreStraightened()
+    {
+        // The built-in scene as such a lens sees it, and as a pinhole in the same place does.
+        QTemporaryDir bent;
+        scene::PosedSet set;
+        std::vector<io::Image> straight;
+        for (auto camera : scene::camerasAround(scene::shapesBox(), 4, 96, 96, 0.1, 0.6)) {
+            straight.push_back(scene::renderShapes(camera, 3).image);
+            camera.distortion.k1 = -0.12;
+            camera.distortion.k2 = 0.02;
+            camera.distortion.p1 = 0.003;
+            scene::PosedView view;
+            view.camera = camera;
+            view.camera.image = fmt::format("{}.png", straight.size());
+            io::writePng(bent.path().toStdString() + "/" + view.camera.image, scene::renderShapes(camera, 3).image);
+            set.views.push_back(view);
+        }
+        core::writeFileAtomically(bent.path().toStdString() + "/transforms.json", scene::transformsDocument(set).dump());
+        const auto data = data::openData({{"id", "views"}, {"path", bent.path().toStdString()}, {"holdout", 3}});
+        for (std::int64_t i = 0; i < 4; ++i) {
+            const auto batch = data->fetch({&i, 1});
+            const auto camera = scene::cameraOfRow(batch.inputs[0].data_ptr<float>());
+            QVERIFY(camera.distortion.isZero());
+            double error = 0, unmended = 0;
+            const auto crooked = io::readImage(bent.path().toStdString() + fmt::format("/{}.png", i + 1));
+            for (std::size_t p = 0; p < 96 * 96; ++p)
+                for (std::size_t c = 0; c < 3; ++c) {
+                    const auto on = [&](const io::Image& image) {
+                        const double alpha = image.pixels[4 * p + 3] / 255.0;
+                        return alpha * image.pixels[4 * p + c] / 255.0 + 1 - alpha;
+                    };
+                    error += std::pow(on(straight[std::size_t(i)]) - double(batch.targets.data_ptr<float>()[3 * p + c]), 2) / (3 * 96 * 96);
+                    unmended += std::pow(on(straight[std::size_t(i)]) - on(crooked), 2) / (3 * 96 * 96);
+                }
+            QVERIFY2(-10 * std::log10(error) > 28 && error < unmended / 10, qPrintable(QString("%1 %2").arg(error).arg(unmended)));
+        }
+    }
+
     void killedAndResumedEndsWithTheSameBits()
     {
         const auto experiment = resolved();
@@ -311,6 +351,45 @@ private Q_SLOTS:
         const double psnr = train::trainRun(workspace, next, again).metrics.at("train/psnr");
         const double fresh = trained(resolved({"train.steps=1"})).result.metrics.at("train/psnr");
         QVERIFY2(psnr > fresh + 1, qPrintable(QString("%1 %2").arg(psnr).arg(fresh)));
+    }
+
+    void theyStartAtThePointsOfTheData()
+    {
+        QTemporaryDir colmap;
+        const auto place = std::filesystem::path(colmap.path().toStdString());
+        std::filesystem::create_directories(place / "sparse/0");
+        std::filesystem::create_directories(place / "images");
+        std::string images;
+        for (int i = 0; i < 6; ++i) {
+            const auto name = fmt::format("train_{:03}.png", i);
+            std::filesystem::copy_file(folder() + "/images/" + name, place / "images" / name);
+            images += fmt::format("{} 1 0 0 0 {} 0 4 1 {}\n\n", i + 1, i, name);
+        }
+        core::writeFileAtomically(place / "sparse/0/cameras.txt", "1 PINHOLE 32 32 30 30 16 16\n");
+        core::writeFileAtomically(place / "sparse/0/images.txt", images);
+        std::string points;
+        for (int i = 0; i < 5; ++i)
+            points += fmt::format("{} {} 0 0 {} 0 255 0.1\n", i + 1, 0.5 * i, 51 * i);
+        core::writeFileAtomically(place / "sparse/0/points3D.txt", points);
+        auto document = smallSplats(place.string());
+        document["model"]["gaussians"] = 3;
+        document["train"]["steps"] = 1;
+        document["train"]["optimizer"] = {{"id", "splat_adam"}, {"lr", 1e-9}, {"scales_lr", 1e-9}, {"colours_lr", 1e-9}, {"lr_final", 1e-9}};
+        const auto experiment = train::resolveExperiment(document);
+        const auto& known = dynamic_cast<const data::ViewSet&>(*experiment.data).points();
+        QCOMPARE(known.size(), std::size_t(5));
+        const auto splats = scene::splatsOf(trained(experiment).result.model.weights);
+        QCOMPARE(splats.size(), std::size_t(3));
+        const std::size_t picked[] = {0, 1, 3};  // evenly
+        for (std::size_t i = 0; i < 3; ++i) {
+            for (std::size_t k = 0; k < 3; ++k)
+                QVERIFY(std::abs(double(splats.means[3 * i + k]) - known[picked[i]].position[k]) < 1e-5);
+            // Red rises by a fifth a point, blue is full: 0.5 + C0 * harmonic.
+            const double red = 0.5 + 0.28209479 * double(splats.harmonics[12 * i]), blue = 0.5 + 0.28209479 * double(splats.harmonics[12 * i + 2]);
+            QVERIFY(std::abs(red - 0.2 * double(picked[i])) < 1e-5 && std::abs(blue - 1) < 1e-5);
+        }
+        // The mean distance of the others: 0.5 and 1.5 from the first, 0.5 and 1 from the second.
+        QVERIFY(std::abs(std::exp(double(splats.scales[0])) - 1) < 1e-5 && std::abs(std::exp(double(splats.scales[3])) - 0.75) < 1e-5);
     }
 
     void wrongDocumentsNameThePlace_data()

@@ -9,9 +9,9 @@
 #include <QPushButton>
 #include <QSignalBlocker>
 
-#include <viewers/gl_view.h>
+#include "gl_view.h"
 
-namespace orrery::plugins {
+namespace orrery::viewers {
 namespace {
 
 constexpr const char* kNames[] = {"position_x", "position_y", "position_z", "target_x", "target_y", "target_z", "fov"};
@@ -31,7 +31,7 @@ QDoubleSpinBox* makeNumber(const char* name, QWidget* parent)
 
 }  // namespace
 
-CameraForm::CameraForm(viewers::GlView& view, QWidget* parent) : QWidget(parent), m_view(view)
+CameraForm::CameraForm(GlView& view, QWidget* parent) : QWidget(parent), m_view(view)
 {
     auto* form = new QFormLayout(this);
     for (std::size_t i = 0; i < m_numbers.size(); ++i) {
@@ -52,7 +52,7 @@ CameraForm::CameraForm(viewers::GlView& view, QWidget* parent) : QWidget(parent)
     m_up->addItems({tr("z up"), tr("y up"), tr("-y up")});
     connect(m_up, &QComboBox::activated, this, [this](int index) {
         auto camera = m_view.camera();
-        camera.setUpAxis(viewers::UpAxis(index));
+        camera.setUpAxis(UpAxis(index));
         m_view.setCamera(camera);
     });
     form->addRow(tr("Axis"), m_up);
@@ -71,7 +71,7 @@ CameraForm::CameraForm(viewers::GlView& view, QWidget* parent) : QWidget(parent)
     button(tr("Copy"), [this] { copy(); });
     button(tr("Paste"), [this] { paste(); });
     form->addRow(line);
-    connect(&view, &viewers::GlView::cameraChanged, this, &CameraForm::read);
+    connect(&view, &GlView::cameraChanged, this, &CameraForm::read);
     read();
 }
 
@@ -108,7 +108,7 @@ void CameraForm::copy() const
 
 bool CameraForm::paste()
 {
-    const auto camera = viewers::OrbitCamera::fromText(QApplication::clipboard()->text().toStdString());
+    const auto camera = OrbitCamera::fromText(QApplication::clipboard()->text().toStdString());
     if (!camera) {
         Q_EMIT rejected(tr("The clipboard holds no camera: expected \"position X Y Z target X Y Z fov DEGREES up z\"."));
         return false;
@@ -117,4 +117,4 @@ bool CameraForm::paste()
     return true;
 }
 
-}  // namespace orrery::plugins
+}  // namespace orrery::viewers

@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-/// Internal to core/scene/splat: loops shared out to threads, without libtorch. Threads are started for each loop (some ten microseconds each) and inherit
+/// Internal to core/scene: loops shared out to threads, without libtorch. Threads are started for each loop (some ten microseconds each) and inherit
 /// the priority of the caller's.
 namespace orrery::scene {
 
