@@ -102,6 +102,14 @@ void GlView::fit()
     setCamera(camera);
 }
 
+std::optional<QPointF> GlView::project(const scene::Vector3& point) const
+{
+    const auto place = scene::project(m_camera.camera(std::max(1, width()), std::max(1, height())), point);
+    if (!(place[2] > 0))
+        return std::nullopt;
+    return QPointF(place[0], place[1]);
+}
+
 QImage GlView::image(bool withControls)
 {
     if (!isValid())

@@ -35,6 +35,9 @@ public:
     /// The camera is moved, or was a moment ago: less detail will do.
     bool isMoving() const { return m_moving; }
 
+    /// Where a point of the scene stands in the widget; nothing behind the camera.
+    std::optional<QPointF> project(const scene::Vector3& point) const;
+
     /// The picture as it is shown, at full detail. Null while there is no OpenGL.
     QImage image(bool withControls = false);
     void setControlsShown(bool shown);

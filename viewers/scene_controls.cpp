@@ -7,6 +7,7 @@
 
 #include <core/report/colour_map.h>
 
+#include "clip_box.h"
 #include "overlay.h"
 #include "scene_view.h"
 
@@ -49,7 +50,8 @@ bool usesMap(const CloudStyle& style)
 void SceneView::drawControls(Overlay& overlay)
 {
     drawMarks();
-    drawClipBox();
+    if (m_settings.clips)
+        drawClipBox(*this, m_settings.clip);
     if (!m_picture || !m_colours)
         return;
     overlay.openWindow("View");

@@ -110,14 +110,6 @@ std::optional<scene::Vector3> SceneView::pointUnder(const QPointF& position) con
     return scene::Vector3{p[0], p[1], p[2]};
 }
 
-std::optional<QPointF> SceneView::project(const scene::Vector3& point) const
-{
-    const auto place = scene::project(camera().camera(std::max(1, width()), std::max(1, height())), point);
-    if (!(place[2] > 0))
-        return std::nullopt;
-    return QPointF(place[0], place[1]);
-}
-
 void SceneView::startScene()
 {
     m_scene = std::make_unique<VtkScene>(context());

@@ -53,8 +53,6 @@ public:
     void setMarks(std::vector<SceneMark> marks);
     /// The point under a place of the widget, in the file's numbering; points that are clipped away are not seen.
     std::optional<std::uint32_t> pick(const QPointF& position) const;
-    /// Where a point of the scene stands in the widget; nothing behind the camera.
-    std::optional<QPointF> project(const scene::Vector3& point) const;
     /// Where the handle of a side of the clip box stands: 0..2 low x y z, 3..5 high.
     std::optional<QPointF> clipHandle(int side) const;
     /// Points in the last frame.
@@ -85,8 +83,6 @@ private:
     void drawShownControls(Overlay& overlay, SceneSettings& settings);
     void drawFrameGraph(Overlay& overlay);
     void drawMarks() const;
-    void drawClipBox() const;
-    void drawLine(const scene::Vector3& from, const scene::Vector3& to, unsigned colour) const;
 
     std::shared_ptr<const CloudPicture> m_picture;
     std::shared_ptr<const CloudColours> m_colours;
