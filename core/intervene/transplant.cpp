@@ -12,7 +12,15 @@
 namespace orrery::intervene {
 namespace {
 
-constexpr std::int64_t kRows = 256, kSequences = 16;
+constexpr std::int64_t kMostRows = 256, kMostSequences = 16;
+constexpr std::int64_t kLogitBytes = 128 << 20;  ///< that the logits of one run may take
+
+/// How many of `most` fit when each has logits for so many positions.
+std::int64_t fitting(const graph::Model& model, std::int64_t positions, std::int64_t most)
+{
+    const std::int64_t each = positions * vocabularySize(model).value_or(1) * std::int64_t(sizeof(float));
+    return std::clamp<std::int64_t>(kLogitBytes / std::max<std::int64_t>(1, each), 1, most);
+}
 
 at::Tensor checkedContext(const LensSubject& subject, const at::Tensor& context, std::int64_t offset)
 {
@@ -78,8 +86,9 @@ Written writeOnAll(const LensSubject& subject, const StreamPlace& place, bool is
 {
     const at::Tensor rows = states.flatten(0, 1), first = isLast ? ownHead(subject, states, control).flatten(0, 1) : at::Tensor();
     std::vector<at::Tensor> logits, tokens, probabilities;
-    for (std::int64_t from = 0; from < rows.size(0); from += kRows) {
-        const std::int64_t to = std::min(rows.size(0), from + kRows);
+    const std::int64_t batch = fitting(subject.model, context.size(1) + offset - 1, kMostRows);
+    for (std::int64_t from = 0; from < rows.size(0); from += batch) {
+        const std::int64_t to = std::min(rows.size(0), from + batch);
         const Written part = writeOn(subject, place, rows.slice(0, from, to), isLast ? first.slice(0, from, to) : first, context, offset, control);
         logits.push_back(part.logits);
         tokens.push_back(part.tokens);
@@ -130,9 +139,10 @@ FutureLensScore scoreTransplant(const LensSubject& subject, const at::Tensor& se
     FutureLensScore score;
     score.accuracy.assign(places.size(), 0);
     score.surprisal.assign(places.size(), 0);
-    for (std::int64_t from = 0; from < count; from += kSequences) {
+    const std::int64_t each = fitting(subject.model, length, kMostSequences);
+    for (std::int64_t from = 0; from < count; from += each) {
         control.report(double(from), double(count), "sequences");
-        const at::Tensor batch = tokens.slice(0, from, std::min(count, from + kSequences)), truth = batch.slice(1, offset, length).to(at::kCPU);
+        const at::Tensor batch = tokens.slice(0, from, std::min(count, from + each)), truth = batch.slice(1, offset, length).to(at::kCPU);
         const StreamRun run = runStream(subject, batch, places, control);
         const at::Tensor flat = truth.reshape({-1, 1});
         for (std::size_t i = 0; i < places.size(); ++i) {
