@@ -36,9 +36,10 @@ CameraForm::CameraForm(GlView& view, QWidget* parent) : QWidget(parent), m_view(
     auto* form = new QFormLayout(this);
     for (std::size_t i = 0; i < m_numbers.size(); ++i) {
         m_numbers[i] = makeNumber(kNames[i], this);
+        if (i == 6)
+            m_numbers[i]->setRange(1, 150);  // before it is listened to: its value changes
         connect(m_numbers[i], &QDoubleSpinBox::valueChanged, this, &CameraForm::write);
     }
-    m_numbers[6]->setRange(1, 150);
     m_numbers[6]->setSuffix(QStringLiteral("°"));
     for (std::size_t row = 0; row < 2; ++row) {
         auto* line = new QHBoxLayout;

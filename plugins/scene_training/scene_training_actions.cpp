@@ -74,6 +74,8 @@ QString SceneTrainingPanel::statusText() const
         return tr("Opening %1…").arg(m_opening);
     if (m_isStarting)
         return tr("Starting…");
+    if (m_openingRun && !m_run)
+        return tr("Opening run %1…").arg(m_openingRun);
     if (!m_run)
         return m_scene ? tr("Ready to train.") : QString();
     const QString name = tr("Run %1 (%2)").arg(m_run->run).arg(m_run->name);
@@ -251,7 +253,7 @@ void SceneTrainingPanel::restoreState(const core::Json& state)
         m_restoredCamera = state["camera"].get<std::string>();
     const auto run = qint64(number("run", 0));
     if (!m_run && run > 0 && session().workspace() && session().workspace()->findRun(run))
-        open(run, true);
+        open(run, false);
     else if (!m_run && flag("open", false) && !m_setup->path().isEmpty())
         openPictures(m_setup->path());
 }

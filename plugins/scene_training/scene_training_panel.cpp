@@ -83,6 +83,8 @@ SceneTrainingPanel::SceneTrainingPanel(widgets::Session& session, QWidget* paren
     });
     showNothing();
     followSelection(widgets::SelectionPart::Runs);
+    if (!m_openingRun)
+        followSelection(widgets::SelectionPart::Model);
 }
 
 SceneTrainingPanel::~SceneTrainingPanel() = default;
@@ -164,7 +166,7 @@ QWidget* SceneTrainingPanel::makeTop()
     m_status->setWordWrap(true);
     row->addWidget(m_status, 1);
     m_views = new QComboBox(top);
-    m_views->setObjectName("views");
+    m_views->setObjectName("shown_view");
     m_views->setAccessibleName(tr("View"));
     m_views->setToolTip(tr("A held-out picture beside the field's own from the same camera"));
     m_views->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
@@ -302,12 +304,17 @@ void SceneTrainingPanel::chooseView(int index)
 
 void SceneTrainingPanel::followSelection(widgets::SelectionParts parts)
 {
-    const auto& runs = session().selection().runs;
-    if (!(parts & widgets::SelectionPart::Runs) || runs.isEmpty() || !session().workspace())
+    using widgets::SelectionPart;
+    if (!session().workspace())
         return;
-    if ((m_run && m_run->run == runs.first()) || m_openingRun == runs.first())
-        return;
-    open(runs.first(), true);
+    const auto& selection = session().selection();
+    std::optional<qint64> run;
+    if (parts & SelectionPart::Runs && !selection.runs.isEmpty())
+        run = selection.runs.first();
+    else if (parts & (SelectionPart::Model | SelectionPart::Weights))
+        run = widgets::runOfSelection(selection);
+    if (run && !(m_run && m_run->run == *run) && m_openingRun != *run)
+        open(*run, true);
 }
 
 // A run that is followed may be one of something else: then nothing happens.
@@ -316,6 +323,9 @@ void SceneTrainingPanel::open(qint64 run, bool isFollowed)
     if (!m_view)
         return;
     m_openingRun = run;
+    if (!isFollowed && !m_scene)
+        showContent();
+    updateControls();
     addBusy(1);
     session().runInBackground(
         this, [workspace = session().workspace(), run](widgets::BackgroundContext&) { return openRun(workspace, run); },
@@ -328,11 +338,13 @@ void SceneTrainingPanel::open(qint64 run, bool isFollowed)
                 return showRun(*opened);
             if (!isFollowed)
                 showError(tr("Run %1 was not trained on posed pictures.").arg(run));
+            updateControls();
         },
         [this](const QString& text) {
             addBusy(-1);
             m_openingRun = 0;
             showError(text);
+            updateControls();
         });
 }
 
@@ -474,7 +486,7 @@ void SceneTrainingPanel::updateControls()
     m_setup->setStartEnabled(m_setup->isValid() && !m_isStarting && !isLive && isFree && !m_setup->path().isEmpty(),
                              isLive ? tr("A training of this panel is under way") : QString());
     m_status->setText(statusText());
-    if (!m_scene && isFree && !m_isStarting && !isShowingEmptyState() && errorText().isEmpty())
+    if (!m_scene && isFree && !m_isStarting && !m_openingRun && !isShowingEmptyState() && errorText().isEmpty())
         showNothing();
 }
 

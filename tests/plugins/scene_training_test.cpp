@@ -121,6 +121,7 @@ private Q_SLOTS:
         QVERIFY2(bench.panel->errorText().isEmpty(), qPrintable(bench.panel->errorText()));
         QVERIFY(bench.child<QLabel>("pictures")->text().contains("12 pictures of 24 × 24 pixels: 9 for training, 1 for validation, 2 for testing"));
         QCOMPARE(bench.view()->cameras().size(), std::size_t(12));
+        QCOMPARE(bench.view()->camera().fov(), 50.0);
         QSignalSpy shown(bench.view(), &viewers::PictureView::pictureShown);
         bench.train(120);
         QVERIFY(bench.status().contains("finished"));
@@ -131,7 +132,7 @@ private Q_SLOTS:
         QTRY_COMPARE(curves->drawnData("val/psnr").y.back(), bench.workspace()->lastMetrics(bench.panel->run()->run).at("val/psnr"));
         QVERIFY(bench.workspace()->lastMetrics(bench.panel->run()->run).at("test/psnr") > 8);
         // A held-out picture: the PSNR on screen is the one that core finds.
-        auto* views = bench.child<QComboBox>("views");
+        auto* views = bench.child<QComboBox>("shown_view");
         views->setFocus();
         QTest::keyClick(views, Qt::Key_Down);
         QVERIFY(views->currentText().contains("(test)"));

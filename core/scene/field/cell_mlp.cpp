@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "checks.h"
@@ -63,6 +64,14 @@ void scatter(const float* from, const std::int64_t* rows, std::int64_t count, st
         std::copy_n(from + i * width, width, to + rows[i] * width);
 }
 
+void addBias(float* values, const float* bias, std::int64_t rows, std::int64_t width, bool rectified)
+{
+    const float least = rectified ? 0.0f : -std::numeric_limits<float>::infinity();
+    for (std::int64_t i = 0; i < rows; ++i, values += width)
+        for (std::int64_t o = 0; o < width; ++o)
+            values[o] = std::max(values[o] + bias[o], least);
+}
+
 /// The networks of all cells; values of a block are written one layer after another into `hidden`.
 class Networks {
 public:
@@ -84,11 +93,8 @@ public:
         for (std::size_t l = 0; l < upTo; ++l) {
             const float* const bias = m_biases[l].data_ptr<float>() + block.cell * out(l);
             float* const to = values(hidden, l + 1);
-            for (std::int64_t i = 0; i < block.rows; ++i)
-                std::copy_n(bias, out(l), to + i * out(l));
-            product(false, true, block.rows, out(l), in(l), values(hidden, l), weight(l, block.cell), true, to);
-            if (l + 1 < layers())
-                rectify(to, block.rows * out(l));
+            product(false, true, block.rows, out(l), in(l), values(hidden, l), weight(l, block.cell), false, to);
+            addBias(to, bias, block.rows, out(l), l + 1 < layers());
         }
     }
 
