@@ -16,6 +16,7 @@
 #include <widgets/commands.h>
 #include <widgets/document_editor.h>
 #include <widgets/job_bar.h>
+#include <widgets/model_box.h>
 #include <widgets/model_source.h>
 #include <widgets/schema_form.h>
 #include <widgets/session.h>
@@ -75,10 +76,7 @@ InterventionsPanel::InterventionsPanel(widgets::Session& session, QWidget* paren
     prepareSoon();
 }
 
-InterventionsPanel::~InterventionsPanel()
-{
-    m_prepareTask.cancel();
-}
+InterventionsPanel::~InterventionsPanel() = default;
 
 QAction* InterventionsPanel::makeAction(const QString& text, const QString& tip, void (InterventionsPanel::*call)())
 {
@@ -91,11 +89,7 @@ QAction* InterventionsPanel::makeAction(const QString& text, const QString& tip,
 
 void InterventionsPanel::fillModels()
 {
-    const QSignalBlocker blocker(m_modelBox);
-    m_modelBox->clear();
-    for (const QString& argument : widgets::modelArguments(session().selection()))
-        m_modelBox->addItem(argument.startsWith(QLatin1String("run:")) ? tr("Run %1").arg(argument.mid(4)) : argument, argument);
-    m_modelBox->setEnabled(m_modelBox->count() > 1);
+    widgets::fillModelBox(*m_modelBox, session().selection());
 }
 
 void InterventionsPanel::followSelection(widgets::SelectionParts parts)
@@ -140,36 +134,25 @@ void InterventionsPanel::prepareSoon() const
 void InterventionsPanel::prepare()
 {
     const auto subject = wantedSubject();
-    if (m_prepared && m_prepared->subject == subject && !m_preparing)
+    if (m_prepared && m_prepared->subject == subject && !m_preparation.isRunning())
         return;
-    m_prepareTask.cancel();
+    m_preparation.cancel();
     showError({});
-    if (m_preparing)
-        addBusy(-1);
-    m_preparing = false;
     if (subject.model.isEmpty()) {
         m_prepared.reset();
         updateEmptyState();
         return updateButtons();
     }
     showContent();
-    addBusy(1);
-    m_preparing = true;
-    m_prepareTask = session().runInBackground(
-        this,
+    m_preparation.start(
+        session(), this,
         [opener = m_opener, subject, workspace = session().workspace()](widgets::BackgroundContext&) { return opener->prepare(subject, workspace); },
-        [this](const PreparedInterventionPtr& prepared) {
-            m_preparing = false;
-            takePrepared(prepared);
-            addBusy(-1);
-        },
+        [this](const PreparedInterventionPtr& prepared) { takePrepared(prepared); },
         [this](const QString& text) {
-            m_preparing = false;
             m_prepared.reset();
             m_input->setText(tr("The model or its input could not be opened. Choose another model or sample, or type a text."));
             showError(text);
             updateButtons();
-            addBusy(-1);
         });
     updateButtons();
 }
@@ -382,7 +365,7 @@ void InterventionsPanel::updateButtons()
 {
     if (!m_outcome)
         return;
-    const bool isReady = m_prepared && !m_preparing, isValid = m_model.issues().empty() && m_writing->isValid();
+    const bool isReady = m_prepared && !m_preparation.isRunning(), isValid = m_model.issues().empty() && m_writing->isValid();
     m_run->setVisible(!m_bar->isRunning());
     m_run->setEnabled(isReady && isValid && !m_bar->isRunning());
     m_run->setToolTip(!isReady   ? tr("Choose a model and a sample first")

@@ -2,7 +2,7 @@
 #include <memory>
 #include <optional>
 
-#include <widgets/background.h>
+#include <widgets/latest_task.h>
 #include <widgets/panel.h>
 #include <widgets/selection.h>
 
@@ -84,9 +84,8 @@ private:
     InterventionsModel m_model;
     std::shared_ptr<InterventionOpener> m_opener;
     PreparedInterventionPtr m_prepared;
-    widgets::BackgroundTask m_prepareTask;
+    widgets::LatestTask m_preparation{[this](int change) { addBusy(change); }};
     QTimer* m_prepareTimer;
-    bool m_preparing = false;
     QString m_folder;  ///< of the file the document was read from
 
     QComboBox* m_modelBox = nullptr;

@@ -4,7 +4,7 @@
 #include <QAbstractTableModel>
 #include <QApplication>
 #include <QComboBox>
-#include <QHBoxLayout>
+#include <QGridLayout>
 #include <QHeaderView>
 #include <QLabel>
 #include <QLineEdit>
@@ -172,7 +172,7 @@ QLayout* GridPage::makeControls()
     m_ahead->setKeyboardTracking(false);
     m_ahead->setObjectName(QStringLiteral("ahead"));
     m_ahead->setAccessibleName(tr("Tokens ahead"));
-    m_ahead->setToolTip(tr("1: the next token. More: tokens further ahead, read as the box before this says."));
+    m_ahead->setToolTip(tr("1: the next token. More: tokens further ahead, read as the box below says."));
     connect(m_ahead, &QSpinBox::valueChanged, this, &GridPage::changed);
     m_by->addItems({tr("Linear map"), tr("Transplant")});
     m_by->setObjectName(QStringLiteral("readBy"));
@@ -183,7 +183,6 @@ QLayout* GridPage::makeControls()
     m_context->setAccessibleName(tr("Context"));
     m_context->setPlaceholderText(tr("the first token of the input"));
     m_context->setToolTip(tr("The text at whose last position the state is put, then Enter"));
-    m_contextLabel->setBuddy(m_context);
     connect(m_by, &QComboBox::currentIndexChanged, this, [this] {
         m_context->setVisible(readsByTransplant());
         m_contextLabel->setVisible(readsByTransplant());
@@ -197,17 +196,25 @@ QLayout* GridPage::makeControls()
     });
     m_context->hide();
     m_contextLabel->hide();
-    auto* row = new QHBoxLayout;
-    for (const auto& [text, widget, stretch] :
-         {std::tuple<QString, QWidget*, int>{tr("&Colour"), m_color, 1}, {tr("&Read by"), m_by, 0}, {tr("Tokens &ahead"), m_ahead, 0}}) {
-        auto* label = new QLabel(text);
-        label->setBuddy(widget);
-        row->addWidget(label);
-        row->addWidget(widget, stretch);
+    for (auto* box : {m_color, m_by}) {
+        box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+        box->setMinimumContentsLength(7);
     }
-    row->addWidget(m_contextLabel);
-    row->addWidget(m_context, 1);
-    return row;
+    m_context->setMinimumWidth(40);
+    auto* rows = new QGridLayout;
+    rows->setVerticalSpacing(4);
+    const auto add = [rows](int row, int column, QLabel* label, QWidget* widget) {
+        label->setBuddy(widget);
+        rows->addWidget(label, row, column);
+        rows->addWidget(widget, row, column + 1);
+    };
+    add(0, 0, new QLabel(tr("&Colour")), m_color);
+    add(0, 2, new QLabel(tr("Tokens &ahead")), m_ahead);
+    add(1, 0, new QLabel(tr("&Read by")), m_by);
+    add(1, 2, m_contextLabel, m_context);
+    rows->setColumnStretch(1, 1);
+    rows->setColumnStretch(3, 1);
+    return rows;
 }
 
 bool GridPage::readsByTransplant() const

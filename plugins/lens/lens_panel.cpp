@@ -264,6 +264,11 @@ void LensPanel::showPrepared(const LensPreparedPtr& prepared)
     m_prepared = prepared;
     const auto& steps = prepared->steps;
     const QSignalBlocker sliderBlocker(m_checkpoint), sampleBlocker(m_sample), tokenBlocker(m_tokens);
+    // Another run has other checkpoints: the nearest one was opened.
+    if (m_step != prepared->wanted.step) {
+        m_step = prepared->wanted.step;
+        sendStep();
+    }
     showSizes();
     m_form->setRowVisible(m_checkpointRow, !steps.empty());
     m_checkpoint->setRange(0, int(steps.size()));

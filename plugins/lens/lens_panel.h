@@ -65,6 +65,7 @@ private:
     void followSelection(widgets::SelectionParts parts);
     void chooseSize(int position);
     void chooseStep(int position);
+    void sendStep();
     void chooseSample(int number);
     void choosePosition(int position);
     void chooseValue(const QString& value, int position);

@@ -35,6 +35,7 @@ QSlider* makeSlider(const char* name, const QString& accessible, const QString& 
     slider->setAccessibleName(accessible);
     slider->setToolTip(tooltip);
     slider->setPageStep(1);
+    slider->setMinimumWidth(40);
     return slider;
 }
 
@@ -244,11 +245,13 @@ void LensPanel::showSizes()
     m_size->setValue(int(found - sizes.begin()));
     const bool sameOrder = !found->dataOrder.empty() &&
                            std::all_of(sizes.begin(), sizes.end(), [&](const LensSize& size) { return size.dataOrder == found->dataOrder; });
-    m_sizeName->setText(tr("%L1 parameters (%2 of %3; %4)")
+    m_sizeName->setText(tr("%L1 · %2 of %3 · %4")
                             .arg(found->parameters)
                             .arg(found - sizes.begin() + 1)
                             .arg(sizes.size())
-                            .arg(sameOrder ? tr("same data order") : tr("data or order differ")));
+                            .arg(sameOrder ? tr("same data order") : tr("data differ")));
+    m_sizeName->setToolTip(sameOrder ? tr("Number of parameters. All of these runs saw the same data in the same order.")
+                                     : tr("Number of parameters. The runs saw other data, or in another order."));
 }
 
 void LensPanel::chooseStep(int position)
@@ -258,13 +261,19 @@ void LensPanel::chooseStep(int position)
     const auto& steps = m_prepared->steps;
     m_step = std::size_t(position) < steps.size() ? std::optional<qint64>(steps[std::size_t(position)]) : std::nullopt;
     m_checkpointName->setText(m_step ? tr("step %1 (%2 of %3)").arg(*m_step).arg(position + 1).arg(steps.size()) : tr("final weights"));
+    sendStep();
+    lookSoon();
+}
+
+/// The run on show and its checkpoint, for the other panels.
+void LensPanel::sendStep()
+{
     m_sending = true;
     session().changeSelection([this](widgets::Selection& s) {
         s.weightsRun = widgets::runOfArgument(m_model->currentData().toString());
         s.checkpointStep = m_step;
     });
     m_sending = false;
-    lookSoon();
 }
 
 void LensPanel::chooseSample(int number)

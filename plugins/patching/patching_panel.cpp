@@ -9,6 +9,7 @@
 
 #include <core/intervene/patch_sites.h>
 #include <widgets/job_bar.h>
+#include <widgets/model_box.h>
 #include <widgets/model_source.h>
 #include <widgets/schema_form.h>
 #include <widgets/session.h>
@@ -45,11 +46,7 @@ PatchingPanel::PatchingPanel(widgets::Session& session, QWidget* parent)
     prepareSoon();
 }
 
-PatchingPanel::~PatchingPanel()
-{
-    m_prepareTask.cancel();
-    m_cellTask.cancel();
-}
+PatchingPanel::~PatchingPanel() = default;
 
 bool PatchingPanel::isText() const
 {
@@ -58,11 +55,7 @@ bool PatchingPanel::isText() const
 
 void PatchingPanel::fillModels()
 {
-    const QSignalBlocker blocker(m_model);
-    m_model->clear();
-    for (const QString& argument : widgets::modelArguments(session().selection()))
-        m_model->addItem(argument.startsWith(QLatin1String("run:")) ? tr("Run %1").arg(argument.mid(4)) : argument, argument);
-    m_model->setEnabled(m_model->count() > 1);
+    widgets::fillModelBox(*m_model, session().selection());
 }
 
 void PatchingPanel::followSelection(widgets::SelectionParts parts)
@@ -109,11 +102,8 @@ void PatchingPanel::prepareSoon()
 
 void PatchingPanel::prepare()
 {
-    m_prepareTask.cancel();
+    m_preparation.cancel();
     showError({});
-    if (m_preparing)
-        addBusy(-1);
-    m_preparing = false;
     const PatchSubject subject = wantedSubject();
     if (subject.model.isEmpty()) {
         m_prepared.reset();
@@ -121,10 +111,8 @@ void PatchingPanel::prepare()
         return updateButtons();
     }
     showContent();
-    addBusy(1);
-    m_preparing = true;
-    m_prepareTask = session().runInBackground(
-        this,
+    m_preparation.start(
+        session(), this,
         [opener = m_opener, subject, workspace = session().workspace()](widgets::BackgroundContext& context) {
             // The run's data are opened from the run where both are the same: relative paths in its document start at its folder.
             PatchSubject wanted = subject;
@@ -132,18 +120,12 @@ void PatchingPanel::prepare()
                 wanted.data = nullptr;
             return opener->prepare(wanted, workspace, context.stopToken());
         },
-        [this](const PreparedPatchPtr& prepared) {
-            m_preparing = false;
-            takePrepared(prepared);
-            addBusy(-1);
-        },
+        [this](const PreparedPatchPtr& prepared) { takePrepared(prepared); },
         [this](const QString& text) {
-            m_preparing = false;
             m_prepared.reset();
             m_status->setText(tr("The model or its data could not be opened."));
             showError(text);
             updateButtons();
-            addBusy(-1);
         });
     updateButtons();
 }
@@ -278,32 +260,20 @@ void PatchingPanel::chooseCell(const intervene::PatchCell& cell)
         if (map.unit == "position")
             s.token = column;
     });
-    m_cellTask.cancel();
-    if (!m_readingCell)
-        addBusy(1);
-    m_readingCell = true;
-    const auto ended = [this] {
-        m_readingCell = false;
-        addBusy(-1);
-    };
-    m_cellTask = session().runInBackground(
-        this, [sweep, cell](widgets::BackgroundContext& context) { return classesOfCell(*sweep, cell, 12, context.stopToken()); },
-        [this, sweep, cell, ended](const std::vector<ClassInRuns>& classes) {
+    m_cellReading.start(
+        session(), this, [sweep, cell](widgets::BackgroundContext& context) { return classesOfCell(*sweep, cell, 12, context.stopToken()); },
+        [this, sweep, cell](const std::vector<ClassInRuns>& classes) {
             if (sweep == m_result->sweep())
                 m_result->showClasses(cell, classes);
-            ended();
         },
-        [this, ended](const QString& text) {
-            showError(text);
-            ended();
-        });
+        [this](const QString& text) { showError(text); });
 }
 
 void PatchingPanel::updateButtons()
 {
     if (!m_run || !m_form || !m_bar)
         return;
-    const bool ready = m_prepared && m_prepared->isReady() && !m_preparing && !m_prepareTimer->isActive();
+    const bool ready = m_prepared && m_prepared->isReady() && !m_preparation.isRunning() && !m_prepareTimer->isActive();
     const bool chosen = !chosenComponents().isEmpty(), answersFit = !ready || answerProblem().isEmpty();
     m_run->setVisible(!m_bar->isRunning());
     m_run->setEnabled(ready && chosen && m_form->isValid() && answersFit);

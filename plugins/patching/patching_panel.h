@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include <widgets/background.h>
+#include <widgets/latest_task.h>
 #include <widgets/panel.h>
 #include <widgets/selection.h>
 
@@ -65,9 +65,8 @@ private:
 
     std::shared_ptr<PatchOpener> m_opener;
     PreparedPatchPtr m_prepared;
-    widgets::BackgroundTask m_prepareTask, m_cellTask;
+    widgets::LatestTask m_preparation{[this](int change) { addBusy(change); }}, m_cellReading{[this](int change) { addBusy(change); }};
     QTimer* m_prepareTimer;
-    bool m_preparing = false, m_readingCell = false;
 
     QComboBox *m_model = nullptr, *m_kind = nullptr;
     QLineEdit *m_clean = nullptr, *m_corrupted = nullptr, *m_places = nullptr, *m_answer = nullptr, *m_wrong = nullptr;

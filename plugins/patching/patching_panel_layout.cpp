@@ -56,8 +56,8 @@ QLayout* PatchingPanel::makeAnswers()
     const QString forms = tr("a token as text, a class name, or a number");
     m_answer = makeLine("answer", tr("Answer"), tr("The right answer: %1; empty: what the clean run says").arg(forms));
     m_wrong = makeLine("wrong", tr("Wrong answer"), tr("The wrong answer: %1; empty: the largest other one of the corrupted run").arg(forms));
-    m_answer->setPlaceholderText(tr("what the clean run says"));
-    m_wrong->setPlaceholderText(tr("what the corrupted run says"));
+    m_answer->setPlaceholderText(tr("the clean run's"));
+    m_wrong->setPlaceholderText(tr("the corrupted run's"));
     auto* than = new QLabel(tr("rather &than"));
     than->setBuddy(m_wrong);
     auto* row = new QHBoxLayout;
@@ -92,7 +92,10 @@ QLayout* PatchingPanel::makeInputs()
     form->addRow(tr("&Inputs"), m_kind);
     form->addRow(tr("C&lean"), m_clean);
     form->addRow(tr("C&orrupted"), m_corrupted);
-    form->addRow(tr("&Answer"), makeAnswers());
+    auto* answers = makeAnswers();
+    auto* label = new QLabel(tr("&Answer"));
+    label->setBuddy(m_answer);
+    form->addRow(label, answers);
     return form;
 }
 

@@ -15,6 +15,7 @@
 #include <QVBoxLayout>
 
 #include <widgets/commands.h>
+#include <widgets/model_box.h>
 #include <widgets/model_source.h>
 #include <widgets/session.h>
 
@@ -182,12 +183,7 @@ Page* RepresentationsPanel::page() const
 
 void RepresentationsPanel::fillModels()
 {
-    const QStringList arguments = widgets::modelArguments(session().selection());
-    const QSignalBlocker blocker(m_model);
-    m_model->clear();
-    for (const QString& argument : arguments)
-        m_model->addItem(argument.startsWith(QLatin1String("run:")) ? tr("Run %1").arg(argument.mid(4)) : argument, argument);
-    m_model->setEnabled(m_model->count() > 1);
+    widgets::fillModelBox(*m_model, session().selection());
 }
 
 void RepresentationsPanel::followSelection(widgets::SelectionParts parts)

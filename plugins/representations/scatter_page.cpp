@@ -8,14 +8,14 @@
 #include <QHBoxLayout>
 #include <QImage>
 #include <QLabel>
-#include <QToolButton>
 #include <QVBoxLayout>
 #include <algorithm>
 #include <cmath>
 
 #include <core/base/text.h>
 #include <widgets/scatter_view.h>
-#include <widgets/schema_form.h>
+
+#include "method_form.h"
 
 namespace orrery::plugins {
 
@@ -34,21 +34,20 @@ ScatterPage::ScatterPage(widgets::Session& session)
     m_status->setObjectName(QStringLiteral("scatterStatus"));
     m_status->setWordWrap(true);
     m_status->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
-    m_form = new widgets::SchemaForm;
-    m_form->setAccessibleName(tr("Parameters of the projection"));
-    m_form->setVisible(false);
-    connect(m_form, &widgets::SchemaForm::edited, this,
-            [this](const QString&, const core::Json&, const core::Json& after) { m_parameters[method()] = after; });
-    connect(m_form, &widgets::SchemaForm::issuesChanged, this, &ScatterPage::updateButton);
+    m_method = new MethodForm(
+        intervene::projectionRegistry().components(),
+        {tr("Projection"), tr("How the features become two axes"), tr("Show the parameters of the projection"), tr("Parameters of the projection")},
+        this);
+    connect(m_method, &MethodForm::changed, this, &ScatterPage::updateButton);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(4, 4, 4, 4);
     layout->setSpacing(4);
     layout->addLayout(makeSettings());
-    layout->addWidget(m_form);
+    layout->addWidget(m_method->form());
     layout->addLayout(buttonRow());
     layout->addWidget(m_view, 1);
     layout->addWidget(m_status);
-    chooseMethod();
+    updateButton();
     fillAxes();
     fillColours();
     m_status->setText(tr("Press Project: each sample becomes a point. Selected points are selected everywhere."));
@@ -56,17 +55,6 @@ ScatterPage::ScatterPage(widgets::Session& session)
 
 QLayout* ScatterPage::makeSettings()
 {
-    m_method = makeBox(tr("Projection"), tr("How the features become two axes"));
-    for (const auto& component : intervene::projectionRegistry().components()) {
-        m_method->addItem(QString::fromStdString(component.title), QString::fromStdString(component.id));
-        m_method->setItemData(m_method->count() - 1, QString::fromStdString(component.summary + "\n" + component.source), Qt::ToolTipRole);
-    }
-    connect(m_method, &QComboBox::currentIndexChanged, this, &ScatterPage::chooseMethod);
-    m_more = new QToolButton;
-    m_more->setText(tr("Parameters"));
-    m_more->setCheckable(true);
-    m_more->setToolTip(tr("Show the parameters of the projection"));
-    connect(m_more, &QToolButton::toggled, m_form, &QWidget::setVisible);
     m_colour = makeBox(tr("Colour"), tr("What the colour and shape of the points show"));
     m_colour->setObjectName(QStringLiteral("colour"));
     connect(m_colour, &QComboBox::activated, this, [this] {
@@ -78,8 +66,8 @@ QLayout* ScatterPage::makeSettings()
     for (auto* box : {m_x, m_y})
         connect(box, &QComboBox::activated, this, [this] { showAxes(); });
     auto* row = new QHBoxLayout;
-    row->addWidget(m_method, 2);
-    row->addWidget(m_more);
+    row->addWidget(m_method->box(), 2);
+    row->addWidget(m_method->more());
     row->addWidget(new QLabel(tr("Colour")));
     row->addWidget(m_colour, 2);
     row->addWidget(m_x, 1);
@@ -87,28 +75,11 @@ QLayout* ScatterPage::makeSettings()
     return row;
 }
 
-QString ScatterPage::method() const
-{
-    return m_method->currentData().toString();
-}
-
-void ScatterPage::chooseMethod()
-{
-    const auto* component = intervene::projectionRegistry().find(method().toStdString());
-    if (!component)
-        return;
-    m_method->setToolTip(QString::fromStdString(component->summary + "\n" + component->source));
-    m_form->setSchema(component->schema);
-    if (const auto known = m_parameters.find(method()); known != m_parameters.end())
-        m_form->setDocument(known->second);
-    updateButton();
-}
-
 QString ScatterPage::whyNot() const
 {
     if (choice().value.isEmpty())
         return tr("Choose a value first");
-    return m_form->isValid() ? QString() : tr("Correct the parameters first");
+    return m_method->isValid() ? QString() : tr("Correct the parameters first");
 }
 
 void ScatterPage::run()
@@ -116,7 +87,7 @@ void ScatterPage::run()
     if (!subject() || !whyNot().isEmpty())
         return;
     const QPointer<ScatterPage> self = this;
-    auto work = [subject = subject(), choice = choice(), method = method().toStdString(), parameters = m_form->document(),
+    auto work = [subject = subject(), choice = choice(), method = m_method->id().toStdString(), parameters = m_method->document(),
                  workspace = session().workspace(), self](widgets::BackgroundContext& context) {
         return makeScatter(subject, choice, method, parameters, workspace, controlOf(context),
                            [&](const ScatterRowsPtr& rows, std::vector<std::vector<double>> axes) {
@@ -131,9 +102,9 @@ void ScatterPage::run()
                            });
     };
     m_ratios.clear();
-    start(std::move(work), [this](const ScatterResult& result) { takeResult(result); }, tr("%1 of %2").arg(m_method->currentText(), choice().value),
+    start(std::move(work), [this](const ScatterResult& result) { takeResult(result); }, tr("%1 of %2").arg(m_method->title(), choice().value),
           "projection",
-          {{"model", subject()->subject.model.toStdString()}, {"method", method().toStdString()}, {"at", choice().value.toStdString()}});
+          {{"model", subject()->subject.model.toStdString()}, {"method", m_method->id().toStdString()}, {"at", choice().value.toStdString()}});
 }
 
 void ScatterPage::takePoints(const ScatterRowsPtr& rows, std::vector<std::vector<double>> axes)
@@ -322,29 +293,20 @@ QString ScatterPage::toolTipOf(int row) const
 
 QString ScatterPage::command() const
 {
-    return subject() ? scatterCommand(*subject(), choice(), method(), m_form->document(), session().workspaceFolder()) : QString();
+    return subject() ? scatterCommand(*subject(), choice(), m_method->id(), m_method->document(), session().workspaceFolder()) : QString();
 }
 
 core::Json ScatterPage::saveState() const
 {
-    core::Json parameters = core::Json::object();
-    for (const auto& [id, document] : m_parameters)
-        parameters[id.toStdString()] = document;
-    return {{"method", method().toStdString()}, {"parameters", parameters}, {"colour", m_wantedColour.toStdString()}, {"form", m_more->isChecked()}};
+    core::Json state{{"colour", m_wantedColour.toStdString()}};
+    m_method->addState(state, "method");
+    return state;
 }
 
 void ScatterPage::restoreState(const core::Json& state)
 {
-    const core::Json parameters = objectOf(state, "parameters");
-    for (const auto& [id, document] : parameters.items())
-        if (document.is_object())
-            m_parameters[QString::fromStdString(id)] = document;
-    if (const int row = m_method->findData(textOf(state, "method")); row >= 0)
-        m_method->setCurrentIndex(row);
     m_wantedColour = textOf(state, "colour");
-    if (state.is_object() && state.contains("form") && state["form"].is_boolean())
-        m_more->setChecked(state["form"].get<bool>());
-    chooseMethod();
+    m_method->restoreState(state, "method");
 }
 
 }  // namespace orrery::plugins

@@ -1,18 +1,17 @@
 #pragma once
 #include <QSet>
-#include <map>
 
 #include "page.h"
 
 class QLabel;
-class QToolButton;
 
 namespace orrery::widgets {
 class ScatterView;
-class SchemaForm;
-}  // namespace orrery::widgets
+}
 
 namespace orrery::plugins {
+
+class MethodForm;
 
 /// Rows of one value as points: PCA or UMAP, coloured, selected together with all other panels.
 class ScatterPage : public Page {
@@ -32,8 +31,6 @@ protected:
 
 private:
     QLayout* makeSettings();
-    QString method() const;
-    void chooseMethod();
     void takePoints(const ScatterRowsPtr& rows, std::vector<std::vector<double>> axes);
     void takeResult(const ScatterResult& result);
     void showAxes();
@@ -48,12 +45,10 @@ private:
     std::vector<std::vector<double>> m_axes;
     std::string m_shownMethod;
     std::vector<double> m_ratios;  ///< of PCA
-    std::map<QString, core::Json> m_parameters;
     QString m_wantedColour;
     bool m_sending = false, m_moving = false;
-    QComboBox *m_method = nullptr, *m_colour = nullptr, *m_x = nullptr, *m_y = nullptr;
-    QToolButton* m_more = nullptr;
-    widgets::SchemaForm* m_form = nullptr;
+    MethodForm* m_method = nullptr;
+    QComboBox *m_colour = nullptr, *m_x = nullptr, *m_y = nullptr;
     widgets::ScatterView* m_view = nullptr;
     QLabel* m_status = nullptr;
 };

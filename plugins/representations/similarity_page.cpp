@@ -6,14 +6,14 @@
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QLineEdit>
-#include <QToolButton>
 #include <QVBoxLayout>
 #include <cmath>
 
 #include <core/base/text.h>
 #include <widgets/heat_map_view.h>
 #include <widgets/model_source.h>
-#include <widgets/schema_form.h>
+
+#include "method_form.h"
 
 namespace orrery::plugins {
 namespace {
@@ -31,14 +31,12 @@ QStringList labelsOf(const std::vector<std::string>& names)
 }  // namespace
 
 SimilarityPage::SimilarityPage(widgets::Session& session)
-    : Page(session, tr("&Compare"), tr("Progress of the comparison")), m_form(new widgets::SchemaForm), m_map(new widgets::HeatMapView),
-      m_cell(new QLabel), m_status(new QLabel)
+    : Page(session, tr("&Compare"), tr("Progress of the comparison")), m_map(new widgets::HeatMapView), m_cell(new QLabel), m_status(new QLabel)
 {
-    m_form->setAccessibleName(tr("Parameters of the measure"));
-    m_form->setVisible(false);
-    connect(m_form, &widgets::SchemaForm::edited, this,
-            [this](const QString&, const core::Json&, const core::Json& after) { m_parameters[metric()] = after; });
-    connect(m_form, &widgets::SchemaForm::issuesChanged, this, &SimilarityPage::updateButton);
+    m_metric =
+        new MethodForm(intervene::similarityRegistry().components(),
+                       {tr("Measure"), tr("Measure of similarity"), tr("Show the parameters of the measure"), tr("Parameters of the measure")}, this);
+    connect(m_metric, &MethodForm::changed, this, &SimilarityPage::updateButton);
     m_map->setObjectName(QStringLiteral("similarity"));
     m_map->setColorRange(0, 1);
     connect(m_map, &widgets::HeatMapView::cellClicked, this, &SimilarityPage::chooseCell);
@@ -54,12 +52,12 @@ SimilarityPage::SimilarityPage(widgets::Session& session)
     layout->setContentsMargins(4, 4, 4, 4);
     layout->setSpacing(4);
     layout->addLayout(makeSettings());
-    layout->addWidget(m_form);
+    layout->addWidget(m_metric->form());
     layout->addLayout(buttonRow());
     layout->addWidget(m_map, 1);
     layout->addWidget(m_cell);
     layout->addWidget(m_status);
-    chooseMetric();
+    updateButton();
     fillOthers();
 }
 
@@ -72,17 +70,6 @@ QLayout* SimilarityPage::makeSettings()
         m_otherPlaces->setEnabled(m_wantedOther != QLatin1String(kCheckpoints));
         updateButton();
     });
-    m_metric = makeBox(tr("Measure"), tr("Measure of similarity"));
-    for (const auto& component : intervene::similarityRegistry().components()) {
-        m_metric->addItem(QString::fromStdString(component.title), QString::fromStdString(component.id));
-        m_metric->setItemData(m_metric->count() - 1, QString::fromStdString(component.summary + "\n" + component.source), Qt::ToolTipRole);
-    }
-    connect(m_metric, &QComboBox::currentIndexChanged, this, &SimilarityPage::chooseMetric);
-    m_more = new QToolButton;
-    m_more->setText(tr("Parameters"));
-    m_more->setCheckable(true);
-    m_more->setToolTip(tr("Show the parameters of the measure"));
-    connect(m_more, &QToolButton::toggled, m_form, &QWidget::setVisible);
     m_places = new QLineEdit;
     m_places->setObjectName(QStringLiteral("rowPlaces"));
     m_places->setToolTip(
@@ -91,35 +78,18 @@ QLayout* SimilarityPage::makeSettings()
     m_otherPlaces->setToolTip(tr("Values of the columns; empty: the same as the rows"));
     m_otherPlaces->setPlaceholderText(tr("as the rows"));
     auto* measures = new QHBoxLayout;
-    measures->addWidget(m_metric, 1);
-    measures->addWidget(m_more);
+    measures->addWidget(m_metric->box(), 1);
+    measures->addWidget(m_metric->more());
     auto* form = new QFormLayout;
     form->setContentsMargins(0, 0, 0, 0);
     form->setVerticalSpacing(4);
     form->addRow(tr("Compare &with"), m_other);
     auto* label = new QLabel(tr("M&easure"));
-    label->setBuddy(m_metric);
+    label->setBuddy(m_metric->box());
     form->addRow(label, measures);
     form->addRow(tr("&Rows"), m_places);
     form->addRow(tr("Co&lumns"), m_otherPlaces);
     return form;
-}
-
-QString SimilarityPage::metric() const
-{
-    return m_metric->currentData().toString();
-}
-
-void SimilarityPage::chooseMetric()
-{
-    const auto* component = intervene::similarityRegistry().find(metric().toStdString());
-    if (!component)
-        return;
-    m_metric->setToolTip(QString::fromStdString(component->summary + "\n" + component->source));
-    m_form->setSchema(component->schema);
-    if (const auto known = m_parameters.find(metric()); known != m_parameters.end())
-        m_form->setDocument(known->second);
-    updateButton();
 }
 
 void SimilarityPage::fillOthers()
@@ -155,7 +125,7 @@ void SimilarityPage::subjectChanged()
 
 QString SimilarityPage::whyNot() const
 {
-    return m_form->isValid() ? QString() : tr("Correct the parameters first");
+    return m_metric->isValid() ? QString() : tr("Correct the parameters first");
 }
 
 ComparisonChoice SimilarityPage::wanted() const
@@ -166,8 +136,8 @@ ComparisonChoice SimilarityPage::wanted() const
     out.other = out.checkpoints ? QString() : other;
     out.places = placesOf(m_places->text());
     out.otherPlaces = out.checkpoints ? QStringList() : placesOf(m_otherPlaces->text());
-    out.metric = metric().toStdString();
-    out.parameters = m_form->document();
+    out.metric = m_metric->id().toStdString();
+    out.parameters = m_metric->document();
     return out;
 }
 
@@ -209,7 +179,7 @@ void SimilarityPage::show(const intervene::Comparison& comparison)
 void SimilarityPage::takeOutcome(const ComparisonOutcome& outcome)
 {
     show(outcome.comparison);
-    QString text = tr("%1 on %L2 rows").arg(m_metric->currentText()).arg(outcome.comparison.samples);
+    QString text = tr("%1 on %L2 rows").arg(m_metric->title()).arg(outcome.comparison.samples);
     if (outcome.analysis)
         text += tr("; stored as analysis %1").arg(*outcome.analysis);
     m_status->setText(text);
@@ -257,31 +227,18 @@ QString SimilarityPage::command() const
 
 core::Json SimilarityPage::saveState() const
 {
-    core::Json parameters = core::Json::object();
-    for (const auto& [id, document] : m_parameters)
-        parameters[id.toStdString()] = document;
-    return {{"metric", metric().toStdString()},
-            {"parameters", parameters},
-            {"other", m_wantedOther.toStdString()},
-            {"rows", m_places->text().toStdString()},
-            {"columns", m_otherPlaces->text().toStdString()},
-            {"form", m_more->isChecked()}};
+    core::Json state{
+        {"other", m_wantedOther.toStdString()}, {"rows", m_places->text().toStdString()}, {"columns", m_otherPlaces->text().toStdString()}};
+    m_metric->addState(state, "metric");
+    return state;
 }
 
 void SimilarityPage::restoreState(const core::Json& state)
 {
-    const core::Json parameters = objectOf(state, "parameters");
-    for (const auto& [id, document] : parameters.items())
-        if (document.is_object())
-            m_parameters[QString::fromStdString(id)] = document;
-    if (const int row = m_metric->findData(textOf(state, "metric")); row >= 0)
-        m_metric->setCurrentIndex(row);
-    chooseMetric();
+    m_metric->restoreState(state, "metric");
     m_wantedOther = textOf(state, "other");
     m_places->setText(textOf(state, "rows"));
     m_otherPlaces->setText(textOf(state, "columns"));
-    if (state.is_object() && state.contains("form") && state["form"].is_boolean())
-        m_more->setChecked(state["form"].get<bool>());
     fillOthers();
 }
 

@@ -1,18 +1,17 @@
 #pragma once
-#include <map>
 
 #include "page.h"
 
 class QLabel;
 class QLineEdit;
-class QToolButton;
 
 namespace orrery::widgets {
 class HeatMapView;
-class SchemaForm;
-}  // namespace orrery::widgets
+}
 
 namespace orrery::plugins {
+
+class MethodForm;
 
 /// Layers of the model against layers of itself, of another model, or the run's checkpoints against each other, as a heat map.
 class SimilarityPage : public Page {
@@ -30,8 +29,6 @@ protected:
 
 private:
     QLayout* makeSettings();
-    QString metric() const;
-    void chooseMetric();
     void fillOthers();
     ComparisonChoice wanted() const;
     void show(const intervene::Comparison& comparison);
@@ -41,12 +38,10 @@ private:
 
     intervene::Comparison m_comparison;
     bool m_byCheckpoint = false;  ///< what is on show
-    std::map<QString, core::Json> m_parameters;
     QString m_wantedOther;
-    QComboBox *m_other = nullptr, *m_metric = nullptr;
+    MethodForm* m_metric = nullptr;
+    QComboBox* m_other = nullptr;
     QLineEdit *m_places = nullptr, *m_otherPlaces = nullptr;
-    QToolButton* m_more = nullptr;
-    widgets::SchemaForm* m_form = nullptr;
     widgets::HeatMapView* m_map = nullptr;
     QLabel *m_cell = nullptr, *m_status = nullptr;
 };

@@ -29,6 +29,7 @@
 #include <widgets/heat_map_view.h>
 
 #include "../widgets/shots.h"
+#include "damaged_models.h"
 #include "trained_bench.h"
 
 using namespace orrery;
@@ -103,6 +104,7 @@ private Q_SLOTS:
     void aRunIsCancelledInTheMiddle();
     void documentsAreSavedKeptAndOpened();
     void unitsAreTypedAsText();
+    void modelsThatCannotBeUsedAreExplained();
     void stateSurvivesARestart();
 };
 
@@ -341,6 +343,27 @@ void InterventionsTest::unitsAreTypedAsText()
     for (const char* text : {"3", "-1", "first", "1, 4", "2..-1", "1, 2..5"})
         QCOMPARE(textFromIndex(indexFromText(text)), QString(text));
     QCOMPARE(unitText({{"head", 3}, {"position", "last"}}), QString("head 3; position last"));
+}
+
+void InterventionsTest::modelsThatCannotBeUsedAreExplained()
+{
+    Bench bench;
+    bench.show();
+    bench.session.openModel(test::cutModel(bench.folder.path()));
+    QTRY_VERIFY2(bench.panel->errorText().contains("cut.safetensors"), qPrintable(bench.panel->errorText()));
+    QVERIFY(!isReady(bench));
+    // A sound model and a text that it cannot read whole.
+    models::saveModel(bench.folder.filePath("copying.safetensors").toStdString(), intervene::copyingModel());
+    bench.session.openModel(bench.folder.filePath("copying.safetensors"));
+    QTRY_VERIFY(bench.panel->errorText().isEmpty() && bench.child<QLineEdit>("text")->isVisible());
+    auto* text = bench.child<QLineEdit>("text");
+    text->setFocus();
+    QTest::keyClicks(text, "abcdef");
+    QTest::keyClick(text, Qt::Key_Return);
+    QTRY_VERIFY2(bench.panel->errorText().contains("expected at most 5 tokens (the model's longest sequence), got 6"),
+                 qPrintable(bench.panel->errorText()));
+    QCOMPARE(text->text(), QString("abcdef"));
+    QTRY_VERIFY(bench.panel->isIdle());
 }
 
 void InterventionsTest::stateSurvivesARestart()

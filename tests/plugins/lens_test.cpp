@@ -27,6 +27,7 @@
 
 #include "../core/intervene/hand_built.h"
 #include "../widgets/shots.h"
+#include "damaged_models.h"
 #include "trained_bench.h"
 
 using namespace orrery;
@@ -177,7 +178,7 @@ private Q_SLOTS:
         // From layer 1 on the state says what it holds; before it the context's first letter is copied.
         QTRY_COMPARE(table->model()->index(2, 1).data().toString(), QString("ed"));
         QCOMPARE(table->model()->index(2, 0).data().toString(), QString("dd"));
-        QVERIFY2(bench.panel->commandLine().contains("--kind transplant --set context=db --set offset=2"), qPrintable(bench.panel->commandLine()));
+        QVERIFY2(bench.panel->commandLine().contains("--kind transplant --set offset=2 --set context=db"), qPrintable(bench.panel->commandLine()));
         QTest::mouseClick(table->viewport(), Qt::LeftButton, {}, table->visualRect(table->model()->index(2, 1)).center());
         const QString cell = bench.child<QLabel>("gridCell")->text();
         const QString high = QString::number(std::exp(5) / (std::exp(5) + 5), 'f', 4);
@@ -194,6 +195,30 @@ private Q_SLOTS:
         bench.show(state);
         QCOMPARE(bench.child<QLineEdit>("context")->text(), QString("dbaaa"));
         QCOMPARE(bench.child<QComboBox>("readBy")->currentIndex(), 1);
+        settle(bench);
+    }
+
+    void modelsThatCannotBeUsedAreExplained()
+    {
+        Bench bench;
+        bench.show({{"input", 1}, {"text", "eabc"}});
+        bench.session.openModel(test::cutModel(bench.folder.path()));
+        QTRY_VERIFY2(bench.panel->errorText().contains("cut.safetensors"), qPrintable(bench.panel->errorText()));
+        settle(bench);
+        bench.session.openModel(test::nanModel(bench.folder.path()));
+        QTRY_VERIFY2(bench.panel->errorText().contains("NaN"), qPrintable(bench.panel->errorText()));
+        settle(bench);
+        QCOMPARE(bench.child<QTableView>("grid")->model()->rowCount(), 0);
+        // A sound one, then a text that is too long: what was typed stays to be shortened.
+        bench.session.openModel(handBuilt(bench, intervene::copyingModel(), "copying.safetensors"));
+        QTRY_COMPARE(bench.child<QTableView>("grid")->model()->rowCount(), 4);
+        QVERIFY(bench.panel->errorText().isEmpty());
+        auto* text = bench.child<QLineEdit>("text");
+        text->setFocus();
+        QTest::keyClicks(text, "dd");
+        QTest::keyClick(text, Qt::Key_Return);
+        QTRY_VERIFY2(bench.panel->errorText().contains("expected at most 5 tokens"), qPrintable(bench.panel->errorText()));
+        QCOMPARE(text->text(), QString("eabcdd"));
         settle(bench);
     }
 
@@ -231,6 +256,8 @@ private Q_SLOTS:
         auto* table = bench.child<QTableView>("grid");
         for (int row = 0; row < 12; ++row)
             QCOMPARE(table->model()->index(row, 2).data().toString(), QString::number(grid.topTokens[2][row][0].item<std::int64_t>()));
+        QCOMPARE(bench.session.selection().weightsRun, std::optional<qint64>(small));
+        QCOMPARE(bench.session.selection().checkpointStep, std::optional<qint64>(4));
         takeShots(*bench.panel, "lens-sizes");
         bench.session.selectRuns({small});
         settle(bench);

@@ -16,6 +16,7 @@
 
 #include "../core/intervene/hand_built.h"
 #include "../widgets/shots.h"
+#include "damaged_models.h"
 #include "trained_bench.h"
 
 using namespace orrery;
@@ -78,6 +79,7 @@ private Q_SLOTS:
     void theCommandComputesTheSame();
     void answersAreTyped();
     void aTextTooLongIsExplained();
+    void modelsThatCannotBeUsedAreExplained();
     void stateSurvivesARestart();
 };
 
@@ -329,6 +331,22 @@ void PatchingPanelTest::aTextTooLongIsExplained()
     QTRY_VERIFY2_WITH_TIMEOUT(bench.status().contains("at most 5 tokens (the model's longest sequence), got 6"), qPrintable(bench.status()),
                               kPatience);
     QVERIFY(!bench.run()->isEnabled());
+}
+
+void PatchingPanelTest::modelsThatCannotBeUsedAreExplained()
+{
+    Bench bench;
+    bench.show({{"clean", "dabef"}, {"corrupted", "cabef"}});
+    bench.session.openModel(test::cutModel(bench.folder.path()));
+    QTRY_VERIFY2_WITH_TIMEOUT(bench.panel->errorText().contains("cut.safetensors"), qPrintable(bench.panel->errorText()), kPatience);
+    QVERIFY(!bench.run()->isEnabled());
+    bench.session.openModel(test::nanModel(bench.folder.path()));
+    QTRY_VERIFY_WITH_TIMEOUT(bench.run()->isEnabled(), kPatience);
+    QTest::mouseClick(bench.run(), Qt::LeftButton);
+    QTRY_VERIFY2_WITH_TIMEOUT(bench.panel->errorText().contains("NaN"), qPrintable(bench.panel->errorText()), kPatience);
+    QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle() && bench.run()->isVisible(), kPatience);
+    bench.open(intervene::copyingModel());
+    QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().isEmpty() && bench.run()->isEnabled(), kPatience);
 }
 
 void PatchingPanelTest::stateSurvivesARestart()
