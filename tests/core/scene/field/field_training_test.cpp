@@ -54,6 +54,7 @@ Json smallField(const std::string& folder, const std::string& model)
 }
 
 const std::string kHash = "zoo:hash_field?levels=6&log2_entries=12&finest_resolution=64&width=16&occupancy_resolution=16&steps=64";
+const std::string kKilo = "zoo:kilo_nerf?grid=3&width=16&occupancy_resolution=16&steps=64";
 const std::string kNerf = "zoo:nerf?depth=4&width=32&frequencies=6&samples=16&importance_samples=16";
 
 std::pair<train::TrainResult, MemorySink> trained(const train::Experiment& experiment)
@@ -128,6 +129,7 @@ private Q_SLOTS:
         QTest::addColumn<QString>("model");
         QTest::newRow("hash grid") << QString::fromStdString(kHash);
         QTest::newRow("frequencies") << QString::fromStdString(kNerf);
+        QTest::newRow("grid of networks") << QString::fromStdString(kKilo);
     }
     void resumesToTheLastBit()
     {
