@@ -52,11 +52,13 @@ void SplatView::drawControls(Overlay& overlay)
 
 void SplatView::drawLookControls(Overlay& overlay, SplatSettings& settings) const
 {
-    int shape = int(settings.shape), channel = int(settings.channel);
+    int shape = int(settings.shape), channel = int(settings.channel), background = int(settings.background);
     if (chooseOne(overlay, "draw", std::array{"splats", "ellipsoids", "centres"}, shape))
         settings.shape = scene::SplatShape(shape);
     if (chooseOne(overlay, "show", std::array{"colour", "alpha", "depth"}, channel))
         settings.channel = SplatChannel(channel);
+    if (chooseOne(overlay, "behind", std::array{"theme", "black", "white"}, background))
+        settings.background = SplatBackground(background);
     const int most = m_scene->splats.degree;
     int degree = std::min(settings.degree, most);
     if (most > 0 && ImGui::SliderInt("degree", &degree, 0, most))

@@ -182,13 +182,23 @@ void SplatView::redraw()
     if (!m_scene)
         return setDraw(nullptr);
     Renderer::Task task{m_scene, m_settings, {}};
-    const auto background = backgroundColor();
-    task.options.background = {float(background.redF()), float(background.greenF()), float(background.blueF())};
+    task.options.background = backgroundRgb();
     task.options.degree = m_settings.degree;
     task.options.antialias = m_settings.antialias;
     task.options.shape = m_settings.shape;
     task.options.wantIds = true;
     setDraw([renderer = m_renderer, task](const scene::Camera& camera, const std::stop_token&) { return renderer->draw(task, camera); });
+}
+
+std::array<float, 3> SplatView::backgroundRgb() const
+{
+    const auto theme = backgroundColor();
+    switch (m_settings.background) {
+    case SplatBackground::Black: return {0, 0, 0};
+    case SplatBackground::White: return {1, 1, 1};
+    case SplatBackground::Theme: break;
+    }
+    return {float(theme.redF()), float(theme.greenF()), float(theme.blueF())};
 }
 
 SplatCounts SplatView::counts() const

@@ -19,11 +19,14 @@ struct SplatScene {
 std::shared_ptr<const SplatScene> makeSplatScene(scene::Splats splats);
 
 enum class SplatChannel { Colour, Alpha, Depth };
+/// What is seen where nothing is: Gaussians that were trained before white hide it by white ones.
+enum class SplatBackground { Theme, Black, White };
 
 /// How Gaussians are shown; saved with the panel.
 struct SplatSettings {
     scene::SplatShape shape = scene::SplatShape::Splat;
     SplatChannel channel = SplatChannel::Colour;
+    SplatBackground background = SplatBackground::Theme;
     int degree = 3;  ///< spherical harmonics are used up to this degree
     bool antialias = false;
     bool crops = false;
@@ -51,6 +54,8 @@ public:
     /// Values out of range are moved to its ends; a crop box is never inside out.
     void setSettings(SplatSettings settings);
     SplatCounts counts() const;
+    /// The colour behind the Gaussians, 0..1.
+    std::array<float, 3> backgroundRgb() const;
 
     /// The Gaussian that is seen most at a place of the widget, in the scene's numbering; one that is cropped away is not seen.
     std::optional<std::uint32_t> pick(const QPointF& position) const;

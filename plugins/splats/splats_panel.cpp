@@ -24,6 +24,7 @@ namespace orrery::plugins {
 namespace {
 
 constexpr const char* kRunPrefix = "run:";
+constexpr int kGaussianPage = 2;
 
 std::optional<qint64> runOf(const QString& source)
 {
@@ -132,7 +133,7 @@ QWidget* SplatsPanel::makeContent()
 
 QWidget* SplatsPanel::makeTabs()
 {
-    auto* tabs = new QTabWidget;
+    auto* const tabs = m_tabs = new QTabWidget;
     tabs->setObjectName("tabs");
     const auto addPage = [&](QWidget* page, const QString& title) {
         auto* scroll = new QScrollArea(tabs);
@@ -327,7 +328,7 @@ void SplatsPanel::click(const QPointF& position)
         return;
     showGaussian(m_view->pick(position));
     if (m_picked)
-        findChild<QTabWidget*>(QStringLiteral("tabs"))->setCurrentIndex(2);
+        m_tabs->setCurrentIndex(kGaussianPage);
     else
         m_gaussian->setText(tr("There is no Gaussian under the mouse."));
 }
@@ -413,6 +414,8 @@ QString SplatsPanel::commandLine() const
                           shapes[std::size_t(settings.shape)],
                           "--outputs",
                           outputs[std::size_t(settings.channel)]};
+    const auto behind = m_view->backgroundRgb();
+    arguments << "--background" << vectorText({behind[0], behind[1], behind[2]});
     if (settings.antialias)
         arguments << "--antialias";
     arguments << "--out" << QStringLiteral("pictures");
@@ -431,8 +434,9 @@ core::Json SplatsPanel::saveState() const
     if (!m_view)
         return core::Json::object();
     const auto& settings = m_view->settings();
-    return {{"source", m_source.toStdString()}, {"camera", m_view->camera().text()}, {"shape", int(settings.shape)},
-            {"channel", int(settings.channel)}, {"degree", settings.degree},         {"antialias", settings.antialias}};
+    return {{"source", m_source.toStdString()}, {"camera", m_view->camera().text()},      {"shape", int(settings.shape)},
+            {"channel", int(settings.channel)}, {"background", int(settings.background)}, {"degree", settings.degree},
+            {"tab", m_tabs->currentIndex()},    {"antialias", settings.antialias}};
 }
 
 void SplatsPanel::restoreState(const core::Json& state)
@@ -446,10 +450,12 @@ void SplatsPanel::restoreState(const core::Json& state)
     auto settings = m_view->settings();
     settings.shape = scene::SplatShape(whole("shape", int(settings.shape), 2));
     settings.channel = viewers::SplatChannel(whole("channel", int(settings.channel), 2));
+    settings.background = viewers::SplatBackground(whole("background", int(settings.background), 2));
     settings.degree = whole("degree", settings.degree, 3);
     if (state.contains("antialias") && state["antialias"].is_boolean())
         settings.antialias = state["antialias"].get<bool>();
     m_view->setSettings(settings);
+    m_tabs->setCurrentIndex(whole("tab", m_tabs->currentIndex(), m_tabs->count() - 1));
     const auto source = QString::fromStdString(text("source"));
     if (!m_source.isEmpty() || source.isEmpty())
         return;

@@ -11,6 +11,7 @@
 #include "splat_work.h"
 
 class QLabel;
+class QTabWidget;
 
 namespace orrery::widgets {
 class JobBar;
@@ -60,6 +61,7 @@ private:
 
     viewers::SplatView* m_view = nullptr;
     widgets::JobBar* m_bar = nullptr;
+    QTabWidget* m_tabs = nullptr;
     QLabel *m_title = nullptr, *m_info = nullptr, *m_gaussian = nullptr;
     widgets::PlotView *m_opacities = nullptr, *m_sizes = nullptr;
     QAction *m_open = nullptr, *m_example = nullptr, *m_save = nullptr, *m_picture = nullptr, *m_copy = nullptr;

@@ -226,7 +226,11 @@ private Q_SLOTS:
         bench.choose("draw", "ellipsoids");
         QCOMPARE(bench.colourAt({2, 0, 0}).red() > 250, true);
         QVERIFY(bench.panel->commandLine().contains("--shape ellipsoid --outputs alpha"));
+        bench.choose("behind", "white");
+        const auto corner = bench.view()->image().pixelColor(bench.view()->width() - 3, 3);
+        QVERIFY(bench.panel->commandLine().contains("--background 1,1,1"));
         bench.choose("show", "depth");
+        QVERIFY(bench.view()->image().pixelColor(bench.view()->width() - 3, 3) == QColor(255, 255, 255) && corner == QColor(0, 0, 0));
         bench.settle();
         QVERIFY(bench.view()->settings().channel == viewers::SplatChannel::Depth);
         bench.clickControl("anti-aliasing");

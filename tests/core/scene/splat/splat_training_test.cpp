@@ -443,6 +443,26 @@ private Q_SLOTS:
         QCOMPARE(settings.ssimWeight, 0.2);
     }
 
+    void picturesThatAreMissingEmptyOrOfAnotherSizeAreNamed()
+    {
+        QTemporaryDir broken;
+        const auto place = std::filesystem::path(broken.path().toStdString()) / "set";
+        const auto fresh = [&] {
+            std::filesystem::remove_all(place);
+            std::filesystem::copy(folder(), place, std::filesystem::copy_options::recursive);
+            return place / "images/train_005.png";
+        };
+        const auto said = [&] { return test::errorOf([&] { data::openData({{"id", "views"}, {"path", place.string()}}); }); };
+        std::filesystem::remove(fresh());
+        QVERIFY2(said().contains("train_005.png"), qPrintable(said()));
+        core::writeFileAtomically(fresh(), "");
+        QVERIFY2(said().contains("train_005.png"), qPrintable(said()));
+        io::writePng(fresh(), {31, 32, 3, std::vector<std::uint8_t>(31 * 32 * 3)});
+        QVERIFY2(said().contains("train_005.png: expected a picture of 32 x 32 pixels"), qPrintable(said()));
+        fresh();
+        QCOMPARE(said(), QString("no error"));
+    }
+
     void aDamagedCheckpointIsRefused()
     {
         const auto experiment = resolved({"train.steps=4"});
