@@ -124,7 +124,14 @@ void storeMetrics(store::Workspace& workspace, std::int64_t analysis, const std:
 {
     if (metrics.empty())
         return;
-    auto all = metricsOf(workspace, workspace.analysis(analysis));
+    const auto record = workspace.analysis(analysis);
+    auto all = core::Json::object();
+    try {
+        all = metricsOf(workspace, record);
+    } catch (const core::FormatError&) {
+        // Damaged: what is measured now takes its place.
+    } catch (const core::StorageError&) {
+    }
     for (const auto& metric : metrics)
         all[metric.id] = toJson(metric);
     workspace.addAnalysisArtifact(analysis, {kMetrics, "application/json", {}}, all.dump());

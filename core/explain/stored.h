@@ -38,7 +38,8 @@ std::int64_t storeAttribution(store::Workspace& workspace, store::RunId run, con
                               const AttributionOrigin& origin, const AttributionResult& result, const graph::ModelCard& card, double seconds,
                               std::int64_t row = 0);
 
-/// Keeps metrics of a stored attribution of one sample with it: artifact "metrics", {ID: as `toJson` gives}. Metrics of other ids that are there stay.
+/// Keeps metrics of a stored attribution of one sample with it: artifact "metrics", {ID: as `toJson` gives}. Metrics of other ids that are there stay; a
+/// damaged artifact is replaced.
 /// @param metrics  Of that sample alone. @throws as the workspace. Any thread.
 void storeMetrics(store::Workspace& workspace, std::int64_t analysis, const std::vector<MeasuredMetric>& metrics);
 

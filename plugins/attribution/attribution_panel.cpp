@@ -358,6 +358,8 @@ void AttributionPanel::measure()
     options.kind = QStringLiteral("attribute");
     const auto measured = [this](int card, const ExplanationPtr& result, const std::string& metric, const CardMetric& value) {
         m_cards->setMetric(card, result, metric, value);
+        if (!value.whyNotStored.isEmpty())
+            showError(tr("The numbers are shown, but could not be stored: %1").arg(value.whyNotStored));
     };
     m_job->follow(session().runInBackground(
         this, measureWork(std::move(orders), m_quality->metrics()->requests(), session().workspace(), measured), [] {},

@@ -5,29 +5,54 @@
 
 namespace orrery::plugins {
 
+namespace {
+
+/// Numbers that are not finite are stored as null.
+double numberOf(const core::Json& value)
+{
+    return value.is_null() ? std::nan("") : value.get<double>();
+}
+
+std::vector<double> numbersOf(const core::Json& list)
+{
+    std::vector<double> numbers;
+    for (const auto& value : list)
+        numbers.push_back(numberOf(value));
+    return numbers;
+}
+
+CardMetric unreadable(const QString& why)
+{
+    CardMetric metric;
+    metric.error = why;
+    return metric;
+}
+
+}  // namespace
+
 CardMetric metricOf(const core::Json& document)
 {
     CardMetric metric;
     try {
-        metric.value = document.at("value").is_null() ? std::nan("") : document.at("value").get<double>();
+        metric.value = numberOf(document.at("value"));
         if (document.contains("curve")) {
             const auto& curve = document["curve"];
             metric.xName = QString::fromStdString(curve.at("x_name").get<std::string>());
             metric.yName = QString::fromStdString(curve.at("y_name").get<std::string>());
-            metric.x = curve.at("x").get<std::vector<double>>();
-            metric.y = curve.at("y").get<std::vector<double>>();
+            metric.x = numbersOf(curve.at("x"));
+            metric.y = numbersOf(curve.at("y"));
         }
         if (document.contains("reference")) {
             const auto& reference = document["reference"];
             metric.referenceName = QString::fromStdString(reference.at("name").get<std::string>());
-            metric.referenceValue = reference.at("value").get<double>();
-            metric.referenceY = reference.at("y").get<std::vector<double>>();
+            metric.referenceValue = numberOf(reference.at("value"));
+            metric.referenceY = numbersOf(reference.at("y"));
         }
     } catch (const core::Json::exception&) {
-        return {0, Cards::tr("The stored number cannot be read."), {}, {}, {}, {}, {}, 0, {}};
+        return unreadable(Cards::tr("The stored number cannot be read."));
     }
     if (metric.y.size() != metric.x.size() || (!metric.referenceY.empty() && metric.referenceY.size() != metric.x.size()))
-        return {0, Cards::tr("The stored curve cannot be read."), {}, {}, {}, {}, {}, 0, {}};
+        return unreadable(Cards::tr("The stored curve cannot be read."));
     return metric;
 }
 

@@ -14,6 +14,7 @@ enum class CardState { Idle, Waiting, Running };
 struct CardMetric {
     double value = 0;
     QString error;
+    QString whyNotStored;  ///< the number is there all the same
     QString xName, yName;
     std::vector<double> x, y;  ///< empty: no curve
     QString referenceName;     ///< what the curve is to be compared with; empty: nothing

@@ -23,6 +23,19 @@ private:
     std::chrono::steady_clock::time_point m_last;
 };
 
+/// Keeps them with the result's analysis; what goes wrong does not take the numbers from the screen.
+QString whyNotStored(const Explanation& made, const std::shared_ptr<store::Workspace>& workspace,
+                     const std::vector<explain::MeasuredMetric>& measured)
+{
+    try {
+        if (made.analysis && workspace && !workspace->isReadOnly())
+            explain::storeMetrics(*workspace, *made.analysis, measured);
+    } catch (const core::Error& error) {
+        return QString::fromUtf8(error.what());
+    }
+    return {};
+}
+
 CardMetric measureOne(const Explanation& made, const explain::AttributionResult& raw, const explain::MetricRequest& metric,
                       const std::shared_ptr<store::Workspace>& workspace, const explain::Control& control)
 {
@@ -30,9 +43,9 @@ CardMetric measureOne(const Explanation& made, const explain::AttributionResult&
         const auto& subject = *made.subject;
         const auto measured = explain::measure(*subject.executor, subject.model->weights, made.settings.method,
                                                requestOf(subject, made.settings, made.question), raw, {metric}, control);
-        if (made.analysis && workspace && !workspace->isReadOnly())
-            explain::storeMetrics(*workspace, *made.analysis, measured);
-        return metricOf(explain::toJson(measured.at(0)));
+        CardMetric metric = metricOf(explain::toJson(measured.at(0)));
+        metric.whyNotStored = whyNotStored(made, workspace, measured);
+        return metric;
     } catch (const core::Cancelled&) {
         throw;
     } catch (const std::exception& error) {

@@ -7,6 +7,7 @@
 #include <QToolButton>
 #include <QVBoxLayout>
 #include <algorithm>
+#include <iterator>
 
 #include <core/explain/metrics/metric.h>
 #include <widgets/plot_view.h>
@@ -22,6 +23,15 @@ constexpr int kSideBySide = 620;  ///< width from which plots stand beside each 
 QString withArea(const QString& name, double area)
 {
     return QualityView::tr("%1: %2").arg(name).arg(area, 0, 'f', 3);
+}
+
+widgets::PlotSeries lineOf(const QString& title, const std::vector<double>& x, const std::vector<double>& y)
+{
+    widgets::PlotSeries line;
+    line.title = title;
+    line.smoothed = false;
+    line.data = {x, y, {}, {}};
+    return line;
 }
 
 }  // namespace
@@ -105,17 +115,16 @@ widgets::PlotView* QualityView::plotOf(const std::string& metric)
         const QString title = QString::fromStdString(explain::attributionMetricRegistry().at(metric).title);
         plot->setTitle(title);
         plot->setAccessibleName(title);
-        plot->setMinimumHeight(170);
+        plot->setMinimumHeight(220);
         m_plotLayout->addWidget(plot, 1);
     }
     return plot;
 }
 
-/// A line for each method; what they are to be compared with once, where it is the same for all of them.
+/// A line for each method; behind them what they are to be compared with, once where it is the same for all of them.
 void QualityView::showCurve(widgets::PlotView& plot, const std::string& metric)
 {
-    QStringList shown;
-    std::vector<std::vector<double>> references;
+    std::vector<std::pair<QString, widgets::PlotSeries>> lines, references;
     for (const Card& card : m_cards.list()) {
         const auto found = card.metrics.find(metric);
         if (found == card.metrics.end() || found->second.x.empty())
@@ -123,27 +132,23 @@ void QualityView::showCurve(widgets::PlotView& plot, const std::string& metric)
         const CardMetric& measured = found->second;
         plot.setAxisTitle(widgets::PlotAxis::X, measured.xName);
         plot.setAxisTitle(widgets::PlotAxis::Y, measured.yName);
-        widgets::PlotSeries line;
-        line.title = withArea(titleOf(card.settings), measured.value);
-        line.smoothed = false;
-        line.data = {measured.x, measured.y, {}, {}};
-        shown << QString::number(card.id);
-        plot.setSeries(shown.back(), std::move(line));
-        const bool isNew = std::find(references.begin(), references.end(), measured.referenceY) == references.end();
-        if (measured.referenceY.empty() || !isNew)
+        lines.emplace_back(QString::number(card.id), lineOf(withArea(titleOf(card.settings), measured.value), measured.x, measured.y));
+        const auto isKnown = [&](const auto& other) { return other.second.data.y == measured.referenceY; };
+        if (measured.referenceY.empty() || std::any_of(references.begin(), references.end(), isKnown))
             continue;
-        references.push_back(measured.referenceY);
-        widgets::PlotSeries reference;
-        reference.title = withArea(measured.referenceName, measured.referenceValue);
+        auto reference = lineOf(withArea(measured.referenceName, measured.referenceValue), measured.x, measured.referenceY);
         reference.style = widgets::LineStyle::Dashed;
-        reference.smoothed = false;
-        reference.data = {measured.x, measured.referenceY, {}, {}};
-        shown << QStringLiteral("reference %1").arg(references.size());
-        plot.setSeries(shown.back(), std::move(reference));
+        references.emplace_back(QStringLiteral("reference %1").arg(references.size() + 1), std::move(reference));
     }
-    for (const QString& id : plot.seriesIds())
-        if (!shown.contains(id))
-            plot.removeSeries(id);
+    lines.insert(lines.end(), std::make_move_iterator(references.begin()), std::make_move_iterator(references.end()));
+    QStringList ids;
+    for (const auto& line : lines)
+        ids << line.first;
+    // A method has the same colour in every plot: colours go by the order of adding.
+    if (plot.seriesIds() != ids)
+        plot.clear();
+    for (auto& [id, series] : lines)
+        plot.setSeries(id, std::move(series));
 }
 
 void QualityView::showCurves()

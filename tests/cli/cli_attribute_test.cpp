@@ -214,6 +214,12 @@ private Q_SLOTS:
         QTest::newRow("guided backpropagation") << "guided_backprop" << QStringList{} << Shape{2, 1, 12, 12};
         QTest::newRow("deconvolution") << "deconvolution" << QStringList{} << Shape{2, 1, 12, 12};
         QTest::newRow("conductance") << "layer_conductance" << QStringList{"--at", "conv1"} << Shape{2, 3, 12, 12};
+        QTest::newRow("mask of channels") << "extremal_perturbation"
+                                          << QStringList{"--at",  "conv2",       "--set", "mask=channels", "--set", "areas=[0.05,0.25,0.6]",
+                                                         "--set", "max_iter=20", "--set", "random_masks=2"}
+                                          << Shape{2, 4, 6, 6};
+        QTest::newRow("feature inversion") << "feature_inversion" << QStringList{"--at", "conv2", "--set", "max_iter=20", "--set", "area=0.5"}
+                                           << Shape{2, 1, 12, 12};
     }
     void picturesGetMaps()
     {
@@ -272,6 +278,13 @@ private Q_SLOTS:
                                        << "guided_grad_cam: expected a place that holds [batch, channel, height, width], out.linear holds [2, 2]";
         QTest::newRow("baselines that are no number") << QStringList{"--method", "gradient_shap", "--set", "baselines=[1,2]"}
                                                       << "gradient_shap.baselines: expected a number or the path of a .npy array, got [1,2]";
+        QTest::newRow("area outside") << QStringList{"--method", "extremal_perturbation", "--set", "areas=[1.5]"}
+                                      << "extremal_perturbation.areas[0]: expected a number";
+        QTest::newRow("unknown kind of mask") << QStringList{"--method", "extremal_perturbation", "--set", "mask=places"} << "channels";
+        QTest::newRow("inversion of the input") << QStringList{"--method", "feature_inversion"}
+                                                << "feature_inversion: \"table\" is the model's input itself; choose an inner value";
+        QTest::newRow("channel outside") << QStringList{"--method", "feature_inversion", "--at", "out", "--set", "channels=[2]"}
+                                         << "feature_inversion.channels: expected 0..1 (\"out.linear\" is [2, 2]), got 2";
         QTest::newRow("unknown ending") << QStringList{"--method", "saliency", "--out", "a.gif"} << "a.gif: expected a file ending in";
     }
     void wrongRequestsAreStatusTwo()

@@ -118,6 +118,13 @@ private Q_SLOTS:
         } catch (const core::FormatError& error) {
             QVERIFY(QString(error.what()).contains("metrics: expected a JSON object"));
         }
+        // Measured again, it is whole again.
+        explain::MeasuredMetric again;
+        again.id = "infidelity";
+        again.result.value = at::tensor({0.5}, at::kDouble);
+        explain::storeMetrics(*workspace, id, {again});
+        const auto mended = explain::readAttribution(*workspace, id).metrics;
+        QVERIFY(mended.size() == 1 && mended.at("infidelity").at("value") == 0.5);
     }
 
     // Ended while it measures: the attribution and the metric before are there, the one that was interrupted is not, and the workspace is whole.
