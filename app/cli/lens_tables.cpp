@@ -32,7 +32,8 @@ std::string gridTable(const LensGrid& grid, const std::optional<Transplant>& tra
                             transplant ? transplant->probabilities[row][t].prod().item<double>() : grid.topProbabilities[row][t][0].item<double>());
         text += '\n';
     }
-    return text + fmt::format("last row against the model's own logits: {:.3g}\n", grid.finalDifference);
+    const auto later = grid.offset == 1 ? std::string() : fmt::format(", {} later", grid.offset - 1);
+    return text + fmt::format("last row against the model's own logits{}: {:.3g}\n", later, grid.finalDifference);
 }
 
 std::string scoreTable(const LensGrid& grid, const FutureLensScore& score)

@@ -297,7 +297,9 @@ void GridPage::showCell()
 void GridPage::showSummary(const LensAnswer& answer)
 {
     const auto& grid = std::get<intervene::LensGrid>(answer.result.value);
-    QString text = tr("Last layer against the model's own logits: %1").arg(number(grid.finalDifference, 3));
+    const QString own =
+        grid.offset == 1 ? tr("the model's own logits") : tr("the model's own logits %n token(s) later", nullptr, int(grid.offset - 1));
+    QString text = tr("Last layer against %1: %2").arg(own, number(grid.finalDifference, 3));
     if (const auto& score = answer.result.score) {
         const auto best = std::max_element(score->accuracy.begin(), score->accuracy.end());
         text += tr(". Held out, %1 ahead: best at %2 with %3 right; bigram chain %4; the model itself, later, %5")

@@ -1,33 +1,16 @@
 // orrery-cli probe and compare-representations: on models whose layers are known, and on a trained run with checkpoints.
 #include <ATen/ATen.h>
-#include <unistd.h>
-
-#include <QFile>
 
 #include <core/models/model_file.h>
 #include <core/zoo/zoo.h>
 
 #include "../core/intervene/hand_built.h"
+#include "cli_process.h"
 #include "cli_runner.h"
 #include "small_training.h"
 
 using namespace orrery;
 using core::Json;
-
-namespace {
-
-/// Processor time that a running process has used.
-double computedSeconds(qint64 process)
-{
-    QFile file(QStringLiteral("/proc/%1/stat").arg(process));
-    if (!file.open(QIODevice::ReadOnly))
-        return 0;
-    const QByteArray text = file.readAll();
-    const auto fields = text.mid(text.lastIndexOf(')') + 2).split(' ');
-    return fields.size() < 13 ? 0 : (fields[11].toDouble() + fields[12].toDouble()) / double(sysconf(_SC_CLK_TCK));
-}
-
-}  // namespace
 
 class CliRepresentationsTest : public QObject {
     Q_OBJECT
@@ -234,7 +217,7 @@ private Q_SLOTS:
                                             "--out", "never.npy", "--threads", "1"}));
         QVERIFY(process.waitForStarted());
         // Loading takes half a second of computing; beyond two it is in the middle of its rounds.
-        QTRY_VERIFY_WITH_TIMEOUT(computedSeconds(process.processId()) > 2, 120000);
+        QTRY_VERIFY_WITH_TIMEOUT(test::computedSeconds(process.processId()) > 2, 120000);
         process.terminate();
         const auto answer = test::answerOf(process);
         QCOMPARE(answer.status, 130);
