@@ -125,7 +125,7 @@ QWidget* SplatsPanel::makeContent()
     splitter->addWidget(makeTabs());
     splitter->setStretchFactor(0, 3);
     splitter->setStretchFactor(1, 1);
-    splitter->setSizes({3000, 1000});  // in proportion
+    splitter->setSizes({1800, 1000});  // in proportion: plots are whole in a window of 1280 x 800
     splitter->setChildrenCollapsible(false);
     layout->addWidget(splitter, 1);
     return content;
@@ -175,7 +175,7 @@ QWidget* SplatsPanel::makeStatisticsPage()
         return view;
     };
     m_opacities = addPlot("opacities", tr("opacity"));
-    m_sizes = addPlot("sizes", tr("log10 of the largest standard deviation"));
+    m_sizes = addPlot("sizes", tr("log10 of the largest deviation"));
     return page;
 }
 

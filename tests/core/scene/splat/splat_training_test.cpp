@@ -214,8 +214,8 @@ private Q_SLOTS:
         std::vector<io::Image> straight;
         for (auto camera : scene::camerasAround(scene::shapesBox(), 4, 96, 96, 0.1, 0.6)) {
             straight.push_back(scene::renderShapes(camera, 3).image);
-            camera.distortion.k1 = -0.12;
-            camera.distortion.k2 = 0.02;
+            camera.distortion.k1 = -0.3;
+            camera.distortion.k2 = 0.05;
             camera.distortion.p1 = 0.003;
             scene::PosedView view;
             view.camera = camera;
@@ -240,7 +240,8 @@ private Q_SLOTS:
                     error += std::pow(on(straight[std::size_t(i)]) - double(batch.targets.data_ptr<float>()[3 * p + c]), 2) / (3 * 96 * 96);
                     unmended += std::pow(on(straight[std::size_t(i)]) - on(crooked), 2) / (3 * 96 * 96);
                 }
-            QVERIFY2(-10 * std::log10(error) > 28 && error < unmended / 10, qPrintable(QString("%1 %2").arg(error).arg(unmended)));
+            // What is left is the blur between four pixels at edges, which does not grow with the distortion.
+            QVERIFY2(-10 * std::log10(error) > 28 && error < unmended / 5, qPrintable(QString("%1 %2").arg(error).arg(unmended)));
         }
     }
 
