@@ -92,6 +92,8 @@ InterventionResult runIntervened(const graph::Executor& executor, const graph::W
     run.stop = control.stop;
     control.report(0, 2, "runs");
     const auto plain = executor.run(weights, run);
+    if (at::isnan(plain.tensor()).any().item<bool>())
+        throw core::InputError("the model's answer holds NaN before anything is changed: its weights or the input are broken");
     control.report(1, 2, "runs");
     const auto intervened = program.run(run);
     control.report(2, 2, "runs");

@@ -74,7 +74,8 @@ struct InterventionResult {
     std::vector<std::string> changed;                                 ///< exact names of the values that were intervened on
 };
 
-/// Runs the model without and with the interventions of a document. @throws as `InterventionProgram`. Any thread.
+/// Runs the model without and with the interventions of a document.
+/// @throws as `InterventionProgram`; core::InputError if the answer holds NaN without them. Any thread.
 InterventionResult runIntervened(const graph::Executor& executor, const graph::Weights& weights, const graph::ModelCard& card,
                                  const InterventionDocument& document, const InterventionRequest& request, const Control& control = {});
 
