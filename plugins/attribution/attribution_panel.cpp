@@ -94,7 +94,15 @@ QWidget* AttributionPanel::makeQuestion()
     }
     m_method->setCurrentIndex(std::max(0, m_method->findData(QStringLiteral("integrated_gradients"))));
     connect(m_method, &QComboBox::currentIndexChanged, this, &AttributionPanel::chooseMethod);
-    m_subject->addRow(tr("M&ethod"), m_method);
+    m_stored = new StoredButton(session());
+    connect(m_stored, &StoredButton::analysisChosen, this, &AttributionPanel::reopen);
+    auto* methodRow = new QWidget;
+    auto* inRow = new QHBoxLayout(methodRow);
+    inRow->setContentsMargins(0, 0, 0, 0);
+    inRow->addWidget(m_method, 1);
+    inRow->addWidget(m_stored);
+    methodRow->setFocusProxy(m_method);
+    m_subject->addRow(tr("M&ethod"), methodRow);
     m_form = new widgets::SchemaForm;
     m_form->setAccessibleName(tr("Parameters of the method"));
     connect(m_form, &widgets::SchemaForm::edited, this,
@@ -122,15 +130,12 @@ QLayout* AttributionPanel::makeButtons()
     connect(m_add, &QPushButton::clicked, this, &AttributionPanel::addCard);
     m_job = new widgets::JobBar(session(), tr("Progress of the explanation"));
     connect(m_job, &widgets::JobBar::ended, this, &AttributionPanel::endExplain);
-    m_stored = new StoredButton(session());
-    connect(m_stored, &StoredButton::analysisChosen, this, &AttributionPanel::reopen);
     auto* copy = new QToolButton;
     copy->setDefaultAction(m_copyCommand);
     auto* row = new QHBoxLayout;
     row->addWidget(m_explain);
     row->addWidget(m_job, 1);
     row->addWidget(m_add);
-    row->addWidget(m_stored);
     row->addStretch(0);
     row->addWidget(copy);
     return row;
