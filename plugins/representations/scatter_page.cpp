@@ -65,14 +65,19 @@ QLayout* ScatterPage::makeSettings()
     m_y = makeBox(tr("Vertical axis"), tr("Component shown from bottom to top"));
     for (auto* box : {m_x, m_y})
         connect(box, &QComboBox::activated, this, [this] { showAxes(); });
-    auto* row = new QHBoxLayout;
-    row->addWidget(m_method->box(), 2);
-    row->addWidget(m_method->more());
-    row->addWidget(new QLabel(tr("Colour")));
-    row->addWidget(m_colour, 2);
-    row->addWidget(m_x, 1);
-    row->addWidget(m_y, 1);
-    return row;
+    auto* method = new QHBoxLayout;
+    method->addWidget(m_method->box(), 1);
+    method->addWidget(m_method->more());
+    auto* shown = new QHBoxLayout;
+    shown->addWidget(new QLabel(tr("Colour")));
+    shown->addWidget(m_colour, 2);
+    shown->addWidget(m_x, 1);
+    shown->addWidget(m_y, 1);
+    auto* rows = new QVBoxLayout;
+    rows->setSpacing(4);
+    rows->addLayout(method);
+    rows->addLayout(shown);
+    return rows;
 }
 
 QString ScatterPage::whyNot() const
