@@ -36,6 +36,13 @@ void SceneTrainingPanel::runInQueue(const QString& title, const char* kind, Work
     updateControls();
 }
 
+// A run's own pictures are where its document was; others start from the workspace.
+QString SceneTrainingPanel::folderOf(const QString& path) const
+{
+    const bool isOpen = m_scene && path.toStdString() == m_scene->data.value("path", std::string());
+    return isOpen ? m_scene->folder : session().workspaceFolder();
+}
+
 void SceneTrainingPanel::start()
 {
     const auto workspace = session().workspace();
@@ -48,7 +55,7 @@ void SceneTrainingPanel::start()
     addBusy(1);
     session().runInBackground(
         this,
-        [workspace, document = experimentOf(m_setup->setup()), folder = session().workspaceFolder()](widgets::BackgroundContext&) {
+        [workspace, document = experimentOf(m_setup->setup()), folder = folderOf(m_setup->path())](widgets::BackgroundContext&) {
             return prepareRun(workspace, document, folder);
         },
         [this](PreparedRun prepared) {

@@ -125,7 +125,7 @@ QWidget* SceneTrainingPanel::makeContent()
     m_tabs = new QTabWidget(splitter);
     m_tabs->setObjectName("pages");
     m_setup = new SetupPage;
-    addPage(m_setup, tr("Setup"));
+    m_tabs->addTab(m_setup, tr("Setup"));
     m_plot = new widgets::PlotView(m_tabs);
     m_plot->setObjectName("curves");
     m_plot->setAxisTitle(widgets::PlotAxis::X, tr("step"));
@@ -133,7 +133,7 @@ QWidget* SceneTrainingPanel::makeContent()
     m_plot->setSmoothing(0.9);
     m_tabs->addTab(m_plot, tr("Progress"));
     m_take = new TakePage;
-    addPage(m_take, tr("Take away"));
+    m_tabs->addTab(m_take, tr("Take away"));
     m_camera = new viewers::CameraForm(*m_view);
     connect(m_camera, &viewers::CameraForm::rejected, this, &Panel::showError);
     addPage(m_camera, tr("Camera"));
@@ -141,7 +141,7 @@ QWidget* SceneTrainingPanel::makeContent()
     splitter->addWidget(m_tabs);
     splitter->setStretchFactor(0, 3);
     splitter->setStretchFactor(1, 1);
-    splitter->setSizes({600, 330});
+    splitter->setSizes({560, 370});
     splitter->setChildrenCollapsible(false);
     layout->addWidget(splitter, 1);
     return content;
@@ -245,7 +245,7 @@ void SceneTrainingPanel::openPictures(const QString& path)
     if (const auto shrink = m_setup->setup().training["shrink"]; shrink.is_number() && shrink != 1)
         data["shrink"] = shrink;
     m_bar->follow(session().runInBackground(
-        this, [data, folder = session().workspaceFolder()](widgets::BackgroundContext&) { return openScene(data, folder); },
+        this, [data, folder = folderOf(path)](widgets::BackgroundContext&) { return openScene(data, folder); },
         [this](const OpenScene& scene) {
             m_run.reset();
             m_job = {};

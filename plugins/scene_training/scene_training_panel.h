@@ -76,6 +76,7 @@ private:
     void distil();
     void savePicture();
     QString statusText() const;
+    QString folderOf(const QString& path) const;
     QString setupCommand() const;
     /// Runs in the queue with the panel's bar; errors appear in the panel.
     template <class Work, class Done>

@@ -1,7 +1,6 @@
 #include "setup_page.h"
 
 #include <QComboBox>
-#include <QFormLayout>
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QLineEdit>
@@ -12,6 +11,11 @@
 #include <widgets/schema_form.h>
 
 namespace orrery::plugins {
+namespace {
+
+constexpr const char* kFirstField = "hash_field";  ///< learns in minutes
+
+}  // namespace
 
 SetupPage::SetupPage(QWidget* parent) : QWidget(parent)
 {
@@ -43,7 +47,7 @@ void SetupPage::build()
     m_info->setObjectName("pictures");
     m_info->setWordWrap(true);
     layout->addWidget(m_info);
-    auto* form = new QFormLayout;
+    auto* line = new QHBoxLayout;
     m_field = new QComboBox(this);
     m_field->setObjectName("field");
     m_field->setAccessibleName(tr("Field"));
@@ -52,22 +56,24 @@ void SetupPage::build()
         m_field->addItem(QString::fromStdString(component.title), QString::fromStdString(id));
         m_field->setItemData(m_field->count() - 1, QString::fromStdString(component.summary), Qt::ToolTipRole);
     }
+    chooseField(QString::fromLatin1(kFirstField));
     connect(m_field, &QComboBox::currentIndexChanged, this, qOverload<>(&SetupPage::chooseField));
-    form->addRow(tr("Field"), m_field);
-    layout->addLayout(form);
-    m_training = new widgets::SchemaForm(this);
-    m_training->setObjectName("training");
-    m_training->setSchema(trainingSchema());
-    layout->addWidget(m_training);
+    line->addWidget(m_field, 1);
     m_start = new QPushButton(tr("Start training"), this);
     m_start->setObjectName("start");
     connect(m_start, &QPushButton::clicked, this, &SetupPage::startRequested);
-    layout->addWidget(m_start, 0, Qt::AlignLeft);
-    layout->addWidget(new QLabel(tr("Parameters of the field"), this));
+    line->addWidget(m_start);
+    layout->addLayout(line);
+    // Side by side: each form scrolls on its own.
+    auto* forms = new QHBoxLayout;
+    m_training = new widgets::SchemaForm(this);
+    m_training->setObjectName("training");
+    m_training->setSchema(trainingSchema());
+    forms->addWidget(m_training, 1);
     m_parameters = new widgets::SchemaForm(this);
     m_parameters->setObjectName("parameters");
-    layout->addWidget(m_parameters);
-    layout->addStretch(1);
+    forms->addWidget(m_parameters, 1);
+    layout->addLayout(forms, 1);
     for (auto* made : {m_training, m_parameters}) {
         connect(made, &widgets::SchemaForm::issuesChanged, this, &SetupPage::changed);
         connect(made, &widgets::SchemaForm::edited, this, &SetupPage::changed);

@@ -3,6 +3,7 @@
 #include <QCheckBox>
 #include <QComboBox>
 #include <QGroupBox>
+#include <QHBoxLayout>
 #include <QLabel>
 #include <QPushButton>
 #include <QVBoxLayout>
@@ -22,11 +23,9 @@ core::Schema surfaceSchema()
 
 TakePage::TakePage(QWidget* parent) : QWidget(parent)
 {
-    auto* layout = new QVBoxLayout(this);
-    layout->setSpacing(8);
+    new QHBoxLayout(this);
     buildExport();
     buildDistillation();
-    layout->addStretch(1);
     for (auto* form : {m_surface, m_distillation})
         connect(form, &widgets::SchemaForm::issuesChanged, this, &TakePage::update);
     update();
@@ -40,15 +39,16 @@ void TakePage::buildExport()
     m_kind->setObjectName("kind");
     m_kind->setAccessibleName(tr("What is written"));
     m_kind->addItems({tr("Mesh (marching cubes)"), tr("Points of the surface")});
-    layout->addWidget(m_kind, 0, Qt::AlignLeft);
-    m_surface = new widgets::SchemaForm(group);
-    m_surface->setObjectName("surface");
-    m_surface->setSchema(surfaceSchema());
-    layout->addWidget(m_surface);
+    m_kind->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    layout->addWidget(m_kind);
     m_export = new QPushButton(tr("Write the surface…"), group);
     m_export->setObjectName("export");
     connect(m_export, &QPushButton::clicked, this, &TakePage::exportRequested);
     layout->addWidget(m_export, 0, Qt::AlignLeft);
+    m_surface = new widgets::SchemaForm(group);
+    m_surface->setObjectName("surface");
+    m_surface->setSchema(surfaceSchema());
+    layout->addWidget(m_surface, 1);
     this->layout()->addWidget(group);
 }
 
@@ -60,7 +60,8 @@ void TakePage::buildDistillation()
     m_distil->setObjectName("distil");
     m_distil->setToolTip(tr("The field is learned once more by a grid of tiny networks, which are drawn faster"));
     connect(m_distil, &QPushButton::clicked, this, &TakePage::distillRequested);
-    layout->addWidget(m_distil, 0, Qt::AlignLeft);
+    auto* line = new QHBoxLayout;
+    line->addWidget(m_distil);
     m_outcome = new QLabel(group);
     m_outcome->setObjectName("outcome");
     m_outcome->setWordWrap(true);
@@ -69,11 +70,13 @@ void TakePage::buildDistillation()
     m_student = new QCheckBox(tr("Show the student"), group);
     m_student->setObjectName("student");
     connect(m_student, &QCheckBox::toggled, this, &TakePage::studentToggled);
-    layout->addWidget(m_student);
+    line->addWidget(m_student);
+    line->addStretch(1);
+    layout->insertLayout(0, line);
     m_distillation = new widgets::SchemaForm(group);
     m_distillation->setObjectName("distillation");
     m_distillation->setSchema(scene::distillers().at("kilo_nerf_distillation").schema);
-    layout->addWidget(m_distillation);
+    layout->addWidget(m_distillation, 1);
     this->layout()->addWidget(group);
     forgetStudent();
 }
