@@ -73,6 +73,9 @@ QLayout* CompareResults::makeTools()
     m_scale->setAccessibleName(tr("Scale"));
     m_scale->setToolTip(tr("One colour scale for all results, or one for each"));
     m_scale->addItems({tr("Common scale"), tr("Own scales")});
+    // As narrow as need be: this row is the widest of the panel, and it stands in a dock.
+    m_scale->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    m_scale->setMinimumContentsLength(5);
     connect(m_all, &QToolButton::clicked, this, &CompareResults::explainAllAsked);
     connect(m_measure, &QToolButton::clicked, this, &CompareResults::measureAsked);
     connect(m_remove, &QToolButton::clicked, this, [this] { m_cards.remove(m_table->chosen()); });
