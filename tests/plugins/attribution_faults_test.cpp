@@ -7,7 +7,6 @@
 #include <core/jobs/queue.h>
 #include <core/models/model_file.h>
 #include <core/zoo/zoo.h>
-#include <plugins/attribution/compare_results.h>
 
 #include "attribution_bench.h"
 
@@ -155,8 +154,8 @@ void AttributionFaultsTest::aJobKilledInTheQueueLeavesThePanelAsItWas()
     bench.session.selectRuns({run});
     waitUntilReady(bench);
     QTest::mouseClick(bench.child<QToolButton>("explain_all"), Qt::LeftButton);
-    QTRY_COMPARE(bench.panel->findChild<CompareResults*>()->shown(), 1);
     auto* table = bench.child<QTableWidget>("methods");
+    QTRY_VERIFY(!table->item(0, 1)->text().isEmpty());
     QTRY_COMPARE(table->item(1, 5)->text(), QString("running"));
     bench.session.jobs().cancelAll();
     QTRY_VERIFY(bench.panel->isIdle());
