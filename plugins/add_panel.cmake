@@ -20,6 +20,9 @@ function(add_panel name)
   endif()
   # The module is linked from objects, so that a test can link the panel, too: orrery_gui_test(NAME_test NAME_test.cpp panel_NAME_objects).
   add_library(panel_${name}_objects OBJECT ${panel_SOURCES})
+  if(TARGET orrery_qt_pch)  # not where a third party builds
+    target_precompile_headers(panel_${name}_objects REUSE_FROM orrery_qt_pch)
+  endif()
   set_target_properties(panel_${name}_objects PROPERTIES AUTOMOC ON)
   target_compile_definitions(panel_${name}_objects PUBLIC QT_NO_KEYWORDS QT_PLUGIN)
   target_include_directories(panel_${name}_objects PRIVATE ${folder} ${generated})
