@@ -25,21 +25,9 @@ constexpr int kCoarsest = 16;
 constexpr double kReach = 12;  ///< pixels
 
 /// The camera of a picture of another size.
-scene::Camera scaled(scene::Camera camera, int width, int height)
-{
-    const double x = double(width) / camera.width, y = double(height) / camera.height;
-    camera.focalX *= x;
-    camera.centreX *= x;
-    camera.focalY *= y;
-    camera.centreY *= y;
-    camera.width = width;
-    camera.height = height;
-    return camera;
-}
-
 scene::Camera coarser(const scene::Camera& camera, int level)
 {
-    return level <= 1 ? camera : scaled(camera, std::max(1, camera.width / level), std::max(1, camera.height / level));
+    return level <= 1 ? camera : scene::scaled(camera, std::max(1, camera.width / level), std::max(1, camera.height / level));
 }
 
 /// The coarsest picture is quick.

@@ -44,7 +44,7 @@ void SplatView::drawControls(Overlay& overlay)
     overlay.openWindow("View");
     auto settings = m_settings;
     drawLookControls(overlay, settings);
-    drawFrameGraph(overlay);
+    drawCounts(overlay);
     overlay.closeWindow();
     if (!(settings == m_settings))
         setSettings(settings);
@@ -72,7 +72,7 @@ void SplatView::drawLookControls(Overlay& overlay, SplatSettings& settings) cons
     overlay.note("crop box");
 }
 
-void SplatView::drawFrameGraph(Overlay& overlay) const
+void SplatView::drawCounts(Overlay& overlay) const
 {
     const auto counts = this->counts();
     const auto number = [](std::size_t value) { return QLocale::c().toString(qulonglong(value)); };

@@ -79,7 +79,7 @@ private:
     void redraw();
     scene::Vector3 centreOf(std::uint32_t gaussian) const;
     void drawLookControls(Overlay& overlay, SplatSettings& settings) const;
-    void drawFrameGraph(Overlay& overlay) const;
+    void drawCounts(Overlay& overlay) const;
     void drawMark() const;
 
     std::shared_ptr<const SplatScene> m_scene;

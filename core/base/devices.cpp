@@ -59,8 +59,7 @@ std::string kernelLevel()
 
 DeviceInfo cpu()
 {
-    const auto memory = std::uint64_t(::sysconf(_SC_PHYS_PAGES)) * std::uint64_t(::sysconf(_SC_PAGE_SIZE));
-    return {"cpu", cpuName(), usableCores(), memory, kernelLevel()};
+    return {"cpu", cpuName(), usableCores(), machineMemory(), kernelLevel()};
 }
 
 /// What the CUDA driver knows of a device. The driver is looked up at run time, so that core builds without CUDA's headers and runs without its libraries.
@@ -158,6 +157,11 @@ std::optional<int> cudaIndex(std::string_view text)
 }
 
 }  // namespace
+
+std::uint64_t machineMemory()
+{
+    return std::uint64_t(::sysconf(_SC_PHYS_PAGES)) * std::uint64_t(::sysconf(_SC_PAGE_SIZE));
+}
 
 std::vector<DeviceInfo> listDevices()
 {

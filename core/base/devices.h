@@ -26,6 +26,8 @@ struct GemmInfo {
 
 /// The CPU first, then every CUDA device that libtorch can use. Any thread.
 std::vector<DeviceInfo> listDevices();
+/// Bytes of main memory that this machine has.
+std::uint64_t machineMemory();
 GemmInfo gemmInUse();
 /// GFLOP/s of libtorch's float product of two n x n matrices with the calling thread's thread count: the best of several, about 0.2 s in all.
 double measureGemm(std::int64_t n = 1024);

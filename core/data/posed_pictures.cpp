@@ -15,18 +15,6 @@ using core::Json;
 constexpr std::int64_t kMostPixels = std::int64_t(1) << 28;
 
 /// A camera of a picture that was made smaller.
-scene::Camera scaled(scene::Camera camera, int width, int height)
-{
-    const double x = double(width) / camera.width, y = double(height) / camera.height;
-    camera.focalX *= x;
-    camera.centreX *= x;
-    camera.focalY *= y;
-    camera.centreY *= y;
-    camera.width = width;
-    camera.height = height;
-    return camera;
-}
-
 io::Image onBackground(const io::Image& image, const std::vector<double>& background)
 {
     if (image.channels != 4)
@@ -63,7 +51,7 @@ void readPictures(PosedPictures& out, const std::string& id, const scene::PosedS
         image = onBackground(image, background);
         if (shrink > 1)
             image = io::resize(image, std::max(1, image.width / shrink), std::max(1, image.height / shrink));
-        out.cameras.push_back(scaled(view.camera, image.width, image.height));
+        out.cameras.push_back(scene::scaled(view.camera, image.width, image.height));
         out.parts.push_back(view.part);
         out.begins.push_back(out.begins.back() + std::int64_t(image.width) * image.height);
         if (out.begins.back() > kMostPixels)

@@ -68,8 +68,8 @@ inline constexpr const char* kFinalWeights = "final weights";
 inline constexpr const char* kConfusionMatrix = "confusion_matrix";
 inline constexpr const char* kPredictions = "predictions";
 
-/// Trains. A step: batches -> executor -> loss -> gradients -> clip -> optimizer -> running statistics -> average. Metrics: train/loss, train/lr and
-/// train/gradient_norm at each step (step numbers start at 1), val/* at each evaluation, test/* at the end with the final weights. Same document, same number of
+/// Trains. A step is the learner's (learner.h). Of any graph: batches -> executor -> loss -> gradients -> clip -> optimizer -> running statistics -> average, with
+/// the metrics train/loss, train/lr and train/gradient_norm; of Gaussians: train/loss, train/psnr and train/gaussians. At each step (step numbers start at 1), val/* at each evaluation, test/* at the end with the final weights. Same document, same number of
 /// threads, same machine: the same bits, whether the training was resumed in between or not.
 /// Asked to stop, it saves a checkpoint after the last whole step and throws core::Cancelled. Pauses between steps.
 /// @throws NonFiniteError, core::InputError (a checkpoint of another document, batch larger than the data), core::DeviceError, core::Cancelled, and what the sink throws.

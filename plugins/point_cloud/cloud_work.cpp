@@ -1,11 +1,11 @@
 #include "cloud_work.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <QFileInfo>
 #include <QLocale>
 #include <QStringList>
+#include <utility>
 
 #include <core/base/error.h>
 #include <core/base/text.h>
@@ -22,7 +22,7 @@ QString number(double value)
 
 void makePicture(OpenCloud& cloud, std::stop_token stop)
 {
-    cloud.picture = viewers::cloudPicture(cloud.session->shared(), stop);
+    cloud.picture = viewers::cloudPicture(cloud.session->shared(), std::move(stop));
 }
 
 void checkMemory(const QString& file, std::size_t needed, std::size_t memory)
@@ -72,11 +72,6 @@ void recolour(OpenCloud& cloud, const viewers::CloudStyle& style)
     } catch (const core::InputError&) {
         cloud.colours = viewers::cloudColours(*cloud.picture, viewers::defaultStyle(cloud.picture->mesh->points));
     }
-}
-
-std::size_t machineMemory()
-{
-    return std::size_t(sysconf(_SC_PHYS_PAGES)) * std::size_t(sysconf(_SC_PAGESIZE));
 }
 
 QString describeCloud(const OpenCloud& cloud)

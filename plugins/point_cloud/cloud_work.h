@@ -24,8 +24,6 @@ OpenCloud openCloud(const QString& file, std::size_t memory, widgets::Background
 OpenCloud filterCloud(OpenCloud cloud, const std::string& id, const core::Json& parameters, widgets::BackgroundContext& context);
 /// Coloured anew in the given style, or in the default one where the cloud lacks what the style asks for.
 void recolour(OpenCloud& cloud, const viewers::CloudStyle& style);
-/// Memory of this machine in bytes.
-std::size_t machineMemory();
 /// Points, bounds, fields: what the panel says of a cloud.
 QString describeCloud(const OpenCloud& cloud);
 /// Coordinates in the file's frame and all values of one point.

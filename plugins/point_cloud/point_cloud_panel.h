@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include <core/base/devices.h>
 #include <viewers/camera_form.h>
 #include <viewers/scene_view.h>
 #include <widgets/panel.h>
@@ -62,7 +63,7 @@ private:
 
     std::optional<OpenCloud> m_cloud;
     QString m_file;  ///< asked for, perhaps still on its way
-    std::size_t m_memory = machineMemory();
+    std::size_t m_memory = core::machineMemory();
     viewers::SceneView* m_view = nullptr;
     viewers::CameraForm* m_camera = nullptr;
     widgets::JobBar* m_bar = nullptr;

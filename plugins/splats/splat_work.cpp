@@ -1,7 +1,6 @@
 #include "splat_work.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <QFileInfo>
 #include <QLocale>
@@ -101,11 +100,6 @@ bool holdsSplats(const QString& file)
     } catch (const core::Error&) {
         return false;
     }
-}
-
-std::size_t memoryOfMachine()
-{
-    return std::size_t(sysconf(_SC_PHYS_PAGES)) * std::size_t(sysconf(_SC_PAGESIZE));
 }
 
 QString titleOf(const OpenSplats& splats)

@@ -32,7 +32,6 @@ std::optional<OpenSplats> storedSplats(const store::Workspace& workspace, qint64
 OpenSplats liveSplats(qint64 run, const train::Snapshot& snapshot);
 /// True if a file begins as a PLY of Gaussians. Reads its header.
 bool holdsSplats(const QString& file);
-std::size_t memoryOfMachine();
 
 /// "run 3 after 1,200 steps, training".
 QString titleOf(const OpenSplats& splats);

@@ -10,6 +10,7 @@
 #include <QVBoxLayout>
 #include <cmath>
 
+#include <core/base/devices.h>
 #include <core/scene/splat/splat_ply.h>
 #include <core/scene/splat/synthetic.h>
 #include <core/store/workspace.h>
@@ -61,7 +62,7 @@ QString vectorText(const scene::Vector3& v)
 }  // namespace
 
 SplatsPanel::SplatsPanel(widgets::Session& session, QWidget* parent)
-    : Panel(QStringLiteral("splats"), tr("Splats"), session, parent), m_follower(session), m_memory(memoryOfMachine())
+    : Panel(QStringLiteral("splats"), tr("Splats"), session, parent), m_follower(session), m_memory(core::machineMemory())
 {
     makeActions();
     if (const auto problem = viewers::GlView::openGlProblem(); !problem.isEmpty()) {
@@ -416,6 +417,10 @@ QString SplatsPanel::commandLine() const
                           outputs[std::size_t(settings.channel)]};
     const auto behind = m_view->backgroundRgb();
     arguments << "--background" << vectorText({behind[0], behind[1], behind[2]});
+    if (settings.crops)
+        arguments << "--crop"
+                  << vectorText({settings.crop[0], settings.crop[1], settings.crop[2]}) + QLatin1Char(',') +
+                         vectorText({settings.crop[3], settings.crop[4], settings.crop[5]});
     if (settings.antialias)
         arguments << "--antialias";
     arguments << "--out" << QStringLiteral("pictures");

@@ -46,6 +46,16 @@ private Q_SLOTS:
         const auto mesh = m_cli.json({"scene", "export", "run:1", "--workspace", "w", "--out", "mesh.ply", "--resolution", "32", "--density", "3"});
         QVERIFY(mesh["triangles"].get<int>() > 50);
         QVERIFY(m_cli.read("mesh.ply").starts_with("ply\n"));
+        // A crop of nothing leaves the background of a field; one of everything leaves all.
+        const QStringList draw{"scene", "render", "run:1",    "--workspace", "w",         "--cameras", "set/transforms.json",
+                               "--out", "drawn",  "--format", "npy",         "--outputs", "alpha"};
+        m_cli.json(draw);
+        const auto opacity = m_cli.array("drawn/00000_alpha.npy");
+        m_cli.json(draw + QStringList{"--crop", "-50,-50,-50,50,50,50"});
+        QVERIFY((m_cli.array("drawn/00000_alpha.npy") - opacity).abs().max().item<double>() < 1e-6);
+        m_cli.json(draw + QStringList{"--crop", "40,40,40,50,50,50"});
+        QVERIFY(opacity.max().item<double>() > 0.5);
+        QVERIFY(m_cli.array("drawn/00000_alpha.npy").max().item<double>() < 1e-6);
         // The mesh can be looked at from everywhere: posed images of it.
         const auto again =
             m_cli.json({"scene", "synthesize", "again", "--from", "mesh.ply", "--views", "2", "--val", "0", "--test", "0", "--size", "16"});

@@ -49,6 +49,35 @@ private Q_SLOTS:
         }());
     }
 
+    // What is cropped away is as if it had never been there: a file without it gives the same bytes.
+    void aCropIsAFileWithoutTheRest()
+    {
+        scene::Splats half;
+        std::vector<std::uint32_t> inside;
+        for (std::uint32_t i = 0; i < m_splats.size(); ++i)
+            if (m_splats.means[3 * i] >= 0)
+                inside.push_back(i);
+        QVERIFY(inside.size() > 500 && inside.size() < m_splats.size() - 500);
+        scene::SplatFile file;
+        file.splats = scene::selectSplats(m_splats, inside);
+        scene::writeSplatPly(m_cli.path("half.ply"), file);
+        const QStringList npy{"--format", "npy", "--outputs", "rgb,alpha"};
+        m_cli.json(render(npy));
+        const auto whole = m_cli.array("pictures/00001_rgb.npy");
+        m_cli.json(render(npy, "half.ply"));
+        const auto rgb = m_cli.array("pictures/00001_rgb.npy"), alpha = m_cli.array("pictures/00001_alpha.npy");
+        m_cli.json(render(npy + QStringList{"--crop", "0,-1000,-1000,1000,1000,1000"}));
+        QVERIFY(at::equal(m_cli.array("pictures/00001_rgb.npy"), rgb));
+        QVERIFY(at::equal(m_cli.array("pictures/00001_alpha.npy"), alpha));
+        QVERIFY(!at::equal(whole, rgb));
+        m_cli.json(render(npy + QStringList{"--crop", "900,900,900,901,901,901"}));
+        QCOMPARE(m_cli.array("pictures/00001_alpha.npy").abs().max().item<double>(), 0.0);
+        // Triangles go with their points.
+        VERIFY_REFUSED(m_cli.run(render({"--crop", "900,900,900,901,901,901"}, "square.ply")), 2, "none of the 4 points would be left");
+        VERIFY_REFUSED(m_cli.run(render({"--crop", "1,0,0,0,1,1"})), 2, "--crop: expected six numbers x0,y0,z0,x1,y1,z1");
+        VERIFY_REFUSED(m_cli.run(render({"--crop", "0,0,0,1,1"})), 2, "--crop: expected six numbers");
+    }
+
     void arraysAreThoseOfTheRasteriser()
     {
         const auto answer = m_cli.run(render({"--outputs", "rgb,alpha,depth,ids", "--format", "npy", "--background", "0.5,0,1", "--json"}));

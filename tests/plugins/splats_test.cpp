@@ -229,6 +229,14 @@ private Q_SLOTS:
         bench.choose("behind", "white");
         const auto corner = bench.view()->image().pixelColor(bench.view()->width() - 3, 3);
         QVERIFY(bench.panel->commandLine().contains("--background 1,1,1"));
+        QVERIFY(!bench.panel->commandLine().contains("--crop"));
+        auto cropped = bench.view()->settings();
+        cropped.crops = true;
+        cropped.crop = {-1, -2, -3, 1.5, 2, 3};
+        bench.view()->setSettings(cropped);
+        QVERIFY(bench.panel->commandLine().contains("--crop -1,-2,-3,1.5,2,3"));
+        cropped.crops = false;
+        bench.view()->setSettings(cropped);
         bench.choose("show", "depth");
         QVERIFY(bench.view()->image().pixelColor(bench.view()->width() - 3, 3) == QColor(255, 255, 255) && corner == QColor(0, 0, 0));
         bench.settle();

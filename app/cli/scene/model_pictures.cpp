@@ -15,9 +15,13 @@ at::Tensor tensorOf(const std::vector<float>& values, std::vector<std::int64_t> 
     return out;
 }
 
-DrawModel splatPictures(const graph::Model& model, const std::stop_token& stop, const scene::SplatRenderOptions& options)
+DrawModel splatPictures(const graph::Model& model, const std::stop_token& stop, const scene::SplatRenderOptions& options,
+                        const std::optional<std::array<double, 6>>& crop)
 {
-    const auto splats = std::make_shared<const scene::Splats>(scene::splatsOf(model.weights));
+    auto all = scene::splatsOf(model.weights);
+    if (crop)
+        all = scene::selectSplats(all, scene::splatsInBox(all, *crop));
+    const auto splats = std::make_shared<const scene::Splats>(std::move(all));
     const auto rasterizer = std::make_shared<scene::SplatRasterizer>();
     return [splats, rasterizer, options, stop](const scene::Camera& camera) {
         if (stop.stop_requested())
@@ -30,15 +34,16 @@ DrawModel splatPictures(const graph::Model& model, const std::stop_token& stop, 
 
 }  // namespace
 
-DrawModel modelPictures(const graph::Model& model, const std::stop_token& stop, int threads, const std::optional<scene::SplatRenderOptions>& options)
+DrawModel modelPictures(const graph::Model& model, const std::stop_token& stop, int threads, const std::optional<scene::SplatRenderOptions>& options,
+                        const std::optional<std::array<double, 6>>& crop)
 {
     if (scene::isSplatModel(model)) {
         auto how = options ? *options : scene::splatOptionsOf(model);
         how.threads = threads;
-        return splatPictures(model, stop, how);
+        return splatPictures(model, stop, how, crop);
     }
     const auto field = std::make_shared<const scene::FieldView>(model);
-    return [field, stop](const scene::Camera& camera) { return field->render(camera, stop); };
+    return [field, stop, crop](const scene::Camera& camera) { return field->render(camera, stop, {}, crop); };
 }
 
 bool namesModel(const std::string& text)

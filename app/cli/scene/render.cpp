@@ -9,6 +9,7 @@
 #include <core/io/image.h>
 #include <core/io/npy.h>
 #include <core/scene/camera/posed_images.h>
+#include <core/scene/cloud/filters.h>
 #include <core/scene/cloud/formats.h>
 #include <core/scene/raster/zbuffer.h>
 #include <core/scene/splat/splat_model.h>
@@ -32,6 +33,7 @@ struct Options {
     std::vector<double> eye, target{0, 0, 0}, up{0, 0, 1};
     double fov = 50;
     std::string shape = "splat";
+    std::vector<double> crop;
 };
 
 const std::vector<std::string>& outputNames()
@@ -76,6 +78,21 @@ std::array<float, 3> parseBackground(const std::string& text)
     return colour;
 }
 
+/// The box of --crop.
+std::optional<std::array<double, 6>> cropOf(const Options& options)
+{
+    const auto& box = options.crop;
+    if (box.empty())
+        return {};
+    bool fits = box.size() == 6;
+    for (std::size_t k = 0; fits && k < 3; ++k)
+        fits = std::isfinite(box[k]) && std::isfinite(box[k + 3]) && box[k] <= box[k + 3];
+    if (!fits)
+        throw core::InputError(
+            fmt::format("--crop: expected six numbers x0,y0,z0,x1,y1,z1, the first three not above the last three, got {}", fmt::join(box, ",")));
+    return std::array<double, 6>{box[0], box[1], box[2], box[3], box[4], box[5]};
+}
+
 /// How Gaussians are drawn: `how`, changed by the options.
 scene::SplatRenderOptions splatOptions(scene::SplatRenderOptions how, const Options& options, int threads)
 {
@@ -95,6 +112,8 @@ scene::SplatRenderOptions splatOptions(scene::SplatRenderOptions how, const Opti
 Draw splatDrawer(const Options& options, int threads)
 {
     const auto file = std::make_shared<scene::SplatFile>(scene::openSplats(options.file));
+    if (const auto crop = cropOf(options))
+        file->splats = scene::selectSplats(file->splats, scene::splatsInBox(file->splats, *crop));
     const auto rasterizer = std::make_shared<scene::SplatRasterizer>();
     return [file, rasterizer, how = splatOptions({}, options, threads)](const scene::Camera& camera) {
         const auto& image = rasterizer->render(file->splats.view(), camera, how);
@@ -102,9 +121,14 @@ Draw splatDrawer(const Options& options, int threads)
     };
 }
 
-Draw surfaceDrawer(const Options& options)
+Draw surfaceDrawer(const Options& options, const std::stop_token& stop)
 {
     const auto cloud = std::make_shared<scene::CloudFile>(scene::readCloud(options.file));
+    if (const auto crop = cropOf(options)) {
+        const auto& b = *crop;
+        jobs::DirectContext context(stop);
+        cloud->mesh = scene::applyFilter(cloud->mesh, "crop", {{"low", {b[0], b[1], b[2]}}, {"high", {b[3], b[4], b[5]}}}, 0, context).mesh;
+    }
     scene::ZBufferOptions how;
     how.background = parseBackground(options.background);
     how.pointRadius = options.pointRadius;
@@ -138,8 +162,9 @@ Draw modelDrawer(const Options& options, Session& session)
             fmt::format("--outputs ids: expected a file of Gaussians or points, got {}; export it first: scene export", options.file));
     if (!splats && !options.background.empty())
         throw core::InputError("--background: a radiance field has a background of its own, which it was trained with: leave it out");
-    const auto draw = modelPictures(model, session.stopToken(), session.threads,
-                                    splats ? std::optional(splatOptions(scene::splatOptionsOf(model), options, session.threads)) : std::nullopt);
+    const auto draw =
+        modelPictures(model, session.stopToken(), session.threads,
+                      splats ? std::optional(splatOptions(scene::splatOptionsOf(model), options, session.threads)) : std::nullopt, cropOf(options));
     return [draw](const scene::Camera& camera) {
         const auto picture = draw(camera);
         return Picture{int(picture.colour.size(1)), int(picture.colour.size(0)), valuesOf(picture.colour),
@@ -153,7 +178,7 @@ Draw drawerOf(const Options& options, Session& session)
         return modelDrawer(options, session);
     const int threads = session.threads;
     const bool splats = options.file == scene::kRoomName || scene::isSplatPly(core::MappedFile(options.file).text());
-    return splats ? splatDrawer(options, threads) : surfaceDrawer(options);
+    return splats ? splatDrawer(options, threads) : surfaceDrawer(options, session.stopToken());
 }
 
 /// The one camera of --eye and its kin.
@@ -197,9 +222,7 @@ std::vector<scene::Camera> camerasOf(const Options& options)
             if (angle > 0)
                 camera.focalX = camera.focalY = 0.5 * camera.width / std::tan(0.5 * angle);
         } else if (options.width > 0 && options.height > 0) {
-            const double x = double(options.width) / camera.width, y = double(options.height) / camera.height;
-            camera = {options.width,      options.height,    camera.focalX * x,    camera.focalY * y, camera.centreX * x,
-                      camera.centreY * y, camera.distortion, camera.cameraToWorld, camera.image};
+            camera = scene::scaled(camera, options.width, options.height);
         }
         cameras.push_back(camera);
     }
@@ -274,6 +297,7 @@ Exit run(Session& session, const Options& options)
     checkOutputs(options);
     if ((options.width > 0) != (options.height > 0))
         throw core::InputError("--width and --height: expected both or neither");
+    cropOf(options);  // a wrong box is told before the work
     const auto cameras = camerasOf(options);
     const Draw draw = drawerOf(options, session);
     makeFolder(options.out);
@@ -323,6 +347,7 @@ std::function<Exit(Session&)> declareSceneRender(CLI::App& app)
     app.add_option("--shape", options->shape, "how Gaussians are drawn")
         ->check(CLI::IsMember({"splat", "ellipsoid", "centre"}))
         ->capture_default_str();
+    app.add_option("--crop", options->crop, "draw only what lies in this box, x0,y0,z0,x1,y1,z1")->delimiter(',');
     app.add_flag("--antialias", options->antialias, "compensate opacities for the low-pass filter");
     app.add_option("--near", options->nearPlane, "nothing nearer than this is drawn")->check(CLI::PositiveNumber)->capture_default_str();
     app.add_option("--point-radius", options->pointRadius, "of the points of a cloud, pixels")->check(CLI::NonNegativeNumber)->capture_default_str();

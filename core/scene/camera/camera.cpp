@@ -63,6 +63,18 @@ Vector3 project(const Camera& camera, const Vector3& point)
     return {camera.focalX * p[0] + camera.centreX, camera.focalY * p[1] + camera.centreY, v[2]};
 }
 
+Camera scaled(Camera camera, int width, int height)
+{
+    const double x = double(width) / camera.width, y = double(height) / camera.height;
+    camera.focalX *= x;
+    camera.centreX *= x;
+    camera.focalY *= y;
+    camera.centreY *= y;
+    camera.width = width;
+    camera.height = height;
+    return camera;
+}
+
 Camera lookAt(const Vector3& eye, const Vector3& target, const Vector3& up, double verticalFov, int width, int height)
 {
     const auto back = eye - target;

@@ -41,6 +41,8 @@ Matrix4 worldToView(const Camera& camera);
 Ray rayThrough(const Camera& camera, double x, double y);
 /// The image point of a point in the world, with distortion, and its depth z (> 0 in front of the camera) in the third place.
 Vector3 project(const Camera& camera, const Vector3& point);
+/// The same view in another size.
+Camera scaled(Camera camera, int width, int height);
 /// A camera at `eye` that looks at `target`, `up` upwards, with the given vertical field of view in radians.
 /// @throws core::Error if eye and target coincide, or the direction is parallel to up.
 Camera lookAt(const Vector3& eye, const Vector3& target, const Vector3& up, double verticalFov, int width, int height);

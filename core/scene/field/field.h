@@ -11,8 +11,9 @@
 /// - **Model.** A field with its renderer is one graph [batch, 6] -> [batch, 3]: sampler, encoding, networks, compositing are nodes, those below are custom
 ///   operators with autograd. What the renderer knows besides colour (`opacity`, `depth`, `weights`) are values to probe. The occupancy grid is a buffer
 ///   with an update, as running statistics are: evaluation never changes it, a checkpoint keeps it.
-/// - **Training.** An experiment document with a loss of colours; core/train knows nothing of scenes. Whatever else learns from pictures comes in by the same
-///   door: a data set of its own whose samples are views (input: the camera's row; target: the picture) and a graph that renders a view by one custom operator.
+/// - **Training.** An experiment document with a loss of colours; nothing in training knows that it is a field. Gaussians come in by the
+///   same door: the data set `views` (input: the camera's row; target: the picture) and a graph that renders a view by one custom operator; their number changes,
+///   so core/train has a learner of their own for them.
 ///
 /// All samplers give one form: the samples of all rays one after another. Any thread; results depend on the number of threads only by the rounding of sums
 /// over samples in weights' gradients, and not at all for one number of threads.

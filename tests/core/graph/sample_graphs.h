@@ -7,21 +7,12 @@
 #include <core/graph/builder.h>
 #include <core/graph/executor.h>
 
+#include "../message_of.h"
+
 /// Small graphs and helpers that the tests of core/graph share.
 namespace orrery::graph {
 
 /// What `work` throws of core's errors, or "no error".
-template <class Work>
-std::string messageOf(const Work& work)
-{
-    try {
-        work();
-    } catch (const core::Error& error) {
-        return error.what();
-    }
-    return "no error";
-}
-
 inline Model withWeights(Model model, std::uint64_t seed = 1)
 {
     model.weights = initialize(*model.graph, seed);

@@ -8,6 +8,7 @@
 #include <core/train/trainer.h>
 #include <core/zoo/zoo.h>
 
+#include "../message_of.h"
 #include "../train/training_fixture.h"
 
 using namespace orrery;
@@ -36,17 +37,6 @@ graph::Model inDouble(graph::Model model)
 }
 
 const char* const kGpt = "zoo:gpt?vocabulary=20&block_length=12&layers=2&heads=2&width=8";
-
-template <class Call>
-QString saidBy(Call call)
-{
-    try {
-        call();
-    } catch (const core::Error& error) {
-        return QString::fromUtf8(error.what());
-    }
-    return {};
-}
 
 }  // namespace
 

@@ -10,6 +10,7 @@
 #include <core/intervene/lens_methods.h>
 #include <core/zoo/zoo.h>
 
+#include "../message_of.h"
 #include "hand_built.h"
 
 using namespace orrery;
@@ -41,17 +42,7 @@ at::Tensor someTokens(std::int64_t length, std::int64_t vocabulary = 20)
     return (at::arange(length, at::kLong) * 7 + 3).remainder(vocabulary).unsqueeze(0);
 }
 
-/// The message of an error of core; empty if nothing was thrown.
-template <class Call>
-QString saidBy(Call call)
-{
-    try {
-        call();
-    } catch (const core::Error& error) {
-        return QString::fromUtf8(error.what());
-    }
-    return {};
-}
+/// The call fails with a message that contains `part`.
 #define VERIFY_SAYS(call, part)                                                                                                                      \
     do {                                                                                                                                             \
         const QString said = saidBy([&] { call; });                                                                                                  \

@@ -14,6 +14,7 @@
 #include <core/train/runs.h>
 #include <core/zoo/zoo.h>
 
+#include "../message_of.h"
 #include "../train/training_fixture.h"
 
 using namespace orrery;
@@ -63,17 +64,6 @@ Json document(std::int64_t layers, std::int64_t width, std::uint64_t seed = 7)
             {"model", {{"id", "gpt"}, {"layers", layers}, {"heads", 2}, {"width", width}}},
             {"data", {{"id", "repeated_sequences"}, {"vocabulary", 12}, {"length", 6}, {"samples", 120}}},
             {"train", {{"epochs", nullptr}, {"steps", 4}, {"batch_size", 16}, {"threads", 1}}}};
-}
-
-template <class Call>
-QString saidBy(Call call)
-{
-    try {
-        call();
-    } catch (const core::Error& error) {
-        return QString::fromUtf8(error.what());
-    }
-    return {};
 }
 
 }  // namespace

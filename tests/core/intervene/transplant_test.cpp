@@ -7,6 +7,7 @@
 #include <core/intervene/transplant.h>
 #include <core/zoo/zoo.h>
 
+#include "../message_of.h"
 #include "hand_built.h"
 
 using namespace orrery;
@@ -29,17 +30,6 @@ graph::Model lively(std::uint64_t seed)
         if (tensor.dim() == 2)
             model.weights.set(name, tensor * 12);
     return model;
-}
-
-template <class Call>
-QString saidBy(Call call)
-{
-    try {
-        call();
-    } catch (const core::Error& error) {
-        return QString::fromUtf8(error.what());
-    }
-    return {};
 }
 
 }  // namespace

@@ -7,20 +7,11 @@
 #include <core/graph/executor.h>
 #include <core/zoo/zoo.h>
 
+#include "../message_of.h"
+
 using namespace orrery;
 
 namespace {
-
-template <class Work>
-std::string messageOf(const Work& work)
-{
-    try {
-        work();
-    } catch (const core::Error& error) {
-        return error.what();
-    }
-    return "no error";
-}
 
 at::Tensor tokens(std::int64_t batch, std::int64_t length, std::int64_t vocabulary)
 {

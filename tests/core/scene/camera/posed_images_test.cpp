@@ -11,21 +11,12 @@
 #include <core/scene/camera/posed_images.h>
 #include <core/scene/camera/vector.h>
 
+#include "../../message_of.h"
+
 using namespace orrery;
 using namespace orrery::scene;
 
 namespace {
-
-template <class Work>
-std::string messageOf(const Work& work)
-{
-    try {
-        work();
-    } catch (const core::Error& error) {
-        return error.what();
-    }
-    return "no error";
-}
 
 const std::string kIdentity = "[[1,0,0,0],[0,1,0,0],[0,0,1,0],[0,0,0,1]]";
 

@@ -13,6 +13,8 @@
 #include <core/zoo/ray_fields.h>
 #include <core/zoo/zoo.h>
 
+#include "../../message_of.h"
+
 using namespace orrery;
 using namespace orrery::scene;
 using core::Json;
@@ -20,17 +22,6 @@ using core::Json;
 namespace {
 
 constexpr double kRadius = 0.3;
-
-template <class Work>
-std::string messageOf(const Work& work)
-{
-    try {
-        work();
-    } catch (const core::Error& error) {
-        return error.what();
-    }
-    return "no error";
-}
 
 /// A ball with a soft edge whose colour follows the place, as a graph: density `dense` inside the radius, red `red` everywhere.
 graph::Model ball(double dense = 80, double red = 0.8)

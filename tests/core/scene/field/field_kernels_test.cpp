@@ -10,6 +10,8 @@
 #include <core/scene/field/field.h>
 #include <core/scene/field/views.h>
 
+#include "../../message_of.h"
+
 using namespace orrery;
 using namespace orrery::scene;
 
@@ -36,17 +38,6 @@ at::Tensor randomRays(std::int64_t count, std::uint64_t seed)
     const at::Tensor from = uniform({count, 3}, seed) * 2 - 1, origin = from / from.norm(2, 1, true) * 2,
                      to = (uniform({count, 3}, seed + 1) - 0.5) * 0.8;
     return at::cat({origin, (to - origin) / 3}, 1);
-}
-
-template <class Work>
-std::string messageOf(const Work& work)
-{
-    try {
-        work();
-    } catch (const core::Error& error) {
-        return error.what();
-    }
-    return "no error";
 }
 
 RaySamples marchThrough(const at::Tensor& rays, std::int64_t steps, std::int64_t cells = 8)

@@ -15,6 +15,7 @@
 #include <core/scene/field/views.h>
 #include <core/zoo/zoo.h>
 
+#include "../../message_of.h"
 #include "../../train/training_fixture.h"
 
 using namespace orrery;
@@ -22,17 +23,6 @@ using core::Json;
 using test::MemorySink;
 
 namespace {
-
-template <class Work>
-std::string messageOf(const Work& work)
-{
-    try {
-        work();
-    } catch (const core::Error& error) {
-        return error.what();
-    }
-    return "no error";
-}
 
 /// A small field on small pictures of the built-in scene.
 Json smallField(const std::string& folder, const std::string& model)

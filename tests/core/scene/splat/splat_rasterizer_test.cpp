@@ -10,6 +10,7 @@
 #include <core/scene/splat/synthetic.h>
 #include <core/scene/splat/tiles.h>
 
+#include "../../message_of.h"
 #include "scenes.h"
 
 using namespace orrery;
@@ -57,16 +58,6 @@ Difference compare(const SplatImage& image, const SplatReference& reference)
         d.otherIds += !image.ids.empty() && image.ids[i] != reference.ids[i];
     }
     return d;
-}
-
-std::string messageOf(const std::function<void()>& work)
-{
-    try {
-        work();
-    } catch (const core::Error& error) {
-        return error.what();
-    }
-    return "no error";
 }
 
 }  // namespace
