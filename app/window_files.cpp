@@ -7,11 +7,10 @@
 #include <QUrl>
 
 #include <core/base/error.h>
-#include <core/base/files.h>
 #include <core/data/dataset.h>
 #include <core/jobs/queue.h>
 #include <core/scene/field/synthesis.h>
-#include <core/scene/splat/splat_ply.h>
+#include <core/scene/splat/synthetic.h>
 #include <core/store/workspace.h>
 #include <core/train/document_file.h>
 #include <core/train/runs.h>
@@ -59,9 +58,7 @@ const char* scenePanel(const QFileInfo& file, bool isBuiltIn)
 {
     if (!isBuiltIn && !isScene(file))
         return nullptr;
-    const bool holdsSplats =
-        file.isFile() && file.suffix().toLower() == "ply" && scene::isSplatPly(core::MappedFile(file.filePath().toStdString()).text());
-    return holdsSplats ? "splats" : "point_cloud";
+    return scene::holdsSplats(file.filePath().toStdString()) ? "splats" : "point_cloud";
 }
 
 bool isTable(const QFileInfo& file)

@@ -7,7 +7,6 @@
 #include <QStringList>
 
 #include <core/base/error.h>
-#include <core/base/files.h>
 #include <core/base/text.h>
 #include <core/scene/splat/splat_model.h>
 #include <core/scene/splat/splat_ply.h>
@@ -91,15 +90,6 @@ std::optional<OpenSplats> storedSplats(const store::Workspace& workspace, qint64
 OpenSplats liveSplats(qint64 run, const train::Snapshot& snapshot)
 {
     return ofRun(run, snapshot.step, OpenSplats::Stage::Live, scene::splatsOf(snapshot.weights));
-}
-
-bool holdsSplats(const QString& file)
-{
-    try {
-        return QFileInfo(file).isFile() && scene::isSplatPly(core::MappedFile(file.toStdString()).text());
-    } catch (const core::Error&) {
-        return false;
-    }
 }
 
 QString titleOf(const OpenSplats& splats)

@@ -30,8 +30,6 @@ OpenSplats openSplatFile(const QString& file, std::size_t memory);
 std::optional<OpenSplats> storedSplats(const store::Workspace& workspace, qint64 run, const std::optional<OpenSplats>& known);
 /// What a training has just published.
 OpenSplats liveSplats(qint64 run, const train::Snapshot& snapshot);
-/// True if a file begins as a PLY of Gaussians. Reads its header.
-bool holdsSplats(const QString& file);
 
 /// "run 3 after 1,200 steps, training".
 QString titleOf(const OpenSplats& splats);

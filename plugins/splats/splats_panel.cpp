@@ -217,7 +217,7 @@ void SplatsPanel::openIfSplats(const QString& file)
 {
     addBusy(1);
     session().runInBackground(
-        this, [file](widgets::BackgroundContext&) { return holdsSplats(file) || file == QLatin1String(scene::kRoomName); },
+        this, [file](widgets::BackgroundContext&) { return scene::holdsSplats(file.toStdString()); },
         [this, file](bool holds) {
             addBusy(-1);
             if (holds && session().selection().sceneObject == file)

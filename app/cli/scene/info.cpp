@@ -4,7 +4,6 @@
 #include <cmath>
 #include <iostream>
 
-#include <core/base/files.h>
 #include <core/base/text.h>
 #include <core/scene/cloud/formats.h>
 #include <core/scene/cloud/points.h>
@@ -104,12 +103,6 @@ Exit splatInfo(Session& session, const std::string& name, const scene::Splats& s
     return Exit::Done;
 }
 
-bool namesSplats(const std::string& file)
-{
-    std::error_code error;
-    return file == scene::kRoomName || (std::filesystem::is_regular_file(file, error) && scene::isSplatPly(core::MappedFile(file).text()));
-}
-
 Exit info(Session& session, const std::string& file)
 {
     if (namesModel(file)) {
@@ -118,7 +111,7 @@ Exit info(Session& session, const std::string& file)
             throw core::InputError(fmt::format("{}: expected points or Gaussians; for the layers of a model: orrery-cli inspect {}", file, file));
         return splatInfo(session, file, scene::splatsOf(model.weights));
     }
-    if (namesSplats(file))
+    if (scene::holdsSplats(file))
         return splatInfo(session, file, scene::openSplats(file).splats);
     const auto read = scene::readCloud(file);
     if (session.json)

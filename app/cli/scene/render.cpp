@@ -177,8 +177,7 @@ Draw drawerOf(const Options& options, Session& session)
     if (namesModel(options.file))
         return modelDrawer(options, session);
     const int threads = session.threads;
-    const bool splats = options.file == scene::kRoomName || scene::isSplatPly(core::MappedFile(options.file).text());
-    return splats ? splatDrawer(options, threads) : surfaceDrawer(options, session.stopToken());
+    return scene::holdsSplats(options.file) ? splatDrawer(options, threads) : surfaceDrawer(options, session.stopToken());
 }
 
 /// The one camera of --eye and its kin.
@@ -328,7 +327,8 @@ std::function<Exit(Session&)> declareSceneRender(CLI::App& app)
     app.add_option("FILE", options->file,
                    "PLY of Gaussians, a point cloud or mesh, or a trained scene (run:ID[@STEP]); synthetic:room is made by a rule")
         ->required();
-    app.add_option("--cameras", options->cameras, "transforms.json of the cameras (nerfstudio: OpenGL axes, pixel centres at +0.5)");
+    app.add_option("--cameras", options->cameras, "transforms.json of the cameras (nerfstudio: OpenGL axes, pixel centres at +0.5)")
+        ->check(CLI::ExistingFile);
     app.add_option("--eye", options->eye, "one camera instead: where it stands, x,y,z (with --width and --height)")->delimiter(',');
     app.add_option("--target", options->target, "what it looks at, x,y,z; default the origin")->delimiter(',');
     app.add_option("--up", options->up, "what is upwards, x,y,z; default z")->delimiter(',');

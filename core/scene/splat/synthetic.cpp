@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include <core/base/error.h>
+#include <core/base/files.h>
 #include <core/base/rng.h>
 #include <core/scene/camera/vector.h>
 
@@ -99,6 +100,16 @@ Camera roomCamera(double turn, int width, int height)
     const double horizontal = std::numbers::pi / 3, vertical = 2 * std::atan(std::tan(horizontal / 2) * height / width);
     return lookAt({-1.2 * std::cos(angle), -1.2 * std::sin(angle), 1.5}, {2 * std::cos(angle), 2 * std::sin(angle), 1.1}, {0, 0, 1}, vertical, width,
                   height);
+}
+
+bool holdsSplats(const std::filesystem::path& file)
+{
+    std::error_code error;
+    try {
+        return file == kRoomName || (std::filesystem::is_regular_file(file, error) && isSplatPly(core::MappedFile(file).text()));
+    } catch (const core::Error&) {
+        return false;
+    }
 }
 
 SplatFile openSplats(const std::filesystem::path& file)

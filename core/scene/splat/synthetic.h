@@ -15,6 +15,8 @@ Splats syntheticRoom(std::size_t count, std::uint64_t seed, double size = 0.03);
 
 /// What commands and panels call the room of 20,000 of them.
 inline constexpr const char* kRoomName = "synthetic:room";
+/// True for a PLY file of Gaussians and for that name; false for anything else, also for what cannot be read. Any thread.
+bool holdsSplats(const std::filesystem::path& file);
 /// The Gaussians of a PLY file, or that room by its name. @throws core::InputError for a file that is not there, and as readSplatPly.
 SplatFile openSplats(const std::filesystem::path& file);
 
