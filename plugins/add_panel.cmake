@@ -22,6 +22,8 @@ function(add_panel name)
   add_library(panel_${name}_objects OBJECT ${panel_SOURCES})
   if(TARGET orrery_qt_pch)  # not where a third party builds
     target_precompile_headers(panel_${name}_objects REUSE_FROM orrery_qt_pch)
+    target_link_libraries(panel_${name}_objects PRIVATE orrery_quick)
+    orrery_unity(panel_${name}_objects)
   endif()
   set_target_properties(panel_${name}_objects PROPERTIES AUTOMOC ON)
   target_compile_definitions(panel_${name}_objects PUBLIC QT_NO_KEYWORDS QT_PLUGIN)

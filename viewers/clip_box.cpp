@@ -22,7 +22,7 @@ scene::Vector3 corner(const std::array<double, 6>& box, int which)
     return {box[which & 1 ? 3 : 0], box[which & 2 ? 4 : 1], box[which & 4 ? 5 : 2]};
 }
 
-ImVec2 toIm(const QPointF& p)
+ImVec2 toImVec(const QPointF& p)
 {
     return {float(p.x()), float(p.y())};
 }
@@ -76,7 +76,7 @@ void drawSceneLine(const GlView& view, const scene::Vector3& from, const scene::
 {
     const auto a = view.project(from), b = view.project(to);
     if (a && b)
-        ImGui::GetBackgroundDrawList()->AddLine(toIm(*a), toIm(*b), colour, 1.5f);
+        ImGui::GetBackgroundDrawList()->AddLine(toImVec(*a), toImVec(*b), colour, 1.5f);
 }
 
 void drawClipBox(const GlView& view, const std::array<double, 6>& box)
@@ -87,8 +87,8 @@ void drawClipBox(const GlView& view, const std::array<double, 6>& box)
                 drawSceneLine(view, corner(box, from), corner(box, from | bit), kBoxColour);
     for (int side = 0; side < 6; ++side)
         if (const auto place = view.project(clipHandlePlace(box, side))) {
-            ImGui::GetBackgroundDrawList()->AddCircleFilled(toIm(*place), 6, IM_COL32(255, 255, 255, 255));
-            ImGui::GetBackgroundDrawList()->AddCircleFilled(toIm(*place), 5, kHandleColour);
+            ImGui::GetBackgroundDrawList()->AddCircleFilled(toImVec(*place), 6, IM_COL32(255, 255, 255, 255));
+            ImGui::GetBackgroundDrawList()->AddCircleFilled(toImVec(*place), 5, kHandleColour);
         }
 }
 

@@ -13,7 +13,7 @@
 namespace orrery::viewers {
 namespace {
 
-constexpr double kMovingGoal = 33;  ///< ms a picture while the camera moves
+constexpr double kMovingPictureGoal = 33;  ///< ms a picture while the camera moves
 constexpr int kMostShrink = 8;
 
 /// What decides a picture.
@@ -133,7 +133,7 @@ struct PictureView::Private {
     {
         int shrink = 1;
         const double whole = perPixel * pixels.width() * pixels.height();
-        while (moving && shrink < kMostShrink && whole / (shrink * shrink) > kMovingGoal)
+        while (moving && shrink < kMostShrink && whole / (shrink * shrink) > kMovingPictureGoal)
             shrink *= 2;
         return shrink;
     }

@@ -11,7 +11,7 @@
 namespace orrery::viewers {
 namespace {
 
-constexpr unsigned kMarkColour = IM_COL32(230, 120, 20, 255);
+constexpr unsigned kCropColour = IM_COL32(230, 120, 20, 255);
 
 /// A list of choices; true if another one was taken.
 template <std::size_t N>
@@ -91,7 +91,7 @@ void SplatView::drawMark() const
     const ImVec2 at(float(place->x()), float(place->y()));
     auto* list = ImGui::GetBackgroundDrawList();
     list->AddCircle(at, 8, IM_COL32(255, 255, 255, 255), 0, 4);
-    list->AddCircle(at, 8, kMarkColour, 0, 2);
+    list->AddCircle(at, 8, kCropColour, 0, 2);
 }
 
 }  // namespace orrery::viewers

@@ -9,8 +9,8 @@ namespace {
 struct Colors {
     QRgb key, text, number, word, comment;
 };
-constexpr Colors kLight{0xff1a4f9c, 0xff1b6e3c, 0xff8a3b00, 0xff7b2d8e, 0xff6b7079};
-constexpr Colors kDark{0xff8ab8f5, 0xff8fd3a6, 0xfff0b27a, 0xffd7a3e8, 0xff949ba5};
+constexpr Colors kLightColours{0xff1a4f9c, 0xff1b6e3c, 0xff8a3b00, 0xff7b2d8e, 0xff6b7079};
+constexpr Colors kDarkColours{0xff8ab8f5, 0xff8fd3a6, 0xfff0b27a, 0xffd7a3e8, 0xff949ba5};
 
 QTextCharFormat colored(QRgb color)
 {
@@ -44,7 +44,7 @@ void DocumentHighlighter::highlightBlock(const QString& text)
     static const QRegularExpression jsonKey(QStringLiteral("\"(\\\\.|[^\"\\\\])*\"(?=\\s*:)"));
     static const QRegularExpression yamlKey(QStringLiteral("(?:^|(?<=[\\s{,-]))[A-Za-z_][\\w./-]*(?=:(\\s|$))"));
     static const QRegularExpression comment(QStringLiteral("(^|\\s)#.*$"));
-    const Colors& colors = m_dark ? kDark : kLight;
+    const Colors& colors = m_dark ? kDarkColours : kLightColours;
     const auto paint = [&](const QRegularExpression& pattern, QRgb color) {
         for (auto matches = pattern.globalMatch(text); matches.hasNext();) {
             const QRegularExpressionMatch match = matches.next();

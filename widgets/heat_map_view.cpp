@@ -21,7 +21,7 @@
 namespace orrery::widgets {
 namespace {
 
-constexpr double kBarWidth = 14, kGap = 8;
+constexpr double kScaleWidth = 14, kScaleGap = 8;
 
 /// Where the parts of the picture lie.
 struct Layout {
@@ -143,20 +143,20 @@ Layout HeatMapView::Private::layout(QSize size, const QFontMetricsF& metrics) co
     for (int column = 0; column < columns; ++column)
         widestColumn = std::max(widestColumn, metrics.horizontalAdvance(label(columnLabels, column)));
     at.rowLabels = std::min(widestRow, size.width() * 0.3);
-    const double left = (rowTitle.isEmpty() ? 0 : line + kGap / 2) + at.rowLabels + kGap * 1.5;
-    const double barRoom = kBarWidth + kGap * 2 + metrics.horizontalAdvance(QStringLiteral("-0.00e0"));
+    const double left = (rowTitle.isEmpty() ? 0 : line + kScaleGap / 2) + at.rowLabels + kScaleGap * 1.5;
+    const double barRoom = kScaleWidth + kScaleGap * 2 + metrics.horizontalAdvance(QStringLiteral("-0.00e0"));
     const double width = size.width() - left - barRoom;
     at.turned = columns > 0 && widestColumn + 4 > width / columns;
     at.columnLabels = at.turned ? std::min(widestColumn, size.height() * 0.3) : line;
-    const double bottom = at.columnLabels + (columnTitle.isEmpty() ? 0 : line + kGap / 2) + kGap * 1.5;
-    at.cells = QRectF(left, kGap, std::max(1.0, width), std::max(1.0, size.height() - bottom - kGap));
+    const double bottom = at.columnLabels + (columnTitle.isEmpty() ? 0 : line + kScaleGap / 2) + kScaleGap * 1.5;
+    at.cells = QRectF(left, kScaleGap, std::max(1.0, width), std::max(1.0, size.height() - bottom - kScaleGap));
     // Square cells where there is room for them: a confusion matrix is read along its diagonal.
     if (rows > 0 && columns > 0) {
         const double side = std::min(at.cells.width() / columns, at.cells.height() / rows);
         if (rows == columns)
             at.cells.setSize({side * columns, side * rows});
     }
-    at.bar = QRectF(at.cells.right() + kGap * 1.5, at.cells.top(), kBarWidth, at.cells.height());
+    at.bar = QRectF(at.cells.right() + kScaleGap * 1.5, at.cells.top(), kScaleWidth, at.cells.height());
     return at;
 }
 
@@ -225,7 +225,7 @@ void HeatMapView::Private::paintLabels(QPainter& painter, const Layout& at, cons
     const auto every = [&](double cellSize, double needed) { return std::max(1, int(std::ceil(needed / std::max(cellSize, 0.01)))); };
     const int rowStep = every(at.cells.height() / rows, line);
     for (int row = 0; row < rows; row += rowStep) {
-        const QRectF rect(at.cells.left() - kGap - at.rowLabels, cell(at, row, 0).center().y() - line / 2, at.rowLabels, line);
+        const QRectF rect(at.cells.left() - kScaleGap - at.rowLabels, cell(at, row, 0).center().y() - line / 2, at.rowLabels, line);
         painter.drawText(rect, Qt::AlignRight | Qt::AlignVCenter, metrics.elidedText(label(rowLabels, row), Qt::ElideMiddle, at.rowLabels));
     }
     double widest = 0;
@@ -234,7 +234,7 @@ void HeatMapView::Private::paintLabels(QPainter& painter, const Layout& at, cons
     const int columnStep = every(at.cells.width() / columns, at.turned ? line : widest + 4);
     for (int column = 0; column < columns; column += columnStep) {
         const QString name = metrics.elidedText(label(columnLabels, column), Qt::ElideMiddle, at.turned ? at.columnLabels : 1e6);
-        const double x = cell(at, 0, column).center().x(), y = at.cells.bottom() + kGap / 2;
+        const double x = cell(at, 0, column).center().x(), y = at.cells.bottom() + kScaleGap / 2;
         painter.save();
         painter.translate(x, y);
         if (at.turned) {
@@ -245,12 +245,12 @@ void HeatMapView::Private::paintLabels(QPainter& painter, const Layout& at, cons
         }
         painter.restore();
     }
-    painter.drawText(QRectF(at.cells.left(), at.cells.bottom() + kGap / 2 + at.columnLabels + kGap / 2, at.cells.width(), line), Qt::AlignCenter,
-                     columnTitle);
+    painter.drawText(QRectF(at.cells.left(), at.cells.bottom() + kScaleGap / 2 + at.columnLabels + kScaleGap / 2, at.cells.width(), line),
+                     Qt::AlignCenter, columnTitle);
     if (rowTitle.isEmpty())
         return;
     painter.save();
-    painter.translate(at.cells.left() - kGap * 1.5 - at.rowLabels - line / 2, at.cells.center().y());
+    painter.translate(at.cells.left() - kScaleGap * 1.5 - at.rowLabels - line / 2, at.cells.center().y());
     painter.rotate(-90);
     painter.drawText(QRectF(-at.cells.height(), -line / 2, 2 * at.cells.height(), line), Qt::AlignCenter, rowTitle);
     painter.restore();

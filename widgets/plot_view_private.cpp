@@ -27,7 +27,7 @@ constexpr int kClickDistance = 8;  ///< px
 constexpr int kMostHoverLines = 12;
 constexpr std::size_t kLegendSamples = 400;  ///< points of a curve that are asked whether the legend would hide them
 
-QString numberText(double value)
+QString coordinateText(double value)
 {
     return QString::fromStdString(core::formatNumber(value));
 }
@@ -315,7 +315,7 @@ QString PlotView::Private::hoverText(double x, QPoint position) const
     }
     std::stable_sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) { return a.distance < b.distance; });
     const QString axisName = plot->xAxis->label().isEmpty() ? QStringLiteral("x") : plot->xAxis->label();
-    QString html = QStringLiteral("<b>%1 %2</b><table cellspacing='0'>").arg(axisName.toHtmlEscaped(), numberText(x));
+    QString html = QStringLiteral("<b>%1 %2</b><table cellspacing='0'>").arg(axisName.toHtmlEscaped(), coordinateText(x));
     for (std::size_t i = 0; i < lines.size() && i < std::size_t(kMostHoverLines); ++i)
         html += lines[i].html;
     html += QStringLiteral("</table>");

@@ -21,7 +21,7 @@
 namespace orrery::widgets {
 namespace {
 
-constexpr double kMargin = 12, kReach = 6;
+constexpr double kScatterMargin = 12, kReach = 6;
 
 double axisLow(const std::vector<double>& values)
 {
@@ -70,8 +70,8 @@ struct ScatterView::Private {
     QRectF plotArea(QSize size, const QFontMetrics& metrics) const
     {
         const double line = metrics.height(), legend = legendWidth(colours, metrics, size.width());
-        return {kMargin + line, kMargin, std::max(10.0, size.width() - 2 * kMargin - line - legend),
-                std::max(10.0, size.height() - 2 * kMargin - line)};
+        return {kScatterMargin + line, kScatterMargin, std::max(10.0, size.width() - 2 * kScatterMargin - line - legend),
+                std::max(10.0, size.height() - 2 * kScatterMargin - line)};
     }
     QPointF toPixel(int index, const QRectF& area) const
     {
@@ -97,7 +97,7 @@ void ScatterView::Private::paintPoints(QPainter& painter, QSize size, const QPal
     painter.drawText(QRectF(-area.height() / 2, -metrics.height() - 2, area.height(), metrics.height() + 2), Qt::AlignHCenter | Qt::AlignBottom,
                      yTitle);
     painter.restore();
-    const QRectF legend(area.right() + kMargin, area.top(), size.width() - area.right() - kMargin, area.height());
+    const QRectF legend(area.right() + kScatterMargin, area.top(), size.width() - area.right() - kScatterMargin, area.height());
     paintLegend(painter, legend, colours, palette, metrics);
     painter.setClipRect(area.adjusted(-1, -1, 1, 1));
     painter.setRenderHint(QPainter::Antialiasing);

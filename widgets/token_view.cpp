@@ -20,7 +20,7 @@
 namespace orrery::widgets {
 namespace {
 
-constexpr double kMargin = 6, kGap = 1, kPadding = 1.5, kLeading = 4;
+constexpr double kTokenMargin = 6, kTokenGap = 1, kPadding = 1.5, kLeading = 4;
 
 bool endsLine(const QString& token)
 {
@@ -49,7 +49,7 @@ struct TokenView::Private {
 
     std::vector<QRectF> layout(double width) const;
     void relayout();
-    double height(const std::vector<QRectF>& at) const { return at.empty() ? 0 : at.back().bottom() + kMargin; }
+    double height(const std::vector<QRectF>& at) const { return at.empty() ? 0 : at.back().bottom() + kTokenMargin; }
     double lineHeight() const { return QFontMetricsF(q.font()).height() + kLeading; }
     double largest() const;
     QColor colorOf(int token) const;
@@ -72,35 +72,35 @@ struct TokenView::Private {
 std::vector<QRectF> TokenView::Private::layout(double width) const
 {
     const QFontMetricsF metrics(q.font());
-    const double line = metrics.height() + 2, right = std::max(width - kMargin, 2 * kMargin);
+    const double line = metrics.height() + 2, right = std::max(width - kTokenMargin, 2 * kTokenMargin);
     std::vector<QRectF> at;
     at.reserve(std::size_t(tokens.size()));
-    double x = kMargin, y = kMargin;
+    double x = kTokenMargin, y = kTokenMargin;
     int wordStart = 0;
     for (int i = 0; i < tokens.size(); ++i) {
         if (i > 0 && endsLine(tokens[i - 1])) {
-            x = kMargin, y += lineHeight();
+            x = kTokenMargin, y += lineHeight();
             wordStart = i;
         } else if (i == 0 || startsWord(tokens[i - 1], tokens[i])) {
             wordStart = i;
         }
         const double wide = metrics.horizontalAdvance(shownText(tokens[i])) + 2 * kPadding;
-        if (x + wide > right && x > kMargin) {
+        if (x + wide > right && x > kTokenMargin) {
             const double back = at.empty() || wordStart == i ? 0 : x - at[std::size_t(wordStart)].left();
-            const bool takeWord = wordStart < i && at[std::size_t(wordStart)].left() > kMargin && kMargin + back + wide <= right;
+            const bool takeWord = wordStart < i && at[std::size_t(wordStart)].left() > kTokenMargin && kTokenMargin + back + wide <= right;
             y += lineHeight();
             if (takeWord) {
-                const double shift = at[std::size_t(wordStart)].left() - kMargin;
+                const double shift = at[std::size_t(wordStart)].left() - kTokenMargin;
                 for (int j = wordStart; j < i; ++j)
                     at[std::size_t(j)].translate(-shift, lineHeight());
                 x -= shift;
             } else {
-                x = kMargin;
+                x = kTokenMargin;
                 wordStart = i;
             }
         }
         at.emplace_back(x, y, wide, line);
-        x += wide + kGap;
+        x += wide + kTokenGap;
     }
     return at;
 }
@@ -251,9 +251,9 @@ void TokenView::setCurrent(int token)
         const QRectF rect = d->rects[std::size_t(wanted)];
         auto* bar = verticalScrollBar();
         if (rect.top() < bar->value())
-            bar->setValue(int(rect.top() - kMargin));
+            bar->setValue(int(rect.top() - kTokenMargin));
         else if (rect.bottom() > bar->value() + viewport()->height())
-            bar->setValue(int(std::ceil(rect.bottom() + kMargin)) - viewport()->height());
+            bar->setValue(int(std::ceil(rect.bottom() + kTokenMargin)) - viewport()->height());
     }
     setAccessibleDescription(tooltip(wanted));
     viewport()->update();
@@ -270,7 +270,8 @@ QRectF TokenView::tokenRect(int token) const
 int TokenView::tokenAt(QPointF position) const
 {
     const QPointF at = position + QPointF(0, verticalScrollBar()->value());
-    const auto found = std::find_if(d->rects.begin(), d->rects.end(), [&](const QRectF& rect) { return rect.adjusted(0, -1, kGap, 1).contains(at); });
+    const auto found =
+        std::find_if(d->rects.begin(), d->rects.end(), [&](const QRectF& rect) { return rect.adjusted(0, -1, kTokenGap, 1).contains(at); });
     return found == d->rects.end() ? -1 : int(found - d->rects.begin());
 }
 
@@ -324,12 +325,12 @@ QSize TokenView::sizeHint() const
 {
     const double frame = 2 * frameWidth(), line = d->lineHeight(), width = std::max(viewport()->width(), 200);
     const double needed = d->height(d->layout(width));
-    return {320, int(std::ceil(std::clamp(needed, 2 * line + 2 * kMargin, 8 * line + 2 * kMargin) + frame))};
+    return {320, int(std::ceil(std::clamp(needed, 2 * line + 2 * kTokenMargin, 8 * line + 2 * kTokenMargin) + frame))};
 }
 
 QSize TokenView::minimumSizeHint() const
 {
-    return {80, int(std::ceil(d->lineHeight() + 2 * kMargin + 2 * frameWidth()))};
+    return {80, int(std::ceil(d->lineHeight() + 2 * kTokenMargin + 2 * frameWidth()))};
 }
 
 void TokenView::paintEvent(QPaintEvent* event)

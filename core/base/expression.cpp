@@ -12,7 +12,7 @@
 namespace orrery::core {
 namespace {
 
-constexpr int kMaxDepth = 200;  // parentheses and signs nest by recursion
+constexpr int kMostNesting = 200;  // parentheses and signs nest by recursion
 constexpr std::size_t kMaxLength = 10'000;
 
 bool isLetter(char c)
@@ -84,8 +84,8 @@ private:
 
     std::size_t sum()
     {
-        if (++m_depth > kMaxDepth)
-            failAt(m_at, fmt::format("nested deeper than {} levels", kMaxDepth));
+        if (++m_depth > kMostNesting)
+            failAt(m_at, fmt::format("nested deeper than {} levels", kMostNesting));
         auto left = product();
         for (char sign = peek(); sign == '+' || sign == '-'; sign = peek()) {
             const auto column = ++m_at;
@@ -109,8 +109,8 @@ private:
 
     std::size_t factor()
     {
-        if (++m_depth > kMaxDepth)
-            failAt(m_at, fmt::format("nested deeper than {} levels", kMaxDepth));
+        if (++m_depth > kMostNesting)
+            failAt(m_at, fmt::format("nested deeper than {} levels", kMostNesting));
         std::size_t result = 0;
         if (accept('-')) {
             const auto column = m_at;

@@ -121,7 +121,7 @@ private:
 
 const char* const kSource = "Shorten & Khoshgoftaar (2019), \"A survey on Image Data Augmentation for Deep Learning\", doi:10.1186/s40537-019-0197-0";
 
-core::Registry<AugmentationFactory> makeRegistry()
+core::Registry<AugmentationFactory> makeAugmentations()
 {
     core::Registry<AugmentationFactory> registry("augmentation", "Augmentations");
     registry.add({"shift",
@@ -164,7 +164,7 @@ core::Registry<AugmentationFactory> makeRegistry()
 
 const core::Registry<AugmentationFactory>& augmentationRegistry()
 {
-    static const core::Registry<AugmentationFactory> registry = makeRegistry();
+    static const core::Registry<AugmentationFactory> registry = makeAugmentations();
     return registry;
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 using core::Json;
 
-DataRegistry makeRegistry()
+DataRegistry makeDataSets()
 {
     // The schemas below refer to this family.
     core::addFamily(augmentationRegistry());
@@ -57,7 +57,7 @@ Json parseJsonArgument(const std::string& text)
 
 const core::Registry<DataFactory>& dataRegistry()
 {
-    static const DataRegistry registry = makeRegistry();
+    static const DataRegistry registry = makeDataSets();
     return registry;
 }
 

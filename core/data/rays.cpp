@@ -62,7 +62,7 @@ private:
 };
 
 /// The pixels of each part's views.
-SplitLists partsOf(const PosedPictures& pictures)
+SplitLists pixelsOfParts(const PosedPictures& pictures)
 {
     SplitLists out;
     for (std::size_t v = 0; v < pictures.parts.size(); ++v) {
@@ -76,7 +76,7 @@ SplitLists partsOf(const PosedPictures& pictures)
 DataSetPtr openRays(const Json& parameters, const std::filesystem::path& base)
 {
     PosedPictures pictures = readPosedPictures("rays", parameters, base);
-    SplitLists splits = partsOf(pictures);
+    SplitLists splits = pixelsOfParts(pictures);
     if (const Json& limit = parameters.at("limit"); !limit.is_null())
         limitSplits(splits, limit.get<std::int64_t>(), 0);
     DataInfo info;

@@ -89,7 +89,7 @@ void straightenAll(PosedPictures& pictures)
                            .subspan(std::size_t(3 * pictures.begins[v]), std::size_t(3 * (pictures.begins[v + 1] - pictures.begins[v]))));
 }
 
-SplitLists partsOf(const PosedPictures& pictures)
+SplitLists viewsOfParts(const PosedPictures& pictures)
 {
     SplitLists out;
     for (std::size_t v = 0; v < pictures.parts.size(); ++v)
@@ -101,7 +101,7 @@ DataSetPtr openViews(const Json& parameters, const std::filesystem::path& base)
 {
     PosedPictures pictures = readPosedPictures("views", parameters, base);
     straightenAll(pictures);
-    SplitLists splits = partsOf(pictures);
+    SplitLists splits = viewsOfParts(pictures);
     if (const Json& limit = parameters.at("limit"); !limit.is_null())
         limitSplits(splits, limit.get<std::int64_t>(), 0);
     DataInfo info;

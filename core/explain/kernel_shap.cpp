@@ -45,7 +45,7 @@ Design allCoalitions(std::size_t count, CoalitionValues& values)
 }
 
 // A size by the kernel, then a coalition of that size, all alike: each row then counts the same.
-Coalition drawCoalition(std::size_t count, std::uint64_t seed)
+Coalition drawWeightedCoalition(std::size_t count, std::uint64_t seed)
 {
     core::SplitMix64 random(seed);
     std::vector<double> upTo(count, 0);
@@ -67,7 +67,7 @@ Design drawnCoalitions(std::size_t count, std::size_t samples, std::uint64_t see
 {
     Design design;
     for (std::size_t i = 0; i < samples; ++i) {
-        design.rows.push_back(drawCoalition(count, core::deriveSeed(seed, i, "kernel_shap")));
+        design.rows.push_back(drawWeightedCoalition(count, core::deriveSeed(seed, i, "kernel_shap")));
         design.numbers.push_back(values.add(design.rows.back()));
     }
     design.weights.assign(samples, 1);

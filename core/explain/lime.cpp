@@ -42,7 +42,7 @@ at::Tensor Nearness::of(const at::Tensor& members) const
     return (-distance.square() / (2 * m_width * m_width)).exp();
 }
 
-Coalition drawCoalition(std::size_t count, std::uint64_t seed)
+Coalition drawUniformCoalition(std::size_t count, std::uint64_t seed)
 {
     core::SplitMix64 random(seed);
     Coalition coalition(count);
@@ -96,7 +96,7 @@ Draws drawn(const FeatureGame& game, const at::Tensor& value, const core::Json& 
     const auto samples = parameters.at("n_samples").get<std::int64_t>();
     std::vector<Coalition> coalitions;
     for (std::int64_t i = 0; i < samples; ++i)
-        coalitions.push_back(drawCoalition(std::size_t(game.count()), core::deriveSeed(seed, std::uint64_t(i), "lime")));
+        coalitions.push_back(drawUniformCoalition(std::size_t(game.count()), core::deriveSeed(seed, std::uint64_t(i), "lime")));
     const auto model = parameters.at("interpretable_model").get<std::string>();
     Draws draws;
     draws.members = coalitionMatrix(coalitions, at::kDouble);

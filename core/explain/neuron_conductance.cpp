@@ -5,7 +5,7 @@
 namespace orrery::explain {
 namespace {
 
-struct Sums {
+struct PathSums {
     at::Tensor conductance;  // of dF/dneuron * dneuron/dx
     at::Tensor neuron;       // of dneuron/dx: integrates the neuron's own change
 };
@@ -17,8 +17,8 @@ at::Tensor rowsTimes(const at::Tensor& rows, const at::Tensor& factors)
     return rows * factors.reshape(shape);
 }
 
-Sums conductance(const ScalarFunction& function, const Neuron& neuron, const Path& path, const Quadrature& rule, std::int64_t perBatch,
-                 const Control& control)
+PathSums conductance(const ScalarFunction& function, const Neuron& neuron, const Path& path, const Quadrature& rule, std::int64_t perBatch,
+                     const Control& control)
 {
     at::Tensor outer;  // dF/dneuron of the pass in progress
     PassRequest request;
@@ -31,7 +31,7 @@ Sums conductance(const ScalarFunction& function, const Neuron& neuron, const Pat
         return neuron.of(layer);
     };
     const auto difference = path.difference().to(at::kDouble);
-    Sums sums{at::zeros_like(difference), at::zeros_like(difference)};
+    PathSums sums{at::zeros_like(difference), at::zeros_like(difference)};
     walk(path, rule, perBatch, control, [&](const PathPoints& points, double share) {
         const auto inner = function.pass(path.value, points.points, points.count, request).gradient;
         sums.neuron += points.weighted(inner).sum(0) * difference;

@@ -9,16 +9,16 @@ namespace orrery::explain {
 namespace {
 
 /// How masks lie on a sample: a picture's pixels, a sequence's positions or a table's numbers.
-struct Grid {
+struct MaskGrid {
     std::int64_t height = 1, width = 1;          // of the mask
     std::int64_t rows = 1, columns = 1;          // of the coarse grid
     std::int64_t cellHeight = 1, cellWidth = 1;  // of one coarse cell
     std::vector<std::int64_t> shape;             // the mask among a sample's axes
-    Grid(const at::Tensor& value, std::int64_t cells);
+    MaskGrid(const at::Tensor& value, std::int64_t cells);
     at::Tensor mask(double probability, std::uint64_t seed) const;  // [height, width]
 };
 
-Grid::Grid(const at::Tensor& value, std::int64_t cells)
+MaskGrid::MaskGrid(const at::Tensor& value, std::int64_t cells)
 {
     const auto sample = value.sizes().slice(1);
     shape.assign(sample.size(), 1);
@@ -36,7 +36,7 @@ Grid::Grid(const at::Tensor& value, std::int64_t cells)
 }
 
 // A coarse random grid, one cell larger than the mask, enlarged and cut out at a random place, so that cells' edges lie anywhere.
-at::Tensor Grid::mask(double probability, std::uint64_t seed) const
+at::Tensor MaskGrid::mask(double probability, std::uint64_t seed) const
 {
     core::SplitMix64 random(seed);
     auto coarse = at::empty({1, 1, rows, columns}, at::kFloat);
@@ -51,19 +51,19 @@ at::Tensor Grid::mask(double probability, std::uint64_t seed) const
 }
 
 /// Sums over masks of F * mask and its square, [batch, height * width].
-struct Sums {
+struct MaskSums {
     at::Tensor first, second;
     std::int64_t samples = 0;
 };
 
-at::Tensor spread(const at::Tensor& map, const Grid& grid, const at::Tensor& value)
+at::Tensor spread(const at::Tensor& map, const MaskGrid& grid, const at::Tensor& value)
 {
     auto shape = grid.shape;
     shape.insert(shape.begin(), value.size(0));
     return map.reshape(shape).to(value.options()).expand(value.sizes()).contiguous();
 }
 
-void addBatch(const ScalarFunction& function, const at::Tensor& baseline, const Grid& grid, const at::Tensor& masks, Sums& sums)
+void addBatch(const ScalarFunction& function, const at::Tensor& baseline, const MaskGrid& grid, const at::Tensor& masks, MaskSums& sums)
 {
     const auto& x = function.value();
     auto shape = grid.shape;
@@ -83,11 +83,11 @@ AttributionResult rise(const ScalarFunction& function, const core::Json& paramet
     requireFinite(function, "rise");
     const auto& x = function.value();
     const auto baseline = sampleBaseline(parameters.at("baseline"), x, "rise");
-    const Grid grid(x, parameters.at("cells").get<std::int64_t>());
+    const MaskGrid grid(x, parameters.at("cells").get<std::int64_t>());
     const double probability = parameters.at("probability").get<double>();
     const auto samples = parameters.at("n_samples").get<std::int64_t>(), perBatch = perturbationsPerBatch(parameters, x.size(0));
     const auto zeros = at::zeros({x.size(0), grid.height * grid.width}, at::kDouble);
-    Sums sums{zeros.clone(), zeros.clone()};
+    MaskSums sums{zeros.clone(), zeros.clone()};
     for (std::int64_t begin = 0; begin < samples; begin += perBatch) {
         control.report(double(begin), double(samples), "masks");
         std::vector<at::Tensor> masks;

@@ -7,7 +7,7 @@
 namespace orrery::intervene {
 namespace {
 
-at::Tensor plain(const at::Tensor& pattern)
+at::Tensor plainPattern(const at::Tensor& pattern)
 {
     return pattern.detach().to(at::kCPU, at::kDouble);
 }
@@ -16,7 +16,7 @@ at::Tensor plain(const at::Tensor& pattern)
 at::Tensor meanOver(const at::Tensor& pattern, const at::Tensor& keys)
 {
     const at::Tensor counted = keys.any(-1).sum().to(at::kDouble);
-    return (plain(pattern) * keys.to(at::kDouble)).sum({-2, -1}) / counted;
+    return (plainPattern(pattern) * keys.to(at::kDouble)).sum({-2, -1}) / counted;
 }
 
 /// [query, key]: an earlier position with the same token.
@@ -57,7 +57,7 @@ at::Tensor firstTokenScore(const at::Tensor& pattern)
 
 at::Tensor attentionEntropy(const at::Tensor& pattern)
 {
-    const at::Tensor p = plain(pattern);
+    const at::Tensor p = plainPattern(pattern);
     return -at::xlogy(p, p).sum(-1).mean(-1);
 }
 

@@ -26,7 +26,7 @@ void checkKeysLeft(const Situation& s)
                     s.place, first[-1].item<std::int64_t>(), first.numel() > 1 ? first[1].item<std::int64_t>() : 0));
 }
 
-Prepared prepare(const core::Json&, const KindContext&)
+Prepared prepareKnockout(const core::Json&, const KindContext&)
 {
     Prepared prepared;
     prepared.apply = [](const Situation& s) {
@@ -50,7 +50,7 @@ void addAttentionKnockout(KindRegistry& registry)
         {}};
     InterventionKind kind;
     kind.onScores = true;
-    kind.prepare = prepare;
+    kind.prepare = prepareKnockout;
     registry.add(std::move(component), std::move(kind));
 }
 

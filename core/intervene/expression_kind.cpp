@@ -95,7 +95,7 @@ at::Tensor evaluated(const Expression& expression, const Situation& s)
         [](const Expression::Node& node, std::vector<at::Tensor> arguments) { return applied(node, arguments); });
 }
 
-Prepared prepare(const core::Json& parameters, const KindContext& context)
+Prepared prepareExpression(const core::Json& parameters, const KindContext& context)
 {
     Expression expression;
     try {
@@ -125,7 +125,7 @@ void addExpression(KindRegistry& registry)
         {}};
     InterventionKind kind;
     kind.usesSource = true;
-    kind.prepare = prepare;
+    kind.prepare = prepareExpression;
     registry.add(std::move(component), std::move(kind));
 }
 

@@ -9,7 +9,7 @@
 namespace orrery::intervene {
 namespace {
 
-constexpr std::int64_t kBatch = 16, kMostBigrams = 4096;
+constexpr std::int64_t kFutureBatch = 16, kMostBigrams = 4096;
 
 /// States of a place at positions that have a partner `shift` further, as rows.
 at::Tensor rowsBefore(const at::Tensor& states, std::int64_t shift)
@@ -76,9 +76,9 @@ template <class Visit>
 void forBatches(const LensSubject& subject, const at::Tensor& sequences, const std::vector<StreamPlace>& places, const Control& control, Visit visit)
 {
     const std::int64_t count = sequences.size(0);
-    for (std::int64_t from = 0; from < count; from += kBatch) {
+    for (std::int64_t from = 0; from < count; from += kFutureBatch) {
         control.report(double(from), double(count), "sequences");
-        const at::Tensor tokens = sequences.slice(0, from, std::min(count, from + kBatch));
+        const at::Tensor tokens = sequences.slice(0, from, std::min(count, from + kFutureBatch));
         visit(tokens, runStream(subject, tokens, places, control));
     }
     control.report(double(count), double(count), "sequences");

@@ -13,7 +13,7 @@
 namespace orrery::intervene {
 namespace {
 
-std::vector<double> doubles(const at::Tensor& tensor)
+std::vector<double> generatedNumbers(const at::Tensor& tensor)
 {
     const auto flat = tensor.to(at::kCPU, at::kDouble).reshape(-1).contiguous();
     return {flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel()};
@@ -65,7 +65,7 @@ void checkLength(const graph::Graph& graph, const graph::ModelCard& card, std::i
 
 GeneratedToken described(const at::Tensor& logits, std::int64_t token, std::size_t alternatives)
 {
-    const auto probabilities = doubles(at::softmax(logits.to(at::kDouble), -1));
+    const auto probabilities = generatedNumbers(at::softmax(logits.to(at::kDouble), -1));
     GeneratedToken result{token, probabilities[std::size_t(token)], {}};
     const auto order = ranked(probabilities);
     for (std::size_t i = 0; i < std::min(alternatives, order.size()); ++i)
@@ -127,7 +127,7 @@ std::int64_t chooseToken(const at::Tensor& logits, const GenerationOptions& opti
 {
     if (!options.sample)
         return logits.argmax(-1).item<std::int64_t>();
-    const auto probabilities = doubles(at::softmax(logits.to(at::kDouble) / options.temperature, -1));
+    const auto probabilities = generatedNumbers(at::softmax(logits.to(at::kDouble) / options.temperature, -1));
     const auto tokens = candidates(probabilities, options);
     double total = 0;
     for (const auto token : tokens)

@@ -15,7 +15,7 @@
 namespace orrery::intervene {
 namespace {
 
-constexpr std::int64_t kUsualLength = 50, kBatch = 8;
+constexpr std::int64_t kUsualLength = 50, kRepeatedBatch = 8;
 
 /// Sums over sequences, to be divided by their number.
 struct Sums {
@@ -178,9 +178,9 @@ InductionScores inductionScores(const LensSubject& subject, const InductionSetti
     request.stop = control.stop;
     const auto patterns = request.keep;
     Sums sums;
-    for (std::int64_t from = 0; from < made.sequences; from += kBatch) {
+    for (std::int64_t from = 0; from < made.sequences; from += kRepeatedBatch) {
         control.report(double(from), double(made.sequences), "sequences");
-        const at::Tensor some = tokens.slice(0, from, std::min(made.sequences, from + kBatch));
+        const at::Tensor some = tokens.slice(0, from, std::min(made.sequences, from + kRepeatedBatch));
         request.inputs = {some};
         if (from == 0 && !settings.ablated.empty()) {
             graph::RunRequest first = request;

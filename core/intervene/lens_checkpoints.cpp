@@ -12,12 +12,12 @@ namespace orrery::intervene {
 namespace {
 
 constexpr std::int64_t kMemorised = 200;
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kNoValue = std::numeric_limits<double>::quiet_NaN();
 
 double loggedAt(const store::Workspace& workspace, store::RunId run, std::int64_t step)
 {
     const auto series = workspace.metricSeries(run, "val/loss", step, step);
-    return series.buckets.empty() ? kNan : series.buckets.back().mean;
+    return series.buckets.empty() ? kNoValue : series.buckets.back().mean;
 }
 
 /// As the training evaluates: the same samples in the same batches.
@@ -25,7 +25,7 @@ double lossOf(const graph::Executor& executor, const graph::Model& model, const 
 {
     const auto& part = experiment.data->split(data::Split::Val);
     if (part.empty())
-        return kNan;
+        return kNoValue;
     const core::Json& settings = experiment.document["train"];
     train::EvaluateOptions options;
     options.batchSize = settings["eval_batch_size"].is_null() ? 256 : settings["eval_batch_size"].get<std::int64_t>();

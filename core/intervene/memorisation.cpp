@@ -7,7 +7,7 @@
 namespace orrery::intervene {
 namespace {
 
-constexpr std::int64_t kBatch = 16;
+constexpr std::int64_t kRecallBatch = 16;
 
 void checkLengths(std::int64_t prompt, std::int64_t continuation, std::int64_t length)
 {
@@ -40,9 +40,9 @@ Memorisation memorisation(const LensSubject& subject, const at::Tensor& sequence
     checkLengths(made.prompt, made.continuation, length);
     const std::int64_t end = made.prompt + made.continuation;
     std::vector<at::Tensor> matched;
-    for (std::int64_t from = 0; from < count; from += kBatch) {
+    for (std::int64_t from = 0; from < count; from += kRecallBatch) {
         control.report(double(from), double(count), "sequences");
-        const at::Tensor batch = tokens.slice(0, from, std::min(count, from + kBatch)).slice(1, 0, end);
+        const at::Tensor batch = tokens.slice(0, from, std::min(count, from + kRecallBatch)).slice(1, 0, end);
         const at::Tensor logits = runStream(subject, batch, {}, control).logits;
         const at::Tensor isRight = logits.slice(1, made.prompt - 1, end - 1).argmax(-1).eq(batch.slice(1, made.prompt, end));
         matched.push_back(isRight.to(at::kLong).cumprod(1).sum(1).to(at::kCPU));

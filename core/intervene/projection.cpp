@@ -11,7 +11,7 @@
 namespace orrery::intervene {
 namespace {
 
-std::vector<double> numbers(const at::Tensor& tensor)
+std::vector<double> doublesOf(const at::Tensor& tensor)
 {
     const at::Tensor plain = tensor.contiguous();
     return {plain.data_ptr<double>(), plain.data_ptr<double>() + plain.numel()};
@@ -21,10 +21,10 @@ Projection byPca(const at::Tensor& features, const core::Json& parameters, std::
 {
     const auto pca = fitPca(features, parameters.at("n_components").get<std::int64_t>(), control);
     return {pca.transform(features),
-            {{"explained_variance", numbers(pca.explainedVariance)}, {"explained_variance_ratio", numbers(pca.explainedVarianceRatio)}}};
+            {{"explained_variance", doublesOf(pca.explainedVariance)}, {"explained_variance_ratio", doublesOf(pca.explainedVarianceRatio)}}};
 }
 
-core::Registry<ProjectionMethod> makeRegistry()
+core::Registry<ProjectionMethod> makeProjections()
 {
     core::Registry<ProjectionMethod> registry("projection", "Projections to a few axes");
     registry.add({"pca", "PCA", "Directions of largest variance.",
@@ -43,7 +43,7 @@ core::Registry<ProjectionMethod> makeRegistry()
 
 const core::Registry<ProjectionMethod>& projectionRegistry()
 {
-    static const auto kRegistry = makeRegistry();
+    static const auto kRegistry = makeProjections();
     return kRegistry;
 }
 

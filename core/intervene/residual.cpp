@@ -13,7 +13,7 @@
 namespace orrery::intervene {
 namespace {
 
-constexpr std::string_view kNeeded = "a lens";
+constexpr std::string_view kNeededOfResidual = "a lens";
 
 /// The first size of the table that a canonical value is read from.
 std::optional<std::int64_t> tableRows(const graph::Model& model, const std::string& canonical, std::string_view op)
@@ -44,7 +44,9 @@ std::string StreamPlace::label() const
 std::vector<StreamPlace> residualPlaces(const graph::ModelCard& card, bool middle)
 {
     std::vector<StreamPlace> places;
-    const auto add = [&](const std::string& canonical, int block) { places.push_back({canonical, canonicalValue(card, canonical, kNeeded), block}); };
+    const auto add = [&](const std::string& canonical, int block) {
+        places.push_back({canonical, canonicalValue(card, canonical, kNeededOfResidual), block});
+    };
     add("blocks.0.resid_pre", -1);
     for (int block = 0; block < blockCount(card); ++block) {
         const auto prefix = fmt::format("blocks.{}.", block);
@@ -52,7 +54,7 @@ std::vector<StreamPlace> residualPlaces(const graph::ModelCard& card, bool middl
             add(prefix + "resid_mid", block);
         add(prefix + "resid_post", block);
     }
-    canonicalValue(card, "logits", kNeeded);
+    canonicalValue(card, "logits", kNeededOfResidual);
     return places;
 }
 
@@ -83,7 +85,7 @@ StreamRun runStream(const LensSubject& subject, const at::Tensor& tokens, const 
     graph::RunRequest request;
     request.inputs = {tokens};
     request.stop = control.stop;
-    request.targets = {canonicalValue(subject.model.card, "logits", kNeeded)};
+    request.targets = {canonicalValue(subject.model.card, "logits", kNeededOfResidual)};
     for (const auto& place : places)
         request.keep.push_back(place.value);
     const auto result = subject.executor.run(subject.model.weights, request);
@@ -102,7 +104,7 @@ at::Tensor ownHead(const LensSubject& subject, const at::Tensor& state, const Co
 {
     graph::RunRequest request;
     request.stop = control.stop;
-    request.targets = {canonicalValue(subject.model.card, "logits", kNeeded)};
+    request.targets = {canonicalValue(subject.model.card, "logits", kNeededOfResidual)};
     request.changed[residualPlaces(subject.model.card).back().value] = state;
     return subject.executor.run(subject.model.weights, request).tensor();
 }

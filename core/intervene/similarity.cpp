@@ -11,7 +11,7 @@
 namespace orrery::intervene {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kNoSimilarity = std::numeric_limits<double>::quiet_NaN();
 
 at::Tensor centredRows(const at::Tensor& features, std::int64_t fewest)
 {
@@ -49,7 +49,7 @@ double unbiased(double trace, const at::Tensor& rowsK, const at::Tensor& rowsL)
 
 double normalised(double cross, double a, double b)
 {
-    return a > 0 && b > 0 ? cross / std::sqrt(a * b) : kNan;
+    return a > 0 && b > 0 ? cross / std::sqrt(a * b) : kNoSimilarity;
 }
 
 /// Linear CKA. What is kept: the centred rows, or their products with each other where there are fewer rows than features.
@@ -216,7 +216,7 @@ public:
     {
         const auto sides = comparable(a, b, "svcca");
         if (!sides)
-            return kNan;
+            return kNoSimilarity;
         const at::Tensor correlations = at::linalg_svdvals(at::matmul(sides->first.directions.t(), sides->second.directions));
         return correlations.clamp(0, 1).mean().item<double>();
     }
@@ -242,7 +242,7 @@ public:
     {
         const auto sides = m_byRows ? comparable(a, b, "pwcca") : comparable(b, a, "pwcca");
         if (!sides)
-            return kNan;
+            return kNoSimilarity;
         // The canonical directions of the weighting side are its own directions times the left singular vectors.
         const auto [left, correlations, right] = at::linalg_svd(at::matmul(sides->first.directions.t(), sides->second.directions), false);
         const at::Tensor weights = at::matmul(left.t(), sides->first.loadings).abs().sum(1);
@@ -265,7 +265,7 @@ SimilarityFactory factoryOf()
     return [](const core::Json& parameters) { return std::make_unique<Measure>(parameters); };
 }
 
-core::Registry<SimilarityFactory> makeRegistry()
+core::Registry<SimilarityFactory> makeSimilarities()
 {
     core::Registry<SimilarityFactory> registry("similarity", "Similarity of representations");
     const auto debiased =
@@ -345,7 +345,7 @@ double hsic(const at::Tensor& k, const at::Tensor& l, Estimator estimator)
 
 const core::Registry<SimilarityFactory>& similarityRegistry()
 {
-    static const auto kRegistry = makeRegistry();
+    static const auto kRegistry = makeSimilarities();
     return kRegistry;
 }
 
@@ -371,7 +371,7 @@ at::Tensor similarityMatrix(const SimilarityMeasure& measure, const std::vector<
     double done = 0;
     const auto first = prepareAll(measure, a, done, total, control);
     const auto second = same ? first : prepareAll(measure, b, done, total, control);
-    at::Tensor matrix = at::full({std::int64_t(a.size()), std::int64_t(b.size())}, kNan, at::kDouble);
+    at::Tensor matrix = at::full({std::int64_t(a.size()), std::int64_t(b.size())}, kNoSimilarity, at::kDouble);
     auto cells = matrix.accessor<double, 2>();
     for (std::int64_t row = 0; row < matrix.size(0); ++row) {
         for (std::int64_t column = 0; column < matrix.size(1); ++column) {

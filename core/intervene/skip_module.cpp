@@ -29,7 +29,7 @@ std::string moduleInput(const graph::Graph& graph, const std::string& path)
     return {};
 }
 
-Prepared prepare(const core::Json&, const KindContext& context)
+Prepared prepareSkip(const core::Json&, const KindContext& context)
 {
     Prepared prepared;
     prepared.floatingOnly = false;
@@ -53,7 +53,7 @@ void addSkipModule(KindRegistry& registry)
         "skip_module", "Skip module", "Gives a module's input as its output; the place is a module, or a glob over modules.", "", {}, {}, {}};
     InterventionKind kind;
     kind.onModules = true;
-    kind.prepare = prepare;
+    kind.prepare = prepareSkip;
     registry.add(std::move(component), std::move(kind));
 }
 

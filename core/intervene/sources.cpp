@@ -10,7 +10,7 @@
 namespace orrery::intervene {
 namespace {
 
-constexpr std::int64_t kBatch = 64;
+constexpr std::int64_t kSourceBatch = 64;
 
 std::int64_t rowsOf(const std::string& source, const std::vector<c10::IValue>& inputs)
 {
@@ -88,12 +88,12 @@ SourceValues SourceValues::compute(const graph::Executor& executor, const graph:
         if (values.empty())
             continue;
         const auto total = rowsOf(source, sourceInputs);
-        collected.severalBatches = total > kBatch;
-        for (std::int64_t from = 0; from < total; from += kBatch) {
+        collected.severalBatches = total > kSourceBatch;
+        for (std::int64_t from = 0; from < total; from += kSourceBatch) {
             control.report(double(from), double(total), "source samples");
-            const auto count = std::min(kBatch, total - from);
+            const auto count = std::min(kSourceBatch, total - from);
             graph::RunRequest request;
-            request.inputs = total > kBatch ? rows(sourceInputs, from, count) : sourceInputs;
+            request.inputs = total > kSourceBatch ? rows(sourceInputs, from, count) : sourceInputs;
             request.keep.assign(values.begin(), values.end());
             request.targets = targetsFor(*executor.graph(), values);
             request.stop = control.stop;

@@ -101,7 +101,7 @@ bool readPixels(png_structp png, png_bytepp rows)
     return true;
 }
 
-std::uint64_t bigEndian32(std::string_view bytes)
+std::uint64_t pngSize(std::string_view bytes)
 {
     std::uint64_t value = 0;
     for (const char c : bytes)
@@ -115,7 +115,7 @@ Image decodePng(std::string_view bytes, std::string_view name, const ImageLimits
 {
     // The size stands at the same place in every file; checked here, the message is the same for all formats.
     if (bytes.size() >= 24 && bytes.substr(12, 4) == "IHDR")
-        checkImageSize(bigEndian32(bytes.substr(16, 4)), bigEndian32(bytes.substr(20, 4)), name, limits);
+        checkImageSize(pngSize(bytes.substr(16, 4)), pngSize(bytes.substr(20, 4)), name, limits);
     PngSource source{bytes.data(), bytes.size(), 0, {}};
     const PngReader reader(source);
     if (!reader.info)

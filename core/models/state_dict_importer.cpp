@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kMaxNames = 8;
 
 // A safetensors file begins with the length of a JSON object.
-bool recognises(const ModelSource& source)
+bool isStateDict(const ModelSource& source)
 {
     if (source.bytes.size() > 9 && source.bytes[8] == '{')
         return true;
@@ -29,7 +29,7 @@ std::string firstNames(std::vector<std::string> names)
     return core::join(names, ", ") + (count > kMaxNames ? fmt::format(" and {} more", count - kMaxNames) : std::string());
 }
 
-graph::Model open(const ModelSource& source, const OpenOptions& options)
+graph::Model openStateDict(const ModelSource& source, const OpenOptions& options)
 {
     if (options.architecture.empty()) {
         std::vector<std::string> names;
@@ -66,7 +66,7 @@ void registerStateDictImporter(ImporterRegistry& registry)
                   {},
                   {},
                   {}},
-                 {recognises, open});
+                 {isStateDict, openStateDict});
 }
 
 }  // namespace orrery::models

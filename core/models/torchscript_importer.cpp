@@ -7,7 +7,7 @@
 namespace orrery::models {
 namespace {
 
-bool recognises(const ModelSource& source)
+bool isTorchScript(const ModelSource& source)
 {
     if (source.bytes.substr(0, 4) != "PK\x03\x04")
         return false;
@@ -17,7 +17,7 @@ bool recognises(const ModelSource& source)
     return std::any_of(names.begin(), names.end(), [](const std::string& name) { return name.find("/code/") != std::string::npos; });
 }
 
-graph::Model open(const ModelSource& source, const OpenOptions& options)
+graph::Model openTorchScript(const ModelSource& source, const OpenOptions& options)
 {
     auto imported = importTorchScript(source.file, {options.keepInputs});
     if (options.note)
@@ -36,7 +36,7 @@ void registerTorchScriptImporter(ImporterRegistry& registry)
                   {},
                   {},
                   {}},
-                 {recognises, open});
+                 {isTorchScript, openTorchScript});
 }
 
 }  // namespace orrery::models

@@ -12,7 +12,7 @@ namespace orrery::report {
 
 namespace {
 
-constexpr double kLabelSize = 8.5;
+constexpr double kMatrixLabelSize = 8.5;
 
 void checkMatrix(const ConfusionMatrix& matrix)
 {
@@ -58,7 +58,7 @@ void drawColourBar(Drawing& drawing, const Rect& bar, const ColourMap& map, doub
     for (const Tick& tick : scale.ticks()) {
         const double y = scale.toPoint(tick.value);
         drawing.line({bar.right(), y}, {bar.right() + 3, y}, {Ink::Muted, 0.5, {}});
-        drawing.text({{bar.right() + 5, y + 3}, tick.label, kLabelSize - 1, Anchor::Start, Ink::Muted});
+        drawing.text({{bar.right() + 5, y + 3}, tick.label, kMatrixLabelSize - 1, Anchor::Start, Ink::Muted});
     }
 }
 
@@ -72,7 +72,7 @@ void drawCells(Drawing& drawing, const ConfusionMatrix& matrix, Point origin, do
             const Rect rect{origin.x + cell * double(column), origin.y + cell * double(row), cell, cell};
             drawing.rect(rect, colour);
             const std::string text = std::to_string(counts[column]);
-            const double size = std::min(kLabelSize, cell * 0.45);
+            const double size = std::min(kMatrixLabelSize, cell * 0.45);
             if (counts[column] != 0 && size >= 5 && estimatedTextWidth(text, size) <= cell)
                 drawing.text({{rect.centre().x, rect.centre().y + size * 0.35}, text, size, Anchor::Middle, inkOn(colour)});
         }
@@ -88,10 +88,14 @@ void drawClassNames(Drawing& drawing, const ConfusionMatrix& matrix, Point origi
     for (std::size_t i = 0; i < count; i += every) {
         const std::string name = shortened(matrix.classes[i], 14);
         const double middle = cell * (double(i) + 0.5);
-        drawing.text({{origin.x - 4, origin.y + middle + 3}, name, kLabelSize, Anchor::End});
-        const bool fits = estimatedTextWidth(name, kLabelSize) <= cell * double(every);
-        drawing.text(
-            {{origin.x + middle, origin.y + side + 11}, name, kLabelSize, fits ? Anchor::Middle : Anchor::End, Ink::Foreground, fits ? 0.0 : -40.0});
+        drawing.text({{origin.x - 4, origin.y + middle + 3}, name, kMatrixLabelSize, Anchor::End});
+        const bool fits = estimatedTextWidth(name, kMatrixLabelSize) <= cell * double(every);
+        drawing.text({{origin.x + middle, origin.y + side + 11},
+                      name,
+                      kMatrixLabelSize,
+                      fits ? Anchor::Middle : Anchor::End,
+                      Ink::Foreground,
+                      fits ? 0.0 : -40.0});
     }
 }
 
@@ -99,13 +103,13 @@ double widestName(const ConfusionMatrix& matrix)
 {
     double widest = 0;
     for (const std::string& name : matrix.classes)
-        widest = std::max(widest, estimatedTextWidth(shortened(name, 14), kLabelSize));
+        widest = std::max(widest, estimatedTextWidth(shortened(name, 14), kMatrixLabelSize));
     return widest;
 }
 
 void drawTitled(Drawing& drawing, const Rect& rect, io::Image image, const std::string& title)
 {
-    drawing.text({{rect.centre().x, rect.y - 6}, shortened(title, 40), kLabelSize + 0.5, Anchor::Middle});
+    drawing.text({{rect.centre().x, rect.y - 6}, shortened(title, 40), kMatrixLabelSize + 0.5, Anchor::Middle});
     drawing.items.push_back(RasterItem{rect, std::move(image), false});
     drawing.rect(rect, {}, {Ink::Muted, 0.5, {}});
 }
@@ -135,8 +139,8 @@ Drawing drawConfusionMatrix(const ConfusionMatrix& matrix)
     drawCells(drawing, matrix, origin, cell);
     drawClassNames(drawing, matrix, origin, cell);
     drawing.rect({origin.x, origin.y, side, side}, {}, {Ink::Muted, 0.75, {}});
-    drawing.text({{origin.x + side / 2, drawing.height - 4}, "predicted class", kLabelSize + 0.5, Anchor::Middle});
-    drawing.text({{10, origin.y + side / 2}, "true class", kLabelSize + 0.5, Anchor::Middle, Ink::Foreground, -90});
+    drawing.text({{origin.x + side / 2, drawing.height - 4}, "predicted class", kMatrixLabelSize + 0.5, Anchor::Middle});
+    drawing.text({{10, origin.y + side / 2}, "true class", kMatrixLabelSize + 0.5, Anchor::Middle, Ink::Foreground, -90});
     drawColourBar(drawing, {origin.x + side + 12, origin.y, 8, side}, viridis(), 0, 1);
     return drawing;
 }
@@ -181,18 +185,18 @@ Drawing drawBars(const std::vector<Bar>& bars, const std::string& title, std::si
     const std::size_t shown = std::min(limit, sorted.size());
     double names = 0;
     for (std::size_t i = 0; i < shown; ++i)
-        names = std::max(names, estimatedTextWidth(shortened(sorted[i].name, 32), kLabelSize));
+        names = std::max(names, estimatedTextWidth(shortened(sorted[i].name, 32), kMatrixLabelSize));
     const double row = 15, top = 20, left = names + 12, half = 110, zero = left + 42 + half;
     const double largest = shown > 0 && sorted[0].value != 0 ? std::abs(sorted[0].value) : 1;
     Drawing drawing{zero + half + 46, top + row * double(shown + (sorted.size() > shown ? 1 : 0)) + 8, {}};
-    drawing.text({{zero, 11}, title, kLabelSize + 0.5, Anchor::Middle});
+    drawing.text({{zero, 11}, title, kMatrixLabelSize + 0.5, Anchor::Middle});
     for (std::size_t i = 0; i < shown; ++i) {
         const double value = sorted[i].value, length = half * std::abs(value) / largest, y = top + row * double(i);
-        drawing.text({{left - 6, y + 10}, shortened(sorted[i].name, 32), kLabelSize, Anchor::End});
+        drawing.text({{left - 6, y + 10}, shortened(sorted[i].name, 32), kMatrixLabelSize, Anchor::End});
         drawing.rect({value < 0 ? zero - length : zero, y + 2, length, row - 4}, coolwarm().at(value < 0 ? 0.0 : 1.0));
         drawing.text({{value < 0 ? zero - length - 4 : zero + length + 4, y + 10},
                       shortNumber(value),
-                      kLabelSize,
+                      kMatrixLabelSize,
                       value < 0 ? Anchor::End : Anchor::Start,
                       Ink::Muted});
     }
@@ -202,7 +206,7 @@ Drawing drawBars(const std::vector<Bar>& bars, const std::string& title, std::si
             std::accumulate(sorted.begin() + std::ptrdiff_t(shown), sorted.end(), 0.0, [](double sum, const Bar& bar) { return sum + bar.value; });
         drawing.text({{zero, drawing.height - 6},
                       fmt::format("and {} more, together {}", sorted.size() - shown, shortNumber(rest)),
-                      kLabelSize,
+                      kMatrixLabelSize,
                       Anchor::Middle,
                       Ink::Muted});
     }

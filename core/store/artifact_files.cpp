@@ -22,7 +22,7 @@ constexpr std::string_view kTemporary = "incoming-";
     throw core::StorageError(fmt::format("{}: {}: {}", file.string(), what, std::strerror(errno)));
 }
 
-void makeFolder(const std::filesystem::path& folder)
+void makeFolderOf(const std::filesystem::path& folder)
 {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
@@ -90,7 +90,7 @@ private:
 
 ArtifactFiles::Stored ArtifactFiles::add(const std::function<void(const std::function<void(std::string_view)>&)>& produce)
 {
-    makeFolder(m_folder);
+    makeFolderOf(m_folder);
     IncomingFile incoming(m_folder);
     core::Hasher hasher;
     Stored stored;
@@ -104,7 +104,7 @@ ArtifactFiles::Stored ArtifactFiles::add(const std::function<void(const std::fun
     std::error_code none;
     if (std::filesystem::file_size(target, none) == stored.bytes && !none)
         return stored;
-    makeFolder(target.parent_path());
+    makeFolderOf(target.parent_path());
     incoming.moveTo(target);
     return stored;
 }

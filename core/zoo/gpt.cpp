@@ -8,7 +8,7 @@ namespace {
 
 constexpr double kInitialStd = 0.02;
 
-TransformerSettings settingsOf(const core::Json& parameters)
+TransformerSettings gptSettings(const core::Json& parameters)
 {
     TransformerSettings settings;
     settings.features = parameters["width"].get<std::int64_t>();
@@ -97,7 +97,7 @@ core::Component gptComponent()
 
 graph::Model gpt(const core::Json& parameters)
 {
-    const TransformerSettings settings = settingsOf(parameters);
+    const TransformerSettings settings = gptSettings(parameters);
     CanonicalValues canonical;
     Builder builder("gpt");
     const Var tokens = builder.input("tokens", "int64", {"batch", "position"}, "tokens");

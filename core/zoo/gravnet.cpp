@@ -6,7 +6,7 @@
 namespace orrery::zoo {
 namespace {
 
-struct Settings {
+struct GravNetSettings {
     std::int64_t width, space, messages, neighbours;
     double reach;
     bool learnsGraph;
@@ -53,7 +53,7 @@ Var nearness(Builder& builder, Var places)
 }
 
 /// The graph as weights: row i says what point i hears of each other one; rows sum to 1.
-Var learnedGraph(Builder& builder, Var x, const Settings& settings)
+Var learnedGraph(Builder& builder, Var x, const GravNetSettings& settings)
 {
     const Var free = builder.linear("space", x, settings.width, settings.space);
     const Var lengths = builder.op("aten::norm.ScalarOpt_dim", {free, 2.0, std::vector<std::int64_t>{-1}, true}, "length");
@@ -63,7 +63,7 @@ Var learnedGraph(Builder& builder, Var x, const Settings& settings)
 }
 
 /// The same weight for each of the nearest, the point itself among them.
-Var nearestGraph(Builder& builder, Var coordinates, const Settings& settings)
+Var nearestGraph(Builder& builder, Var coordinates, const GravNetSettings& settings)
 {
     const Var near = nearness(builder, coordinates);
     const Var chosen = builder.ops("aten::topk", {near, settings.neighbours, -1, true, false}, "nearest")[1];
@@ -71,7 +71,7 @@ Var nearestGraph(Builder& builder, Var coordinates, const Settings& settings)
     return builder.op("aten::scatter.value", {nothing, -1, chosen, 1 / double(settings.neighbours)}, "weights");
 }
 
-Var layer(Builder& builder, std::int64_t number, Var x, Var coordinates, const Settings& settings, CanonicalValues& canonical)
+Var layer(Builder& builder, std::int64_t number, Var x, Var coordinates, const GravNetSettings& settings, CanonicalValues& canonical)
 {
     const auto scope = builder.module("layers." + std::to_string(number), "GravNetNorm");
     const Var graph = settings.learnsGraph ? learnedGraph(builder, x, settings) : nearestGraph(builder, coordinates, settings);
@@ -118,8 +118,8 @@ graph::Model gravnet(const core::Json& parameters)
 {
     const auto whole = [&](const char* name) { return parameters.contains(name) ? parameters[name].get<std::int64_t>() : 0; };
     const bool learns = parameters["graph"] == "learned";
-    const Settings settings{whole("width"), whole("space"), whole("messages"), whole("neighbours"), learns ? parameters["reach"].get<double>() : 1,
-                            learns};
+    const GravNetSettings settings{
+        whole("width"), whole("space"), whole("messages"), whole("neighbours"), learns ? parameters["reach"].get<double>() : 1, learns};
     CanonicalValues canonical;
     Builder builder("gravnet");
     const bool isImage = parameters["input"] == "image";

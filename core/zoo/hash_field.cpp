@@ -9,7 +9,6 @@ namespace orrery::zoo {
 namespace {
 
 constexpr std::int64_t kGeometry = 16;  // outputs of the density network
-constexpr double kStartDensity = 2;     // thin fog, everywhere occupied
 constexpr std::int64_t kDirectionSize = 16;
 
 /// The matrices of a network without biases, in a module of that name.
@@ -31,9 +30,9 @@ std::vector<std::int64_t> widthsOf(std::int64_t in, std::int64_t hidden, std::in
 }
 
 /// The field without its renderer: [sample, kGeometry] for positions, and colours for geometry and rays.
-class Field {
+class HashField {
 public:
-    Field(Builder& builder, const core::Json& parameters) : m_builder(builder)
+    HashField(Builder& builder, const core::Json& parameters) : m_builder(builder)
     {
         const auto levels = parameters["levels"].get<std::int64_t>(), base = parameters["base_resolution"].get<std::int64_t>(),
                    finest = parameters["finest_resolution"].get<std::int64_t>(), features = parameters["features_per_level"].get<std::int64_t>();
@@ -98,7 +97,7 @@ graph::Model hashField(const core::Json& parameters)
     const Var rays = raysInput(builder);
     OccupancyGrid occupancy(builder, parameters, rays);
     const Samples samples = occupancy.march();
-    Field field(builder, parameters);
+    HashField field(builder, parameters);
     const auto densityOfGeometry = [&](Var geometry) { return densityOf(builder, geometry, std::log(kStartDensity)); };
     const Var geometry = field.geometry(samples.positions);
     const Var density = densityOfGeometry(geometry), colour = field.colour(geometry, rays, samples.rays);

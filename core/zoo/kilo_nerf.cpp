@@ -6,9 +6,8 @@
 namespace orrery::zoo {
 namespace {
 
-constexpr std::int64_t kGeometry = 16;  // outputs of a density network
-constexpr std::int64_t kDirectionSize = 16;
-constexpr double kStartDensity = 2;  // thin fog, everywhere occupied
+constexpr std::int64_t kCellOutputs = 16;  // outputs of a density network
+constexpr std::int64_t kCellDirectionSize = 16;
 constexpr std::int64_t kMostWeights = std::int64_t(1) << 28;
 
 /// @throws core::InputError for sizes that make more weights than a machine should be asked for.
@@ -43,9 +42,9 @@ CellNetworks cellNetworks(Builder& builder, const std::string& name, std::int64_
 }
 
 /// The field without its renderer.
-class Field {
+class KiloField {
 public:
-    Field(Builder& builder, const core::Json& parameters)
+    KiloField(Builder& builder, const core::Json& parameters)
         : m_builder(builder), m_grid(parameters["grid"].get<std::int64_t>()), m_frequencies(parameters["frequencies"].get<std::int64_t>())
     {
         const auto width = parameters["width"].get<std::int64_t>(), cells = m_grid * m_grid * m_grid;
@@ -55,8 +54,8 @@ public:
             widths.back() = out;
             return widths;
         };
-        m_geometry = cellNetworks(builder, "geometry", cells, widthsOf(3 + 6 * m_frequencies, "density_layers", kGeometry));
-        m_colour = cellNetworks(builder, "colour", cells, widthsOf(kGeometry + kDirectionSize, "colour_layers", 3));
+        m_geometry = cellNetworks(builder, "geometry", cells, widthsOf(3 + 6 * m_frequencies, "density_layers", kCellOutputs));
+        m_colour = cellNetworks(builder, "colour", cells, widthsOf(kCellOutputs + kCellDirectionSize, "colour_layers", 3));
     }
     struct Geometry {
         Var features, cells;
@@ -111,9 +110,9 @@ graph::Model kiloNerf(const core::Json& parameters)
     const Var rays = raysInput(builder);
     OccupancyGrid occupancy(builder, parameters, rays);
     const Samples samples = occupancy.march();
-    Field field(builder, parameters);
-    const auto densityAt = [&](const Field::Geometry& geometry) { return densityOf(builder, geometry.features, std::log(kStartDensity)); };
-    const Field::Geometry geometry = field.geometry(samples.positions);
+    KiloField field(builder, parameters);
+    const auto densityAt = [&](const KiloField::Geometry& geometry) { return densityOf(builder, geometry.features, std::log(kStartDensity)); };
+    const KiloField::Geometry geometry = field.geometry(samples.positions);
     const Var density = densityAt(geometry), colour = field.colour(geometry, rays, samples.rays);
     occupancy.measure([&](Var positions) { return densityAt(field.geometry(positions)); });
     return occupancy.finish(rendered(builder, density, colour, samples, parameters["background"]));

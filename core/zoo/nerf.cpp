@@ -6,8 +6,6 @@
 namespace orrery::zoo {
 namespace {
 
-constexpr double kStartDensity = 2;
-
 /// Places and directions to densities and colours; called once a pass.
 class Network {
 public:

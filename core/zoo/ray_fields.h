@@ -6,6 +6,9 @@
 /// What radiance fields share: rays in, samples along them, colours composited. The operators are those of core/scene/field.
 namespace orrery::zoo {
 
+/// Thin fog, everywhere occupied: the density that fields start with.
+inline constexpr double kStartDensity = 2;
+
 core::Port raysPort();    ///< "rays": float [batch, feature]
 core::Port colourPort();  ///< "colour": float [batch, channel]
 core::Parameter backgroundParameter();

@@ -9,20 +9,20 @@
 namespace orrery::zoo {
 namespace {
 
-constexpr double kInitialStd = 0.02;
+constexpr double kSeq2seqInitialStd = 0.02;
 constexpr double kEpsilon = 1e-5;
 
 struct Sizes {
     Var batch, source, target;
 };
 
-struct Settings {
+struct Seq2seqSettings {
     std::int64_t features = 0, heads = 0;
     double dropout = 0;
 };
 
 /// [batch, position, feature] -> [batch, head, position, feature of head].
-Var heads(Builder& builder, const std::string& name, Var x, Var batch, Var positions, const Settings& settings)
+Var heads(Builder& builder, const std::string& name, Var x, Var batch, Var positions, const Seq2seqSettings& settings)
 {
     const Var projected = builder.linear(name + "_proj", x, settings.features, settings.features);
     const Var split = builder.reshape(projected, {batch, positions, settings.heads, settings.features / settings.heads});
@@ -31,7 +31,7 @@ Var heads(Builder& builder, const std::string& name, Var x, Var batch, Var posit
 
 /// Queries from `x`, keys and values from `memory` (the same for self-attention). `mask` is added to the scores.
 Var attention(Builder& builder, const std::string& name, Var x, Var xPositions, Var memory, Var memoryPositions, Var mask, Var batch,
-              const Settings& settings, CanonicalValues& canonical, const std::string& block)
+              const Seq2seqSettings& settings, CanonicalValues& canonical, const std::string& block)
 {
     const Builder::Scope scope = builder.module(name, "MultiheadAttention");
     const double scale = 1.0 / std::sqrt(double(settings.features / settings.heads));
@@ -47,19 +47,20 @@ Var attention(Builder& builder, const std::string& name, Var x, Var xPositions, 
     return builder.dropout("resid_dropout", out, settings.dropout);
 }
 
-Var perceptron(Builder& builder, Var x, const Settings& settings)
+Var perceptron(Builder& builder, Var x, const Seq2seqSettings& settings)
 {
     const Builder::Scope scope = builder.module("mlp", "MLP");
     const Var hidden = builder.relu(builder.linear("fc", x, settings.features, 4 * settings.features));
     return builder.dropout("resid_dropout", builder.linear("proj", hidden, 4 * settings.features, settings.features), settings.dropout);
 }
 
-Var norm(Builder& builder, const std::string& name, Var x, const Settings& settings)
+Var norm(Builder& builder, const std::string& name, Var x, const Seq2seqSettings& settings)
 {
     return builder.layerNorm(name, x, settings.features, kEpsilon);
 }
 
-Var encoderBlock(Builder& builder, std::int64_t number, Var x, Var mask, const Sizes& sizes, const Settings& settings, CanonicalValues& canonical)
+Var encoderBlock(Builder& builder, std::int64_t number, Var x, Var mask, const Sizes& sizes, const Seq2seqSettings& settings,
+                 CanonicalValues& canonical)
 {
     const Builder::Scope list = builder.module("encoder", "ModuleList"), scope = builder.module(std::to_string(number), "EncoderBlock");
     const Var normed = norm(builder, "ln_1", x, settings);
@@ -69,8 +70,8 @@ Var encoderBlock(Builder& builder, std::int64_t number, Var x, Var mask, const S
     return builder.op("aten::add.Tensor", {middle, perceptron(builder, norm(builder, "ln_2", middle, settings), settings)}, "resid_post");
 }
 
-Var decoderBlock(Builder& builder, std::int64_t number, Var x, Var memory, Var causal, Var padding, const Sizes& sizes, const Settings& settings,
-                 CanonicalValues& canonical)
+Var decoderBlock(Builder& builder, std::int64_t number, Var x, Var memory, Var causal, Var padding, const Sizes& sizes,
+                 const Seq2seqSettings& settings, CanonicalValues& canonical)
 {
     const Builder::Scope list = builder.module("decoder", "ModuleList"), scope = builder.module(std::to_string(number), "DecoderBlock");
     const std::string block = "decoder." + std::to_string(number);
@@ -84,12 +85,13 @@ Var decoderBlock(Builder& builder, std::int64_t number, Var x, Var memory, Var c
 }
 
 /// Tokens to vectors, plus the first rows of a table of positions.
-Var embedded(Builder& builder, const std::string& name, Var table, Var tokens, Var positions, const core::Json& parameters, const Settings& settings,
-             CanonicalValues& canonical)
+Var embedded(Builder& builder, const std::string& name, Var table, Var tokens, Var positions, const core::Json& parameters,
+             const Seq2seqSettings& settings, CanonicalValues& canonical)
 {
     const Builder::Scope scope = builder.module(name, "Embedding");
     const Var vectors = builder.op("aten::embedding", {table, tokens});
-    const Var places = builder.parameter("positions", {parameters["block_length"].get<std::int64_t>(), settings.features}, normalInit(kInitialStd));
+    const Var places =
+        builder.parameter("positions", {parameters["block_length"].get<std::int64_t>(), settings.features}, normalInit(kSeq2seqInitialStd));
     const Var used = builder.op("aten::slice.Tensor", {places, 0, 0, positions, 1}, "position_embedding");
     canonical["pos_embed"] = used;
     return builder.dropout("dropout", builder.add(vectors, used), settings.dropout);
@@ -125,7 +127,8 @@ core::Component seq2seqComponent()
 
 graph::Model seq2seq(const core::Json& parameters)
 {
-    const Settings settings{parameters["width"].get<std::int64_t>(), parameters["heads"].get<std::int64_t>(), parameters["dropout"].get<double>()};
+    const Seq2seqSettings settings{parameters["width"].get<std::int64_t>(), parameters["heads"].get<std::int64_t>(),
+                                   parameters["dropout"].get<double>()};
     if (settings.features % settings.heads != 0)
         throw core::InputError(
             fmt::format("expected a width that the number of heads divides, got width {} with {} heads", settings.features, settings.heads));
@@ -135,7 +138,7 @@ graph::Model seq2seq(const core::Json& parameters)
     const Var source = builder.input("source", "int64", {"batch", "source_position"}, "tokens");
     const Var target = builder.input("target", "int64", {"batch", "position"}, "tokens");
     const Sizes sizes{builder.size(target, 0), builder.size(source, 1), builder.size(target, 1)};
-    const Var table = builder.parameter("tokens.weight", {vocabulary, settings.features}, normalInit(kInitialStd));
+    const Var table = builder.parameter("tokens.weight", {vocabulary, settings.features}, normalInit(kSeq2seqInitialStd));
     Var x = embedded(builder, "source_embed", table, source, sizes.source, parameters, settings, canonical);
     const Var padding = paddingMask(builder, source, x);
     for (std::int64_t i = 0; i < layers; ++i)

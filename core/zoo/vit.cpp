@@ -21,7 +21,7 @@ Patches patchesOf(const core::Json& parameters)
     return {patch, (image / patch) * (image / patch)};
 }
 
-TransformerSettings settingsOf(const core::Json& parameters)
+TransformerSettings vitSettings(const core::Json& parameters)
 {
     TransformerSettings settings;
     settings.features = parameters["width"].get<std::int64_t>();
@@ -88,7 +88,7 @@ core::Component vitComponent()
 graph::Model vit(const core::Json& parameters)
 {
     const Patches patches = patchesOf(parameters);
-    const TransformerSettings settings = settingsOf(parameters);
+    const TransformerSettings settings = vitSettings(parameters);
     const auto channels = parameters["channels"].get<std::int64_t>();
     CanonicalValues canonical;
     Builder builder("vit");

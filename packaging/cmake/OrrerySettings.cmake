@@ -33,6 +33,19 @@ target_compile_options(orrery_warnings INTERFACE -Wall -Wextra -Wno-unused-param
   $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds -Wno-stringop-overflow -Wno-dangling-pointer -Wno-maybe-uninitialized -Wno-restrict>
   $<$<BOOL:${ORRERY_WERROR}>:-Werror>)
 
+# What a target that does not compute is compiled with; a precompiled header must have the same options as its users.
+add_library(orrery_quick INTERFACE)
+if(ORRERY_QUICK)
+  target_compile_options(orrery_quick INTERFACE $<$<CONFIG:Release>:-O1>)
+endif()
+# Two sources of one folder must not define the same name at file level, not even in an anonymous namespace.
+function(orrery_unity target)
+  if(ORRERY_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)  # said of a source that is included
+  endif()
+endfunction()
+
 if(ORRERY_SANITIZE STREQUAL "address")
   add_compile_options(-fsanitize=address,undefined -fno-sanitize=vptr -fno-omit-frame-pointer -g1 -O1)
   add_link_options(-fsanitize=address,undefined)

@@ -16,7 +16,7 @@
 namespace orrery::plugins {
 namespace {
 
-QToolButton* makeTool(const QString& text, const QString& tooltip)
+QToolButton* makeCompareTool(const QString& text, const QString& tooltip)
 {
     auto* button = new QToolButton;
     button->setText(text);
@@ -62,13 +62,13 @@ CompareResults::CompareResults(Cards& cards, QWidget* parent)
 
 QLayout* CompareResults::makeTools()
 {
-    m_all = makeTool(tr("Explain &all"), tr("Compute every chosen method as one job"));
+    m_all = makeCompareTool(tr("Explain &all"), tr("Compute every chosen method as one job"));
     m_all->setObjectName(QStringLiteral("explain_all"));
-    m_measure = makeTool(tr("&Measure"), tr("Compute the metrics of the results on show"));
+    m_measure = makeCompareTool(tr("&Measure"), tr("Compute the metrics of the results on show"));
     m_measure->setObjectName(QStringLiteral("measure"));
-    m_remove = makeTool(QStringLiteral("✕"), tr("Remove the chosen method"));
-    m_up = makeTool(QStringLiteral("▲"), tr("Move the chosen method forward"));
-    m_down = makeTool(QStringLiteral("▼"), tr("Move the chosen method back"));
+    m_remove = makeCompareTool(QStringLiteral("✕"), tr("Remove the chosen method"));
+    m_up = makeCompareTool(QStringLiteral("▲"), tr("Move the chosen method forward"));
+    m_down = makeCompareTool(QStringLiteral("▼"), tr("Move the chosen method back"));
     m_scale = new QComboBox;
     m_scale->setAccessibleName(tr("Scale"));
     m_scale->setToolTip(tr("One colour scale for all results, or one for each"));

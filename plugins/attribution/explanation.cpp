@@ -13,7 +13,7 @@
 namespace orrery::plugins {
 namespace {
 
-std::vector<double> doubles(const at::Tensor& tensor)
+std::vector<double> doublesOf(const at::Tensor& tensor)
 {
     const at::Tensor flat = tensor.detach().to(at::kCPU, at::kDouble).reshape(-1).contiguous();
     return {flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel()};
@@ -56,7 +56,7 @@ void setValues(Explanation& made, const at::Tensor& attribution)
         if (found.dim() == 3 && found.size(0) == subject.channels && found.size(1) == subject.height && found.size(2) == subject.width)
             made.picture = displayPixels(subject, found);
     }
-    made.values = doubles(shown);
+    made.values = doublesOf(shown);
     made.ofElements = made.shape == ResultShape::List && std::int64_t(made.values.size()) == named && (isInput || subject.kind == InputKind::Tokens);
     made.magnitude = made.picture.empty() ? largest(made.values) : 0;
     // Of the whole attribution, as the command line sums.
@@ -173,9 +173,9 @@ Explanation explainSubject(const PreparedPtr& subject, const MethodSettings& set
     made.site = result.site;
     made.details = result.details;
     setTarget(made, result.targets.at(0));
-    made.output = doubles(result.outputs).at(0);
+    made.output = doublesOf(result.outputs).at(0);
     if (result.completenessError.defined())
-        made.completenessError = doubles(result.completenessError).at(0);
+        made.completenessError = doublesOf(result.completenessError).at(0);
     if (result.standardError.defined())
         made.standardError = result.standardError.to(at::kDouble).max().item<double>();
     setValues(made, result.attribution);

@@ -19,13 +19,13 @@ namespace {
 
 constexpr std::size_t kLogLines = 200;
 
-QString qt(const std::string& text)
+QString toQt(const std::string& text)
 {
     return QString::fromStdString(text);
 }
 QString escaped(const std::string& text)
 {
-    return qt(text).toHtmlEscaped();
+    return toQt(text).toHtmlEscaped();
 }
 
 void readConfusion(const store::Workspace& workspace, RunInspection& inspection)
@@ -107,7 +107,7 @@ RunInspection inspectRuns(const store::Workspace& workspace, std::span<const sto
     if (inspection.runs.empty())
         return inspection;
     readConfusion(workspace, inspection);
-    inspection.commands = qt(report::reproductionCommands(inspection.runs));
+    inspection.commands = toQt(report::reproductionCommands(inspection.runs));
     inspection.log = workspace.logLines(inspection.runs.front().id, 0, kLogLines);
     return inspection;
 }
@@ -182,12 +182,12 @@ void ConfusionView::show(const RunInspection& inspection)
         values.insert(values.end(), row.begin(), row.end());
     QStringList classes;
     for (const auto& name : matrix.classes)
-        classes << qt(name);
+        classes << toQt(name);
     m_map->setMatrix(std::move(values), int(matrix.counts.size()), int(matrix.counts.size()));
     m_map->setLabels(classes, classes);
     m_caption->setText(tr("%1, %2: accuracy %3")
-                           .arg(qt(report::runTitle(inspection.runs.front())), matrix.split.empty() ? tr("predictions") : qt(matrix.split),
-                                qt(report::shortNumber(report::accuracy(matrix)))));
+                           .arg(toQt(report::runTitle(inspection.runs.front())), matrix.split.empty() ? tr("predictions") : toQt(matrix.split),
+                                toQt(report::shortNumber(report::accuracy(matrix)))));
 }
 
 DifferenceView::DifferenceView(QWidget* parent) : QWidget(parent)
@@ -212,13 +212,13 @@ void DifferenceView::show(const RunInspection& inspection)
     QList<widgets::Column> columns{{.id = "path", .title = tr("Setting"), .tooltip = tr("Place in the document")}};
     for (const auto& run : inspection.runs) {
         documents.push_back(run.document);
-        columns << widgets::Column{.id = QString::number(run.id), .title = qt(report::runTitle(run)), .tooltip = {}};
+        columns << widgets::Column{.id = QString::number(run.id), .title = toQt(report::runTitle(run)), .tooltip = {}};
     }
     std::vector<widgets::RowModel::Row> rows;
     for (const auto& difference : report::differences(documents)) {
-        widgets::RowModel::Row row{qint64(rows.size()), {qt(difference.path)}, {}};
+        widgets::RowModel::Row row{qint64(rows.size()), {toQt(difference.path)}, {}};
         for (const auto& value : difference.values)
-            row.cells << (value ? QVariant(qt(report::plainText(*value))) : QVariant());
+            row.cells << (value ? QVariant(toQt(report::plainText(*value))) : QVariant());
         rows.push_back(std::move(row));
     }
     m_hint->setText(inspection.runs.size() < 2 ? tr("Select two or more runs in the table to compare their documents.")

@@ -37,7 +37,7 @@ class LintTest(unittest.TestCase):
         self.assertIn(text, output)
 
     def test_clean_tree_passes(self):
-        for check in ("layers", "names", "paths"):
+        for check in ("layers", "names", "once", "paths"):
             self.assertEqual(self.lint(check)[0], 0, self.lint(check)[1])
 
     def test_arrow_the_wrong_way(self):
@@ -80,6 +80,16 @@ class LintTest(unittest.TestCase):
         self.assertEqual(self.lint("names")[0], 0)
         self.write("core/base/BadFile.h", "")
         self.expect("names", "core/base/BadFile.h: files are named lower_snake")
+
+    def test_names_of_sources_compiled_together(self):
+        self.write("core/base/CMakeLists.txt", "")
+        hidden = "namespace {\nconstexpr int kMost = %s;\nclass Part {\n};\nint size(const char* text, int%s)\n{\n}\n}  // namespace\n"
+        self.write("core/base/a.cpp", hidden % (1, " first"))
+        self.write("core/base/b.cpp", hidden % (2, " second"))
+        for defined in ("b.cpp:2: kMost", "b.cpp:3: Part", "b.cpp:5: size("):
+            self.expect("once", defined)
+        self.write("core/base/b.cpp", "namespace {\nint size(const std::string& text, int first)\n{\n}\n}  // namespace\n")
+        self.assertEqual(self.lint("once")[0], 0, self.lint("once")[1])
 
     def test_paths_in_documents(self):
         self.write("README.md", "See `core/base/error.h`, `plugins/NAME`, [panel](widgets/panel.h) and [web](https://example.org).\n")

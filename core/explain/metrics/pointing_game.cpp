@@ -7,11 +7,11 @@
 namespace orrery::explain {
 namespace {
 
-struct Grid {
+struct PointedGrid {
     std::int64_t height = 1, width = 1;
 };
 
-Grid gridOf(const at::Tensor& x)
+PointedGrid gridOf(const at::Tensor& x)
 {
     if (x.dim() == 4)
         return {x.size(2), x.size(3)};
@@ -19,7 +19,7 @@ Grid gridOf(const at::Tensor& x)
 }
 
 // [left, top, right, bottom], the last two exclusive.
-at::Tensor boxMask(const core::Json& box, const Grid& grid)
+at::Tensor boxMask(const core::Json& box, const PointedGrid& grid)
 {
     const auto edges = box.get<std::vector<std::int64_t>>();
     const bool fits = edges.size() == 4 && 0 <= edges[0] && edges[0] < edges[2] && edges[2] <= grid.width && 0 <= edges[1] && edges[1] < edges[3] &&
@@ -34,7 +34,7 @@ at::Tensor boxMask(const core::Json& box, const Grid& grid)
     return mask;
 }
 
-at::Tensor listedMask(const core::Json& rows, const Grid& grid)
+at::Tensor listedMask(const core::Json& rows, const PointedGrid& grid)
 {
     const auto nested = rows.is_array() && !rows.empty() && rows[0].is_array() ? rows : core::Json::array({rows});
     std::vector<double> values;

@@ -118,10 +118,10 @@ PosedSet parseColmapBinary(const ColmapFiles& files, std::string_view name)
 {
     PosedSet set;
     set.format = "colmap binary";
-    const auto cameras = readCameras({files.cameras, fmt::format("{}/cameras.bin", name)});
-    readImages(set, {files.images, fmt::format("{}/images.bin", name)}, cameras);
+    const auto cameras = readCameras(Bytes{files.cameras, fmt::format("{}/cameras.bin", name)});
+    readImages(set, Bytes{files.images, fmt::format("{}/images.bin", name)}, cameras);
     if (!files.points.empty())
-        readPoints(set, {files.points, fmt::format("{}/points3D.bin", name)});
+        readPoints(set, Bytes{files.points, fmt::format("{}/points3D.bin", name)});
     finishColmap(set, name);
     return set;
 }

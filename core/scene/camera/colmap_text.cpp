@@ -131,9 +131,9 @@ PosedSet parseColmapText(const ColmapFiles& files, std::string_view name)
 {
     PosedSet set;
     set.format = "colmap text";
-    const auto cameras = readCameras({files.cameras, fmt::format("{}/cameras.txt", name)});
-    readImages(set, {files.images, fmt::format("{}/images.txt", name)}, cameras);
-    readPoints(set, {files.points, fmt::format("{}/points3D.txt", name)});
+    const auto cameras = readCameras(Lines{files.cameras, fmt::format("{}/cameras.txt", name)});
+    readImages(set, Lines{files.images, fmt::format("{}/images.txt", name)}, cameras);
+    readPoints(set, Lines{files.points, fmt::format("{}/points3D.txt", name)});
     finishColmap(set, name);
     return set;
 }

@@ -12,7 +12,7 @@ namespace orrery::scene {
 namespace {
 
 // The one list of filters.
-FilterRegistry makeRegistry()
+FilterRegistry makeFilters()
 {
     FilterRegistry registry("cloud_filter", "Filters of point clouds");
     addVoxel(registry);
@@ -52,7 +52,7 @@ void rotate(std::array<Vector, 3>& a, std::array<Vector, 3>& v, std::size_t p, s
 
 const FilterRegistry& cloudFilters()
 {
-    static const FilterRegistry registry = makeRegistry();
+    static const FilterRegistry registry = makeFilters();
     return registry;
 }
 

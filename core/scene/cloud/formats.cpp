@@ -103,7 +103,7 @@ void addObj(FormatRegistry& registry)
 }
 
 // The one list of formats.
-FormatRegistry makeRegistry()
+FormatRegistry makeFormats()
 {
     FormatRegistry registry("cloud_format", "Files of point clouds and meshes");
     addPly(registry);
@@ -139,7 +139,7 @@ std::string allExtensions()
 
 const FormatRegistry& cloudFormats()
 {
-    static const FormatRegistry registry = makeRegistry();
+    static const FormatRegistry registry = makeFormats();
     return registry;
 }
 

@@ -16,7 +16,7 @@
 namespace orrery::scene {
 namespace {
 
-constexpr std::array<std::string_view, 3> kEncodings = {"ascii", "binary", "binary_compressed"};
+constexpr std::array<std::string_view, 3> kPcdEncodings = {"ascii", "binary", "binary_compressed"};
 
 struct PcdField {
     std::string name;
@@ -110,10 +110,10 @@ private:
     }
     void readEncoding(std::string_view word)
     {
-        const auto at = std::find(kEncodings.begin(), kEncodings.end(), word);
-        if (at == kEncodings.end())
+        const auto at = std::find(kPcdEncodings.begin(), kPcdEncodings.end(), word);
+        if (at == kPcdEncodings.end())
             fail(fmt::format("expected DATA ascii, binary or binary_compressed, got \"{}\"", printable(word.substr(0, 40))));
-        m_header.encoding = PcdEncoding(at - kEncodings.begin());
+        m_header.encoding = PcdEncoding(at - kPcdEncodings.begin());
         m_hasData = true;
     }
     void checkFields()
@@ -352,7 +352,7 @@ private:
 
 std::string_view pcdEncodingName(PcdEncoding encoding)
 {
-    return kEncodings[std::size_t(encoding)];
+    return kPcdEncodings[std::size_t(encoding)];
 }
 
 bool isPcd(std::string_view bytes)

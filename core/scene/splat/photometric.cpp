@@ -12,7 +12,7 @@ namespace orrery::scene {
 namespace {
 
 constexpr int kRadius = 5;
-constexpr float kC1 = 0.01f * 0.01f, kC2 = 0.03f * 0.03f;
+constexpr float kSsimC1 = 0.01f * 0.01f, kSsimC2 = 0.03f * 0.03f;
 
 using Plane = std::vector<float>;
 
@@ -76,8 +76,8 @@ double similarity(const Plane& x, const Plane& y, int width, int height, float s
     Plane byMean(x.size()), bySquare(x.size()), byProduct(x.size());
     double sum = 0;
     for (std::size_t i = 0; i < x.size(); ++i) {
-        const float a = 2 * mx[i] * my[i] + kC1, b = 2 * (xy[i] - mx[i] * my[i]) + kC2;
-        const float c = mx[i] * mx[i] + my[i] * my[i] + kC1, d = xx[i] - mx[i] * mx[i] + yy[i] - my[i] * my[i] + kC2;
+        const float a = 2 * mx[i] * my[i] + kSsimC1, b = 2 * (xy[i] - mx[i] * my[i]) + kSsimC2;
+        const float c = mx[i] * mx[i] + my[i] * my[i] + kSsimC1, d = xx[i] - mx[i] * mx[i] + yy[i] - my[i] * my[i] + kSsimC2;
         const float value = a * b / (c * d);
         sum += value;
         bySquare[i] = -value / d;

@@ -18,7 +18,7 @@ namespace orrery::scene {
 namespace {
 
 constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-15;
-constexpr double kC0 = 0.28209479177387814;
+constexpr double kFirstHarmonic = 0.28209479177387814;
 constexpr float kResetLogit = -4.59512f;  // opacity 0.01
 constexpr std::string_view kMagic = "orrery splats 1\n";
 
@@ -299,7 +299,7 @@ Splats randomStart(std::size_t count, const std::array<double, 6>& box, int degr
         for (std::size_t k = 0; k < 3; ++k) {
             splats.means[3 * i + k] = float(box[k] + (box[3 + k] - box[k]) * random.uniform());
             splats.scales[3 * i + k] = size;
-            splats.harmonics[3 * harmonicsOf(degree) * i + k] = float((random.uniform() - 0.5) / kC0);
+            splats.harmonics[3 * harmonicsOf(degree) * i + k] = float((random.uniform() - 0.5) / kFirstHarmonic);
         }
         splats.rotations[4 * i] = 1;
         splats.opacities[i] = float(logit(0.1));

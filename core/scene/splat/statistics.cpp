@@ -10,7 +10,7 @@
 namespace orrery::scene {
 namespace {
 
-constexpr double kC0 = 0.28209479177387814, kMiddleShare = 0.98, kFaint = 1.0 / 255;
+constexpr double kConstantHarmonic = 0.28209479177387814, kMiddleShare = 0.98, kFaint = 1.0 / 255;
 
 double opacityOf(float logit)
 {
@@ -94,7 +94,7 @@ GaussianValues gaussianValues(const Splats& splats, std::size_t index)
     for (std::size_t k = 0; k < 3; ++k) {
         out.centre[k] = splats.means[3 * index + k];
         out.deviations[k] = std::exp(double(splats.scales[3 * index + k]));
-        out.colour[k] = 0.5 + kC0 * double(out.harmonics[k]);
+        out.colour[k] = 0.5 + kConstantHarmonic * double(out.harmonics[k]);
     }
     out.opacity = opacityOf(splats.opacities[index]);
     return out;

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <limits>
 
-#include "../metric.h"
+#include "classification.h"
 
 namespace orrery::train {
 namespace {
@@ -40,8 +40,6 @@ private:
     std::int64_t m_k, m_right = 0, m_total = 0;
 };
 
-const std::vector<core::Port> kClassPorts{{"output", "logits", {"batch", "...", "class"}}, {"target", "class_index", {"batch", "..."}}};
-
 }  // namespace
 
 void addAccuracy(MetricRegistry& registry)
@@ -51,7 +49,7 @@ void addAccuracy(MetricRegistry& registry)
                   "Share of targets whose class has the highest logit (the first of equals counts).",
                   "Definition",
                   {},
-                  kClassPorts,
+                  classPorts(),
                   {}},
                  [](const core::Json&) { return std::make_unique<TopK>("accuracy", 1); });
 }
@@ -63,7 +61,7 @@ void addTopK(MetricRegistry& registry)
                   "Share of targets whose class is among the k highest logits; the metric is named top_5 for k = 5.",
                   "Definition",
                   {core::integer("k", 5, "How many classes count").atLeast(1)},
-                  kClassPorts,
+                  classPorts(),
                   {}},
                  [](const core::Json& settings) {
                      const auto k = settings.at("k").get<std::int64_t>();

@@ -1,10 +1,16 @@
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "../metric.h"
 
 namespace orrery::train {
+
+/// A mean of nothing.
+inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+/// Logits [batch, ..., class] against class indices.
+const std::vector<core::Port>& classPorts();
 
 /// Counts [true class][predicted class]; grows to the number of logits.
 class ConfusionCounts {

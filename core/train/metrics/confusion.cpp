@@ -8,6 +8,12 @@
 
 namespace orrery::train {
 
+const std::vector<core::Port>& classPorts()
+{
+    static const std::vector<core::Port> ports{{"output", "logits", {"batch", "...", "class"}}, {"target", "class_index", {"batch", "..."}}};
+    return ports;
+}
+
 void ConfusionCounts::add(const MetricBatch& batch, const char* metric)
 {
     const ClassRows rows = classRows(batch, metric);
@@ -26,8 +32,6 @@ void ConfusionCounts::add(const MetricBatch& batch, const char* metric)
 }
 
 namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 class ConfusionMatrix final : public Metric {
 public:
@@ -83,8 +87,6 @@ private:
     ConfusionCounts m_counts;
 };
 
-const std::vector<core::Port> kClassPorts{{"output", "logits", {"batch", "...", "class"}}, {"target", "class_index", {"batch", "..."}}};
-
 }  // namespace
 
 void addConfusionMatrix(MetricRegistry& registry)
@@ -94,7 +96,7 @@ void addConfusionMatrix(MetricRegistry& registry)
                   "Counts of true class (row) against predicted class (column); kept as an artifact, not as a curve.",
                   "Definition",
                   {},
-                  kClassPorts,
+                  classPorts(),
                   {}},
                  [](const core::Json&) { return std::make_unique<ConfusionMatrix>(); });
 }
@@ -107,7 +109,7 @@ void addF1(MetricRegistry& registry)
                   "van Rijsbergen (1979), \"Information Retrieval\", chapter 7; averages as in scikit-learn's f1_score",
                   {core::choice("average", {"macro", "micro", "per_class"}, "macro",
                                 "Mean over classes, over all decisions, or the macro mean with each class beside it (f1_0, f1_1, ...)")},
-                  kClassPorts,
+                  classPorts(),
                   {}},
                  [](const core::Json& settings) { return std::make_unique<F1>(settings.at("average").get<std::string>()); });
 }

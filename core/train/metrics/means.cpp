@@ -6,12 +6,10 @@
 
 #include <core/data/dataset.h>
 
-#include "../metric.h"
+#include "classification.h"
 
 namespace orrery::train {
 namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 class MeanLoss final : public Metric {
 public:

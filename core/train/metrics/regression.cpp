@@ -7,12 +7,10 @@
 
 #include <core/base/text.h>
 
-#include "../metric.h"
+#include "classification.h"
 
 namespace orrery::train {
 namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 /// The sums behind all three. Mean and spread of the targets are updated by Chan's rule, so that large targets lose no digits.
 class Regression final : public Metric {

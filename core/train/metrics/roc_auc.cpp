@@ -5,12 +5,10 @@
 #include <limits>
 #include <numeric>
 
-#include "../metric.h"
+#include "classification.h"
 
 namespace orrery::train {
 namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 /// Mann-Whitney: the share of (positive, negative) pairs in which the positive has the higher score, ties one half. Exact, O(n log n).
 double areaUnderCurve(const std::vector<double>& scores, const std::vector<std::int64_t>& targets, std::int64_t positive)
