@@ -90,6 +90,11 @@ class LintTest(unittest.TestCase):
             self.expect("once", defined)
         self.write("core/base/b.cpp", "namespace {\nint size(const std::string& text, int first)\n{\n}\n}  // namespace\n")
         self.assertEqual(self.lint("once")[0], 0, self.lint("once")[1])
+        self.write("core/base/a.cpp", "namespace {\nusing Number = double;\nusing Text = std::string;\n}  // namespace\n")
+        self.write("core/base/b.cpp", "namespace {\nusing Number = float;\nusing Text = std::string;\n}  // namespace\n")
+        status, output = self.lint("once")
+        self.assertEqual((status, output.count("defined in")), (1, 1), output)
+        self.assertIn("b.cpp:2: Number", output)
 
     def test_paths_in_documents(self):
         self.write("README.md", "See `core/base/error.h`, `plugins/NAME`, [panel](widgets/panel.h) and [web](https://example.org).\n")
