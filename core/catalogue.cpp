@@ -12,16 +12,21 @@
 #include <core/intervene/output_metric.h>
 #include <core/intervene/projection.h>
 #include <core/intervene/similarity.h>
+#include <core/jobs/kinds.h>
 #include <core/models/importer.h>
+#include <core/scaling/law.h>
 #include <core/scene/cloud/filters.h>
 #include <core/scene/cloud/formats.h>
 #include <core/scene/distill/distill.h>
+#include <core/search/sampler.h>
+#include <core/search/trial_job.h>
 #include <core/train/catalogue.h>
+#include <core/train/process_kind.h>
 #include <core/zoo/zoo.h>
 
 namespace orrery::core {
 
-// The one list of all families.
+// The one list of all families, and of the kinds of jobs that can run in another process.
 void registerAll()
 {
     static std::once_flag once;
@@ -44,6 +49,10 @@ void registerAll()
         addFamily(scene::cloudFormats());
         addFamily(scene::cloudFilters());
         addFamily(scene::distillers());
+        addFamily(scaling::lawRegistry());
+        addFamily(search::samplers());
+        jobs::addKind("train", train::trainKind());
+        jobs::addKind("trial", search::trialKind());
     });
 }
 

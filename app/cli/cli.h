@@ -65,6 +65,7 @@ std::function<Exit(Session&)> declareForward(CLI::App& app);
 std::function<Exit(Session&)> declareEvaluate(CLI::App& app);
 std::function<Exit(Session&)> declarePredict(CLI::App& app);
 std::function<Exit(Session&)> declareTrain(CLI::App& app);
+std::function<Exit(Session&)> declareSweep(CLI::App& app);
 std::function<Exit(Session&)> declareRuns(CLI::App& app);
 std::function<Exit(Session&)> declareAttribute(CLI::App& app);
 std::function<Exit(Session&)> declarePatch(CLI::App& app);
@@ -76,5 +77,6 @@ std::function<Exit(Session&)> declareScene(CLI::App& app);  ///< its subcommands
 std::function<Exit(Session&)> declareReport(CLI::App& app);
 std::function<Exit(Session&)> declareBench(CLI::App& app);
 std::function<Exit(Session&)> declareCompletion(CLI::App& app);
+std::function<Exit(Session&)> declareWorker(CLI::App& app);  ///< not listed: for the process engine
 
 }  // namespace orrery::cli

@@ -14,6 +14,7 @@ const std::vector<Command>& commands()
         {"evaluate", "Metrics of a model on a data set.", declareEvaluate},
         {"predict", "What a model says of one input: array, text or picture.", declarePredict},
         {"train", "Train as an experiment document says.", declareTrain},
+        {"sweep", "Train many variants of an experiment and find the best; go on with a sweep.", declareSweep},
         {"runs", "List, show, compare, tag, note, delete, export and import runs.", declareRuns},
         {"attribute", "Explain a prediction.", declareAttribute},
         {"patch", "Activation patching: which part of which value carries the answer.", declarePatch},
@@ -22,9 +23,10 @@ const std::vector<Command>& commands()
         {"probe", "What can be read off a value by a linear map; PCA and UMAP of it.", declareProbe},
         {"compare-representations", "How alike the values of two models or checkpoints are (CKA, SVCCA, PWCCA).", declareCompareRepresentations},
         {"scene", "Point clouds, splats and radiance fields.", declareScene},
-        {"report", "Write a report of runs as one HTML file.", declareReport},
+        {"report", "Write a report of runs, or a report document, as one HTML file; keep report documents.", declareReport},
         {"bench", "Measure speeds; JSON with --json.", declareBench},
         {"completion", "Print the completion script for bash.", declareCompletion},
+        {"worker", "Does one job for another process.", declareWorker},
     };
     return kCommands;
 }

@@ -37,7 +37,8 @@ Exit printScript()
 {
     std::vector<std::string> names, families, components;
     for (const auto& command : commands())
-        names.push_back(command.name);
+        if (CLI::App app; command.declare(app), !app.get_group().empty())  // hidden ones have none
+            names.push_back(command.name);
     for (const auto* family : core::families()) {
         families.push_back(family->family());
         for (const auto& id : family->ids())

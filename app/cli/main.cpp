@@ -54,7 +54,8 @@ std::string unknownCommand(const CLI::App& app, const std::vector<std::string>& 
     for (const auto* each : app.get_subcommands([](const CLI::App*) { return true; })) {
         if (each->get_name() == words[index])
             return unknownCommand(*each, words, index + 1);
-        names.push_back(each->get_name());
+        if (!each->get_group().empty())  // hidden ones have none
+            names.push_back(each->get_name());
     }
     return fmt::format("unknown command \"{}\"{}; expected one of {}", words[index], core::didYouMean(words[index], names), core::join(names, ", "));
 }

@@ -2,10 +2,10 @@
 
 #include <core/base/log.h>
 #include <core/base/text.h>
-#include <core/models/open_model.h>
 #include <core/train/runs.h>
 
 #include "cli.h"
+#include "training.h"
 
 namespace orrery::cli {
 namespace {
@@ -15,54 +15,20 @@ struct Options {
     std::vector<std::string> settings;
     std::optional<store::RunId> resume;
     bool check = false;
+    jobs::EngineChoice engine;
 };
-
-train::TrainOptions trainOptions(const std::shared_ptr<store::Workspace>& workspace)
-{
-    train::TrainOptions options;
-    options.openModel = [workspace](const std::string& argument) {
-        models::OpenOptions open;
-        open.openRun = [workspace](const std::string& reference) { return train::modelOfReference(*workspace, reference); };
-        return models::openModel(argument, open);
-    };
-    return options;
-}
-
-int threadCount(const Session& session)
-{
-    return session.threads > 0 ? session.threads : int(std::max(1u, std::thread::hardware_concurrency()));
-}
 
 core::Json resultJson(store::RunId run, std::string_view status, const std::map<std::string, double>& metrics)
 {
     return {{"run", run}, {"status", status}, {"metrics", metrics}};
 }
 
-void attach(jobs::DirectContext& context, Session& session)
+Exit trainRun(Session& session, const std::shared_ptr<store::Workspace>& workspace, store::RunId run, const jobs::EngineChoice& engine)
 {
-    context.onProgress = [&session](const jobs::Progress& progress) {
-        session.showProgress(progress.done, progress.total, progress.unit, progress.phase);
-    };
-    context.onLog = [&session](jobs::LogLevel level, std::string_view text) {
-        if (level == jobs::LogLevel::Error)
-            return;  // the exception that follows says it again
-        session.endProgress();
-        if (level == jobs::LogLevel::Warning)
-            core::log().warn("{}", text);
-        else if (!session.quiet)
-            core::log().info("{}", text);
-    };
-}
-
-Exit trainRun(Session& session, const std::shared_ptr<store::Workspace>& workspace, store::RunId run)
-{
-    jobs::DirectContext context(session.stopToken(), threadCount(session));
-    attach(context, session);
     if (!session.quiet)
         core::log().info("run {} in {}", run, workspace->folder().string());
     try {
-        const auto result = train::trainRun(workspace, run, context, trainOptions(workspace));
-        session.endProgress();
+        const auto result = trainShown(session, workspace, run, engine);
         if (session.json)
             session.print(resultJson(run, "finished", result.metrics));
         else {
@@ -121,19 +87,20 @@ Exit trainAgain(Session& session, const Options& options, const std::vector<std:
     const auto experiment = givenExperiment([&] { return train::resolveExperiment(document, record.environment.value("folder", std::string())); });
     if (options.check)
         return checkOnly(session, experiment);
-    return trainRun(session, workspace, train::createRun(*workspace, experiment, parent));
+    return trainRun(session, workspace, train::createRun(*workspace, experiment, parent), options.engine);
 }
 
 Exit trainDocument(Session& session, const Options& options)
 {
     session.applyThreads();
+    jobs::makeEngine(options.engine);  // a wrong name is told before a run is made
     if (options.resume) {
         if (!options.document.empty())
             throw core::InputError("train takes an EXPERIMENT or --resume RUN, not both");
         if (!options.settings.empty() || session.seedGiven)
             throw core::InputError(
                 fmt::format("--resume goes on with the stored document as it is; to change it: train run:{} --set ...", *options.resume));
-        return trainRun(session, session.workspace(store::OpenMode::Open), *options.resume);
+        return trainRun(session, session.workspace(store::OpenMode::Open), *options.resume, options.engine);
     }
     if (options.document.empty())
         throw core::InputError("train: expected an EXPERIMENT (a .yaml or .json file), or --resume RUN");
@@ -155,7 +122,7 @@ Exit trainDocument(Session& session, const Options& options)
     if (options.check)
         return checkOnly(session, experiment);
     const auto workspace = session.workspace(store::OpenMode::OpenOrCreate);
-    return trainRun(session, workspace, train::createRun(*workspace, experiment));
+    return trainRun(session, workspace, train::createRun(*workspace, experiment), options.engine);
 }
 
 }  // namespace
@@ -166,6 +133,7 @@ std::function<Exit(Session&)> declareTrain(CLI::App& app)
     app.add_option("experiment", options->document, "Experiment document (.yaml or .json), or run:ID: the same once more.");
     app.add_option("--set", options->settings, "Change the document: train.optimizer.lr=0.01.");
     app.add_option("--resume", options->resume, "Go on with this run from its last checkpoint.");
+    addEngineOptions(app, options->engine);
     app.add_flag("--check", options->check, "Only check and print the document with all defaults filled in.");
     return [options](Session& session) { return trainDocument(session, *options); };
 }

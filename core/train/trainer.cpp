@@ -11,6 +11,7 @@
 #include <core/data/vocabulary.h>
 #include <core/models/model_file.h>
 
+#include "leaderboard.h"
 #include "splat_learner.h"
 
 namespace orrery::train {
@@ -20,11 +21,6 @@ using core::Json;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMostPredictions = 100'000;
-
-bool isLowerBetter(const std::string& metric)
-{
-    return metric.ends_with("loss") || metric.ends_with("mae") || metric.ends_with("rmse") || metric.ends_with("bits_per_character");
-}
 
 /// A model file as bytes: the writer wants a file.
 std::string modelBytes(const graph::Model& model)

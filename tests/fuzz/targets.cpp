@@ -14,6 +14,8 @@
 #include <core/io/npy.h>
 #include <core/io/safetensors.h>
 #include <core/io/utf8.h>
+#include <core/jobs/frames.h>
+#include <core/report/blocks_json.h>
 #include <core/scene/camera/posed_images.h>
 #include <core/scene/cloud/las.h>
 #include <core/scene/cloud/obj.h>
@@ -22,6 +24,7 @@
 #include <core/scene/cloud/points.h>
 #include <core/scene/cloud/xyz.h>
 #include <core/scene/splat/splat_ply.h>
+#include <core/store/run_filter.h>
 
 namespace {
 
@@ -65,6 +68,32 @@ using std::string_view;
 {
     const orrery::io::Image decoded = orrery::io::decodeImage(bytes, "fuzz", {2048, 1 << 20});
     if (decoded.pixels.size() != std::size_t(decoded.width) * std::size_t(decoded.height) * std::size_t(decoded.channels))
+        std::abort();
+}
+
+[[maybe_unused]] void runFilter(string_view bytes)
+{
+    const auto fields = orrery::store::runProperties();
+    for (const std::size_t cursor : {bytes.size() / 2, bytes.size()})
+        if (const auto found = orrery::store::completions(bytes, cursor, fields); found.from > found.to || found.to > bytes.size())
+            std::abort();
+    const auto filter = orrery::store::parseRunFilter(bytes);
+    for (std::size_t i = 0; i < filter.nodes.size(); ++i)
+        for (const auto argument : filter.nodes[i].arguments)
+            if (argument >= i)
+                std::abort();
+    // A value written as a value reads back.
+    const auto again = orrery::store::parseRunFilter("name = " + orrery::store::quotedForFilter(bytes.substr(0, 4000)));
+    if (again.nodes.size() != 1 || again.nodes[0].values[0].text != bytes.substr(0, 4000))
+        std::abort();
+}
+
+[[maybe_unused]] void blocks(string_view bytes)
+{
+    const auto json = orrery::core::Json::parse(bytes, nullptr, false);
+    const auto written = orrery::report::toJson(orrery::report::blocksFromJson(json, "fuzz"));
+    // What was read is written in one form, which reads as the same.
+    if (orrery::report::toJson(orrery::report::blocksFromJson(written, "again")) != written)
         std::abort();
 }
 
@@ -160,6 +189,42 @@ using std::string_view;
         orrery::io::appendUtf8(again, point);
     if (!bytes.ends_with(again) || bytes.size() - again.size() > 3)
         std::abort();
+}
+
+[[maybe_unused]] void frames(string_view bytes)
+{
+    using namespace orrery::jobs;
+    // Cut in two at a place that the first byte chooses, it gives the same frames as in one piece; each is read as its type says.
+    FrameReader whole, halves;
+    const std::size_t cut = bytes.empty() ? 0 : std::min(bytes.size(), std::size_t(std::uint8_t(bytes[0])));
+    whole.append(bytes);
+    halves.append(bytes.substr(0, cut));
+    bool isRest = false;
+    while (const auto frame = whole.next()) {
+        auto same = halves.next();
+        if (!same && !std::exchange(isRest, true)) {
+            halves.append(bytes.substr(cut));
+            same = halves.next();
+        }
+        if (!same || same->content != frame->content || frame->content.size() > frameLimit(frame->type))
+            std::abort();
+        switch (frame->type) {
+        case FrameType::Progress:
+            readProgress(frame->content);
+            break;
+        case FrameType::Metric:
+            readMetric(frame->content);
+            break;
+        case FrameType::Log:
+            readLog(frame->content);
+            break;
+        case FrameType::Ended:
+            readEnded(frame->content);
+            break;
+        default:
+            break;
+        }
+    }
 }
 
 }  // namespace
