@@ -16,6 +16,7 @@
 #include <core/intervene/patching.h>
 #include <core/scene/splat/rasterizer.h>
 #include <core/scene/splat/synthetic.h>
+#include <core/store/run_filter.h>
 #include <core/train/trainer.h>
 #include <core/zoo/zoo.h>
 
@@ -275,6 +276,9 @@ core::Json runsSuite(const Session& session)
     filtered.text = "run 1";
     filtered.tags = {"search"};
     filtered.metrics = {{"train/loss", {}, 0.9}};
+    store::RunQuery asked, askedPage;
+    asked.where = askedPage.where = "val/accuracy > 0.5 and train/loss.min < 0.9 and optimizer.lr < 5e-3 and not tag = baseline";
+    askedPage.limit = 200;
     std::size_t matching = 0;
     const double all = medianSeconds([&] { matching = workspace->runs(sorted).matching; });
     if (session.stopToken().stop_requested())
@@ -282,7 +286,10 @@ core::Json runsSuite(const Session& session)
     return {{"runs", matching},
             {"sorted_all_ms", all * 1e3},
             {"filtered_and_sorted_ms", medianSeconds([&] { matching = workspace->runs(filtered).matching; }) * 1e3},
-            {"matching", matching}};
+            {"matching", matching},
+            {"where_ms", medianSeconds([&] { workspace->runs(asked); }) * 1e3},
+            {"where_page_ms", medianSeconds([&] { workspace->runs(askedPage); }) * 1e3},
+            {"fields_ms", medianSeconds([&] { workspace->runFields(); }) * 1e3}};
 }
 
 // A made-up room of 112,000 Gaussians, as many as a published trained indoor scene; seen from eight directions.

@@ -20,6 +20,8 @@ std::string nameFor(const std::filesystem::path& file, Connection::Access access
     return uriOf(file, access == Connection::Access::ReadImmutable ? "immutable=1" : "cache=private");
 }
 
+constexpr std::size_t kMostIdleStatements = 200;
+
 int flagsFor(Connection::Access access)
 {
     const int common = SQLite::OPEN_URI | SQLite::OPEN_NOMUTEX;
@@ -41,6 +43,9 @@ Cursor::~Cursor()
 {
     // reset() reports the error of the last step once more; that one has been thrown already.
     m_statement->tryReset();
+    // Queries that people write make statements without end.
+    if (m_owner.m_idle.size() >= kMostIdleStatements)
+        m_owner.m_idle.clear();
     m_owner.m_idle.insert_or_assign(std::move(m_sql), std::move(m_statement));
 }
 

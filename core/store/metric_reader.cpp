@@ -170,4 +170,18 @@ MetricSeries readSeries(Connection& connection, RunId run, const std::string& na
     return result;
 }
 
+double readFirstValue(Connection& connection, std::int64_t series)
+{
+    for (const char* sql : {"SELECT data FROM chunk_data WHERE series = ? AND level = 0 ORDER BY position LIMIT 1",
+                            "SELECT data FROM tails WHERE series = ? ORDER BY position LIMIT 1"}) {
+        const auto row = connection.query(sql, series);
+        Points points;
+        if (row->next())
+            decode(row->blob(0), points);
+        if (!points.empty())
+            return points.values.front();
+    }
+    return std::nan("");
+}
+
 }  // namespace orrery::store

@@ -8,6 +8,8 @@
 
 #include <core/base/text.h>
 
+#include "run_filter_sql.h"
+
 namespace orrery::store {
 namespace {
 
@@ -209,7 +211,9 @@ RunList listRuns(Connection& connection, const RunQuery& query, const std::set<R
     const Filter filter(connection, query);
     auto tags = allTags(connection);
     RunList list;
-    const auto rows = connection.query(kColumns);
+    const FilterSql where = filterSql(connection, parseRunFilter(query.where), dead);
+    const auto rows = connection.query(std::string(kColumns) + " WHERE " + where.condition);
+    where.bindTo(rows->statement());
     while (rows->next()) {
         RunSummary run = summaryOf(*rows, dead);
         if (const auto found = tags.find(run.id); found != tags.end())

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "document_values.h"
 #include "metric_writer.h"
 
 namespace orrery::store {
@@ -58,6 +59,27 @@ CREATE INDEX log_lines_by_run ON log_lines(run);
 CREATE TABLE settings(key TEXT PRIMARY KEY, value TEXT NOT NULL);
 )";
 
+/// Report documents. An item names what it shows in `source` (JSON), not by reference: what was removed is said in the report, in its place.
+constexpr const char* kVersion3Tables = R"(
+CREATE TABLE reports(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, created TEXT NOT NULL);
+CREATE TABLE report_items(id INTEGER PRIMARY KEY AUTOINCREMENT, report INTEGER NOT NULL REFERENCES reports(id) ON DELETE CASCADE,
+    position INTEGER NOT NULL, kind TEXT NOT NULL, source TEXT NOT NULL, title TEXT NOT NULL, annotation TEXT NOT NULL);
+CREATE INDEX report_items_by_report ON report_items(report, position);
+)";
+
+/// Copies of what stands in the documents of runs, see document_values.h. `value` has no type of its own: numbers and texts are told apart by themselves.
+constexpr const char* kVersion4Tables = R"(
+CREATE TABLE document_paths(id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE);
+CREATE TABLE document_values(path INTEGER NOT NULL, run INTEGER NOT NULL, value, PRIMARY KEY(path, run)) WITHOUT ROWID;
+)";
+
+void addAllDocumentValues(Connection& connection)
+{
+    const auto runs = connection.query("SELECT r.id, d.json FROM runs r JOIN documents d ON d.hash = r.document ORDER BY r.id");
+    while (runs->next())
+        addDocumentValues(connection, runs->integer(0), runs->json(1));
+}
+
 void packVersion1Metrics(Connection& connection)
 {
     MetricWriter writer(connection);
@@ -79,6 +101,11 @@ void migrateFrom1(Connection& connection)
     connection.database().exec(kVersion2Tables);
     packVersion1Metrics(connection);
     connection.database().exec("DROP TABLE metrics");
+}
+
+int currentVersion(int applicationId)
+{
+    return applicationId == kExportId ? kExportVersion : kSchemaVersion;
 }
 
 struct FileHeader {
@@ -142,6 +169,7 @@ void createOrMigrate(Connection& connection, int applicationId)
     Transaction transaction(connection, Transaction::Kind::Write);
     // Asked again inside the transaction: another process may have been faster.
     const std::int64_t version = connection.integer("PRAGMA user_version");
+    const int wanted = currentVersion(applicationId);
     if (version == 0) {
         connection.database().exec(kRunsTable);
         connection.database().exec(kSharedTables);
@@ -150,8 +178,14 @@ void createOrMigrate(Connection& connection, int applicationId)
     }
     if (version == 1)
         migrateFrom1(connection);
-    if (version != kSchemaVersion)
-        connection.database().exec(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
+    if (version < 3 && wanted >= 3)
+        connection.database().exec(kVersion3Tables);
+    if (version < 4 && wanted >= 4) {
+        connection.database().exec(kVersion4Tables);
+        addAllDocumentValues(connection);
+    }
+    if (version != wanted)
+        connection.database().exec(fmt::format("PRAGMA user_version = {}", wanted));
     transaction.commit();
 }
 
@@ -165,10 +199,10 @@ int checkVersion(Connection& connection, int applicationId, const std::filesyste
     if (id != applicationId || version < 1)
         throw core::FormatError(fmt::format("{}: expected {}, found a database of another program", file.string(),
                                             applicationId == kExportId ? "runs exported by Orrery" : "an Orrery database"));
-    if (version > kSchemaVersion)
+    if (const int known = currentVersion(applicationId); version > known)
         throw core::FormatError(fmt::format("{}: expected a database of version {} or older, found version {}: it was written by a newer Orrery; "
                                             "use that one to open it",
-                                            file.string(), kSchemaVersion, version));
+                                            file.string(), known, version));
     return int(version);
 }
 

@@ -8,7 +8,11 @@ namespace orrery::store {
 /// Version of the tables that this program reads and writes, kept in `PRAGMA user_version`.
 ///   1  first version: one row for every point of a metric, no notes, no parent run, no log lines
 ///   2  metrics in packed chunks with a pyramid; notes, parent, log lines, settings
-inline constexpr int kSchemaVersion = 2;
+///   3  report documents
+///   4  values of documents one by one, for queries
+inline constexpr int kSchemaVersion = 4;
+/// Version of files of exported runs: reports and what queries need do not belong to them, so theirs did not change.
+inline constexpr int kExportVersion = 2;
 /// `PRAGMA application_id` of a workspace ("Orry"), and of a file of exported runs ("OrrX").
 inline constexpr int kWorkspaceId = 0x4f727279, kExportId = 0x4f727258;
 

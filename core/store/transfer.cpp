@@ -4,6 +4,7 @@
 
 #include <core/base/text.h>
 
+#include "document_values.h"
 #include "schema.h"
 #include "workspace.h"
 #include "workspace_private.h"
@@ -153,6 +154,13 @@ void markInterrupted(Connection& connection, RunId run)
     connection.execute("UPDATE runs SET status = 'interrupted' WHERE id = ? AND status IN ('running', 'paused')", run);
 }
 
+void addStoredDocument(Connection& connection, RunId run)
+{
+    const auto row = connection.query("SELECT d.json FROM runs r JOIN documents d ON d.hash = r.document WHERE r.id = ?", run);
+    if (row->next())
+        addDocumentValues(connection, run, row->json(0));
+}
+
 }  // namespace
 
 void Workspace::exportRuns(std::span<const RunId> runs, const std::filesystem::path& file) const
@@ -192,9 +200,9 @@ std::vector<RunId> Workspace::importRuns(const std::filesystem::path& file)
     checkFile(file);
     return guarded(file, [&] {
         Connection from(file, Connection::Access::Read, d->options.busyTimeout);
-        if (const int version = checkVersion(from, kExportId, file); version != kSchemaVersion)
+        if (const int version = checkVersion(from, kExportId, file); version != kExportVersion)
             throw core::FormatError(
-                fmt::format("{}: expected runs exported with version {}, found version {}", file.string(), kSchemaVersion, version));
+                fmt::format("{}: expected runs exported with version {}, found version {}", file.string(), kExportVersion, version));
         for (const std::string& hash : allHashes(from)) {
             const ArtifactFiles::Stored stored = d->files.add([&](const Write& write) {
                 const auto parts = from.query("SELECT content FROM artifact_parts WHERE hash = ? ORDER BY part", hash);
@@ -211,6 +219,7 @@ std::vector<RunId> Workspace::importRuns(const std::filesystem::path& file)
             while (runs->next()) {
                 added.push_back(copies[runs->integer(0)] = copyRun(from, call.connection, runs->integer(0)));
                 markInterrupted(call.connection, added.back());
+                addStoredDocument(call.connection, added.back());
             }
             copyParents(from, call.connection, copies);
             call.change.runs = added;

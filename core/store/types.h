@@ -55,6 +55,7 @@ struct RunRecord : RunSummary {
 /// Which runs to list, and how. All conditions must hold.
 struct RunQuery {
     std::string text;                 ///< part of name, notes, a tag or the id; letter case does not count (ASCII)
+    std::string where;                ///< a query such as `test/accuracy > 0.97 and optimizer.lr < 1e-2`, see run_filter.h; empty: all
     std::vector<std::string> tags;    ///< the run has all of them
     std::vector<RunStatus> statuses;  ///< the run has one of them; empty: any
     struct Condition {
@@ -149,6 +150,7 @@ struct Change {
     std::vector<RunId> runs;  ///< sorted; runs that were added, changed, removed or got metrics or log lines
     bool list = false;        ///< the table of runs changed otherwise than by metrics and log lines (added, removed, status, name, tags, notes)
     bool metrics = false, logs = false, artifacts = false, analyses = false;
+    bool reports = false;  ///< a report document was added, changed or removed (`Reports`)
 };
 
 }  // namespace orrery::store

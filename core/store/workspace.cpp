@@ -10,6 +10,8 @@
 #include <core/base/hash.h>
 #include <core/base/text.h>
 
+#include "document_values.h"
+#include "run_filter_sql.h"
 #include "schema.h"
 #include "workspace_private.h"
 
@@ -253,6 +255,7 @@ RunId Workspace::createRun(const NewRun& run)
             "INSERT INTO runs(name, status, created, seed, document, environment, notes, parent) VALUES(?, 'queued', ?, ?, ?, ?, ?, ?)", run.name,
             now, run.seed, documentHash(call.connection, run.document), documentHash(call.connection, run.environment), run.notes, run.parent);
         const RunId id = call.connection.lastId();
+        addDocumentValues(call.connection, id, run.document);
         for (const std::string& tag : run.tags)
             call.connection.execute("INSERT OR IGNORE INTO tags(run, tag) VALUES(?, ?)", id, tag);
         call.connection.execute("INSERT INTO events(run, time, status) VALUES(?, ?, 'queued')", id, now);
@@ -358,10 +361,12 @@ void Workspace::deleteRuns(std::span<const RunId> runs)
             const auto found = hashesOf(call.connection, "run = ?1 OR analysis IN (SELECT id FROM analyses WHERE run = ?1)", run);
             hashes.insert(hashes.end(), found.begin(), found.end());
             call.connection.execute("DELETE FROM runs WHERE id = ?", run);
+            removeDocumentValues(call.connection, run);
             call.metrics.forget(run);
             call.change.runs.push_back(run);
         }
         removeUnusedDocuments(call.connection);
+        removeUnusedPaths(call.connection);
         call.change.list = call.change.metrics = call.change.artifacts = call.change.analyses = true;
     });
     d->removeUnused(hashes);
@@ -396,6 +401,14 @@ RunRecord Workspace::run(RunId run) const
         record.document = row->json(0);
         record.environment = row->json(1);
         return record;
+    });
+}
+
+std::vector<RunField> Workspace::runFields() const
+{
+    return d->readers.with([&](Connection& connection) {
+        Transaction transaction(connection, Transaction::Kind::Read);
+        return readRunFields(connection);
     });
 }
 

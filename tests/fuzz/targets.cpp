@@ -209,20 +209,11 @@ using std::string_view;
         if (!same || same->content != frame->content || frame->content.size() > frameLimit(frame->type))
             std::abort();
         switch (frame->type) {
-        case FrameType::Progress:
-            readProgress(frame->content);
-            break;
-        case FrameType::Metric:
-            readMetric(frame->content);
-            break;
-        case FrameType::Log:
-            readLog(frame->content);
-            break;
-        case FrameType::Ended:
-            readEnded(frame->content);
-            break;
-        default:
-            break;
+        case FrameType::Progress: readProgress(frame->content); break;
+        case FrameType::Metric: readMetric(frame->content); break;
+        case FrameType::Log: readLog(frame->content); break;
+        case FrameType::Ended: readEnded(frame->content); break;
+        default: break;
         }
     }
 }
