@@ -13,12 +13,12 @@ namespace orrery::scaling {
 
 /// Named columns of numbers. What is missing or no number is NaN until a column is used.
 struct Table {
-    std::string name;                             ///< for messages: the file, or "runs"
-    std::vector<std::string> names;               ///< of the columns
-    std::vector<std::vector<double>> columns;     ///< [column][row]
-    std::vector<std::vector<std::string>> texts;  ///< [column][row] as written, for messages; empty for a column of numbers alone
-    std::vector<std::string> places;              ///< [row] "line 7", "run 3"
-    std::vector<store::RunId> runs;               ///< [row]; empty if the rows are not runs
+    std::string name;                          ///< for messages: the file, or "runs"
+    std::vector<std::string> names;            ///< of the columns
+    std::vector<std::vector<double>> columns;  ///< [column][row]
+    std::vector<std::string> texts;            ///< [column] the first entry that is no number, for messages; empty: none
+    std::vector<std::string> places;           ///< [row] "line 7", "run 3"
+    std::vector<store::RunId> runs;            ///< [row]; empty if the rows are not runs
     std::size_t rows() const { return places.size(); }
 };
 
