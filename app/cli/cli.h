@@ -73,7 +73,8 @@ std::function<Exit(Session&)> declareLens(CLI::App& app);
 std::function<Exit(Session&)> declareIntervene(CLI::App& app);
 std::function<Exit(Session&)> declareProbe(CLI::App& app);
 std::function<Exit(Session&)> declareCompareRepresentations(CLI::App& app);
-std::function<Exit(Session&)> declareScene(CLI::App& app);  ///< its subcommands: scene/scene.cpp
+std::function<Exit(Session&)> declareScene(CLI::App& app);    ///< its subcommands: scene/scene.cpp
+std::function<Exit(Session&)> declareScaling(CLI::App& app);  ///< its subcommands: scaling/scaling.cpp
 std::function<Exit(Session&)> declareReport(CLI::App& app);
 std::function<Exit(Session&)> declareBench(CLI::App& app);
 std::function<Exit(Session&)> declareCompletion(CLI::App& app);

@@ -23,6 +23,7 @@ const std::vector<Command>& commands()
         {"probe", "What can be read off a value by a linear map; PCA and UMAP of it.", declareProbe},
         {"compare-representations", "How alike the values of two models or checkpoints are (CKA, SVCCA, PWCCA).", declareCompareRepresentations},
         {"scene", "Point clouds, splats and radiance fields.", declareScene},
+        {"scaling", "Scaling laws: fits, intervals, plans.", declareScaling},
         {"report", "Write a report of runs, or a report document, as one HTML file; keep report documents.", declareReport},
         {"bench", "Measure speeds; JSON with --json.", declareBench},
         {"completion", "Print the completion script for bash.", declareCompletion},

@@ -1,11 +1,14 @@
 #include <iostream>
 
 #include <core/base/files.h>
+#include <core/base/log.h>
 #include <core/base/text.h>
 #include <core/report/document_diff.h>
+#include <core/train/event_files.h>
 #include <core/train/trainer.h>
 
 #include "cli.h"
+#include "run_comparison.h"
 
 namespace orrery::cli {
 namespace {
@@ -16,7 +19,7 @@ using store::RunId;
 struct Options {
     std::vector<RunId> runs;
     RunId run = 0;
-    std::string filter, tag, status, order = "id", text, out, file;
+    std::string filter, where, tag, status, order = "id", text, out, file, format = "auto";
     std::vector<std::string> tags;
     bool descending = false, remove = false, yes = false;
     std::size_t limit = SIZE_MAX;
@@ -52,6 +55,7 @@ Exit listRuns(Session& session, const Options& options)
     const auto workspace = session.workspace(OpenMode::ReadOnly);
     store::RunQuery query;
     query.text = options.filter;
+    query.where = options.where;
     query.orderBy = options.order;
     query.descending = options.descending;
     query.limit = options.limit;
@@ -112,13 +116,33 @@ Exit showRun(Session& session, const Options& options)
     return Exit::Done;
 }
 
+// The runs named by id, or those a query finds.
+std::vector<RunId> comparedRuns(const store::Workspace& workspace, const Options& options)
+{
+    constexpr std::size_t kMost = 100;
+    if (options.where.empty() == options.runs.empty())
+        throw core::InputError("compare: expected run ids, or --where QUERY");
+    std::vector<RunId> ids = options.runs;
+    if (!options.where.empty()) {
+        store::RunQuery query;
+        query.where = options.where;
+        for (const auto& run : workspace.runs(query).runs)
+            ids.push_back(run.id);
+    }
+    if (ids.size() < 2 || ids.size() > kMost)
+        throw core::InputError(
+            fmt::format("compare: expected 2 to {} runs, {} {}", kMost, options.where.empty() ? "got" : "the query finds", ids.size()));
+    return ids;
+}
+
 Exit compareRuns(Session& session, const Options& options)
 {
     const auto workspace = session.workspace(OpenMode::ReadOnly);
+    const std::vector<RunId> compared = comparedRuns(*workspace, options);
     std::vector<core::Json> documents;
     std::vector<store::RunRecord> runs;
     std::set<std::string> metrics;
-    for (const auto id : options.runs) {
+    for (const auto id : compared) {
         runs.push_back(workspace->run(id));
         documents.push_back(runs.back().document);
         for (const auto& [name, value] : runs.back().lastMetrics)
@@ -126,7 +150,7 @@ Exit compareRuns(Session& session, const Options& options)
     }
     const auto differences = report::differences(documents);
     if (session.json) {
-        core::Json document = {{"runs", options.runs}, {"differences", core::Json::array()}, {"metrics", core::Json::object()}};
+        core::Json document = {{"runs", compared}, {"differences", core::Json::array()}, {"metrics", core::Json::object()}};
         for (const auto& difference : differences) {
             core::Json values = core::Json::array();
             for (const auto& value : difference.values)
@@ -196,9 +220,29 @@ Exit deleteRuns(Session& session, const Options& options)
     return Exit::Done;
 }
 
+// One folder of event files for one run; for several each in a folder of its own.
+Exit exportEvents(Session& session, const Options& options)
+{
+    const auto workspace = session.workspace(OpenMode::ReadOnly);
+    const std::filesystem::path out = options.out;
+    core::Json files = core::Json::array();
+    for (const auto id : options.runs)
+        workspace->run(id);
+    for (const auto id : options.runs)
+        files.push_back(train::exportEventFile(*workspace, id, options.runs.size() == 1 ? out : out / fmt::format("run-{}", id)).string());
+    if (session.json)
+        session.print({{"runs", options.runs}, {"files", files}});
+    else
+        for (const auto& file : files)
+            std::cout << file.get<std::string>() << "\n";
+    return Exit::Done;
+}
+
 // .safetensors: the final weights of one run; anything else: runs with all that belongs to them.
 Exit exportRuns(Session& session, const Options& options)
 {
+    if (options.format == "tensorboard")
+        return exportEvents(session, options);
     const auto workspace = session.workspace(OpenMode::ReadOnly);
     if (core::lower(std::filesystem::path(options.out).extension().string()) != ".safetensors") {
         workspace->exportRuns(options.runs, options.out);
@@ -222,8 +266,14 @@ Exit importRuns(Session& session, const Options& options)
 {
     std::error_code error;
     if (!std::filesystem::exists(options.file, error) && !error)
-        throw core::InputError(fmt::format("{}: expected a file of exported runs, there is none", options.file));
-    const auto ids = session.workspace(OpenMode::OpenOrCreate)->importRuns(options.file);
+        throw core::InputError(fmt::format("{}: expected a file of exported runs, or TensorBoard event files, there is none", options.file));
+    const auto workspace = session.workspace(OpenMode::OpenOrCreate);
+    train::ImportedEvents events;
+    if (train::holdsEventFiles(options.file))
+        events = train::importEventFiles(*workspace, options.file, [&session] { return session.stopToken().stop_requested(); });
+    const auto ids = events.runs.empty() ? workspace->importRuns(options.file) : events.runs;
+    for (const auto& note : events.notes)
+        core::log().warn("{}", note);
     if (session.json)
         session.print({{"runs", ids}});
     else
@@ -247,16 +297,20 @@ std::function<Exit(Session&)> declareRuns(CLI::App& app)
     };
     auto* list = add("list", "Table of runs.", listRuns);
     list->add_option("--filter", options->filter, "Text in name, notes, tags or id.");
+    list->add_option("--where", options->where, "A query: 'test/accuracy > 0.97 and optimizer.lr < 1e-2 and not tag = broken'.");
+    list->footer(
+        "A query joins conditions with and, or, not and parentheses: FIELD = != < <= > >= ~ VALUE (~: contains), FIELD in (A, B).\n"
+        "Fields: id name status tag notes created started ended parent hash seed error; a metric, also its .min, .max, .first (test/accuracy.max);\n"
+        "a path into the document, or its end (optimizer.lr). = null: not there. Other words are searched in name, notes, tags and id.");
     list->add_option("--tag", options->tag, "Only runs with this tag.");
     list->add_option("--status", options->status, "Only runs of this status.");
     list->add_option("--order", options->order, "id, name, status, created, or a metric such as test/accuracy.");
     list->add_flag("--descending", options->descending, "Largest first.");
     list->add_option("--limit", options->limit, "At most so many.");
     add("show", "Everything about one run.", showRun)->add_option("run", options->run, "Run id.")->required();
-    add("compare", "What differs between runs, and their metrics.", compareRuns)
-        ->add_option("runs", options->runs, "Run ids.")
-        ->required()
-        ->expected(2, 100);
+    auto* compare = add("compare", "What differs between runs, and their metrics.", compareRuns);
+    compare->add_option("runs", options->runs, "Run ids.");
+    compare->add_option("--where", options->where, "The runs that a query finds, instead of ids.");
     auto* tag = add("tag", "Add or remove tags.", changeTags);
     tag->add_option("run", options->run, "Run id.")->required();
     tag->add_option("tags", options->tags, "Tags.")->required();
@@ -269,8 +323,19 @@ std::function<Exit(Session&)> declareRuns(CLI::App& app)
     remove->add_flag("--yes", options->yes, "Do it.");
     auto* exporting = add("export", "Final weights of a run (.safetensors), or whole runs as one file.", exportRuns);
     exporting->add_option("runs", options->runs, "Run ids.")->required();
-    exporting->add_option("--out", options->out, "File.")->required();
-    add("import", "Add the runs of an exported file.", importRuns)->add_option("file", options->file, "File written by runs export.")->required();
+    exporting->add_option("--out", options->out, "File; of event files the folder.")->required();
+    exporting->add_option("--format", options->format, "tensorboard: metrics as event files; auto: by the name of the file.")
+        ->check(CLI::IsMember({"auto", "tensorboard"}));
+    // Subcommands with options of their own.
+    const auto addOwn = [&](const char* name, const char* help, auto declare) {
+        auto* sub = app.add_subcommand(name, help);
+        sub->final_callback([chosen, action = declare(*sub)] { *chosen = [action](Session& session, const Options&) { return action(session); }; });
+    };
+    addOwn("reproduce", "Train a stored run once more and compare: bit for bit, or what differs.", declareReproduce);
+    addOwn("leaderboard", "The best runs of each data set.", declareLeaderboard);
+    add("import", "Add the runs of an exported file, or of TensorBoard event files.", importRuns)
+        ->add_option("file", options->file, "File written by runs export; event file, or folder with such.")
+        ->required();
     return [options, chosen](Session& session) { return (*chosen)(session, *options); };
 }
 

@@ -13,6 +13,7 @@
 #include <core/io/json_lines.h>
 #include <core/io/npy.h>
 #include <core/io/safetensors.h>
+#include <core/io/tensorboard.h>
 #include <core/io/utf8.h>
 #include <core/jobs/frames.h>
 #include <core/report/blocks_json.h>
@@ -94,6 +95,28 @@ using std::string_view;
     const auto written = orrery::report::toJson(orrery::report::blocksFromJson(json, "fuzz"));
     // What was read is written in one form, which reads as the same.
     if (orrery::report::toJson(orrery::report::blocksFromJson(written, "again")) != written)
+        std::abort();
+}
+
+[[maybe_unused]] void tensorboard(string_view bytes)
+{
+    // Once as a file, where checksums keep most changes out, and once as the message of a record whose checksums are right.
+    const auto little = [](std::uint64_t value, int count) {
+        std::string out;
+        for (int i = 0; i < count; ++i)
+            out += char(value >> (8 * i));
+        return out;
+    };
+    const bool isFile = bytes.size() > 12 &&
+                        orrery::io::maskedCrc32c(bytes.substr(0, 8)) ==
+                            (std::uint32_t(static_cast<unsigned char>(bytes[8])) | std::uint32_t(static_cast<unsigned char>(bytes[9])) << 8 |
+                             std::uint32_t(static_cast<unsigned char>(bytes[10])) << 16 | std::uint32_t(static_cast<unsigned char>(bytes[11])) << 24);
+    const std::string length = little(bytes.size(), 8);
+    const std::string framed = length + little(orrery::io::maskedCrc32c(length), 4) + std::string(bytes) + little(orrery::io::maskedCrc32c(bytes), 4);
+    // What was read and is written again reads as the same; values in single precision.
+    const auto file = orrery::io::parseEventFile(isFile ? bytes : string_view(framed), "fuzz");
+    const std::string again = orrery::io::eventFileBytes(file.scalars, 0);
+    if (orrery::io::eventFileBytes(orrery::io::parseEventFile(again, "again").scalars, 0) != again)
         std::abort();
 }
 

@@ -1,5 +1,7 @@
 #include <QtTest>
 
+#include <SQLiteCpp/SQLiteCpp.h>
+
 #include <cmath>
 
 #include <core/base/rng.h>
@@ -346,6 +348,42 @@ private Q_SLOTS:
         QVERIFY(names().empty());
         const auto added = workspace->importRuns(folder / "runs.orrery");
         QCOMPARE(found(*workspace, "optimizer.lr = 0.001"), added);
+    }
+
+    void aWorkspaceOfAnOlderVersionIsIndexedWhenItIsOpened()
+    {
+        const Folder folder;
+        RunId run = 0;
+        {
+            const auto workspace = Workspace::open(folder / "w");
+            run = workspace->createRun(newRun("old"));
+            workspace->createRun(newRun("older"));
+        }
+        {
+            SQLite::Database database((folder / "w" / "orrery.db").string(), SQLite::OPEN_READWRITE);
+            database.exec("DROP TABLE document_paths; DROP TABLE document_values; PRAGMA user_version = 3");
+        }
+        const auto workspace = Workspace::open(folder / "w");
+        QCOMPARE(found(*workspace, "optimizer.lr = 0.001 and name = old"), std::vector{run});
+        QVERIFY(workspace->check().empty());
+    }
+
+    void wordsAndOldConditionsHoldTogether()
+    {
+        const Folder folder;
+        const auto workspace = Workspace::open(folder / "w");
+        NewRun wide = newRun("wide");
+        wide.tags = {"good"};
+        const RunId first = workspace->createRun(wide);
+        workspace->createRun(newRun("wide too"));
+        RunQuery query;
+        query.text = "wide";
+        query.where = "tag = good";
+        query.columns = {"train.optimizer.lr"};
+        const RunList list = workspace->runs(query);
+        QCOMPARE(list.matching, std::size_t(1));
+        QCOMPARE(list.runs[0].id, first);
+        QVERIFY(list.runs[0].columns.at("train.optimizer.lr") == 0.001);
     }
 };
 
