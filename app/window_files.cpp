@@ -134,7 +134,7 @@ void MainWindow::startExperiment(const QString& file)
             if (m_session.workspace() != workspace)
                 return;  // another one was opened meanwhile: the run stays queued in its own
             const auto run = job.run.value();
-            m_session.jobs().submit(std::move(job));
+            widgets::submitTraining(m_session, std::move(job));
             m_session.selectRuns({run});
             showPanel("experiments");
         },

@@ -1,10 +1,20 @@
 #include "training.h"
 
+#include <QSettings>
+
+#include <core/jobs/process_engine.h>
 #include <core/models/open_model.h>
 #include <core/store/workspace.h>
 #include <core/train/runs.h>
 
+#include "session.h"
+
 namespace orrery::widgets {
+namespace {
+
+constexpr const char* kInProcess = "training/in_process";
+
+}  // namespace
 
 jobs::JobSpec trainingJob(const std::shared_ptr<store::Workspace>& workspace, store::RunId run, int threads)
 {
@@ -15,6 +25,24 @@ jobs::JobSpec trainingJob(const std::shared_ptr<store::Workspace>& workspace, st
         return models::openModel(argument, open);
     };
     return train::trainJob(workspace, run, threads, std::move(options));
+}
+
+bool trainsInProcess()
+{
+    return QSettings().value(kInProcess, false).toBool();
+}
+
+void setTrainsInProcess(bool inProcess)
+{
+    QSettings().setValue(kInProcess, inProcess);
+}
+
+jobs::Job submitTraining(const Session& session, jobs::JobSpec training)
+{
+    jobs::EngineChoice choice;
+    if (trainsInProcess() && session.hasWorkspace())
+        choice = {"process", session.workspace()->folder(), 0};
+    return session.jobs().submit(std::move(training), jobs::makeEngine(choice));
 }
 
 }  // namespace orrery::widgets

@@ -1,10 +1,14 @@
 #include "experiments_panel.h"
 
+#include <QAbstractItemView>
+#include <QComboBox>
 #include <QEvent>
 #include <QHeaderView>
+#include <QLineEdit>
 #include <QMenu>
 #include <QPushButton>
 #include <QScrollBar>
+#include <QSignalBlocker>
 #include <QSplitter>
 #include <QTabWidget>
 #include <QTableView>
@@ -17,6 +21,9 @@
 #include <core/store/workspace.h>
 #include <widgets/session.h>
 
+#include "leaderboard_page.h"
+#include "parallel_page.h"
+#include "query_edit.h"
 #include "run_actions.h"
 #include "run_curves.h"
 
@@ -65,12 +72,12 @@ QWidget* ExperimentsPanel::buildTable()
     }
     m_table = new widgets::TableView(top);
     m_table->setModel(&m_model.rows());
-    m_table->setPlaceholder(tr("Filter runs: words, status:finished, val/accuracy>0.9"));
     m_table->table()->setAccessibleName(tr("Runs"));
     m_table->table()->setEditTriggers(QAbstractItemView::DoubleClicked | QAbstractItemView::EditKeyPressed);
     const std::pair<const char*, int> widths[] = {{"id", 44}, {"name", 130}, {"status", 80}, {"tags", 90}, {"notes", 110}};
     for (const auto& [column, width] : widths)
         m_table->table()->setColumnWidth(m_model.rows().columnIndex(column), width);
+    buildQuery();
     m_documentColumns = new QPushButton(m_table);
     m_documentColumns->setText(tr("Settings"));
     m_documentColumns->setToolTip(tr("Show values of the runs' documents as columns"));
@@ -83,6 +90,77 @@ QWidget* ExperimentsPanel::buildTable()
     column->addWidget(bar);
     column->addWidget(m_table, 1);
     return top;
+}
+
+// The query takes the place of the table's own filter: it knows settings and metrics that are no columns.
+void ExperimentsPanel::buildQuery()
+{
+    m_table->filterEdit()->hide();
+    m_query = new QueryEdit(m_table);
+    m_table->addToolWidget(m_query);
+    m_group = new QComboBox(m_table);
+    m_group->setObjectName("group");
+    m_group->setAccessibleName(tr("Group runs by"));
+    m_group->setToolTip(tr("Runs that share a value become one row with mean and standard deviation; their curves become a mean with a band"));
+    m_group->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    m_group->setMinimumContentsLength(12);
+    fillGroupBox();
+    m_table->addToolWidget(m_group);
+}
+
+void ExperimentsPanel::fillGroupBox()
+{
+    if (m_group->view()->isVisible())
+        return;  // somebody is choosing
+    const auto wanted = m_model.grouping();
+    const QSignalBlocker blocker(m_group);
+    m_group->clear();
+    m_group->addItem(tr("No groups"), QString());
+    for (const char* field : {"seed", "name", "status", "tags", "parent"})
+        m_group->addItem(tr("by %1").arg(field), QString(field));
+    for (const auto& field : m_model.fields())
+        if (field.kind == store::RunField::Kind::Document && field.values.size() > 1)
+            m_group->addItem(tr("by %1").arg(QString::fromStdString(field.name)), QString::fromStdString(field.name));
+    if (!wanted.isEmpty() && m_group->findData(wanted) < 0)
+        m_group->addItem(tr("by %1").arg(wanted), wanted);
+    m_group->setCurrentIndex(std::max(0, m_group->findData(wanted)));
+}
+
+void ExperimentsPanel::group(const QString& field)
+{
+    m_model.setGrouping(field);
+    // Spreads stand beside the means that are in view.
+    const auto columns = m_model.rows().columns();
+    for (const auto& column : columns)
+        if (column.id.startsWith("spread."))
+            m_table->setColumnShown(column.id, !field.isEmpty() && m_table->isColumnShown("metrics." + column.id.mid(7)));
+    selectionChanged();
+}
+
+// Inside a group: the query for its runs, without groups.
+void ExperimentsPanel::openGroup(qint64 row)
+{
+    const auto* group = m_model.groupOf(row);
+    if (!group)
+        return;
+    const auto field = m_model.grouping() == "tags" ? QString("tag") : m_model.grouping();
+    const auto value = group->value == "none" ? QString("null") : QString::fromStdString(store::quotedForFilter(group->value));
+    const auto condition = QString("%1 = %2").arg(field, value);
+    const auto before = m_query->text().trimmed();
+    m_query->setText(before.isEmpty() ? condition : QString("(%1) and %2").arg(before, condition));
+    m_group->setCurrentIndex(0);
+    this->group({});
+}
+
+void ExperimentsPanel::shownChanged()
+{
+    m_query->setFields(m_model.fields());
+    if (!m_query->isWaiting())
+        m_query->setError(m_model.queryError());
+    fillGroupBox();
+    m_table->setSelectedIds(m_model.rowsOf(chosen()));
+    selectionChanged();
+    Q_EMIT idleChanged();
 }
 
 void ExperimentsPanel::buildTabs()
@@ -99,6 +177,10 @@ void ExperimentsPanel::buildTabs()
     m_tabs->addTab(m_confusion, tr("Confusion"));
     m_tabs->addTab(m_differences, tr("Differences"));
     m_tabs->addTab(m_details, tr("Details"));
+    m_parallel = new ParallelPage(m_model, m_tabs);
+    m_leaderboard = new LeaderboardPage(session(), m_model, m_tabs);
+    m_tabs->addTab(m_parallel, tr("Parallel"));
+    m_tabs->addTab(m_leaderboard, tr("Leaderboard"));
 }
 
 void ExperimentsPanel::connectAll()
@@ -128,9 +210,25 @@ void ExperimentsPanel::connectAll()
             QMetaObject::invokeMethod(
                 this, [this] { m_model.setHeld(false); }, Qt::QueuedConnection);
     });
+    connectViews();
     m_inspectTimer.setSingleShot(true);
     m_inspectTimer.setInterval(kInspectInterval);
     connect(&m_inspectTimer, &QTimer::timeout, this, &ExperimentsPanel::inspect);
+}
+
+void ExperimentsPanel::connectViews()
+{
+    connect(&m_model, &RunsModel::shownChanged, this, &ExperimentsPanel::shownChanged);
+    connect(m_query, &QueryEdit::queryChanged, &m_model, &RunsModel::setQuery);
+    connect(m_group, &QComboBox::activated, this, [this] { group(m_group->currentData().toString()); });
+    connect(m_table, &widgets::TableView::activated, this, &ExperimentsPanel::openGroup);
+    connect(m_parallel, &ParallelPage::runsChosen, &session(), &widgets::Session::selectRuns);
+    connect(m_leaderboard, &LeaderboardPage::runChosen, this, [this](qint64 run) { session().selectRuns({run}); });
+    connect(m_leaderboard, &LeaderboardPage::idleChanged, this, &ExperimentsPanel::idleChanged);
+    connect(m_actions, &RunActions::reproduced, this, [this] {
+        m_tabs->setCurrentWidget(m_details);
+        inspectLater(true);
+    });
 }
 
 QList<qint64> ExperimentsPanel::chosen() const
@@ -149,7 +247,7 @@ void ExperimentsPanel::runsChanged()
     const bool hasRuns = m_model.isLoaded() && m_model.count() > 0;
     if (!std::exchange(m_hadRuns, hasRuns) && hasRuns)
         firstRuns();
-    m_table->setSelectedIds(chosen());
+    m_table->setSelectedIds(m_model.rowsOf(chosen()));
     selectionChanged();
     Q_EMIT idleChanged();
 }
@@ -158,32 +256,38 @@ void ExperimentsPanel::runsChanged()
 void ExperimentsPanel::firstRuns()
 {
     if (const auto state = std::exchange(m_tableState, core::Json()); state.is_object())
-        m_table->restoreState(state);
+        restoreTable(state);
     const auto mine = chosen();
     const bool any = std::any_of(mine.begin(), mine.end(), [this](qint64 run) { return m_model.find(run); });
     if (!any && m_model.rows().rowCount() > 0)
-        session().selectRuns({m_model.rows().rowId(0)});
+        session().selectRuns(m_model.runsOf({m_model.rows().rowId(0)}));
 }
 
 void ExperimentsPanel::sendSelection()
 {
-    session().selectRuns(m_table->selectedIds());
+    session().selectRuns(m_model.runsOf(m_table->selectedIds()));
 }
 
 void ExperimentsPanel::selectionChanged()
 {
-    m_table->setSelectedIds(chosen());
+    const auto rows = m_model.rowsOf(chosen());
+    m_table->setSelectedIds(rows);
     std::vector<store::RunSummary> runs;
-    std::vector<std::pair<qint64, QString>> named;
+    std::vector<RunCurves::Line> lines;
     for (const auto run : chosen())
         if (const auto* summary = m_model.find(run)) {
             runs.push_back(*summary);
-            named.emplace_back(run, QString::fromStdString(summary->name));
+            if (m_model.grouping().isEmpty())
+                lines.push_back({run, QString::fromStdString(summary->name), {}});
         }
+    for (const auto row : rows)
+        if (const auto* group = m_model.groupOf(row))
+            lines.push_back({row, m_model.groupTitle(*group), QList<qint64>(group->runs.begin(), group->runs.end())});
     const bool changed = m_inspection.runs.size() != std::min(runs.size(), kInspected) ||
                          !std::equal(m_inspection.runs.begin(), m_inspection.runs.end(), runs.begin(),
                                      [](const auto& a, const auto& b) { return a.id == b.id && a.status == b.status; });
-    m_curves->setRuns(named);
+    m_curves->setLines(std::move(lines));
+    m_parallel->setSelectedRuns(chosen());
     m_actions->setRuns(std::move(runs));
     if (changed)
         inspectLater(true);
@@ -263,18 +367,26 @@ void ExperimentsPanel::buildDocumentMenu()
 
 void ExperimentsPanel::showContextMenu(qint64 run, const QPoint& position)
 {
-    if (run >= 0 && !chosen().contains(run))
-        session().selectRuns({run});
+    const auto runs = m_model.runsOf({run});
+    if (run != -1 && !std::all_of(runs.begin(), runs.end(), [mine = chosen()](qint64 one) { return mine.contains(one); }))
+        session().selectRuns(runs);
     QMenu::exec(m_actions->all() + QList<QAction*>{m_table->copyAction()}, position, nullptr, this);
 }
 
 bool ExperimentsPanel::isIdle() const
 {
-    return Panel::isIdle() && !m_model.isLoading() && !m_inspecting && !m_inspectTimer.isActive() && m_curves->isIdle();
+    return Panel::isIdle() && !m_model.isLoading() && !m_query->isWaiting() && m_leaderboard->isIdle() && !m_inspecting &&
+           !m_inspectTimer.isActive() && m_curves->isIdle();
 }
 QString ExperimentsPanel::commandLine() const
 {
     return m_actions->command();
+}
+
+void ExperimentsPanel::restoreTable(const core::Json& state)
+{
+    m_table->restoreState(state);
+    m_table->filterEdit()->clear();  // the query has taken its place
 }
 
 core::Json ExperimentsPanel::saveState() const
@@ -284,6 +396,10 @@ core::Json ExperimentsPanel::saveState() const
         if (m_table->isColumnShown("document." + path))
             columns.push_back(path.toStdString());
     return {{"table", m_table->saveState()},
+            {"query", m_query->text().toStdString()},
+            {"group", m_model.grouping().toStdString()},
+            {"parallel", m_parallel->saveState()},
+            {"leaderboard", m_leaderboard->metric().toStdString()},
             {"document_columns", columns},
             {"curves", m_curves->saveState()},
             {"tab", m_tabs->currentIndex()},
@@ -301,9 +417,15 @@ void ExperimentsPanel::restoreState(const core::Json& state)
                 paths << QString::fromStdString(path.get<std::string>());
         m_model.addDocumentColumns(paths);
     }
-    m_table->restoreState(part("table"));
+    restoreTable(part("table"));
     if (m_model.count() == 0)
         m_tableState = part("table");
+    const auto text = [&](const char* key) { return part(key).is_string() ? QString::fromStdString(part(key).get<std::string>()) : QString(); };
+    m_query->setText(text("query"));
+    group(text("group"));
+    fillGroupBox();
+    m_parallel->restoreState(part("parallel"));
+    m_leaderboard->setMetric(text("leaderboard"));
     m_curves->restoreState(part("curves"));
     if (const auto tab = part("tab"); tab.is_number_integer())
         m_tabs->setCurrentIndex(tab.get<int>());

@@ -11,13 +11,18 @@ class QSplitter;
 class QTabWidget;
 class QTextBrowser;
 class QPushButton;
+class QComboBox;
 
 namespace orrery::plugins {
 
+class LeaderboardPage;
+class ParallelPage;
+class QueryEdit;
 class RunActions;
 class RunCurves;
 
-/// All runs of the workspace: the table, and of the selected runs curves, confusion matrix, differences and details. UI thread.
+/// All runs of the workspace: the table, narrowed by a query and folded into groups; of the selected runs curves, confusion matrix, differences and details; of
+/// all shown runs parallel coordinates and a leaderboard. UI thread.
 class ExperimentsPanel : public widgets::Panel {
     Q_OBJECT
 public:
@@ -32,6 +37,10 @@ public:
     RunCurves* curves() const { return m_curves; }
     ConfusionView* confusion() const { return m_confusion; }
     DifferenceView* differences() const { return m_differences; }
+    QueryEdit* query() const { return m_query; }
+    QComboBox* groupBox() const { return m_group; }
+    ParallelPage* parallel() const { return m_parallel; }
+    LeaderboardPage* leaderboard() const { return m_leaderboard; }
     QTabWidget* tabs() const { return m_tabs; }
     RunActions* actionsOfRuns() const { return m_actions; }
 
@@ -39,6 +48,13 @@ private:
     void build();
     QWidget* buildTable();
     void buildTabs();
+    void buildQuery();
+    void connectViews();
+    void shownChanged();
+    void group(const QString& field);
+    void fillGroupBox();
+    void openGroup(qint64 row);
+    void restoreTable(const core::Json& state);
     void connectAll();
     void runsChanged();
     void firstRuns();
@@ -54,6 +70,10 @@ private:
     RunsModel m_model;
     RunActions* m_actions = nullptr;
     widgets::TableView* m_table = nullptr;
+    QueryEdit* m_query = nullptr;
+    QComboBox* m_group = nullptr;
+    ParallelPage* m_parallel = nullptr;
+    LeaderboardPage* m_leaderboard = nullptr;
     QPushButton* m_documentColumns = nullptr;
     QMenu* m_documentMenu = nullptr;
     QSplitter* m_splitter = nullptr;

@@ -10,6 +10,7 @@
 #include <core/report/html.h>
 #include <core/report/run_report.h>
 #include <core/store/workspace.h>
+#include <core/train/reproduce.h>
 #include <core/train/runs.h>
 #include <widgets/commands.h>
 #include <widgets/export.h>
@@ -32,18 +33,15 @@ bool isWorkedOn(const store::RunSummary& run)
     return run.status == store::RunStatus::Running || run.status == store::RunStatus::Paused;
 }
 
-// The same number of threads gives the same bits.
-int threadsOf(const store::RunRecord& run)
-{
-    const auto threads = run.environment.find("threads");
-    return threads != run.environment.end() && threads->is_number_integer() ? threads->get<int>() : 0;
-}
-
 jobs::JobSpec copyOf(const std::shared_ptr<store::Workspace>& workspace, store::RunId run)
 {
-    const auto experiment = train::experimentOfRun(*workspace, run);
-    const int threads = threadsOf(workspace->run(run));
-    return widgets::trainingJob(workspace, train::createRun(*workspace, experiment, run), threads);
+    const int threads = train::threadsOfRun(workspace->run(run));
+    return widgets::trainingJob(workspace, train::createRepetition(*workspace, run), threads);
+}
+
+bool isFinished(const store::RunSummary& run)
+{
+    return run.status == store::RunStatus::Finished;
 }
 
 QString folderOf(const store::RunRecord& run)
@@ -67,6 +65,9 @@ RunActions::RunActions(widgets::Session& session, widgets::Panel& panel)
     : QObject(&panel), confirm(askBeforeDeleting), m_session(session), m_panel(panel)
 {
     m_again = make("run_again", tr("Run again"), tr("Train the same documents once more, as new runs"), [this] { runAgain(); });
+    m_reproduce = make("reproduce", tr("Reproduce"),
+                       tr("Train the same documents once more and compare every metric and the weights with the first run, bit for bit"),
+                       [this] { reproduce(); });
     m_clone = make("clone", tr("Clone and edit"), tr("Open a copy of the run's document in the New run panel"), [this] { cloneAndEdit(); });
     m_resume = make("resume", tr("Resume"), tr("Go on with an interrupted, cancelled or failed run from its last checkpoint"), [this] { resume(); });
     m_open = make("open_model", tr("Open model"), tr("Look inside the trained model"), [this] { openModel(); });
@@ -75,6 +76,8 @@ RunActions::RunActions(widgets::Session& session, widgets::Panel& panel)
     m_copy = widgets::makeCopyAsCommandAction(this, [this] { return command(); });
     m_copy->setObjectName("copy_command");
     m_panel.addAction(m_copy);
+    connect(&session, &widgets::Session::jobsChanged, this, &RunActions::lookAtRepetitions);
+    connect(&session, &widgets::Session::workspaceChanged, this, [this] { m_repetitions.clear(); });
     update();
 }
 
@@ -93,7 +96,7 @@ QAction* RunActions::make(const QString& name, const QString& text, const QStrin
 
 QList<QAction*> RunActions::all() const
 {
-    return {m_again, m_clone, m_resume, m_open, m_report, m_delete, m_copy};
+    return {m_again, m_reproduce, m_clone, m_resume, m_open, m_report, m_delete, m_copy};
 }
 
 void RunActions::setRuns(std::vector<store::RunSummary> runs)
@@ -106,6 +109,7 @@ void RunActions::update()
 {
     const bool any = !m_runs.empty(), one = m_runs.size() == 1;
     m_again->setEnabled(any);
+    m_reproduce->setEnabled(any && std::all_of(m_runs.begin(), m_runs.end(), isFinished));
     m_clone->setEnabled(one);
     m_resume->setEnabled(any && std::all_of(m_runs.begin(), m_runs.end(), canResume));
     m_open->setEnabled(one);
@@ -135,7 +139,7 @@ void RunActions::submitFrom(std::function<std::vector<jobs::JobSpec>()> work, bo
             QList<qint64> runs;
             for (auto& spec : specs) {
                 runs << spec.run.value();
-                m_session.jobs().submit(std::move(spec));
+                widgets::submitTraining(m_session, std::move(spec));
             }
             if (select)
                 m_session.selectRuns(runs);
@@ -155,13 +159,68 @@ void RunActions::runAgain()
         true);
 }
 
+void RunActions::reproduce()
+{
+    m_session.runInBackground(
+        this,
+        [workspace = m_session.workspace(), ids = ids()](BackgroundContext&) {
+            std::vector<std::pair<store::RunId, jobs::JobSpec>> specs;
+            for (const auto run : ids)
+                specs.emplace_back(run, copyOf(workspace, run));
+            return specs;
+        },
+        [this](std::vector<std::pair<store::RunId, jobs::JobSpec>> specs) {
+            QList<qint64> runs;
+            for (auto& [run, spec] : specs) {
+                const auto again = spec.run.value();
+                m_repetitions.push_back({widgets::submitTraining(m_session, std::move(spec)), run, again});
+                runs << run << again;
+            }
+            m_session.selectRuns(runs);
+        },
+        shown());
+}
+
+void RunActions::lookAtRepetitions()
+{
+    const auto isDone = [](const Repetition& one) { return jobs::hasEnded(one.job.status()); };
+    std::vector<Repetition> done;
+    std::copy_if(m_repetitions.begin(), m_repetitions.end(), std::back_inserter(done), isDone);
+    std::erase_if(m_repetitions, isDone);
+    for (const auto& one : done) {
+        if (one.job.status() == jobs::JobStatus::Finished)
+            compare(one);
+        else
+            m_panel.showError(tr("Run %1 was not reproduced: run %2 %3")
+                                  .arg(one.run)
+                                  .arg(one.again)
+                                  .arg(QString::fromStdString(std::string(jobs::statusName(one.job.status())))));
+    }
+}
+
+void RunActions::compare(const Repetition& repetition)
+{
+    m_session.runInBackground(
+        this,
+        [workspace = m_session.workspace(), run = repetition.run, again = repetition.again](BackgroundContext&) {
+            auto result = train::compareRepetition(*workspace, run, again);
+            train::storeReproduction(*workspace, result);
+            return result;
+        },
+        [this](const train::Reproduction& result) {
+            m_session.report(QString::fromStdString(result.summary()).section('\n', 0, 0));
+            Q_EMIT reproduced(result.run, result.again, result.isIdentical());
+        },
+        shown());
+}
+
 void RunActions::resume()
 {
     submitFrom(
         [workspace = m_session.workspace(), ids = ids()] {
             std::vector<jobs::JobSpec> specs;
             for (const auto run : ids)
-                specs.push_back(widgets::trainingJob(workspace, run, threadsOf(workspace->run(run))));
+                specs.push_back(widgets::trainingJob(workspace, run, train::threadsOfRun(workspace->run(run))));
             return specs;
         },
         false);

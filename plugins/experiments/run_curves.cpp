@@ -23,6 +23,7 @@ namespace {
 
 constexpr int kRefreshInterval = 250;  ///< ms between two readings of running runs
 constexpr std::size_t kMostRuns = 40;  ///< more curves cannot be told apart
+constexpr int kMostMembers = 100;      ///< of a group; more change little
 constexpr int kPlotHeight = 150, kPlotWidth = 260;
 
 std::int64_t toStep(double x, std::int64_t otherwise)
@@ -35,13 +36,21 @@ QString part(const QString& metric)
     return metric.section('/', 0, 0);
 }
 
-widgets::PlotData read(const store::Workspace& workspace, qint64 run, const QString& metric, const widgets::PlotRequest& request)
+widgets::PlotData readLine(const store::Workspace& workspace, const QList<qint64>& runs, const QString& metric, const widgets::PlotRequest& request)
 {
     using Limits = std::numeric_limits<std::int64_t>;
     // A little more than asked for, so that lines go on to the edge.
     const double margin = std::isfinite(request.to - request.from) ? std::max(1.0, (request.to - request.from) * 0.05) : 0;
     const auto from = toStep(std::floor(request.from - margin), Limits::min()), to = toStep(std::ceil(request.to + margin), Limits::max());
-    return plotData(workspace.metricSeries(run, metric.toStdString(), from, to, std::size_t(std::max(request.buckets, 10))));
+    std::vector<store::MetricSeries> read;
+    for (const auto run : runs)
+        read.push_back(workspace.metricSeries(run, metric.toStdString(), from, to, std::size_t(std::max(request.buckets, 10))));
+    return read.size() == 1 ? plotData(read.front()) : plotData(train::meanCurve(read));
+}
+
+QList<qint64> runsBehind(const RunCurves::Line& line)
+{
+    return line.members.isEmpty() ? QList<qint64>{line.id} : line.members.mid(0, kMostMembers);
 }
 
 }  // namespace
@@ -62,6 +71,18 @@ widgets::PlotData plotData(const store::MetricSeries& series)
             continue;
         data.low.push_back(bucket.minimum);
         data.high.push_back(bucket.maximum);
+    }
+    return data;
+}
+
+widgets::PlotData plotData(const train::MeanCurve& curve)
+{
+    widgets::PlotData data;
+    data.x = curve.steps;
+    data.y = curve.mean;
+    for (std::size_t i = 0; i < curve.mean.size(); ++i) {
+        data.low.push_back(curve.mean[i] - curve.deviation[i]);
+        data.high.push_back(curve.mean[i] + curve.deviation[i]);
     }
     return data;
 }
@@ -176,24 +197,25 @@ void RunCurves::buildMenu()
         m_menu->addAction(tr("The selected runs have no metrics yet"))->setEnabled(false);
 }
 
-void RunCurves::setRuns(const std::vector<std::pair<qint64, QString>>& runs)
+void RunCurves::setLines(std::vector<Line> lines)
 {
-    auto wanted = runs;
-    if (wanted.size() > kMostRuns)
-        wanted.resize(kMostRuns);
-    if (wanted == m_runs)
+    if (lines.size() > kMostRuns)
+        lines.resize(kMostRuns);
+    if (lines == m_lines)
         return;
-    m_runs = std::move(wanted);
+    m_lines = std::move(lines);
     readNames();
 }
 
 void RunCurves::refresh(const QList<qint64>& runs)
 {
     m_allStale |= runs.isEmpty();
-    for (const auto run : runs)
-        if (std::any_of(m_runs.begin(), m_runs.end(), [run](const auto& shown) { return shown.first == run; }))
-            m_stale.insert(run);
-    if ((m_allStale || !m_stale.isEmpty()) && !m_runs.empty() && !m_refreshTimer.isActive())
+    for (const Line& line : m_lines) {
+        const auto behind = runsBehind(line);
+        if (std::any_of(runs.begin(), runs.end(), [&](qint64 run) { return behind.contains(run); }))
+            m_stale.insert(line.id);
+    }
+    if ((m_allStale || !m_stale.isEmpty()) && !m_lines.empty() && !m_refreshTimer.isActive())
         m_refreshTimer.start();
 }
 
@@ -201,7 +223,7 @@ void RunCurves::refresh(const QList<qint64>& runs)
 void RunCurves::readNames()
 {
     const auto workspace = m_session.workspace();
-    if (!workspace || m_runs.empty()) {
+    if (!workspace || m_lines.empty()) {
         m_names.clear();
         return showPlots();
     }
@@ -210,14 +232,13 @@ void RunCurves::readNames()
         return;
     }
     m_reading = true;
-    std::vector<qint64> wanted;
-    for (const auto& [run, name] : m_runs)
-        wanted.push_back(run);
-    const auto read = [workspace, wanted](widgets::BackgroundContext&) {
+    const auto read = [workspace, lines = m_lines](widgets::BackgroundContext&) {
         MetricNames names;
-        for (const auto run : wanted)
-            for (const auto& name : workspace->metricNames(std::array{store::RunId(run)}))
-                names[run] << QString::fromStdString(name);
+        for (const Line& line : lines) {
+            const auto behind = runsBehind(line);
+            for (const auto& name : workspace->metricNames(std::vector<store::RunId>(behind.begin(), behind.end())))
+                names[line.id] << QString::fromStdString(name);
+        }
         return names;
     };
     const auto finish = [this] {
@@ -241,7 +262,7 @@ void RunCurves::readNames()
 
 void RunCurves::showPlots()
 {
-    const auto groups = m_runs.empty() ? QStringList() : effective();
+    const auto groups = m_lines.empty() ? QStringList() : effective();
     bool changed = false;
     for (const auto& group : m_plots.keys())
         if (!groups.contains(group)) {
@@ -265,7 +286,7 @@ void RunCurves::showPlots()
         showSeries(*plot.value(), plot.key());
     m_stale.clear();
     m_allStale = false;
-    m_hint->setText(m_runs.empty() ? tr("Select runs in the table to see their curves.") : tr("The selected runs have no metrics yet."));
+    m_hint->setText(m_lines.empty() ? tr("Select runs in the table to see their curves.") : tr("The selected runs have no metrics yet."));
     m_hint->setVisible(m_plots.isEmpty());
     m_area->parentWidget()->parentWidget()->setVisible(!m_plots.isEmpty());
     if (!changed)
@@ -280,17 +301,17 @@ void RunCurves::showSeries(widgets::PlotView& plot, const QString& group)
 {
     QSet<QString> wanted;
     const auto known = plot.seriesIds();
-    for (std::size_t position = 0; position < m_runs.size(); ++position) {
-        const auto run = m_runs[position].first;
-        for (const auto& metric : m_names[run]) {
+    for (std::size_t position = 0; position < m_lines.size(); ++position) {
+        const Line& line = m_lines[position];
+        for (const auto& metric : m_names[line.id]) {
             if (metricGroup(metric) != group)
                 continue;
-            const auto id = QString("%1:%2").arg(run).arg(metric);
-            auto made = series(run, int(position), metric);
+            const auto id = QString("%1:%2").arg(line.id).arg(metric);
+            auto made = series(line, int(position), metric);
             wanted.insert(id);
             if (!known.contains(id) || plot.seriesColor(id) != made.color)
                 plot.setSeries(id, std::move(made));
-            else if (m_allStale || m_stale.contains(run))
+            else if (m_allStale || m_stale.contains(line.id))
                 plot.refresh(id);
         }
     }
@@ -299,23 +320,22 @@ void RunCurves::showSeries(widgets::PlotView& plot, const QString& group)
             plot.removeSeries(id);
 }
 
-widgets::PlotSeries RunCurves::series(qint64 run, int position, const QString& metric) const
+widgets::PlotSeries RunCurves::series(const Line& line, int position, const QString& metric) const
 {
     const auto stage = part(metric);
     widgets::PlotSeries made;
-    const auto name = m_runs[std::size_t(position)].second;
-    made.title = m_runs.size() == 1 ? stage : tr("%1 %2 %3").arg(run).arg(name, stage);
+    made.title = m_lines.size() == 1 ? stage : line.members.isEmpty() ? tr("%1 %2 %3").arg(line.id).arg(line.title, stage) : line.title + ' ' + stage;
     made.color = widgets::categoryColor(position, widgets::isDark(palette()));
     made.style = stage == "test" ? widgets::LineStyle::Points : stage == "val" ? widgets::LineStyle::Dashed : widgets::LineStyle::Line;
     made.width = stage == "val" ? 2 : 1.5;
     made.smoothed = stage == "train";
-    made.provider = [session = QPointer<widgets::Session>(&m_session), view = QPointer<QWidget>(const_cast<RunCurves*>(this)), run,
-                     metric](const widgets::PlotRequest& request, widgets::PlotReply reply) {
+    made.provider = [session = QPointer<widgets::Session>(&m_session), view = QPointer<QWidget>(const_cast<RunCurves*>(this)),
+                     runs = runsBehind(line), metric](const widgets::PlotRequest& request, widgets::PlotReply reply) {
         const auto workspace = session ? session->workspace() : nullptr;
         if (!workspace || !view)
             return reply({});
         session->runInBackground(
-            view.data(), [workspace, run, metric, request](widgets::BackgroundContext&) { return read(*workspace, run, metric, request); },
+            view.data(), [workspace, runs, metric, request](widgets::BackgroundContext&) { return readLine(*workspace, runs, metric, request); },
             [reply](widgets::PlotData data) { reply(std::move(data)); }, [reply](const QString&) { reply({}); });
     };
     return made;

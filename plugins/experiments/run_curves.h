@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <core/base/json.h>
+#include <core/train/run_groups.h>
 #include <widgets/background.h>
 #include <widgets/plot_view.h>
 
@@ -23,8 +24,7 @@ class Session;
 }
 namespace orrery::store {
 class Workspace;
-struct MetricSeries;
-}  // namespace orrery::store
+}
 
 namespace orrery::plugins {
 
@@ -32,6 +32,8 @@ namespace orrery::plugins {
 QString metricGroup(const QString& metric);
 /// The points of a metric as a plot takes them: mean of each bucket, with a band of minimum and maximum unless every bucket is one point.
 widgets::PlotData plotData(const store::MetricSeries& series);
+/// The mean with a band of one standard deviation.
+widgets::PlotData plotData(const train::MeanCurve& curve);
 
 /// The curves of the chosen runs: one plot for each chosen metric, a run in one colour (train solid, validation dashed, test as a point), live while runs go on.
 /// UI thread; points are read in the background, from the store's pyramid.
@@ -40,8 +42,14 @@ class RunCurves : public QWidget {
 public:
     explicit RunCurves(widgets::Session& session, QWidget* parent = nullptr);
 
-    /// Runs in the order of their colours, with their names.
-    void setRuns(const std::vector<std::pair<qint64, QString>>& runs);
+    /// What curves stand for, in the order of their colours: a run, or a group of runs, whose mean is drawn with a band of one standard deviation.
+    struct Line {
+        qint64 id = 0;  ///< of the run; of a group a number of its own
+        QString title;
+        QList<qint64> members;  ///< of a group; empty: a run
+        bool operator==(const Line&) const = default;
+    };
+    void setLines(std::vector<Line> lines);
     /// Points were added to these runs (empty: perhaps to any).
     void refresh(const QList<qint64>& runs);
     bool isIdle() const;
@@ -67,14 +75,14 @@ private:
     void readNames();
     void showPlots();
     void showSeries(widgets::PlotView& plot, const QString& group);
-    widgets::PlotSeries series(qint64 run, int position, const QString& metric) const;
+    widgets::PlotSeries series(const Line& line, int position, const QString& metric) const;
     void arrange();
     void applyOptions();
     QStringList available() const;
     QStringList effective() const;
 
     widgets::Session& m_session;
-    std::vector<std::pair<qint64, QString>> m_runs;
+    std::vector<Line> m_lines;
     MetricNames m_names;
     QStringList m_chosen{"loss", "accuracy"};
     QMap<QString, widgets::PlotView*> m_plots;

@@ -11,6 +11,7 @@
 #include <core/report/document_diff.h>
 #include <core/report/run_report.h>
 #include <core/store/workspace.h>
+#include <core/train/reproduce.h>
 #include <core/train/trainer.h>
 #include <widgets/heat_map_view.h>
 
@@ -75,6 +76,30 @@ QString runHtml(const store::RunRecord& run)
     return html + table(rows);
 }
 
+QString reproductionHtml(const core::Json& told)
+{
+    const auto tr = [](const char* text) { return DifferenceView::tr(text); };
+    const auto number = [tr](const core::Json& value) { return value.is_number() ? escaped(report::shortNumber(value.get<double>())) : tr("none"); };
+    try {
+        const auto title = tr("Run %1 repeats run %2").arg(told.at("again").get<qint64>()).arg(told.at("run").get<qint64>());
+        QString html = QString("<h4>%1</h4>").arg(title);
+        if (told.at("identical").get<bool>())
+            return html + tr("<p><b>Bit-identical</b>: every point of %1 metrics and the final weights.</p>").arg(told.at("metrics").size());
+        std::vector<std::pair<QString, QString>> rows;
+        for (const auto& metric : told.at("metrics"))
+            if (!metric.at("identical").get<bool>())
+                rows.emplace_back(escaped(metric.at("name").get<std::string>()),
+                                  tr("%1, then %2 (differs by at most %3, from step %4 on)")
+                                      .arg(number(metric.at("last").at(0)), number(metric.at("last").at(1)), number(metric.at("largest_difference")),
+                                           number(metric.at("first_difference"))));
+        for (const auto& difference : told.at("environment"))
+            rows.emplace_back(tr("Environment"), escaped(difference.get<std::string>()));
+        return html + table(rows);
+    } catch (const core::Json::exception&) {
+        return {};  // stored by a version that told it otherwise
+    }
+}
+
 }  // namespace
 
 report::ConfusionMatrix parseConfusion(const std::string& text)
@@ -108,6 +133,9 @@ RunInspection inspectRuns(const store::Workspace& workspace, std::span<const sto
         return inspection;
     readConfusion(workspace, inspection);
     inspection.commands = toQt(report::reproductionCommands(inspection.runs));
+    for (const auto& run : inspection.runs)
+        for (const auto& analysis : workspace.analyses(run.id, train::kReproductionMethod))
+            inspection.reproductions.push_back(analysis.results);
     inspection.log = workspace.logLines(inspection.runs.front().id, 0, kLogLines);
     return inspection;
 }
@@ -120,6 +148,8 @@ QString detailsHtml(const RunInspection& inspection)
     QString html;
     for (const auto& run : inspection.runs)
         html += runHtml(run);
+    for (const auto& told : inspection.reproductions)
+        html += reproductionHtml(told);
     html += QString("<h4>%1</h4><pre style='white-space: pre-wrap'>%2</pre>")
                 .arg(tr("Commands (run-ID.json is the run's document, see the report)"), inspection.commands.toHtmlEscaped());
     if (inspection.log.empty())

@@ -30,6 +30,7 @@ struct RunInspection {
     QString confusionProblem;                          ///< why there is none though the run left one
     QString commands;                                  ///< lines that run them again
     std::vector<store::LogLine> log;                   ///< last lines of the first run
+    std::vector<core::Json> reproductions;             ///< of these runs: train::Reproduction::toJson()
 };
 
 /// Reads it. Runs that are gone are left out. @throws as the workspace. Any thread.

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include <core/base/error.h>
 #include <core/base/text.h>
 #include <core/report/document_diff.h>
 #include <core/store/workspace.h>
@@ -14,7 +15,9 @@
 namespace orrery::plugins {
 namespace {
 
-constexpr int kFewRuns = 64;  ///< up to so many changed runs are read one by one
+constexpr int kFewRuns = 64;         ///< up to so many changed runs are read one by one
+constexpr qint64 kReloadShare = 5;   ///< with changes by others, reading all runs takes at most about a fifth of the time
+constexpr int kQueryInterval = 500;  ///< ms after a change of runs until the query is asked again
 
 QString qt(const std::string& text)
 {
@@ -68,12 +71,30 @@ QList<widgets::Column> baseColumns()
 
 }  // namespace
 
-RunTable readRunTable(const store::Workspace& workspace, const std::vector<std::string>& documentColumns)
+/// The runs that a query finds, or why it finds none.
+static void readMatching(const store::Workspace& workspace, const std::string& text, RunTable& table)
+{
+    if (text.empty())
+        return;
+    try {
+        store::RunQuery query;
+        query.where = text;
+        for (const auto& run : workspace.runs(query).runs)
+            table.matching.insert(run.id);
+    } catch (const core::InputError& error) {
+        table.queryError = QString::fromUtf8(error.what());
+    }
+}
+
+RunTable readRunTable(const store::Workspace& workspace, const std::vector<std::string>& documentColumns, const std::string& text)
 {
     store::RunQuery query;
     query.columns = documentColumns;
     query.descending = true;
-    RunTable table{workspace.runs(query).runs, {}};
+    RunTable table;
+    table.runs = workspace.runs(query).runs;
+    table.fields = workspace.runFields();
+    readMatching(workspace, text, table);
     std::set<std::string> names;
     for (const auto& run : table.runs)
         for (const auto& [name, value] : run.lastMetrics)
@@ -85,13 +106,20 @@ RunTable readRunTable(const store::Workspace& workspace, const std::vector<std::
 RunsModel::RunsModel(widgets::Session& session, QObject* parent) : QObject(parent), m_session(session)
 {
     m_rows.setColumns(baseColumns());
+    m_reloadTimer.setSingleShot(true);
+    connect(&m_reloadTimer, &QTimer::timeout, this, &RunsModel::reload);
+    m_queryTimer.setSingleShot(true);
+    m_queryTimer.setInterval(kQueryInterval);
+    connect(&m_queryTimer, &QTimer::timeout, this, &RunsModel::askQuery);
     connect(&session, &widgets::Session::runsChanged, this, &RunsModel::refresh);
     connect(&session, &widgets::Session::workspaceChanged, this, [this] {
         ++m_generation;
         m_runs.clear();
         m_waiting.clear();
         m_reloadWaiting = m_loading = m_loaded = false;
-        m_rows.setRows({});
+        m_matching.clear();
+        m_fields.clear();
+        showRows();
         Q_EMIT changed();
         reload();
     });
@@ -104,7 +132,7 @@ const store::RunSummary* RunsModel::find(qint64 run) const
     return found == m_runs.end() ? nullptr : &found->second;
 }
 
-void RunsModel::addDocumentColumns(const QStringList& paths)
+void RunsModel::addDocumentColumns(const QStringList& paths, bool shown)
 {
     auto columns = m_rows.columns();
     for (const auto& path : paths) {
@@ -112,7 +140,7 @@ void RunsModel::addDocumentColumns(const QStringList& paths)
             continue;
         m_documentColumns << path;
         columns << widgets::Column{
-            .id = "document." + path, .title = path, .tooltip = tr("Value of %1 in the run's document").arg(path), .numeric = false};
+            .id = "document." + path, .title = path, .tooltip = tr("Value of %1 in the run's document").arg(path), .numeric = false, .shown = shown};
     }
     if (columns.size() == m_rows.columns().size())
         return;
@@ -160,7 +188,7 @@ widgets::RowModel::Row RunsModel::rowOf(const store::RunSummary& run) const
         else if (id.startsWith("metrics.")) {
             if (const auto value = run.lastMetrics.find(id.mid(8).toStdString()); value != run.lastMetrics.end())
                 cell = value->second;
-        } else if (const auto value = run.columns.find(id.mid(9).toStdString()); value != run.columns.end())
+        } else if (const auto value = run.columns.find(id.mid(9).toStdString()); id.startsWith("document.") && value != run.columns.end())
             cell = cellOf(value->second);
         row.cells << cell;
     }
@@ -182,6 +210,12 @@ void RunsModel::refresh(const QList<qint64>& runs)
 {
     const bool isNews =
         runs.isEmpty() || runs.size() > kFewRuns || std::any_of(runs.begin(), runs.end(), [this](qint64 run) { return !m_runs.contains(run); });
+    const qint64 rest = kReloadShare * m_reloadTime - m_sinceReload.elapsed();
+    if (runs.isEmpty() && m_loaded && rest > 0) {
+        if (!m_reloadTimer.isActive())
+            m_reloadTimer.start(int(rest));
+        return;
+    }
     if (isNews)
         return reload();
     for (const auto run : runs)
@@ -202,15 +236,16 @@ void RunsModel::reload()
     }
     m_loading = true;
     m_reloadWaiting = false;
+    m_sinceReload.start();
     m_waiting.clear();
     std::vector<std::string> paths;
     for (const auto& path : m_documentColumns)
         paths.push_back(path.toStdString());
     m_session.runInBackground(
-        this, [workspace, paths](widgets::BackgroundContext&) { return readRunTable(*workspace, paths); },
-        [this, generation = m_generation](RunTable table) {
+        this, [workspace, paths, query = m_query.toStdString()](widgets::BackgroundContext&) { return readRunTable(*workspace, paths, query); },
+        [this, generation = m_generation, query = m_query](RunTable table) {
             if (generation == m_generation)
-                take(std::move(table));
+                take(std::move(table), query);
         },
         [this, generation = m_generation](const QString& text) {
             if (generation != m_generation)
@@ -251,22 +286,26 @@ void RunsModel::readSome()
         });
 }
 
-void RunsModel::take(RunTable table)
+void RunsModel::take(RunTable table, const QString& query)
 {
     if (m_held) {
         m_reloadWaiting = true;
         return finishReading();
     }
+    m_reloadTime = m_sinceReload.elapsed();
     addMetricColumns(table.metrics);
     m_runs.clear();
-    std::vector<widgets::RowModel::Row> rows;
-    rows.reserve(table.runs.size());
-    for (auto& run : table.runs) {
-        rows.push_back(rowOf(run));
+    for (auto& run : table.runs)
         m_runs.emplace(run.id, std::move(run));
-    }
-    m_rows.setRows(std::move(rows));
+    m_fields = std::move(table.fields);
     m_loaded = true;
+    if (query == m_query) {
+        m_matching = std::move(table.matching);
+        m_queryError = std::move(table.queryError);
+        showRows();
+    } else {
+        askQuery();  // it was changed while this was read
+    }
     finishReading();
     Q_EMIT changed();
 }
@@ -286,9 +325,12 @@ void RunsModel::takeSome(const std::vector<store::RunSummary>& runs)
         addMetricColumns(metrics);
         m_reloadWaiting |= m_rows.columns().size() > columns;
         run.columns = m_runs[run.id].columns;  // a document never changes
-        m_rows.updateRow(rowOf(run));
+        if (isPlain())
+            m_rows.updateRow(rowOf(run));
         m_runs[run.id] = std::move(run);
     }
+    if (!isPlain() && !m_queryTimer.isActive())
+        m_queryTimer.start();
     finishReading();
     Q_EMIT changed();
 }

@@ -248,7 +248,7 @@ void NewRunModel::start(int threads)
             if (!result.job)
                 return;
             const auto run = result.job->run.value();
-            m_session.jobs().submit(std::move(*result.job));
+            widgets::submitTraining(m_session, std::move(*result.job));
             Q_EMIT started(run);
         },
         [this](const QString& text) {

@@ -1,6 +1,7 @@
 #include "new_run_panel.h"
 
 #include <QAction>
+#include <QCheckBox>
 #include <QComboBox>
 #include <QFileDialog>
 #include <QFileInfo>
@@ -26,6 +27,7 @@
 #include <widgets/schema_form.h>
 #include <widgets/session.h>
 #include <widgets/theme.h>
+#include <widgets/training.h>
 
 #include "examples.h"
 
@@ -201,6 +203,14 @@ QWidget* NewRunPanel::buildStart()
     row->addWidget(m_place, 1);
     row->addWidget(label);
     row->addWidget(m_threads);
+    m_inProcess = new QCheckBox(tr("Own &process"), foot);
+    m_inProcess->setObjectName("in_process");
+    m_inProcess->setToolTip(
+        tr("Run trainings of this window, also those started elsewhere, each in a process of its own: a crash or a lack of memory ends that "
+           "training alone. The result is the same bit for bit."));
+    m_inProcess->setChecked(widgets::trainsInProcess());
+    connect(m_inProcess, &QCheckBox::toggled, this, [](bool on) { widgets::setTrainsInProcess(on); });
+    row->addWidget(m_inProcess);
     row->addWidget(button(m_copyCommand, foot));
     row->addWidget(m_start);
     column->addLayout(row);

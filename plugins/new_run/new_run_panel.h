@@ -10,6 +10,7 @@ class QPushButton;
 class QSpinBox;
 class QSplitter;
 class QComboBox;
+class QCheckBox;
 
 namespace orrery::widgets {
 class DocumentEditor;
@@ -58,6 +59,7 @@ private:
     QComboBox *m_format = nullptr, *m_view = nullptr;
     QLabel *m_place = nullptr, *m_checks = nullptr;
     QSpinBox* m_threads = nullptr;
+    QCheckBox* m_inProcess = nullptr;
     QPushButton* m_start = nullptr;
     QAction *m_open = nullptr, *m_save = nullptr, *m_new = nullptr, *m_copyCommand = nullptr;
     QList<QAction*> m_examples;

@@ -11,7 +11,9 @@
 #include <widgets/export.h>
 #include <widgets/job_bar.h>
 #include <widgets/model_source.h>
+#include <widgets/report_item.h>
 #include <widgets/session.h>
+#include <widgets/training.h>
 
 #include "scene_training_panel.h"
 #include "setup_page.h"
@@ -61,7 +63,7 @@ void SceneTrainingPanel::start()
         [this](PreparedRun prepared) {
             m_isStarting = false;
             addBusy(-1);
-            m_job = session().jobs().submit(std::move(prepared.job));
+            m_job = widgets::submitTraining(session(), std::move(prepared.job));
             showRun(prepared.run);
             m_tabs->setCurrentIndex(1);
             session().selectRuns({prepared.run.run});
@@ -130,7 +132,7 @@ void SceneTrainingPanel::resumeRun()
         this, [workspace, run = m_run->run](widgets::BackgroundContext&) { return resumeJob(workspace, run); },
         [this](jobs::JobSpec job) {
             addBusy(-1);
-            m_job = session().jobs().submit(std::move(job));
+            m_job = widgets::submitTraining(session(), std::move(job));
             m_poll.start();
             updateControls();
         },
@@ -194,6 +196,16 @@ void SceneTrainingPanel::savePicture()
     const auto file = widgets::askSaveFile()(this, QStringLiteral("scene.png"), tr("Pictures (*.png)"));
     if (!file.isEmpty() && !m_view->image().save(file))
         showError(tr("%1 could not be written").arg(file));
+}
+
+std::optional<widgets::ReportItem> SceneTrainingPanel::reportItem() const
+{
+    if (!m_field)
+        return std::nullopt;
+    core::Json inputs{{"step", m_shownStep}};
+    if (m_run)
+        inputs["run"] = m_run->run;
+    return widgets::reportPicture(id(), statusText(), m_view->image(), commandLine(), inputs);
 }
 
 QString SceneTrainingPanel::setupCommand() const

@@ -18,6 +18,7 @@
 #include <core/store/workspace.h>
 #include <core/train/runs.h>
 #include <plugins/experiments/experiments_panel.h>
+#include <plugins/experiments/query_edit.h>
 #include <plugins/experiments/run_actions.h>
 #include <plugins/experiments/run_curves.h>
 #include <widgets/export.h>
@@ -201,8 +202,8 @@ void ExperimentsTest::aFilterKeepsWhatMatches()
     const auto second = train::createRun(*bench.workspace, train::resolveExperiment(document("beta", 1, 0.01)));
     auto* model = bench.panel->table()->model();
     QTRY_COMPARE(model->totalRows(), 2);
-    QTest::keyClicks(bench.panel->table()->filterEdit(), "beta");
-    QCOMPARE(model->rowCount(), 1);
+    QTest::keyClicks(bench.panel->query()->edit(), "beta");
+    QTRY_COMPARE(model->rowCount(), 1);
     QCOMPARE(model->rowId(0), second);
 }
 
@@ -285,7 +286,7 @@ void ExperimentsTest::stateSurvivesARestart()
     bench.panel->table()->setColumnShown("metrics.val/f1", true);
     bench.panel->tabs()->setCurrentIndex(2);
     QTest::keyClick(bench.panel->curves()->smoothingSlider(), Qt::Key_End);
-    QTest::keyClicks(bench.panel->table()->filterEdit(), "kept");
+    QTest::keyClicks(bench.panel->query()->edit(), "kept");
     const auto state = bench.panel->saveState();
     bench.panel.reset();
     bench.show();
@@ -296,7 +297,7 @@ void ExperimentsTest::stateSurvivesARestart()
     QVERIFY(bench.panel->table()->isColumnShown("metrics.val/f1"));
     QCOMPARE(bench.panel->tabs()->currentIndex(), 2);
     QCOMPARE(bench.panel->curves()->smoothingSlider()->value(), 99);
-    QCOMPARE(bench.panel->table()->filterEdit()->text(), QString("kept"));
+    QCOMPARE(bench.panel->query()->text(), QString("kept"));
     bench.panel->restoreState({{"table", 5}, {"tab", "x"}, {"curves", nullptr}, {"unknown", 1}});
 }
 
@@ -316,8 +317,9 @@ void ExperimentsTest::tenThousandRunsAreShown()
             ids.push_back(id);
     }
     QTRY_VERIFY_WITH_TIMEOUT(bench.panel->table()->model()->totalRows() >= 10000, 30000);
-    QTest::keyClicks(bench.panel->table()->filterEdit(), "run=9999");
-    QCOMPARE(bench.panel->table()->model()->rowCount(), 1);
+    QTest::keyClicks(bench.panel->query()->edit(), "id = 9999");
+    QTRY_COMPARE(bench.panel->table()->model()->rowCount(), 1);
+    QCOMPARE(bench.panel->table()->model()->rowId(0), qint64(9999));
 }
 
 QTEST_MAIN(ExperimentsTest)

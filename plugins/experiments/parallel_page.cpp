@@ -1,0 +1,210 @@
+#include "parallel_page.h"
+
+#include <QLabel>
+#include <QMenu>
+#include <QPushButton>
+#include <QVBoxLayout>
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include <core/report/document_diff.h>
+
+namespace orrery::plugins {
+namespace {
+
+constexpr int kAutomaticSettings = 5;
+const QStringList kIdle{"name", "notes", "tags", "data_hash"};  ///< documents' fields that are no settings
+
+std::optional<core::Json> valueOf(const store::RunSummary& run, const std::string& field)
+{
+    if (const auto metric = run.lastMetrics.find(field); metric != run.lastMetrics.end())
+        return metric->second;
+    if (const auto column = run.columns.find(field); column != run.columns.end() && !column->second.is_null())
+        return column->second;
+    return std::nullopt;
+}
+
+bool isMetric(const RunsModel& model, const QString& field)
+{
+    return const_cast<RunsModel&>(model).rows().columnIndex("metrics." + field) >= 0;
+}
+
+}  // namespace
+
+ParallelPage::ParallelPage(RunsModel& model, QWidget* parent) : QWidget(parent), m_model(model)
+{
+    m_fields = new QPushButton(tr("Axes"), this);
+    m_fields->setObjectName("axes");
+    m_fields->setToolTip(tr("Choose settings and metrics; the last axis gives the colours"));
+    m_menu = new QMenu(m_fields);
+    m_fields->setMenu(m_menu);
+    connect(m_menu, &QMenu::aboutToShow, this, &ParallelPage::buildMenu);
+    m_hint = new QLabel(this);
+    m_hint->setObjectName("hint");
+    m_hint->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
+    auto* row = new QHBoxLayout;
+    row->setContentsMargins(6, 4, 6, 4);
+    row->addWidget(m_fields);
+    row->addWidget(m_hint, 1);
+    m_view = new ParallelView(this);
+    auto* column = new QVBoxLayout(this);
+    column->setContentsMargins(0, 0, 0, 0);
+    column->setSpacing(0);
+    column->addLayout(row);
+    column->addWidget(m_view, 1);
+    connect(&m_model, &RunsModel::shownChanged, this, &ParallelPage::refresh);
+    connect(&m_model, &RunsModel::changed, this, &ParallelPage::refresh);
+    connect(m_view, &ParallelView::logToggled, this, &ParallelPage::toggleLog);
+    connect(m_view, &ParallelView::brushChanged, this, [this](const QList<qint64>& runs) {
+        refresh();
+        if (m_view->hasBrush())
+            Q_EMIT runsChosen(runs);
+    });
+}
+
+QStringList ParallelPage::axes() const
+{
+    return m_chosen.isEmpty() ? automaticAxes() : m_chosen;
+}
+
+void ParallelPage::setAxes(const QStringList& fields)
+{
+    m_chosen = fields;
+    refresh();
+}
+
+QStringList ParallelPage::automaticAxes() const
+{
+    QStringList settings, metrics;
+    for (const auto& field : m_model.fields()) {
+        const auto name = QString::fromStdString(field.name);
+        if (field.kind == store::RunField::Kind::Metric)
+            metrics << name;
+        else if (field.kind == store::RunField::Kind::Document && field.values.size() > 1 && !kIdle.contains(name) &&
+                 settings.size() < kAutomaticSettings)
+            settings << name;
+    }
+    for (const char* part : {"test/accuracy", "val/accuracy", "test/loss", "val/loss", "train/loss"})
+        if (metrics.contains(part))
+            return settings << part;
+    return metrics.isEmpty() ? settings : settings << metrics.front();
+}
+
+ParallelAxis ParallelPage::axisOf(const QString& field) const
+{
+    ParallelAxis axis;
+    axis.id = field;
+    axis.title = field.startsWith("train.") ? field.mid(6) : field;
+    axis.log = m_log.contains(field);
+    const auto name = field.toStdString();
+    std::vector<std::optional<core::Json>> values;
+    bool areNumbers = true;
+    for (const auto run : m_model.shownRuns()) {
+        values.push_back(valueOf(*m_model.find(run), name));
+        areNumbers = areNumbers && (!values.back() || values.back()->is_number());
+    }
+    std::map<std::string, int> places;
+    if (!areNumbers) {
+        axis.log = false;
+        for (const auto& value : values)
+            if (value)
+                places[report::plainText(*value)] = 0;
+        for (auto& [text, place] : places) {
+            place = int(axis.names.size());
+            axis.names << QString::fromStdString(text);
+        }
+    }
+    for (const auto& value : values)
+        axis.values.push_back(!value ? std::nan("") : areNumbers ? value->get<double>() : places.at(report::plainText(*value)));
+    return axis;
+}
+
+void ParallelPage::refresh()
+{
+    if (!isVisible())
+        return;
+    const auto fields = axes();
+    QStringList unread;
+    for (const auto& field : fields)
+        if (!isMetric(m_model, field) && !m_model.documentColumns().contains(field))
+            unread << field;
+    if (!unread.isEmpty())
+        return m_model.addDocumentColumns(unread, false);  // comes back when they are read
+    std::vector<ParallelAxis> drawn;
+    for (const auto& field : fields)
+        drawn.push_back(axisOf(field));
+    QList<qint64> runs(m_model.shownRuns().begin(), m_model.shownRuns().end());
+    m_view->setData(std::move(drawn), runs);
+    if (fields.size() < 2)
+        m_hint->setText(tr("Nothing differs between these runs yet. Axes chooses what is drawn."));
+    else if (m_view->hasBrush())
+        m_hint->setText(tr("%1 of %2 runs marked").arg(m_view->brushed().size()).arg(runs.size()));
+    else
+        m_hint->setText(tr("%1 runs. Drag along an axis to mark a stretch.").arg(runs.size()));
+}
+
+void ParallelPage::toggleLog(const QString& field)
+{
+    if (!m_log.removeOne(field))
+        m_log << field;
+    refresh();
+}
+
+void ParallelPage::buildMenu()
+{
+    m_menu->clear();
+    const auto shown = axes();
+    for (const auto& field : m_model.fields()) {
+        const auto name = QString::fromStdString(field.name);
+        if (field.kind == store::RunField::Kind::Property || kIdle.contains(name))
+            continue;
+        auto* action = m_menu->addAction(name);
+        action->setCheckable(true);
+        action->setChecked(shown.contains(name));
+        connect(action, &QAction::toggled, this, [this, name, shown](bool on) {
+            auto fields = shown;
+            if (on)
+                fields << name;
+            else
+                fields.removeAll(name);
+            setAxes(fields);
+        });
+    }
+    m_menu->addSeparator();
+    m_menu->addAction(tr("Choose by itself"), this, [this] { setAxes({}); });
+}
+
+void ParallelPage::showEvent(QShowEvent* event)
+{
+    QWidget::showEvent(event);
+    refresh();
+}
+
+core::Json ParallelPage::saveState() const
+{
+    const auto list = [](const QStringList& texts) {
+        core::Json out = core::Json::array();
+        for (const auto& text : texts)
+            out.push_back(text.toStdString());
+        return out;
+    };
+    return {{"axes", list(m_chosen)}, {"log", list(m_log)}};
+}
+
+void ParallelPage::restoreState(const core::Json& state)
+{
+    const auto list = [&](const char* key) {
+        QStringList out;
+        if (const auto found = state.is_object() ? state.find(key) : state.end(); found != state.end() && found->is_array())
+            for (const auto& text : *found)
+                if (text.is_string())
+                    out << QString::fromStdString(text.get<std::string>());
+        return out;
+    };
+    m_chosen = list("axes");
+    m_log = list("log");
+    refresh();
+}
+
+}  // namespace orrery::plugins
