@@ -18,7 +18,7 @@ constexpr std::string_view kStyle =
 body{font:15px/1.5 system-ui,sans-serif;color:var(--fg);background:var(--bg);max-width:60rem;margin:0 auto;padding:1.5rem}
 h1{font-size:1.7rem;line-height:1.2;margin:0 0 .3rem}h2{font-size:1.25rem;margin:2rem 0 .5rem;border-bottom:1px solid var(--grid)}h3{font-size:1.05rem;margin:1.4rem 0 .4rem}
 h1,h2,h3,h4,td,th,dd,p,figcaption{overflow-wrap:anywhere}
-a{color:var(--link)}nav ul{margin:.5rem 0;padding-left:1.2rem}.note{color:var(--muted)}.warning{color:var(--warn)}
+a{color:var(--link)}nav ul{margin:.5rem 0;padding-left:1.2rem}p{white-space:pre-line}.note{color:var(--muted)}.warning{color:var(--warn)}
 .wide{overflow-x:auto}table{border-collapse:collapse;margin:.6rem 0}caption{text-align:left;color:var(--muted);padding-bottom:.3rem}
 th,td{padding:.25rem .7rem .25rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--grid)}thead th{color:var(--muted);font-weight:600}tbody th{font-weight:500}
 .n{text-align:right;font-variant-numeric:tabular-nums}td.n,th.n{padding-left:.7rem;padding-right:0}

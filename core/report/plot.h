@@ -46,6 +46,7 @@ struct Series {
     std::vector<double> low, high;  ///< a band about the curve; empty, or as long as x
     Rgb colour;
     bool dashed = false;
+    bool marks = false;  ///< small squares at the points and no line
 };
 
 struct PlotAxis {
@@ -84,6 +85,17 @@ double accuracy(const ConfusionMatrix& matrix);
 /// A square of cells coloured by their share of the row (true class), 0..1 in viridis; the counts are written in where a cell is wide enough.
 /// @throws core::ShapeError unless counts are square and as many as the classes.
 Drawing drawConfusionMatrix(const ConfusionMatrix& matrix);
+
+/// Numbers in rows and columns with names.
+struct HeatMap {
+    std::vector<std::string> rows, columns;
+    std::vector<double> values;         ///< row by row
+    std::vector<std::string> texts;     ///< written into the cells; empty, or one a value
+    std::string rowTitle, columnTitle;  ///< may be empty
+};
+/// Cells in `coolwarm` symmetric about zero where there are values of both signs, else in `viridis` from the least to the greatest; NaN is grey.
+/// @throws core::ShapeError if there is no cell, or the number of values or texts does not fit.
+Drawing drawHeatMap(const HeatMap& map);
 
 /// Values on a grid, rows from top to bottom.
 struct Grid {

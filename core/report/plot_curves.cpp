@@ -106,8 +106,17 @@ void addPolyline(Drawing& drawing, std::vector<Point>& points, const Stroke& str
     points.clear();
 }
 
+void drawMarks(Drawing& drawing, const Series& series, const CurveLayout& layout)
+{
+    for (std::size_t i = 0; i < series.x.size(); ++i)
+        if (const Point point{layout.x.toPoint(series.x[i]), layout.y.toPoint(series.y[i])}; !std::isnan(point.x) && !std::isnan(point.y))
+            drawing.rect({point.x - 2, point.y - 2, 4, 4}, Colour(series.colour, 0.85));
+}
+
 void drawCurve(Drawing& drawing, const Series& series, const CurveLayout& layout)
 {
+    if (series.marks)
+        return drawMarks(drawing, series, layout);
     Stroke stroke{series.colour, 1.4, {}};
     if (series.dashed)
         stroke.dashes = {4, 3};
@@ -157,7 +166,10 @@ void drawLegend(Drawing& drawing, const CurvePlot& plot, const CurveLayout& layo
         Stroke stroke{series.colour, 2, {}};
         if (series.dashed)
             stroke.dashes = {4, 3};
-        drawing.line({x, y - 3}, {x + kLegendSwatch, y - 3}, stroke);
+        if (series.marks)
+            drawing.rect({x + kLegendSwatch / 2 - 2, y - 5, 4, 4}, Colour(series.colour, 0.85));
+        else
+            drawing.line({x, y - 3}, {x + kLegendSwatch, y - 3}, stroke);
         drawing.text({{x + kLegendSwatch + 5, y}, shortened(series.name, kLegendCharacters), kLabelSize});
     }
 }

@@ -13,6 +13,7 @@ namespace orrery::report {
 namespace {
 
 constexpr double kMatrixLabelSize = 8.5;
+constexpr std::size_t kNameCharacters = 14;
 
 void checkMatrix(const ConfusionMatrix& matrix)
 {
@@ -79,18 +80,19 @@ void drawCells(Drawing& drawing, const ConfusionMatrix& matrix, Point origin, do
     }
 }
 
-void drawClassNames(Drawing& drawing, const ConfusionMatrix& matrix, Point origin, double cell)
+/// Names of rows at the left of the cells, of columns below; with narrow cells every n-th name is enough to find one's way.
+void drawNames(Drawing& drawing, const std::vector<std::string>& rows, const std::vector<std::string>& columns, Point origin, double cellWidth,
+               double cellHeight)
 {
-    const std::size_t count = matrix.classes.size();
-    // With narrow cells every n-th name is enough to find one's way.
-    const auto every = std::max<std::size_t>(1, static_cast<std::size_t>(std::ceil(10 / cell)));
-    const double side = cell * double(count);
-    for (std::size_t i = 0; i < count; i += every) {
-        const std::string name = shortened(matrix.classes[i], 14);
-        const double middle = cell * (double(i) + 0.5);
-        drawing.text({{origin.x - 4, origin.y + middle + 3}, name, kMatrixLabelSize, Anchor::End});
-        const bool fits = estimatedTextWidth(name, kMatrixLabelSize) <= cell * double(every);
-        drawing.text({{origin.x + middle, origin.y + side + 11},
+    const auto every = [](double cell) { return std::max<std::size_t>(1, static_cast<std::size_t>(std::ceil(10 / cell))); };
+    for (std::size_t i = 0; i < rows.size(); i += every(cellHeight))
+        drawing.text(
+            {{origin.x - 4, origin.y + cellHeight * (double(i) + 0.5) + 3}, shortened(rows[i], kNameCharacters), kMatrixLabelSize, Anchor::End});
+    const double bottom = origin.y + cellHeight * double(rows.size()) + 11;
+    for (std::size_t i = 0; i < columns.size(); i += every(cellWidth)) {
+        const std::string name = shortened(columns[i], kNameCharacters);
+        const bool fits = estimatedTextWidth(name, kMatrixLabelSize) <= cellWidth * double(every(cellWidth));
+        drawing.text({{origin.x + cellWidth * (double(i) + 0.5), bottom},
                       name,
                       kMatrixLabelSize,
                       fits ? Anchor::Middle : Anchor::End,
@@ -99,12 +101,50 @@ void drawClassNames(Drawing& drawing, const ConfusionMatrix& matrix, Point origi
     }
 }
 
-double widestName(const ConfusionMatrix& matrix)
+double widestName(const std::vector<std::string>& names)
 {
     double widest = 0;
-    for (const std::string& name : matrix.classes)
-        widest = std::max(widest, estimatedTextWidth(shortened(name, 14), kMatrixLabelSize));
+    for (const std::string& name : names)
+        widest = std::max(widest, estimatedTextWidth(shortened(name, kNameCharacters), kMatrixLabelSize));
     return widest;
+}
+
+struct HeatScale {
+    const ColourMap& map;
+    double low = 0, high = 1;
+    Rgb at(double value) const { return map.atScaled(value, low, high); }
+};
+
+/// Symmetric about zero where values of both signs are there, else from the least to the greatest.
+HeatScale heatScale(const std::vector<double>& values)
+{
+    double low = std::numeric_limits<double>::infinity(), high = -low;
+    for (const double value : values)
+        if (std::isfinite(value)) {
+            low = std::min(low, value);
+            high = std::max(high, value);
+        }
+    if (low > high)
+        return {viridis(), 0, 1};
+    if (low < 0 && high > 0) {
+        const double limit = std::max(-low, high);
+        return {coolwarm(), -limit, limit};
+    }
+    return {viridis(), low, high};
+}
+
+void drawTexts(Drawing& drawing, const HeatMap& map, Point origin, double cellWidth, double cellHeight)
+{
+    const HeatScale scale = heatScale(map.values);
+    const double size = std::min(kMatrixLabelSize - 1, cellHeight * 0.6);
+    const auto most = static_cast<std::size_t>(cellWidth / (0.55 * size));
+    if (size < 4 || most < 2)
+        return;
+    for (std::size_t i = 0; i < map.texts.size(); ++i) {
+        const std::size_t row = i / map.columns.size(), column = i % map.columns.size();
+        const Point centre{origin.x + cellWidth * (double(column) + 0.5), origin.y + cellHeight * (double(row) + 0.5)};
+        drawing.text({{centre.x, centre.y + size * 0.35}, shortened(map.texts[i], most), size, Anchor::Middle, inkOn(scale.at(map.values[i]))});
+    }
 }
 
 void drawTitled(Drawing& drawing, const Rect& rect, io::Image image, const std::string& title)
@@ -131,17 +171,49 @@ Drawing drawConfusionMatrix(const ConfusionMatrix& matrix)
     checkMatrix(matrix);
     const double count = double(std::max<std::size_t>(1, matrix.classes.size()));
     const double cell = std::min(26.0, 320 / count), side = cell * count;
-    const double names = widestName(matrix);
+    const double names = widestName(matrix.classes);
     const bool upright = names <= cell;
     const Point origin{names + 26, 6};
     const double below = upright ? 14 : names * 0.65 + 16;
     Drawing drawing{origin.x + side + 60, origin.y + side + below + 16, {}};
     drawCells(drawing, matrix, origin, cell);
-    drawClassNames(drawing, matrix, origin, cell);
+    drawNames(drawing, matrix.classes, matrix.classes, origin, cell, cell);
     drawing.rect({origin.x, origin.y, side, side}, {}, {Ink::Muted, 0.75, {}});
     drawing.text({{origin.x + side / 2, drawing.height - 4}, "predicted class", kMatrixLabelSize + 0.5, Anchor::Middle});
     drawing.text({{10, origin.y + side / 2}, "true class", kMatrixLabelSize + 0.5, Anchor::Middle, Ink::Foreground, -90});
     drawColourBar(drawing, {origin.x + side + 12, origin.y, 8, side}, viridis(), 0, 1);
+    return drawing;
+}
+
+Drawing drawHeatMap(const HeatMap& map)
+{
+    const Grid grid{int(map.columns.size()), int(map.rows.size()), map.values};
+    checkGrid(grid);
+    const bool hasTexts = !map.texts.empty();
+    if (hasTexts && map.texts.size() != map.values.size())
+        throw core::ShapeError(fmt::format("heat map: expected {} texts, one a cell, got {}", map.values.size(), map.texts.size()));
+    const double rowNames = widestName(map.rows), columnNames = widestName(map.columns);
+    const Point origin{rowNames + (map.rowTitle.empty() ? 8 : 26), 6};
+    const double cellWidth = std::min(hasTexts ? 64.0 : 40.0, (440 - rowNames) / grid.width), cellHeight = std::min(18.0, 420.0 / grid.height);
+    const double width = cellWidth * grid.width, height = cellHeight * grid.height;
+    const double below = columnNames <= cellWidth ? 14 : columnNames * 0.65 + 16;
+    Drawing drawing{origin.x + width + 70, origin.y + std::max(height, 40.0) + below + (map.columnTitle.empty() ? 4 : 16), {}};
+    const HeatScale scale = heatScale(map.values);
+    io::Image picture{grid.width, grid.height, 3, {}};
+    for (const double value : map.values) {
+        const Rgb colour = scale.at(value);
+        picture.pixels.insert(picture.pixels.end(), {colour.r, colour.g, colour.b});
+    }
+    drawing.items.push_back(RasterItem{{origin.x, origin.y, width, height}, std::move(picture), false});
+    drawing.rect({origin.x, origin.y, width, height}, {}, {Ink::Muted, 0.75, {}});
+    if (hasTexts)
+        drawTexts(drawing, map, origin, cellWidth, cellHeight);
+    drawNames(drawing, map.rows, map.columns, origin, cellWidth, cellHeight);
+    if (!map.columnTitle.empty())
+        drawing.text({{origin.x + width / 2, drawing.height - 4}, map.columnTitle, kMatrixLabelSize + 0.5, Anchor::Middle});
+    if (!map.rowTitle.empty())
+        drawing.text({{10, origin.y + height / 2}, map.rowTitle, kMatrixLabelSize + 0.5, Anchor::Middle, Ink::Foreground, -90});
+    drawColourBar(drawing, {origin.x + width + 12, origin.y, 8, std::max(height, 40.0)}, scale.map, scale.low, scale.high);
     return drawing;
 }
 

@@ -20,18 +20,7 @@ using store::RunRecord;
 
 namespace {
 
-std::vector<RunRecord> recordsOf(const store::Workspace& workspace, std::span<const RunId> runs)
-{
-    if (runs.empty())
-        throw core::InputError("report: expected at least one run, got none");
-    std::vector<RunRecord> records;
-    for (const RunId id : runs)
-        if (std::ranges::none_of(records, [&](const RunRecord& record) { return record.id == id; }))
-            records.push_back(workspace.run(id));
-    return records;
-}
-
-std::string titleOf(RunRecords runs, const RunReportOptions& options)
+std::string reportTitle(RunRecords runs, const RunReportOptions& options)
 {
     if (!options.title.empty())
         return options.title;
@@ -208,15 +197,39 @@ std::string reproductionCommands(std::span<const RunRecord> runs)
     return commands;
 }
 
+std::vector<RunRecord> recordsOf(const store::Workspace& workspace, std::span<const RunId> runs)
+{
+    if (runs.empty())
+        throw core::InputError("report: expected at least one run, got none");
+    std::vector<RunRecord> records;
+    for (const RunId id : runs)
+        if (std::ranges::none_of(records, [&](const RunRecord& record) { return record.id == id; }))
+            records.push_back(workspace.run(id));
+    return records;
+}
+
+std::span<const RunPart> runParts()
+{
+    static constexpr RunPart parts[] = {
+        {"runs", [](const store::Workspace&, RunRecords runs, const RunReportOptions&) { return summarySection(runs); }},
+        {"differences", [](const store::Workspace&, RunRecords runs, const RunReportOptions&) { return differenceSection(runs); }},
+        {"metrics", [](const store::Workspace&, RunRecords runs, const RunReportOptions&) { return metricSection(runs); }},
+        {"curves", curveSection},
+        {"confusion", [](const store::Workspace& workspace, RunRecords runs, const RunReportOptions&) { return confusionSection(workspace, runs); }},
+        {"attributions", attributionSection},
+        {"environment", [](const store::Workspace&, RunRecords runs, const RunReportOptions&) { return environmentSection(runs); }},
+        {"commands", [](const store::Workspace&, RunRecords runs, const RunReportOptions&) { return reproductionSection(runs); }},
+        {"dates", [](const store::Workspace&, RunRecords runs, const RunReportOptions& options) { return dateSection(runs, options); }},
+    };
+    return parts;
+}
+
 Report buildRunReport(const store::Workspace& workspace, std::span<const RunId> runs, const RunReportOptions& options)
 {
     const std::vector<RunRecord> records = recordsOf(workspace, runs);
-    Report report{titleOf(records, options), "", {}};
-    for (Section& section :
-         std::vector<Section>{summarySection(records), differenceSection(records), metricSection(records), curveSection(workspace, records, options),
-                              confusionSection(workspace, records), attributionSection(workspace, records, options), environmentSection(records),
-                              reproductionSection(records), dateSection(records, options)})
-        if (!section.blocks.empty())
+    Report report{reportTitle(records, options), "", {}};
+    for (const RunPart& part : runParts())
+        if (Section section = part.make(workspace, records, options); !section.blocks.empty())
             report.blocks.emplace_back(std::move(section));
     return report;
 }

@@ -1,18 +1,15 @@
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <optional>
-#include <type_traits>
 
 #include <core/base/error.h>
 #include <core/base/text.h>
-#include <core/io/npy.h>
 #include <fmt/format.h>
 
 #include "document_diff.h"
 #include "plot.h"
 #include "run_report_parts.h"
+#include "stored_arrays.h"
 
 namespace orrery::report {
 
@@ -87,40 +84,11 @@ Picture confusionPicture(const RunRecord& run, const ConfusionMatrix& matrix)
         fmt::format("Confusion matrix of {} classes, accuracy {}. {}", matrix.classes.size(), shortNumber(accuracy(matrix)), commonMistakes(matrix))};
 }
 
-template <class Number>
-std::vector<double> copiedAs(const std::string& bytes)
-{
-    std::vector<Number> numbers(bytes.size() / sizeof(Number));
-    std::memcpy(numbers.data(), bytes.data(), numbers.size() * sizeof(Number));
-    return {numbers.begin(), numbers.end()};
-}
-
-std::vector<double> valuesOf(const io::Array& array)
-{
-    switch (array.type) {
-    case io::ElementType::Float32: return copiedAs<float>(array.bytes);
-    case io::ElementType::Float64: return copiedAs<double>(array.bytes);
-    case io::ElementType::UInt8: return copiedAs<std::uint8_t>(array.bytes);
-    case io::ElementType::Int32: return copiedAs<std::int32_t>(array.bytes);
-    case io::ElementType::Int64: return copiedAs<std::int64_t>(array.bytes);
-    default: break;
-    }
-    throw core::FormatError(fmt::format("expected elements of float32, float64, uint8, int32 or int64, got {}", io::elementName(array.type)));
-}
-
 /// Channels of equal size; `shape` without its leading ones is [height, width] or [channel, height, width].
 struct Planes {
     std::int64_t channels = 0, height = 0, width = 0;
     std::vector<double> values;
 };
-
-std::vector<std::int64_t> trimmedShape(const io::Array& array, std::size_t keep)
-{
-    std::vector<std::int64_t> shape = array.shape;
-    while (shape.size() > keep && shape.front() == 1)
-        shape.erase(shape.begin());
-    return shape;
-}
 
 std::optional<Planes> planesOf(const io::Array& array)
 {
@@ -158,40 +126,12 @@ std::optional<io::Image> imageOf(const Planes& planes)
     return image;
 }
 
-std::optional<io::Array> arrayOf(const store::Workspace& workspace, const store::Analysis& analysis, const std::string& name)
-{
-    for (const store::Artifact& artifact : analysis.artifacts)
-        if (artifact.name == name)
-            return io::parseNpy(workspace.readArtifact(artifact), fmt::format("analysis {}, {}", analysis.id, name));
-    return std::nullopt;
-}
-
-std::optional<Json> jsonOf(const store::Workspace& workspace, const store::Analysis& analysis, const std::string& name)
-{
-    for (const store::Artifact& artifact : analysis.artifacts)
-        if (artifact.name == name)
-            return Json::parse(workspace.readArtifact(artifact), nullptr, false);
-    return std::nullopt;
-}
-
 std::string featureName(const store::Analysis& analysis, std::size_t index)
 {
     for (const Json* place : {&analysis.inputs, &analysis.results})
         if (place->is_object() && place->contains("features") && (*place)["features"].is_array() && index < (*place)["features"].size())
             return plainText((*place)["features"][index]);
     return fmt::format("feature {}", index);
-}
-
-std::string attributionTitle(const store::Analysis& analysis)
-{
-    std::string title = analysis.method;
-    for (const char* key : {"sample", "target"})
-        for (const Json* place : {&analysis.inputs, &analysis.results})
-            if (place->is_object() && place->contains(key) && !(*place)[key].is_structured()) {
-                title += fmt::format(", {} {}", key, plainText((*place)[key]));
-                break;
-            }
-    return title;
 }
 
 Picture picturedGrid(const Planes& planes, const std::optional<io::Array>& input, const std::string& title)
@@ -237,24 +177,41 @@ KeyValues settingsOf(const store::Analysis& analysis)
 void addAttribution(Section& section, const store::Workspace& workspace, const RunRecord& run, const store::Analysis& analysis)
 {
     const std::string title = fmt::format("{}: {}", runTitle(run), attributionTitle(analysis));
-    addOrWarn(section, title, [&] {
-        const io::Array attribution = arrayOf(workspace, analysis, "attribution").value();
-        const auto planes = planesOf(attribution);
-        section.blocks.emplace_back(planes ? picturedGrid(*planes, arrayOf(workspace, analysis, "input"), title)
-                                           : picturedBars(attribution, analysis, title));
-        if (KeyValues settings = settingsOf(analysis); !settings.entries.empty())
-            section.blocks.emplace_back(std::move(settings));
-        if (const auto metrics = jsonOf(workspace, analysis, "metrics"))
-            addQuality(section, title, *metrics);
-    });
-}
-
-bool isAttribution(const store::Analysis& analysis)
-{
-    return std::ranges::any_of(analysis.artifacts, [](const store::Artifact& artifact) { return artifact.name == "attribution"; });
+    addOrWarn(section, title, [&] { addAttributionBlocks(section, workspace, analysis, title); });
 }
 
 }  // namespace
+
+bool isAttribution(const store::Analysis& analysis)
+{
+    return findArtifact(analysis, "attribution") != nullptr;
+}
+
+std::string attributionTitle(const store::Analysis& analysis)
+{
+    std::string title = analysis.method;
+    for (const char* key : {"sample", "target"})
+        for (const Json* place : {&analysis.inputs, &analysis.results})
+            if (place->is_object() && place->contains(key) && !(*place)[key].is_structured()) {
+                title += fmt::format(", {} {}", key, plainText((*place)[key]));
+                break;
+            }
+    return title;
+}
+
+void addAttributionBlocks(Section& section, const store::Workspace& workspace, const store::Analysis& analysis, const std::string& title)
+{
+    const auto attribution = arrayOf(workspace, analysis, "attribution");
+    if (!attribution)
+        throw core::FormatError(fmt::format("analysis {}: expected an artifact \"attribution\"", analysis.id));
+    const auto planes = planesOf(*attribution);
+    section.blocks.emplace_back(planes ? picturedGrid(*planes, arrayOf(workspace, analysis, "input"), title)
+                                       : picturedBars(*attribution, analysis, title));
+    if (KeyValues settings = settingsOf(analysis); !settings.entries.empty())
+        section.blocks.emplace_back(std::move(settings));
+    if (const auto metrics = jsonOf(workspace, analysis, "metrics"))
+        addQuality(section, title, *metrics);
+}
 
 Section confusionSection(const store::Workspace& workspace, RunRecords runs)
 {

@@ -368,7 +368,7 @@ void Writer::interruptHeld()
 
 void Writer::announce(Change change)
 {
-    if (change.runs.empty() && !change.list && !change.metrics && !change.logs && !change.artifacts && !change.analyses)
+    if (change.runs.empty() && !change.list && !change.metrics && !change.logs && !change.artifacts && !change.analyses && !change.reports)
         return;
     std::sort(change.runs.begin(), change.runs.end());
     try {

@@ -436,7 +436,7 @@ private Q_SLOTS:
         QTest::newRow("of another program") << "other"
                                             << "expected an Orrery database, found a database of another program";
         QTest::newRow("newer") << "newer"
-                               << "expected a database of version 2 or older, found version 99: it was written by a newer Orrery";
+                               << "expected a database of version 4 or older, found version 99: it was written by a newer Orrery";
     }
     void damagedDatabasesAreLeftAlone()
     {
@@ -486,7 +486,7 @@ private Q_SLOTS:
         std::filesystem::create_directories(folder / "w");
         std::filesystem::copy_file(ORRERY_TEST_DATA "/store/version1/orrery.db", folder / "w" / "orrery.db");
         QVERIFY(contains(messageOf<core::StorageError>([&] { Workspace::open(folder / "w", OpenMode::ReadOnly); }),
-                         "expected a database of version 2, found version 1"));
+                         "expected a database of version 4, found version 1"));
         {
             Workspace::open(folder / "w");
         }
