@@ -80,6 +80,14 @@ core::Json transplantDocument(const Transplant& made, const graph::ModelCard& ca
     return document;
 }
 
+core::Json promptDocument(const SoftPrompts& learned, const std::vector<StreamPlace>& places)
+{
+    core::Json rows = core::Json::array();
+    for (std::size_t i = 0; i < places.size(); ++i)
+        rows.push_back({{"place", places[i].canonical}, {"before", number(learned.before[i])}, {"after", number(learned.after[i])}});
+    return {{"loss", "KL(own || transplanted), nats"}, {"places", std::move(rows)}, {"states", learned.states}};
+}
+
 core::Json scoreDocument(const FutureLensScore& score, const std::vector<StreamPlace>& places)
 {
     core::Json rows = core::Json::array();

@@ -1,5 +1,6 @@
 #pragma once
 #include "lens_methods.h"
+#include "soft_prompt.h"
 
 /// Results of lenses as JSON documents and arrays: what lens_methods.cpp puts together.
 namespace orrery::intervene {
@@ -8,6 +9,8 @@ core::Json gridDocument(const LensGrid& grid, const graph::ModelCard& card);
 at::Tensor gridArray(const LensGrid& grid);
 /// The grid's, with the context, and in each cell the tokens written on.
 core::Json transplantDocument(const Transplant& made, const graph::ModelCard& card);
+/// The loss at each place before and after.
+core::Json promptDocument(const SoftPrompts& learned, const std::vector<StreamPlace>& places);
 core::Json scoreDocument(const FutureLensScore& score, const std::vector<StreamPlace>& places);
 core::Json directDocument(const DirectLogitAttribution& made, const graph::ModelCard& card);
 core::Json headsDocument(const HeadScores& scores);

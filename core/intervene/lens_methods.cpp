@@ -8,6 +8,7 @@
 #include <core/train/card_inputs.h>
 
 #include "lens_documents.h"
+#include "soft_prompt.h"
 
 namespace orrery::intervene {
 namespace {
@@ -71,16 +72,41 @@ at::Tensor contextTokens(const LensSubject& subject, const at::Tensor& tokens, c
     return at::tensor(numbers, at::kLong).unsqueeze(0);
 }
 
+/// Learned prompts, if asked for.
+std::optional<SoftPrompts> promptsFor(const LensSubject& subject, const LensRequest& request, const Control& control)
+{
+    const Json& parameters = request.parameters;
+    const auto length = given<std::int64_t>(parameters, "prompt_length");
+    if (!length)
+        return {};
+    if (given<std::string>(parameters, "context"))
+        throw core::InputError("transplant: expected a context or a prompt_length, got both");
+    if (!request.texts)
+        throw core::InputError("transplant: expected data to learn the prompt on: a model run:ID, or --data ID|PATH");
+    SoftPromptSettings settings;
+    settings.length = *length;
+    settings.offset = parameters.at("offset");
+    settings.steps = parameters.at("prompt_steps");
+    settings.seed = parameters.at("seed").get<std::uint64_t>();
+    return learnPrompts(subject, request.texts(parameters.at("fit_samples"), false), settings, control);
+}
+
 LensResult runTransplant(const LensSubject& subject, const LensRequest& request, const Control& control)
 {
     const Json& parameters = request.parameters;
     const auto& card = subject.model.card;
-    const at::Tensor context = contextTokens(subject, request.tokens, given<std::string>(parameters, "context"));
     const std::int64_t offset = parameters.at("offset"), count = parameters.at("held_out_samples");
     if (count > 0 && !request.texts)
         throw core::InputError("transplant: expected data to be scored on: a model run:ID, or --data ID|PATH; or held_out_samples=0");
+    const auto learned = promptsFor(subject, request, control);
+    const TransplantContext context =
+        learned ? learned->context : TransplantContext(contextTokens(subject, request.tokens, given<std::string>(parameters, "context")));
     Transplant made = transplant(subject, request.tokens, context, {offset, parameters.at("top")}, control);
     LensResult result{{}, {}, transplantDocument(made, card), gridArray(made.grid), made.grid, {}, {}};
+    if (learned) {
+        result.document["context"] = result.document["context_names"] = Json::array();
+        result.document["learned_prompt"] = promptDocument(*learned, made.grid.places);
+    }
     if (count > 0) {
         result.score = scoreTransplant(subject, request.texts(count, true), context, offset, control);
         result.document["held_out"] = scoreDocument(*result.score, made.grid.places);
@@ -170,14 +196,21 @@ void addGrids(core::Registry<LensMethod>& registry)
     registry.add(
         {"transplant",
          "Transplant lens",
-         "Tokens ahead, written on by the model itself from one hidden state that is put into another context; nothing is fitted; the array is "
-         "[place, position, column] of the last of them.",
+         "Tokens ahead, written on by the model itself from one hidden state that is put into another context (or behind a learned prompt); the "
+         "array "
+         "is [place, position, column] of the last of them.",
          "Pal et al. (2023), \"Future Lens: Anticipating Subsequent Tokens from a Single Hidden State\", arXiv:2311.04897",
          {core::integer("offset", 4, "Tokens that are read; 1 is the next token alone.").range(1, 64),
           core::text("context", "",
                      "Text at whose last position the state is put (token numbers with commas for a model without a tokenizer); none: the "
                      "first token of the input.")
               .noneByDefault(),
+          core::integer("prompt_length", 10, "Learns so many vectors on the data to stand in place of a context; none: the context as it is.")
+              .range(1, 1 << 16)
+              .noneByDefault(),
+          core::integer("prompt_steps", 100, "Steps of Adam for the prompt of each layer.").range(1, 1'000'000),
+          core::integer("fit_samples", 200, "Samples of the training part that the prompt is learned on.").range(1, 1'000'000),
+          core::integer("seed", 0, "Seed of the states that the prompt is learned on.").atLeast(0),
           core::integer("held_out_samples", 0, "Samples of the test part that the reading is scored on; 0: none.").range(0, 1'000'000),
           topParameter()}},
         runTransplant);

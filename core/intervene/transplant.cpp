@@ -37,38 +37,36 @@ at::Tensor checkedContext(const LensSubject& subject, const at::Tensor& context,
     return numbers;
 }
 
-/// One run of the context, written on so far, with the states at its place: logits [row, token] of the last position.
-at::Tensor lastLogits(const LensSubject& subject, const StreamPlace& place, const at::Tensor& states, std::int64_t at, const at::Tensor& written,
-                      const Control& control)
-{
-    graph::RunRequest request;
-    request.inputs = {written};
-    request.stop = control.stop;
-    request.targets = {canonicalValue(subject.model.card, "logits", "a lens")};
-    request.probes = {graph::Probe::replacing(place.value, [&](const std::string&, const c10::IValue& value) -> c10::IValue {
-        at::Tensor changed = value.toTensor().clone();
-        changed.select(1, at).copy_(states);
-        return changed;
-    })};
-    return subject.executor.run(subject.model.weights, request).tensor().select(1, written.size(1) - 1);
-}
-
 /// Tokens written on from states [row, feature] of one place.
 struct Written {
     at::Tensor logits;                 ///< [row, token] of the last token
     at::Tensor tokens, probabilities;  ///< [row, offset]
 };
 
-/// @param first  Logits [row, token] of the first token where they are known; else undefined.
-Written writeOn(const LensSubject& subject, const StreamPlace& place, const at::Tensor& states, const at::Tensor& first, const at::Tensor& context,
-                std::int64_t offset, const Control& control)
+/// A place with the context's prompt for it.
+struct Ground {
+    const StreamPlace& place;
+    at::Tensor prompt;  ///< or undefined
+    bool isLast;        ///< behind it there is nothing but the model's own head
+    const at::Tensor& context;
+};
+
+Ground groundAt(const std::vector<StreamPlace>& places, std::size_t i, const TransplantContext& context, const at::Tensor& tokens)
 {
+    return {places[i], context.prompts.empty() ? at::Tensor() : context.prompts.at(i), i + 1 == places.size(), tokens};
+}
+
+/// @param first  Logits [row, token] of the first token where they are known; else undefined.
+Written writeOn(const LensSubject& subject, const Ground& ground, const at::Tensor& states, const at::Tensor& first, std::int64_t offset,
+                const Control& control)
+{
+    const at::Tensor& context = ground.context;
     const std::int64_t at = context.size(1) - 1;
     at::Tensor text = context.expand({states.size(0), -1});
     std::vector<at::Tensor> tokens, probabilities;
     Written result;
     for (std::int64_t step = 0; step < offset; ++step) {
-        result.logits = step == 0 && first.defined() ? first : lastLogits(subject, place, states, at, text, control);
+        result.logits = step == 0 && first.defined() ? first : transplantedLogits(subject, ground.place, ground.prompt, states, at, text, control);
         const auto [logP, best] = result.logits.to(at::kCPU, at::kDouble).log_softmax(-1).max(-1, true);
         tokens.push_back(best);
         probabilities.push_back(logP.exp());
@@ -81,15 +79,14 @@ Written writeOn(const LensSubject& subject, const StreamPlace& place, const at::
 
 /// All states [sequence, position, feature] of a place, in batches of rows. Behind the last place there is nothing but the model's own head, which looks at one
 /// position at a time: the first token is read off the states as they lie, so that it is the model's own to the last bit.
-Written writeOnAll(const LensSubject& subject, const StreamPlace& place, bool isLast, const at::Tensor& states, const at::Tensor& context,
-                   std::int64_t offset, const Control& control)
+Written writeOnAll(const LensSubject& subject, const Ground& ground, const at::Tensor& states, std::int64_t offset, const Control& control)
 {
-    const at::Tensor rows = states.flatten(0, 1), first = isLast ? ownHead(subject, states, control).flatten(0, 1) : at::Tensor();
+    const at::Tensor rows = states.flatten(0, 1), first = ground.isLast ? ownHead(subject, states, control).flatten(0, 1) : at::Tensor();
     std::vector<at::Tensor> logits, tokens, probabilities;
-    const std::int64_t batch = fitting(subject.model, context.size(1) + offset - 1, kMostRows);
+    const std::int64_t batch = fitting(subject.model, ground.context.size(1) + offset - 1, kMostRows);
     for (std::int64_t from = 0; from < rows.size(0); from += batch) {
         const std::int64_t to = std::min(rows.size(0), from + batch);
-        const Written part = writeOn(subject, place, rows.slice(0, from, to), isLast ? first.slice(0, from, to) : first, context, offset, control);
+        const Written part = writeOn(subject, ground, rows.slice(0, from, to), ground.isLast ? first.slice(0, from, to) : first, offset, control);
         logits.push_back(part.logits);
         tokens.push_back(part.tokens);
         probabilities.push_back(part.probabilities);
@@ -99,11 +96,36 @@ Written writeOnAll(const LensSubject& subject, const StreamPlace& place, bool is
 
 }  // namespace
 
-Transplant transplant(const LensSubject& subject, const at::Tensor& tokens, const at::Tensor& context, const TransplantSettings& settings,
+at::Tensor transplantedLogits(const LensSubject& subject, const StreamPlace& place, const at::Tensor& prompt, const at::Tensor& states,
+                              std::int64_t at, const at::Tensor& written, const Control& control)
+{
+    const StreamPlace first = residualPlaces(subject.model.card).front();
+    const auto withPrompt = [&](const at::Tensor& value) {
+        return at::cat({prompt.to(value.options()).unsqueeze(0).expand({value.size(0), -1, -1}), value.slice(1, prompt.size(0))}, 1);
+    };
+    const auto withStates = [&](const at::Tensor& value) {
+        return at::cat({value.slice(1, 0, at), states.to(value.options()).unsqueeze(1), value.slice(1, at + 1)}, 1);
+    };
+    const bool isFirst = place.value == first.value;
+    graph::RunRequest request;
+    request.inputs = {written};
+    request.stop = control.stop;
+    request.targets = {canonicalValue(subject.model.card, "logits", "a lens")};
+    request.gradients = prompt.defined() && prompt.requires_grad() ? graph::Gradients::Parameters : graph::Gradients::None;
+    if (prompt.defined() && !isFirst)
+        request.probes.push_back(graph::Probe::replacing(
+            first.value, [&](const std::string&, const c10::IValue& value) -> c10::IValue { return withPrompt(value.toTensor()); }));
+    request.probes.push_back(graph::Probe::replacing(place.value, [&](const std::string&, const c10::IValue& value) -> c10::IValue {
+        return withStates(prompt.defined() && isFirst ? withPrompt(value.toTensor()) : value.toTensor());
+    }));
+    return subject.executor.run(subject.model.weights, request).tensor().select(1, written.size(1) - 1);
+}
+
+Transplant transplant(const LensSubject& subject, const at::Tensor& tokens, const TransplantContext& context, const TransplantSettings& settings,
                       const Control& control)
 {
     const auto places = residualPlaces(subject.model.card);
-    const at::Tensor numbers = checkedTokens(subject.model, tokens), around = checkedContext(subject, context, settings.offset);
+    const at::Tensor numbers = checkedTokens(subject.model, tokens), around = checkedContext(subject, context.tokens, settings.offset);
     if (numbers.size(0) != 1)
         throw core::ShapeError(fmt::format("the transplant lens looks at one sequence, got {}", numbers.size(0)));
     const StreamRun run = runStream(subject, numbers, places, control);
@@ -115,7 +137,7 @@ Transplant transplant(const LensSubject& subject, const at::Tensor& tokens, cons
     std::vector<at::Tensor> written, probabilities;
     for (std::size_t row = 0; row < places.size(); ++row) {
         control.report(double(row), double(places.size()), "layers");
-        const Written read = writeOnAll(subject, places[row], row + 1 == places.size(), run.states[row], around, settings.offset, control);
+        const Written read = writeOnAll(subject, groundAt(places, row, context, around), run.states[row], settings.offset, control);
         fillRow(made.grid, row, read.logits, own);
         written.push_back(read.tokens);
         probabilities.push_back(read.probabilities);
@@ -128,11 +150,11 @@ Transplant transplant(const LensSubject& subject, const at::Tensor& tokens, cons
     return made;
 }
 
-FutureLensScore scoreTransplant(const LensSubject& subject, const at::Tensor& sequences, const at::Tensor& context, std::int64_t offset,
+FutureLensScore scoreTransplant(const LensSubject& subject, const at::Tensor& sequences, const TransplantContext& context, std::int64_t offset,
                                 const Control& control)
 {
     const auto places = residualPlaces(subject.model.card);
-    const at::Tensor tokens = checkedTokens(subject.model, sequences), around = checkedContext(subject, context, offset);
+    const at::Tensor tokens = checkedTokens(subject.model, sequences), around = checkedContext(subject, context.tokens, offset);
     const std::int64_t length = tokens.size(1), known = length - offset, count = tokens.size(0);
     if (known < 1)
         throw core::InputError(fmt::format("offset {}: expected one from 1 to {} for sequences of {} tokens", offset, length - 1, length));
@@ -147,7 +169,7 @@ FutureLensScore scoreTransplant(const LensSubject& subject, const at::Tensor& se
         const at::Tensor flat = truth.reshape({-1, 1});
         for (std::size_t i = 0; i < places.size(); ++i) {
             const at::Tensor logits =
-                writeOnAll(subject, places[i], i + 1 == places.size(), run.states[i].slice(1, 0, known), around, offset, control).logits;
+                writeOnAll(subject, groundAt(places, i, context, around), run.states[i].slice(1, 0, known), offset, control).logits;
             const at::Tensor logP = logits.to(at::kCPU, at::kDouble).log_softmax(-1);
             score.accuracy[i] += double(logP.argmax(-1, true).eq(flat).sum().item<std::int64_t>());
             score.surprisal[i] -= logP.gather(1, flat).sum().item<double>();

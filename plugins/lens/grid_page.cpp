@@ -174,18 +174,19 @@ QLayout* GridPage::makeControls()
     m_ahead->setAccessibleName(tr("Tokens ahead"));
     m_ahead->setToolTip(tr("1: the next token. More: tokens further ahead, read as the box below says."));
     connect(m_ahead, &QSpinBox::valueChanged, this, &GridPage::changed);
-    m_by->addItems({tr("Linear map"), tr("Transplant")});
+    m_by->addItems({tr("Linear map"), tr("Transplant"), tr("Learned prompt")});
     m_by->setObjectName(QStringLiteral("readBy"));
     m_by->setAccessibleName(tr("Read by"));
     m_by->setToolTip(tr("Linear map: the model's own head (logit lens), further ahead through a map that is fitted on the data (future lens).\n"
-                        "Transplant: the state is put into another context and the model writes on from there."));
+                        "Transplant: the state is put into another context and the model writes on from there.\n"
+                        "Learned prompt: the same, behind ten vectors learned on the data to make it say what it held."));
     m_context->setObjectName(QStringLiteral("context"));
     m_context->setAccessibleName(tr("Context"));
     m_context->setPlaceholderText(tr("the first token of the input"));
     m_context->setToolTip(tr("The text at whose last position the state is put, then Enter"));
     connect(m_by, &QComboBox::currentIndexChanged, this, [this] {
-        m_context->setVisible(readsByTransplant());
-        m_contextLabel->setVisible(readsByTransplant());
+        m_context->setVisible(takesContext());
+        m_contextLabel->setVisible(takesContext());
         Q_EMIT changed();
     });
     connect(m_context, &QLineEdit::editingFinished, this, [this] {
@@ -218,6 +219,11 @@ QLayout* GridPage::makeControls()
 }
 
 bool GridPage::readsByTransplant() const
+{
+    return m_by->currentIndex() > 0;
+}
+
+bool GridPage::takesContext() const
 {
     return m_by->currentIndex() == 1;
 }
@@ -266,8 +272,10 @@ core::Json GridPage::parameters() const
     core::Json parameters = core::Json::object();
     if (readsByTransplant() || m_ahead->value() > 1)
         parameters["offset"] = m_ahead->value();
-    if (readsByTransplant() && !m_context->text().isEmpty())
+    if (takesContext() && !m_context->text().isEmpty())
         parameters["context"] = m_context->text().toStdString();
+    if (readsByTransplant() && !takesContext())
+        parameters.update({{"prompt_length", 10}, {"held_out_samples", 20}});
     return parameters;
 }
 

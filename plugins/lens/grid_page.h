@@ -43,6 +43,7 @@ private:
     void setUpTable();
     QLayout* makeControls();
     bool readsByTransplant() const;
+    bool takesContext() const;
     void showSummary(const LensAnswer& answer);
     void showCell();
     GridModel* m_model;

@@ -155,6 +155,12 @@ private Q_SLOTS:
                                         "held_out_samples=10", "--workspace", "w"});
         QCOMPARE(scored.at("held_out").at("predictions").get<int>(), 10 * 10);
         QVERIFY(scored.at("held_out").at("bigram_accuracy").is_null());
+        const auto learned = m_cli.json({"lens", "run:1", "--sample", "0", "--kind", "transplant", "--offset", "2", "--set", "held_out_samples=10",
+                                         "--set", "prompt_length=3", "--set", "prompt_steps=20", "--workspace", "w"});
+        QCOMPARE(learned.at("learned_prompt").at("places").size(), learned.at("rows").size());
+        const Json& first = learned.at("learned_prompt").at("places")[0];
+        QVERIFY(first.at("after").get<double>() < first.at("before").get<double>());
+        QVERIFY(learned.at("context").empty() && learned.at("held_out").at("predictions") == 100);
         const auto text =
             m_cli.compute({"lens", "copying.safetensors", "--text", "eabc", "--kind", "transplant", "--context", "db", "--offset", "2"});
         QVERIFY2(text.out.contains("ed"), qPrintable(text.out));
@@ -235,6 +241,11 @@ private Q_SLOTS:
         QTest::newRow("context of another kind") << QStringList{"copying.safetensors", "--text", "ab", "--context", "a"} << "context";
         QTest::newRow("unknown letter in the context")
             << QStringList{"copying.safetensors", "--text", "ab", "--kind", "transplant", "--context", "axb"} << "U+0078";
+        QTest::newRow("a context and a learned prompt")
+            << QStringList{"copying.safetensors", "--text", "ab", "--kind", "transplant", "--context", "ab", "--set", "prompt_length=2"}
+            << "got both";
+        QTest::newRow("no data to learn on") << QStringList{"copying.safetensors", "--text", "ab", "--kind", "transplant", "--set", "prompt_length=2"}
+                                             << "data to learn the prompt on";
         QTest::newRow("no data to score on") << QStringList{"copying.safetensors", "--text",   "ab", "--kind", "transplant", "--set",
                                                             "held_out_samples=5",  "--offset", "1"}
                                              << "expected data to be scored on";
