@@ -106,7 +106,8 @@ void addTable(DataRegistry& registry, const BundledTable& table)
                  [&table](const Json& parameters, const std::filesystem::path&) { return openTable(table, parameters); });
 }
 
-DataSetPtr openDigits(const Json& parameters, const std::filesystem::path&)
+/// Pictures [sample, 1, 8, 8] of grey levels 0 to 16.
+RawData rawDigits()
 {
     io::CsvOptions options;
     options.header = io::CsvHeader::Absent;
@@ -130,6 +131,25 @@ DataSetPtr openDigits(const Json& parameters, const std::filesystem::path&)
     raw.targets = at::tensor(table.columns[64].numbers, at::kDouble).to(at::kLong);
     for (int digit = 0; digit < 10; ++digit)
         raw.info.classNames.push_back(std::to_string(digit));
+    return raw;
+}
+
+DataSetPtr openDigits(const Json& parameters, const std::filesystem::path&)
+{
+    return prepare(rawDigits(), parameters);
+}
+
+DataSetPtr openDigitRows(const Json& parameters, const std::filesystem::path&)
+{
+    RawData raw = rawDigits();
+    raw.info.id = "digit_rows";
+    raw.info.title = "Digits, 64 features";
+    raw.info.kind = DataKind::Table;
+    raw.inputs = raw.inputs.div(raw.divisor).flatten(1);
+    raw.divisor = 1;
+    for (int row = 0; row < 8; ++row)
+        for (int column = 0; column < 8; ++column)
+            raw.info.featureNames.push_back("pixel " + std::to_string(row) + "," + std::to_string(column));
     return prepare(std::move(raw), parameters);
 }
 
@@ -146,6 +166,18 @@ void addDigits(DataRegistry& registry)
                   {},
                   {{"image", "float", {"batch", "channel", "height", "width"}}}},
                  openDigits);
+}
+
+void addDigitRows(DataRegistry& registry)
+{
+    registry.add({"digit_rows",
+                  "Digits, 64 features",
+                  "The 1,797 digits as table rows of 64 grey levels, 0 to 1: for multi-layer perceptrons. Parts are those of digits.",
+                  kDigitsSource,
+                  withCommon({}, {{}, false, false, false}),
+                  {},
+                  {{"table", "float", {"batch", "feature"}}}},
+                 openDigitRows);
 }
 
 void addIris(DataRegistry& registry)

@@ -9,6 +9,7 @@ using DataRegistry = core::Registry<DataFactory>;
 
 // One line a set; `catalogue.cpp` calls them.
 void addDigits(DataRegistry& registry);
+void addDigitRows(DataRegistry& registry);
 void addIris(DataRegistry& registry);
 void addWine(DataRegistry& registry);
 void addBreastCancer(DataRegistry& registry);

@@ -4,32 +4,11 @@
 #include <core/base/rng.h>
 #include <core/base/text.h>
 
+#include "initial_values.h"
 #include "random_operators.h"
 
 namespace orrery::graph {
 namespace {
-
-// Fan as torch.nn.init computes it: axis 1 (0 for fan out) times the receptive field.
-std::int64_t fan(const std::vector<std::int64_t>& shape, bool out)
-{
-    if (shape.size() < 2)
-        return shape.empty() ? 1 : shape[0];
-    std::int64_t field = 1;
-    for (std::size_t i = 2; i < shape.size(); ++i)
-        field *= shape[i];
-    return shape[out ? 0 : 1] * field;
-}
-
-double gainOf(const core::Json& init)
-{
-    const auto nonlinearity = init.value("nonlinearity", "leaky_relu");
-    if (nonlinearity == "relu")
-        return std::sqrt(2.0);
-    if (nonlinearity == "linear")
-        return 1;
-    const double a = init.value("a", 0.0);
-    return std::sqrt(2.0 / (1 + a * a));
-}
 
 // Inverse-CDF sampling as torch.nn.init.trunc_normal_ does it, cut at [a, b] (absolute values).
 void truncatedNormal(at::Tensor& tensor, double mean, double std, double a, double b, const at::Generator& generator)
@@ -57,26 +36,26 @@ at::Tensor drawn(const Parameter& parameter, std::uint64_t seed)
         return at::arange(tensor.numel(), tensor.options()).reshape(parameter.shape);
     if (kind == "normal")
         return tensor.normal_(init.value("mean", 0.0), init.value("std", 1.0), generator);
-    if (kind == "uniform") {
-        const double bound =
-            init.contains("bound") ? init.at("bound").get<double>() : 1 / std::sqrt(double(init.value("fan", fan(parameter.shape, false))));
-        return tensor.uniform_(-bound, bound, generator);
-    }
-    if (kind == "kaiming_uniform") {
-        const double bound = std::sqrt(3.0) * gainOf(init) / std::sqrt(double(fan(parameter.shape, init.value("mode", "fan_in") == "fan_out")));
+    if (kind == "uniform" || kind == "kaiming_uniform" || kind == "xavier_uniform") {
+        const double bound = uniformBound(init, parameter.shape);
         return tensor.uniform_(-bound, bound, generator);
     }
     if (kind == "kaiming_normal")
-        return tensor.normal_(0, gainOf(init) / std::sqrt(double(fan(parameter.shape, init.value("mode", "fan_in") == "fan_out"))), generator);
-    if (kind == "xavier_uniform") {
-        const double bound = init.value("gain", 1.0) * std::sqrt(6.0 / double(fan(parameter.shape, false) + fan(parameter.shape, true)));
-        return tensor.uniform_(-bound, bound, generator);
-    }
+        return tensor.normal_(0, kaimingDeviation(init, parameter.shape), generator);
     if (kind == "trunc_normal") {
         truncatedNormal(tensor, init.value("mean", 0.0), init.value("std", 1.0), init.value("a", -2.0), init.value("b", 2.0), generator);
         return tensor;
     }
     throw core::InputError(fmt::format("parameter {}: unknown init kind \"{}\"", parameter.name, kind));
+}
+
+/// "factor" keeps the distribution and changes its width: how a parametrisation scales initial values.
+at::Tensor scaledDraw(const Parameter& parameter, std::uint64_t seed)
+{
+    at::Tensor tensor = drawn(parameter, seed);
+    if (parameter.init.contains("factor"))
+        tensor.mul_(parameter.init.at("factor").get<double>());
+    return tensor;
 }
 
 }  // namespace
@@ -130,7 +109,7 @@ Weights initialize(const Graph& graph, std::uint64_t seed)
     at::NoGradGuard noGrad;
     Weights weights;
     for (const auto& parameter : graph.data().parameters)
-        weights.set(parameter.name, drawn(parameter, seed));
+        weights.set(parameter.name, scaledDraw(parameter, seed));
     return weights;
 }
 

@@ -281,9 +281,19 @@ void checkDevice(const std::string& device, std::vector<Issue>& issues)
         issues.push_back({"train.device", fmt::format("expected auto, cpu, cuda or cuda:N, got \"{}\"{}", device, core::didYouMean(device, kNames))});
 }
 
+/// The kernel and the mean field are limits of gradient descent: how fast tensors go under optimizers that divide by the gradients' size is not defined.
+void checkParametrisation(const Json& document, std::vector<Issue>& issues)
+{
+    const std::string kind = document["model"].is_object() ? document["model"].value("parametrisation", "standard") : "standard";
+    const Json& optimizer = document["train"]["optimizer"]["id"];
+    if ((kind == "ntk" || kind == "mean_field") && optimizer != "sgd")
+        issues.push_back({"train.optimizer", fmt::format("expected sgd with the parametrisation {}, got {}", kind, optimizer.dump())});
+}
+
 void checkRules(const Json& document, std::vector<Issue>& issues)
 {
     const Json& train = document["train"];
+    checkParametrisation(document, issues);
     if (!train["epochs"].is_null() && !train["steps"].is_null())
         issues.push_back({"train.steps", "expected epochs or steps, got both"});
     checkDevice(train["device"].get<std::string>(), issues);
@@ -415,6 +425,8 @@ std::string experimentHash(const Json& resolved)
     Json& train = decisive["train"];
     for (auto setting = train.begin(); setting != train.end();)
         setting = setting->is_null() ? train.erase(setting) : std::next(setting);
+    if (Json& model = decisive["model"]; model.is_object() && model.value("parametrisation", "") == "standard")
+        model.erase("parametrisation");
     return core::hashHex(decisive.dump());
 }
 

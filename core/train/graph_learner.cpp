@@ -32,6 +32,20 @@ bool isExcluded(const std::string& name, const Json& patterns)
     return std::any_of(patterns.begin(), patterns.end(), [&](const Json& pattern) { return core::matchesGlob(pattern.get<std::string>(), name); });
 }
 
+/// What a parametrisation of the width says of this tensor's learning rate (core/zoo/parametrisation.h); 1 where it says nothing.
+double rateFactor(const graph::Parameter& parameter, const std::string& optimizer)
+{
+    const Json rates = parameter.init.is_object() ? parameter.init.value("rate", Json()) : Json();
+    if (!rates.is_object())
+        return 1;
+    const char* const kind = optimizer == "sgd" ? "sgd" : "adam";
+    const auto found = rates.find(kind);
+    if (found == rates.end() || !found->is_number() || !(found->get<double>() > 0))
+        throw core::InputError(fmt::format(
+            "train.optimizer: expected sgd, as the model's parametrisation asks for, got \"{}\": {} has no rate for it", optimizer, parameter.name));
+    return *found;
+}
+
 /// Everything that changes from step to step is a member and goes into the checkpoint.
 class GraphLearner : public Learner {
 public:
@@ -116,7 +130,8 @@ void GraphLearner::makeLeaves()
         at::Tensor leaf = found->detach().clone(at::MemoryFormat::Contiguous).requires_grad_(true);
         m_weights.set(parameter.name, leaf);
         m_leaves.push_back(leaf);
-        trainables.push_back({parameter.name, leaf, !isExcluded(parameter.name, m_train["weight_decay_exclude"])});
+        trainables.push_back({parameter.name, leaf, !isExcluded(parameter.name, m_train["weight_decay_exclude"]),
+                              rateFactor(parameter, m_train["optimizer"]["id"].get<std::string>())});
     }
     if (trainables.empty())
         throw core::InputError("model: expected parameters that can be trained, got none");

@@ -69,7 +69,7 @@ void SlotOptimizer::step(std::span<const at::Tensor> gradients, double learningR
             throw core::ShapeError(fmt::format("optimizer: gradient of {}: expected {}, got {}", parameter.name,
                                                core::formatShape(parameter.tensor.sizes()), core::formatShape(gradients[i].sizes())));
         ensureSlots(i);
-        Coefficients c = coefficients(++m_counts[i], learningRate, parameter.decay);
+        Coefficients c = coefficients(++m_counts[i], learningRate * parameter.rate, parameter.decay ? 1 / parameter.rate : 0);
         c[0] = gradientScale;
         if (fusable(i, gradients[i]))
             (parameter.tensor.scalar_type() == at::kFloat ? floats : doubles).push_back({i, gradients[i].contiguous(), c});

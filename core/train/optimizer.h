@@ -13,11 +13,13 @@
 
 namespace orrery::train {
 
-/// A leaf tensor that an optimizer changes in place. `decay` false: weight decay is 0 for it.
+/// A leaf tensor that an optimizer changes in place. `decay` false: weight decay is 0 for it. `rate` multiplies the learning rate; the decay is divided by it, so
+/// that learning rate times decay is the same for all tensors (as a parametrisation of the width asks for, core/zoo/parametrisation.h).
 struct Trainable {
     std::string name;
     at::Tensor tensor;
     bool decay = true;
+    double rate = 1;
 };
 
 /// First-order optimizer. One update costs one pass over the parameters: on the CPU a fused loop over chunks of all tensors (float32 and float64), elsewhere
@@ -63,7 +65,8 @@ protected:
 
     SlotOptimizer(std::vector<Trainable> parameters, std::vector<std::string> slotNames);
     /// Numbers of this step that all elements of a parameter share. `count` is the parameter's own step number, from 1. Element 0 is the gradient scale.
-    virtual Coefficients coefficients(std::int64_t count, double learningRate, bool decay) const = 0;
+    /// `decayShare` multiplies the weight decay: 0 for a tensor that does not decay.
+    virtual Coefficients coefficients(std::int64_t count, double learningRate, double decayShare) const = 0;
     virtual void update(const Span<float>& span, const Coefficients& c) const = 0;
     virtual void update(const Span<double>& span, const Coefficients& c) const = 0;
     /// The same with libtorch's operators, in the order of torch.optim. `gradient` is already scaled and may not be written to.

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "architectures.h"
+#include "parametrisation.h"
 #include "transformer.h"
 
 namespace orrery::zoo {
@@ -19,6 +20,7 @@ TransformerSettings gptSettings(const core::Json& parameters)
     settings.mlp = parameters["mlp"].get<bool>();
     settings.norm = parameters["norm"].get<bool>();
     settings.attentionDropout = settings.residualDropout = parameters["dropout"].get<double>();
+    settings.attentionFactor = attentionFactor(parameters);
     return settings;
 }
 
@@ -73,26 +75,29 @@ void setInitialValues(Builder& builder, const core::Json& parameters)
 
 core::Component gptComponent()
 {
-    return {"gpt",
-            "GPT",
-            "Decoder-only transformer with pre-layer-norm blocks that predicts the next token.",
-            "Radford et al. (2019), \"Language Models are Unsupervised Multitask Learners\", section 2.3",
-            {
-                core::integer("vocabulary", 50257, "Number of tokens; 256 for bytes.").range(2, 10'000'000),
-                core::integer("block_length", 1024, "Longest sequence.").range(1, 1 << 20).withUnit("tokens"),
-                core::integer("layers", 12, "Number of transformer blocks.").range(1, 200),
-                core::integer("heads", 12, "Attention heads; must divide the width.").range(1, 256),
-                core::integer("width", 768, "Features of the residual stream; the MLP has four times as many.").range(1, 1 << 16),
-                core::boolean("bias", true, "Biases in linear layers and layer norms."),
-                core::boolean("tied_head", true, "The output layer uses the token embedding's matrix."),
-                core::choice("gelu", {"none", "tanh"}, "tanh", "GELU: exact (none) or by tanh, as GPT-2."),
-                dropoutParameter("dropout", 0.0,
-                                 "Probability that an activation is zeroed in training: after the embedding, on the pattern, after each branch."),
-                core::boolean("mlp", true, "An MLP in each block; without it the model is attention alone."),
-                core::boolean("norm", true, "Layer norm before each branch and before the head."),
-            },
-            {tokensPort()},
-            {{"logits", "logits", {"batch", "position", "class"}}}};
+    core::Component component{
+        "gpt",
+        "GPT",
+        "Decoder-only transformer with pre-layer-norm blocks that predicts the next token.",
+        "Radford et al. (2019), \"Language Models are Unsupervised Multitask Learners\", section 2.3",
+        {
+            core::integer("vocabulary", 50257, "Number of tokens; 256 for bytes.").range(2, 10'000'000),
+            core::integer("block_length", 1024, "Longest sequence.").range(1, 1 << 20).withUnit("tokens"),
+            core::integer("layers", 12, "Number of transformer blocks.").range(1, 200),
+            core::integer("heads", 12, "Attention heads; must divide the width.").range(1, 256),
+            core::integer("width", 768, "Features of the residual stream; the MLP has four times as many.").range(1, 1 << 16),
+            core::boolean("bias", true, "Biases in linear layers and layer norms."),
+            core::boolean("tied_head", true, "The output layer uses the token embedding's matrix."),
+            core::choice("gelu", {"none", "tanh"}, "tanh", "GELU: exact (none) or by tanh, as GPT-2."),
+            dropoutParameter("dropout", 0.0,
+                             "Probability that an activation is zeroed in training: after the embedding, on the pattern, after each branch."),
+            core::boolean("mlp", true, "An MLP in each block; without it the model is attention alone."),
+            core::boolean("norm", true, "Layer norm before each branch and before the head."),
+        },
+        {tokensPort()},
+        {{"logits", "logits", {"batch", "position", "class"}}}};
+    addParametrisation(component.schema, {"standard", "mup"}, true);
+    return component;
 }
 
 graph::Model gpt(const core::Json& parameters)
@@ -113,14 +118,14 @@ graph::Model gpt(const core::Json& parameters)
         x = builder.layerNorm("ln_f", x, settings.features, settings.epsilon, settings.bias);
         canonical["ln_final"] = x;
     }
-    const Var logits = head(builder, x, table, parameters);
+    const Var logits = head(builder, readoutInput(builder, x, parameters, settings.features), table, parameters);
     setInitialValues(builder, parameters);
     canonical.insert({{"embed", embedded}, {"pos_embed", positions}, {"logits", logits}});
     builder.card().title = "GPT";
     builder.card().task = "language_model";
     graph::Model model = builder.finish({{"logits", logits}});
     writeCanonicalNames(model, canonical);
-    return model;
+    return parametrised(std::move(model), "gpt", parameters);
 }
 
 }  // namespace orrery::zoo

@@ -1,4 +1,5 @@
 #include "architectures.h"
+#include "parametrisation.h"
 #include "parts.h"
 
 namespace orrery::zoo {
@@ -18,21 +19,24 @@ Var hiddenLayer(Builder& builder, const core::Json& parameters, std::size_t inde
 
 core::Component mlpComponent()
 {
-    return {"mlp",
-            "Multi-layer perceptron",
-            "Fully connected layers for table rows: classification or regression.",
-            "Rumelhart, Hinton & Williams (1986), \"Learning representations by back-propagating errors\", doi:10.1038/323533a0",
-            {
-                core::integer("features", 64, "Number of input features.").range(1, 1 << 20),
-                countsParameter("hidden", {128, 64}, "Widths of the hidden layers, first to last; an empty list gives a linear model."),
-                core::choice("activation", activationNames(), "relu", "What follows each hidden layer."),
-                dropoutParameter("dropout", 0.0, "Probability that a hidden activation is zeroed in training."),
-                core::boolean("batch_norm", false, "Batch normalisation between a hidden layer and its activation."),
-                core::choice("task", {"classification", "regression"}, "classification", "Whether the outputs are class logits or numbers."),
-                core::integer("classes", 10, "Number of outputs: classes, or numbers to predict.").range(1, 1'000'000),
-            },
-            {tablePort()},
-            {{"logits", "any", {"batch", "class"}}}};
+    core::Component component{
+        "mlp",
+        "Multi-layer perceptron",
+        "Fully connected layers for table rows: classification or regression.",
+        "Rumelhart, Hinton & Williams (1986), \"Learning representations by back-propagating errors\", doi:10.1038/323533a0",
+        {
+            core::integer("features", 64, "Number of input features.").range(1, 1 << 20),
+            countsParameter("hidden", {128, 64}, "Widths of the hidden layers, first to last; an empty list gives a linear model."),
+            core::choice("activation", activationNames(), "relu", "What follows each hidden layer."),
+            dropoutParameter("dropout", 0.0, "Probability that a hidden activation is zeroed in training."),
+            core::boolean("batch_norm", false, "Batch normalisation between a hidden layer and its activation."),
+            core::choice("task", {"classification", "regression"}, "classification", "Whether the outputs are class logits or numbers."),
+            core::integer("classes", 10, "Number of outputs: classes, or numbers to predict.").range(1, 1'000'000),
+        },
+        {tablePort()},
+        {{"logits", "any", {"batch", "class"}}}};
+    addParametrisation(component.schema, {"standard", "mup", "ntk", "mean_field"});
+    return component;
 }
 
 graph::Model mlp(const core::Json& parameters)
@@ -48,8 +52,8 @@ graph::Model mlp(const core::Json& parameters)
     const auto task = parameters["task"].get<std::string>();
     builder.card().task = task;
     builder.card().title = "MLP";
-    const Var out = builder.linear("out", x, width, parameters["classes"].get<std::int64_t>());
-    return builder.finish({{task == "regression" ? "prediction" : "logits", out}});
+    const Var out = builder.linear("out", readoutInput(builder, x, parameters, width), width, parameters["classes"].get<std::int64_t>());
+    return parametrised(builder.finish({{task == "regression" ? "prediction" : "logits", out}}), "mlp", parameters);
 }
 
 }  // namespace orrery::zoo

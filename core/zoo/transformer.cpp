@@ -43,7 +43,7 @@ Var attention(Builder& builder, Var x, const TransformerSizes& sizes, std::optio
               CanonicalValues& canonical, const std::string& block)
 {
     const Builder::Scope scope = builder.module("attn", "MultiheadAttention");
-    const double scale = 1.0 / std::sqrt(double(settings.features / settings.heads));
+    const double scale = settings.attentionFactor / std::sqrt(double(settings.features / settings.heads));
     const Heads heads = projectedHeads(builder, x, sizes, settings);
     const Var scores = mask ? maskedScores(builder, heads, *mask, sizes, scale, settings.heads) : plainScores(builder, heads, scale);
     const Var pattern = builder.softmax(scores, -1);

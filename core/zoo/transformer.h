@@ -16,6 +16,7 @@ struct TransformerSettings {
     double attentionDropout = 0.0;  ///< on the attention pattern
     double hiddenDropout = 0.0;     ///< after GELU
     double residualDropout = 0.0;   ///< on what each branch adds to the residual stream
+    double attentionFactor = 1.0;   ///< on the scores, beside 1/sqrt(feature of head)
     bool mlp = true;                ///< without: blocks of attention alone
     bool norm = true;               ///< layer norm before each branch
 };

@@ -3,6 +3,7 @@
 #include <core/base/error.h>
 
 #include "architectures.h"
+#include "parametrisation.h"
 #include "transformer.h"
 
 namespace orrery::zoo {
@@ -30,6 +31,7 @@ TransformerSettings vitSettings(const core::Json& parameters)
     settings.epsilon = 1e-6;
     settings.attentionDropout = parameters["attention_dropout"].get<double>();
     settings.hiddenDropout = settings.residualDropout = parameters["dropout"].get<double>();
+    settings.attentionFactor = attentionFactor(parameters);
     return settings;
 }
 
@@ -65,24 +67,27 @@ void setInitialValues(Builder& builder)
 
 core::Component vitComponent()
 {
-    return {"vit",
-            "Vision transformer",
-            "Transformer encoder on image patches with a class token.",
-            "Dosovitskiy et al. (2021), \"An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale\", arXiv:2010.11929",
-            {
-                imageSizeParameter(224),
-                channelsParameter(3),
-                core::integer("patch_size", 16, "Height and width of a patch; must divide the image size.").range(1, 1024).withUnit("px"),
-                core::integer("layers", 12, "Number of transformer blocks.").range(1, 200),
-                core::integer("heads", 12, "Attention heads; must divide the width.").range(1, 256),
-                core::integer("width", 768, "Features of the residual stream.").range(1, 1 << 16),
-                core::integer("mlp_width", 3072, "Features inside the MLP.").range(1, 1 << 18),
-                dropoutParameter("dropout", 0.0, "Probability that an activation is zeroed in training: after the embedding, GELU and each branch."),
-                dropoutParameter("attention_dropout", 0.0, "Probability that an attention weight is zeroed in training."),
-                classesParameter(1000),
-            },
-            {imagePort()},
-            {logitsPort()}};
+    core::Component component{
+        "vit",
+        "Vision transformer",
+        "Transformer encoder on image patches with a class token.",
+        "Dosovitskiy et al. (2021), \"An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale\", arXiv:2010.11929",
+        {
+            imageSizeParameter(224),
+            channelsParameter(3),
+            core::integer("patch_size", 16, "Height and width of a patch; must divide the image size.").range(1, 1024).withUnit("px"),
+            core::integer("layers", 12, "Number of transformer blocks.").range(1, 200),
+            core::integer("heads", 12, "Attention heads; must divide the width.").range(1, 256),
+            core::integer("width", 768, "Features of the residual stream.").range(1, 1 << 16),
+            core::integer("mlp_width", 3072, "Features inside the MLP.").range(1, 1 << 18),
+            dropoutParameter("dropout", 0.0, "Probability that an activation is zeroed in training: after the embedding, GELU and each branch."),
+            dropoutParameter("attention_dropout", 0.0, "Probability that an attention weight is zeroed in training."),
+            classesParameter(1000),
+        },
+        {imagePort()},
+        {logitsPort()}};
+    addParametrisation(component.schema, {"standard", "mup"}, true);
+    return component;
 }
 
 graph::Model vit(const core::Json& parameters)
@@ -99,14 +104,15 @@ graph::Model vit(const core::Json& parameters)
         x = transformerBlock(builder, i, x, sizes, std::nullopt, settings, canonical);
     const Var normed = builder.layerNorm("ln_f", x, settings.features, settings.epsilon);
     const Var first = builder.op("aten::select.int", {normed, 1, 0}, "class_position");
-    const Var logits = builder.linear("head", first, settings.features, parameters["classes"].get<std::int64_t>());
+    const Var logits = builder.linear("head", readoutInput(builder, first, parameters, settings.features), settings.features,
+                                      parameters["classes"].get<std::int64_t>());
     setInitialValues(builder);
     canonical["ln_final"] = normed;
     canonical["logits"] = logits;
     builder.card().title = "ViT";
     graph::Model model = builder.finish({{"logits", logits}});
     writeCanonicalNames(model, canonical);
-    return model;
+    return parametrised(std::move(model), "vit", parameters);
 }
 
 }  // namespace orrery::zoo

@@ -13,11 +13,11 @@ AdamBase::AdamBase(std::vector<Trainable> parameters, const core::Json& settings
 {
 }
 
-SlotOptimizer::Coefficients AdamBase::coefficients(std::int64_t count, double learningRate, bool decay) const
+SlotOptimizer::Coefficients AdamBase::coefficients(std::int64_t count, double learningRate, double decayShare) const
 {
     Coefficients c{
         1, 0, 1, m_beta1, m_beta2, learningRate / (1 - std::pow(m_beta1, double(count))), std::sqrt(1 - std::pow(m_beta2, double(count))), m_epsilon};
-    setDecay(c, learningRate, decay ? m_decay : 0);
+    setDecay(c, learningRate, m_decay * decayShare);
     return c;
 }
 

@@ -47,7 +47,7 @@ public:
     AdamBase(std::vector<Trainable> parameters, const core::Json& settings);
 
 protected:
-    Coefficients coefficients(std::int64_t count, double learningRate, bool decay) const override;
+    Coefficients coefficients(std::int64_t count, double learningRate, double decayShare) const override;
     void update(const Span<float>& span, const Coefficients& c) const override;
     void update(const Span<double>& span, const Coefficients& c) const override;
     void updateByOperators(at::Tensor& value, at::Tensor gradient, std::span<at::Tensor> slots, const Coefficients& c) const override;

@@ -58,9 +58,9 @@ public:
     }
 
 protected:
-    Coefficients coefficients(std::int64_t, double learningRate, bool decay) const override
+    Coefficients coefficients(std::int64_t, double learningRate, double decayShare) const override
     {
-        return {1, learningRate, decay ? m_decay : 0, m_alpha, m_epsilon, m_momentum, m_momentum > 0 ? 1.0 : 0.0, m_centered ? 1.0 : 0.0};
+        return {1, learningRate, m_decay * decayShare, m_alpha, m_epsilon, m_momentum, m_momentum > 0 ? 1.0 : 0.0, m_centered ? 1.0 : 0.0};
     }
     void update(const Span<float>& span, const Coefficients& c) const override { runElementwise<RmspropRule>(span, c); }
     void update(const Span<double>& span, const Coefficients& c) const override { runElementwise<RmspropRule>(span, c); }

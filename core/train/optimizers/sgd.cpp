@@ -45,9 +45,9 @@ public:
     }
 
 protected:
-    Coefficients coefficients(std::int64_t count, double learningRate, bool decay) const override
+    Coefficients coefficients(std::int64_t count, double learningRate, double decayShare) const override
     {
-        return {1, learningRate, decay ? m_decay : 0, m_momentum, count == 1 ? 1 : 1 - m_dampening, m_nesterov ? 1.0 : 0.0};
+        return {1, learningRate, m_decay * decayShare, m_momentum, count == 1 ? 1 : 1 - m_dampening, m_nesterov ? 1.0 : 0.0};
     }
     void update(const Span<float>& span, const Coefficients& c) const override { runElementwise<SgdRule>(span, c); }
     void update(const Span<double>& span, const Coefficients& c) const override { runElementwise<SgdRule>(span, c); }

@@ -129,6 +129,56 @@ private Q_SLOTS:
         }
     }
 
+    /// torch.optim with one group a tensor: its rate multiplied, its decay divided, as muP's optimizers set their groups.
+    void aRateOfItsOwnIsAParameterGroup_data()
+    {
+        QTest::addColumn<QString>("name");
+        for (const char* name : {"adam", "adamw", "sgd"})
+            QTest::newRow(name) << name;
+    }
+    void aRateOfItsOwnIsAParameterGroup()
+    {
+        QFETCH(QString, name);
+        const double rate = 0.01, decay = 0.1;
+        const std::vector<double> factors{4, 0.25, 1};
+        const std::vector<at::Tensor> start = startValues(at::kDouble);
+        std::vector<train::Trainable> ours = trainables(start);
+        std::vector<at::Tensor> theirs;
+        std::vector<torch::optim::OptimizerParamGroup> groups;
+        for (std::size_t i = 0; i < start.size(); ++i) {
+            ours[i].rate = factors[i];
+            theirs.push_back(start[i].clone().requires_grad_());
+            const double own = rate * factors[i], shrink = decay / factors[i];
+            std::unique_ptr<torch::optim::OptimizerOptions> options;
+            if (name == "adam")
+                options = std::make_unique<torch::optim::AdamOptions>(torch::optim::AdamOptions(own).weight_decay(shrink));
+            else if (name == "adamw")
+                options = std::make_unique<torch::optim::AdamWOptions>(torch::optim::AdamWOptions(own).weight_decay(shrink));
+            else
+                options = std::make_unique<torch::optim::SGDOptions>(torch::optim::SGDOptions(own).weight_decay(shrink));
+            groups.emplace_back(std::vector<at::Tensor>{theirs.back()}, std::move(options));
+        }
+        std::unique_ptr<torch::optim::Optimizer> expected;
+        if (name == "adam")
+            expected = std::make_unique<torch::optim::Adam>(groups, torch::optim::AdamOptions());
+        else if (name == "adamw")
+            expected = std::make_unique<torch::optim::AdamW>(groups, torch::optim::AdamWOptions());
+        else
+            expected = std::make_unique<torch::optim::SGD>(groups, torch::optim::SGDOptions(rate));
+        const auto optimizer = train::makeOptimizer({{"id", name.toStdString()}, {"lr", rate}, {"weight_decay", decay}}, ours);
+        for (int step = 0; step < 5; ++step) {
+            std::vector<at::Tensor> gradients;
+            for (std::size_t i = 0; i < start.size(); ++i) {
+                gradients.push_back(gradientAt(step, int(i), start[i]));
+                theirs[i].mutable_grad() = gradients[i].clone();
+            }
+            expected->step();
+            optimizer->step(gradients, rate);
+        }
+        for (std::size_t i = 0; i < start.size(); ++i)
+            QVERIFY2(difference(ours[i].tensor, theirs[i].detach()) < 1e-13, qPrintable(QString("parameter %1").arg(i)));
+    }
+
     void stateContinuesToTheLastBit_data()
     {
         QTest::addColumn<QString>("name");
