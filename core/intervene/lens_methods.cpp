@@ -315,17 +315,23 @@ std::int64_t storeLens(store::Workspace& workspace, store::RunId run, const Json
     analysis.results = result.document;
     analysis.results.erase("kind");
     analysis.results.erase("parameters");
+    Json topNames = Json::array();
     // The cells are in the artifact; thousands of them would make every list of analyses slow.
     if (const auto rows = analysis.results.find("rows"); rows != analysis.results.end()) {
         Json places = Json::array();
-        for (const Json& row : *rows)
+        for (const Json& row : *rows) {
             places.push_back(row.at("place"));
+            for (const Json& cell : row.at("cells"))
+                topNames.push_back(cell.at("top").at(0).at("name"));
+        }
         analysis.results["places"] = std::move(places);
         analysis.results["columns"] = gridColumns();
         analysis.results.erase("rows");
     }
     analysis.seconds = seconds;
     const std::int64_t id = workspace.addAnalysis(analysis);
+    if (!topNames.empty())
+        workspace.addAnalysisArtifact(id, {"top_names", "application/json", {}}, topNames.dump(-1, ' ', false, Json::error_handler_t::replace));
     workspace.addAnalysisArtifact(id, {"lens", "application/x-npy", {}}, io::npyBytes(io::toArray(result.array)));
     return id;
 }

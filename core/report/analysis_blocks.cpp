@@ -87,6 +87,7 @@ std::span<const AnalysisKind> analysisKinds()
         {"probe", isMethod<kProbe>, subjectTitle, addProbes},
         {"projection", isMethod<kProjection>, subjectTitle, addProjection},
         {"intervene", isMethod<kIntervene>, subjectTitle, addIntervention},
+        {"scaling", isScalingFit, subjectTitle, addScalingFit},
         {"lens", isLens, subjectTitle, addLens},
         {"results", fitsAll, subjectTitle, addResults},
     };

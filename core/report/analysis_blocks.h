@@ -34,6 +34,8 @@ void addLens(Section& section, const store::Workspace& workspace, const store::A
 void addProbes(Section& section, const store::Workspace& workspace, const store::Analysis& analysis);
 void addProjection(Section& section, const store::Workspace& workspace, const store::Analysis& analysis);
 void addIntervention(Section& section, const store::Workspace& workspace, const store::Analysis& analysis);
+bool isScalingFit(const store::Analysis& analysis);
+void addScalingFit(Section& section, const store::Workspace& workspace, const store::Analysis& analysis);
 void addSnapshot(Section& section, const store::Workspace& workspace, const store::Analysis& analysis);
 
 /// Numbers and texts of any JSON: plain values as a list of keys and values, lists of objects as tables, longer lists of numbers in words.
