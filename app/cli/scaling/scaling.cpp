@@ -1,0 +1,40 @@
+#include "scaling.h"
+
+namespace orrery::cli {
+namespace {
+
+/// The subcommands of `scaling`, in the order of the help. The one list: one file and one line each.
+const std::vector<Command>& scalingCommands()
+{
+    static const std::vector<Command> list = {
+        {"fit", "Fit a law to a table of points or to runs.", declareScalingFit},
+        {"bootstrap", "Fit a law and say how certain its parameters are.", declareScalingBootstrap},
+        {"isoflop", "Optimal size and data over compute, by a parabola for each budget.", declareScalingIsoflop},
+        {"plan", "What a fitted law advises: the best split of a budget, losses, crossings of two laws.", declareScalingPlan},
+        {"coord-check", "How activations and their changes follow the width, and which learning rate is best at each.", declareScalingCoordCheck},
+        {"count", "Parameters and FLOPs of a model, and the tokens that fit into a time budget.", declareScalingCount},
+    };
+    return list;
+}
+
+}  // namespace
+
+std::function<Exit(Session&)> declareScaling(CLI::App& app)
+{
+    using Action = std::function<Exit(Session&)>;
+    auto actions = std::make_shared<std::vector<std::pair<CLI::App*, Action>>>();
+    app.require_subcommand(1);
+    app.fallthrough();  // so that --json and the like may stand behind the subcommand
+    for (const auto& command : scalingCommands()) {
+        auto* sub = app.add_subcommand(command.name, command.summary);
+        actions->emplace_back(sub, command.declare(*sub));
+    }
+    return [actions](Session& session) {
+        for (const auto& [sub, action] : *actions)
+            if (sub->parsed())
+                return action(session);
+        return Exit::BadInput;  // CLI11 has asked for a subcommand before
+    };
+}
+
+}  // namespace orrery::cli
