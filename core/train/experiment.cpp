@@ -112,6 +112,9 @@ Json normalised(Json document)
 {
     if (!document.is_object())
         return document;
+    if (document.contains("sweep"))
+        throw core::DocumentError(
+            std::vector<Issue>{{"sweep", "is no part of one experiment: a document with a sweep is run by `orrery-cli sweep`"}});
     if (const auto model = document.find("model"); model != document.end() && model->is_string() && zoo::isZooReference(model->get<std::string>())) {
         try {
             const zoo::ZooReference reference = zoo::parseZooReference(model->get<std::string>());

@@ -107,7 +107,7 @@ private Q_SLOTS:
         QTest::addColumn<QString>("message");
         const auto parameters = [](const char* text) { return QString(R"({"parameters": %1})").arg(text); };
         QTest::newRow("no parameters") << R"({"parameters": null})"
-                                       << "sweep.parameters: is required";
+                                       << "sweep.parameters: expected a value, got null";
         QTest::newRow("parameters of another kind") << R"({"parameters": [1]})"
                                                     << "sweep.parameters: expected an object with at least one parameter";
         QTest::newRow("unknown path") << parameters(R"({"train.optimizer.lrr": {"range": [1, 2]}})")
@@ -149,7 +149,7 @@ private Q_SLOTS:
         QTest::newRow("nearest metric") << R"({"metric": "val/acuracy"})"
                                         << "did you mean \"val/accuracy\"?";
         QTest::newRow("wrong goal") << R"({"goal": "best"})"
-                                    << "sweep.goal: expected \"minimize\" or \"maximize\"";
+                                    << "sweep.goal: expected one of \"minimize\", \"maximize\", got \"best\"";
         QTest::newRow("no trials") << R"({"trials": 0})"
                                    << "sweep.trials: expected an integer";
         QTest::newRow("a test metric of stopped trials") << R"({"sampler": {"id": "successive_halving", "eta": 2}, "metric": "test/loss"})"
