@@ -1,11 +1,14 @@
 #include "run_comparison.h"
 
+#include <algorithm>
 #include <iostream>
 
 #include <core/base/log.h>
 #include <core/base/text.h>
+#include <core/store/run_filter.h>
 #include <core/train/leaderboard.h>
 #include <core/train/reproduce.h>
+#include <core/train/run_groups.h>
 
 #include "training.h"
 
@@ -76,7 +79,78 @@ Exit showBoards(Session& session, BoardOptions options)
     return Exit::Done;
 }
 
+struct GroupOptions {
+    std::string field, where;
+    std::vector<std::string> metrics;
+};
+
+core::Json groupJson(const train::RunGroup& group)
+{
+    core::Json metrics = core::Json::object();
+    for (const auto& [name, spread] : group.metrics)
+        metrics[name] = {{"count", spread.count},
+                         {"mean", spread.mean},
+                         {"deviation", spread.deviation},
+                         {"minimum", spread.minimum},
+                         {"maximum", spread.maximum}};
+    return {{"value", group.value}, {"runs", group.runs}, {"metrics", std::move(metrics)}};
+}
+
+// A field may be named by the end of its path, as in a query.
+std::string fullName(const store::Workspace& workspace, const std::string& field)
+{
+    std::vector<std::string> names, ending;
+    for (const auto& known : workspace.runFields()) {
+        if (known.name == field)
+            return field;
+        names.push_back(known.name);
+        if (known.name.ends_with("." + field))
+            ending.push_back(known.name);
+    }
+    if (ending.size() == 1)
+        return ending.front();
+    if (field == "tags")
+        return field;
+    if (ending.empty())
+        throw core::InputError(fmt::format("no field \"{}\"{}", field, core::didYouMean(field, names)));
+    throw core::InputError(fmt::format("the field \"{}\" is not unique: expected one of {}", field, core::join(ending, ", ")));
+}
+
+Exit showGroups(Session& session, const GroupOptions& options)
+{
+    const auto workspace = session.workspace(store::OpenMode::ReadOnly);
+    const auto field = fullName(*workspace, options.field);
+    store::RunQuery query;
+    query.where = options.where;
+    query.columns = {field};
+    const auto groups = train::groupRuns(workspace->runs(query).runs, field);
+    if (session.json) {
+        core::Json list = core::Json::array();
+        for (const auto& group : groups)
+            list.push_back(groupJson(group));
+        session.print({{"field", field}, {"groups", std::move(list)}});
+        return Exit::Done;
+    }
+    for (const auto& group : groups) {
+        std::cout << fmt::format("{} = {} ({} runs)\n", field, group.value, group.runs.size());
+        for (const auto& [name, spread] : group.metrics)
+            if (options.metrics.empty() || std::find(options.metrics.begin(), options.metrics.end(), name) != options.metrics.end())
+                std::cout << fmt::format("  {:<28} {:>12.6g} +- {:<10.3g} ({} runs, {:.6g} to {:.6g})\n", name, spread.mean, spread.deviation,
+                                         spread.count, spread.minimum, spread.maximum);
+    }
+    return Exit::Done;
+}
+
 }  // namespace
+
+std::function<Exit(Session&)> declareGroups(CLI::App& app)
+{
+    auto options = std::make_shared<GroupOptions>();
+    app.add_option("field", options->field, "seed, name, status, tags, a metric, or a setting: model.width, or the end of its path.")->required();
+    app.add_option("--where", options->where, "Only runs that this query matches.");
+    app.add_option("--metric", options->metrics, "Only these metrics.");
+    return [options](Session& session) { return showGroups(session, *options); };
+}
 
 std::function<Exit(Session&)> declareReproduce(CLI::App& app)
 {

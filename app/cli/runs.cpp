@@ -331,6 +331,7 @@ std::function<Exit(Session&)> declareRuns(CLI::App& app)
         auto* sub = app.add_subcommand(name, help);
         sub->final_callback([chosen, action = declare(*sub)] { *chosen = [action](Session& session, const Options&) { return action(session); }; });
     };
+    addOwn("groups", "Runs that share a value: mean and spread of their metrics.", declareGroups);
     addOwn("reproduce", "Train a stored run once more and compare: bit for bit, or what differs.", declareReproduce);
     addOwn("leaderboard", "The best runs of each data set.", declareLeaderboard);
     add("import", "Add the runs of an exported file, or of TensorBoard event files.", importRuns)

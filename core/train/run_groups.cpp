@@ -62,6 +62,9 @@ GroupKey keyOf(const std::optional<core::Json>& value)
     GroupKey key{value->is_number() ? 0 : 1, 0, textOf(value)};
     if (value->is_number())
         key.number = value->get<double>();
+    // Lists of numbers (the widths of layers) by their first.
+    if (value->is_array() && !value->empty() && value->front().is_number())
+        return {0, value->front().get<double>(), key.text};
     // 1 and 1.0 are one value.
     if (value->is_number())
         key.text = core::formatNumber(key.number);
