@@ -74,36 +74,26 @@ private Q_SLOTS:
         QVERIFY2(std::abs(check.slope("fc1", 5).change) < 0.1, described(check.slope("fc1", 5)));
     }
 
-    /// Row a16: the best rate on the digits stays within one step of the grid. (Without mup it moves, too, by one step here: what tells them apart are the changes
-    /// above.)
+    /// Row a16: with Adam the best rate on the digits stays within one step of the grid under mup; in the standard parametrisation it falls by more.
     void theBestRateTransfers_data()
     {
         QTest::addColumn<QString>("parametrisation");
-        QTest::addColumn<QString>("optimizer");
-        QTest::addColumn<double>("first");
-        QTest::newRow("mup, Adam") << "mup"
-                                   << "adam" << 0.5e-3;
-        QTest::newRow("mup, gradient descent") << "mup"
-                                               << "sgd" << 0.02;
-        QTest::newRow("standard, gradient descent") << "standard"
-                                                    << "sgd" << 0.02 << false;
+        QTest::addColumn<bool>("transfers");
+        QTest::newRow("mup") << "mup" << true;
+        QTest::newRow("standard") << "standard" << false;
     }
     void theBestRateTransfers()
     {
         QFETCH(QString, parametrisation);
-        QFETCH(QString, optimizer);
-        QFETCH(double, first);
-        std::vector<double> rates;
-        for (int i = 0; i < 7; ++i)
-            rates.push_back(first * std::pow(2.0, i));
-        scaling::CoordinateRequest request = digits(parametrisation.toStdString(), {{"id", optimizer.toStdString()}, {"lr", first}});
+        QFETCH(bool, transfers);
+        scaling::CoordinateRequest request = digits(parametrisation.toStdString(), kAdam);
         request.widths = {64, 1024};
-        request.seeds = 1;
-        request.steps = 30;
+        request.steps = 60;
         request.samples = 512;
-        const scaling::RateSweep sweep = scaling::sweepRates(request, rates);
+        const scaling::RateSweep sweep = scaling::sweepRates(request, {0.002, 0.004, 0.008, 0.016, 0.032, 0.064});
         const int small = sweep.best(0), wide = sweep.best(1);
-        QVERIFY2(small >= 0 && wide >= 0 && std::abs(small - wide) <= 1, sweep.toJson().dump().c_str());
+        QVERIFY2(small >= 0 && wide >= 0, sweep.toJson().dump().c_str());
+        QVERIFY2(transfers ? std::abs(small - wide) <= 1 : small - wide >= 2, sweep.toJson().dump().c_str());
     }
 
     void atStepZeroNothingHasChanged()
