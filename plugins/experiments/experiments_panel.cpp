@@ -30,7 +30,8 @@
 namespace orrery::plugins {
 namespace {
 
-constexpr int kInspectInterval = 500;   ///< ms between two readings of what goes on
+constexpr int kInspectInterval = 500;  ///< ms between two readings of what goes on
+constexpr QAbstractItemView::EditTriggers kEditRuns = QAbstractItemView::DoubleClicked | QAbstractItemView::EditKeyPressed;
 constexpr std::size_t kInspected = 20;  ///< most runs whose documents are compared
 
 }  // namespace
@@ -73,8 +74,8 @@ QWidget* ExperimentsPanel::buildTable()
     m_table = new widgets::TableView(top);
     m_table->setModel(&m_model.rows());
     m_table->table()->setAccessibleName(tr("Runs"));
-    m_table->table()->setEditTriggers(QAbstractItemView::DoubleClicked | QAbstractItemView::EditKeyPressed);
-    const std::pair<const char*, int> widths[] = {{"id", 44}, {"name", 130}, {"status", 80}, {"tags", 90}, {"notes", 110}};
+    m_table->table()->setEditTriggers(kEditRuns);
+    const std::pair<const char*, int> widths[] = {{"id", 44}, {"name", 150}, {"status", 80}, {"tags", 90}, {"notes", 90}};
     for (const auto& [column, width] : widths)
         m_table->table()->setColumnWidth(m_model.rows().columnIndex(column), width);
     buildQuery();
@@ -129,11 +130,18 @@ void ExperimentsPanel::fillGroupBox()
 void ExperimentsPanel::group(const QString& field)
 {
     m_model.setGrouping(field);
+    m_table->table()->setEditTriggers(field.isEmpty() ? kEditRuns : QAbstractItemView::NoEditTriggers);
     // Spreads stand beside the means that are in view.
     const auto columns = m_model.rows().columns();
-    for (const auto& column : columns)
-        if (column.id.startsWith("spread."))
-            m_table->setColumnShown(column.id, !field.isEmpty() && m_table->isColumnShown("metrics." + column.id.mid(7)));
+    auto* header = m_table->table()->horizontalHeader();
+    for (const auto& column : columns) {
+        if (!column.id.startsWith("spread."))
+            continue;
+        const QString mean = "metrics." + column.id.mid(7);
+        m_table->setColumnShown(column.id, !field.isEmpty() && m_table->isColumnShown(mean));
+        const int from = header->visualIndex(m_model.rows().columnIndex(column.id)), to = header->visualIndex(m_model.rows().columnIndex(mean));
+        header->moveSection(from, from > to ? to + 1 : to);
+    }
     selectionChanged();
 }
 

@@ -25,6 +25,7 @@ LeaderboardPage::LeaderboardPage(widgets::Session& session, RunsModel& model, QW
     auto* row = new QHBoxLayout;
     row->setContentsMargins(6, 4, 6, 4);
     row->addWidget(m_metric);
+    row->addSpacing(6);
     row->addWidget(m_hint, 1);
     m_rows.setColumns({{.id = "data", .title = tr("Data"), .tooltip = tr("Runs are compared where the data has the same content")},
                        {.id = "rank", .title = tr("Rank"), .tooltip = tr("Equal values share one"), .numeric = true},

@@ -25,6 +25,21 @@ std::optional<core::Json> valueOf(const store::RunSummary& run, const std::strin
     return std::nullopt;
 }
 
+/// Positive numbers from one to thirty times one: better seen by their logarithms.
+bool spansMuch(const std::vector<double>& values)
+{
+    double low = INFINITY, high = 0;
+    for (const double value : values) {
+        if (value <= 0)
+            return false;
+        if (!std::isnan(value)) {
+            low = std::min(low, value);
+            high = std::max(high, value);
+        }
+    }
+    return high >= 30 * low;
+}
+
 bool isMetric(const RunsModel& model, const QString& field)
 {
     return const_cast<RunsModel&>(model).rows().columnIndex("metrics." + field) >= 0;
@@ -46,6 +61,7 @@ ParallelPage::ParallelPage(RunsModel& model, QWidget* parent) : QWidget(parent),
     auto* row = new QHBoxLayout;
     row->setContentsMargins(6, 4, 6, 4);
     row->addWidget(m_fields);
+    row->addSpacing(6);
     row->addWidget(m_hint, 1);
     m_view = new ParallelView(this);
     auto* column = new QVBoxLayout(this);
@@ -96,7 +112,6 @@ ParallelAxis ParallelPage::axisOf(const QString& field) const
     ParallelAxis axis;
     axis.id = field;
     axis.title = field.startsWith("train.") ? field.mid(6) : field;
-    axis.log = m_log.contains(field);
     const auto name = field.toStdString();
     std::vector<std::optional<core::Json>> values;
     bool areNumbers = true;
@@ -106,7 +121,6 @@ ParallelAxis ParallelPage::axisOf(const QString& field) const
     }
     std::map<std::string, int> places;
     if (!areNumbers) {
-        axis.log = false;
         for (const auto& value : values)
             if (value)
                 places[report::plainText(*value)] = 0;
@@ -117,6 +131,7 @@ ParallelAxis ParallelPage::axisOf(const QString& field) const
     }
     for (const auto& value : values)
         axis.values.push_back(!value ? std::nan("") : areNumbers ? value->get<double>() : places.at(report::plainText(*value)));
+    axis.log = areNumbers && (!isMetric(m_model, field) && spansMuch(axis.values)) != m_toggled.contains(field);
     return axis;
 }
 
@@ -146,8 +161,8 @@ void ParallelPage::refresh()
 
 void ParallelPage::toggleLog(const QString& field)
 {
-    if (!m_log.removeOne(field))
-        m_log << field;
+    if (!m_toggled.removeOne(field))
+        m_toggled << field;
     refresh();
 }
 
@@ -189,7 +204,7 @@ core::Json ParallelPage::saveState() const
             out.push_back(text.toStdString());
         return out;
     };
-    return {{"axes", list(m_chosen)}, {"log", list(m_log)}};
+    return {{"axes", list(m_chosen)}, {"toggled", list(m_toggled)}};
 }
 
 void ParallelPage::restoreState(const core::Json& state)
@@ -203,7 +218,7 @@ void ParallelPage::restoreState(const core::Json& state)
         return out;
     };
     m_chosen = list("axes");
-    m_log = list("log");
+    m_toggled = list("toggled");
     refresh();
 }
 

@@ -45,8 +45,8 @@ private:
     QPushButton* m_fields = nullptr;
     QMenu* m_menu = nullptr;
     QLabel* m_hint = nullptr;
-    QStringList m_chosen;  ///< empty: automatic
-    QStringList m_log;
+    QStringList m_chosen;   ///< empty: automatic
+    QStringList m_toggled;  ///< axes that are not drawn as they would be by themselves: logarithmic where values span much
 };
 
 }  // namespace orrery::plugins

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kTop = 34, kBottom = 14, kSide = 60;  ///< px around the axes
 constexpr int kGrip = 14;                           ///< px beside an axis that count as on it
+constexpr int kFewLines = 300;                      ///< up to so many are smoothed
 constexpr int kColours = 32;                        ///< lines of one colour are drawn in one go
 constexpr double kKeyStep = 0.02;
 
@@ -226,12 +227,14 @@ void ParallelView::drawLines()
         }
     }
     QPainter painter(&m_lines);
+    const bool areFew = m_runs.size() <= kFewLines;
+    painter.setRenderHint(QPainter::Antialiasing, areFew);
     const auto draw = [&](const QList<QLineF>& lines, QColor colour, int alpha) {
         colour.setAlpha(alpha);
-        painter.setPen(QPen(colour, 0));
+        painter.setPen(QPen(colour, areFew ? 1.6 : 0));
         painter.drawLines(lines);
     };
-    const int alpha = m_runs.size() > 2000 ? 90 : m_runs.size() > 200 ? 150 : 230;
+    const int alpha = m_runs.size() > 2000 ? 90 : !areFew ? 150 : 230;
     if (any)
         draw(bins[kColours], widgets::themeColors(palette()).mutedText, 40);
     for (int colour = 0; colour < kColours; ++colour) {

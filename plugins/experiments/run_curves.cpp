@@ -263,6 +263,7 @@ void RunCurves::readNames()
 void RunCurves::showPlots()
 {
     const auto groups = m_lines.empty() ? QStringList() : effective();
+    const bool areRetitled = std::exchange(m_isAlone, m_lines.size() == 1) != m_isAlone;
     bool changed = false;
     for (const auto& group : m_plots.keys())
         if (!groups.contains(group)) {
@@ -283,7 +284,7 @@ void RunCurves::showPlots()
         changed = true;
     }
     for (auto plot = m_plots.begin(); plot != m_plots.end(); ++plot)
-        showSeries(*plot.value(), plot.key());
+        showSeries(*plot.value(), plot.key(), areRetitled);
     m_stale.clear();
     m_allStale = false;
     m_hint->setText(m_lines.empty() ? tr("Select runs in the table to see their curves.") : tr("The selected runs have no metrics yet."));
@@ -297,7 +298,7 @@ void RunCurves::showPlots()
 }
 
 // Series that are there already keep their place and are only asked again if their run changed: no flicker.
-void RunCurves::showSeries(widgets::PlotView& plot, const QString& group)
+void RunCurves::showSeries(widgets::PlotView& plot, const QString& group, bool areRetitled)
 {
     QSet<QString> wanted;
     const auto known = plot.seriesIds();
@@ -309,7 +310,7 @@ void RunCurves::showSeries(widgets::PlotView& plot, const QString& group)
             const auto id = QString("%1:%2").arg(line.id).arg(metric);
             auto made = series(line, int(position), metric);
             wanted.insert(id);
-            if (!known.contains(id) || plot.seriesColor(id) != made.color)
+            if (areRetitled || !known.contains(id) || plot.seriesColor(id) != made.color)
                 plot.setSeries(id, std::move(made));
             else if (m_allStale || m_stale.contains(line.id))
                 plot.refresh(id);

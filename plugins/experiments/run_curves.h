@@ -74,7 +74,7 @@ private:
     void buildMenu();
     void readNames();
     void showPlots();
-    void showSeries(widgets::PlotView& plot, const QString& group);
+    void showSeries(widgets::PlotView& plot, const QString& group, bool areRetitled = false);
     widgets::PlotSeries series(const Line& line, int position, const QString& metric) const;
     void arrange();
     void applyOptions();
@@ -95,6 +95,7 @@ private:
     QCheckBox *m_logX = nullptr, *m_logY = nullptr, *m_legend = nullptr;
     QTimer m_refreshTimer;
     QSet<qint64> m_stale;
+    bool m_isAlone = false;  ///< the series are titled for one line alone
     bool m_allStale = false, m_reading = false, m_readAgain = false;
 };
 

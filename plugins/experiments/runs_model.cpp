@@ -117,7 +117,8 @@ RunsModel::RunsModel(widgets::Session& session, QObject* parent) : QObject(paren
         m_runs.clear();
         m_waiting.clear();
         m_reloadWaiting = m_loading = m_loaded = false;
-        m_matching.clear();
+        m_isFiltered = false;
+        m_queryError.clear();
         m_fields.clear();
         showRows();
         Q_EMIT changed();
@@ -300,9 +301,7 @@ void RunsModel::take(RunTable table, const QString& query)
     m_fields = std::move(table.fields);
     m_loaded = true;
     if (query == m_query) {
-        m_matching = std::move(table.matching);
-        m_queryError = std::move(table.queryError);
-        showRows();
+        takeMatching(std::move(table.matching), table.queryError);
     } else {
         askQuery();  // it was changed while this was read
     }

@@ -97,6 +97,7 @@ private:
     widgets::RowModel::Row rowOf(const store::RunSummary& run) const;
     widgets::RowModel::Row rowOf(qint64 id, const train::RunGroup& group) const;
     void askQuery();
+    void takeMatching(std::set<store::RunId> matching, const QString& error);
     void showRows();
     bool isPlain() const { return m_query.isEmpty() && m_grouping.isEmpty(); }
     void finishReading();
@@ -106,7 +107,8 @@ private:
     std::map<qint64, store::RunSummary> m_runs;
     QStringList m_documentColumns;
     QString m_query, m_queryError, m_grouping;
-    std::set<store::RunId> m_matching;  ///< by the query
+    std::set<store::RunId> m_matching;  ///< by the query, or by the last one that could be answered
+    bool m_isFiltered = false;          ///< rows are those of m_matching
     std::vector<qint64> m_shown;
     std::vector<store::RunField> m_fields;
     std::vector<train::RunGroup> m_groups;

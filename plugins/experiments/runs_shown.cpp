@@ -12,7 +12,7 @@
 namespace orrery::plugins {
 namespace {
 
-constexpr qint64 kFirstGroupRow = -1000;  ///< row ids of groups go down from here
+constexpr qint64 kFirstGroupRow = qint64(1) << 60;  ///< row ids of groups go up from here, above those of all runs
 const QString kSpread = "spread.", kMetrics = "metrics.", kDocument = "document.";
 
 QVariant numberCell(double value)
@@ -42,11 +42,8 @@ void RunsModel::askQuery()
     const auto asked = ++m_asked;
     if (!workspace || !m_loaded)
         return;
-    if (m_query.isEmpty()) {
-        m_matching.clear();
-        m_queryError.clear();
-        return showRows();
-    }
+    if (m_query.isEmpty())
+        return takeMatching({}, {});
     m_session.runInBackground(
         this,
         [workspace, text = m_query.toStdString()](widgets::BackgroundContext&) {
@@ -64,10 +61,20 @@ void RunsModel::askQuery()
         [this, asked](const std::pair<std::set<store::RunId>, QString>& found) {
             if (asked != m_asked)
                 return;
-            std::tie(m_matching, m_queryError) = found;
-            showRows();
+            takeMatching(found.first, found.second);
         },
         [this](const QString& text) { Q_EMIT failed(text); });
+}
+
+// A query that cannot be answered leaves the rows as they are.
+void RunsModel::takeMatching(std::set<store::RunId> matching, const QString& error)
+{
+    m_queryError = error;
+    if (error.isEmpty()) {
+        m_matching = std::move(matching);
+        m_isFiltered = !m_query.isEmpty();
+    }
+    showRows();
 }
 
 void RunsModel::setGrouping(const QString& field)
@@ -89,7 +96,7 @@ void RunsModel::showRows()
     m_shown.clear();
     std::vector<store::RunSummary> runs;
     for (auto run = m_runs.rbegin(); run != m_runs.rend(); ++run)
-        if (m_query.isEmpty() || m_matching.contains(run->first)) {
+        if (!m_isFiltered || m_matching.contains(run->first)) {
             m_shown.push_back(run->first);
             if (!m_grouping.isEmpty())
                 runs.push_back(run->second);
@@ -102,7 +109,7 @@ void RunsModel::showRows()
         for (const auto id : m_shown)
             rows.push_back(rowOf(m_runs.at(id)));
     for (std::size_t i = 0; i < m_groups.size(); ++i)
-        rows.push_back(rowOf(kFirstGroupRow - qint64(i), m_groups[i]));
+        rows.push_back(rowOf(kFirstGroupRow + qint64(i), m_groups[i]));
     m_rows.setRows(std::move(rows));
     Q_EMIT shownChanged();
 }
@@ -154,8 +161,8 @@ widgets::RowModel::Row RunsModel::rowOf(qint64 id, const train::RunGroup& group)
 
 const train::RunGroup* RunsModel::groupOf(qint64 row) const
 {
-    const qint64 index = kFirstGroupRow - row;
-    return row <= kFirstGroupRow && index < qint64(m_groups.size()) ? &m_groups[std::size_t(index)] : nullptr;
+    const qint64 index = row - kFirstGroupRow;
+    return index >= 0 && index < qint64(m_groups.size()) ? &m_groups[std::size_t(index)] : nullptr;
 }
 
 QList<qint64> RunsModel::runsOf(const QList<qint64>& rows) const
@@ -179,7 +186,7 @@ QList<qint64> RunsModel::rowsOf(const QList<qint64>& runs) const
     QList<qint64> rows;
     for (std::size_t i = 0; i < m_groups.size(); ++i)
         if (std::all_of(m_groups[i].runs.begin(), m_groups[i].runs.end(), [&](store::RunId run) { return chosen.contains(run); }))
-            rows << kFirstGroupRow - qint64(i);
+            rows << kFirstGroupRow + qint64(i);
     return rows;
 }
 

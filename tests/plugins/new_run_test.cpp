@@ -1,11 +1,13 @@
 // The New run panel: form and text stay the same document, errors appear in place, a run is started, its command equals what was chosen.
 #include <QApplication>
 #include <QClipboard>
+#include <QCheckBox>
 #include <QComboBox>
 #include <QLabel>
 #include <QLineEdit>
 #include <QPlainTextEdit>
 #include <QPushButton>
+#include <QSettings>
 #include <QSignalSpy>
 #include <QSpinBox>
 #include <QTemporaryDir>
@@ -19,11 +21,13 @@
 #include <core/store/workspace.h>
 #include <core/train/document_file.h>
 #include <core/train/experiment.h>
+#include <core/train/reproduce.h>
 #include <plugins/new_run/new_run_panel.h>
 #include <widgets/document_editor.h>
 #include <widgets/export.h>
 #include <widgets/schema_form.h>
 #include <widgets/session.h>
+#include <widgets/training.h>
 
 using namespace orrery;
 using namespace orrery::plugins;
@@ -88,6 +92,7 @@ private Q_SLOTS:
     void theCommandEqualsTheDocument();
     void savingWritesWhatIsShown();
     void aModelFileIsAText();
+    void aTrainingInItsOwnProcessIsAChoiceThatStays();
     void stateSurvivesARestart();
 };
 
@@ -258,6 +263,35 @@ void NewRunTest::aModelFileIsAText()
     QCOMPARE(bench.form()->errorAt("model"), QString());
     bench.type("model", "run:4");
     QCOMPARE(bench.panel->model().document()["model"].get<std::string>(), std::string("run:4"));
+}
+
+void NewRunTest::aTrainingInItsOwnProcessIsAChoiceThatStays()
+{
+    const QTemporaryDir settings;
+    QSettings::setPath(QSettings::NativeFormat, QSettings::UserScope, settings.path());
+    QCoreApplication::setOrganizationName("Orrery");
+    widgets::setTrainsInProcess(false);
+    Bench bench;
+    auto* box = bench.panel->findChild<QCheckBox*>("in_process");
+    QVERIFY(!box->isChecked());
+    box->setFocus();
+    QTest::keyClick(box, Qt::Key_Space);
+    QVERIFY(widgets::trainsInProcess());
+    bench.session.setDraft(smallDocument());
+    QTRY_VERIFY(bench.start()->isEnabled());
+    QTest::mouseClick(bench.start(), Qt::LeftButton);
+    const auto workspace = bench.session.workspace();
+    QTRY_VERIFY_WITH_TIMEOUT(workspace->findRun(1) && workspace->findRun(1)->status == store::RunStatus::Finished, 60000);
+    // What the thread of the window would have given.
+    widgets::setTrainsInProcess(false);
+    const auto again = train::createRepetition(*workspace, 1);
+    widgets::submitTraining(bench.session, widgets::trainingJob(workspace, again, train::threadsOfRun(workspace->run(1)))).wait();
+    QVERIFY(train::compareRepetition(*workspace, 1, again).isIdentical());
+    widgets::setTrainsInProcess(true);
+    bench.panel.reset();
+    bench.show();
+    QVERIFY(bench.panel->findChild<QCheckBox*>("in_process")->isChecked());
+    widgets::setTrainsInProcess(false);
 }
 
 void NewRunTest::stateSurvivesARestart()
