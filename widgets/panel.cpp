@@ -5,6 +5,7 @@
 #include <QVBoxLayout>
 
 #include "empty_state.h"
+#include "report_item.h"
 #include "session.h"
 
 namespace orrery::widgets {
@@ -39,6 +40,11 @@ Panel::~Panel() = default;
 
 void Panel::restoreState(const core::Json&)
 {
+}
+
+std::optional<ReportItem> Panel::reportItem() const
+{
+    return std::nullopt;
 }
 
 void Panel::showEmptyState(const QString& title, const QString& whatToDo, const QList<QAction*>& actions)

@@ -3,6 +3,7 @@
 #include <QList>
 #include <QString>
 #include <QWidget>
+#include <optional>
 
 #include <core/base/json.h>
 
@@ -14,6 +15,7 @@ namespace orrery::widgets {
 class EmptyState;
 class MessageBand;
 class Session;
+struct ReportItem;
 
 /// Base of every panel. A panel shows one subject, knows no other panel, and meets the others only through the `Session` it is given.
 /// UI thread only; long work goes through `Session::runInBackground`.
@@ -35,6 +37,8 @@ public:
     virtual void restoreState(const core::Json& state);
     /// The `orrery-cli` line that does what the panel shows now ("Copy as command"); empty if there is none at the moment.
     virtual QString commandLine() const { return {}; }
+    /// What "Add to report" adds: what the panel shows now; nothing if it shows nothing yet. Includers that give one include "report_item.h".
+    virtual std::optional<ReportItem> reportItem() const;
     /// The help page shown by F1: `resources/help/PAGE.html`.
     virtual QString helpPage() const { return m_id; }
     /// False while something the panel shows is still being computed or loaded. `--screenshot` waits for it.

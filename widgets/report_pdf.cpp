@@ -7,6 +7,8 @@
 #include <QPainter>
 #include <QPainterPath>
 #include <QPdfWriter>
+#include <cmath>
+#include <functional>
 
 #include <core/base/files.h>
 
@@ -60,12 +62,6 @@ QRectF rectangle(const report::Rect& rect)
     return {rect.x, rect.y, rect.width, rect.height};
 }
 
-QImage image(const io::Image& source)
-{
-    const auto format = source.channels == 1 ? QImage::Format_Grayscale8 : source.channels == 3 ? QImage::Format_RGB888 : QImage::Format_RGBA8888;
-    return QImage(source.pixels.data(), source.width, source.height, source.width * source.channels, format).copy();
-}
-
 struct ItemPainter {
     QPainter& painter;
     void operator()(const report::LineItem& item) const
@@ -113,7 +109,7 @@ struct ItemPainter {
     {
         painter.setRenderHint(QPainter::SmoothPixmapTransform, item.smooth);
         // A PDF viewer smooths small pictures; enlarged here, pixels stay squares everywhere.
-        auto picture = image(item.image);
+        auto picture = toQImage(item.image);
         const int factor = item.smooth ? 1 : std::clamp(int(512 / std::max(picture.width(), picture.height())), 1, 32);
         if (factor > 1)
             picture = picture.scaled(picture.width() * factor, picture.height() * factor, Qt::IgnoreAspectRatio, Qt::FastTransformation);
@@ -130,8 +126,11 @@ struct ItemPainter {
 /// Lays blocks out from top to bottom and turns pages.
 class PagePainter {
 public:
-    PagePainter(QPdfWriter& writer, QPainter& painter) : m_writer(writer), m_painter(painter) {}
+    /// @param newPage  Makes the painter paint on the next page.
+    PagePainter(std::function<void()> newPage, QPainter& painter) : m_newPage(std::move(newPage)), m_painter(painter) {}
     void paint(const report::Report& report);
+    /// Where the last page ends.
+    double bottom() const { return m_y; }
 
 private:
     void paintBlock(const report::Block& block, int level);
@@ -147,7 +146,7 @@ private:
     double firstHeight(const std::vector<report::Block>& blocks) const;
     double pictureScale(const report::Picture& picture) const;
 
-    QPdfWriter& m_writer;
+    std::function<void()> m_newPage;
     QPainter& m_painter;
     double m_y = kMargin;
     int m_page = 1;
@@ -165,7 +164,7 @@ void PagePainter::need(double height)
     if (m_y + height <= kBottom || m_y == kMargin)
         return;
     footer();
-    m_writer.newPage();
+    m_newPage();
     ++m_page;
     m_y = kMargin;
 }
@@ -321,12 +320,13 @@ void PagePainter::paintBlock(const report::Block& block, int level)
 
 void PagePainter::paint(const report::Report& report)
 {
-    text(qt(report.title), font(20, true), Qt::black);
+    if (!report.title.empty())
+        text(qt(report.title), font(20, true), Qt::black);
     if (!report.summary.empty()) {
         m_y += 4;
         text(qt(report.summary), font(10), QColor(90, 90, 90));
     }
-    m_y += 10;
+    m_y += report.title.empty() ? 0 : 10;
     for (const auto& block : report.blocks)
         paintBlock(block, 0);
     footer();
@@ -342,6 +342,52 @@ void paintDrawing(QPainter& painter, const report::Drawing& drawing)
     painter.restore();
 }
 
+QImage toQImage(const io::Image& source)
+{
+    const auto format = source.channels == 1 ? QImage::Format_Grayscale8 : source.channels == 3 ? QImage::Format_RGB888 : QImage::Format_RGBA8888;
+    return QImage(source.pixels.data(), source.width, source.height, source.width * source.channels, format).copy();
+}
+
+io::Image fromQImage(const QImage& source)
+{
+    const QImage rgb = source.convertToFormat(QImage::Format_RGB888);
+    io::Image made{rgb.width(), rgb.height(), 3, {}};
+    for (int row = 0; row < rgb.height(); ++row)
+        made.pixels.insert(made.pixels.end(), rgb.constScanLine(row), rgb.constScanLine(row) + 3 * rgb.width());
+    return made;
+}
+
+QList<QImage> paintPages(const report::Report& report, double pixelsPerPoint, int mostPages)
+{
+    constexpr int kDotsPerMeter = 2835;  // 72 an inch, as the PDF has: texts take the same space
+    const QSize size(int(std::ceil(kPageWidth * pixelsPerPoint)), int(std::ceil(kPageHeight * pixelsPerPoint)));
+    QList<QImage> pages;
+    QImage page(size, QImage::Format_RGB32);
+    QPainter painter;
+    const auto begin = [&] {
+        page.setDotsPerMeterX(kDotsPerMeter);
+        page.setDotsPerMeterY(kDotsPerMeter);
+        page.fill(Qt::white);
+        painter.begin(&page);
+        painter.setRenderHints(QPainter::Antialiasing | QPainter::SmoothPixmapTransform);
+        painter.scale(pixelsPerPoint, pixelsPerPoint);
+    };
+    begin();
+    PagePainter pagePainter(
+        [&] {
+            painter.end();
+            if (pages.size() < mostPages)
+                pages << page.copy();
+            begin();
+        },
+        painter);
+    pagePainter.paint(report);
+    painter.end();
+    if (pages.size() < mostPages)
+        pages << page;
+    return pages;
+}
+
 void writePdf(const report::Report& report, const QString& file)
 {
     QByteArray bytes;
@@ -355,7 +401,7 @@ void writePdf(const report::Report& report, const QString& file)
         writer.setCreator("Orrery");
         QPainter painter(&writer);
         painter.setRenderHint(QPainter::Antialiasing);
-        PagePainter(writer, painter).paint(report);
+        PagePainter([&] { writer.newPage(); }, painter).paint(report);
     }
     core::writeFileAtomically(file.toStdString(), std::string_view(bytes.constData(), std::size_t(bytes.size())));
 }

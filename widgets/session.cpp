@@ -28,9 +28,10 @@ constexpr int kForeignInterval = 2000;  ///< ms: with changes of our own under w
 /// What other threads reported since the last signal.
 struct Inbox {
     std::mutex mutex;
-    QSet<qint64> runs;    ///< guarded by mutex
-    bool jobs = false;    ///< guarded by mutex
-    bool posted = false;  ///< guarded by mutex: the UI thread has been told
+    QSet<qint64> runs;     ///< guarded by mutex
+    bool jobs = false;     ///< guarded by mutex
+    bool reports = false;  ///< guarded by mutex
+    bool posted = false;   ///< guarded by mutex: the UI thread has been told
 };
 
 }  // namespace
@@ -97,6 +98,7 @@ void Session::Private::subscribeToRuns()
         noteChange(inbox, channel, session, [&](Inbox& box) {
             for (const store::RunId run : change.runs)
                 box.runs.insert(run);
+            box.reports |= change.reports;
         });
     });
 }
@@ -104,11 +106,12 @@ void Session::Private::subscribeToRuns()
 void Session::Private::deliverChanges()
 {
     QSet<qint64> runs;
-    bool jobs = false;
+    bool jobs = false, reports = false;
     {
         const std::lock_guard lock(inbox->mutex);
         runs.swap(inbox->runs);
         std::swap(jobs, inbox->jobs);
+        std::swap(reports, inbox->reports);
         inbox->posted = false;
     }
     if (!runs.isEmpty()) {
@@ -116,6 +119,10 @@ void Session::Private::deliverChanges()
         QList<qint64> sorted(runs.begin(), runs.end());
         std::sort(sorted.begin(), sorted.end());
         Q_EMIT q.runsChanged(sorted);
+    }
+    if (reports) {
+        ownChanges = true;
+        Q_EMIT q.reportsChanged();
     }
     if (jobs)
         Q_EMIT q.jobsChanged();
@@ -138,6 +145,7 @@ void Session::Private::pollStore()
         ownChanges = false;
         sinceForeign.start();
         Q_EMIT q.runsChanged({});
+        Q_EMIT q.reportsChanged();
     } catch (const std::exception& error) {
         pollTimer.stop();
         q.report(QString::fromStdString(error.what()));

@@ -93,6 +93,8 @@ Q_SIGNALS:
     /// changed).
     /// Several changes come as one signal, at most about ten a second.
     void runsChanged(const QList<qint64>& runs);
+    /// Report documents of the workspace were changed, here or by another process. At most about ten a second.
+    void reportsChanged();
     /// Jobs were added, made progress or ended. At most about ten a second.
     void jobsChanged();
     void selectionChanged(orrery::widgets::SelectionParts parts);
