@@ -18,7 +18,8 @@ using core::ParameterType;
 std::string namesText(const std::string& name, const std::string& owner, const std::vector<std::string>& known)
 {
     const std::string where = owner.empty() ? "the experiment" : owner;
-    return fmt::format("unknown parameter \"{}\" of {}{}; expected one of {}", name, where, core::didYouMean(name, known), core::join(known, ", "));
+    const std::string nearest = core::didYouMean(name, known);
+    return fmt::format("unknown parameter \"{}\" of {}{}", name, where, nearest.empty() ? "; expected one of " + core::join(known, ", ") : nearest);
 }
 
 Parameter memberOf(const core::Schema& schema, const std::string& name, const std::string& owner, const core::RegistryBase* family)

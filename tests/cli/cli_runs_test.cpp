@@ -219,7 +219,7 @@ private Q_SLOTS:
         QTest::newRow("weights of two runs") << QStringList{"runs", "export", "1", "2", "--out", "f.safetensors", "--workspace", "w"}
                                              << "weights are exported of one run at a time";
         QTest::newRow("import of nothing") << QStringList{"runs", "import", "none.orrery", "--workspace", "v"}
-                                           << "none.orrery: expected a file of exported runs, there is none";
+                                           << "none.orrery: expected a file of exported runs, or TensorBoard event files, there is none";
         QTest::newRow("import of something else") << QStringList{"runs", "import", "small.yaml", "--workspace", "v"}
                                                   << "small.yaml: expected an Orrery database";
         QTest::newRow("resume of a finished run") << QStringList{"train", "--resume", "1", "--workspace", "w"}
