@@ -32,6 +32,8 @@ namespace {
 
 constexpr int kInspectInterval = 500;  ///< ms between two readings of what goes on
 constexpr QAbstractItemView::EditTriggers kEditRuns = QAbstractItemView::DoubleClicked | QAbstractItemView::EditKeyPressed;
+constexpr int kFewGroups = 7;  ///< up to so many have a colour of their own
+constexpr std::size_t kFewRunsOfGroups = 500;
 constexpr std::size_t kInspected = 20;  ///< most runs whose documents are compared
 
 }  // namespace
@@ -131,18 +133,34 @@ void ExperimentsPanel::group(const QString& field)
 {
     m_model.setGrouping(field);
     m_table->table()->setEditTriggers(field.isEmpty() ? kEditRuns : QAbstractItemView::NoEditTriggers);
-    // Spreads stand beside the means that are in view.
+    m_isGroupingNew = !field.isEmpty();
+    shownChanged();
+}
+
+// Spreads stand beside the means that are in view.
+void ExperimentsPanel::showSpreads()
+{
     const auto columns = m_model.rows().columns();
     auto* header = m_table->table()->horizontalHeader();
     for (const auto& column : columns) {
         if (!column.id.startsWith("spread."))
             continue;
         const QString mean = "metrics." + column.id.mid(7);
-        m_table->setColumnShown(column.id, !field.isEmpty() && m_table->isColumnShown(mean));
+        m_table->setColumnShown(column.id, !m_model.grouping().isEmpty() && m_table->isColumnShown(mean));
         const int from = header->visualIndex(m_model.rows().columnIndex(column.id)), to = header->visualIndex(m_model.rows().columnIndex(mean));
         header->moveSection(from, from > to ? to + 1 : to);
     }
-    selectionChanged();
+}
+
+// A few groups are all shown at first, unless some of them are chosen already.
+void ExperimentsPanel::chooseGroups()
+{
+    const auto rows = m_model.rows().rowCount();
+    if (m_model.isLoading() || rows == 0 || !std::exchange(m_isGroupingNew, false) || rows > kFewGroups ||
+        m_model.shownRuns().size() > kFewRunsOfGroups || !m_model.rowsOf(chosen()).isEmpty())
+        return;
+    const auto& runs = m_model.shownRuns();
+    session().selectRuns(QList<qint64>(runs.begin(), runs.end()));
 }
 
 // Inside a group: the query for its runs, without groups.
@@ -166,8 +184,15 @@ void ExperimentsPanel::shownChanged()
     if (!m_query->isWaiting())
         m_query->setError(m_model.queryError());
     fillGroupBox();
+    // Columns come with the runs: the first time they are there they are put in place.
+    const auto columns = m_model.rows().columns().size();
+    if (std::exchange(m_knownColumns, columns) != columns || m_isGroupingNew || m_model.grouping().isEmpty() != m_hasNoSpreads) {
+        m_hasNoSpreads = m_model.grouping().isEmpty();
+        showSpreads();
+    }
     m_table->setSelectedIds(m_model.rowsOf(chosen()));
     selectionChanged();
+    chooseGroups();
     Q_EMIT idleChanged();
 }
 
@@ -257,6 +282,7 @@ void ExperimentsPanel::runsChanged()
         firstRuns();
     m_table->setSelectedIds(m_model.rowsOf(chosen()));
     selectionChanged();
+    chooseGroups();
     Q_EMIT idleChanged();
 }
 

@@ -54,6 +54,8 @@ private:
     void group(const QString& field);
     void fillGroupBox();
     void openGroup(qint64 row);
+    void showSpreads();
+    void chooseGroups();
     void restoreTable(const core::Json& state);
     void connectAll();
     void runsChanged();
@@ -86,6 +88,8 @@ private:
     RunInspection m_inspection;
     QTimer m_inspectTimer;
     core::Json m_tableState;  ///< to be restored once the runs, and so the columns, are there
+    qsizetype m_knownColumns = 0;
+    bool m_isGroupingNew = false, m_hasNoSpreads = true;
     bool m_inspecting = false, m_inspectAgain = false, m_hadRuns = false;
 };
 

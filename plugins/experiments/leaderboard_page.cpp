@@ -135,9 +135,9 @@ void LeaderboardPage::show(const std::vector<train::Leaderboard>& boards)
     std::size_t runs = 0;
     for (const auto& board : boards)
         runs += board.runs;
-    m_hint->setText(tr("%1 finished runs on %2 data sets, %3 is best")
+    m_hint->setText(tr("%1 finished runs on %2, %3 is best")
                         .arg(runs)
-                        .arg(boards.size())
+                        .arg(boards.size() == 1 ? tr("one data set") : tr("%1 data sets").arg(boards.size()))
                         .arg(train::isLowerBetter(metric().toStdString()) ? tr("the smallest") : tr("the largest")));
     m_table->table()->resizeColumnsToContents();
 }

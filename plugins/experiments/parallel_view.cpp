@@ -8,6 +8,8 @@
 
 #include <widgets/theme.h>
 
+#include "parallel_lines.h"
+
 namespace orrery::plugins {
 namespace {
 
@@ -198,17 +200,11 @@ int ParallelView::axisAt(const QPointF& place) const
     return -1;
 }
 
-// Lines of one colour in one call, without smoothing: ten thousand take some ten milliseconds.
-void ParallelView::drawLines()
+/// Segments of the lines by their colour; the last bin: those that do not pass all stretches.
+std::vector<QList<QLineF>> ParallelView::binned() const
 {
-    m_lines = QImage(size() * devicePixelRatioF(), QImage::Format_ARGB32_Premultiplied);
-    m_lines.setDevicePixelRatio(devicePixelRatioF());
-    m_lines.fill(Qt::transparent);
-    if (m_axes.size() < 2)
-        return;
-    const bool any = hasBrush(), dark = widgets::isDark(palette());
     const auto& last = m_placed.back();
-    std::vector<QList<QLineF>> bins(kColours + 1);  // the last: not selected
+    std::vector<QList<QLineF>> bins(kColours + 1);
     std::vector<double> xs;
     for (int axis = 0; axis < int(m_axes.size()); ++axis)
         xs.push_back(xOf(axis));
@@ -226,21 +222,37 @@ void ParallelView::drawLines()
             before = place;
         }
     }
-    QPainter painter(&m_lines);
-    const bool areFew = m_runs.size() <= kFewLines;
-    painter.setRenderHint(QPainter::Antialiasing, areFew);
-    const auto draw = [&](const QList<QLineF>& lines, QColor colour, int alpha) {
-        colour.setAlpha(alpha);
-        painter.setPen(QPen(colour, areFew ? 1.6 : 0));
-        painter.drawLines(lines);
+    return bins;
+}
+
+// A few lines are smoothed; QPainter would take seconds for ten thousand.
+void ParallelView::drawLines()
+{
+    const double ratio = devicePixelRatioF();
+    m_lines = QImage(size() * ratio, QImage::Format_RGB32);
+    m_lines.setDevicePixelRatio(ratio);
+    m_lines.fill(palette().color(QPalette::Base));
+    if (m_axes.size() < 2)
+        return;
+    const bool areFew = m_runs.size() <= kFewLines, dark = widgets::isDark(palette());
+    const auto bins = binned();
+    const auto draw = [&](const QList<QLineF>& lines, QColor colour, double share) {
+        if (areFew) {
+            QPainter painter(&m_lines);
+            painter.setRenderHint(QPainter::Antialiasing);
+            colour.setAlphaF(float(share));
+            painter.setPen(QPen(colour, 1.6));
+            return painter.drawLines(lines);
+        }
+        for (const auto& line : lines)
+            blendLine(m_lines, line.p1() * ratio, line.p2() * ratio, colour.rgb(), int(share * 256));
     };
-    const int alpha = m_runs.size() > 2000 ? 90 : !areFew ? 150 : 230;
-    if (any)
-        draw(bins[kColours], widgets::themeColors(palette()).mutedText, 40);
+    if (hasBrush())
+        draw(bins[kColours], widgets::themeColors(palette()).mutedText, 0.15);
     for (int colour = 0; colour < kColours; ++colour) {
         // The brightest end is left out on a light background, the darkest on a dark one.
         const double t = (colour + 0.5) / kColours * 0.85 + (dark ? 0.15 : 0.0);
-        draw(bins[std::size_t(colour)], widgets::toQColor(report::colourMap("viridis").at(t)), alpha);
+        draw(bins[std::size_t(colour)], widgets::toQColor(report::colourMap("viridis").at(t)), m_runs.size() > 2000 ? 0.35 : !areFew ? 0.6 : 0.9);
     }
 }
 
@@ -306,7 +318,6 @@ void ParallelView::drawAxis(QPainter& painter, int axis) const
 void ParallelView::paintEvent(QPaintEvent*)
 {
     QPainter painter(this);
-    painter.fillRect(rect(), palette().color(QPalette::Base));
     if (m_lines.isNull())
         drawLines();
     painter.drawImage(0, 0, m_lines);

@@ -1,5 +1,6 @@
 #pragma once
 #include <QImage>
+#include <QLineF>
 #include <QList>
 #include <QStringList>
 #include <QWidget>
@@ -73,6 +74,7 @@ private:
     double heightAt(double y) const;
     int axisAt(const QPointF& place) const;
     void select();
+    std::vector<QList<QLineF>> binned() const;
     void drawLines();
     void drawAxis(QPainter& painter, int axis) const;
     QStringList ticks(int axis, std::vector<double>& heights) const;

@@ -117,7 +117,8 @@ RunsModel::RunsModel(widgets::Session& session, QObject* parent) : QObject(paren
         m_runs.clear();
         m_waiting.clear();
         m_reloadWaiting = m_loading = m_loaded = false;
-        m_isFiltered = false;
+        m_isFiltered = m_isAsking = false;
+        ++m_asked;
         m_queryError.clear();
         m_fields.clear();
         showRows();

@@ -48,7 +48,7 @@ public:
     const QStringList& documentColumns() const { return m_documentColumns; }
     /// @param shown  Whether the columns are in view by themselves.
     void addDocumentColumns(const QStringList& paths, bool shown = true);
-    bool isLoading() const { return m_loading || m_queryTimer.isActive(); }
+    bool isLoading() const { return m_loading || m_isAsking || m_queryTimer.isActive(); }
 
     /// Shows the runs that a query finds (store/run_filter.h); empty: all.
     void setQuery(const QString& query);
@@ -108,6 +108,7 @@ private:
     QStringList m_documentColumns;
     QString m_query, m_queryError, m_grouping;
     std::set<store::RunId> m_matching;  ///< by the query, or by the last one that could be answered
+    bool m_isAsking = false;            ///< a query is being answered
     bool m_isFiltered = false;          ///< rows are those of m_matching
     std::vector<qint64> m_shown;
     std::vector<store::RunField> m_fields;

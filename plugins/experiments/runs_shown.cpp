@@ -42,8 +42,10 @@ void RunsModel::askQuery()
     const auto asked = ++m_asked;
     if (!workspace || !m_loaded)
         return;
+    m_isAsking = false;
     if (m_query.isEmpty())
         return takeMatching({}, {});
+    m_isAsking = true;
     m_session.runInBackground(
         this,
         [workspace, text = m_query.toStdString()](widgets::BackgroundContext&) {
@@ -61,9 +63,14 @@ void RunsModel::askQuery()
         [this, asked](const std::pair<std::set<store::RunId>, QString>& found) {
             if (asked != m_asked)
                 return;
+            m_isAsking = false;
             takeMatching(found.first, found.second);
         },
-        [this](const QString& text) { Q_EMIT failed(text); });
+        [this, asked](const QString& text) {
+            if (asked == m_asked)
+                m_isAsking = false;
+            Q_EMIT failed(text);
+        });
 }
 
 // A query that cannot be answered leaves the rows as they are.

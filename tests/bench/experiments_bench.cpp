@@ -132,8 +132,10 @@ int main(int argc, char** argv)
         const auto connection = QObject::connect(panel.query(), &QueryEdit::queryChanged, [&] { isShown = true; });
         panel.query()->setText(text);
         waitUntil([&] { return isShown; });
-        const int before = panel.table()->model()->totalRows();
-        queries.push_back(milliseconds([&] { waitUntil([&] { return panel.table()->model()->totalRows() != before || panel.isIdle(); }); }));
+        queries.push_back(milliseconds([&] {
+            waitUntil([&] { return panel.isIdle(); });
+            table->viewport()->repaint();
+        }));
         QObject::disconnect(connection);
         waitUntil([&] { return panel.isIdle(); });
     }

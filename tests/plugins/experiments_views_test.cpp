@@ -2,6 +2,7 @@
 #include <QAbstractItemView>
 #include <QComboBox>
 #include <QCompleter>
+#include <QHeaderView>
 #include <QLabel>
 #include <QLineEdit>
 #include <QTabWidget>
@@ -19,6 +20,7 @@
 #include <core/train/runs.h>
 #include <plugins/experiments/experiments_panel.h>
 #include <plugins/experiments/leaderboard_page.h>
+#include <plugins/experiments/parallel_lines.h>
 #include <plugins/experiments/parallel_page.h>
 #include <plugins/experiments/query_edit.h>
 #include <plugins/experiments/run_curves.h>
@@ -169,6 +171,11 @@ private Q_SLOTS:
         QCOMPARE(bench.cell(0, "spread.test/accuracy"), QString("0.02"));
         QCOMPARE(bench.cell(1, "metrics.test/accuracy"), QString("0.92"));
         QVERIFY(bench.panel->table()->isColumnShown("spread.test/accuracy"));
+        // The spread stands right of the mean; a few groups are all chosen at first.
+        auto* header = bench.panel->table()->table()->horizontalHeader();
+        const auto place = [&](const char* column) { return header->visualIndex(bench.rows().columnIndex(column)); };
+        QCOMPARE(place("spread.test/accuracy"), place("metrics.test/accuracy") + 1);
+        QTRY_COMPARE(bench.panel->table()->selectedIds().size(), qsizetype(2));
         // A group is chosen with all its runs; its curve is their mean, with a band.
         bench.clickRow(0);
         const QList<qint64> first{bench.runs[2], bench.runs[1], bench.runs[0]};
@@ -226,6 +233,51 @@ private Q_SLOTS:
         QTest::keyClick(view, Qt::Key_Escape);
         QVERIFY(!view->hasBrush());
         QCOMPARE(view->brushed().size(), qsizetype(5));
+    }
+
+    void linesOfManyRunsAreDrawnPixelByPixel()
+    {
+        QImage image(40, 30, QImage::Format_RGB32);
+        image.fill(qRgb(0, 0, 0));
+        blendLine(image, {2, 5}, {30, 5}, qRgb(200, 100, 50), 256);
+        QCOMPARE(image.pixel(2, 5), qRgb(200, 100, 50));
+        QCOMPARE(image.pixel(30, 5), qRgb(200, 100, 50));
+        QCOMPARE(image.pixel(31, 5), qRgb(0, 0, 0));
+        QCOMPARE(image.pixel(16, 6), qRgb(0, 0, 0));
+        blendLine(image, {2, 5}, {30, 5}, qRgb(0, 0, 0), 128);
+        QCOMPARE(image.pixel(16, 5), qRgb(100, 50, 25));
+        // As a diagonal in both directions, steep, and half outside: exactly one pixel for each step along the longer side.
+        for (const auto& [from, to, count] : {std::tuple(QPointF(0, 0), QPointF(20, 20), 21),
+                                              {QPointF(20, 29), QPointF(0, 9), 21},
+                                              {QPointF(10, 0), QPointF(14, 29), 30},
+                                              {QPointF(30, 10), QPointF(60, 10), 10},
+                                              {QPointF(-5, -5), QPointF(5, 5), 6},
+                                              {QPointF(NAN, 0), QPointF(5, 5), 0}}) {
+            image.fill(qRgb(0, 0, 0));
+            blendLine(image, from, to, qRgb(255, 255, 255), 256);
+            int lit = 0;
+            for (int y = 0; y < image.height(); ++y)
+                for (int x = 0; x < image.width(); ++x)
+                    lit += image.pixel(x, y) != qRgb(0, 0, 0);
+            QCOMPARE(lit, count);
+        }
+        // Many runs: where a line of the view passes, its colour is seen.
+        ParallelView view;
+        view.resize(500, 300);
+        ParallelAxis left{"a", "a", {}, false, {}}, right{"b", "b", {}, false, {}};
+        QList<qint64> runs;
+        for (int i = 0; i < 1000; ++i) {
+            left.values.push_back(i % 2);
+            right.values.push_back(i % 2);
+            runs << i;
+        }
+        view.setData({left, right}, runs);
+        const QImage shown = view.grab().toImage();
+        const auto colourAt = [&](double value) { return QColor(shown.pixel(((view.toPixel(0, value) + view.toPixel(1, value)) / 2).toPoint())); };
+        const QColor low = colourAt(0), high = colourAt(1), between = colourAt(0.5);
+        QCOMPARE(between, view.palette().color(QPalette::Base));
+        QVERIFY(low.blue() > low.green());    // viridis begins with a dark violet
+        QVERIFY(high.green() > high.blue());  // and goes to green
     }
 
     void theLeaderboardIsTheOrderOfTheStore()
