@@ -89,6 +89,27 @@ std::vector<double> parametersFrom(const Json& document, const Law& law, const s
     return parameters;
 }
 
+// A cut-off may be given by the column's own name.
+std::string inputNamed(const ColumnMap& map, const std::string& name)
+{
+    for (const auto& [input, source] : map.sources)
+        if (source == name && input != "loss")
+            return input;
+    return name;
+}
+
+std::vector<std::string> columnsForLaw(const Table& table, const ColumnMap& map)
+{
+    std::vector<std::string> names;
+    for (const auto& name : table.names)
+        if (name != "loss")
+            names.push_back(name);
+    for (const auto& [name, source] : map.sources)
+        if (name != "loss")
+            names.push_back(name);
+    return names;
+}
+
 }  // namespace
 
 const core::Schema& fitSchema()
@@ -158,27 +179,17 @@ Json toJson(const FitRequest& request)
     return document;
 }
 
-std::vector<std::string> columnsForLaw(const Table& table, const ColumnMap& map)
-{
-    std::vector<std::string> names;
-    for (const auto& name : table.names)
-        if (name != "loss")
-            names.push_back(name);
-    for (const auto& [name, source] : map.sources)
-        if (name != "loss")
-            names.push_back(name);
-    return names;
-}
-
 FitOutcome runFit(const FitRequest& request, const Table& table, jobs::Context& context)
 {
     FitOutcome outcome;
     outcome.request = request;
     outcome.law = makeLaw(request.law, columnsForLaw(table, request.columns));
+    outcome.request.columns = completeMap(table, outcome.law->inputs(), request.columns);
+    outcome.request.holdOut = inputNamed(outcome.request.columns, request.holdOut);
     outcome.points = pointsOf(table, outcome.law->inputs(), request.columns);
     auto fitted = outcome.points;
-    if (!request.holdOut.empty()) {
-        outcome.heldOut = fitBelow(*outcome.law, outcome.points, request.objective, request.starts, request.holdOut, request.below, context);
+    if (!outcome.request.holdOut.empty()) {
+        outcome.heldOut = fitBelow(*outcome.law, outcome.points, request.objective, request.starts, outcome.request.holdOut, request.below, context);
         outcome.fit = outcome.heldOut->fit;
         std::vector<std::size_t> below;
         for (std::size_t row = 0; row < outcome.points.rows(); ++row)

@@ -9,7 +9,7 @@
 namespace orrery::scaling {
 
 /// For what is kept: to the last digits.
-inline constexpr SolverOptions kFinest{500, 1e-15, 1e-9};
+inline constexpr SolverOptions kFinest{500, 1e-24, 1e-9};
 
 /// A start drawn evenly from the law's ranges.
 std::vector<double> randomStart(const Law& law, const Rows& rows, std::span<const double> loss, std::uint64_t seed);

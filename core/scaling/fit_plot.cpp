@@ -94,8 +94,8 @@ void addLevels(CurvePlot& plot, const FitOutcome& outcome, double low, double hi
     const auto levels = levelsOf(points.inputs[1]);
     for (std::size_t i = 0; i < levels.size(); ++i) {
         const auto places = evenPlaces(low, high);
-        addCurve(plot, outcome, {places, std::vector<double>(places.size(), levels[i])},
-                 fmt::format("{} = {}", points.inputNames[1], report::shortNumber(levels[i])), report::seriesColour(i));
+        addCurve(plot, outcome, {places, std::vector<double>(places.size(), levels[i])}, fmt::format("{} = {:.3g}", points.inputNames[1], levels[i]),
+                 report::seriesColour(i));
     }
     std::vector<Series> rows;
     for (std::size_t i = 0; i < levels.size(); ++i)
@@ -103,7 +103,7 @@ void addLevels(CurvePlot& plot, const FitOutcome& outcome, double low, double hi
     for (std::size_t row = 0; row < points.rows(); ++row)
         addPoint(rows[nearestLevel(levels, points.inputs[1][row])], points.inputs[0][row], points.loss[row]);
     for (std::size_t i = 0; i < rows.size(); ++i) {
-        rows[i].name = fmt::format("points near {}", report::shortNumber(levels[i]));
+        rows[i].name = fmt::format("near {} = {:.3g}", points.inputNames[1], levels[i]);
         plot.series.push_back(std::move(rows[i]));
     }
 }
@@ -125,23 +125,34 @@ const std::vector<double>& axisOf(const FitOutcome& outcome)
 }
 
 // Items have their places in themselves.
-void moveDown(report::DrawingItem& item, double by)
+void moveBy(report::DrawingItem& item, double x, double y)
 {
     struct Mover {
-        double by;
-        void operator()(report::LineItem& line) const { line.from.y += by, line.to.y += by; }
+        double x, y;
+        void operator()(report::Point& point) const { point.x += x, point.y += y; }
+        void operator()(report::Rect& rect) const { rect.x += x, rect.y += y; }
+        void operator()(report::LineItem& line) const { (*this)(line.from), (*this)(line.to); }
         void operator()(report::PolylineItem& line) const
         {
             for (auto& point : line.points)
-                point.y += by;
+                (*this)(point);
         }
-        void operator()(report::RectItem& item) const { item.rect.y += by; }
-        void operator()(report::TextItem& item) const { item.at.y += by; }
-        void operator()(report::RasterItem& item) const { item.rect.y += by; }
-        void operator()(report::ClipStart& item) const { item.rect.y += by; }
+        void operator()(report::RectItem& item) const { (*this)(item.rect); }
+        void operator()(report::TextItem& item) const { (*this)(item.at); }
+        void operator()(report::RasterItem& item) const { (*this)(item.rect); }
+        void operator()(report::ClipStart& item) const { (*this)(item.rect); }
         void operator()(report::ClipEnd&) const {}
     };
-    std::visit(Mover{by}, item);
+    std::visit(Mover{x, y}, item);
+}
+
+void addMoved(Drawing& drawing, Drawing part, double x, double y)
+{
+    for (auto& item : part.items) {
+        moveBy(item, x, y);
+        drawing.items.push_back(std::move(item));
+    }
+    drawing.height = y + part.height;
 }
 
 }  // namespace
@@ -182,17 +193,16 @@ Drawing drawFit(const FitOutcome& outcome)
 {
     auto top = fitCurves(outcome);
     auto below = residualCurves(outcome);
-    // Both plots over the same stretch, so that a point and its residual stand over each other.
+    // Both over the same stretch with the same left edge, so that a point and its residual stand over each other.
     const auto layout = report::layoutCurves(top);
     below.x.low = layout.x.low();
     below.x.high = layout.x.high();
-    Drawing drawing = report::drawCurves(top), residuals = report::drawCurves(below);
-    const double by = drawing.height + 14;
-    for (auto& item : residuals.items) {
-        moveDown(item, by);
-        drawing.items.push_back(std::move(item));
-    }
-    drawing.height = by + residuals.height;
+    const double shift = report::layoutCurves(below).area.x - layout.area.x;
+    top.width -= std::max(0.0, shift);
+    below.width -= std::max(0.0, -shift);
+    Drawing drawing{std::max(top.width, below.width), 0, {}};
+    addMoved(drawing, report::drawCurves(top), std::max(0.0, shift), 0);
+    addMoved(drawing, report::drawCurves(below), std::max(0.0, -shift), drawing.height + 14);
     return drawing;
 }
 
@@ -205,7 +215,7 @@ Drawing drawIsoflop(const Isoflop& isoflop, const Points& points)
     Series minima = marks("minima", 7);
     for (std::size_t i = 0; i < isoflop.profiles.size(); ++i) {
         const auto& profile = isoflop.profiles[i];
-        Series rows = marks(fmt::format("C = {}", report::shortNumber(profile.budget)), i);
+        Series rows = marks(fmt::format("C = {:.3g}", profile.budget), i);
         for (const auto row : profile.rows)
             addPoint(rows, sizes[row], points.loss[row]);
         const auto [low, high] = std::minmax_element(rows.x.begin(), rows.x.end());

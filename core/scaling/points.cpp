@@ -30,21 +30,6 @@ std::size_t columnIndex(const Table& table, const std::string& name, const std::
                                        core::join(table.names, ", ")));
 }
 
-// "x" without a source is the only column beside the loss.
-ColumnMap withOnlyInput(const Table& table, const std::vector<std::string>& inputs, ColumnMap map)
-{
-    if (inputs != std::vector<std::string>{"x"} || map.sources.contains("x") ||
-        std::find(table.names.begin(), table.names.end(), "x") != table.names.end())
-        return map;
-    auto others = table.names;
-    std::erase(others, sourceOf(map, "loss"));
-    if (others.size() != 1)
-        throw core::InputError(
-            fmt::format("{}: expected to be told which column is x (--x COLUMN); the columns are {}", table.name, core::join(table.names, ", ")));
-    map.sources["x"] = others.front();
-    return map;
-}
-
 std::string foundText(const Table& table, std::size_t column, double value)
 {
     if (!std::isnan(value))
@@ -144,15 +129,29 @@ std::vector<double> numbersOf(const Table& table, const std::string& name, const
     return numbers;
 }
 
+ColumnMap completeMap(const Table& table, const std::vector<std::string>& inputs, const ColumnMap& given)
+{
+    ColumnMap map = given;
+    if (inputs != std::vector<std::string>{"x"} || map.sources.contains("x") ||
+        std::find(table.names.begin(), table.names.end(), "x") != table.names.end())
+        return map;
+    auto others = table.names;
+    std::erase(others, sourceOf(map, "loss"));
+    if (others.size() != 1)
+        throw core::InputError(
+            fmt::format("{}: expected to be told which column is x (--x COLUMN); the columns are {}", table.name, core::join(table.names, ", ")));
+    map.sources["x"] = others.front();
+    return map;
+}
+
 Points pointsOf(const Table& table, const std::vector<std::string>& inputs, const ColumnMap& map)
 {
     if (table.rows() == 0)
         throw core::InputError(fmt::format("{}: expected a table with rows, got none", table.name));
-    const auto complete = withOnlyInput(table, inputs, map);
-    for (const auto* names : {&complete.sources})
-        for (const auto& [name, source] : *names)
-            if (name != "loss" && std::find(inputs.begin(), inputs.end(), name) == inputs.end())
-                throw core::InputError(fmt::format("column of \"{}\": the law takes loss and {}", name, core::join(inputs, ", ")));
+    const auto complete = completeMap(table, inputs, map);
+    for (const auto& [name, source] : complete.sources)
+        if (name != "loss" && std::find(inputs.begin(), inputs.end(), name) == inputs.end())
+            throw core::InputError(fmt::format("column of \"{}\": the law takes loss and {}", name, core::join(inputs, ", ")));
     Points points;
     points.name = table.name;
     points.inputNames = inputs;

@@ -48,7 +48,10 @@ struct Points {
     Points subset(const std::vector<std::size_t>& rows) const;
 };
 
-/// Takes a law's columns out of a table. A law of one input "x" without a source takes the only column beside the loss.
+/// The map with what it leaves open: a law of one input "x" without a source takes the only column beside the loss. @throws core::InputError if there are several.
+ColumnMap completeMap(const Table& table, const std::vector<std::string>& inputs, const ColumnMap& map);
+
+/// Takes a law's columns out of a table, by the completed map.
 /// @throws core::InputError for a column that is not there (with the nearest name), for a number that is missing, not finite, zero or negative (with the row), and
 /// for an empty table.
 Points pointsOf(const Table& table, const std::vector<std::string>& inputs, const ColumnMap& map);

@@ -12,6 +12,9 @@ constexpr int kMostCoordinates = 16;
 using SmallMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor, kMostCoordinates, kMostCoordinates>;
 using SmallVector = Eigen::Matrix<double, Eigen::Dynamic, 1, Eigen::ColMajor, kMostCoordinates, 1>;
 
+/// The relative change of a sum over rows that is surely no rounding.
+constexpr double kShown = 1e-13;
+
 /// r^2 / 2 near 0, a line beyond; delta infinite: r^2 / 2 everywhere.
 double huber(double residual, double delta)
 {
@@ -123,7 +126,9 @@ bool Solver::descend(std::vector<double>& coordinates, double delta, const Solve
             trial[k] = coordinates[k] + step[Eigen::Index(k)];
         const auto kept = m_residuals;
         const double reached = residualsAt(trial, false) ? smoothed(delta) : INFINITY;
-        const double gain = (value - reached) / promised;
+        // Near the end the objective falls by less than a double shows: the step is then taken on the gradient's word.
+        const bool below = promised < kShown * value;
+        const double gain = below ? double(reached <= value * (1 + kShown)) : (value - reached) / promised;
         fresh = gain > 1e-4;
         if (!fresh) {
             m_residuals = kept;
@@ -155,6 +160,19 @@ double Solver::exactGradient(double delta) const
     return largest;
 }
 
+// From afar nearly all rows lie beyond a small delta, and the descent is as slow as that of |r|: so coarsely first with a delta as large as the residuals.
+void Solver::approach(std::vector<double>& coordinates, double delta)
+{
+    constexpr SolverOptions kCoarse{40, 1e-3, 1};
+    if (!residualsAt(coordinates, false))
+        return;
+    for (double coarse = typicalResidual(); coarse > 2 * delta; coarse = std::min(typicalResidual(), coarse / 10)) {
+        descend(coordinates, coarse, kCoarse);
+        if (!residualsAt(coordinates, false))
+            return;
+    }
+}
+
 Optimum Solver::solve(std::span<const double> start, const SolverOptions& options)
 {
     using Kind = Objective::Kind;
@@ -162,6 +180,8 @@ Optimum Solver::solve(std::span<const double> start, const SolverOptions& option
     result.coordinates.assign(start.begin(), start.end());
     const Kind kind = m_problem.objective.kind;
     double delta = kind == Kind::Huber ? m_problem.objective.delta : INFINITY, factor = kind == Kind::LeastSquares ? 2 : 1;
+    if (kind == Kind::Huber)
+        approach(result.coordinates, delta);
     result.converged = descend(result.coordinates, delta, options);
     if (kind == Kind::Absolute && residualsAt(result.coordinates, true)) {
         const double typical = std::max(typicalResidual(), 1e-15);

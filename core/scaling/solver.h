@@ -18,7 +18,7 @@ struct Problem {
 };
 
 struct SolverOptions {
-    int maxIterations = 60;
+    int maxIterations = 100;
     double tolerance = 1e-9;    ///< ends where no step promises to lower the objective by a larger share
     double finestDelta = 1e-3;  ///< objective "absolute": down to this share of the typical residual its kink is rounded off
 };
@@ -31,7 +31,7 @@ struct Optimum {
 };
 
 /// A damped Gauss-Newton descent. Huber's function bends only near 0: far from the optimum rows beyond it count with the weights of iterated least squares, which lead there
-/// from afar; near it with none, as in Newton's method. |r| is approached by Huber functions of falling delta.
+/// from afar; near it with none, as in Newton's method; and delta falls to its own value from that of the residuals. |r| is approached by Huber functions of falling delta.
 /// Source: Nocedal & Wright (2006), "Numerical Optimization", 2nd ed., section 10.3 (Levenberg-Marquardt), doi:10.1007/978-0-387-40065-5; the damping rule of Nielsen (1999),
 /// "Damping parameter in Marquardt's method", IMM-REP-1999-05, Technical University of Denmark.
 class Solver {
@@ -47,6 +47,7 @@ private:
     double objectiveValue() const;
     double typicalResidual() const;
     bool descend(std::vector<double>& coordinates, double delta, const SolverOptions& options);
+    void approach(std::vector<double>& coordinates, double delta);
     void accumulate(double delta, bool newton);
     double exactGradient(double delta) const;
 
