@@ -43,7 +43,7 @@ std::string joinedBy(const std::vector<std::string>& parts, std::string_view wor
 class FilterCompiler {
 public:
     FilterCompiler(Connection& connection, const RunFilter& filter, const std::set<RunId>& dead)
-        : m_connection(connection), m_filter(filter), m_dead(dead), m_names(connection)
+        : m_connection(connection), m_filter(filter), m_dead(dead)
     {
     }
 
@@ -97,7 +97,9 @@ private:
 
     std::string conditionSql(const Node& node)
     {
-        const auto field = m_names.bind(m_filter.text, node);
+        if (!m_names)
+            m_names.emplace(m_connection);
+        const auto field = m_names->bind(m_filter.text, node);
         if (!field)
             return "0";
         switch (field->kind) {
@@ -317,7 +319,7 @@ private:
     Connection& m_connection;
     const RunFilter& m_filter;
     const std::set<RunId>& m_dead;
-    const FieldNames m_names;
+    std::optional<FieldNames> m_names;  ///< read for the first condition: most lists have none
     FilterSql m_sql;
 };
 
