@@ -27,7 +27,7 @@ namespace {
 using namespace orrery;
 
 struct Arguments {
-    std::string workspace, model, experiment, size, theme, screenshot, out;
+    std::string workspace, model, experiment, size, theme, screenshot, reportDocument, out;
     std::vector<std::string> panels, reportRuns;
 };
 
@@ -42,6 +42,8 @@ void declare(CLI::App& app, Arguments& arguments)
     app.add_option("--theme", arguments.theme, "Colours for this session.")->check(CLI::IsMember({"light", "dark", "system"}));
     app.add_option("--screenshot", arguments.screenshot, "Wait until the panels are idle, save a picture of the window, exit.");
     app.add_option("--report", arguments.reportRuns, "Write a report of these runs as PDF (see --out), without a window.");
+    app.add_option("--report-document", arguments.reportDocument,
+                   "Write this report document of the workspace, by name or number, as PDF (see --out).");
     app.add_option("--out", arguments.out, "File of the report.");
     app.footer("Exit status: 0 done, 1 failed, 2 wrong usage or bad input.");
 }
@@ -132,8 +134,8 @@ int main(int argc, char** argv)
     core::registerAll();
     jobs::Queue::setThreadHook([](int threads) { at::set_num_threads(threads); });
     try {
-        if (!arguments.reportRuns.empty())
-            return app::writeReport(argc, argv, arguments.workspace, arguments.reportRuns, arguments.out);
+        if (!arguments.reportRuns.empty() || !arguments.reportDocument.empty())
+            return app::writeReport(argc, argv, arguments.workspace, {arguments.reportRuns, arguments.reportDocument}, arguments.out);
         QApplication application(argc, argv);
         return runWindow(application, arguments);
     } catch (const core::InputError& error) {

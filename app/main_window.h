@@ -77,6 +77,7 @@ private:
     void updateTitle();
     void updateCentre();
     void copyCommand();
+    void addToReport();
     void showHelp();
     void showSettings();
     void chooseWorkspace();

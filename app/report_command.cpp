@@ -8,6 +8,7 @@
 
 #include <core/base/error.h>
 #include <core/base/text.h>
+#include <core/report/report_document.h>
 #include <core/report/run_report.h>
 #include <core/store/workspace.h>
 #include <widgets/report_pdf.h>
@@ -34,20 +35,30 @@ std::string workspaceFolder(const std::string& given)
     return folder ? folder : "orrery-workspace";
 }
 
+report::Report builtReport(const std::shared_ptr<store::Workspace>& workspace, const std::vector<store::RunId>& runs, const std::string& document)
+{
+    const std::string written = core::isoTimeNow();
+    if (document.empty())
+        return report::buildRunReport(*workspace, runs, {.title = {}, .written = written});
+    const store::Reports reports(workspace);
+    const auto found = reports.find(document);
+    return report::buildDocument(*workspace, found, reports.items(found.id), {written});
+}
+
 }  // namespace
 
-int writeReport(int argc, char** argv, const std::string& workspace, const std::vector<std::string>& runs, const std::string& out)
+int writeReport(int argc, char** argv, const std::string& workspace, const ReportSubject& subject, const std::string& out)
 {
+    if (!subject.runs.empty() && !subject.document.empty())
+        throw core::InputError("expected --report or --report-document, got both");
     if (!QString::fromStdString(out).endsWith(".pdf", Qt::CaseInsensitive))
         throw core::InputError(fmt::format("--out: expected a file ending in .pdf, got \"{}\" (HTML: orrery-cli report)", out));
-    const auto ids = parsedRuns(runs);
+    const auto ids = parsedRuns(subject.runs);
     qputenv("QT_QPA_PLATFORM", "offscreen");
     QHashSeed::setDeterministicGlobalSeed();  // the same report gives the same bytes
     QApplication application(argc, argv);
     const auto opened = store::Workspace::open(workspaceFolder(workspace), store::OpenMode::ReadOnly);
-    report::RunReportOptions options;
-    options.written = core::isoTimeNow();
-    widgets::writePdf(report::buildRunReport(*opened, ids, options), QString::fromStdString(out));
+    widgets::writePdf(builtReport(opened, ids, subject.document), QString::fromStdString(out));
     std::cout << out << "\n";
     return 0;
 }

@@ -15,6 +15,7 @@
 #include <widgets/command_palette.h>
 #include <widgets/commands.h>
 #include <widgets/panel.h>
+#include <widgets/report_item.h>
 
 #include "help_window.h"
 #include "main_window.h"
@@ -55,6 +56,7 @@ void MainWindow::buildMenus()
     edit->addActions({undo, redo});
     edit->addSeparator();
     edit->addAction(tr("Copy as &command"), QKeySequence("Ctrl+Shift+C"), this, &MainWindow::copyCommand);
+    edit->addAction(tr("Add to &report"), QKeySequence("Ctrl+Shift+R"), this, &MainWindow::addToReport);
 
     auto* view = menuBar()->addMenu(tr("&View"));
     view->addAction(tr("Command &palette ..."), QKeySequence("Ctrl+Shift+P"), this, [this] {
@@ -168,6 +170,18 @@ void MainWindow::copyCommand()
     const auto* panel = currentPanel();
     const auto command = panel ? panel->commandLine() : QString();
     showMessage(command.isEmpty() ? tr("This panel shows nothing that a command would do.") : tr("Copied: %1").arg(widgets::copyAsCommand(command)));
+}
+
+void MainWindow::addToReport()
+{
+    const auto* panel = currentPanel();
+    const auto item = panel ? panel->reportItem() : std::nullopt;
+    if (!m_session.hasWorkspace())
+        showMessage(tr("Open a workspace first: reports are kept in it."));
+    else if (!item)
+        showMessage(panel ? tr("%1 shows nothing to add to a report yet.").arg(panel->title()) : tr("Choose a panel first."));
+    else
+        widgets::addToReport(m_session, *item);
 }
 
 void MainWindow::showHelp()

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <widgets/job_bar.h>
+#include <widgets/report_item.h>
 #include <widgets/session.h>
 
 #include "ablation_view.h"
@@ -91,6 +92,17 @@ QString AttributionPanel::commandLine() const
         return leaveOutCommand(subject, data, m_ablation->leftOut().elements, m_ablation->leftOut().baseline, workspace);
     const auto metrics = page == m_quality ? m_quality->metrics()->requests() : std::vector<explain::MetricRequest>();
     return attributeCommand(subject, data, settings(), m_subject->question(), metrics, workspace);
+}
+
+std::optional<widgets::ReportItem> AttributionPanel::reportItem() const
+{
+    const bool isResult = m_tabs->currentIndex() == 0;
+    if (isResult && !m_current)
+        return std::nullopt;
+    const auto analysis = isResult && !m_current->partial ? m_current->analysis : std::nullopt;
+    const QString title =
+        isResult ? QString::fromStdString(m_current->title) : tr("Attribution: %1").arg(m_tabs->tabText(m_tabs->currentIndex()).remove('&'));
+    return widgets::reportShown(*this, title, analysis, *m_tabs->currentWidget());
 }
 
 core::Json AttributionPanel::saveState() const

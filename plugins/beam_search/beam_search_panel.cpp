@@ -19,6 +19,8 @@
 #include <widgets/export.h>
 #include <widgets/job_bar.h>
 #include <widgets/model_source.h>
+#include <widgets/report_item.h>
+#include <widgets/report_pdf.h>
 #include <widgets/session.h>
 
 #include "beam_tree_view.h"
@@ -203,6 +205,29 @@ void BeamSearchPanel::savePicture()
     const QString file = widgets::askSaveFile()(this, QStringLiteral("beam_search.png"), tr("Pictures (*.png)"));
     if (!file.isEmpty() && !m_tree->grab().save(file))
         showError(tr("%1 could not be written").arg(file));
+}
+
+std::optional<widgets::ReportItem> BeamSearchPanel::reportItem() const
+{
+    if (m_table->rowCount() == 0)
+        return std::nullopt;
+    report::Table hypotheses{"Hypotheses", {{"Text"}, {"Score", report::Align::Right}, {"Log probability", report::Align::Right}}, {}};
+    for (int row = 0; row < m_table->rowCount(); ++row) {
+        std::vector<report::Cell> cells;
+        for (const int column : {2, 0, 1})
+            cells.push_back({m_table->item(row, column)->text().toStdString()});
+        hypotheses.rows.push_back(std::move(cells));
+    }
+    report::Snapshot snapshot{id().toStdString(),
+                              tr("Beam search from \"%1\"").arg(m_text->text().left(60)).toStdString(),
+                              {{"model", m_model.toStdString()}, {"text", m_text->text().toStdString()}},
+                              commandLine().toStdString(),
+                              {},
+                              {}};
+    snapshot.pictures.push_back(
+        {widgets::fromQImage(widgets::lightPicture(*m_tree)), tr("kept prefixes, coloured by the probability of their last token").toStdString()});
+    snapshot.blocks.emplace_back(std::move(hypotheses));
+    return widgets::reportSnapshot(std::move(snapshot));
 }
 
 core::Json BeamSearchPanel::saveState() const

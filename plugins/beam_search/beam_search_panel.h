@@ -32,6 +32,7 @@ public:
     core::Json saveState() const override;
     void restoreState(const core::Json& state) override;
     QString commandLine() const override;
+    std::optional<widgets::ReportItem> reportItem() const override;
 
 private:
     /// A finished search with the texts of its tokens, made off the UI thread.

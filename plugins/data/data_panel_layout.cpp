@@ -13,6 +13,7 @@
 #include <QVBoxLayout>
 
 #include <widgets/job_bar.h>
+#include <widgets/report_item.h>
 #include <widgets/session.h>
 
 #include "data_panel.h"
@@ -107,6 +108,14 @@ QLayout* DataPanel::makeFilterRows()
     grid->setColumnStretch(1, 1);
     grid->setColumnStretch(3, 1);
     return grid;
+}
+
+std::optional<widgets::ReportItem> DataPanel::reportItem() const
+{
+    if (m_model->rowCount() == 0)
+        return std::nullopt;
+    const QString title = tr("%1, %2").arg(m_source->currentText(), m_split->currentText());
+    return widgets::reportShown(*this, title, std::nullopt, *m_view->viewport());
 }
 
 QWidget* DataPanel::makeContent()

@@ -18,6 +18,7 @@
 #include <widgets/job_bar.h>
 #include <widgets/model_box.h>
 #include <widgets/model_source.h>
+#include <widgets/report_item.h>
 #include <widgets/schema_form.h>
 #include <widgets/session.h>
 
@@ -386,6 +387,13 @@ void InterventionsPanel::updateEmptyState()
 QString InterventionsPanel::commandLine() const
 {
     return m_prepared ? interveneCommand(*m_prepared, m_model.document(), settings(), session().workspaceFolder()) : QString();
+}
+
+std::optional<widgets::ReportItem> InterventionsPanel::reportItem() const
+{
+    if (!m_outcome->hasOutcome())
+        return std::nullopt;
+    return widgets::reportShown(*this, tr("Interventions in %1").arg(m_modelBox->currentText()), m_outcome->analysis(), *m_outcome);
 }
 
 Json InterventionsPanel::saveState() const

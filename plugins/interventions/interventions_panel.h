@@ -40,6 +40,7 @@ public:
     core::Json saveState() const override;
     void restoreState(const core::Json& state) override;
     QString commandLine() const override;
+    std::optional<widgets::ReportItem> reportItem() const override;
     InterventionsModel& model() { return m_model; }
 
     /// Asks for the name under which the document is kept with the run; tests put their own in its place.

@@ -116,6 +116,8 @@ OutcomeView::OutcomeView(QWidget* parent)
 
 void OutcomeView::clearOutcome()
 {
+    m_hasOutcome = false;
+    m_analysis.reset();
     m_summary->setText(tr("Press Run to compare the model's answer without and with the interventions."));
     m_table->setRowCount(0);
     m_table->hide();
@@ -126,6 +128,8 @@ void OutcomeView::clearOutcome()
 
 void OutcomeView::setOutcome(const InterventionOutcome& outcome)
 {
+    m_hasOutcome = true;
+    m_analysis = outcome.analysis;
     const auto& sample = outcome.described["samples"].at(0);
     QStringList changed;
     for (const auto& name : outcome.described["changed"])

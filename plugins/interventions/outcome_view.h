@@ -20,6 +20,9 @@ public:
     explicit OutcomeView(QWidget* parent = nullptr);
     void setOutcome(const InterventionOutcome& outcome);
     void clearOutcome();
+    bool hasOutcome() const { return m_hasOutcome; }
+    /// Where the outcome on show is stored, if it is.
+    std::optional<std::int64_t> analysis() const { return m_analysis; }
 
 Q_SIGNALS:
     void classChosen(qint64 index);
@@ -30,6 +33,8 @@ private:
     void showTexts(const core::Json& generated);
     void showDifference(const InterventionOutcome& outcome);
 
+    bool m_hasOutcome = false;
+    std::optional<std::int64_t> m_analysis;
     QLabel* m_summary;
     QTableWidget* m_table;
     QTextBrowser* m_texts;

@@ -14,6 +14,7 @@
 #include <core/intervene/lens_checkpoints.h>
 #include <widgets/job_bar.h>
 #include <widgets/model_source.h>
+#include <widgets/report_item.h>
 #include <widgets/session.h>
 #include <widgets/token_view.h>
 
@@ -391,6 +392,20 @@ QString LensPanel::commandLine() const
         return lensCommand(m_prepared->wanted, m_prepared->dataDocument, QStringLiteral("induction"), core::Json::object(),
                            session().workspaceFolder(), QStringLiteral("all"));
     return lensCommand(m_prepared->wanted, m_prepared->dataDocument, kind(), parameters(), session().workspaceFolder());
+}
+
+std::optional<widgets::ReportItem> LensPanel::reportItem() const
+{
+    const auto& answer = m_answers[int(tab())];
+    if (tab() == Tab::Checkpoints ? m_checkpoints->points().empty() : !answer)
+        return std::nullopt;
+    const QString title =
+        tr("%1: %2").arg(m_tabs->tabText(m_tabs->currentIndex()).remove('&'), m_prepared ? m_prepared->wanted.argument() : QString());
+    if (!answer || !widgets::runOfArgument(answer->prepared->wanted.model))
+        return widgets::reportShown(*this, title, std::nullopt, *m_tabs->currentWidget());
+    return widgets::ReportItem{title, [answer = *answer, workspace = session().workspace()](store::Workspace& to) {
+                                   return report::analysisItem(to, keepAnswer(answer, workspace));
+                               }};
 }
 
 core::Json LensPanel::saveState() const

@@ -44,6 +44,7 @@ public:
     core::Json saveState() const override;
     void restoreState(const core::Json& state) override;
     QString commandLine() const override;
+    std::optional<widgets::ReportItem> reportItem() const override;
     bool isIdle() const override;
 
 private:

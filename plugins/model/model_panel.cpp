@@ -19,6 +19,7 @@
 #include <core/train/samples.h>
 #include <widgets/commands.h>
 #include <widgets/model_source.h>
+#include <widgets/report_item.h>
 #include <widgets/session.h>
 #include <widgets/theme.h>
 
@@ -384,6 +385,15 @@ QString ModelPanel::commandLine() const
     if (m_argument.startsWith(QLatin1String("run:")))
         words << QStringLiteral("--workspace") << session().workspaceFolder();
     return widgets::cliCommand(words);
+}
+
+std::optional<widgets::ReportItem> ModelPanel::reportItem() const
+{
+    if (!m_tree->opened())
+        return std::nullopt;
+    const auto index = current();
+    const QString title = index.isValid() ? tr("%1: %2").arg(m_argument, m_tree->path(index)) : m_argument;
+    return widgets::reportShown(*this, title, std::nullopt, *m_tabs);
 }
 
 core::Json ModelPanel::saveState() const

@@ -11,6 +11,7 @@
 #include <widgets/job_bar.h>
 #include <widgets/model_box.h>
 #include <widgets/model_source.h>
+#include <widgets/report_item.h>
 #include <widgets/schema_form.h>
 #include <widgets/session.h>
 
@@ -225,6 +226,7 @@ void PatchingPanel::run()
 
 void PatchingPanel::takeSweep(const PatchSweepPtr& sweep)
 {
+    m_analysis.reset();
     m_result->start(sweep);
     const auto& metric = sweep->patching->metric();
     QString text = tr("%1: clean %2, corrupted %3")
@@ -243,6 +245,7 @@ void PatchingPanel::finish(const FinishedSweep& made)
 {
     if (!made.whyNotStored.isEmpty())
         showError(tr("The map is shown, but could not be stored: %1").arg(made.whyNotStored));
+    m_analysis = made.analysis;
     QString text = tr("%L1 patches in %2 s").arg(m_result->finished()).arg(made.seconds, 0, 'f', 2);
     if (made.analysis)
         text += tr(", stored as analysis %1").arg(*made.analysis);
@@ -298,6 +301,13 @@ QString PatchingPanel::commandLine() const
     if (!m_prepared || m_prepared->subject.clean.isEmpty() || m_prepared->subject.corrupted.isEmpty() || !answerProblem().isEmpty())
         return {};
     return patchCommand(m_prepared->subject, m_prepared->cleanOrigin.value("data", core::Json()), settings(), session().workspaceFolder());
+}
+
+std::optional<widgets::ReportItem> PatchingPanel::reportItem() const
+{
+    if (m_result->finished() == 0)
+        return std::nullopt;
+    return widgets::reportShown(*this, tr("Patching of %1").arg(m_result->sweep()->subject->subject.model), m_analysis, *m_result);
 }
 
 core::Json PatchingPanel::saveState() const

@@ -37,6 +37,7 @@ public:
     core::Json saveState() const override;
     void restoreState(const core::Json& state) override;
     QString commandLine() const override;
+    std::optional<widgets::ReportItem> reportItem() const override;
 
 private:
     QWidget* makeContent();
@@ -66,6 +67,7 @@ private:
     std::shared_ptr<PatchOpener> m_opener;
     PreparedPatchPtr m_prepared;
     widgets::LatestTask m_preparation{[this](int change) { addBusy(change); }}, m_cellReading{[this](int change) { addBusy(change); }};
+    std::optional<qint64> m_analysis;  ///< of the maps on show, once they are complete and stored
     QTimer* m_prepareTimer;
 
     QComboBox *m_model = nullptr, *m_kind = nullptr;

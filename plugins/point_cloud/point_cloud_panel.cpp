@@ -27,6 +27,7 @@
 #include <widgets/commands.h>
 #include <widgets/export.h>
 #include <widgets/job_bar.h>
+#include <widgets/report_item.h>
 #include <widgets/schema_form.h>
 #include <widgets/session.h>
 
@@ -426,6 +427,14 @@ void PointCloudPanel::savePicture()
     const auto file = widgets::askSaveFile()(this, QFileInfo(m_cloud->file).completeBaseName() + QStringLiteral(".png"), tr("Pictures (*.png)"));
     if (!file.isEmpty() && !m_view->image().save(file))
         showError(tr("%1 could not be written").arg(file));
+}
+
+std::optional<widgets::ReportItem> PointCloudPanel::reportItem() const
+{
+    if (!m_cloud)
+        return std::nullopt;
+    return widgets::reportPicture(id(), QFileInfo(m_cloud->file).fileName(), m_view->image(), commandLine(),
+                                  {{"scene", m_cloud->file.toStdString()}});
 }
 
 QString PointCloudPanel::commandLine() const

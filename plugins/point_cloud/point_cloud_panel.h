@@ -33,6 +33,7 @@ public:
     core::Json saveState() const override;
     void restoreState(const core::Json& state) override;
     QString commandLine() const override;
+    std::optional<widgets::ReportItem> reportItem() const override;
 
     void open(const QString& file);
     /// What is shown; used by undo, too.

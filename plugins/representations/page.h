@@ -1,6 +1,7 @@
 #pragma once
 #include <QWidget>
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include <core/intervene/activations.h>
@@ -29,6 +30,10 @@ public:
     /// Unknown and ill-typed keys are ignored.
     virtual void restoreState(const core::Json& state) = 0;
     bool isRunning() const { return m_bar->isRunning(); }
+    /// A complete result is on show, perhaps of an earlier subject.
+    bool hasResult() const { return m_hasResult; }
+    /// Where it is stored, if it is.
+    std::optional<std::int64_t> analysis() const { return m_analysis; }
 
 Q_SIGNALS:
     void failed(const QString& text);
@@ -44,6 +49,11 @@ protected:
     virtual void subjectChanged() {}
     /// The work ended: with its result, which has arrived, with an error, or cancelled.
     virtual void workEnded() {}
+    void setResult(std::optional<std::int64_t> analysis)
+    {
+        m_hasResult = true;
+        m_analysis = analysis;
+    }
     void updateButton();
     QHBoxLayout* buttonRow() const { return m_row; }
     widgets::Session& session() const { return m_session; }
@@ -71,6 +81,8 @@ private:
     widgets::Session& m_session;
     OpenedPtr m_subject;
     RowChoice m_choice;
+    bool m_hasResult = false;
+    std::optional<std::int64_t> m_analysis;
     QPushButton* m_run;
     widgets::JobBar* m_bar;
     QHBoxLayout* m_row;

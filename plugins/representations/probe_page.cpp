@@ -220,6 +220,7 @@ void ProbePage::takeOutcome(const ProbeOutcome& outcome)
                        .arg(QString::fromStdString(best->probe.value), QString::fromStdString(core::formatNumber(best->test)))
                        .arg(best->trainRows)
                        .arg(best->testRows);
+    setResult(outcome.analysis);
     if (outcome.analysis)
         text += tr("; stored as analysis %1").arg(*outcome.analysis);
     m_status->setText(text);

@@ -17,6 +17,7 @@
 #include <widgets/commands.h>
 #include <widgets/model_box.h>
 #include <widgets/model_source.h>
+#include <widgets/report_item.h>
 #include <widgets/session.h>
 
 #include "page.h"
@@ -359,6 +360,14 @@ void RepresentationsPanel::updateEmptyState()
 QString RepresentationsPanel::commandLine() const
 {
     return m_opened && m_copyCommand->isEnabled() ? page()->command() : QString();
+}
+
+std::optional<widgets::ReportItem> RepresentationsPanel::reportItem() const
+{
+    if (!m_opened || !page()->hasResult())
+        return std::nullopt;
+    const QString title = tr("%1: %2").arg(m_tabs->tabText(m_tabs->currentIndex()).remove('&'), m_opened->subject.model);
+    return widgets::reportShown(*this, title, page()->analysis(), *page());
 }
 
 core::Json RepresentationsPanel::saveState() const

@@ -149,6 +149,7 @@ void ScatterPage::takeResult(const ScatterResult& result)
         text += tr("; explained variance %1 and %2").arg(m_ratios[0], 0, 'f', 4).arg(m_ratios[1], 0, 'f', 4);
     if (result.trustworthiness)
         text += tr("; trustworthiness at 15 neighbours %1").arg(*result.trustworthiness, 0, 'f', 4);
+    setResult(result.analysis);
     if (result.analysis)
         text += tr("; stored as analysis %1").arg(*result.analysis);
     m_status->setText(text);

@@ -180,6 +180,7 @@ void SimilarityPage::takeOutcome(const ComparisonOutcome& outcome)
 {
     show(outcome.comparison);
     QString text = tr("%1 on %L2 rows").arg(m_metric->title()).arg(outcome.comparison.samples);
+    setResult(outcome.analysis);
     if (outcome.analysis)
         text += tr("; stored as analysis %1").arg(*outcome.analysis);
     m_status->setText(text);

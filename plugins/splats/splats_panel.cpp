@@ -19,6 +19,7 @@
 #include <widgets/export.h>
 #include <widgets/job_bar.h>
 #include <widgets/plot_view.h>
+#include <widgets/report_item.h>
 #include <widgets/session.h>
 
 namespace orrery::plugins {
@@ -382,6 +383,13 @@ void SplatsPanel::savePicture()
     const auto file = widgets::askSaveFile()(this, fileNameFor(*m_splats, QStringLiteral(".png")), tr("Pictures (*.png)"));
     if (!file.isEmpty() && !m_view->picture().save(file))
         showError(tr("%1 could not be written").arg(file));
+}
+
+std::optional<widgets::ReportItem> SplatsPanel::reportItem() const
+{
+    if (!m_splats)
+        return std::nullopt;
+    return widgets::reportPicture(id(), m_title->text(), m_view->picture(), commandLine(), {{"scene", m_splats->source.toStdString()}});
 }
 
 QString SplatsPanel::commandLine() const
