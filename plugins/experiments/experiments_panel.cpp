@@ -140,13 +140,22 @@ void ExperimentsPanel::group(const QString& field)
 // Spreads stand beside the means that are in view.
 void ExperimentsPanel::showSpreads()
 {
+    // What a group does not have takes no room.
+    const bool isGrouped = !m_model.grouping().isEmpty();
+    for (const QString column : {"status", "tags", "notes"}) {
+        if (isGrouped && m_table->isColumnShown(column)) {
+            m_hiddenForGroups << column;
+            m_table->setColumnShown(column, false);
+        } else if (!isGrouped && m_hiddenForGroups.removeOne(column))
+            m_table->setColumnShown(column, true);
+    }
     const auto columns = m_model.rows().columns();
     auto* header = m_table->table()->horizontalHeader();
     for (const auto& column : columns) {
         if (!column.id.startsWith("spread."))
             continue;
         const QString mean = "metrics." + column.id.mid(7);
-        m_table->setColumnShown(column.id, !m_model.grouping().isEmpty() && m_table->isColumnShown(mean));
+        m_table->setColumnShown(column.id, isGrouped && m_table->isColumnShown(mean));
         const int from = header->visualIndex(m_model.rows().columnIndex(column.id)), to = header->visualIndex(m_model.rows().columnIndex(mean));
         header->moveSection(from, from > to ? to + 1 : to);
     }
@@ -432,6 +441,7 @@ core::Json ExperimentsPanel::saveState() const
     return {{"table", m_table->saveState()},
             {"query", m_query->text().toStdString()},
             {"group", m_model.grouping().toStdString()},
+            {"hidden_for_groups", m_hiddenForGroups.join(' ').toStdString()},
             {"parallel", m_parallel->saveState()},
             {"leaderboard", m_leaderboard->metric().toStdString()},
             {"document_columns", columns},
@@ -455,6 +465,7 @@ void ExperimentsPanel::restoreState(const core::Json& state)
     if (m_model.count() == 0)
         m_tableState = part("table");
     const auto text = [&](const char* key) { return part(key).is_string() ? QString::fromStdString(part(key).get<std::string>()) : QString(); };
+    m_hiddenForGroups = text("hidden_for_groups").split(' ', Qt::SkipEmptyParts);
     m_query->setText(text("query"));
     group(text("group"));
     fillGroupBox();

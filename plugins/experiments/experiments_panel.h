@@ -89,6 +89,7 @@ private:
     QTimer m_inspectTimer;
     core::Json m_tableState;  ///< to be restored once the runs, and so the columns, are there
     qsizetype m_knownColumns = 0;
+    QStringList m_hiddenForGroups;  ///< columns of runs that come back without groups
     bool m_isGroupingNew = false, m_hasNoSpreads = true;
     bool m_inspecting = false, m_inspectAgain = false, m_hadRuns = false;
 };

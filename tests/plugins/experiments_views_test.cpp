@@ -171,6 +171,7 @@ private Q_SLOTS:
         QCOMPARE(bench.cell(0, "spread.test/accuracy"), QString("0.02"));
         QCOMPARE(bench.cell(1, "metrics.test/accuracy"), QString("0.92"));
         QVERIFY(bench.panel->table()->isColumnShown("spread.test/accuracy"));
+        QVERIFY(!bench.panel->table()->isColumnShown("status"));
         // The spread stands right of the mean; a few groups are all chosen at first.
         auto* header = bench.panel->table()->table()->horizontalHeader();
         const auto place = [&](const char* column) { return header->visualIndex(bench.rows().columnIndex(column)); };
@@ -196,6 +197,7 @@ private Q_SLOTS:
         QTRY_COMPARE(bench.rows().rowCount(), 3);
         QCOMPARE(bench.panel->query()->text(), QString("model.width = 8"));
         QVERIFY(!bench.panel->table()->isColumnShown("spread.test/accuracy"));
+        QVERIFY(bench.panel->table()->isColumnShown("status"));
     }
 
     void aStretchOfAnAxisChoosesRuns()
