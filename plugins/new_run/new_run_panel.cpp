@@ -211,6 +211,9 @@ QWidget* NewRunPanel::buildStart()
     m_inProcess->setChecked(widgets::trainsInProcess());
     connect(m_inProcess, &QCheckBox::toggled, this, [](bool on) { widgets::setTrainsInProcess(on); });
     row->addWidget(m_inProcess);
+    column->addLayout(row);
+    row = new QHBoxLayout;  // a second one, so that a narrow dock shows both
+    row->addStretch(1);
     row->addWidget(button(m_copyCommand, foot));
     row->addWidget(m_start);
     column->addLayout(row);
