@@ -15,8 +15,6 @@ namespace {
 
 using core::Json;
 
-constexpr const char* kMethod = "reproduction";
-
 /// Two NaN are the same; 0 and -0 are not.
 bool sameBits(double a, double b)
 {
@@ -174,12 +172,12 @@ int threadsOfRun(const store::RunRecord& run)
 
 void storeReproduction(store::Workspace& workspace, const Reproduction& reproduction)
 {
-    for (const store::Analysis& earlier : workspace.analyses(reproduction.again, kMethod))
+    for (const store::Analysis& earlier : workspace.analyses(reproduction.again, kReproductionMethod))
         if (earlier.inputs.value("run", store::RunId(0)) == reproduction.run)
             workspace.removeAnalysis(earlier.id);
     store::NewAnalysis analysis;
     analysis.run = reproduction.again;
-    analysis.method = kMethod;
+    analysis.method = kReproductionMethod;
     analysis.inputs = {{"run", reproduction.run}};
     analysis.parameters = Json::object();
     analysis.results = reproduction.toJson();

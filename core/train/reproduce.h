@@ -43,6 +43,7 @@ store::RunId createRepetition(store::Workspace& workspace, store::RunId run);
 /// The number of threads that a run was trained with: the same number gives the same bits. 0 if that is not known.
 int threadsOfRun(const store::RunRecord& run);
 
+inline constexpr const char* kReproductionMethod = "reproduction";
 /// Keeps a comparison as an analysis (method "reproduction") of the run that repeats; of one of the same pair that is there already, the newer stays.
 void storeReproduction(store::Workspace& workspace, const Reproduction& reproduction);
 

@@ -1,7 +1,7 @@
 // The New run panel: form and text stay the same document, errors appear in place, a run is started, its command equals what was chosen.
 #include <QApplication>
-#include <QClipboard>
 #include <QCheckBox>
+#include <QClipboard>
 #include <QComboBox>
 #include <QLabel>
 #include <QLineEdit>
