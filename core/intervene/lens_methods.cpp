@@ -321,8 +321,9 @@ std::int64_t storeLens(store::Workspace& workspace, store::RunId run, const Json
         Json places = Json::array();
         for (const Json& row : *rows) {
             places.push_back(row.at("place"));
-            for (const Json& cell : row.at("cells"))
-                topNames.push_back(cell.at("top").at(0).at("name"));
+            for (const Json& cell : row.value("cells", Json::array()))
+                if (cell.contains("top") && !cell["top"].empty())
+                    topNames.push_back(cell["top"][0].at("name"));
         }
         analysis.results["places"] = std::move(places);
         analysis.results["columns"] = gridColumns();
@@ -330,9 +331,9 @@ std::int64_t storeLens(store::Workspace& workspace, store::RunId run, const Json
     }
     analysis.seconds = seconds;
     const std::int64_t id = workspace.addAnalysis(analysis);
+    workspace.addAnalysisArtifact(id, {"lens", "application/x-npy", {}}, io::npyBytes(io::toArray(result.array)));
     if (!topNames.empty())
         workspace.addAnalysisArtifact(id, {"top_names", "application/json", {}}, topNames.dump(-1, ' ', false, Json::error_handler_t::replace));
-    workspace.addAnalysisArtifact(id, {"lens", "application/x-npy", {}}, io::npyBytes(io::toArray(result.array)));
     return id;
 }
 

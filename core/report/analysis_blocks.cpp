@@ -53,6 +53,11 @@ std::string subjectTitle(const Analysis& analysis)
     return title;
 }
 
+std::string scalingTitle(const Analysis& analysis)
+{
+    return analysis.results.is_object() && analysis.results.contains("law") ? "Scaling fit: " + cellText(analysis.results["law"]) : analysis.method;
+}
+
 void addAttributionKind(Section& section, const store::Workspace& workspace, const Analysis& analysis)
 {
     addAttributionBlocks(section, workspace, analysis, attributionTitle(analysis));
@@ -63,14 +68,25 @@ void addResults(Section& section, const store::Workspace&, const Analysis& analy
     addJson(section, analysis.results);
 }
 
-/// A file of pictures or text that has no better place in the kinds.
+/// Of a data set its name and size are enough; how it was split stands in the run.
+bool isShownOrigin(const std::string& path, const Json& value)
+{
+    const bool isDataDetail = path.starts_with("data.") && path != "data.id" && path != "data.limit";
+    return !path.empty() && path != "features" && path != "title" && !isDataDetail && !value.is_null() && !(value.is_structured() && value.empty());
+}
+
+/// What the result is of, and with what settings it was made; an attribution's settings stand beside its picture.
 void addOrigin(Section& section, const Analysis& analysis)
 {
     KeyValues origin;
-    for (const auto* part : {&analysis.inputs, &analysis.parameters})
-        for (const auto& [path, value] : flattened(*part))
-            if (!path.empty() && path != "features" && path != "title" && !value.is_null() && origin.entries.size() < 40)
+    const auto add = [&](const Json& part) {
+        for (const auto& [path, value] : flattened(part))
+            if (isShownOrigin(path, value) && origin.entries.size() < 40)
                 origin.entries.emplace_back(path, cellText(value));
+    };
+    add(analysis.inputs);
+    if (!isAttribution(analysis))
+        add(analysis.parameters);
     if (!origin.entries.empty())
         section.blocks.emplace_back(std::move(origin));
 }
@@ -87,7 +103,7 @@ std::span<const AnalysisKind> analysisKinds()
         {"probe", isMethod<kProbe>, subjectTitle, addProbes},
         {"projection", isMethod<kProjection>, subjectTitle, addProjection},
         {"intervene", isMethod<kIntervene>, subjectTitle, addIntervention},
-        {"scaling", isScalingFit, subjectTitle, addScalingFit},
+        {"scaling", isScalingFit, scalingTitle, addScalingFit},
         {"lens", isLens, subjectTitle, addLens},
         {"results", fitsAll, subjectTitle, addResults},
     };

@@ -80,6 +80,12 @@ void drawCells(Drawing& drawing, const ConfusionMatrix& matrix, Point origin, do
     }
 }
 
+/// A name stands upright below its cell if a little space is left to the next one.
+bool isUpright(double nameWidth, double cellWidth)
+{
+    return nameWidth + 3 <= cellWidth;
+}
+
 /// Names of rows at the left of the cells, of columns below; with narrow cells every n-th name is enough to find one's way.
 void drawNames(Drawing& drawing, const std::vector<std::string>& rows, const std::vector<std::string>& columns, Point origin, double cellWidth,
                double cellHeight)
@@ -91,7 +97,7 @@ void drawNames(Drawing& drawing, const std::vector<std::string>& rows, const std
     const double bottom = origin.y + cellHeight * double(rows.size()) + 11;
     for (std::size_t i = 0; i < columns.size(); i += every(cellWidth)) {
         const std::string name = shortened(columns[i], kNameCharacters);
-        const bool fits = estimatedTextWidth(name, kMatrixLabelSize) <= cellWidth * double(every(cellWidth));
+        const bool fits = isUpright(estimatedTextWidth(name, kMatrixLabelSize), cellWidth * double(every(cellWidth)));
         drawing.text({{origin.x + cellWidth * (double(i) + 0.5), bottom},
                       name,
                       kMatrixLabelSize,
@@ -172,7 +178,7 @@ Drawing drawConfusionMatrix(const ConfusionMatrix& matrix)
     const double count = double(std::max<std::size_t>(1, matrix.classes.size()));
     const double cell = std::min(26.0, 320 / count), side = cell * count;
     const double names = widestName(matrix.classes);
-    const bool upright = names <= cell;
+    const bool upright = isUpright(names, cell);
     const Point origin{names + 26, 6};
     const double below = upright ? 14 : names * 0.65 + 16;
     Drawing drawing{origin.x + side + 60, origin.y + side + below + 16, {}};
@@ -196,7 +202,7 @@ Drawing drawHeatMap(const HeatMap& map)
     const Point origin{rowNames + (map.rowTitle.empty() ? 8 : 26), 6};
     const double cellWidth = std::min(hasTexts ? 64.0 : 40.0, (440 - rowNames) / grid.width), cellHeight = std::min(18.0, 420.0 / grid.height);
     const double width = cellWidth * grid.width, height = cellHeight * grid.height;
-    const double below = columnNames <= cellWidth ? 14 : columnNames * 0.65 + 16;
+    const double below = isUpright(columnNames, cellWidth) ? 14 : columnNames * 0.65 + 16;
     Drawing drawing{origin.x + width + 70, origin.y + std::max(height, 40.0) + below + (map.columnTitle.empty() ? 4 : 16), {}};
     const HeatScale scale = heatScale(map.values);
     io::Image picture{grid.width, grid.height, 3, {}};

@@ -148,14 +148,23 @@ void addSource(Section& section, const store::Workspace& workspace, const Report
     }
 }
 
+/// Depth of a heading line, 0 for other lines.
+std::size_t headingLevel(std::string_view line)
+{
+    const std::size_t marks = std::min(line.find_first_not_of('#'), line.size());
+    return marks >= 1 && marks <= 3 && marks < line.size() && line[marks] == ' ' ? marks : 0;
+}
+
 std::string sourceTitle(const store::Workspace& workspace, const ReportItem& item)
 {
     if (item.kind == "analysis")
         return titleOf(analysisOfItem(workspace, item));
     if (item.kind == "leaderboard")
         return "Leaderboard: " + cellText(item.source.at("metric"));
-    if (item.kind == "note")
-        return std::string(core::trim(item.annotation.substr(0, item.annotation.find('\n'))));
+    if (item.kind == "note") {
+        const std::string line = item.annotation.substr(0, item.annotation.find('\n'));
+        return shortened(core::trim(std::string_view(line).substr(headingLevel(line))), 60);
+    }
     const std::vector<RunId> runs = runsOf(item);
     if (runs.size() == 1)
         return runTitle(workspace.run(runs[0]));
@@ -188,13 +197,6 @@ void addItem(std::vector<Block>& blocks, const store::Workspace& workspace, cons
     Section section{itemTitle(workspace, item), textBlocks(item.annotation)};
     warned(section.blocks, [&] { addSource(section, workspace, item); });
     blocks.emplace_back(std::move(section));
-}
-
-/// Depth of a heading line, 0 for other lines.
-std::size_t headingLevel(std::string_view line)
-{
-    const std::size_t marks = std::min(line.find_first_not_of('#'), line.size());
-    return marks >= 1 && marks <= 3 && marks < line.size() && line[marks] == ' ' ? marks : 0;
 }
 
 /// Reads lines into sections inside each other.

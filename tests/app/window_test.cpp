@@ -15,6 +15,8 @@
 #include <core/base/log.h>
 #include <core/scene/splat/splat_ply.h>
 #include <core/scene/splat/synthetic.h>
+#include <core/store/reports.h>
+#include <widgets/report_item.h>
 #include <widgets/training.h>
 
 #include "app_test.h"
@@ -432,6 +434,32 @@ private Q_SLOTS:
         QTRY_VERIFY(QApplication::clipboard()->text().startsWith("orrery-cli "));
         QCOMPARE(QApplication::clipboard()->text(), program.panel("experiments")->commandLine());
         QVERIFY(program.message().startsWith("Copied: orrery-cli "));
+    }
+
+    void addToReportAddsWhatThePanelShows()
+    {
+        const QString place = m_folder->filePath("w");
+        const auto run = test::addTrainedRun(place);
+        Program program;
+        QVERIFY(program.window->openWorkspace(place));
+        QVERIFY(program.window->showPanel("log"));
+        QTest::keyClick(program.window.get(), Qt::Key_R, Qt::ControlModifier | Qt::ShiftModifier);
+        QTRY_COMPARE(program.message(), QString("Log shows nothing to add to a report yet."));
+        QVERIFY(program.window->showPanel("data"));
+        program.session.selectRuns({run});
+        QTRY_VERIFY_WITH_TIMEOUT(program.panel("data")->reportItem().has_value() && program.window->isIdle(), 20000);
+        QTest::keyClick(program.window.get(), Qt::Key_R, Qt::ControlModifier | Qt::ShiftModifier);
+        QTRY_COMPARE(program.message(), QString("Added to the report \"Report\"."));
+        const store::Reports reports(program.session.workspace());
+        QCOMPARE(reports.items(1).size(), std::size_t(1));
+        const auto shown = program.session.workspace()->analysis(reports.items(1)[0].source.at("analysis").get<std::int64_t>());
+        QCOMPARE(shown.inputs.at("panel").get<std::string>(), std::string("data"));
+        QCOMPARE(shown.artifacts.at(0).mediaType, std::string("image/png"));
+        QTest::keyClick(program.window.get(), Qt::Key_Z, Qt::ControlModifier);
+        QTRY_VERIFY(reports.items(1).empty());
+        QVERIFY(program.window->showPanel("report"));
+        program.command("Add to report");  // the empty Report panel has nothing to add
+        QTRY_COMPARE(program.message(), QString("Report shows nothing to add to a report yet."));
     }
 
 private:

@@ -195,8 +195,15 @@ private Q_SLOTS:
         QCOMPARE(analysis.method, std::string("logit_lens"));
         QCOMPARE(analysis.run.value(), 1);
         QCOMPARE(analysis.inputs.at("sample").get<int>(), 1);
-        QCOMPARE(analysis.artifacts.size(), std::size_t(1));
+        QCOMPARE(analysis.artifacts.size(), std::size_t(2));
         QCOMPARE(analysis.artifacts[0].name, std::string("lens"));
+        // The most probable token of each cell in words, row by row: reports write them into the grid.
+        const auto names = Json::parse(shared->readArtifact(analysis.artifacts[1]));
+        std::vector<std::string> expected;
+        for (const auto& row : document.at("rows"))
+            for (const auto& cell : row.at("cells"))
+                expected.push_back(cell.at("top").at(0).at("name").get<std::string>());
+        QCOMPARE(names.get<std::vector<std::string>>(), expected);
         QVERIFY(!m_cli.json({"lens", "copying.safetensors", "--text", "ea", "--workspace", "w"}).contains("analysis"));
     }
 

@@ -8,10 +8,12 @@
 
 #include <core/data/vocabulary.h>
 #include <core/intervene/beam_search.h>
+#include <core/report/analysis_blocks.h>
 #include <plugins/beam_search/beam_search_panel.h>
 #include <plugins/beam_search/beam_tree_view.h>
 #include <widgets/export.h>
 #include <widgets/model_source.h>
+#include <widgets/report_item.h>
 
 #include "trained_bench.h"
 
@@ -48,7 +50,7 @@ private Q_SLOTS:
         test::PanelBench<BeamSearchPanel> bench;
         bench.show();
         QVERIFY(bench.panel->isShowingEmptyState());
-        QVERIFY(bench.panel->commandLine().isEmpty());
+        QVERIFY(bench.panel->commandLine().isEmpty() && !bench.panel->reportItem());
     }
 
     void numbersEqualCores()
@@ -76,6 +78,16 @@ private Q_SLOTS:
             QCOMPARE(table->item(row, 0)->text(), QString::number(expected.hypotheses[std::size_t(row)].score, 'f', 4));
         QCOMPARE(tree->tokenProbability(0, 0), std::exp(expected.steps[0][0].logProbability));
         QVERIFY(bench.panel->commandLine().contains("--beam 3") && bench.panel->commandLine().contains("--max-length 9"));
+        // The report gets the same numbers and the tree.
+        const auto item = bench.panel->reportItem();
+        QVERIFY(item);
+        const auto made = item->make(*bench.workspace());
+        const auto section = report::analysisSection(*bench.workspace(), bench.workspace()->analysis(made.source.at("analysis").get<std::int64_t>()));
+        QVERIFY(std::get_if<report::Picture>(&section.blocks.at(0).content));
+        const auto& rows = std::get<report::Table>(section.blocks.at(1).content).rows;
+        QCOMPARE(rows.size(), std::size_t(3));
+        for (std::size_t row = 0; row < rows.size(); ++row)
+            QCOMPARE(QString::fromStdString(rows[row][1].text), QString::number(expected.hypotheses[row].score, 'f', 4));
         // The tree as a picture.
         const QString file = bench.folder.filePath("tree.png");
         widgets::askSaveFile() = [file](QWidget*, const QString&, const QString&) { return file; };

@@ -145,6 +145,7 @@ private Q_SLOTS:
         const auto& second = std::get<Section>(made.blocks[1].content);
         QCOMPARE(std::get<Paragraph>(second.blocks[0].content).text, std::string("Look at the *loss*."));
         QCOMPARE(std::get<Section>(second.blocks[1].content).title, std::string("Runs"));
+        QCOMPARE(itemTitle(*m_workspace, m_reports->items(1)[0]), std::string("Opening"));
         m_reports->moveItem(m_reports->items(1)[2].id, 0);
         QCOMPARE(std::get<Section>(document().blocks[0].content).title, std::string("anything: run:1"));
     }
