@@ -325,7 +325,7 @@ void ExperimentsPanel::selectionChanged()
         }
     for (const auto row : rows)
         if (const auto* group = m_model.groupOf(row))
-            lines.push_back({row, m_model.groupTitle(*group), QList<qint64>(group->runs.begin(), group->runs.end())});
+            lines.push_back({row, m_model.groupTitle(*group).section(" (", 0, -2), QList<qint64>(group->runs.begin(), group->runs.end())});
     const bool changed = m_inspection.runs.size() != std::min(runs.size(), kInspected) ||
                          !std::equal(m_inspection.runs.begin(), m_inspection.runs.end(), runs.begin(),
                                      [](const auto& a, const auto& b) { return a.id == b.id && a.status == b.status; });
@@ -421,6 +421,21 @@ bool ExperimentsPanel::isIdle() const
     return Panel::isIdle() && !m_model.isLoading() && !m_query->isWaiting() && m_leaderboard->isIdle() && !m_inspecting &&
            !m_inspectTimer.isActive() && m_curves->isIdle();
 }
+std::optional<widgets::ReportItem> ExperimentsPanel::reportItem() const
+{
+    const auto runs = chosen();
+    if (m_tabs->currentWidget() == m_parallel && m_model.count() > 0)
+        return widgets::reportPicture(id(), tr("Parallel coordinates of %1 runs").arg(m_model.shownRuns().size()),
+                                      widgets::lightPicture(*m_parallel->view()), commandLine());
+    if (runs.isEmpty())
+        return std::nullopt;
+    const auto* first = m_model.find(runs.front());
+    const auto title = runs.size() > 1 ? tr("%1 runs").arg(runs.size())
+                       : first         ? tr("Run %1: %2").arg(runs.front()).arg(QString::fromStdString(first->name))
+                                       : QString();
+    return widgets::reportRuns(title, runs);
+}
+
 QString ExperimentsPanel::commandLine() const
 {
     return m_actions->command();

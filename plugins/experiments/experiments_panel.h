@@ -2,6 +2,7 @@
 #include <QTimer>
 
 #include <widgets/panel.h>
+#include <widgets/report_item.h>
 
 #include "run_inspection.h"
 #include "runs_model.h"
@@ -32,6 +33,8 @@ public:
     void restoreState(const core::Json& state) override;
     QString commandLine() const override;
     bool isIdle() const override;
+    /// The chosen runs; from the page of parallel coordinates its picture.
+    std::optional<widgets::ReportItem> reportItem() const override;
 
     widgets::TableView* table() const { return m_table; }
     RunCurves* curves() const { return m_curves; }

@@ -231,6 +231,12 @@ private Q_SLOTS:
         QTest::mouseClick(view, Qt::LeftButton, {}, QPoint(int(view->toPixel(width, 8).x()), 8));
         QTRY_VERIFY(view->axes()[std::size_t(width)].log);
         QCOMPARE(view->brushed(), QList<qint64>{bench.runs[2]});
+        // What goes into a report is the picture on this page, and the chosen runs on the others.
+        QCOMPARE(bench.panel->reportItem()->title, QString("Parallel coordinates of 5 runs"));
+        bench.panel->tabs()->setCurrentIndex(0);
+        const auto item = bench.panel->reportItem()->make(*bench.workspace);
+        QVERIFY(item.source.at("runs") == core::Json::array({bench.runs[2]}));
+        bench.panel->tabs()->setCurrentWidget(bench.panel->parallel());
         // Keys alone: Escape forgets all stretches.
         QTest::keyClick(view, Qt::Key_Escape);
         QVERIFY(!view->hasBrush());
