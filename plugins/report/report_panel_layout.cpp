@@ -9,6 +9,7 @@
 #include <QPlainTextEdit>
 #include <QScrollArea>
 #include <QSplitter>
+#include <QStyledItemDelegate>
 #include <QToolButton>
 #include <QVBoxLayout>
 
@@ -29,6 +30,17 @@ QToolButton* buttonFor(QAction* action, QWidget* parent, bool withText)
     button->setFocusPolicy(Qt::StrongFocus);
     return button;
 }
+
+/// A thumbnail that arrives while a title is being written must not put the old title back.
+class TitleDelegate : public QStyledItemDelegate {
+public:
+    using QStyledItemDelegate::QStyledItemDelegate;
+    void setEditorData(QWidget* editor, const QModelIndex& index) const override
+    {
+        if (const auto* line = qobject_cast<QLineEdit*>(editor); !line || !line->isModified())
+            QStyledItemDelegate::setEditorData(editor, index);
+    }
+};
 
 }  // namespace
 
@@ -85,8 +97,6 @@ QLayout* ReportPanel::makeDocumentRow()
     more->setMenu(menu);
     row->addWidget(m_documents, 1);
     row->addWidget(more);
-    row->addWidget(buttonFor(m_html, this, true));
-    row->addWidget(buttonFor(m_pdf, this, true));
     return row;
 }
 
@@ -99,6 +109,7 @@ QWidget* ReportPanel::makeListSide()
     m_list->setObjectName("items");
     m_list->setAccessibleName(tr("Items of the report"));
     m_list->setModel(&m_model);
+    m_list->setItemDelegate(new TitleDelegate(m_list));
     m_list->setIconSize({64, 48});
     m_list->setSpacing(2);
     m_list->setTextElideMode(Qt::ElideRight);
@@ -194,6 +205,11 @@ QWidget* ReportPanel::makeContent()
     m_splitter->setStretchFactor(1, 3);
     m_splitter->setChildrenCollapsible(false);
     layout->addWidget(m_splitter, 1);
+    auto* foot = new QHBoxLayout;
+    for (auto* action : {m_html, m_pdf})
+        foot->addWidget(buttonFor(action, content, true));
+    foot->addStretch(1);
+    layout->addLayout(foot);
     return content;
 }
 
