@@ -9,11 +9,13 @@
 
 #include <core/base/devices.h>
 #include <core/base/files.h>
+#include <core/base/rng.h>
 #include <core/base/text.h>
 #include <core/explain/attribution.h>
 #include <core/graph/builder.h>
 #include <core/graph/executor.h>
 #include <core/intervene/patching.h>
+#include <core/scaling/fit.h>
 #include <core/scene/splat/rasterizer.h>
 #include <core/scene/splat/synthetic.h>
 #include <core/store/run_filter.h>
@@ -350,12 +352,34 @@ core::Json fieldSuite(const Session&)
     return {{"rays", 1024}, {"samples", samples}, {"seconds", seconds}, {"samples_per_second", double(samples) / seconds}};
 }
 
+// Chinchilla's law through 250 noisy rows from the paper's 4,500 starts.
+core::Json scalingSuite(const Session& session)
+{
+    const auto law = scaling::makeLaw("chinchilla");
+    scaling::Points points;
+    points.inputNames = law->inputs();
+    points.inputs.resize(2);
+    core::SplitMix64 random(1);
+    for (int row = 0; row < 250; ++row) {
+        points.inputs[0].push_back(5e7 * std::pow(300.0, random.uniform()));
+        points.inputs[1].push_back(5e9 * std::pow(100.0, random.uniform()));
+        points.places.emplace_back();
+    }
+    points.loss = law->predict(std::vector<double>{1.69, 406.4, 410.7, 0.34, 0.28}, points.inputs);
+    for (double& loss : points.loss)
+        loss *= 1 + 0.02 * (random.uniform() - 0.5);
+    jobs::DirectContext context(session.stopToken(), at::get_num_threads());
+    scaling::FitResult fit;
+    const double seconds = medianSeconds([&] { fit = scaling::fitLaw(*law, points, {}, {}, context); }, 3);
+    return {{"rows", 250}, {"starts", fit.certificate.starts}, {"reached_best", fit.certificate.reachedBest}, {"seconds", seconds}};
+}
+
 using Suite = core::Json (*)(const Session&);
 const std::vector<std::pair<std::string, Suite>>& suites()
 {
-    static const std::vector<std::pair<std::string, Suite>> kSuites = {{"gemm", gemmSuite},       {"executor", executorSuite}, {"train", trainSuite},
-                                                                       {"explain", explainSuite}, {"patching", patchingSuite}, {"store", storeSuite},
-                                                                       {"runs", runsSuite},       {"splats", splatsSuite},     {"field", fieldSuite}};
+    static const std::vector<std::pair<std::string, Suite>> kSuites = {
+        {"gemm", gemmSuite},   {"executor", executorSuite}, {"train", trainSuite},   {"explain", explainSuite}, {"patching", patchingSuite},
+        {"store", storeSuite}, {"runs", runsSuite},         {"splats", splatsSuite}, {"field", fieldSuite},     {"scaling", scalingSuite}};
     return kSuites;
 }
 
@@ -407,7 +431,7 @@ Exit bench(Session& session, const Options& options)
 std::function<Exit(Session&)> declareBench(CLI::App& app)
 {
     auto options = std::make_shared<Options>();
-    app.add_option("suite", options->suite, "gemm, executor, train, explain, patching, store, runs, splats or field; default: all.");
+    app.add_option("suite", options->suite, "gemm, executor, train, explain, patching, store, runs, splats, field or scaling; default: all.");
     app.add_option("--fill", options->fill, "Measure nothing; add this many made-up finished runs to the workspace, to try large ones.")
         ->check(CLI::Range(1, 1'000'000));
     return [options](Session& session) { return bench(session, *options); };

@@ -15,6 +15,7 @@
 #include <core/intervene/pca.h>
 #include <core/intervene/similarity.h>
 #include <core/intervene/umap.h>
+#include <core/scaling/fit.h>
 #include <core/train/catalogue.h>
 #include <core/zoo/zoo.h>
 
@@ -325,6 +326,29 @@ double pcaError()
     return largest(pca.inverse(pca.transform(x)) - x);
 }
 
+// The constants of Hoffmann et al. (2022) out of the losses they give, relative.
+double scalingError()
+{
+    const std::vector<double> truth = {1.69, 406.4, 410.7, 0.34, 0.28};
+    const auto law = scaling::makeLaw("chinchilla");
+    scaling::Points points;
+    points.inputNames = law->inputs();
+    points.inputs.resize(2);
+    for (int i = 0; i < 8; ++i)
+        for (int k = 0; k < 8; ++k) {
+            points.inputs[0].push_back(5e7 * std::pow(2, i));
+            points.inputs[1].push_back(5e9 * std::pow(2, k));
+            points.places.emplace_back();
+        }
+    points.loss = law->predict(truth, points.inputs);
+    jobs::DirectContext context;
+    const auto fit = scaling::fitLaw(*law, points, {}, {true, 100, 0}, context);
+    double error = 0;
+    for (std::size_t k = 0; k < truth.size(); ++k)
+        error = std::max(error, std::abs(fit.parameters[k] / truth[k] - 1));
+    return error;
+}
+
 // The same model on CPU and GPU.
 double cudaError(const char* id, const core::Json& parameters, std::vector<std::int64_t> shape, bool tokens)
 {
@@ -358,6 +382,7 @@ const std::vector<Check>& checks()
         {"intervene.cka", "linear CKA under rotation, scale and shift", 1e-10, ckaError},
         {"intervene.pca", "all principal components rebuild the rows", 1e-12, pcaError},
         {"intervene.umap_curve", "UMAP's a and b for min_dist 0.1 and spread 1", 1e-3, umapCurveError},
+        {"scaling.chinchilla", "all five parameters of Chinchilla's law out of its own losses, relative", 1e-8, scalingError},
         {"cuda.resnet20", "ResNet-20 on CPU and GPU, relative", 1e-4,
          [] {
              return cudaError("resnet", {{"depth", 20}}, {2, 3, 32, 32}, false);

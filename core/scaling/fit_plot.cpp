@@ -212,7 +212,7 @@ Drawing drawIsoflop(const Isoflop& isoflop, const Points& points)
     plot.x = {"N", true, {}, {}};
     plot.y = {"loss", false, {}, {}};
     const auto sizes = points.inputs[std::size_t(std::find(points.inputNames.begin(), points.inputNames.end(), "N") - points.inputNames.begin())];
-    Series minima = marks("minima", 7);
+    Series minima = marks("minima", isoflop.profiles.size());
     for (std::size_t i = 0; i < isoflop.profiles.size(); ++i) {
         const auto& profile = isoflop.profiles[i];
         Series rows = marks(fmt::format("C = {:.3g}", profile.budget), i);

@@ -31,7 +31,7 @@ double factorFrom(const std::string& text, const std::string& whole)
 void TableArgument::declare(CLI::App& app)
 {
     app.add_option("data", file, "CSV file with a header row.");
-    app.add_option("--runs", runs, "Take the points from runs of the workspace that match this query (\"\" is all), instead of a file.");
+    app.add_option("--runs", runs, "Take the points from finished runs of the workspace that match this query (\"\" is all), instead of a file.");
     app.add_option(
         "--column", columns,
         "Where a column comes from: NAME=COLUMN of the file (loss=val_loss); of runs NAME=METRIC (loss=test/loss) or NAME=arithmetic over numbers "

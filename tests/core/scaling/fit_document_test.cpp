@@ -29,6 +29,8 @@ class FitDocumentTest : public QObject {
     {
         auto points = pointsOfLaw(*makeLaw("power_law_floor"), {8, 0.4, 0.6}, {logPlaces(1, 1e6, 20)}, 0.01, 5);
         points.runs = runs;
+        for (std::size_t row = 0; row < runs.size(); ++row)
+            points.places[row] = "run " + std::to_string(runs[row]);
         return runFit(requestFromJson(request), tableOf(points), m_context);
     }
 private Q_SLOTS:
@@ -163,7 +165,7 @@ private Q_SLOTS:
             QVERIFY(stored.outcome.points.runs == ids);
             QVERIFY(stored.outcome.heldOut->rows == outcome.heldOut->rows && stored.outcome.heldOut->errors == outcome.heldOut->errors);
             QVERIFY(stored.outcome.bootstrap->parameters == outcome.bootstrap->parameters);
-            QVERIFY(resultJson(stored.outcome) == resultJson(outcome));
+            QCOMPARE(QString::fromStdString(Json::diff(resultJson(outcome), resultJson(stored.outcome)).dump()), QString("[]"));
             QCOMPARE(stored.analysis.seconds, 1.5);
         }
         QCOMPARE(workspace->analyses({}, kFitMethod).size(), std::size_t(2));
@@ -181,12 +183,12 @@ private Q_SLOTS:
         QVERIFY(saidBy([&] { readFit(*workspace, workspace->addAnalysis(empty)); }).contains("law: expected the name of a law, found none"));
         const auto outcome = outcomeOf({{"law", "power_law_floor"}});
         const auto id = storeFit(*workspace, outcome, {{"file", "t.csv"}}, 1);
-        const auto analysis = workspace->analysis(id);
         workspace->addAnalysisArtifact(id, {"points", "text/csv", {}}, "x,loss\n1,2\n1,nan\n");
         const auto damaged = saidBy([&] { readFit(*workspace, id); });
-        QVERIFY2(damaged.contains("points: line 3, column \"loss\"") || damaged == "no error", qPrintable(damaged));
-        std::filesystem::remove(workspace->artifactPath(analysis.artifacts.at(0)));
-        QVERIFY(saidBy([&] { readFit(*workspace, id); }) != "no error");
+        QVERIFY2(damaged.contains("points: line 3, column \"loss\": expected a finite number > 0"), qPrintable(damaged));
+        std::filesystem::remove(workspace->artifactPath(workspace->analysis(id).artifacts.at(0)));
+        const auto missing = saidBy([&] { readFit(*workspace, id); });
+        QVERIFY2(missing.contains("the file of artifact \"points\" is missing"), qPrintable(missing));
     }
 };
 
