@@ -1,4 +1,5 @@
 #pragma once
+#include <QAbstractItemView>
 #include <QTimer>
 
 #include <widgets/panel.h>
@@ -48,6 +49,7 @@ public:
     RunActions* actionsOfRuns() const { return m_actions; }
 
 private:
+    static constexpr QAbstractItemView::EditTriggers kEditRuns = QAbstractItemView::DoubleClicked | QAbstractItemView::EditKeyPressed;
     void build();
     QWidget* buildTable();
     void buildTabs();

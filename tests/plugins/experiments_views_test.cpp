@@ -302,6 +302,8 @@ private Q_SLOTS:
         auto* table = bench.panel->leaderboard()->table()->table();
         QTest::mouseClick(table->viewport(), Qt::LeftButton, {}, table->visualRect(rows.index(1, rows.columnIndex("name"))).center());
         QCOMPARE(bench.session.selection().runs, QList<qint64>{bench.runs[3]});
+        QCOMPARE(bench.panel->reportItem()->make(*bench.workspace).source,
+                 core::Json({{"metric", "test/accuracy"}, {"goal", "maximize"}, {"limit", 10}}));
         // It follows the query.
         QTest::keyClicks(bench.panel->query()->edit(), "width = 8");
         QTRY_COMPARE(rows.rowCount(), 3);
