@@ -26,7 +26,7 @@ namespace orrery::plugins {
 namespace {
 
 constexpr int kTypingPause = 700, kResizePause = 200;  ///< ms
-constexpr int kNarrow = 620, kLeastPage = 360;         ///< pixels
+constexpr int kNarrow = 620, kLeastPage = 300;         ///< pixels
 
 }  // namespace
 

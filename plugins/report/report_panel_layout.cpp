@@ -31,10 +31,14 @@ QToolButton* buttonFor(QAction* action, QWidget* parent, bool withText)
     return button;
 }
 
-/// A thumbnail that arrives while a title is being written must not put the old title back.
+/// Long titles are shortened instead of scrolled. A thumbnail that arrives while a title is being written must not put the old title back.
 class TitleDelegate : public QStyledItemDelegate {
 public:
     using QStyledItemDelegate::QStyledItemDelegate;
+    QSize sizeHint(const QStyleOptionViewItem& option, const QModelIndex& index) const override
+    {
+        return {100, QStyledItemDelegate::sizeHint(option, index).height()};  // the view makes it as wide as it is
+    }
     void setEditorData(QWidget* editor, const QModelIndex& index) const override
     {
         if (const auto* line = qobject_cast<QLineEdit*>(editor); !line || !line->isModified())
