@@ -9,6 +9,7 @@ class QLineEdit;
 class QTabWidget;
 class QToolButton;
 
+class QSplitter;
 class QStackedWidget;
 
 namespace orrery::widgets {
@@ -53,6 +54,10 @@ Q_SIGNALS:
     /// A stored fit brings its own source.
     void sourceChosen(const orrery::plugins::PointSource& source);
 
+protected:
+    /// Settings stand beside the plot where there is room, above it in a narrow dock.
+    void resizeEvent(QResizeEvent* event) override;
+
 private:
     QWidget* makeSettings();
     QWidget* makeViews();
@@ -88,6 +93,7 @@ private:
     QCheckBox* m_holdOut;
     widgets::PlotView *m_plot, *m_residuals;
     CutoffLine* m_cutoff;
+    QSplitter* m_splitter;
     QStackedWidget* m_stack = nullptr;
     widgets::EmptyState* m_empty = nullptr;
     widgets::RowModel* m_rows;

@@ -19,6 +19,8 @@
 namespace orrery::plugins {
 namespace {
 
+constexpr int kWide = 720;  // px
+
 /// The settings without what has controls of its own here.
 core::Schema formSchema()
 {
@@ -47,15 +49,15 @@ FitPage::FitPage(widgets::Session& session)
     : ScalingPage(session, tr("&Fit"), tr("Progress of the fit")), m_preview([this](int change) { Q_EMIT busyChanged(change); }),
       m_form(new widgets::SchemaForm), m_axis(narrowBox(tr("Along"), tr("Input of the law along which the points are drawn"))),
       m_holdOut(new QCheckBox(tr("&Hold out"))), m_plot(new widgets::PlotView), m_residuals(new widgets::PlotView),
-      m_cutoff(new CutoffLine(*m_plot, this)), m_rows(new widgets::RowModel(this)), m_points(new widgets::TableView),
-      m_parameters(makeParameterTable()), m_status(textLine(QStringLiteral("fitStatus"))), m_heldOut(textLine(QStringLiteral("heldOut")))
+      m_cutoff(new CutoffLine(*m_plot, this)), m_splitter(new QSplitter(Qt::Horizontal)), m_rows(new widgets::RowModel(this)),
+      m_points(new widgets::TableView), m_parameters(makeParameterTable()), m_status(textLine(QStringLiteral("fitStatus"))),
+      m_heldOut(textLine(QStringLiteral("heldOut")))
 {
-    auto* splitter = new QSplitter(Qt::Horizontal);
-    splitter->addWidget(makeSettings());
-    splitter->addWidget(makeViews());
-    splitter->setChildrenCollapsible(false);
-    splitter->setStretchFactor(0, 1);
-    splitter->setStretchFactor(1, 3);
+    m_splitter->addWidget(makeSettings());
+    m_splitter->addWidget(makeViews());
+    m_splitter->setChildrenCollapsible(false);
+    m_splitter->setStretchFactor(0, 1);
+    m_splitter->setStretchFactor(1, 3);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(4, 4, 4, 4);
     layout->setSpacing(4);
@@ -63,7 +65,7 @@ FitPage::FitPage(widgets::Session& session)
     buttonRow()->addWidget(m_axis);
     buttonRow()->addWidget(m_holdOut);
     layout->addLayout(buttonRow());
-    layout->addWidget(splitter, 1);
+    layout->addWidget(m_splitter, 1);
     layout->addWidget(m_heldOut);
     layout->addWidget(m_status);
     connect(m_form, &widgets::SchemaForm::edited, this, &FitPage::formChanged);
@@ -78,6 +80,18 @@ FitPage::FitPage(widgets::Session& session)
     });
     fillColumns();
     updateButton();
+}
+
+void FitPage::resizeEvent(QResizeEvent* event)
+{
+    ScalingPage::resizeEvent(event);
+    const bool wide = width() >= kWide;
+    m_plot->setLegendVisible(wide);
+    const Qt::Orientation wanted = wide ? Qt::Horizontal : Qt::Vertical;
+    if (m_splitter->orientation() == wanted)
+        return;
+    m_splitter->setOrientation(wanted);
+    m_splitter->setSizes(wide ? QList<int>{width() / 4, 3 * width() / 4} : QList<int>{height() / 4, 3 * height() / 4});
 }
 
 QWidget* FitPage::makeSettings()
@@ -100,7 +114,7 @@ QWidget* FitPage::makeSettings()
     area->setWidgetResizable(true);
     area->setFrameShape(QFrame::NoFrame);
     area->setWidget(inside);
-    area->setMinimumWidth(230);
+    area->setMinimumSize(230, 90);
     return area;
 }
 
@@ -145,6 +159,7 @@ QWidget* FitPage::makeViews()
     tables->addWidget(m_points);
     tables->addWidget(m_parameters);
     tables->setChildrenCollapsible(false);
+    m_points->setMinimumSize(150, 60);
     auto* splitter = new QSplitter(Qt::Vertical);
     splitter->addWidget(plots);
     splitter->addWidget(tables);

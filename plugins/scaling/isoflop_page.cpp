@@ -65,11 +65,13 @@ IsoflopPage::IsoflopPage(widgets::Session& session)
     m_status->setText(
         tr("Points of a few budgets (compute C, or N and D), each at three sizes N or more: a parabola is laid through the losses of each "
            "budget, and a power law through their minima."));
+    auto* settings = new QHBoxLayout;
     for (const auto& [text, box] : std::initializer_list<std::pair<QString, QWidget*>>{
-             {tr("Tolerance"), m_tolerance}, {tr("FLOPs = N D ×"), m_factor}, {tr("Resamples"), m_resamples}}) {
-        buttonRow()->addWidget(new QLabel(text));
-        buttonRow()->addWidget(box);
+             {tr("Tolerance"), m_tolerance}, {tr("C / N D"), m_factor}, {tr("Resamples"), m_resamples}}) {
+        settings->addWidget(new QLabel(text));
+        settings->addWidget(box);
     }
+    settings->addStretch(1);
     auto* splitter = new QSplitter(Qt::Vertical);
     splitter->addWidget(m_plot);
     splitter->addWidget(m_rows);
@@ -79,6 +81,7 @@ IsoflopPage::IsoflopPage(widgets::Session& session)
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(4, 4, 4, 4);
     layout->setSpacing(4);
+    layout->addLayout(settings);
     layout->addLayout(buttonRow());
     layout->addWidget(splitter, 1);
     layout->addWidget(m_status);

@@ -26,6 +26,8 @@ public:
     /// Unknown and ill-typed keys are ignored.
     virtual void restoreState(const core::Json& state) = 0;
     bool isRunning() const { return m_bar->isRunning(); }
+    /// Of all pages, those behind included: the dock may be narrow.
+    QSize minimumSizeHint() const override { return {380, 400}; }
 
 Q_SIGNALS:
     void failed(const QString& text);

@@ -35,6 +35,8 @@ PlanPage::PlanPage(widgets::Session& session)
     splitter->addWidget(m_plot);
     splitter->addWidget(m_rows);
     splitter->setChildrenCollapsible(false);
+    splitter->setStretchFactor(0, 2);
+    splitter->setStretchFactor(1, 1);
     auto* form = new QFormLayout;
     form->setContentsMargins(0, 0, 0, 0);
     form->addRow(tr("&Budgets"), m_budgets);
@@ -69,11 +71,15 @@ QWidget* PlanPage::makeEqualCompute()
     m_batch->setToolTip(tr("Samples a batch"));
     m_measure->setObjectName(QStringLiteral("measure"));
     auto* row = new QHBoxLayout;
-    row->addWidget(m_model, 1);
     row->addWidget(m_batch);
     row->addWidget(m_seconds);
     row->addWidget(m_measure);
+    row->addStretch(1);
+    m_batch->setPrefix(tr("batch "));
     auto* layout = new QVBoxLayout(box);
+    layout->setContentsMargins(6, 4, 6, 4);
+    layout->setSpacing(4);
+    layout->addWidget(m_model);
     layout->addLayout(row);
     layout->addWidget(m_measureBar);
     layout->addWidget(m_throughput);

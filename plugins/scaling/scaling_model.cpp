@@ -213,7 +213,8 @@ QString certificateText(const scaling::Certificate& certificate)
             .arg(certificate.converged)
             .arg(certificate.reachedBest)
             .arg(shortText(certificate.spread), shortText(certificate.gradient));
-    if (certificate.optima.size() > 1)
+    // Optima that differ in the last digits are one to the eye.
+    if (certificate.optima.size() > 1 && certificate.optima[1].objective > 1.001 * certificate.optima[0].objective)
         text += QStringLiteral("; the next optimum is %1").arg(shortText(certificate.optima[1].objective));
     return text;
 }

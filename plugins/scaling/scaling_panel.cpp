@@ -93,15 +93,16 @@ QLayout* ScalingPanel::makeTop()
 {
     m_storedButton->setText(tr("&Stored"));
     m_storedButton->setObjectName(QStringLiteral("stored"));
+    m_storedButton->setEnabled(false);  // until the list is read
     m_storedButton->setMenu(m_storedMenu);
     m_storedButton->setPopupMode(QToolButton::InstantPopup);
     makePresets();
     auto* copy = new QToolButton;
     copy->setDefaultAction(m_copyCommand);
     auto* row = new QHBoxLayout;
-    row->addWidget(m_source, 1);
     row->addWidget(m_storedButton);
     row->addWidget(m_presets);
+    row->addStretch(1);
     row->addWidget(copy);
     return row;
 }
@@ -157,6 +158,7 @@ QWidget* ScalingPanel::makeContent()
     layout->setContentsMargins(6, 6, 6, 6);
     layout->setSpacing(4);
     layout->addLayout(makeTop());
+    layout->addWidget(m_source);
     addPages();
     layout->addWidget(m_tabs, 1);
     content->setFocusProxy(m_tabs);

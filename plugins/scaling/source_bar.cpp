@@ -1,9 +1,7 @@
 #include "source_bar.h"
 
 #include <QComboBox>
-#include <QFormLayout>
-#include <QHBoxLayout>
-#include <QLabel>
+#include <QGridLayout>
 #include <QLineEdit>
 #include <QPushButton>
 #include <QToolButton>
@@ -47,15 +45,17 @@ SourceBar::SourceBar(widgets::Session& session, QWidget* parent)
     m_browse->setAccessibleName(tr("Choose a file"));
     m_load->setObjectName(QStringLiteral("read"));
     m_load->setToolTip(tr("Read the points"));
-    auto* layout = new QHBoxLayout(this);
+    m_load->setSizePolicy(QSizePolicy::Maximum, QSizePolicy::Fixed);
+    auto* layout = new QGridLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
-    layout->addWidget(new QLabel(tr("Points")));
-    layout->addWidget(m_kind);
-    layout->addWidget(m_file, 1);
-    layout->addWidget(m_browse);
-    layout->addWidget(m_query, 1);
-    layout->addWidget(m_sources, 2);
-    layout->addWidget(m_load);
+    layout->setVerticalSpacing(4);
+    layout->addWidget(m_kind, 0, 0);
+    layout->addWidget(m_file, 0, 1);
+    layout->addWidget(m_query, 0, 1);
+    layout->addWidget(m_browse, 0, 2);
+    layout->addWidget(m_load, 0, 3);
+    layout->addWidget(m_sources, 1, 0, 1, 4);
+    layout->setColumnStretch(1, 1);
     connect(m_kind, &QComboBox::currentIndexChanged, this, &SourceBar::showKind);
     connect(m_browse, &QToolButton::clicked, this, &SourceBar::browse);
     connect(m_load, &QPushButton::clicked, this, &SourceBar::load);

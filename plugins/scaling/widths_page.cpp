@@ -13,6 +13,7 @@
 #include <core/scaling/width/coordinate_plot.h>
 #include <core/train/catalogue.h>
 #include <core/zoo/parametrisation.h>
+#include <core/zoo/zoo.h>
 #include <widgets/commands.h>
 
 namespace orrery::plugins {
@@ -35,6 +36,7 @@ QSpinBox* countField(const char* name, const QString& accessible, int low, int h
     box->setToolTip(accessible);
     box->setRange(low, high);
     box->setValue(value);
+    box->setMinimumWidth(60);
     return box;
 }
 
@@ -68,8 +70,13 @@ WidthsPage::WidthsPage(widgets::Session& session)
       m_rate(new QDoubleSpinBox), m_plot(new widgets::PlotView),
       m_table(
           readingTable(tr("Exponents by layer"), {tr("Layer"), tr("Parametrisation"), tr("Smallest width"), tr("Largest width"), tr("Exponent")})),
-      m_status(textLine(QStringLiteral("widthsStatus")))
+      m_status(textLine(QStringLiteral("widthsStatus"))), m_use(new QPushButton(tr("&Use best")))
 {
+    m_use->setObjectName(QStringLiteral("useBest"));
+    m_use->setEnabled(false);
+    m_use->setToolTip(tr("Write the largest width with the rate that is best at the smallest into New run; first sweep rates"));
+    m_use->setSizePolicy(QSizePolicy::Maximum, QSizePolicy::Fixed);
+    connect(m_use, &QPushButton::clicked, this, &WidthsPage::useBest);
     m_plot->setObjectName(QStringLiteral("widthsPlot"));
     m_plot->setLog(widgets::PlotAxis::X, true);
     m_plot->setLog(widgets::PlotAxis::Y, true);
@@ -103,6 +110,7 @@ QLayout* WidthsPage::makeFields()
     m_rate->setAccessibleName(tr("Learning rate"));
     m_rate->setToolTip(tr("Learning rate"));
     m_rate->setDecimals(6);
+    m_rate->setMinimumWidth(60);
     m_rate->setRange(1e-6, 1000);
     m_rate->setStepType(QAbstractSpinBox::AdaptiveDecimalStepType);
     m_rate->setValue(0.002);
@@ -119,21 +127,24 @@ QLayout* WidthsPage::makeFields()
     auto* numbers = new QHBoxLayout;
     numbers->addWidget(m_optimizer, 1);
     numbers->addWidget(m_rate, 1);
-    numbers->addWidget(new QLabel(tr("Steps")));
-    numbers->addWidget(m_steps);
-    numbers->addWidget(new QLabel(tr("Seeds")));
-    numbers->addWidget(m_seeds);
+    m_steps->setSuffix(tr(" steps"));
+    m_seeds->setSuffix(tr(" seeds"));
+    numbers->addWidget(m_steps, 1);
+    numbers->addWidget(m_seeds, 1);
     auto* form = new QFormLayout;
     form->setContentsMargins(0, 0, 0, 0);
     form->setVerticalSpacing(4);
     form->addRow(tr("&Model"), m_model);
     form->addRow(tr("Wi&dths"), m_widths);
     form->addRow(tr("Compare"), kinds);
-    form->addRow(tr("&Optimizer"), numbers);
+    auto* optimizerLabel = new QLabel(tr("&Optimizer"));
+    optimizerLabel->setBuddy(m_optimizer);
+    form->addRow(optimizerLabel, numbers);
     m_rates->setPlaceholderText(tr("none: coordinate check; 0.0005,0.001,0.002,0.004: which rate is best at each width"));
     form->addRow(tr("&Rates"), m_rates);
-    buttonRow()->addWidget(new QLabel(tr("Show step")));
+    m_step->setPrefix(tr("step "));
     buttonRow()->addWidget(m_step);
+    buttonRow()->addWidget(m_use);
     for (QLineEdit* edit : {m_model, m_widths, m_rates})
         connect(edit, &QLineEdit::textChanged, this, &WidthsPage::updateButton);
     return form;
@@ -206,6 +217,7 @@ void WidthsPage::run()
     const scaling::CoordinateRequest asked = request();
     const std::vector<double> rates = numbersIn(m_rates->text(), "rates");
     const QStringList kinds = parametrisations();
+    m_asked = asked.document;
     auto work = [asked, rates, kinds](widgets::BackgroundContext& context) {
         Outcome out;
         out.names = kinds;
@@ -236,7 +248,29 @@ void WidthsPage::take(const Outcome& outcome)
     m_step->setRange(0, std::max(1, steps));
     m_step->setValue(steps);
     m_step->setEnabled(!outcome.checks.empty());
+    m_use->setEnabled(!outcome.sweeps.empty() && outcome.sweeps.back().best(0) >= 0);
     showStep();
+}
+
+/// muTransfer: what was found at a small width is taken to a large one.
+void WidthsPage::useBest()
+{
+    const scaling::RateSweep& sweep = m_outcome.sweeps.back();
+    const auto [small, large] = std::minmax_element(sweep.widths.begin(), sweep.widths.end());
+    const int best = sweep.best(std::size_t(small - sweep.widths.begin()));
+    if (best < 0)
+        return Q_EMIT failed(tr("No learning rate is good at the smallest width"));
+    core::Json document = m_asked;
+    const zoo::ZooReference reference = zoo::parseZooReference(document["model"].get<std::string>());
+    core::Json model = zoo::atWidth(reference.id, reference.parameters, *large);
+    model["parametrisation"] = m_outcome.names.last().toStdString();
+    if (model["parametrisation"] != "standard")
+        model["base_width"] = *small;
+    document["model"] = zoo::zooReference(reference.id, model);
+    document["name"] = "width " + std::to_string(*large) + " with the settings of width " + std::to_string(*small);
+    document["train"]["optimizer"]["lr"] = sweep.rates[std::size_t(best)];
+    session().setDraft(document);
+    session().requestPanel(QStringLiteral("new_run"));
 }
 
 void WidthsPage::showStep()

@@ -30,6 +30,7 @@ private:
     scaling::CoordinateRequest request() const;
     void take(const Outcome& outcome);
     void showStep();
+    void useBest();
     void showCheck(const scaling::CoordinateCheck& check, const QString& name, QList<QStringList>& rows);
     void showSweep(const scaling::RateSweep& sweep, const QString& name, QList<QStringList>& rows);
 
@@ -41,7 +42,9 @@ private:
     widgets::PlotView* m_plot;
     QTableWidget* m_table;
     QLabel* m_status;
+    QPushButton* m_use;
     Outcome m_outcome;
+    core::Json m_asked;  ///< the experiment of the last check
 };
 
 }  // namespace orrery::plugins

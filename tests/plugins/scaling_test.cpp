@@ -21,6 +21,7 @@
 #include <widgets/empty_state.h>
 #include <widgets/plot_view.h>
 
+#include "../widgets/shots.h"
 #include "trained_bench.h"
 
 using namespace orrery;
@@ -119,12 +120,14 @@ private Q_SLOTS:
     void minimaEqualCore();
     void plansEqualCore();
     void widthsEqualCore();
+    void theBestRateGoesToAWiderRun();
     void aCheckIsCancelledInTheMiddle();
     void errorsStandInThePanel_data();
     void errorsStandInThePanel();
     void storedFitsReopen();
     void stateSurvivesARestart();
     void presetsAreGoodDocuments();
+    void fitsANarrowDock();
 };
 
 void ScalingTest::withoutPointsThePageSaysWhatToDo()
@@ -137,6 +140,7 @@ void ScalingTest::withoutPointsThePageSaysWhatToDo()
     QVERIFY(fitPage(bench)->findChild<widgets::EmptyState*>()->text().contains(QStringLiteral("Read a table")));
     QVERIFY(!runButton(bench)->isEnabled());
     QCOMPARE(runButton(bench)->toolTip(), QStringLiteral("Read points first"));
+    takeShots(*bench.panel, QStringLiteral("scaling-empty"));
     QCOMPARE(bench.panel->commandLine(), QString());
 }
 
@@ -160,6 +164,9 @@ void ScalingTest::fitEqualsCore()
         QCOMPARE(cell(table, row, 3), shortText(expected.bootstrap->intervals[std::size_t(row)].high));
     }
     QVERIFY(bench.child<QLabel>("fitStatus")->text().contains(QStringLiteral("%L1 starts").arg(expected.fit.certificate.starts)));
+    takeShots(*bench.panel, QStringLiteral("scaling-law"));
+    bench.panel->resize(470, 720);
+    takeShots(*bench.panel, QStringLiteral("scaling-law-narrow"));
     // Three curves, for the three values of D, each with a band.
     QCOMPARE(fitPage(bench)->plot().seriesIds().size(), 4);
     QVERIFY(bench.panel->commandLine().startsWith(QStringLiteral("orrery-cli scaling fit ")));
@@ -233,6 +240,9 @@ void ScalingTest::minimaEqualCore()
     QTest::mouseClick(runButton(bench), Qt::LeftButton);
     const auto* table = bench.child<QTableWidget>("budgets");
     QTRY_COMPARE_WITH_TIMEOUT(table->rowCount(), 3, 30000);
+    takeShots(*bench.panel, QStringLiteral("scaling-isoflop"));
+    bench.panel->resize(470, 720);
+    takeShots(*bench.panel, QStringLiteral("scaling-isoflop-narrow"));
     // By hand: the minimum lies at 0.1 sqrt(C) with a loss of 2.
     QCOMPARE(cell(table, 0, 2), QStringLiteral("1e+05"));
     QCOMPARE(cell(table, 1, 2), QStringLiteral("1e+06"));
@@ -257,6 +267,9 @@ void ScalingTest::plansEqualCore()
     QTest::keyClick(budgets, Qt::Key_Return);
     const auto* table = bench.child<QTableWidget>("plans");
     QTRY_COMPARE(table->rowCount(), 2);
+    takeShots(*bench.panel, QStringLiteral("scaling-plan"));
+    bench.panel->resize(470, 720);
+    takeShots(*bench.panel, QStringLiteral("scaling-plan-narrow"));
     const auto& outcome = *fitPage(bench)->outcome();
     const scaling::Plan plan = scaling::planCompute(*outcome.law, outcome.fit.parameters, 5.76e23);
     QCOMPARE(cell(table, 1, 1), shortText(plan.N));
@@ -282,6 +295,9 @@ void ScalingTest::widthsEqualCore()
     request.seeds = 1;
     request.steps = 2;
     const scaling::CoordinateCheck check = scaling::checkCoordinates(request);
+    takeShots(*bench.panel, QStringLiteral("scaling-widths"));
+    bench.panel->resize(470, 720);
+    takeShots(*bench.panel, QStringLiteral("scaling-widths-narrow"));
     QCOMPARE(cell(table, 0, 0), QStringLiteral("fc1"));
     QCOMPARE(cell(table, 0, 3), shortText(check.mean("fc1", 32, 2, true)));
     QCOMPARE(cell(table, 1, 2), shortText(check.mean("out", 16, 2, true)));
@@ -293,6 +309,27 @@ void ScalingTest::widthsEqualCore()
     QCOMPARE(bench.panel->commandLine(),
              QStringLiteral("orrery-cli scaling coord-check 'zoo:mlp?hidden=16' --widths 16,32 --parametrisation mup --optimizer adam "
                             "--lr 0.01 --steps 2 --seeds 1"));
+}
+
+void ScalingTest::theBestRateGoesToAWiderRun()
+{
+    Bench bench;
+    show(
+        bench, 3,
+        {{"widths",
+          {{"model", "zoo:mlp?hidden=16"}, {"widths", "16,32"}, {"seeds", 1}, {"steps", 3}, {"rates", "1e-6,0.01"}, {"parametrisations", {"mup"}}}}});
+    QTRY_VERIFY(runButton(bench)->isEnabled());
+    auto* use = bench.child<QPushButton>("useBest");
+    QVERIFY(!use->isEnabled());
+    QTest::mouseClick(runButton(bench), Qt::LeftButton);
+    QTRY_VERIFY_WITH_TIMEOUT(use->isEnabled(), 60000);
+    QCOMPARE(cell(bench.child<QTableWidget>("widthsTable"), 0, 2), QStringLiteral("0.01"));
+    QTest::mouseClick(use, Qt::LeftButton);
+    const core::Json resolved = train::resolveExperiment(bench.session.draft()).document;
+    QCOMPARE(resolved["model"]["hidden"], core::Json({32}));
+    QCOMPARE(resolved["model"]["parametrisation"], core::Json("mup"));
+    QCOMPARE(resolved["model"]["base_width"], core::Json(16));
+    QCOMPARE(resolved["train"]["optimizer"]["lr"], core::Json(0.01));
 }
 
 void ScalingTest::aCheckIsCancelledInTheMiddle()
@@ -383,6 +420,17 @@ void ScalingTest::presetsAreGoodDocuments()
     const core::Json resolved = train::resolveExperiment(equal).document;
     QCOMPARE(resolved["train"]["steps"], core::Json(12));
     QCOMPARE(resolved["train"]["batch_size"], core::Json(8));
+}
+
+void ScalingTest::fitsANarrowDock()
+{
+    Bench bench;
+    show(bench, 0);
+    auto* pages = bench.child<QTabWidget>("pages");
+    for (int i = 0; i < pages->count(); ++i)
+        QVERIFY2(pages->widget(i)->minimumSizeHint().width() <= 440,
+                 qPrintable(QStringLiteral("%1: %2").arg(pages->tabText(i)).arg(pages->widget(i)->minimumSizeHint().width())));
+    QVERIFY2(bench.panel->minimumSizeHint().width() <= 470, qPrintable(QString::number(bench.panel->minimumSizeHint().width())));
 }
 
 QTEST_MAIN(ScalingTest)

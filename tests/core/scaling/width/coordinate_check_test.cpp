@@ -39,7 +39,7 @@ QByteArray described(const scaling::CoordinateSlope& slope)
 class CoordinateCheckTest : public QObject {
     Q_OBJECT
 private Q_SLOTS:
-    void initTestCase() { at::set_num_threads(2); }
+    void initTestCase() { at::set_num_threads(1); }
 
     /// Row a16. What theory says for Adam: under mup every change is of order 1; without, hidden features change like the width (all entries of a row move
     /// the same way), as does the answer.
@@ -90,7 +90,7 @@ private Q_SLOTS:
         request.widths = {64, 1024};
         request.steps = 60;
         request.samples = 512;
-        const scaling::RateSweep sweep = scaling::sweepRates(request, {0.002, 0.004, 0.008, 0.016, 0.032, 0.064});
+        const scaling::RateSweep sweep = scaling::sweepRates(request, {0.004, 0.008, 0.016, 0.032});
         const int small = sweep.best(0), wide = sweep.best(1);
         QVERIFY2(small >= 0 && wide >= 0, sweep.toJson().dump().c_str());
         QVERIFY2(transfers ? std::abs(small - wide) <= 1 : small - wide >= 2, sweep.toJson().dump().c_str());
@@ -125,7 +125,7 @@ private Q_SLOTS:
             scaling::CoordinateRequest request;
             request.document = Json::parse(document.toStdString());
             request.parametrisation = parametrisation;
-            request.widths = {32, 64, 128, 256};
+            request.widths = {32, 64, 128};
             request.seeds = 2;
             request.samples = 16;
             const scaling::CoordinateCheck check = scaling::checkCoordinates(request);

@@ -14,6 +14,7 @@
 #include <core/zoo/zoo.h>
 
 #include "../../message_of.h"
+#include "../../train/training_fixture.h"
 
 using namespace orrery;
 
@@ -151,6 +152,23 @@ private Q_SLOTS:
         // Weights of both layers and the hidden values; the input wants no gradient. Biases and relu once more.
         QCOMPARE(cost.backward, std::int64_t(2 * 4 * 8 + 8 + 8 + 2 * (2 * 8 * 2) + 2));
         QVERIFY(cost.toJson()["forward_formula"].is_null());
+    }
+
+    /// Row b47: on the digits the error falls with width and with data, and beats the linear model.
+    void errorFallsWithWidthAndData()
+    {
+        const auto loss = [](const core::Json& hidden, int samples) {
+            const core::Json document{
+                {"model", {{"id", "mlp"}, {"hidden", hidden}}},
+                {"data", {{"id", "digit_rows"}, {"limit", samples}}},
+                {"train", {{"steps", 400}, {"batch_size", 64}, {"optimizer", {{"id", "adamw"}, {"lr", 0.003}}}, {"schedule", "cosine"}}}};
+            test::MemorySink sink;
+            jobs::DirectContext context;
+            return train::trainExperiment(train::resolveExperiment(document), context, sink).metrics.at("test/loss");
+        };
+        const double linear = loss(core::Json::array(), 1797), narrow = loss({16}, 1797), wide = loss({256}, 1797), fewer = loss({256}, 300);
+        QVERIFY2(wide < 0.8 * narrow && narrow < 0.8 * linear, qPrintable(QString("%1, %2, %3").arg(wide).arg(narrow).arg(linear)));
+        QVERIFY2(wide < 0.8 * fewer, qPrintable(QString("%1, %2").arg(wide).arg(fewer)));
     }
 
     void aBudgetIsThroughputTimesTime()
