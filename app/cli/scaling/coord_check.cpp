@@ -30,6 +30,8 @@ scaling::CoordinateRequest checkRequestOf(const Session& session, const CheckOpt
     scaling::CoordinateRequest request;
     if (zoo::isZooReference(options.model)) {
         request.document = scaling::coordinateDocument(options.model);
+    } else if (std::error_code ignored; !std::filesystem::exists(options.model, ignored)) {
+        throw core::InputError(fmt::format("{}: no such file; expected zoo:mlp, zoo:gpt, zoo:vit or an experiment document", options.model));
     } else {
         request.document = train::readDocument(options.model);
         request.folder = std::filesystem::absolute(options.model).parent_path();
