@@ -75,7 +75,7 @@ private Q_SLOTS:
             << QStringList{"inspect", "zoo:mlp?featres=3"} << "featres: unknown key; did you mean \"features\"?";
         QTest::newRow("parameter out of range") << QStringList{"inspect", "zoo:mlp?features=0"} << "features: expected an integer in 1..";
         QTest::newRow("training without document") << QStringList{"train"} << "expected an EXPERIMENT";
-        QTest::newRow("report without file") << QStringList{"report", "1"} << "--out is required";
+        QTest::newRow("report without file") << QStringList{"report", "1"} << "expected --out FILE.html";
     }
     void wrongUsageIsStatusTwo()
     {
