@@ -28,6 +28,8 @@ public:
     bool isRunning() const { return m_bar->isRunning(); }
     /// Of all pages, those behind included: the dock may be narrow.
     QSize minimumSizeHint() const override { return {380, 400}; }
+    /// The page takes the room there is: wrapped lines of text ask for no more, so that what stands below the plots is seen without scrolling.
+    bool hasHeightForWidth() const override { return false; }
 
 Q_SIGNALS:
     void failed(const QString& text);
