@@ -63,7 +63,8 @@ std::vector<Example> examples()
             for (const auto& line : QString::fromUtf8(readme.readAll()).split('\n'))
                 if (summary.isEmpty() && !line.startsWith('#') && !line.trimmed().isEmpty())
                     summary = withoutCommand(line.trimmed());
-        const auto documents = QDir(project.filePath()).entryInfoList({"*.yaml", "*.json"}, QDir::Files, QDir::Name);
+        auto documents = QDir(project.filePath()).entryInfoList({"*.yaml", "*.json"}, QDir::Files, QDir::Name);
+        documents.removeIf([](const QFileInfo& file) { return file.completeBaseName() == "sweep"; });  // many experiments: `orrery-cli sweep`
         for (const auto& document : documents) {
             const auto title = documents.size() > 1 ? project.fileName() + " / " + document.completeBaseName() : project.fileName();
             found.push_back({title, summary, document.filePath()});
