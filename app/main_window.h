@@ -8,6 +8,7 @@ class QLabel;
 class QProgressBar;
 class QToolButton;
 
+#include <widgets/examples.h>
 #include <widgets/panel_plugin.h>
 #include <widgets/session.h>
 #include <widgets/theme.h>
@@ -104,9 +105,7 @@ private:
 /// Known to the user: recently opened workspaces and files, newest first, and the examples that ship with the program.
 QStringList recentItems();
 void rememberRecent(const QString& item);
-struct Example {
-    QString title, summary, document;
-};
-std::vector<Example> examples();
+/// The example documents; their summaries leave out the command, since a button stands beside them.
+std::vector<widgets::ExampleDocument> examples();
 
 }  // namespace orrery::app

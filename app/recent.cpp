@@ -12,15 +12,6 @@
 namespace orrery::app {
 namespace {
 
-QString projectsFolder()
-{
-    try {
-        return QString::fromStdString((core::resourceFolder().parent_path() / "projects").string());
-    } catch (const core::Error&) {
-        return {};
-    }
-}
-
 // The first sentence of a README ends in the command that runs the example; here the button does that.
 QString withoutCommand(const QString& sentence)
 {
@@ -50,26 +41,12 @@ void rememberRecent(const QString& item)
     QSettings().setValue("recent", items.mid(0, 12));
 }
 
-std::vector<Example> examples()
+std::vector<widgets::ExampleDocument> examples()
 {
-    std::vector<Example> found;
-    const QDir root(projectsFolder());
-    if (projectsFolder().isEmpty())
-        return found;
-    for (const auto& project : root.entryInfoList(QDir::Dirs | QDir::NoDotAndDotDot, QDir::Name)) {
-        QString summary;
-        QFile readme(project.filePath() + "/README.md");
-        if (readme.open(QIODevice::ReadOnly))
-            for (const auto& line : QString::fromUtf8(readme.readAll()).split('\n'))
-                if (summary.isEmpty() && !line.startsWith('#') && !line.trimmed().isEmpty())
-                    summary = withoutCommand(line.trimmed());
-        auto documents = QDir(project.filePath()).entryInfoList({"*.yaml", "*.json"}, QDir::Files, QDir::Name);
-        documents.removeIf([](const QFileInfo& file) { return file.completeBaseName() == "sweep"; });  // many experiments: `orrery-cli sweep`
-        for (const auto& document : documents) {
-            const auto title = documents.size() > 1 ? project.fileName() + " / " + document.completeBaseName() : project.fileName();
-            found.push_back({title, summary, document.filePath()});
-        }
-    }
+    auto found = widgets::exampleDocuments();
+    for (auto& example : found)
+        if (!example.summary.isEmpty())
+            example.summary = withoutCommand(example.summary);
     return found;
 }
 

@@ -132,7 +132,7 @@ WelcomePage::WelcomePage(QWidget* parent) : QWidget(parent)
     right->addWidget(heading(tr("Examples"), 1.2, column));
     for (const auto& example : examples()) {
         auto* button = link(example.title, example.summary, column);
-        connect(button, &QAbstractButton::clicked, this, [this, document = example.document] { Q_EMIT exampleChosen(document); });
+        connect(button, &QAbstractButton::clicked, this, [this, document = example.file] { Q_EMIT exampleChosen(document); });
         right->addWidget(button);
     }
     right->addStretch(1);

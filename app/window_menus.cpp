@@ -38,7 +38,7 @@ void MainWindow::buildMenus()
     });
     auto* exampleMenu = file->addMenu(tr("&Examples"));
     for (const auto& example : examples()) {
-        auto* action = exampleMenu->addAction(example.title, this, [this, document = example.document] { openExample(document); });
+        auto* action = exampleMenu->addAction(example.title, this, [this, document = example.file] { openExample(document); });
         action->setToolTip(example.summary);
     }
     exampleMenu->setToolTipsVisible(true);

@@ -55,7 +55,8 @@ PlotCurve& PlotView::Private::at(const QString& id) const
 void PlotView::Private::setUp()
 {
     plot = new QCustomPlot(&q);
-    plot->setAntialiasedElements(QCP::aePlottables | QCP::aeItems | QCP::aeLegendItems);
+    // The flags' own operator: inside this namespace the global one may be hidden by another.
+    plot->setAntialiasedElements(QCP::AntialiasedElements(QCP::aePlottables) | QCP::aeItems | QCP::aeLegendItems);
     plot->setNoAntialiasingOnDrag(true);
     plot->setInteractions(QCP::iRangeZoom);
     plot->setSelectionRectMode(QCP::srmZoom);

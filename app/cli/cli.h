@@ -52,6 +52,10 @@ struct Command {
     std::function<std::function<Exit(Session&)>(CLI::App& app)> declare;
 };
 
+/// Adds the subcommands to `app`, so that --json and the like may stand behind them, and gives what runs the chosen one.
+/// @param otherwise  Run where none was chosen; empty: one is required.
+std::function<Exit(Session&)> declareGroup(CLI::App& app, const std::vector<Command>& subcommands, std::function<Exit(Session&)> otherwise = {});
+
 /// All commands, in the order of the help. The one list.
 const std::vector<Command>& commands();
 

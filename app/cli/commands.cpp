@@ -32,4 +32,22 @@ const std::vector<Command>& commands()
     return kCommands;
 }
 
+std::function<Exit(Session&)> declareGroup(CLI::App& app, const std::vector<Command>& subcommands, std::function<Exit(Session&)> otherwise)
+{
+    using Action = std::function<Exit(Session&)>;
+    auto actions = std::make_shared<std::vector<std::pair<CLI::App*, Action>>>();
+    app.require_subcommand(otherwise ? 0 : 1, 1);
+    app.fallthrough();
+    for (const auto& command : subcommands) {
+        auto* sub = app.add_subcommand(command.name, command.summary);
+        actions->emplace_back(sub, command.declare(*sub));
+    }
+    return [actions, otherwise = std::move(otherwise)](Session& session) {
+        for (const auto& [sub, action] : *actions)
+            if (sub->parsed())
+                return action(session);
+        return otherwise ? otherwise(session) : Exit::BadInput;  // CLI11 has asked for a required subcommand before
+    };
+}
+
 }  // namespace orrery::cli

@@ -90,19 +90,7 @@ std::function<Exit(Session&)> declareReport(CLI::App& app)
     app.add_option("--out", options->out, "HTML file. (PDF: orrery --report RUN... --out FILE.pdf, or orrery --report-document NAME --out FILE.pdf)");
     app.add_option("--title", options->title, "Title of the report.");
     app.add_flag("--no-date", options->noDates, "Leave out when the report was written: same content, same bytes.");
-    app.require_subcommand(0, 1);
-    app.fallthrough();
-    auto actions = std::make_shared<std::vector<std::pair<CLI::App*, Action>>>();
-    for (const auto& command : reportCommands()) {
-        auto* sub = app.add_subcommand(command.name, command.summary);
-        actions->emplace_back(sub, command.declare(*sub));
-    }
-    return [options, actions](Session& session) {
-        for (const auto& [sub, action] : *actions)
-            if (sub->parsed())
-                return action(session);
-        return writeReport(session, *options);
-    };
+    return declareGroup(app, reportCommands(), [options](Session& session) { return writeReport(session, *options); });
 }
 
 }  // namespace orrery::cli

@@ -12,6 +12,7 @@
 #include <numeric>
 
 #include <core/base/text.h>
+#include <widgets/controls.h>
 #include <widgets/export.h>
 #include <widgets/model_source.h>
 #include <widgets/session.h>
@@ -20,16 +21,6 @@ namespace orrery::plugins {
 namespace {
 
 using widgets::SelectionPart;
-
-QComboBox* makeBox(const QString& name, const QString& tooltip)
-{
-    auto* box = new QComboBox;
-    box->setAccessibleName(name);
-    box->setToolTip(tooltip);
-    box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
-    box->setMinimumContentsLength(8);
-    return box;
-}
 
 QToolButton* makeTool(const QString& text, const QString& tooltip)
 {
@@ -44,8 +35,8 @@ QToolButton* makeTool(const QString& text, const QString& tooltip)
 
 SubjectForm::SubjectForm(widgets::Session& session, QWidget* parent)
     : QWidget(parent), m_session(session), m_form(new QFormLayout),
-      m_model(makeBox(tr("Model"), tr("The model to explain: a selected run, or the model that is open"))),
-      m_target(makeBox(tr("Target class"), tr("The class whose output is explained"))), m_subject(new QLabel)
+      m_model(widgets::narrowBox(tr("Model"), tr("The model to explain: a selected run, or the model that is open"), 8)),
+      m_target(widgets::narrowBox(tr("Target class"), tr("The class whose output is explained"), 8)), m_subject(new QLabel)
 {
     connect(m_model, &QComboBox::activated, this, &SubjectForm::subjectWanted);
     m_target->setObjectName(QStringLiteral("target"));
@@ -107,7 +98,8 @@ QLayout* SubjectForm::makeSampleRow()
 
 QLayout* SubjectForm::makeSiteRow()
 {
-    m_sites = makeBox(tr("Attributed to"), tr("The value that is attributed to: the input, or any inner value in the order of computation"));
+    m_sites =
+        widgets::narrowBox(tr("Attributed to"), tr("The value that is attributed to: the input, or any inner value in the order of computation"), 8);
     m_sites->setObjectName(QStringLiteral("sites"));
     m_layer = new QSlider(Qt::Horizontal);
     m_layer->setObjectName(QStringLiteral("layer"));

@@ -12,6 +12,7 @@
 #include <QToolButton>
 #include <QVBoxLayout>
 
+#include <widgets/controls.h>
 #include <widgets/job_bar.h>
 #include <widgets/report_item.h>
 #include <widgets/session.h>
@@ -22,16 +23,6 @@
 namespace orrery::plugins {
 
 namespace {
-
-QComboBox* makeBox(const QString& name, const QString& tooltip)
-{
-    auto* box = new QComboBox;
-    box->setAccessibleName(name);
-    box->setToolTip(tooltip);
-    box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
-    box->setMinimumContentsLength(6);
-    return box;
-}
 
 QDoubleSpinBox* makeShare(const QString& name, double value)
 {
@@ -56,8 +47,8 @@ QLabel* makeLabel(const QString& text, QWidget* buddy)
 
 QLayout* DataPanel::makeSourceRow()
 {
-    m_source = makeBox(tr("Data set"), tr("The data of the selected run, or a data set"));
-    m_split = makeBox(tr("Part"), tr("Training, validation or test part"));
+    m_source = widgets::narrowBox(tr("Data set"), tr("The data of the selected run, or a data set"));
+    m_split = widgets::narrowBox(tr("Part"), tr("Training, validation or test part"));
     for (const char* name : {"train", "val", "test"})
         m_split->addItem(QString::fromLatin1(name), QString::fromLatin1(name));
     m_split->setCurrentIndex(2);
@@ -82,10 +73,10 @@ QLayout* DataPanel::makeSourceRow()
 
 QLayout* DataPanel::makeFilterRows()
 {
-    m_class = makeBox(tr("Class"), tr("Only samples of this true class"));
-    m_show = makeBox(tr("Predictions"), tr("Only samples that the run got wrong, or right"));
+    m_class = widgets::narrowBox(tr("Class"), tr("Only samples of this true class"));
+    m_show = widgets::narrowBox(tr("Predictions"), tr("Only samples that the run got wrong, or right"));
     m_show->addItems({tr("All samples"), tr("Wrong predictions"), tr("Right predictions")});
-    m_order = makeBox(tr("Order"), tr("Order of the samples"));
+    m_order = widgets::narrowBox(tr("Order"), tr("Order of the samples"));
     m_order->addItems({tr("By number"), tr("Least sure first"), tr("Most sure first")});
     m_from = makeShare(tr("Lowest confidence"), 0);
     m_to = makeShare(tr("Highest confidence"), 1);

@@ -23,13 +23,12 @@
 #include <core/train/experiment.h>
 #include <widgets/commands.h>
 #include <widgets/document_editor.h>
+#include <widgets/examples.h>
 #include <widgets/export.h>
 #include <widgets/schema_form.h>
 #include <widgets/session.h>
 #include <widgets/theme.h>
 #include <widgets/training.h>
-
-#include "examples.h"
 
 namespace orrery::plugins {
 namespace {
@@ -97,7 +96,7 @@ QAction* NewRunPanel::makeAction(const QString& name, const QString& text, const
 QList<QAction*> NewRunPanel::exampleActions()
 {
     QList<QAction*> actions;
-    for (const auto& example : exampleDocuments()) {
+    for (const auto& example : widgets::exampleDocuments()) {
         auto* action = new QAction(tr("Example: %1").arg(example.title), this);
         action->setToolTip(example.summary);
         connect(action, &QAction::triggered, this, [this, file = example.file] { openFile(file); });

@@ -15,7 +15,8 @@ QString described(const core::Component& component)
 }  // namespace
 
 MethodForm::MethodForm(const std::vector<core::Component>& components, const MethodTexts& texts, QObject* parent)
-    : QObject(parent), m_components(components), m_box(makeBox(texts.name, texts.tip)), m_more(new QToolButton), m_form(new widgets::SchemaForm)
+    : QObject(parent), m_components(components), m_box(widgets::narrowBox(texts.name, texts.tip)), m_more(new QToolButton),
+      m_form(new widgets::SchemaForm)
 {
     for (const auto& component : m_components) {
         m_box->addItem(QString::fromStdString(component.title), QString::fromStdString(component.id));
@@ -56,11 +57,11 @@ void MethodForm::addState(core::Json& state, const char* key) const
 
 void MethodForm::restoreState(const core::Json& state, const char* key)
 {
-    const core::Json parameters = objectOf(state, "parameters");
+    const core::Json parameters = widgets::stateObject(state, "parameters");
     for (const auto& [id, document] : parameters.items())
         if (document.is_object())
             m_parameters[QString::fromStdString(id)] = document;
-    if (const int row = m_box->findData(textOf(state, key)); row >= 0)
+    if (const int row = m_box->findData(widgets::stateText(state, key)); row >= 0)
         m_box->setCurrentIndex(row);
     if (state.is_object() && state.contains("form") && state["form"].is_boolean())
         m_more->setChecked(state["form"].get<bool>());

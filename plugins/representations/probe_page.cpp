@@ -118,12 +118,14 @@ void ProbePage::subjectChanged()
 
 QString ProbePage::whyNot() const
 {
+    if (const QString why = Page::whyNot(); !why.isEmpty())
+        return why;
     return m_form->isValid() ? QString() : tr("Correct the parameters first");
 }
 
 void ProbePage::run()
 {
-    if (!subject() || isRunning() || !whyNot().isEmpty())
+    if (isRunning() || !whyNot().isEmpty())
         return;
     m_results.clear();
     m_table->setRowCount(0);
@@ -251,8 +253,8 @@ core::Json ProbePage::saveState() const
 
 void ProbePage::restoreState(const core::Json& state)
 {
-    m_places->setText(textOf(state, "places"));
-    m_form->setDocument(objectOf(state, "parameters"));
+    m_places->setText(widgets::stateText(state, "places"));
+    m_form->setDocument(widgets::stateObject(state, "parameters"));
     if (state.is_object() && state.contains("form") && state["form"].is_boolean())
         m_more->setChecked(state["form"].get<bool>());
     updateButton();

@@ -58,7 +58,7 @@ RepresentationsPanel::~RepresentationsPanel()
 
 QLayout* RepresentationsPanel::makeRowsRow()
 {
-    m_part = makeBox(tr("Part"), tr("Part of the data whose samples are looked at; probes are fitted on the training part"));
+    m_part = widgets::narrowBox(tr("Part"), tr("Part of the data whose samples are looked at; probes are fitted on the training part"));
     for (const char* part : {"train", "val", "test"})
         m_part->addItem(QString::fromLatin1(part), QString::fromLatin1(part));
     m_part->setCurrentIndex(2);
@@ -79,8 +79,8 @@ QLayout* RepresentationsPanel::makeRowsRow()
     m_limit->setAccessibleName(tr("Samples"));
     m_limit->setToolTip(tr("At most so many samples (rows, where every position is one), drawn at random"));
     connect(m_limit, &QSpinBox::valueChanged, this, &RepresentationsPanel::rowsChanged);
-    m_position = makeBox(tr("Positions"),
-                         tr("Positions of a sequence or pixels of a map: auto, the last, their mean, each a row of its own, all side by side, or a "
+    m_position = widgets::narrowBox(
+        tr("Positions"), tr("Positions of a sequence or pixels of a map: auto, the last, their mean, each a row of its own, all side by side, or a "
                             "number"));
     m_position->setEditable(true);
     for (const char* position : {"auto", "last", "mean", "each", "flatten"})
@@ -95,9 +95,9 @@ QLayout* RepresentationsPanel::makeRowsRow()
 
 QLayout* RepresentationsPanel::makeSubjectForm()
 {
-    m_model = makeBox(tr("Model"), tr("The model to look into: a selected run, or the model that is open"));
+    m_model = widgets::narrowBox(tr("Model"), tr("The model to look into: a selected run, or the model that is open"));
     connect(m_model, &QComboBox::activated, this, &RepresentationsPanel::openSoon);
-    m_value = makeBox(tr("Value"), tr("Value inside the model, for Scatter"));
+    m_value = widgets::narrowBox(tr("Value"), tr("Value inside the model, for Scatter"));
     m_value->setObjectName(QStringLiteral("value"));
     m_value->setEditable(true);
     m_value->setInsertPolicy(QComboBox::NoInsert);
@@ -384,15 +384,15 @@ core::Json RepresentationsPanel::saveState() const
 
 void RepresentationsPanel::restoreState(const core::Json& state)
 {
-    m_tabs->setCurrentIndex(std::clamp(numberOf(state, "tab", 0), 0, 2));
-    m_limit->setValue(numberOf(state, "limit", 1000));
-    m_position->setCurrentText(textOf(state, "position", QStringLiteral("auto")));
-    if (const int row = m_part->findData(textOf(state, "part")); row >= 0 && session().selection().split.isEmpty())
+    m_tabs->setCurrentIndex(std::clamp(widgets::stateInteger(state, "tab", 0), 0, 2));
+    m_limit->setValue(widgets::stateInteger(state, "limit", 1000));
+    m_position->setCurrentText(widgets::stateText(state, "position", QStringLiteral("auto")));
+    if (const int row = m_part->findData(widgets::stateText(state, "part")); row >= 0 && session().selection().split.isEmpty())
         m_part->setCurrentIndex(row);
-    m_wantedValue = textOf(state, "value", m_wantedValue);
-    m_scatter->restoreState(objectOf(state, "scatter"));
-    m_probe->restoreState(objectOf(state, "probe"));
-    m_similarity->restoreState(objectOf(state, "similarity"));
+    m_wantedValue = widgets::stateText(state, "value", m_wantedValue);
+    m_scatter->restoreState(widgets::stateObject(state, "scatter"));
+    m_probe->restoreState(widgets::stateObject(state, "probe"));
+    m_similarity->restoreState(widgets::stateObject(state, "similarity"));
     if (m_opened)
         fillValues();
     rowsChanged();

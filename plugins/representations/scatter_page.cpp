@@ -55,14 +55,14 @@ ScatterPage::ScatterPage(widgets::Session& session)
 
 QLayout* ScatterPage::makeSettings()
 {
-    m_colour = makeBox(tr("Colour"), tr("What the colour and shape of the points show"));
+    m_colour = widgets::narrowBox(tr("Colour"), tr("What the colour and shape of the points show"));
     m_colour->setObjectName(QStringLiteral("colour"));
     connect(m_colour, &QComboBox::activated, this, [this] {
         m_wantedColour = m_colour->currentData().toString();
         applyColours();
     });
-    m_x = makeBox(tr("Horizontal axis"), tr("Component shown from left to right"));
-    m_y = makeBox(tr("Vertical axis"), tr("Component shown from bottom to top"));
+    m_x = widgets::narrowBox(tr("Horizontal axis"), tr("Component shown from left to right"));
+    m_y = widgets::narrowBox(tr("Vertical axis"), tr("Component shown from bottom to top"));
     for (auto* box : {m_x, m_y})
         connect(box, &QComboBox::activated, this, [this] { showAxes(); });
     auto* method = new QHBoxLayout;
@@ -82,6 +82,8 @@ QLayout* ScatterPage::makeSettings()
 
 QString ScatterPage::whyNot() const
 {
+    if (const QString why = Page::whyNot(); !why.isEmpty())
+        return why;
     if (choice().value.isEmpty())
         return tr("Choose a value first");
     return m_method->isValid() ? QString() : tr("Correct the parameters first");
@@ -89,7 +91,7 @@ QString ScatterPage::whyNot() const
 
 void ScatterPage::run()
 {
-    if (!subject() || !whyNot().isEmpty())
+    if (!whyNot().isEmpty())
         return;
     const QPointer<ScatterPage> self = this;
     auto work = [subject = subject(), choice = choice(), method = m_method->id().toStdString(), parameters = m_method->document(),
@@ -311,7 +313,7 @@ core::Json ScatterPage::saveState() const
 
 void ScatterPage::restoreState(const core::Json& state)
 {
-    m_wantedColour = textOf(state, "colour");
+    m_wantedColour = widgets::stateText(state, "colour");
     m_method->restoreState(state, "method");
 }
 

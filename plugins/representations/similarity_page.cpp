@@ -63,7 +63,7 @@ SimilarityPage::SimilarityPage(widgets::Session& session)
 
 QLayout* SimilarityPage::makeSettings()
 {
-    m_other = makeBox(tr("Compare with"), tr("The columns: the model itself, another model, or the checkpoints of the run"));
+    m_other = widgets::narrowBox(tr("Compare with"), tr("The columns: the model itself, another model, or the checkpoints of the run"));
     m_other->setObjectName(QStringLiteral("other"));
     connect(m_other, &QComboBox::activated, this, [this] {
         m_wantedOther = m_other->currentData().toString();
@@ -125,6 +125,8 @@ void SimilarityPage::subjectChanged()
 
 QString SimilarityPage::whyNot() const
 {
+    if (const QString why = Page::whyNot(); !why.isEmpty())
+        return why;
     return m_metric->isValid() ? QString() : tr("Correct the parameters first");
 }
 
@@ -143,7 +145,7 @@ ComparisonChoice SimilarityPage::wanted() const
 
 void SimilarityPage::run()
 {
-    if (!subject() || isRunning() || !whyNot().isEmpty())
+    if (isRunning() || !whyNot().isEmpty())
         return;
     const QPointer<SimilarityPage> self = this;
     const auto chosen = wanted();
@@ -237,9 +239,9 @@ core::Json SimilarityPage::saveState() const
 void SimilarityPage::restoreState(const core::Json& state)
 {
     m_metric->restoreState(state, "metric");
-    m_wantedOther = textOf(state, "other");
-    m_places->setText(textOf(state, "rows"));
-    m_otherPlaces->setText(textOf(state, "columns"));
+    m_wantedOther = widgets::stateText(state, "other");
+    m_places->setText(widgets::stateText(state, "rows"));
+    m_otherPlaces->setText(widgets::stateText(state, "columns"));
     fillOthers();
 }
 

@@ -72,20 +72,20 @@ void FitPage::fillColumns()
     grid->setContentsMargins(0, 0, 0, 0);
     for (int row = 0; row < int(names.size()); ++row) {
         const QString name = QString::fromStdString(names[std::size_t(row)]);
-        QComboBox* box = narrowBox(tr("Column of %1").arg(name), tr("Column of the table that holds %1").arg(name));
+        QComboBox* box = widgets::narrowBox(tr("Column of %1").arg(name), tr("Column of the table that holds %1").arg(name));
         box->setObjectName(QStringLiteral("column_") + name);
         box->addItem(tr("by name"), QString());
         if (m_table)
             for (const std::string& column : m_table->names)
                 box->addItem(QString::fromStdString(column), QString::fromStdString(column));
         if (m_wantedColumns.contains(names[std::size_t(row)]))
-            box->setCurrentIndex(std::max(0, box->findData(stateText(m_wantedColumns, names[std::size_t(row)].c_str()))));
+            box->setCurrentIndex(std::max(0, box->findData(widgets::stateText(m_wantedColumns, names[std::size_t(row)].c_str()))));
         auto* factor = new QLineEdit;
         factor->setObjectName(QStringLiteral("scale_") + name);
         factor->setAccessibleName(tr("Factor of %1").arg(name));
         factor->setToolTip(tr("Factor that brings %1 into its unit: 1e6 for numbers in millions").arg(name));
         factor->setPlaceholderText(QStringLiteral("1"));
-        if (const double scale = stateNumber(m_wantedScales, names[std::size_t(row)].c_str(), 1); scale != 1)
+        if (const double scale = widgets::stateNumber(m_wantedScales, names[std::size_t(row)].c_str(), 1); scale != 1)
             factor->setText(QString::number(scale));
         grid->addWidget(new QLabel(name), row, 0);
         grid->addWidget(box, row, 1);
@@ -314,14 +314,14 @@ void FitPage::restoreState(const core::Json& state)
         return;
     m_wantedColumns = request.value("columns", core::Json::object());
     m_wantedScales = request.value("scale", core::Json::object());
-    const QString heldOut = stateText(request, "hold_out");
-    const double below = stateNumber(request, "below", 0);
+    const QString heldOut = widgets::stateText(request, "hold_out");
+    const double below = widgets::stateNumber(request, "below", 0);
     for (const char* key : {"columns", "scale", "hold_out", "below"})
         request.erase(key);
     m_form->setDocument(request);
     m_shownInputs.clear();
     fillColumns();
-    const int row = heldOut.isEmpty() ? int(stateNumber(state, "axis", 0)) : m_axis->findText(heldOut);
+    const int row = heldOut.isEmpty() ? int(widgets::stateNumber(state, "axis", 0)) : m_axis->findText(heldOut);
     m_axis->setCurrentIndex(std::clamp(row, 0, std::max(0, m_axis->count() - 1)));
     m_cutoff->setPosition(below > 0 ? std::optional(below) : std::nullopt);
     const QSignalBlocker blocker(m_holdOut);

@@ -47,7 +47,7 @@ widgets::PlotSeries pointSeries(const QString& title, const std::vector<double>&
 
 FitPage::FitPage(widgets::Session& session)
     : ScalingPage(session, tr("&Fit"), tr("Progress of the fit")), m_preview([this](int change) { Q_EMIT busyChanged(change); }),
-      m_form(new widgets::SchemaForm), m_axis(narrowBox(tr("Along"), tr("Input of the law along which the points are drawn"))),
+      m_form(new widgets::SchemaForm), m_axis(widgets::narrowBox(tr("Along"), tr("Input of the law along which the points are drawn"))),
       m_holdOut(new QCheckBox(tr("&Hold out"))), m_plot(new widgets::PlotView), m_residuals(new widgets::PlotView),
       m_cutoff(new CutoffLine(*m_plot, this)), m_splitter(new QSplitter(Qt::Horizontal)), m_rows(new widgets::RowModel(this)),
       m_points(new widgets::TableView), m_parameters(makeParameterTable()), m_status(textLine(QStringLiteral("fitStatus"))),

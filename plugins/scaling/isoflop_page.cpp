@@ -190,9 +190,9 @@ core::Json IsoflopPage::saveState() const
 
 void IsoflopPage::restoreState(const core::Json& state)
 {
-    m_tolerance->setValue(stateNumber(state, "tolerance", m_tolerance->value()));
-    m_factor->setValue(stateNumber(state, "k", m_factor->value()));
-    m_resamples->setValue(int(stateNumber(state, "resamples", m_resamples->value())));
+    m_tolerance->setValue(widgets::stateNumber(state, "tolerance", m_tolerance->value()));
+    m_factor->setValue(widgets::stateNumber(state, "k", m_factor->value()));
+    m_resamples->setValue(int(widgets::stateNumber(state, "resamples", m_resamples->value())));
 }
 
 }  // namespace orrery::plugins

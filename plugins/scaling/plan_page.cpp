@@ -202,10 +202,10 @@ core::Json PlanPage::saveState() const
 
 void PlanPage::restoreState(const core::Json& state)
 {
-    m_budgets->setText(stateText(state, "budgets", m_budgets->text()));
-    m_model->setText(stateText(state, "model", m_model->text()));
-    m_seconds->setValue(int(stateNumber(state, "seconds", m_seconds->value())));
-    m_batch->setValue(int(stateNumber(state, "batch", m_batch->value())));
+    m_budgets->setText(widgets::stateText(state, "budgets", m_budgets->text()));
+    m_model->setText(widgets::stateText(state, "model", m_model->text()));
+    m_seconds->setValue(int(widgets::stateNumber(state, "seconds", m_seconds->value())));
+    m_batch->setValue(int(widgets::stateNumber(state, "batch", m_batch->value())));
 }
 
 }  // namespace orrery::plugins

@@ -35,7 +35,7 @@ std::vector<StoredEntry> storedFits(const store::Workspace& workspace)
     std::vector<StoredEntry> out;
     for (const store::Analysis& analysis : workspace.analyses({}, scaling::kFitMethod)) {
         const core::Json& law = analysis.parameters.value("law", core::Json());
-        const QString name = law.is_object() ? stateText(law, "id") : QStringLiteral("law");
+        const QString name = law.is_object() ? widgets::stateText(law, "id") : QStringLiteral("law");
         const PointSource source = sourceFromOrigin(analysis.inputs);
         if (out.size() < kMostStored)
             out.push_back(
@@ -229,7 +229,7 @@ void ScalingPanel::restoreState(const core::Json& state)
     m_isoflop->restoreState(part("isoflop"));
     m_plan->restoreState(part("plan"));
     m_widths->restoreState(part("widths"));
-    m_tabs->setCurrentIndex(std::clamp(int(stateNumber(state, "tab", 0)), 0, m_tabs->count() - 1));
+    m_tabs->setCurrentIndex(std::clamp(int(widgets::stateNumber(state, "tab", 0)), 0, m_tabs->count() - 1));
     m_source->setSource(PointSource::fromJson(part("source")));
 }
 

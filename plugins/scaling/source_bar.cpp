@@ -28,7 +28,7 @@ QLineEdit* sourceField(const char* name, const QString& accessible, const QStrin
 
 SourceBar::SourceBar(widgets::Session& session, QWidget* parent)
     : QWidget(parent), m_session(session), m_task([this](int change) { Q_EMIT busyChanged(change); }),
-      m_kind(narrowBox(tr("Points from"), tr("Where the points come from: a table in a file, or runs of the workspace"))),
+      m_kind(widgets::narrowBox(tr("Points from"), tr("Where the points come from: a table in a file, or runs of the workspace"))),
       m_file(sourceField("file", tr("Table"), tr("A CSV file with a header row"), tr("a CSV file with columns such as N, D, loss"))),
       m_query(sourceField("query", tr("Which runs"), tr("A query over runs; empty: all"), tr("all runs; or: tag:scaling and status = finished"))),
       m_sources(

@@ -66,7 +66,7 @@ WidthsPage::WidthsPage(widgets::Session& session)
       m_rates(lineField("rates", tr("Learning rates to sweep"),
                         tr("Learning rates parted by commas: the loss at each width and rate instead of the check"), {})),
       m_steps(countField("steps", tr("Training steps"), 1, 100000, 5)), m_seeds(countField("seeds", tr("Models at each width"), 1, 100, 3)),
-      m_step(countField("step", tr("Step whose changes are shown"), 0, 5, 5)), m_optimizer(narrowBox(tr("Optimizer"), tr("Optimizer"))),
+      m_step(countField("step", tr("Step whose changes are shown"), 0, 5, 5)), m_optimizer(widgets::narrowBox(tr("Optimizer"), tr("Optimizer"))),
       m_rate(new QDoubleSpinBox), m_plot(new widgets::PlotView),
       m_table(
           readingTable(tr("Exponents by layer"), {tr("Layer"), tr("Parametrisation"), tr("Smallest width"), tr("Largest width"), tr("Exponent")})),
@@ -350,14 +350,14 @@ core::Json WidthsPage::saveState() const
 
 void WidthsPage::restoreState(const core::Json& state)
 {
-    m_model->setText(stateText(state, "model", m_model->text()));
-    m_widths->setText(stateText(state, "widths", m_widths->text()));
-    m_rates->setText(stateText(state, "rates"));
-    if (const int row = m_optimizer->findData(stateText(state, "optimizer")); row >= 0)
+    m_model->setText(widgets::stateText(state, "model", m_model->text()));
+    m_widths->setText(widgets::stateText(state, "widths", m_widths->text()));
+    m_rates->setText(widgets::stateText(state, "rates"));
+    if (const int row = m_optimizer->findData(widgets::stateText(state, "optimizer")); row >= 0)
         m_optimizer->setCurrentIndex(row);
-    m_rate->setValue(stateNumber(state, "rate", m_rate->value()));
-    m_steps->setValue(int(stateNumber(state, "steps", m_steps->value())));
-    m_seeds->setValue(int(stateNumber(state, "seeds", m_seeds->value())));
+    m_rate->setValue(widgets::stateNumber(state, "rate", m_rate->value()));
+    m_steps->setValue(int(widgets::stateNumber(state, "steps", m_steps->value())));
+    m_seeds->setValue(int(widgets::stateNumber(state, "seeds", m_seeds->value())));
     if (state.is_object() && state.contains("parametrisations") && state["parametrisations"].is_array())
         for (QCheckBox* box : m_kinds)
             box->setChecked(std::find(state["parametrisations"].begin(), state["parametrisations"].end(),

@@ -21,20 +21,7 @@ const std::vector<Command>& scalingCommands()
 
 std::function<Exit(Session&)> declareScaling(CLI::App& app)
 {
-    using Action = std::function<Exit(Session&)>;
-    auto actions = std::make_shared<std::vector<std::pair<CLI::App*, Action>>>();
-    app.require_subcommand(1);
-    app.fallthrough();  // so that --json and the like may stand behind the subcommand
-    for (const auto& command : scalingCommands()) {
-        auto* sub = app.add_subcommand(command.name, command.summary);
-        actions->emplace_back(sub, command.declare(*sub));
-    }
-    return [actions](Session& session) {
-        for (const auto& [sub, action] : *actions)
-            if (sub->parsed())
-                return action(session);
-        return Exit::BadInput;  // CLI11 has asked for a subcommand before
-    };
+    return declareGroup(app, scalingCommands());
 }
 
 }  // namespace orrery::cli

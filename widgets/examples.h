@@ -2,14 +2,14 @@
 #include <QString>
 #include <vector>
 
-namespace orrery::plugins {
+namespace orrery::widgets {
 
 /// One document of the example projects that ship with the program.
 struct ExampleDocument {
     QString title, summary, file;
 };
 
-/// All of them, by title; none where the projects are not installed. Reads some small files.
+/// All of them but sweeps, which are many experiments, by title; none where the projects are not installed. Reads some small files.
 std::vector<ExampleDocument> exampleDocuments();
 
-}  // namespace orrery::plugins
+}  // namespace orrery::widgets

@@ -6,7 +6,7 @@
 #include <core/base/error.h>
 #include <core/base/files.h>
 
-namespace orrery::plugins {
+namespace orrery::widgets {
 namespace {
 
 // The first sentence of the project's page that is no heading.
@@ -43,4 +43,4 @@ std::vector<ExampleDocument> exampleDocuments()
     return found;
 }
 
-}  // namespace orrery::plugins
+}  // namespace orrery::widgets

@@ -1,0 +1,33 @@
+#include "job_page.h"
+
+#include <QHBoxLayout>
+#include <QPushButton>
+
+namespace orrery::widgets {
+
+JobPage::JobPage(Session& session, const QString& buttonText, const QString& progressName)
+    : m_session(session), m_run(new QPushButton(buttonText)), m_bar(new JobBar(session, progressName)), m_row(new QHBoxLayout)
+{
+    m_run->setObjectName(QStringLiteral("run"));
+    m_run->setSizePolicy(QSizePolicy::Maximum, QSizePolicy::Fixed);
+    connect(m_run, &QPushButton::clicked, this, &JobPage::run);
+    connect(m_bar, &JobBar::ended, this, [this] {
+        updateButton();
+        workEnded();
+        Q_EMIT busyChanged(-1);
+    });
+    m_row->setContentsMargins(0, 0, 0, 0);
+    m_row->addWidget(m_run);
+    m_row->addWidget(m_bar, 1);
+    m_row->addStretch(0);
+    setFocusProxy(m_run);
+}
+
+void JobPage::updateButton()
+{
+    const QString why = whyNot();
+    m_run->setEnabled(why.isEmpty() && !isRunning());
+    m_run->setToolTip(why.isEmpty() ? tr("Compute as a job") : why);
+}
+
+}  // namespace orrery::widgets
