@@ -40,7 +40,7 @@ if(ORRERY_QUICK)
 endif()
 # Two sources of one folder must not define the same name at file level, not even in an anonymous namespace.
 function(orrery_unity target)
-  if(ORRERY_UNITY)
+  if(ORRERY_UNITY AND NOT target IN_LIST ORRERY_SEPARATE)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
     target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)  # said of a source that is included
   endif()
