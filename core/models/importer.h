@@ -11,10 +11,13 @@
 
 namespace orrery::models {
 
-/// A file somebody wants to open as a model.
+/// A file or a folder somebody wants to open as a model.
 struct ModelSource {
-    std::filesystem::path file;
-    std::string_view bytes;  ///< the whole file, mapped
+    std::filesystem::path file;    ///< empty for a folder
+    std::string_view bytes;        ///< the whole file, mapped; empty for a folder
+    std::filesystem::path folder;  ///< a checkpoint folder (see checkpoint_folder.h), or empty
+    /// What it is called in messages.
+    std::string name() const { return (folder.empty() ? file : folder).string(); }
 };
 
 /// How one format is recognised and read. `recognises` looks at content only, never throws, and is cheap; the first importer that says yes opens the file.

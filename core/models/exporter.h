@@ -1,0 +1,42 @@
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <stop_token>
+#include <string>
+
+#include <core/base/registry.h>
+#include <core/graph/model.h>
+
+/// Models written as files for others.
+namespace orrery::models {
+
+/// What a writer is told.
+struct ExportOptions {
+    core::Json parameters;  ///< of the exporter's schema; `exportModel` hands it on resolved, defaults filled in
+    /// Gets one sentence about everything that the format cannot hold and that was changed or left out; may be null.
+    std::function<void(const std::string& note)> note;
+    std::stop_token stop;
+};
+
+/// How one format is written. `write` gets a path that is a file or, for `isFolder`, a folder that does not exist yet; it throws core::InputError for a model that the format cannot hold
+/// (naming the operator or tensor) before it writes anything.
+struct Exporter {
+    std::function<void(const std::filesystem::path& path, const graph::Model& model, const ExportOptions& options)> write;
+    bool isFolder = false;
+    std::string ending;  ///< what its files are called: ".onnx"; empty for folders
+};
+
+using ExporterRegistry = core::Registry<Exporter>;
+
+/// Family "exporter": the formats that can be written. A new one is one file with a `register...` function and one line in exporters.cpp.
+const ExporterRegistry& exporterRegistry();
+
+/// Writes a model: resolves the parameters, checks that the weights are there and fit, and has the exporter write under a temporary name that becomes `path` in the end, so
+/// that a failure leaves what was there before. A folder must not exist, or be empty; a file is replaced.
+/// @throws core::InputError: unknown exporter, wrong parameters, a folder in the way; what the exporter throws. Any thread.
+void exportModel(const std::filesystem::path& path, const graph::Model& model, const std::string& exporter, ExportOptions options = {});
+
+void registerModelFileExporter(ExporterRegistry& registry);
+void registerWeightExporters(ExporterRegistry& registry);
+
+}  // namespace orrery::models
