@@ -145,15 +145,16 @@ struct RawInflater {
     }
 };
 
-std::string inflateRaw(const Reader& reader, const EntryHeader& entry, std::string_view packed)
+std::string inflateRaw(const Reader& reader, const ZipMember& entry)
 {
+    std::string_view packed = entry.packed;
     // Deflate packs at most 1,032 to 1: a larger promise is a lie and would only take memory.
-    if (entry.unpacked / 1032 > packed.size() + 1)
-        reader.fail(fmt::format("\"{}\" promises {} bytes from {} packed ones", entry.name, entry.unpacked, packed.size()));
+    if (entry.size / 1032 > packed.size() + 1)
+        reader.fail(fmt::format("\"{}\" promises {} bytes from {} packed ones", entry.name, entry.size, packed.size()));
     RawInflater inflater;
     if (!inflater.started)
         reader.fail("zlib cannot start");
-    std::string out(std::size_t(entry.unpacked), '\0');
+    std::string out(std::size_t(entry.size), '\0');
     std::size_t filled = 0;
     char spare = 0;
     for (int status = Z_OK; status != Z_STREAM_END;) {
@@ -172,7 +173,7 @@ std::string inflateRaw(const Reader& reader, const EntryHeader& entry, std::stri
         status = inflate(&stream, Z_NO_FLUSH);
         const uInt got = room - stream.avail_out;
         if (full && got > 0)
-            reader.fail(fmt::format("\"{}\" holds more than the promised {} bytes", entry.name, entry.unpacked));
+            reader.fail(fmt::format("\"{}\" holds more than the promised {} bytes", entry.name, entry.size));
         filled += full ? 0 : got;
         if (status != Z_OK && status != Z_STREAM_END)
             reader.fail(fmt::format("\"{}\": deflate data are damaged after {} bytes", entry.name, filled));
@@ -187,25 +188,23 @@ std::uint32_t crcOf(std::string_view bytes)
     return std::uint32_t(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
-ZipEntry unpack(const Reader& reader, const EntryHeader& entry)
+ZipMember memberOf(const Reader& reader, const EntryHeader& entry)
 {
     if (entry.flags & 1)
         reader.fail(fmt::format("\"{}\" is encrypted", entry.name));
-    const std::string_view packed = packedBytes(reader, entry);
-    std::string content;
-    if (entry.method == 0) {
-        if (entry.packed != entry.unpacked)
-            reader.fail(fmt::format("\"{}\" is stored in {} bytes but should have {}", entry.name, entry.packed, entry.unpacked));
-        content = packed;
-    } else if (entry.method == 8) {
-        content = inflateRaw(reader, entry, packed);
-    } else {
+    if (entry.method != 0 && entry.method != 8)
         reader.fail(fmt::format("\"{}\": expected compression 0 (stored) or 8 (deflate), got {}", entry.name, entry.method));
-    }
-    // A fuzzer cannot guess checksums; without this it would never get behind them.
-    if (const std::uint32_t crc = crcOf(content); crc != entry.crc && kVerifyChecksums)
-        reader.fail(fmt::format("\"{}\": expected the checksum {:08x}, got {:08x}", entry.name, entry.crc, crc));
-    return {entry.name, std::move(content)};
+    const std::string_view packed = packedBytes(reader, entry);
+    if (entry.method == 0 && entry.packed != entry.unpacked)
+        reader.fail(fmt::format("\"{}\" is stored in {} bytes but should have {}", entry.name, entry.packed, entry.unpacked));
+    return {entry.name, packed, entry.unpacked, entry.crc, entry.method == 0};
+}
+
+// A fuzzer cannot guess checksums; without this it would never get behind them.
+void checkChecksum(const Reader& reader, const ZipMember& member, std::string_view content)
+{
+    if (const std::uint32_t crc = crcOf(content); crc != member.crc && kVerifyChecksums)
+        reader.fail(fmt::format("\"{}\": expected the checksum {:08x}, got {:08x}", member.name, member.crc, crc));
 }
 
 template <class T>
@@ -232,7 +231,7 @@ void appendCommonFields(std::string& out, const ZipEntry& entry)
 
 }  // namespace
 
-std::vector<ZipEntry> parseZip(std::string_view bytes, std::string_view name, std::uint64_t maxBytes)
+std::vector<ZipMember> zipMembers(std::string_view bytes, std::string_view name, std::uint64_t maxBytes)
 {
     const Reader reader{bytes, name};
     const Directory directory = findDirectory(reader);
@@ -250,10 +249,34 @@ std::vector<ZipEntry> parseZip(std::string_view bytes, std::string_view name, st
         if (packed > bytes.size())
             reader.fail("the entries overlap");
     }
-    std::vector<ZipEntry> entries;
+    std::vector<ZipMember> members;
     for (const EntryHeader& header : headers)
         if (!header.name.ends_with('/'))
-            entries.push_back(unpack(reader, header));
+            members.push_back(memberOf(reader, header));
+    return members;
+}
+
+std::string unpackZipMember(const ZipMember& member, std::string_view name)
+{
+    const Reader reader{{}, name};
+    std::string content = member.isStored ? std::string(member.packed) : inflateRaw(reader, member);
+    checkChecksum(reader, member, content);
+    return content;
+}
+
+void checkStoredZipMember(const ZipMember& member, std::string_view name)
+{
+    const Reader reader{{}, name};
+    if (!member.isStored)
+        reader.fail(fmt::format("\"{}\": expected a stored entry, got a deflated one", member.name));
+    checkChecksum(reader, member, member.packed);
+}
+
+std::vector<ZipEntry> parseZip(std::string_view bytes, std::string_view name, std::uint64_t maxBytes)
+{
+    std::vector<ZipEntry> entries;
+    for (const ZipMember& member : zipMembers(bytes, name, maxBytes))
+        entries.push_back({member.name, unpackZipMember(member, name)});
     return entries;
 }
 
