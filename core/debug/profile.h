@@ -1,0 +1,90 @@
+#pragma once
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include <core/base/json.h>
+#include <core/graph/executor.h>
+
+#include "machine_peaks.h"
+
+namespace orrery::debug {
+
+/// What one top-level node costs; loops and branches count as one node. Bytes are those that the node has to read and write once each, as if no cache held them:
+/// its distinct input tensors and its outputs; views move nothing; look-ups (embedding, gather, index_select) read what they take, not the whole table.
+struct NodeCost {
+    int line = 0;
+    std::string name, op, module;
+    std::vector<std::string> levels;  ///< module calls around it, outermost first
+    std::vector<std::int64_t> shape;  ///< of its first tensor output
+    double seconds = 0;               ///< median over the runs
+    double quickest = 0;
+    std::int64_t flops = 0;  ///< multiply-add = 2
+    std::int64_t bytesRead = 0, bytesWritten = 0, parameterBytes = 0, allocatedBytes = 0;
+    std::int64_t bytes() const { return bytesRead + bytesWritten; }
+    /// FLOPs a byte; 0 where nothing is moved.
+    double intensity() const { return bytes() > 0 ? double(flops) / double(bytes()) : 0; }
+    double gigaflops() const { return seconds > 0 ? double(flops) / seconds * 1e-9 : 0; }
+    double bandwidth() const { return seconds > 0 ? double(bytes()) / seconds * 1e-9 : 0; }
+};
+
+/// Nodes put together: a module with everything below it, or all nodes of one operator.
+struct GroupCost {
+    std::string name, type;  ///< module path and type; or operator
+    int nodes = 0;
+    double seconds = 0;  ///< median over the runs of the sum
+    std::int64_t flops = 0, bytes = 0, parameterBytes = 0;
+    double intensity() const { return bytes > 0 ? double(flops) / double(bytes) : 0; }
+};
+
+struct ProfileOptions {
+    int runs = 10, warmUp = 2;
+    bool training = false;
+    std::uint64_t seed = 0;
+    bool measurePeaks = true;
+    std::function<void(double done, double total)> progress;  ///< in runs; may be empty
+};
+
+/// Elementwise operators and normalisations behind a product (or behind each other) that one kernel could do: what lies between them need not be written and read.
+struct FusionCandidate {
+    std::vector<std::string> nodes;  ///< in order
+    std::string pattern;             ///< "linear + gelu", "mul + masked_fill + softmax"
+    std::int64_t savedBytes = 0;     ///< two for each byte between
+    std::int64_t bytes = 0;          ///< moved by the nodes now
+    double savedSeconds = 0;         ///< at the measured bandwidth; 0 without it
+};
+
+struct Profile {
+    std::vector<NodeCost> nodes;          ///< in execution order
+    std::vector<GroupCost> modules;       ///< as declared; the first is the whole model
+    std::vector<GroupCost> operators;     ///< by falling time
+    std::vector<FusionCandidate> fusion;  ///< by falling saving
+    std::optional<MachinePeaks> peaks;
+    int runs = 0, threads = 0;
+    double plainSeconds = 0;     ///< median of runs without measuring
+    double profiledSeconds = 0;  ///< median of runs with it
+    std::string note;            ///< what limits the figures; empty: nothing
+    double overhead() const { return plainSeconds > 0 ? profiledSeconds / plainSeconds - 1 : 0; }
+    std::int64_t flops() const;
+    std::int64_t bytes() const;
+    /// True if the memory limits a node of that intensity on this machine.
+    bool isMemoryBound(double intensity) const { return peaks && intensity < peaks->ridge(); }
+    /// GFLOP/s that the roofline allows: min(peak, intensity * bandwidth).
+    double attainable(double intensity) const;
+    core::Json toJson() const;
+};
+
+/// Runs the model `warmUp` + 2 * `runs` times: with and without measuring in turn. @throws what Executor::run throws; core::InputError for fewer than one run.
+Profile profileModel(const graph::Executor& executor, const graph::Weights& weights, const std::vector<c10::IValue>& inputs,
+                     const ProfileOptions& options, std::stop_token stop = {});
+
+/// Chains that could be fused, from the graph and the bytes of its values: what lies between two members has no other reader and is no output.
+/// Source of the idea and the bound: Ivanov et al. (2021), "Data Movement Is All You Need", arXiv:2007.00072.
+std::vector<FusionCandidate> fusionCandidates(const graph::Graph& graph, const std::vector<NodeCost>& nodes,
+                                              const std::optional<MachinePeaks>& peaks = {});
+
+double medianOf(std::vector<double> values);
+
+}  // namespace orrery::debug

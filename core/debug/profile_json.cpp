@@ -1,0 +1,92 @@
+#include <algorithm>
+
+#include "profile.h"
+
+namespace orrery::debug {
+
+std::int64_t Profile::flops() const
+{
+    std::int64_t sum = 0;
+    for (const auto& node : nodes)
+        sum += node.flops;
+    return sum;
+}
+
+std::int64_t Profile::bytes() const
+{
+    std::int64_t sum = 0;
+    for (const auto& node : nodes)
+        sum += node.bytes();
+    return sum;
+}
+
+double Profile::attainable(double intensity) const
+{
+    return peaks ? std::min(peaks->gigaflops, intensity * peaks->bandwidth) : 0;
+}
+
+namespace {
+
+core::Json groupJson(const GroupCost& group, const char* key)
+{
+    core::Json json = {{key, group.name}};
+    if (!group.type.empty())
+        json["type"] = group.type;
+    json.update({{"nodes", group.nodes},
+                 {"seconds", group.seconds},
+                 {"flops", group.flops},
+                 {"bytes", group.bytes},
+                 {"parameter_bytes", group.parameterBytes},
+                 {"intensity", group.intensity()}});
+    return json;
+}
+
+core::Json nodeJson(const Profile& profile, const NodeCost& node)
+{
+    core::Json json = {{"name", node.name},
+                       {"op", node.op},
+                       {"module", node.module},
+                       {"shape", node.shape},
+                       {"seconds", node.seconds},
+                       {"quickest", node.quickest},
+                       {"flops", node.flops},
+                       {"bytes_read", node.bytesRead},
+                       {"bytes_written", node.bytesWritten},
+                       {"parameter_bytes", node.parameterBytes},
+                       {"allocated_bytes", node.allocatedBytes},
+                       {"intensity", node.intensity()}};
+    if (profile.peaks && node.bytes() > 0) {
+        json["memory_bound"] = profile.isMemoryBound(node.intensity());
+        const double attainable = profile.attainable(node.intensity());
+        json["efficiency"] = attainable > 0 && node.flops > 0 ? core::Json(node.gigaflops() / attainable) : core::Json();
+    }
+    return json;
+}
+
+}  // namespace
+
+core::Json Profile::toJson() const
+{
+    core::Json json = {{"runs", runs},           {"threads", threads}, {"seconds", plainSeconds}, {"profiled_seconds", profiledSeconds},
+                       {"overhead", overhead()}, {"flops", flops()},   {"bytes", bytes()}};
+    if (peaks)
+        json["peaks"] = {{"gflops", peaks->gigaflops}, {"gbytes_per_second", peaks->bandwidth}, {"ridge", peaks->ridge()}};
+    if (!note.empty())
+        json["note"] = note;
+    json["nodes"] = json["modules"] = json["operators"] = json["fusion"] = core::Json::array();
+    for (const auto& node : nodes)
+        json["nodes"].push_back(nodeJson(*this, node));
+    for (const auto& module : modules)
+        json["modules"].push_back(groupJson(module, "path"));
+    for (const auto& group : operators)
+        json["operators"].push_back(groupJson(group, "op"));
+    for (const auto& candidate : fusion)
+        json["fusion"].push_back({{"pattern", candidate.pattern},
+                                  {"nodes", candidate.nodes},
+                                  {"bytes", candidate.bytes},
+                                  {"saved_bytes", candidate.savedBytes},
+                                  {"saved_seconds", candidate.savedSeconds}});
+    return json;
+}
+
+}  // namespace orrery::debug

@@ -1,0 +1,236 @@
+// A change is planted at one node of one of two models; the comparison has to name that node.
+#include <core/debug/divergence.h>
+
+#include <ATen/Parallel.h>
+
+#include <QtTest>
+
+#include "../graph/sample_graphs.h"
+
+using namespace orrery;
+using namespace orrery::debug;
+using graph::Builder;
+using graph::Model;
+
+namespace {
+
+struct Variant {
+    std::string gelu = "none", firstName = "fc1";
+    double eps = 1e-5;
+    bool extra = false;
+};
+
+/// norm -> fc1 -> gelu -> fc2 -> add, three times.
+Model network(const Variant& variant = {})
+{
+    Builder builder("network");
+    auto x = builder.input("x", "float32", {"batch", "8"}, "table");
+    for (int i = 0; i < 3; ++i) {
+        const Builder::Scope scope = builder.module("blocks." + std::to_string(i), "Block");
+        const bool here = i == 1;
+        const auto normed = builder.layerNorm("norm", x, 8, here ? variant.eps : 1e-5);
+        auto h = builder.gelu(builder.linear(here ? variant.firstName : "fc1", normed, 8, 16), here ? variant.gelu : "none");
+        if (here && variant.extra)
+            h = builder.op("aten::abs", {h}, "extra");
+        x = builder.add(x, builder.linear("fc2", h, 16, 8));
+    }
+    Model model = builder.finish({{"out", x}});
+    model.weights = graph::initialize(*model.graph, 1);
+    return model;
+}
+
+RunSide sideOf(const Model& model, const at::Tensor& x)
+{
+    return {std::make_shared<graph::Executor>(model.graph), model.weights, {x}, 1, 0};
+}
+
+at::Tensor input()
+{
+    return at::randn({5, 8}, at::detail::createCPUGenerator(3), at::TensorOptions());
+}
+
+Divergence compared(const Model& a, const Model& b, DivergenceOptions options = {})
+{
+    return compareRuns(sideOf(a, input()), sideOf(b, input()), options);
+}
+
+std::string firstOf(const Divergence& result)
+{
+    return result.first ? result.values[*result.first].a : "none";
+}
+
+}  // namespace
+
+class DivergenceTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase() { at::set_num_threads(1); }
+
+    void equalRunsDoNotDiffer()
+    {
+        const Divergence result = compared(network(), network());
+        QVERIFY(!result.first);
+        QVERIFY(result.sameGraph);
+        QCOMPARE(result.values.size(), network().graph->nodes().size());
+        for (const auto& value : result.values)
+            QCOMPARE(value.maxAbsolute, 0.0);
+    }
+
+    void aPlantedChangeIsFoundAtItsNode_data()
+    {
+        QTest::addColumn<int>("change");
+        QTest::addColumn<QString>("node");
+        QTest::newRow("weight") << 0 << "blocks.1.fc2.linear";
+        QTest::newRow("bias") << 1 << "blocks.2.norm.layer_norm";
+        QTest::newRow("gelu") << 2 << "blocks.1.gelu";
+        QTest::newRow("eps") << 3 << "blocks.1.norm.layer_norm";
+    }
+    void aPlantedChangeIsFoundAtItsNode()
+    {
+        QFETCH(int, change);
+        QFETCH(QString, node);
+        Variant variant;
+        if (change == 2)
+            variant.gelu = "tanh";
+        if (change == 3)
+            variant.eps = 1e-3;
+        Model changed = network(variant);
+        for (const auto& name : {"blocks.1.fc2.weight", "blocks.2.norm.bias"}) {
+            if ((change == 0) != (std::string(name) == "blocks.1.fc2.weight") || change > 1)
+                continue;
+            at::Tensor tensor = changed.weights.at(name).clone();
+            tensor.view(-1)[3] += 0.01;
+            changed.weights.set(name, tensor);
+        }
+        const Divergence result = compared(network(), changed);
+        QCOMPARE(QString::fromStdString(firstOf(result)), node);
+        QCOMPARE(result.values.size(), *result.first + 1);  // ends there
+        DivergenceOptions options;
+        options.all = true;
+        const Divergence all = compared(network(), changed, options);
+        QCOMPARE(QString::fromStdString(firstOf(all)), node);
+        QCOMPARE(all.values.size(), network().graph->nodes().size());
+        QVERIFY(!all.values.back().isWithin());
+    }
+
+    void theWorstElementIsNamed()
+    {
+        const at::Tensor a = at::tensor({1.f, 2.f, 3.f, 4.f, 5.f, 6.f}).reshape({2, 3});
+        at::Tensor b = a.clone();
+        b[1][0] = 4.5f;
+        b[0][2] = 3.25f;
+        const ValueDifference difference = compareValues(a, b, {0.01, 0.1, false});
+        QCOMPARE(difference.beyond, std::int64_t(2));
+        QCOMPARE(difference.worst, (std::vector<std::int64_t>{1, 0}));
+        QCOMPARE(difference.maxAbsolute, 0.5);
+        QCOMPARE(difference.maxRelative, 0.5 / 4.5);
+        QCOMPARE(difference.valueA, 4.0);
+        QCOMPARE(difference.valueB, 4.5);
+        QCOMPARE(difference.rmsDifference, std::sqrt((0.25 + 0.0625) / 6));
+    }
+
+    void theToleranceIsThatOfAllclose()
+    {
+        // Oracle: torch's own isclose.
+        const at::Tensor b = at::tensor({1.0, -1.0, 100.0, 0.0, INFINITY, INFINITY, std::nan(""), std::nan(""), -INFINITY});
+        const at::Tensor a = at::tensor({1.1, -1.1000001, 110.05, 0.05, INFINITY, -INFINITY, std::nan(""), 1.0, 3.0});
+        for (const bool equalNan : {false, true}) {
+            const ValueDifference difference = compareValues(a, b, {0.1, 0.04, equalNan});
+            const auto expected = at::isclose(a, b, 0.1, 0.04, equalNan).logical_not().sum().item<std::int64_t>();
+            QCOMPARE(difference.beyond, expected);
+            QVERIFY(std::isinf(difference.maxAbsolute));
+        }
+        QCOMPARE(compareValues(a, b).relative, 1e-7);
+        QCOMPARE(compareValues(a, b.to(at::kBFloat16)).relative, 1.6e-2);
+        QVERIFY(compareValues(at::tensor({1, 2}), at::tensor({1, 2})).isWithin());
+        QVERIFY(!compareValues(at::tensor({1, 2}), at::tensor({1, 3})).isWithin());
+    }
+
+    void whatCannotBeComparedSaysWhy()
+    {
+        QCOMPARE(compareValues(at::zeros({2, 3}), at::zeros({3, 2})).problem, std::string("shapes [2, 3] and [3, 2]"));
+        QCOMPARE(compareValues(at::zeros({2}), c10::IValue(3)).problem, std::string("Tensor in one run, Int in the other"));
+        QCOMPARE(compareValues(c10::IValue(4), c10::IValue(3)).problem, std::string("4 in one run, 3 in the other"));
+        QVERIFY(compareValues(c10::IValue(3), c10::IValue(3)).isWithin());
+        QVERIFY(compareValues(at::zeros({0, 3}), at::zeros({0, 3})).isWithin());
+    }
+
+    void renamedNodesAreMatchedByStructure()
+    {
+        Variant renamed;
+        renamed.firstName = "dense";
+        Model other = network(renamed);
+        other.weights.set("blocks.1.dense.weight", network().weights.at("blocks.1.fc1.weight"));
+        other.weights.set("blocks.1.dense.bias", network().weights.at("blocks.1.fc1.bias"));
+        const Divergence result = compared(network(), other);
+        QVERIFY2(!result.first, firstOf(result).c_str());
+        QVERIFY(!result.sameGraph);
+        QCOMPARE(result.byStructure, std::size_t(1));
+        QVERIFY(result.onlyA.empty() && result.onlyB.empty());
+    }
+
+    void anInsertedNodeIsNamedAndTheRestIsMatched()
+    {
+        Variant more;
+        more.extra = true;
+        const Divergence result = compared(network(), network(more));
+        QCOMPARE(result.onlyB, std::vector<std::string>{"blocks.1.extra"});
+        QVERIFY(result.onlyA.empty());
+        QCOMPARE(firstOf(result), std::string("blocks.1.fc2.linear"));
+    }
+
+    void dtypesAreComparedWithTheCoarserTolerance()
+    {
+        const Model model = network();
+        RunSide half = sideOf(model, input().to(at::kBFloat16));
+        half.executor = std::make_shared<graph::Executor>(graph::moved(model.graph, at::kCPU, at::kBFloat16));
+        half.weights = model.weights.to(at::kCPU, at::kBFloat16);
+        DivergenceOptions options;
+        options.all = true;
+        const Divergence result = compareRuns(sideOf(model, input()), half, options);
+        QCOMPARE(result.values.front().relative, 1.6e-2);
+        QVERIFY(result.values.back().maxAbsolute > 1e-4);
+        options.tolerance = {0.2, 0.2, false};
+        QVERIFY(!compareRuns(sideOf(model, input()), half, options).first);
+    }
+
+    void littleMemoryGivesTheSameAnswer()
+    {
+        Variant tanh;
+        tanh.gelu = "tanh";
+        DivergenceOptions options;
+        options.keepBytes = 0;
+        options.all = true;
+        const Divergence scarce = compared(network(), network(tanh), options);
+        options.keepBytes = std::int64_t(64) << 20;
+        const Divergence ample = compared(network(), network(tanh), options);
+        QVERIFY(scarce.toJson() == ample.toJson());
+    }
+
+    void aRunThatFailsIsComparedUpToThere()
+    {
+        Model broken = network();
+        broken.weights.set("blocks.1.fc2.weight", at::zeros({8, 15}));
+        const Divergence result = compared(network(), broken);
+        QVERIFY(result.failureA.empty());
+        QVERIFY2(result.failureB.find("blocks.1.fc2.linear (aten::linear) failed") == 0, result.failureB.c_str());
+        QCOMPARE(result.values.back().a, std::string("blocks.1.gelu"));
+        QVERIFY(!result.first);
+    }
+
+    void cancellingIsNoError()
+    {
+        std::stop_source source;
+        source.request_stop();
+        bool cancelled = false;
+        try {
+            compareRuns(sideOf(network(), input()), sideOf(network(), input()), {}, source.get_token());
+        } catch (const core::Cancelled&) {
+            cancelled = true;
+        }
+        QVERIFY(cancelled);
+    }
+};
+
+QTEST_APPLESS_MAIN(DivergenceTest)
+#include "divergence_test.moc"

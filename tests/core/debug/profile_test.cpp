@@ -1,0 +1,225 @@
+// Counted FLOPs and bytes of an encoder layer against closed forms written down here; what a profile adds up to; fusion candidates.
+#include <core/debug/flame.h>
+
+#include <ATen/Parallel.h>
+
+#include <QtTest>
+
+#include "../graph/sample_graphs.h"
+
+using namespace orrery;
+using namespace orrery::debug;
+using graph::Builder;
+using graph::Model;
+
+namespace {
+
+constexpr std::int64_t kBatch = 2, kLength = 16, kWidth = 32, kHeads = 4, kHidden = 64;
+
+/// A post-norm encoder layer as in BERT: q, k, v, scores, scale, mask, softmax, context, projection, residual, norm, feed-forward with GELU, residual, norm.
+Model encoderLayer()
+{
+    Builder builder("encoder");
+    const auto x = builder.input("x", "float32", {"batch", "length", std::to_string(kWidth)}, "float");
+    const auto mask = builder.input("mask", "float32", {"batch", "1", "1", "length"}, "float");
+    const std::int64_t perHead = kWidth / kHeads;
+    const auto heads = [&](const char* name) {
+        const auto rows = builder.linear(name, x, kWidth, kWidth);
+        return builder.transpose(builder.reshape(rows, {kBatch, kLength, kHeads, perHead}), 1, 2);
+    };
+    Builder::Var attended = [&] {
+        const Builder::Scope scope = builder.module("attention", "Attention");
+        const auto q = heads("q"), k = heads("k"), v = heads("v");
+        const auto scores = builder.op("aten::matmul", {q, builder.transpose(k, 2, 3)}, "scores");
+        const auto scaled = builder.op("aten::mul.Scalar", {scores, 1 / std::sqrt(double(perHead))}, "scaled");
+        const auto masked = builder.op("aten::add.Tensor", {scaled, mask, 1}, "masked");
+        const auto pattern = builder.softmax(masked, -1);
+        const auto context = builder.op("aten::matmul", {pattern, v}, "context");
+        const auto rows = builder.reshape(builder.transpose(context, 1, 2), {kBatch, kLength, kWidth});
+        return builder.linear("out", rows, kWidth, kWidth);
+    }();
+    const auto first = builder.layerNorm("norm1", builder.add(x, attended), kWidth);
+    const auto hidden = builder.gelu(builder.linear("fc1", first, kWidth, kHidden));
+    const auto second = builder.linear("fc2", hidden, kHidden, kWidth);
+    return graph::withWeights(builder.finish({{"out", builder.layerNorm("norm2", builder.add(first, second), kWidth)}}));
+}
+
+Profile profiled(const Model& model, std::vector<c10::IValue> inputs, bool peaks = false)
+{
+    ProfileOptions options;
+    options.runs = 3;
+    options.warmUp = 1;
+    options.measurePeaks = peaks;
+    return profileModel(graph::Executor(model.graph), model.weights, inputs, options);
+}
+
+std::vector<c10::IValue> encoderInputs()
+{
+    return {at::randn({kBatch, kLength, kWidth}), at::zeros({kBatch, 1, 1, kLength})};
+}
+
+const NodeCost& nodeOf(const Profile& profile, const std::string& name)
+{
+    const auto it = std::find_if(profile.nodes.begin(), profile.nodes.end(), [&](const auto& node) { return node.name == name; });
+    if (it == profile.nodes.end())
+        throw core::InputError("no node " + name);
+    return *it;
+}
+
+}  // namespace
+
+class ProfileTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase() { at::set_num_threads(1); }
+
+    void theEncoderLayerEqualsItsClosedForms()
+    {
+        const Profile profile = profiled(encoderLayer(), encoderInputs());
+        const std::int64_t rows = kBatch * kLength, d = kWidth, h = kHidden, scores = kBatch * kHeads * kLength * kLength;
+        const std::int64_t perHead = kWidth / kHeads;
+        // FLOPs: a product of [m, k] by [k, n] is 2mkn, a bias n a row; softmax and layer norm 5 an element; other arithmetic 1.
+        const std::int64_t projections = 4 * rows * d * (2 * d + 1), products = 2 * (2 * scores * perHead);
+        const std::int64_t attention = scores /* scale */ + scores /* mask */ + 5 * scores /* softmax */;
+        const std::int64_t feedForward = rows * h * (2 * d + 1) + rows * h /* gelu */ + rows * d * (2 * h + 1);
+        const std::int64_t rest = 2 * rows * d /* residuals */ + 2 * 5 * rows * d /* norms */;
+        QCOMPARE(profile.flops(), projections + products + attention + feedForward + rest);
+        // Bytes, 4 an element: everything read once and written once; views nothing; only the context is copied when heads are joined.
+        const std::int64_t activations = rows * d, hidden = rows * h;
+        const std::int64_t linears = 4 * (activations + d * d + d + activations);
+        const std::int64_t scored = (2 * activations + scores) + (scores + scores) + (scores + kBatch * kLength + scores) + (scores + scores) +
+                                    (scores + activations + activations) + 2 * activations;
+        const std::int64_t fed = (activations + d * h + h + hidden) + (hidden + hidden) + (hidden + d * h + d + activations);
+        const std::int64_t normed = 2 * (3 * activations) + 2 * (2 * activations + 2 * d);
+        QCOMPARE(profile.bytes(), 4 * (linears + scored + fed + normed));
+        QCOMPARE(nodeOf(profile, "attention.scores").intensity(), double(2 * scores * perHead) / double(4 * (2 * activations + scores)));
+        QCOMPARE(nodeOf(profile, "fc1.linear").parameterBytes, 4 * (d * h + h));
+        QCOMPARE(nodeOf(profile, "attention.transpose").bytes(), std::int64_t(0));
+    }
+
+    void modulesAndOperatorsAreSumsOfTheirNodes()
+    {
+        const Profile profile = profiled(encoderLayer(), encoderInputs());
+        QCOMPARE(profile.modules.front().name, std::string());
+        QCOMPARE(profile.modules.front().flops, profile.flops());
+        QCOMPARE(profile.modules.front().bytes, profile.bytes());
+        QCOMPARE(profile.modules.front().nodes, int(profile.nodes.size()));
+        std::int64_t flops = 0, nodes = 0;
+        for (const auto& group : profile.operators) {
+            flops += group.flops;
+            nodes += group.nodes;
+        }
+        QCOMPARE(flops, profile.flops());
+        QCOMPARE(nodes, std::int64_t(profile.nodes.size()));
+        for (const auto& node : profile.nodes)
+            QVERIFY(node.seconds >= node.quickest && node.quickest > 0);
+        QVERIFY(profile.plainSeconds > 0 && profile.profiledSeconds > 0);
+    }
+
+    void lookUpsReadWhatTheyTake()
+    {
+        Builder builder("tokens");
+        const auto tokens = builder.input("tokens", "int64", {"batch", "length"}, "tokens");
+        const Model model = graph::withWeights(builder.finish({{"out", builder.embedding("wte", tokens, 1000, 8)}}));
+        const Profile profile = profiled(model, {at::zeros({1, 5}, at::kLong)});
+        QCOMPARE(profile.nodes[0].bytesWritten, std::int64_t(5 * 8 * 4));
+        QCOMPARE(profile.nodes[0].bytesRead, std::int64_t(5 * 8 * 4 + 5 * 8));
+        QCOMPARE(profile.nodes[0].parameterBytes, std::int64_t(1000 * 8 * 4));
+    }
+
+    void whatNoOutputNeedsIsNotListed()
+    {
+        Builder builder("side");
+        const auto x = builder.input("x", "float32", {"n"}, "float");
+        builder.op("aten::exp", {x}, "unused");
+        const Model model = builder.finish({{"out", builder.op("aten::tanh", {x}, "used")}});
+        const Profile profile = profiled(model, {at::zeros({4})});
+        QCOMPARE(profile.nodes.size(), std::size_t(1));
+        QCOMPARE(profile.nodes[0].name, std::string("used"));
+    }
+
+    void fusionCandidatesSaveWhatLiesBetween()
+    {
+        const Profile profile = profiled(encoderLayer(), encoderInputs());
+        std::map<std::string, FusionCandidate> byPattern;
+        for (const auto& candidate : profile.fusion)
+            byPattern[candidate.pattern] = candidate;
+        const std::int64_t scores = 4 * kBatch * kHeads * kLength * kLength, hidden = 4 * kBatch * kLength * kHidden,
+                           rows = 4 * kBatch * kLength * kWidth;
+        QVERIFY(byPattern.count("matmul + mul + add + softmax"));
+        QCOMPARE(byPattern["matmul + mul + add + softmax"].savedBytes, 2 * 3 * scores);
+        QCOMPARE(byPattern["matmul + mul + add + softmax"].nodes,
+                 (std::vector<std::string>{"attention.scores", "attention.scaled", "attention.masked", "attention.softmax"}));
+        QCOMPARE(byPattern["linear + gelu"].savedBytes, 2 * hidden);
+        QVERIFY(byPattern.count("linear + add + layer_norm"));
+        QCOMPARE(byPattern["linear + add + layer_norm"].savedBytes, 2 * 2 * rows);
+        for (std::size_t i = 1; i < profile.fusion.size(); ++i)
+            QVERIFY(profile.fusion[i - 1].savedBytes >= profile.fusion[i].savedBytes);
+    }
+
+    void aValueWithTwoReadersIsNotFusedAway()
+    {
+        Builder builder("shared");
+        const auto x = builder.input("x", "float32", {"n"}, "float");
+        const auto a = builder.op("aten::exp", {x}, "a");
+        const auto b = builder.op("aten::tanh", {a}, "b");
+        const Model model = builder.finish({{"out", builder.op("aten::mul.Tensor", {a, b}, "c")}, {"b", b}});
+        QVERIFY(profiled(model, {at::zeros({4})}).fusion.empty());
+    }
+
+    void theRooflineSplitsAtTheRidge()
+    {
+        Profile profile;
+        profile.peaks = MachinePeaks{100, 10};
+        QCOMPARE(profile.peaks->ridge(), 10.0);
+        QVERIFY(profile.isMemoryBound(9.9));
+        QVERIFY(!profile.isMemoryBound(10.1));
+        QCOMPARE(profile.attainable(2), 20.0);
+        QCOMPARE(profile.attainable(50), 100.0);
+    }
+
+    void theMachinesPeaksAreMeasured()
+    {
+        const MachinePeaks peaks = measurePeaks();
+        QVERIFY2(peaks.bandwidth > 0.5 && peaks.bandwidth < 5000, std::to_string(peaks.bandwidth).c_str());
+        QVERIFY(peaks.gigaflops > 0.5);
+    }
+
+    void flameBarsNestInTime()
+    {
+        Profile profile = profiled(encoderLayer(), encoderInputs());
+        const auto bars = flameBars(profile, "encoder");
+        double sum = 0;
+        for (const auto& node : profile.nodes)
+            sum += node.seconds;
+        QVERIFY(std::abs(bars[0].seconds - sum) < 1e-12);
+        QCOMPARE(std::count_if(bars.begin(), bars.end(), [](const auto& bar) { return bar.name == "attention"; }), std::ptrdiff_t(1));
+        std::vector<FlameBar> open;
+        for (const auto& bar : bars) {
+            while (!open.empty() && open.back().depth >= bar.depth)
+                open.pop_back();
+            if (!open.empty()) {
+                QCOMPARE(open.back().depth, bar.depth - 1);
+                QVERIFY(bar.start >= open.back().start - 1e-12);
+                QVERIFY(bar.start + bar.seconds <= open.back().start + open.back().seconds + 1e-9);
+            }
+            open.push_back(bar);
+        }
+        profile.peaks = MachinePeaks{100, 10};
+        QVERIFY(drawFlame(profile, "encoder").items.size() > 10);
+        QVERIFY(drawRoofline(profile).items.size() > 10);
+        profile.peaks.reset();
+        QVERIFY(saidBy([&] { drawRoofline(profile); }).contains("needs the measured peaks"));
+    }
+
+    void wrongCountsAreRefused()
+    {
+        ProfileOptions options;
+        options.runs = 0;
+        const Model model = encoderLayer();
+        QVERIFY(saidBy([&] { profileModel(graph::Executor(model.graph), model.weights, encoderInputs(), options); }).contains("at least one run"));
+    }
+};
+
+QTEST_APPLESS_MAIN(ProfileTest)
+#include "profile_test.moc"

@@ -1,0 +1,135 @@
+// Random valid graphs: predicted shapes, agreement of all ways to run them, a planted bug that is found and cut down, inputs without NaN.
+#include <core/debug/random_graphs.h>
+
+#include <ATen/Parallel.h>
+
+#include <QtTest>
+
+#include <core/graph/executor.h>
+
+#include "../message_of.h"
+
+using namespace orrery;
+using namespace orrery::debug;
+
+namespace {
+
+/// A rewrite with a bug: every tanh of the graph becomes a sigmoid.
+graph::GraphPtr wrongTanh(const graph::GraphPtr& source)
+{
+    graph::GraphData data = source->data();
+    for (auto& node : data.body.nodes)
+        if (node.op == "aten::tanh")
+            node.op = "aten::sigmoid";
+    return std::make_shared<const graph::Graph>(std::move(data));
+}
+
+/// A rewrite that swaps the operands of additions: correct.
+graph::GraphPtr swappedAdds(const graph::GraphPtr& source)
+{
+    graph::GraphData data = source->data();
+    for (auto& node : data.body.nodes)
+        if (node.op == "aten::add" && node.overload == "Tensor")
+            std::swap(node.inputs[0], node.inputs[1]);
+    return std::make_shared<const graph::Graph>(std::move(data));
+}
+
+std::string textOf(const RandomGraphReport& report)
+{
+    return report.disagreements.empty() ? std::string() : report.toJson()["disagreements"].dump();
+}
+
+}  // namespace
+
+class RandomGraphsTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase() { at::set_num_threads(1); }
+
+    void twoHundredGraphsRunAsPredictedAndAgree()
+    {
+        const RandomGraphReport report = checkRandomGraphs(200, 1);
+        QCOMPARE(report.graphs, 200);
+        QVERIFY2(report.disagreements.empty(), textOf(report).c_str());
+        QVERIFY(report.nodes > 2000);
+        for (const char* op : {"aten::matmul", "aten::conv1d", "aten::softmax.int", "aten::cat", "aten::layer_norm", "aten::log", "aten::div.Tensor"})
+            QVERIFY2(report.operators.count(op), op);
+        QVERIFY2(report.unsearchable < 20, std::to_string(report.unsearchable).c_str());
+    }
+
+    void theSameSeedGivesTheSameGraph()
+    {
+        QCOMPARE(randomGraph(5).model.graph->hash(), randomGraph(5).model.graph->hash());
+        QVERIFY(randomGraph(5).model.graph->hash() != randomGraph(6).model.graph->hash());
+        QVERIFY(at::equal(randomGraph(5).inputs[0].toTensor(), randomGraph(5).inputs[0].toTensor()));
+    }
+
+    void aPlantedBugIsFoundAndCutDown()
+    {
+        const RandomGraphReport report = checkRandomGraphs(60, 1, {{"wrong", wrongTanh}, {"swapped", swappedAdds}});
+        QVERIFY(!report.disagreements.empty());
+        for (const auto& found : report.disagreements) {
+            QCOMPARE(found.check, std::string("wrong"));
+            // What is left ends in the node that differs, and still differs by itself.
+            const graph::Graph& cut = *found.shrunk.graph;
+            QCOMPARE(cut.nodes().back().op, std::string("aten::tanh"));
+            QVERIFY(cut.nodes().size() <= randomGraph(found.seed, 4 + int(found.seed % 20)).model.graph->nodes().size());
+            const at::Tensor right = graph::Executor(found.shrunk.graph).forward(found.shrunk.weights, found.inputs);
+            const at::Tensor wrong = graph::Executor(wrongTanh(found.shrunk.graph)).forward(found.shrunk.weights, found.inputs);
+            QVERIFY(!at::allclose(right, wrong, 1e-4, 1e-5));
+        }
+    }
+
+    void wrongPredictionsAreReported()
+    {
+        RandomGraph graph = randomGraph(7);
+        auto& shape = graph.shapes.begin()->second;
+        shape.back() += 1;
+        const auto found = checkGraph(graph, 7);
+        QCOMPARE(found.size(), std::size_t(1));
+        QCOMPARE(found[0].check, std::string("shapes"));
+        QVERIFY2(found[0].text.find(": predicted [") != std::string::npos, found[0].text.c_str());
+    }
+
+    void theSearchRemovesNaN()
+    {
+        int searched = 0, solved = 0;
+        for (std::uint64_t seed = 1; seed <= 150; ++seed) {
+            RandomGraph graph = randomGraph(seed, 10);
+            const auto finite = [&] {
+                graph::RunRequest request;
+                request.inputs = graph.inputs;
+                const auto outputs = graph::Executor(graph.model.graph).run(graph.model.weights, request).outputs;
+                return std::all_of(outputs.begin(), outputs.end(),
+                                   [](const auto& out) { return out.toTensor().isfinite().all().template item<bool>(); });
+            };
+            if (finite())
+                continue;
+            ++searched;
+            if (searchFiniteInputs(graph)) {
+                QVERIFY(finite());
+                ++solved;
+            }
+        }
+        QVERIFY2(searched >= 10 && solved * 2 >= searched, std::to_string(searched).append(" ").append(std::to_string(solved)).c_str());
+    }
+
+    void aPartKeepsWhatItsValueNeeds()
+    {
+        const RandomGraph graph = randomGraph(11, 20);
+        const std::string name = graph.model.graph->nodes()[graph.model.graph->nodes().size() / 2].name;
+        graph::RunRequest request;
+        request.inputs = graph.inputs;
+        request.keep = {name};
+        const auto whole = graph::Executor(graph.model.graph).run(graph.model.weights, request);
+        if (!whole.values.at(name).isTensor())
+            return;
+        const graph::Model cut = cutTo(graph.model, name);
+        QVERIFY(cut.graph->nodes().size() < graph.model.graph->nodes().size());
+        QVERIFY(at::equal(graph::Executor(cut.graph).forward(cut.weights, graph.inputs).nan_to_num(), whole.value(name).nan_to_num()));
+        QVERIFY(saidBy([&] { cutTo(graph.model, "nothing"); }).contains("no value \"nothing\""));
+    }
+};
+
+QTEST_APPLESS_MAIN(RandomGraphsTest)
+#include "random_graphs_test.moc"
