@@ -13,6 +13,7 @@
 #include <core/intervene/projection.h>
 #include <core/intervene/similarity.h>
 #include <core/jobs/kinds.h>
+#include <core/models/exporter.h>
 #include <core/models/importer.h>
 #include <core/scaling/law.h>
 #include <core/scene/cloud/filters.h>
@@ -46,6 +47,7 @@ void registerAll()
         addFamily(intervene::similarityRegistry());
         addFamily(intervene::projectionRegistry());
         addFamily(models::importerRegistry());
+        addFamily(models::exporterRegistry());
         addFamily(scene::cloudFormats());
         addFamily(scene::cloudFilters());
         addFamily(scene::distillers());

@@ -4,6 +4,7 @@
 #include <core/base/files.h>
 #include <core/base/log.h>
 #include <core/base/text.h>
+#include <core/graph/runnable.h>
 #include <core/graph/sequence_limit.h>
 #include <core/io/csv.h>
 #include <core/io/image.h>
@@ -181,6 +182,7 @@ void checkShape(at::IntArrayRef shape, const graph::ModelCard::Input& expected, 
 
 std::vector<c10::IValue> readInputs(const std::vector<std::string>& arguments, const graph::Model& model, c10::Device device)
 {
+    graph::requireProgram(*model.graph);
     const auto& inputs = model.graph->data().inputs;
     std::vector<std::string> names;
     for (const auto& input : inputs)

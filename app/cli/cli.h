@@ -65,9 +65,16 @@ std::function<Exit(Session&)> declareList(CLI::App& app);
 std::function<Exit(Session&)> declareDescribe(CLI::App& app);
 std::function<Exit(Session&)> declareSelftest(CLI::App& app);
 std::function<Exit(Session&)> declareInspect(CLI::App& app);
+std::function<Exit(Session&)> declareDiff(CLI::App& app);
 std::function<Exit(Session&)> declareForward(CLI::App& app);
+std::function<Exit(Session&)> declareDebug(CLI::App& app);
+std::function<Exit(Session&)> declareDiffRun(CLI::App& app);
+std::function<Exit(Session&)> declareCheckGraphs(CLI::App& app);
+std::function<Exit(Session&)> declareProfile(CLI::App& app);
+std::function<Exit(Session&)> declareExport(CLI::App& app);
 std::function<Exit(Session&)> declareEvaluate(CLI::App& app);
 std::function<Exit(Session&)> declarePredict(CLI::App& app);
+std::function<Exit(Session&)> declareGenerate(CLI::App& app);
 std::function<Exit(Session&)> declareTrain(CLI::App& app);
 std::function<Exit(Session&)> declareSweep(CLI::App& app);
 std::function<Exit(Session&)> declareRuns(CLI::App& app);
@@ -79,9 +86,11 @@ std::function<Exit(Session&)> declareProbe(CLI::App& app);
 std::function<Exit(Session&)> declareCompareRepresentations(CLI::App& app);
 std::function<Exit(Session&)> declareScene(CLI::App& app);    ///< its subcommands: scene/scene.cpp
 std::function<Exit(Session&)> declareScaling(CLI::App& app);  ///< its subcommands: scaling/scaling.cpp
+std::function<Exit(Session&)> declareTokenize(CLI::App& app);
 std::function<Exit(Session&)> declareReport(CLI::App& app);
 std::function<Exit(Session&)> declareBench(CLI::App& app);
 std::function<Exit(Session&)> declareCompletion(CLI::App& app);
-std::function<Exit(Session&)> declareWorker(CLI::App& app);  ///< not listed: for the process engine
+std::function<Exit(Session&)> declareWorker(CLI::App& app);
+std::function<Exit(Session&)> declareReadModel(CLI::App& app);  ///< not listed: for the process engine
 
 }  // namespace orrery::cli

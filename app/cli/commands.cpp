@@ -11,8 +11,15 @@ const std::vector<Command>& commands()
         {"selftest", "Numeric checks of this build on this machine.", declareSelftest},
         {"inspect", "Nodes, parameters, shapes, FLOPs and bytes of a model.", declareInspect},
         {"forward", "Run a model on arrays; write outputs and probed values.", declareForward},
+        {"export", "Write a model as a file or folder of another format.", declareExport},
+        {"debug", "Step through a run: breakpoints, values, edits, gradients.", declareDebug},
+        {"diff", "What differs between two models: nodes, weights; the checkpoints of a run.", declareDiff},
+        {"diff-run", "Run two models side by side and name the first value that differs.", declareDiffRun},
+        {"profile", "Time, bytes and FLOPs of each node; flame chart, roofline, what could be fused.", declareProfile},
+        {"check-graphs", "Random valid graphs: all ways to run one must agree.", declareCheckGraphs},
         {"evaluate", "Metrics of a model on a data set.", declareEvaluate},
         {"predict", "What a model says of one input: array, text or picture.", declarePredict},
+        {"generate", "Write on from a text, token by token.", declareGenerate},
         {"train", "Train as an experiment document says.", declareTrain},
         {"sweep", "Train many variants of an experiment and find the best; go on with a sweep.", declareSweep},
         {"runs", "List, show, compare, tag, note, delete, export and import runs.", declareRuns},
@@ -24,10 +31,12 @@ const std::vector<Command>& commands()
         {"compare-representations", "How alike the values of two models or checkpoints are (CKA, SVCCA, PWCCA).", declareCompareRepresentations},
         {"scene", "Point clouds, splats and radiance fields.", declareScene},
         {"scaling", "Scaling laws: fits, intervals, plans.", declareScaling},
+        {"tokenize", "A text as tokens, tokenizers compared, and vocabularies learned from a text.", declareTokenize},
         {"report", "Write a report of runs, or a report document, as one HTML file; keep report documents.", declareReport},
         {"bench", "Measure speeds; JSON with --json.", declareBench},
         {"completion", "Print the completion script for bash.", declareCompletion},
         {"worker", "Does one job for another process.", declareWorker},
+        {"read-model", "Reads one model file for another process.", declareReadModel},
     };
     return kCommands;
 }

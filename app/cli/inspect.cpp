@@ -2,6 +2,7 @@
 
 #include <core/base/text.h>
 #include <core/graph/inspect.h>
+#include <core/graph/runnable.h>
 
 #include "arrays.h"
 #include "model_argument.h"
@@ -31,7 +32,23 @@ std::string shapeText(const graph::NodeInfo& node)
     return core::join(parts, " ");
 }
 
-void printTable(const graph::Model& model, const graph::Inspection& inspection)
+void printTensors(const graph::Model& model)
+{
+    std::size_t width = 6;
+    for (const auto& parameter : model.graph->data().parameters)
+        width = std::max(width, std::min<std::size_t>(parameter.name.size(), 64));
+    std::cout << fmt::format("{:<{}}  {:<9} {:<9} {:<22} {:>14} {:>14}\n", "tensor", width, "kind", "type", "shape", "elements", "bytes");
+    for (const auto& parameter : model.graph->data().parameters) {
+        const auto& tensor = model.weights.at(parameter.name);
+        std::cout << fmt::format("{:<{}}  {:<9} {:<9} {:<22} {:>14} {:>14}\n", parameter.name, width,
+                                 parameter.kind == graph::Parameter::Kind::Parameter ? "parameter" : "state", graph::dtypeName(parameter.dtype),
+                                 core::formatShape(parameter.shape), countText(tensor.numel()), countText(std::int64_t(tensor.nbytes())));
+    }
+    for (const auto& [alias, name] : model.graph->data().aliases)
+        std::cout << fmt::format("{:<{}}  the same as {}\n", alias, width, name);
+}
+
+void printNodes(const graph::Inspection& inspection)
 {
     std::size_t width = 4, opWidth = 8;
     for (const auto& node : inspection.nodes) {
@@ -44,6 +61,11 @@ void printTable(const graph::Model& model, const graph::Inspection& inspection)
         std::cout << fmt::format("{:<{}}  {:<{}}  {:<22} {:>14} {:>16} {:>12}\n", node.name, width, node.op, opWidth, shapeText(node),
                                  node.parameters ? countText(node.parameters) : "", node.flops ? countText(node.flops) : "",
                                  inspection.wasRun ? countText(node.bytes) : "");
+}
+
+void printTable(const graph::Model& model, const graph::Inspection& inspection, const std::vector<std::string>& notes)
+{
+    graph::isWeightsAlone(*model.graph) ? printTensors(model) : printNodes(inspection);
     std::cout << "\nparameters   " << countText(inspection.parameters) << "\nweights      "
               << core::formatBytes(std::uint64_t(inspection.weightBytes)) << "\n";
     if (inspection.wasRun)
@@ -52,25 +74,40 @@ void printTable(const graph::Model& model, const graph::Inspection& inspection)
     for (const auto& input : model.card.inputs)
         std::cout << "input        " << input.name << ": " << input.dtype << " [" << core::join(input.shape, ", ") << "]\n";
     std::cout << "graph hash   " << model.graph->hash() << "\n";
+    for (const auto& note : notes)
+        std::cout << "note         " << note << "\n";
+}
+
+/// Nothing if an operator of the graph is missing in this build; the reason becomes a note, and the structure is shown alone.
+std::optional<graph::Executor> executorFor(const graph::Model& model, std::vector<std::string>& notes)
+{
+    try {
+        return std::optional<graph::Executor>(std::in_place, model.graph);
+    } catch (const core::FormatError& error) {
+        notes.push_back(fmt::format("structure only, it cannot be run: {}", error.what()));
+        return std::nullopt;
+    }
 }
 
 Exit inspectModel(Session& session, const Options& options)
 {
-    const auto model = options.model.open(session);
-    const graph::Executor executor(model.graph);
+    std::vector<std::string> notes;
+    const auto model = options.model.open(session, &notes);
+    const auto executor = executorFor(model, notes);
     std::vector<c10::IValue> inputs;
     if (!options.inputs.empty())
         inputs = readInputs(options.inputs, model, session.chosenDevice());
-    else
+    else if (executor)
         for (const auto& example : graph::exampleInputs(model.card))
             inputs.push_back(example.toTensor().to(session.chosenDevice()));
     if (options.text) {
         std::cout << model.graph->print();
         return Exit::Done;
     }
-    const auto inspection = graph::inspect(executor, model.weights, inputs, session.stopToken());
+    const auto inspection =
+        executor ? graph::inspect(*executor, model.weights, inputs, session.stopToken()) : graph::inspectStructure(*model.graph, model.weights);
     if (!session.json) {
-        printTable(model, inspection);
+        printTable(model, inspection, notes);
         return Exit::Done;
     }
     auto document = inspection.toJson();
@@ -78,6 +115,7 @@ Exit inspectModel(Session& session, const Options& options)
     document["name"] = model.graph->data().name;
     document["hash"] = model.graph->hash();
     document["card"] = model.card.toJson();
+    document["notes"] = notes;
     core::Json parameters = core::Json::array();
     for (const auto& parameter : model.graph->data().parameters)
         parameters.push_back({{"name", parameter.name},

@@ -8,21 +8,25 @@ namespace orrery::cli {
 
 void ModelArgument::declare(CLI::App& app)
 {
-    app.add_option("model", text, "MODEL: a file, zoo:NAME?key=value&key=value, or run:ID[@STEP].")->required();
+    app.add_option("model", text, "MODEL: a file, a checkpoint folder, zoo:NAME?key=value&key=value, or run:ID[@STEP].")->required();
     app.add_option("--arch", architecture, "Architecture of a bare state dictionary: NAME?key=value.");
+    app.add_option("--method", method, "Method of a TorchScript file to open instead of forward.");
 }
 
-graph::Model ModelArgument::open(Session& session) const
+graph::Model ModelArgument::open(Session& session, std::vector<std::string>* notes) const
 {
     session.applyThreads();
     models::OpenOptions options;
     options.seed = session.seed;
     options.architecture = architecture;
+    options.method = method;
     options.openRun = [&session](const std::string& reference) {
         return train::modelOfReference(*session.workspace(store::OpenMode::ReadOnly), reference);
     };
-    options.note = [&session](const std::string& note) {
-        if (!session.quiet)
+    options.note = [&session, notes](const std::string& note) {
+        if (notes)
+            notes->push_back(note);
+        else if (!session.quiet)
             core::log().info("{}", note);
     };
     auto model = models::openModel(text, options);

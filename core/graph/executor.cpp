@@ -3,6 +3,7 @@
 #include <core/base/text.h>
 
 #include "run.h"
+#include "runnable.h"
 
 namespace orrery::graph {
 
@@ -179,6 +180,7 @@ void Run::collectOutputs()
 
 RunResult Run::go()
 {
+    requireProgram(*m_program.graph);
     at::AutoGradMode gradMode(m_request.gradients != Gradients::None);
     collectRequests();
     makePlan();

@@ -6,6 +6,8 @@
 #include <core/base/json.h>
 #include <core/graph/weights.h>
 
+#include "weights/weight_file.h"
+
 /// Checkpoints as folders: `config.json` beside the weights, in one file or in shards.
 namespace orrery::models {
 
@@ -39,5 +41,8 @@ CheckpointFolder readCheckpointFolder(const std::filesystem::path& folder);
 /// @throws core::InputError if there are no weights; core::FormatError if a file is broken, two shards hold the same name, or a tensor is not in the shard that the index names;
 ///         core::StorageError. Any thread.
 graph::Weights loadFolderTensors(const CheckpointFolder& folder);
+
+/// The same with everything else that the files and the config say.
+WeightFile readFolderWeights(const CheckpointFolder& folder);
 
 }  // namespace orrery::models

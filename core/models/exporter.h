@@ -38,5 +38,9 @@ void exportModel(const std::filesystem::path& path, const graph::Model& model, c
 
 void registerModelFileExporter(ExporterRegistry& registry);
 void registerWeightExporters(ExporterRegistry& registry);
+void registerTorchScriptExporter(ExporterRegistry& registry);
+void registerOnnxExporter(ExporterRegistry& registry);
+void registerCExporter(ExporterRegistry& registry);
+void registerCheckpointExporter(ExporterRegistry& registry);
 
 }  // namespace orrery::models

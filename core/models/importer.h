@@ -32,7 +32,11 @@ using ImporterRegistry = core::Registry<Importer>;
 const ImporterRegistry& importerRegistry();
 
 void registerTorchScriptImporter(ImporterRegistry& registry);
+void registerExportedProgramImporter(ImporterRegistry& registry);
 void registerModelFileImporter(ImporterRegistry& registry);
+void registerOnnxImporter(ImporterRegistry& registry);
 void registerStateDictImporter(ImporterRegistry& registry);
+void registerCheckpointImporter(ImporterRegistry& registry);
+void registerGgufImporter(ImporterRegistry& registry);
 
 }  // namespace orrery::models

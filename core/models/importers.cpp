@@ -8,7 +8,11 @@ const ImporterRegistry& importerRegistry()
     static const ImporterRegistry registry = [] {
         ImporterRegistry list("importer", "Model formats");
         registerModelFileImporter(list);
+        registerExportedProgramImporter(list);
         registerTorchScriptImporter(list);
+        registerOnnxImporter(list);
+        registerCheckpointImporter(list);
+        registerGgufImporter(list);
         registerStateDictImporter(list);
         return list;
     }();

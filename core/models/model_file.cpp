@@ -5,9 +5,11 @@
 #include <core/base/error.h>
 #include <core/base/files.h>
 #include <core/base/text.h>
-#include <core/io/npy.h>
 #include <core/io/safetensors.h>
 #include <core/io/tensors.h>
+
+#include "weights/mapped_tensors.h"
+#include "weights/weight_file.h"
 
 namespace orrery::models {
 namespace {
@@ -34,26 +36,6 @@ Prepared prepare(const std::map<std::string, at::Tensor>& weights)
         prepared.items.push_back({name, io::toElementType(flat.scalar_type()), flat.sizes().vec(), bytes});
     }
     return prepared;
-}
-
-// A tensor inside the mapping. Foreign files may hold elements at addresses that are no multiple of their size; those are copied.
-at::Tensor mappedTensor(const std::shared_ptr<core::MappedFile>& file, const io::SafetensorsEntry& entry)
-{
-    using io::ElementType;
-    std::byte* data = file->bytes().data() + entry.begin;
-    const bool widened = entry.type == ElementType::UInt16 || entry.type == ElementType::UInt32 || entry.type == ElementType::UInt64;
-    if (widened || entry.begin == entry.end || reinterpret_cast<std::uintptr_t>(data) % io::elementSize(entry.type) != 0)
-        return io::toTensor({entry.type, entry.shape, std::string(reinterpret_cast<const char*>(data), entry.end - entry.begin)});
-    return at::from_blob(
-        data, entry.shape, [file](void*) {}, at::TensorOptions(io::toScalarType(entry.type)));
-}
-
-graph::Weights mappedTensors(const std::shared_ptr<core::MappedFile>& file, const io::SafetensorsHeader& header)
-{
-    graph::Weights weights;
-    for (const auto& entry : header.entries)
-        weights.set(entry.name, mappedTensor(file, entry));
-    return weights;
 }
 
 std::string someNames(const std::vector<std::string>& names)
@@ -200,29 +182,28 @@ bool holdsGraph(std::string_view bytes)
 
 graph::Weights loadTensors(const std::filesystem::path& file)
 {
-    const auto mapped = std::make_shared<core::MappedFile>(file);
-    if (mapped->text().substr(0, 2) != "PK")
-        return mappedTensors(mapped, io::parseSafetensors(mapped->text(), file.string()));
-    graph::Weights weights;
-    for (const auto& [name, array] : io::parseNpz(mapped->text(), file.string()))
-        weights.set(name, io::toTensor(array));
-    return weights;
+    return readWeightFile(file).tensors;
 }
 
-LoadedWeights loadWeights(const graph::Graph& graph, const std::filesystem::path& file)
+LoadedWeights fitWeights(const graph::Graph& graph, const graph::Weights& weights, const std::string& origin)
 {
-    const auto tensors = loadTensors(file).tensors();
+    const auto& tensors = weights.tensors();
     const auto anyFits = std::any_of(tensors.begin(), tensors.end(), [&](const auto& entry) { return graph.findParameter(entry.first) != nullptr; });
     if (!anyFits)
         for (const std::string prefix : {"module.", "model.", "_orig_mod."}) {
             const auto renamed = withoutPrefix(tensors, prefix);
             if (renamed.size() != tensors.size() || renamed.empty())
                 continue;
-            auto loaded = fitted(graph, renamed, file.string());
+            auto loaded = fitted(graph, renamed, origin);
             loaded.prefix = prefix;
             return loaded;
         }
-    return fitted(graph, tensors, file.string());
+    return fitted(graph, tensors, origin);
+}
+
+LoadedWeights loadWeights(const graph::Graph& graph, const std::filesystem::path& file)
+{
+    return fitWeights(graph, loadTensors(file), file.string());
 }
 
 void saveWeights(const std::filesystem::path& file, const graph::Weights& weights)

@@ -32,12 +32,16 @@ struct LoadedWeights {
     std::string prefix;                ///< taken off every name of the file ("module."), if any
 };
 
-/// A plain state dictionary (`.safetensors`, mapped, or `.npz`, copied) for a graph. Tied names may be there once or several times. Where no name fits, a
-/// prefix that all names share (`module.`, `model.`, `_orig_mod.`) is taken off. The file's dtypes are kept.
-/// @throws core::ShapeError naming the tensor, expected and found shape; core::FormatError, core::StorageError.
+/// Finds the weights of a graph among tensors. Tied names may be there once or several times. Where no name fits, a prefix that all names share (`module.`,
+/// `model.`, `_orig_mod.`) is taken off. The tensors are aliased and keep their dtypes.
+/// @param origin  Where the tensors come from, for messages.
+/// @throws core::ShapeError naming the tensor, expected and found shape.
+LoadedWeights fitWeights(const graph::Graph& graph, const graph::Weights& tensors, const std::string& origin);
+
+/// The same out of a file of weights (see weights/weight_file.h). @throws core::FormatError, core::StorageError as well.
 LoadedWeights loadWeights(const graph::Graph& graph, const std::filesystem::path& file);
 
-/// All tensors of a `.safetensors` (mapped) or `.npz` file by name. @throws core::FormatError, core::StorageError.
+/// All tensors of a file of weights by name, mapped where possible. @throws core::InputError, core::FormatError, core::StorageError as `readWeightFile`.
 graph::Weights loadTensors(const std::filesystem::path& file);
 
 /// A plain state dictionary: `runs export`. @throws as `saveModel`.

@@ -27,10 +27,8 @@ std::string whatWasFound(const ModelSource& source)
     if (source.bytes.substr(0, 2) != "PK")
         return firstBytes(source.bytes);
     auto names = zipEntryNames(source.bytes);
-    const bool isPickle = std::any_of(names.begin(), names.end(), [](const std::string& name) { return name.ends_with("/data.pkl"); });
     names.resize(std::min(names.size(), kShownEntries));
-    return fmt::format("a ZIP archive with {}{}", names.empty() ? "no readable entries" : core::join(names, ", "),
-                       isPickle ? " (a pickle of torch.save: save it with torch.jit.save, or its state_dict as .safetensors)" : "");
+    return fmt::format("a ZIP archive with {}", names.empty() ? "no readable entries" : core::join(names, ", "));
 }
 
 std::string knownFormats()
@@ -41,16 +39,8 @@ std::string knownFormats()
     return core::join(titles, "; ");
 }
 
-graph::Model openFile(const std::string& argument, const OpenOptions& options)
+graph::Model openSource(const ModelSource& source, const std::string& argument, const OpenOptions& options)
 {
-    const auto file = core::resolvePath(argument);
-    std::error_code error;
-    if (std::filesystem::is_directory(file, error))
-        throw core::InputError(fmt::format("model {}: expected a file, found a folder", argument));
-    if (!std::filesystem::exists(file, error))
-        throw core::InputError(fmt::format("model {}: no such file; expected a file, zoo:NAME or run:ID", argument));
-    const core::MappedFile mapped(file);
-    const ModelSource source{file, mapped.text()};
     for (const auto& component : importerRegistry().components()) {
         const auto& importer = importerRegistry().factory(component.id);
         if (!importer.recognises(source))
@@ -59,7 +49,20 @@ graph::Model openFile(const std::string& argument, const OpenOptions& options)
         model.origin = argument;
         return model;
     }
-    throw core::InputError(fmt::format("model {}: expected one of: {}; found {}", argument, knownFormats(), whatWasFound(source)));
+    throw core::InputError(fmt::format("model {}: expected one of: {}; found {}", argument, knownFormats(),
+                                       source.folder.empty() ? whatWasFound(source) : "a folder with neither config.json nor one file of weights"));
+}
+
+graph::Model openFile(const std::string& argument, const OpenOptions& options)
+{
+    const auto file = core::resolvePath(argument);
+    std::error_code error;
+    if (std::filesystem::is_directory(file, error))
+        return openSource({{}, {}, file}, argument, options);
+    if (!std::filesystem::exists(file, error))
+        throw core::InputError(fmt::format("model {}: no such file; expected a file, a checkpoint folder, zoo:NAME or run:ID", argument));
+    const core::MappedFile mapped(file);
+    return openSource({file, mapped.text(), {}}, argument, options);
 }
 
 }  // namespace

@@ -2,24 +2,20 @@
 #include <core/base/text.h>
 #include <core/zoo/zoo.h>
 
+#include "checkpoint_folder.h"
 #include "importer.h"
 #include "model_file.h"
-#include "zip_check.h"
+#include "weights/weight_browser.h"
+#include "weights/weight_file.h"
 
 namespace orrery::models {
 namespace {
 
 constexpr std::size_t kMaxNames = 8;
 
-// A safetensors file begins with the length of a JSON object.
 bool isStateDict(const ModelSource& source)
 {
-    if (source.bytes.size() > 9 && source.bytes[8] == '{')
-        return true;
-    if (source.bytes.substr(0, 4) != "PK\x03\x04")
-        return false;
-    const auto names = zipEntryNames(source.bytes);
-    return !names.empty() && std::all_of(names.begin(), names.end(), [](const std::string& name) { return name.ends_with(".npy"); });
+    return source.folder.empty() ? isWeightFile(source.bytes) : isCheckpointFolder(source.folder);
 }
 
 std::string firstNames(std::vector<std::string> names)
@@ -29,30 +25,46 @@ std::string firstNames(std::vector<std::string> names)
     return core::join(names, ", ") + (count > kMaxNames ? fmt::format(" and {} more", count - kMaxNames) : std::string());
 }
 
-graph::Model openStateDict(const ModelSource& source, const OpenOptions& options)
+void note(const OpenOptions& options, const std::string& text)
 {
-    if (options.architecture.empty()) {
-        std::vector<std::string> names;
-        const auto tensors = loadTensors(source.file);
-        for (const auto& [name, tensor] : tensors.tensors())
-            names.push_back(name);
-        throw core::InputError(fmt::format("{}: expected an architecture for a file of weights alone (--arch NAME?key=value); found tensors {}",
-                                           source.file.string(), firstNames(names)));
-    }
+    if (options.note)
+        options.note(text);
+}
+
+graph::Model openWithArchitecture(const WeightFile& file, const ModelSource& source, const OpenOptions& options)
+{
     const auto prefix = zoo::isZooReference(options.architecture) ? "" : "zoo:";
     const auto reference = zoo::parseZooReference(prefix + options.architecture);
     auto model = zoo::buildGraph(reference.id, reference.parameters);
-    auto loaded = loadWeights(*model.graph, source.file);
+    auto loaded = fitWeights(*model.graph, file.tensors, source.name());
     if (!loaded.missing.empty())
-        throw core::InputError(fmt::format("{}: expected all parameters of {}, missing {}{}", source.file.string(), options.architecture,
+        throw core::InputError(fmt::format("{}: expected all parameters of {}, missing {}{}", source.name(), options.architecture,
                                            firstNames(loaded.missing),
                                            loaded.extra.empty() ? std::string() : "; unexpected " + firstNames(loaded.extra)));
-    if (options.note && !loaded.extra.empty())
-        options.note(fmt::format("not used: {}", firstNames(loaded.extra)));
-    if (options.note && !loaded.prefix.empty())
-        options.note(fmt::format("prefix {} was taken off every name", loaded.prefix));
+    if (!loaded.extra.empty())
+        note(options, fmt::format("not used: {}", firstNames(loaded.extra)));
+    if (!loaded.prefix.empty())
+        note(options, fmt::format("prefix {} was taken off every name", loaded.prefix));
     model.weights = std::move(loaded.weights);
     return model;
+}
+
+graph::Model openBrowser(WeightFile file, const ModelSource& source, const OpenOptions& options)
+{
+    const auto type = source.folder.empty() ? std::string() : checkpointModelType(source.folder);
+    if (!type.empty())
+        note(options, fmt::format("model_type \"{}\" is not among the architectures that can be run", type));
+    note(options, fmt::format("{} tensors and no architecture: they can be looked at; to run them, give one (--arch NAME?key=value)",
+                              file.tensors.tensors().size()));
+    return weightBrowser(std::move(file), source.name());
+}
+
+graph::Model openStateDict(const ModelSource& source, const OpenOptions& options)
+{
+    auto file = source.folder.empty() ? readWeightFile(source.file) : readFolderWeights(readCheckpointFolder(source.folder));
+    for (const auto& text : file.notes)
+        note(options, text);
+    return options.architecture.empty() ? openBrowser(std::move(file), source, options) : openWithArchitecture(file, source, options);
 }
 
 }  // namespace
@@ -60,8 +72,8 @@ graph::Model openStateDict(const ModelSource& source, const OpenOptions& options
 void registerStateDictImporter(ImporterRegistry& registry)
 {
     registry.add({"state_dict",
-                  "weights alone (.safetensors, .npz) with --arch NAME",
-                  "A state dictionary for one of the built-in architectures.",
+                  "weights alone (.safetensors, .npz, torch.save, GGUF, checkpoint folder), run with --arch NAME",
+                  "A state dictionary: for one of the built-in architectures, or to look at the tensors.",
                   "safetensors format description, version 0.4",
                   {},
                   {},

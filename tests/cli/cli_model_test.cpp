@@ -63,8 +63,9 @@ private Q_SLOTS:
         QTest::newRow("probe that fits nothing") << forward({"--input", "x.npy", "--probe", "attn*"}) << "no value fits \"attn*\"";
         QTest::newRow("unknown ending") << forward({"--input", "x.npy", "--out", "y.txt"})
                                         << "y.txt: expected a file ending in .npy, .safetensors, .csv or .png";
-        QTest::newRow("missing model") << QStringList{"inspect", "none.pt"} << "model none.pt: no such file; expected a file, zoo:NAME or run:ID";
-        QTest::newRow("folder as model") << QStringList{"inspect", "."} << "expected a file, found a folder";
+        QTest::newRow("missing model") << QStringList{"inspect", "none.pt"}
+                                       << "model none.pt: no such file; expected a file, a checkpoint folder, zoo:NAME or run:ID";
+        QTest::newRow("folder as model") << QStringList{"inspect", "."} << "found a folder with neither config.json nor one file of weights";
         QTest::newRow("garbage as model") << QStringList{"inspect", "garbage.safetensors"} << "garbage.safetensors: expected one of: Orrery model";
         QTest::newRow("cut model file") << QStringList{"inspect", "cut.safetensors"} << "cut.safetensors: ";
         QTest::newRow("cut TorchScript") << QStringList{"inspect", "cut.pt"} << "cut.pt: ";

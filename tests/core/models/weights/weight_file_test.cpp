@@ -1,0 +1,159 @@
+#include <QTemporaryDir>
+#include <QtTest>
+
+#include <core/base/files.h>
+#include <core/graph/runnable.h>
+#include <core/io/npy.h>
+#include <core/io/tensors.h>
+#include <core/models/open_model.h>
+#include <core/models/weights/gguf_weights.h>
+#include <core/models/weights/weight_file.h>
+#include <core/zoo/zoo.h>
+
+#include "../../message_of.h"
+
+using namespace orrery;
+
+namespace {
+
+std::string data(const std::string& name)
+{
+    return std::string(ORRERY_TEST_DATA "/weights/") + name;
+}
+
+/// What torch or NumPy read out of the file.
+std::map<std::string, at::Tensor> expected(const std::string& name)
+{
+    std::map<std::string, at::Tensor> tensors;
+    for (const auto& [key, array] : io::readNpz(data(name)))
+        tensors[key] = io::toTensor(array);
+    return tensors;
+}
+
+at::Tensor eighths(std::vector<std::int64_t> shape)
+{
+    std::int64_t count = 1;
+    for (const auto size : shape)
+        count *= size;
+    return at::arange(count, at::kFloat).div(8).reshape(shape);
+}
+
+/// Some floats as a numpy archive is read: bfloat16 is float32 there.
+bool sameValues(const at::Tensor& ours, const at::Tensor& theirs)
+{
+    return ours.sizes() == theirs.sizes() && (ours.scalar_type() == at::kBFloat16 ? ours.to(at::kFloat) : ours).equal(theirs);
+}
+
+}  // namespace
+
+class WeightFileTest : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void tensorsAreThoseThatTorchReads_data()
+    {
+        QTest::addColumn<QString>("reference");
+        for (const char* name : {"state", "legacy", "checkpoint", "bf16", "views"})
+            QTest::newRow(name) << QString(name) + ".npz";
+        QTest::newRow("module") << "state.npz";
+        QTest::newRow("module-legacy") << "state.npz";
+    }
+    void tensorsAreThoseThatTorchReads()
+    {
+        QFETCH(QString, reference);
+        const auto file = models::readWeightFile(data(QTest::currentDataTag() + std::string(".pt")));
+        const auto wanted = expected(reference.toStdString());
+        QCOMPARE(file.tensors.tensors().size(), wanted.size());
+        for (const auto& [name, tensor] : wanted)
+            QVERIFY2(sameValues(file.tensors.at(name), tensor), name.c_str());
+    }
+
+    void elementTypesAreKept()
+    {
+        const auto views = models::readWeightFile(data("views.pt")).tensors;
+        QVERIFY(views.at("half").scalar_type() == at::kHalf && views.at("bool").scalar_type() == at::kBool &&
+                views.at("complex").scalar_type() == at::kComplexFloat);
+        QVERIFY(models::readWeightFile(data("bf16.pt")).tensors.tensors().begin()->second.scalar_type() == at::kBFloat16);
+    }
+
+    void viewsShareTheirStorage()
+    {
+        const auto views = models::readWeightFile(data("views.pt")).tensors;
+        QCOMPARE(views.at("view").data_ptr(), static_cast<void*>(views.at("whole").data_ptr<float>() + 4));
+        QCOMPARE(views.at("transposed").strides().vec(), (std::vector<std::int64_t>{1, 6}));
+        const auto tied = models::readWeightFile(data("tied.pt")).tensors;
+        QVERIFY(tied.at("every_second").equal(eighths({9}).slice(0, 0, 9, 2)));
+        QVERIFY(tied.at("expanded").equal(at::ones({4})));
+        // The browser shows one parameter with two names.
+        const auto model = models::openModel(data("tied.pt"));
+        QCOMPARE(model.graph->data().aliases.at("head.weight"), std::string("embed.weight"));
+    }
+
+    void everyKindOfArchiveHoldsTheSame_data()
+    {
+        QTest::addColumn<int>("unused");
+        for (const char* name : {"nested.pt", "unaligned.pt", "deflated_pickle.pt", "big_endian.pt"})
+            QTest::newRow(name) << 0;
+    }
+    void everyKindOfArchiveHoldsTheSame()
+    {
+        const auto tensors = models::readWeightFile(data(QTest::currentDataTag())).tensors;
+        QVERIFY(tensors.at("encoder.weight").equal(eighths({2, 3})));
+        QVERIFY(tensors.at("encoder.bias").equal(eighths({2})));
+        QVERIFY(tensors.at("decoder.weight").equal(eighths({3, 2})));
+    }
+
+    void olderFilesAreRead()
+    {
+        QVERIFY(models::readWeightFile(data("old.pt")).tensors.at("old").equal(eighths({4}).to(at::kDouble)));
+        QVERIFY(models::readWeightFile(data("lone.pt")).tensors.at("tensor").equal(eighths({2, 2})));
+    }
+
+    void ggufTypesAreUnpackedAsNumPyDoes()
+    {
+        const auto file = models::readWeightFile(data("types.gguf"));
+        const auto wanted = expected("types_gguf.npz");
+        QCOMPARE(file.tensors.tensors().size(), wanted.size());
+        for (const auto& [name, tensor] : wanted)
+            QVERIFY2(file.tensors.at(name).to(at::kFloat).equal(tensor) && file.tensors.at(name).sizes() == tensor.sizes(), name.c_str());
+        QVERIFY(file.tensors.at("bf16").scalar_type() == at::kBFloat16 && file.tensors.at("q8").scalar_type() == at::kFloat);
+        QCOMPARE(file.about.at("a.text").get<std::string>(), std::string("Grüße"));
+        QVERIFY(std::any_of(file.notes.begin(), file.notes.end(),
+                            [](const auto& note) { return note == "1 tensors of type Q8_0 were unpacked to float32"; }));
+    }
+
+    void ggufNamesAreThoseOfTheCheckpoint()
+    {
+        QCOMPARE(models::ggufToHuggingFace("llama", "blk.11.attn_q.weight"), std::optional<std::string>("model.layers.11.self_attn.q_proj.weight"));
+        QCOMPARE(models::ggufToHuggingFace("qwen3", "blk.0.attn_k_norm.weight"),
+                 std::optional<std::string>("model.layers.0.self_attn.k_norm.weight"));
+        QCOMPARE(models::ggufToHuggingFace("gpt2", "position_embd.weight"), std::optional<std::string>("transformer.wpe.weight"));
+        QCOMPARE(models::ggufToHuggingFace("gpt2", "blk.3.ffn_down.bias"), std::optional<std::string>("transformer.h.3.mlp.c_proj.bias"));
+        for (const char* name : {"blk.x.attn_q.weight", "blk.1", "blk..attn_q.weight", "blk.1.attn_q.scale", "nothing", ""})
+            QVERIFY(!models::ggufToHuggingFace("llama", name));
+        QVERIFY(!models::ggufToHuggingFace("mamba", "output.weight"));
+    }
+
+    void weightsOpenForAnArchitecture()
+    {
+        // Lightning's prefix "module." is taken off by the same rule as for other files.
+        QTemporaryDir folder;
+        const auto said = messageOf([&] { models::openModel(data("lightning.pt"), {.architecture = "mlp"}); });
+        QVERIFY2(said.find("expected all parameters of mlp, missing") != std::string::npos, said.c_str());
+    }
+
+    void damagedFilesNameThemselves()
+    {
+        QTemporaryDir folder;
+        const auto file = folder.filePath("cut.pt").toStdString();
+        const auto whole = core::readFile(data("legacy.pt"));
+        core::writeFileAtomically(file, std::string_view(whole).substr(0, whole.size() - 100));
+        const auto said = messageOf([&] { models::openModel(file); });
+        QVERIFY2(said.find("cut.pt") != std::string::npos && said.find("storage") != std::string::npos, said.c_str());
+        const auto other = messageOf([&] { models::readWeightFile(data("make_weights.py")); });
+        QVERIFY2(other.find("expected a file of weights") != std::string::npos, other.c_str());
+    }
+};
+
+QTEST_APPLESS_MAIN(WeightFileTest)
+#include "weight_file_test.moc"
