@@ -10,6 +10,7 @@
 #include <core/base/error.h>
 #include <core/base/files.h>
 
+#include "byte_order.h"
 #include "zip.h"
 
 namespace orrery::io {
@@ -156,23 +157,16 @@ private:
     std::size_t m_at = 0;
 };
 
-/// Complex numbers are two numbers: each half is swapped on its own.
-void swapBytes(std::string& bytes, ElementType type)
-{
-    const bool isComplex = type == ElementType::Complex64 || type == ElementType::Complex128;
-    const std::size_t size = elementSize(type) / (isComplex ? 2 : 1);
-    for (std::size_t at = 0; size > 1 && at + size <= bytes.size(); at += size)
-        std::reverse(bytes.data() + at, bytes.data() + at + size);
-}
-
 /// First axis fastest -> last axis fastest: counts through the result and follows the source with strides.
 std::string fromFortranOrder(std::string_view bytes, std::span<const std::int64_t> shape, std::size_t element)
 {
     std::string out(bytes.size(), '\0');
     std::vector<std::int64_t> index(shape.size(), 0);
-    std::vector<std::uint64_t> stride(shape.size(), element);
-    for (std::size_t axis = 1; axis < shape.size(); ++axis)
-        stride[axis] = stride[axis - 1] * std::uint64_t(shape[axis - 1]);
+    std::vector<std::uint64_t> stride;
+    for (std::uint64_t below = element; const auto size : shape) {
+        stride.push_back(below);
+        below *= std::uint64_t(size);
+    }
     std::uint64_t source = 0;
     for (std::size_t at = 0; at < out.size(); at += element) {
         std::memcpy(out.data() + at, bytes.data() + source, element);

@@ -1,19 +1,25 @@
-// One fuzz target a parser: the build compiles this file once for each, with ORRERY_FUZZ_TARGET naming the function below.
+// One fuzz target a parser: a function below and its name in the list of CMakeLists.txt. The environment variable ORRERY_FUZZ_TARGET says which one runs; `list` prints all.
 // A parser may only return or throw one of our own errors; everything else (crash, leak, other exception, time, memory) is a finding.
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
 #include <core/base/error.h>
 #include <core/io/cifar.h>
 #include <core/io/csv.h>
+#include <core/io/exported_program.h>
+#include <core/io/gguf.h>
 #include <core/io/idx.h>
 #include <core/io/image.h>
 #include <core/io/json_lines.h>
 #include <core/io/npy.h>
+#include <core/io/onnx_file.h>
+#include <core/io/pickle.h>
 #include <core/io/safetensors.h>
 #include <core/io/tensorboard.h>
+#include <core/io/torch_checkpoint.h>
 #include <core/io/utf8.h>
 #include <core/jobs/frames.h>
 #include <core/report/blocks_json.h>
@@ -26,12 +32,14 @@
 #include <core/scene/cloud/xyz.h>
 #include <core/scene/splat/splat_ply.h>
 #include <core/store/run_filter.h>
+#include <core/text/tokenizer.h>
+#include <core/text/unicode.h>
 
 namespace {
 
 using std::string_view;
 
-[[maybe_unused]] void csv(string_view bytes)
+void csv(string_view bytes)
 {
     const auto table = orrery::io::parseCsv(bytes, "fuzz");
     for (const auto& column : table.columns)
@@ -39,7 +47,7 @@ using std::string_view;
             std::abort();
 }
 
-[[maybe_unused]] void npy(string_view bytes)
+void npy(string_view bytes)
 {
     // What was read can be written, and read again to the same.
     const orrery::io::Array array = orrery::io::parseNpy(bytes, "fuzz");
@@ -48,31 +56,31 @@ using std::string_view;
         std::abort();
 }
 
-[[maybe_unused]] void npz(string_view bytes)
+void npz(string_view bytes)
 {
     orrery::io::parseNpz(bytes, "fuzz", std::uint64_t(64) << 20);
 }
 
-[[maybe_unused]] void idx(string_view bytes)
+void idx(string_view bytes)
 {
     // A few kilobytes of gzip can stand for gigabytes; that limit is not what is looked for here.
     if (!bytes.starts_with("\x1f\x8b"))
         orrery::io::parseIdx(bytes, "fuzz");
 }
 
-[[maybe_unused]] void cifar(string_view bytes)
+void cifar(string_view bytes)
 {
     orrery::io::parseCifar(bytes, bytes.size() % 3073 == 0 ? 10 : 100, "fuzz");
 }
 
-[[maybe_unused]] void image(string_view bytes)
+void image(string_view bytes)
 {
     const orrery::io::Image decoded = orrery::io::decodeImage(bytes, "fuzz", {2048, 1 << 20});
     if (decoded.pixels.size() != std::size_t(decoded.width) * std::size_t(decoded.height) * std::size_t(decoded.channels))
         std::abort();
 }
 
-[[maybe_unused]] void runFilter(string_view bytes)
+void runFilter(string_view bytes)
 {
     const auto fields = orrery::store::runProperties();
     for (const std::size_t cursor : {bytes.size() / 2, bytes.size()})
@@ -89,7 +97,7 @@ using std::string_view;
         std::abort();
 }
 
-[[maybe_unused]] void blocks(string_view bytes)
+void blocks(string_view bytes)
 {
     const auto json = orrery::core::Json::parse(bytes, nullptr, false);
     const auto written = orrery::report::toJson(orrery::report::blocksFromJson(json, "fuzz"));
@@ -98,7 +106,7 @@ using std::string_view;
         std::abort();
 }
 
-[[maybe_unused]] void tensorboard(string_view bytes)
+void tensorboard(string_view bytes)
 {
     // Once as a file, where checksums keep most changes out, and once as the message of a record whose checksums are right.
     const auto little = [](std::uint64_t value, int count) {
@@ -120,19 +128,95 @@ using std::string_view;
         std::abort();
 }
 
-[[maybe_unused]] void jsonLines(string_view bytes)
+void jsonLines(string_view bytes)
 {
     orrery::io::parseJsonLines(bytes, "fuzz");
 }
 
-[[maybe_unused]] void safetensors(string_view bytes)
+void safetensors(string_view bytes)
 {
     for (const auto& entry : orrery::io::parseSafetensors(bytes, "fuzz").entries)
         if (entry.begin > entry.end || entry.end > bytes.size())
             std::abort();
 }
 
-[[maybe_unused]] void transforms(string_view bytes)
+void onnx(string_view bytes)
+{
+    orrery::io::looksLikeOnnx(bytes);
+    // What was read is written in one form, which reads as the same.
+    const auto model = orrery::io::parseOnnx(bytes, "fuzz");
+    for (const auto& tensor : model.graph.initialisers)
+        if (tensor.raw.data() && (tensor.raw.data() < bytes.data() || tensor.raw.data() + tensor.raw.size() > bytes.data() + bytes.size()))
+            std::abort();
+    const std::string again = orrery::io::onnxBytes(model);
+    if (orrery::io::onnxBytes(orrery::io::parseOnnx(again, "again")) != again)
+        std::abort();
+}
+
+// What the unpickler promises of its indices.
+void checkPickle(const orrery::io::Pickle& pickle)
+{
+    bool holds = pickle.root < pickle.nodes.size();
+    for (const auto& node : pickle.nodes) {
+        for (const auto item : node.items)
+            holds &= item < pickle.nodes.size();
+        holds &= node.kind != orrery::io::PickleKind::Tensor || std::size_t(node.integer) < pickle.tensors.size();
+        holds &= node.kind != orrery::io::PickleKind::Storage || std::size_t(node.integer) < pickle.storages.size();
+        holds &= node.kind != orrery::io::PickleKind::Dict || node.items.size() % 2 == 0;
+    }
+    for (const auto& tensor : pickle.tensors)
+        holds &= tensor.storage < pickle.storages.size() && tensor.sizes.size() == tensor.strides.size();
+    if (!holds)
+        std::abort();
+}
+
+void pickle(string_view bytes)
+{
+    checkPickle(orrery::io::parsePickle(bytes, "fuzz"));
+}
+
+void torchFile(string_view bytes)
+{
+    const auto file = orrery::io::parseTorchFile(bytes, "fuzz");
+    checkPickle(file.pickle);
+    // Every element of every tensor lies inside its storage, which lies inside the file.
+    for (const auto& tensor : file.tensors) {
+        const auto& storage = file.storages[tensor.storage];
+        const auto size = orrery::io::elementSize(tensor.type);
+        long double last = static_cast<long double>(tensor.offset);
+        bool isEmpty = false;
+        for (std::size_t i = 0; i < tensor.sizes.size(); ++i) {
+            isEmpty |= tensor.sizes[i] == 0;
+            last += static_cast<long double>(tensor.sizes[i] - 1) * static_cast<long double>(tensor.strides[i]);
+        }
+        const auto end = static_cast<long double>(storage.begin) + (last + 1) * static_cast<long double>(size);
+        if (storage.begin > storage.end || storage.end > bytes.size() || (!isEmpty && end > static_cast<long double>(storage.end)))
+            std::abort();
+    }
+    for (const auto& entry : orrery::io::findCheckpoint(file, "fuzz").tensors)
+        if (entry.tensor >= file.tensors.size() || entry.name.empty())
+            std::abort();
+}
+
+void gguf(string_view bytes)
+{
+    const auto file = orrery::io::parseGguf(bytes, "fuzz");
+    for (const auto& [key, value] : file.metadata)
+        orrery::io::toJson(value);
+    for (const auto& tensor : file.tensors) {
+        if (tensor.begin > tensor.end || tensor.end > bytes.size())
+            std::abort();
+        if (!orrery::io::isQuantised(tensor.type))
+            continue;
+        std::size_t count = 1;
+        for (const auto size : tensor.shape)
+            count *= std::size_t(size);
+        std::vector<float> values(count);
+        orrery::io::dequantise(tensor.type, bytes.substr(tensor.begin, tensor.end - tensor.begin), values);
+    }
+}
+
+void transforms(string_view bytes)
 {
     const orrery::scene::PosedSet set = orrery::scene::parseTransforms(bytes, "fuzz");
     for (const auto& view : set.views)
@@ -140,12 +224,12 @@ using std::string_view;
             orrery::scene::rayThrough(view.camera, 0.5, 0.5);
 }
 
-[[maybe_unused]] void colmap(string_view bytes)
+void colmap(string_view bytes)
 {
     orrery::scene::sceneBox(orrery::scene::parseColmapBytes(bytes));
 }
 
-[[maybe_unused]] void splatPly(string_view bytes)
+void splatPly(string_view bytes)
 {
     // What was read is written again to the same values.
     const orrery::scene::SplatFile file = orrery::scene::parseSplatPly(bytes, "fuzz");
@@ -155,7 +239,7 @@ using std::string_view;
 }
 
 // What every reader of points promises.
-[[maybe_unused]] void checkCloud(const orrery::scene::CloudFile& file)
+void checkCloud(const orrery::scene::CloudFile& file)
 {
     const auto& cloud = file.mesh.points;
     const auto fits = [&](std::size_t size, std::size_t width) { return size == 0 || size == width * cloud.size(); };
@@ -170,7 +254,7 @@ using std::string_view;
         std::abort();
 }
 
-[[maybe_unused]] void ply(string_view bytes)
+void ply(string_view bytes)
 {
     // What we write of it can be read again.
     const auto file = orrery::scene::parsePly(bytes, "fuzz");
@@ -184,27 +268,27 @@ using std::string_view;
     checkCloud(orrery::scene::parsePly(again, "again"));
 }
 
-[[maybe_unused]] void pcd(string_view bytes)
+void pcd(string_view bytes)
 {
     checkCloud(orrery::scene::parsePcd(bytes, "fuzz"));
 }
 
-[[maybe_unused]] void las(string_view bytes)
+void las(string_view bytes)
 {
     checkCloud(orrery::scene::parseLas(bytes, "fuzz"));
 }
 
-[[maybe_unused]] void xyz(string_view bytes)
+void xyz(string_view bytes)
 {
     checkCloud(orrery::scene::parseXyz(bytes, "fuzz"));
 }
 
-[[maybe_unused]] void obj(string_view bytes)
+void obj(string_view bytes)
 {
     checkCloud(orrery::scene::parseObj(bytes, "fuzz"));
 }
 
-[[maybe_unused]] void utf8(string_view bytes)
+void utf8(string_view bytes)
 {
     // Decoding and encoding again gives the same bytes, a byte order mark apart.
     std::string again;
@@ -214,7 +298,82 @@ using std::string_view;
         std::abort();
 }
 
-[[maybe_unused]] void frames(string_view bytes)
+// What every tokenizer promises of any text.
+void checkEncoding(const orrery::text::Tokenizer& tokenizer, string_view text, bool bytesComeBack)
+{
+    const auto encoding = tokenizer.encode(text, {});
+    for (std::size_t i = 0; i < encoding.size(); ++i)
+        if (encoding.offsets[i].begin > encoding.offsets[i].end || encoding.offsets[i].end > text.size() || encoding.ids[i] < 0 ||
+            (tokenizer.pieceOf(encoding.ids[i]) && encoding.ids[i] >= tokenizer.size()))
+            std::abort();
+    const auto ids = tokenizer.ids(text, false);
+    for (const auto id : ids)
+        if (id >= tokenizer.size())
+            std::abort();
+    const auto back = tokenizer.decode(ids, true);
+    if (bytesComeBack && back != text)
+        std::abort();
+}
+
+void tokenizer(string_view bytes)
+{
+    // A document, and behind a zero byte a text for it.
+    const auto end = std::min(bytes.find('\0'), bytes.size());
+    const auto made = orrery::text::tokenizerFromJson(bytes.substr(0, end), "fuzz");
+    checkEncoding(*made, bytes.substr(std::min(end + 1, bytes.size())).substr(0, 2000), false);
+}
+
+void tokenizedText(string_view bytes)
+{
+    using orrery::text::TokenizerPtr;
+    static const TokenizerPtr kBytes = [] {
+        orrery::core::Json vocabulary = orrery::core::Json::object();
+        for (unsigned byte = 0; byte < 256; ++byte)
+            vocabulary[orrery::text::utf8Of(orrery::text::byteCharacter(static_cast<unsigned char>(byte)))] = byte;
+        vocabulary["th"] = 256;
+        vocabulary["the"] = 257;
+        const orrery::core::Json document = {{"normalizer", nullptr},
+                                             {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}}},
+                                             {"decoder", {{"type", "ByteLevel"}}},
+                                             {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", {"t h", "th e"}}}}};
+        return orrery::text::tokenizerFromJson(document.dump(), "bytes");
+    }();
+    static const TokenizerPtr kWords = orrery::text::tokenizerFromJson(
+        R"({"added_tokens": [{"id": 7, "content": "<m>", "lstrip": true, "rstrip": true, "normalized": true, "special": false}],
+            "normalizer": {"type": "Sequence", "normalizers": [{"type": "BertNormalizer"}, {"type": "NFKC"}]}, "pre_tokenizer": {"type": "BertPreTokenizer"},
+            "post_processor": {"type": "RobertaProcessing", "cls": ["<s>", 1], "sep": ["</s>", 2]}, "decoder": {"type": "WordPiece"},
+            "model": {"type": "WordPiece", "unk_token": "u", "vocab": {"u": 0, "<s>": 1, "</s>": 2, "a": 3, "##b": 4, "th": 5, "##e": 6}}})",
+        "words");
+    static const TokenizerPtr kPieces = orrery::text::tokenizerFromJson(
+        R"({"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "UnicodeScripts"}, {"type": "Metaspace", "prepend_scheme": "first"}]},
+            "normalizer": {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "}, "decoder": {"type": "Metaspace"},
+            "post_processor": {"type": "ByteLevel"}, "model": {"type": "Unigram", "unk_id": 0, "vocab": [["u", 0], ["\u2581", -2], ["ab", -3], ["a", -1.5]]}})",
+        "pieces");
+    checkEncoding(*kBytes, bytes, true);
+    checkEncoding(*kWords, bytes, false);
+    checkEncoding(*kPieces, bytes, false);
+}
+
+void exportedProgram(string_view bytes)
+{
+    // The first byte chooses what it is read as.
+    if (bytes.empty())
+        return;
+    const string_view rest = bytes.substr(1);
+    if (bytes[0] == 'c') {
+        for (const auto& [name, payload] : orrery::io::parseExportedPayloads(rest, "fuzz"))
+            if (payload.tensor.symbols.size() != payload.tensor.sizes.size())
+                std::abort();
+    } else if (bytes[0] == 't') {
+        orrery::io::treeLeafNames(rest, "root");
+    } else {
+        const auto program = orrery::io::parseExportedProgram(rest, "fuzz");
+        if (program.inputs.size() != program.graph.inputs.size() || program.outputs.size() != program.graph.outputs.size())
+            std::abort();
+    }
+}
+
+void frames(string_view bytes)
 {
     using namespace orrery::jobs;
     // Cut in two at a place that the first byte chooses, it gives the same frames as in one piece; each is read as its type says.
@@ -241,12 +400,38 @@ using std::string_view;
     }
 }
 
+struct Target {
+    string_view name;
+    void (*run)(string_view bytes);
+};
+
+constexpr Target kTargets[] = {
+#define ORRERY_FUZZ_TARGET(name) {#name, name},
+#include "fuzz_targets.inc"
+#undef ORRERY_FUZZ_TARGET
+};
+
+Target chosenTarget{};
+
 }  // namespace
+
+extern "C" int LLVMFuzzerInitialize(int*, char***)
+{
+    const char* const wanted = std::getenv("ORRERY_FUZZ_TARGET");
+    for (const Target& target : kTargets)
+        if (wanted && target.name == wanted)
+            chosenTarget = target;
+    if (chosenTarget.run)
+        return 0;
+    for (const Target& target : kTargets)
+        std::printf("%.*s\n", int(target.name.size()), target.name.data());
+    std::exit(wanted && string_view(wanted) == "list" ? 0 : 2);
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
 {
     try {
-        ORRERY_FUZZ_TARGET({reinterpret_cast<const char*>(data), size});
+        chosenTarget.run({reinterpret_cast<const char*>(data), size});
     } catch (const orrery::core::Error&) {
     }
     return 0;
