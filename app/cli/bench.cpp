@@ -22,7 +22,7 @@
 #include <core/train/trainer.h>
 #include <core/zoo/zoo.h>
 
-#include "cli.h"
+#include "bench_suites.h"
 
 namespace orrery::cli {
 namespace {
@@ -377,9 +377,10 @@ core::Json scalingSuite(const Session& session)
 using Suite = core::Json (*)(const Session&);
 const std::vector<std::pair<std::string, Suite>>& suites()
 {
-    static const std::vector<std::pair<std::string, Suite>> kSuites = {
-        {"gemm", gemmSuite},   {"executor", executorSuite}, {"train", trainSuite},   {"explain", explainSuite}, {"patching", patchingSuite},
-        {"store", storeSuite}, {"runs", runsSuite},         {"splats", splatsSuite}, {"field", fieldSuite},     {"scaling", scalingSuite}};
+    static const std::vector<std::pair<std::string, Suite>> kSuites = {{"gemm", gemmSuite},       {"executor", executorSuite}, {"train", trainSuite},
+                                                                       {"explain", explainSuite}, {"patching", patchingSuite}, {"store", storeSuite},
+                                                                       {"runs", runsSuite},       {"splats", splatsSuite},     {"field", fieldSuite},
+                                                                       {"scaling", scalingSuite}, {"import", importSuite},   {"tokenizer", tokenizerSuite}};
     return kSuites;
 }
 
@@ -431,7 +432,7 @@ Exit bench(Session& session, const Options& options)
 std::function<Exit(Session&)> declareBench(CLI::App& app)
 {
     auto options = std::make_shared<Options>();
-    app.add_option("suite", options->suite, "gemm, executor, train, explain, patching, store, runs, splats, field or scaling; default: all.");
+    app.add_option("suite", options->suite, "gemm, executor, train, explain, patching, store, runs, splats, field, scaling or import; default: all.");
     app.add_option("--fill", options->fill, "Measure nothing; add this many made-up finished runs to the workspace, to try large ones.")
         ->check(CLI::Range(1, 1'000'000));
     return [options](Session& session) { return bench(session, *options); };

@@ -1,0 +1,15 @@
+#pragma once
+#include <core/base/json.h>
+
+#include "cli.h"
+
+namespace orrery::cli {
+
+// Suites of `bench` that live in files of their own. Each gives an object of numbers and texts.
+
+/// Opening a checkpoint folder the size of GPT-2 small (half a gigabyte in four shards, written to the folder for temporary files first): structure alone, nothing of the weights is read.
+core::Json importSuite(const Session& session);
+/// Byte-level BPE over the bundled book (one thread): learning some ten thousand pieces, reading them from their document, taking the book apart.
+core::Json tokenizerSuite(const Session& session);
+
+}  // namespace orrery::cli
