@@ -2,6 +2,7 @@
 
 #include <mutex>
 
+#include <core/base/devices.h>
 #include <core/base/registry.h>
 #include <core/data/augmentation.h>
 #include <core/data/dataset.h>
@@ -32,6 +33,7 @@ void registerAll()
 {
     static std::once_flag once;
     std::call_once(once, [] {
+        keepFullPrecision();
         addFamily(zoo::zooRegistry());
         addFamily(data::dataRegistry());
         addFamily(data::augmentationRegistry());

@@ -16,7 +16,9 @@
 #include <core/graph/executor.h>
 #include <core/intervene/patching.h>
 #include <core/scaling/fit.h>
+#include <core/scene/camera/camera_row.h>
 #include <core/scene/splat/rasterizer.h>
+#include <core/scene/splat/splat_model.h>
 #include <core/scene/splat/synthetic.h>
 #include <core/store/run_filter.h>
 #include <core/train/trainer.h>
@@ -294,10 +296,38 @@ core::Json runsSuite(const Session& session)
             {"fields_ms", medianSeconds([&] { workspace->runFields(); }) * 1e3}};
 }
 
+core::Json splatsOnGpu(const scene::Splats& splats, c10::Device device)
+{
+    const auto weights = scene::weightsOf(splats);
+    std::vector<at::Tensor> raw;
+    for (const char* name : {"means", "scales", "rotations", "opacities", "harmonics"})
+        raw.push_back(weights.at(name).to(device).requires_grad_(true));
+    core::Json result = {{"device", device.str()}};
+    for (const auto& [width, height] : {std::pair(648, 420), std::pair(1280, 830)}) {
+        int turn = 0;
+        const auto picture = [&] {
+            const auto row = scene::cameraRow(scene::roomCamera(0.125 * (turn++ % 8), width, height));
+            return scene::renderSplats(at::tensor(std::vector<float>(row.begin(), row.end())).unsqueeze(0), raw[0], raw[1], raw[2], raw[3], raw[4],
+                                       {0, 0, 0}, false)
+                .colour;
+        };
+        const auto size = fmt::format("{}x{}", width, height);
+        {
+            const at::NoGradGuard noGrad;
+            result[size + "_frames_per_second"] = 1 / medianSeconds([&] { picture().flatten()[0].item(); }, 2);
+        }
+        result[size + "_forward_backward_ms"] =
+            1e3 * medianSeconds([&] { torch::autograd::grad({picture().square().sum()}, raw)[0].flatten()[0].item(); }, 2);
+    }
+    return result;
+}
+
 // A made-up room of 112,000 Gaussians, as many as a published trained indoor scene; seen from eight directions.
 core::Json splatsSuite(const Session& session)
 {
     const auto splats = scene::syntheticRoom(112000, 1);
+    if (session.chosenDevice().is_cuda())
+        return splatsOnGpu(splats, session.chosenDevice());
     scene::SplatRasterizer rasterizer;
     scene::SplatRenderOptions options;
     options.threads = session.threads;
@@ -325,9 +355,12 @@ core::Json splatsSuite(const Session& session)
 }
 
 // The hash grid field of projects/nerf, everywhere occupied: samples a second through encoding, networks, compositing and back to every weight.
-core::Json fieldSuite(const Session&)
+core::Json fieldSuite(const Session& session)
 {
+    const c10::Device device = session.chosenDevice();
     auto model = zoo::buildModel("hash_field", core::Json::object(), 0);
+    model.graph = graph::moved(model.graph, device);
+    model.weights = model.weights.to(device);
     std::vector<at::Tensor> leaves;
     for (const auto& [name, tensor] : std::map(model.weights.tensors()))
         if (name != "occupancy") {
@@ -337,7 +370,7 @@ core::Json fieldSuite(const Session&)
     const auto generator = at::detail::createCPUGenerator(0);
     const auto from = at::rand({1024, 3}, generator) - 0.5, towards = at::rand({1024, 3}, generator) - 0.5;
     graph::RunRequest request;
-    request.inputs.emplace_back(at::cat({from, towards}, 1));
+    request.inputs.emplace_back(at::cat({from, towards}, 1).to(device));
     request.gradients = graph::Gradients::Parameters;
     request.training = true;
     request.keep = {model.card.canonicalNames.at("positions")};
@@ -347,9 +380,9 @@ core::Json fieldSuite(const Session&)
         const at::AutoGradMode gradients(true);
         const auto result = executor.run(model.weights, request);
         samples = result.value(request.keep[0]).size(0);
-        torch::autograd::grad({result.tensor().square().mean()}, leaves);
+        torch::autograd::grad({result.tensor().square().mean()}, leaves)[0].flatten()[0].item();  // a GPU has then done all
     });
-    return {{"rays", 1024}, {"samples", samples}, {"seconds", seconds}, {"samples_per_second", double(samples) / seconds}};
+    return {{"device", device.str()}, {"rays", 1024}, {"samples", samples}, {"seconds", seconds}, {"samples_per_second", double(samples) / seconds}};
 }
 
 // Chinchilla's law through 250 noisy rows from the paper's 4,500 starts.
@@ -377,10 +410,10 @@ core::Json scalingSuite(const Session& session)
 using Suite = core::Json (*)(const Session&);
 const std::vector<std::pair<std::string, Suite>>& suites()
 {
-    static const std::vector<std::pair<std::string, Suite>> kSuites = {{"gemm", gemmSuite},       {"executor", executorSuite}, {"train", trainSuite},
-                                                                       {"explain", explainSuite}, {"patching", patchingSuite}, {"store", storeSuite},
-                                                                       {"runs", runsSuite},       {"splats", splatsSuite},     {"field", fieldSuite},
-                                                                       {"scaling", scalingSuite}, {"import", importSuite},   {"tokenizer", tokenizerSuite}};
+    static const std::vector<std::pair<std::string, Suite>> kSuites = {
+        {"gemm", gemmSuite},         {"executor", executorSuite}, {"train", trainSuite},   {"explain", explainSuite},
+        {"patching", patchingSuite}, {"store", storeSuite},       {"runs", runsSuite},     {"splats", splatsSuite},
+        {"field", fieldSuite},       {"scaling", scalingSuite},   {"import", importSuite}, {"tokenizer", tokenizerSuite}};
     return kSuites;
 }
 

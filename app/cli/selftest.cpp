@@ -20,32 +20,10 @@
 #include <core/zoo/zoo.h>
 
 #include "cli.h"
+#include "selftest.h"
 
 namespace orrery::cli {
 namespace {
-
-struct Skip {
-    std::string why;
-};
-
-/// One numeric check: gives the error it measured, which must not exceed `tolerance`. Throws Skip where it cannot run.
-struct Check {
-    const char* name;
-    const char* what;
-    double tolerance;
-    std::function<double()> error;
-};
-
-double largest(const at::Tensor& difference)
-{
-    return difference.to(at::kDouble).abs().max().item<double>();
-}
-
-at::Tensor noise(std::vector<std::int64_t> shape, std::uint64_t seed, at::ScalarType dtype = at::kFloat)
-{
-    auto generator = at::detail::createCPUGenerator(seed);
-    return at::randn(shape, generator, at::TensorOptions().dtype(dtype));
-}
 
 // The product of float matrices against sums in double, relative to the size of the terms.
 double gemmError()
@@ -349,49 +327,37 @@ double scalingError()
     return error;
 }
 
-// The same model on CPU and GPU.
-double cudaError(const char* id, const core::Json& parameters, std::vector<std::int64_t> shape, bool tokens)
+std::vector<Check> joined(std::vector<Check> checks, const std::vector<Check>& more)
 {
-    if (!at::globalContext().hasCUDA())
-        throw Skip{"no CUDA device"};
-    const auto model = zoo::buildModel(id, parameters, 21);
-    const auto x = tokens ? at::arange(shape[0] * shape[1], at::kLong).remainder(32).reshape(shape) : noise(shape, 22);
-    const auto cpu = graph::Executor(model.graph).forward(model.weights, {x});
-    const auto gpu = graph::Executor(graph::moved(model.graph, c10::kCUDA)).forward(model.weights.to(c10::kCUDA), {x.to(c10::kCUDA)}).to(at::kCPU);
-    return largest(cpu - gpu) / std::max(largest(cpu), 1e-12);
+    checks.insert(checks.end(), more.begin(), more.end());
+    return checks;
 }
 
 const std::vector<Check>& checks()
 {
-    static const std::vector<Check> kChecks = {
-        {"gemm", "float product against sums in double, relative", 1e-6, gemmError},
-        {"executor.gradient", "gradient against central differences in double", 1e-8, gradientError},
-        {"executor.random", "random operators repeat by seed and step", 0, randomError},
-        {"executor.resume", "resuming from kept values equals the whole run", 0, resumeError},
-        {"explain.quadrature", "Gauss-Legendre with 8 points integrates x^0..x^15", 1e-15, quadratureError},
-        {"explain.completeness", "integrated gradients add up to the change of the output", 1e-10, completenessError},
-        {"explain.deep_lift", "DeepLIFT through convolutions, relu and max pooling adds up to the change", 1e-11, deepLiftError},
-        {"explain.shapley", "exact Shapley values and complete kernel SHAP of the airport game", 1e-12, shapleyError},
-        {"explain.relevance", "relevance of a bias-free residual network is conserved by the composite rule", 1e-6, relevanceError},
-        {"explain.conductance", "layer conductance under a linear head equals weight times the layer's change", 1e-12, conductanceError},
-        {"intervene.logit_lens", "the logit lens at the last layer is the model itself", 0, logitLensError},
-        {"intervene.direct_logit", "direct logit attribution adds up to the logit in double", 1e-12, directLogitError},
-        {"intervene.interchange", "an interchanged residual stream gives the source's answer", 0, interchangeError},
-        {"intervene.patching", "patches in batches against one whole run each", 1e-10, patchingError},
-        {"train.adamw", "AdamW against its recurrence in double", 1e-12, adamwError},
-        {"intervene.cka", "linear CKA under rotation, scale and shift", 1e-10, ckaError},
-        {"intervene.pca", "all principal components rebuild the rows", 1e-12, pcaError},
-        {"intervene.umap_curve", "UMAP's a and b for min_dist 0.1 and spread 1", 1e-3, umapCurveError},
-        {"scaling.chinchilla", "all five parameters of Chinchilla's law out of its own losses, relative", 1e-8, scalingError},
-        {"cuda.resnet20", "ResNet-20 on CPU and GPU, relative", 1e-4,
-         [] {
-             return cudaError("resnet", {{"depth", 20}}, {2, 3, 32, 32}, false);
-         }},
-        {"cuda.gpt", "a small GPT on CPU and GPU, relative", 1e-4,
-         [] {
-             return cudaError("gpt", {{"layers", 2}, {"width", 64}, {"heads", 4}, {"vocabulary", 32}, {"block_length", 32}}, {2, 32}, true);
-         }},
-    };
+    static const std::vector<Check> kChecks = joined(
+        {
+            {"gemm", "float product against sums in double, relative", 1e-6, gemmError},
+            {"executor.gradient", "gradient against central differences in double", 1e-8, gradientError},
+            {"executor.random", "random operators repeat by seed and step", 0, randomError},
+            {"executor.resume", "resuming from kept values equals the whole run", 0, resumeError},
+            {"explain.quadrature", "Gauss-Legendre with 8 points integrates x^0..x^15", 1e-15, quadratureError},
+            {"explain.completeness", "integrated gradients add up to the change of the output", 1e-10, completenessError},
+            {"explain.deep_lift", "DeepLIFT through convolutions, relu and max pooling adds up to the change", 1e-11, deepLiftError},
+            {"explain.shapley", "exact Shapley values and complete kernel SHAP of the airport game", 1e-12, shapleyError},
+            {"explain.relevance", "relevance of a bias-free residual network is conserved by the composite rule", 1e-6, relevanceError},
+            {"explain.conductance", "layer conductance under a linear head equals weight times the layer's change", 1e-12, conductanceError},
+            {"intervene.logit_lens", "the logit lens at the last layer is the model itself", 0, logitLensError},
+            {"intervene.direct_logit", "direct logit attribution adds up to the logit in double", 1e-12, directLogitError},
+            {"intervene.interchange", "an interchanged residual stream gives the source's answer", 0, interchangeError},
+            {"intervene.patching", "patches in batches against one whole run each", 1e-10, patchingError},
+            {"train.adamw", "AdamW against its recurrence in double", 1e-12, adamwError},
+            {"intervene.cka", "linear CKA under rotation, scale and shift", 1e-10, ckaError},
+            {"intervene.pca", "all principal components rebuild the rows", 1e-12, pcaError},
+            {"intervene.umap_curve", "UMAP's a and b for min_dist 0.1 and spread 1", 1e-3, umapCurveError},
+            {"scaling.chinchilla", "all five parameters of Chinchilla's law out of its own losses, relative", 1e-8, scalingError},
+        },
+        cudaChecks());
     return kChecks;
 }
 

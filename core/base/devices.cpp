@@ -206,6 +206,12 @@ double measureGemm(std::int64_t n)
     return 2.0 * double(n) * double(n) * double(n) / best * 1e-9;
 }
 
+void keepFullPrecision()
+{
+    at::globalContext().setAllowTF32CuDNN(false);
+    at::globalContext().setAllowTF32CuBLAS(false);
+}
+
 c10::Device parseDevice(std::string_view text)
 {
     const int count = cudaDevices();

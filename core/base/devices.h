@@ -32,6 +32,9 @@ GemmInfo gemmInUse();
 /// GFLOP/s of libtorch's float product of two n x n matrices with the calling thread's thread count: the best of several, about 0.2 s in all.
 double measureGemm(std::int64_t n = 1024);
 
+/// Convolutions and products of floats on a GPU keep float's 24 bits: libtorch rounds those of convolutions to 11 (TF32) unless told not to. Any thread.
+void keepFullPrecision();
+
 /// `auto` (CUDA where there is one, else the CPU), `cpu`, `cuda` (the first) or `cuda:N`.
 /// @throws InputError if the text is none of these; DeviceError, naming what exists, if the device is not there.
 c10::Device parseDevice(std::string_view text);

@@ -1,5 +1,7 @@
 #include <torch/csrc/jit/runtime/operator.h>
 
+#include <algorithm>
+
 #include "graph.h"
 #include "operators.h"
 
@@ -15,6 +17,14 @@ bool isDtypeArgument(const c10::Argument& argument)
     return kind == c10::TypeKind::IntType || kind == c10::TypeKind::OptionalType;
 }
 
+// An operator that makes a tensor out of none (arange, zeros, rand) does so on the CPU unless told where.
+bool makesTensors(const c10::FunctionSchema& schema)
+{
+    const auto isTensor = [](const c10::Argument& argument) { return argument.type()->str().find("Tensor") != std::string::npos; };
+    return std::none_of(schema.arguments().begin(), schema.arguments().end(), isTensor) &&
+           std::any_of(schema.returns().begin(), schema.returns().end(), isTensor);
+}
+
 void moveBlock(Block& block, c10::Device device, std::optional<at::ScalarType> dtype)
 {
     for (auto& node : block.nodes) {
@@ -23,9 +33,11 @@ void moveBlock(Block& block, c10::Device device, std::optional<at::ScalarType> d
             auto& input = node.inputs[i];
             if (!input.isConstant())
                 continue;
-            if (input.constant.isDevice())
+            const c10::Argument* const argument = found && i < found->schema().arguments().size() ? &found->schema().arguments()[i] : nullptr;
+            const bool isPlace = argument && argument->name() == "device" && makesTensors(found->schema());
+            if (input.constant.isDevice() || (isPlace && input.constant.isNone() && !device.is_cpu()))
                 input.constant = device;
-            const bool typed = found && i < found->schema().arguments().size() && isDtypeArgument(found->schema().arguments()[i]);
+            const bool typed = argument && isDtypeArgument(*argument);
             if (dtype && typed && input.constant.isInt() && at::isFloatingType(at::ScalarType(input.constant.toInt())))
                 input.constant = std::int64_t(*dtype);
         }

@@ -229,10 +229,31 @@ public:
     }
 };
 
+/// On a GPU: each sample's matrices are gathered, some thousand samples at a time.
+at::Tensor gatheredCellMlp(const at::Tensor& x, const at::Tensor& cells, const std::vector<at::Tensor>& weights,
+                           const std::vector<at::Tensor>& biases)
+{
+    constexpr std::int64_t kGathered = 1 << 14;
+    std::vector<at::Tensor> parts;
+    for (std::int64_t first = 0; first == 0 || first < x.size(0); first += kGathered) {
+        const std::int64_t count = std::min(kGathered, x.size(0) - first);
+        const at::Tensor which = cells.narrow(0, first, count);
+        at::Tensor out = x.narrow(0, first, count).unsqueeze(2);
+        for (std::size_t l = 0; l < weights.size(); ++l)
+            out = biases[l].index_select(0, which).unsqueeze(2) + weights[l].index_select(0, which).bmm(l == 0 ? out : out.relu());
+        parts.push_back(out.squeeze(2));
+    }
+    return at::cat(parts);
+}
+
 }  // namespace
 
 CellPlaces cellPlaces(const at::Tensor& positionsIn, std::int64_t grid)
 {
+    if (positionsIn.is_cuda()) {
+        const CellPlaces places = cellPlaces(positionsIn.cpu(), grid);
+        return {places.cells.to(positionsIn.device()), places.local.to(positionsIn.device())};
+    }
     const at::Tensor positions = floats(positionsIn, "cell_places: positions", {-1, 3});
     if (grid < 1 || grid > 512)
         throw core::ShapeError(fmt::format("cell_places: expected 1 to 512 cells an edge, got {}", grid));
@@ -259,6 +280,8 @@ CellPlaces cellPlaces(const at::Tensor& positionsIn, std::int64_t grid)
 
 at::Tensor cellMlp(const at::Tensor& x, const at::Tensor& cells, const std::vector<at::Tensor>& weights, const std::vector<at::Tensor>& biases)
 {
+    if (x.is_cuda())
+        return gatheredCellMlp(x, cells, weights, biases);
     return CellMlp::apply(x, cells, at::TensorList(weights), at::TensorList(biases));
 }
 

@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "checks.h"
+#include "composite_ray.h"
+#include "cuda_field.h"
 #include "field.h"
 
 namespace orrery::scene {
@@ -15,46 +17,20 @@ constexpr std::int64_t kGrain = 64;  // rays
 
 void checkStarts(const at::Tensor& starts, std::int64_t samples)
 {
-    const std::int64_t* const begin = starts.data_ptr<std::int64_t>();
-    bool fits = starts.numel() > 0 && begin[0] == 0 && begin[starts.numel() - 1] == samples;
-    for (std::int64_t r = 1; fits && r < starts.numel(); ++r)
-        fits = begin[r] >= begin[r - 1];
+    const bool fits = starts.numel() > 0 && starts[0].item<std::int64_t>() == 0 && starts[-1].item<std::int64_t>() == samples &&
+                      (starts.numel() == 1 || starts.diff().ge(0).all().item<bool>());
     if (!fits)
         throw core::ShapeError(fmt::format("composite: expected ascending starts of the rays from 0 to the {} samples", samples));
 }
 
-/// What the backward pass needs of one ray.
-struct RayGradients {
-    const float *density, *colour, *distance, *length, *weight;  // of the ray's first sample
-    float colourGradient[3], opacityGradient, depthGradient, backgroundGradient;
-    const float* weightGradient;  // or null
-    float *densityOut, *colourOut;
-    std::int64_t count;
-
-    float valueOf(std::int64_t i) const
-    {
-        const float* const c = colour + 3 * i;
-        return colourGradient[0] * c[0] + colourGradient[1] * c[1] + colourGradient[2] * c[2] + opacityGradient + depthGradient * distance[i] +
-               (weightGradient ? weightGradient[i] : 0.0f);
-    }
-    // With T_i the transmittance before sample i: d weight_i = length_i T_{i+1}, d weight_j = -length_i weight_j for j > i, and so for the background.
-    void run() const
-    {
-        double optical = 0;
-        for (std::int64_t i = 0; i < count; ++i)
-            optical += double(density[i]) * double(length[i]);
-        float behind = float(std::exp(-optical)) * backgroundGradient;
-        for (std::int64_t i = count; i-- > 0;) {
-            const float transmittance = float(std::exp(-optical));  // behind sample i
-            const float value = valueOf(i);
-            densityOut[i] = length[i] * (transmittance * value - behind);
-            behind += weight[i] * value;
-            optical -= double(density[i]) * double(length[i]);
-            for (int c = 0; c < 3; ++c)
-                colourOut[3 * i + c] = weight[i] * colourGradient[c];
-        }
-    }
-};
+RaySamples samplesOf(const at::Tensor& distances, const at::Tensor& lengths, const at::Tensor& starts)
+{
+    RaySamples samples;
+    samples.distances = distances;
+    samples.lengths = lengths;
+    samples.starts = starts;
+    return samples;
+}
 
 class Composite : public torch::autograd::Function<Composite> {
 public:
@@ -66,9 +42,16 @@ public:
         const at::Tensor density = floats(densityIn, "composite: density", {samples}), colour = floats(colourIn, "composite: colour", {samples, 3}),
                          distances = floats(distancesIn, "composite: distances", {samples}),
                          lengths = floats(lengthsIn, "composite: lengths", {samples}), starts = integers(startsIn, "composite: starts");
+        requireOneDevice("composite", {density, colour, distances, lengths, starts});
         checkStarts(starts, samples);
         if (background.size() != 3)
             throw core::ShapeError(fmt::format("composite: expected a background of 3 values, got {}", background.size()));
+        context->saved_data["background"] = background;
+        if (density.is_cuda()) {
+            const Composited out = cuda_field::compositeForward(density, colour, samplesOf(distances, lengths, starts), background);
+            context->save_for_backward({density, colour, distances, lengths, starts, out.weights});
+            return {out.colour, out.opacity, out.depth, out.weights};
+        }
         const std::int64_t rays = starts.numel() - 1;
         at::Tensor rgb = at::empty({rays, 3}), opacity = at::empty({rays}), depth = at::empty({rays}), weights = at::empty({samples});
         const std::int64_t* const begin = starts.data_ptr<std::int64_t>();
@@ -78,23 +61,15 @@ public:
                      *const w = weights.data_ptr<float>();
         at::parallel_for(0, rays, kGrain, [&](std::int64_t from, std::int64_t to) {
             for (std::int64_t r = from; r < to; ++r) {
-                float transmittance = 1, sum[3] = {}, mean = 0;
-                for (std::int64_t i = begin[r]; i < begin[r + 1]; ++i) {
-                    const float passed = std::exp(-s[i] * l[i]);
-                    w[i] = transmittance * -std::expm1(-s[i] * l[i]);
-                    transmittance *= passed;
-                    for (int a = 0; a < 3; ++a)
-                        sum[a] += w[i] * c[3 * i + a];
-                    mean += w[i] * t[i];
-                }
+                const std::int64_t b = begin[r];
+                const RayTotals totals = compositeRay(s + b, c + 3 * b, t + b, l + b, begin[r + 1] - b, w + b);
                 for (int a = 0; a < 3; ++a)
-                    toRgb[3 * r + a] = sum[a] + transmittance * float(background[std::size_t(a)]);
-                toOpacity[r] = 1 - transmittance;
-                toDepth[r] = mean;
+                    toRgb[3 * r + a] = totals.colour[a] + totals.transmittance * float(background[std::size_t(a)]);
+                toOpacity[r] = 1 - totals.transmittance;
+                toDepth[r] = totals.depth;
             }
         });
         context->save_for_backward({density, colour, distances, lengths, starts, weights});
-        context->saved_data["background"] = background;
         return {rgb, opacity, depth, weights};
     }
 
@@ -103,9 +78,14 @@ public:
         const auto saved = context->get_saved_variables();
         const auto background = context->saved_data["background"].toDoubleVector();
         const at::Tensor &density = saved[0], &colour = saved[1], &distances = saved[2], &lengths = saved[3], &starts = saved[4], &weights = saved[5];
-        at::Tensor densityOut = at::empty_like(density), colourOut = at::empty_like(colour);
         const auto given = [](const at::Tensor& gradient) { return gradient.defined() ? gradient.contiguous() : at::Tensor(); };
         const at::Tensor rgb = given(gradients[0]), opacity = given(gradients[1]), depth = given(gradients[2]), perSample = given(gradients[3]);
+        if (density.is_cuda()) {
+            const auto out = cuda_field::compositeBackward(density, colour, samplesOf(distances, lengths, starts), weights,
+                                                           {rgb, opacity, depth, perSample}, background);
+            return {out.density, out.colour, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+        }
+        at::Tensor densityOut = at::empty_like(density), colourOut = at::empty_like(colour);
         const auto data = [](const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr<float>() : nullptr; };
         const float *const gRgb = data(rgb), *const gOpacity = data(opacity), *const gDepth = data(depth), *const gWeights = data(perSample);
         const std::int64_t* const begin = starts.data_ptr<std::int64_t>();

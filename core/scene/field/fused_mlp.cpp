@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "checks.h"
+#include "cuda_field.h"
 #include "field.h"
 #include "small_networks.h"
 
@@ -89,6 +90,7 @@ std::vector<at::Tensor> checkedWeights(const at::Tensor& x, const std::vector<at
     std::int64_t width = x.dim() == 2 ? x.size(1) : -1;
     for (const at::Tensor& weight : weights) {
         out.push_back(floats(weight, "fused_mlp: weights [out, in]", {-1, width}));
+        requireOneDevice("fused_mlp", {x, out.back()});
         width = weight.size(0);
     }
     return out;
@@ -100,6 +102,12 @@ public:
     {
         const at::Tensor x = floats(xIn, "fused_mlp: x", {-1, -1});
         const auto weights = checkedWeights(x, weightsIn.vec());
+        torch::autograd::variable_list saved{x};
+        saved.insert(saved.end(), weights.begin(), weights.end());
+        context->save_for_backward(saved);
+        context->saved_data["input"] = xIn.requires_grad();
+        if (x.is_cuda())
+            return cuda_field::mlpForward(x, weights);
         const Network net(weights);
         at::Tensor out = at::empty({x.size(0), net.out(net.layers() - 1)});
         const float* const from = x.data_ptr<float>();
@@ -111,10 +119,6 @@ public:
                 net.forward(from + first * net.in(0), rows, hidden.data(), net.layers(), to + first * net.out(net.layers() - 1));
             });
         });
-        torch::autograd::variable_list saved{x};
-        saved.insert(saved.end(), weights.begin(), weights.end());
-        context->save_for_backward(saved);
-        context->saved_data["input"] = xIn.requires_grad();
         return out;
     }
 
@@ -124,6 +128,8 @@ public:
         const at::Tensor& x = saved[0];
         const std::vector<at::Tensor> weights(saved.begin() + 1, saved.end());
         const at::Tensor gradient = gradients[0].contiguous();
+        if (x.is_cuda())
+            return cuda_field::mlpBackward(x, weights, gradient, context->saved_data["input"].toBool());
         const Network net(weights);
         std::int64_t size = 0;
         for (const at::Tensor& weight : weights)
@@ -155,6 +161,9 @@ public:
 
 at::Tensor fusedMlp(const at::Tensor& x, const std::vector<at::Tensor>& weights)
 {
+    // On a GPU, what does not fit into a block's shared memory is better off with libtorch's products.
+    if (x.is_cuda() && !cuda_field::fits(x, checkedWeights(x, weights)))
+        return reference::mlp(x, weights);
     return FusedMlp::apply(x, at::TensorList(weights));
 }
 

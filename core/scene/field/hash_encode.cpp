@@ -9,6 +9,7 @@
 #include <core/kernels/vector_math.h>
 
 #include "checks.h"
+#include "cuda_field.h"
 #include "field.h"
 #include "hash_levels.h"
 
@@ -167,7 +168,14 @@ public:
                               const std::vector<std::int64_t>& resolutions, const std::vector<std::int64_t>& offsets)
     {
         const at::Tensor positions = floats(positionsIn, "hash_encode: positions", {-1, 3}), table = floats(tableIn, "hash_encode: table", {-1, -1});
+        requireOneDevice("hash_encode", {positions, table});
         const auto levels = levelsOf(resolutions, offsets, table.size(0));
+        context->saved_data["resolutions"] = resolutions;
+        context->saved_data["offsets"] = offsets;
+        context->saved_data["features"] = table.size(1);
+        context->save_for_backward({positions});
+        if (table.is_cuda())
+            return cuda_field::hashForward(positions, table, levels);
         const std::int64_t features = table.size(1), width = std::int64_t(levels.size()) * features;
         at::Tensor out = at::empty({positions.size(0), width});
         const float *const from = positions.data_ptr<float>(), *const entries = table.data_ptr<float>();
@@ -175,10 +183,6 @@ public:
         at::parallel_for(0, positions.size(0), kBlock, [&](std::int64_t begin, std::int64_t end) {
             runFor<Forward>(features, from + 3 * begin, end - begin, entries, levels.data(), std::int64_t(levels.size()), to + begin * width);
         });
-        context->saved_data["resolutions"] = resolutions;
-        context->saved_data["offsets"] = offsets;
-        context->saved_data["features"] = features;
-        context->save_for_backward({positions});
         return out;
     }
 
@@ -188,6 +192,8 @@ public:
         const auto offsets = context->saved_data["offsets"].toIntVector();
         const auto levels = levelsOf(context->saved_data["resolutions"].toIntVector(), offsets, offsets.back());
         const std::int64_t features = context->saved_data["features"].toInt(), count = std::int64_t(levels.size());
+        if (gradient.is_cuda())
+            return {at::Tensor(), cuda_field::hashBackward(positions, gradient, levels, offsets.back(), features), at::Tensor(), at::Tensor()};
         at::Tensor table = at::zeros({offsets.back(), features});
         const float *const from = positions.data_ptr<float>(), *const g = gradient.data_ptr<float>();
         float* const to = table.data_ptr<float>();

@@ -6,92 +6,14 @@
 #include <cmath>
 
 #include "checks.h"
+#include "cuda_field.h"
 #include "field.h"
+#include "ray_march.h"
 
 namespace orrery::scene {
 namespace {
 
 constexpr std::int64_t kSamplerGrain = 64;  // rays
-constexpr float kFar = 3e38f;
-
-struct CubeRay {
-    float origin[3], direction[3], inverse[3];
-    float near = 0, far = 0;  // far <= near: the cube is not met
-
-    explicit CubeRay(const float* row)
-    {
-        near = 0;
-        far = kFar;
-        for (int a = 0; a < 3; ++a) {
-            origin[a] = row[a];
-            direction[a] = row[3 + a];
-            inverse[a] = direction[a] == 0 ? kFar : 1 / direction[a];
-            if (direction[a] == 0) {
-                if (!(std::abs(origin[a]) <= 0.5f))
-                    far = -1;
-                continue;
-            }
-            const float s = (-0.5f - origin[a]) * inverse[a], t = (0.5f - origin[a]) * inverse[a];
-            near = std::max(near, std::min(s, t));
-            far = std::min(far, std::max(s, t));
-        }
-        // A direction of length 0, or one with a NaN, meets nothing.
-        if (!(far > near) || !(far < kFar) || !std::isfinite(near) || !(speed() > 1e-20f))
-            far = near = 0;
-    }
-    float speed() const { return std::sqrt(direction[0] * direction[0] + direction[1] * direction[1] + direction[2] * direction[2]); }
-    float at(int a, float t) const { return origin[a] + t * direction[a]; }
-};
-
-/// Visits the samples of a ray that lie in occupied cells: f(t, step).
-class March {
-public:
-    March(const float* grid, std::int64_t cells, std::int64_t steps, float threshold)
-        : m_grid(grid), m_cells(int(cells)), m_step(std::sqrt(3.0f) / float(steps)), m_threshold(threshold)
-    {
-    }
-    template <class Visit>
-    void walk(const CubeRay& ray, float jitter, const Visit& visit) const
-    {
-        if (!(ray.far > ray.near))
-            return;
-        const float dt = m_step / ray.speed();
-        const auto count = std::int64_t(std::ceil((ray.far - ray.near) / dt));
-        for (std::int64_t i = 0; i < count;) {
-            const float t = ray.near + (float(i) + jitter) * dt;
-            if (t >= ray.far)
-                break;
-            int cell[3];
-            for (int a = 0; a < 3; ++a)
-                cell[a] = std::clamp(int((ray.at(a, t) + 0.5f) * float(m_cells)), 0, m_cells - 1);
-            if (m_grid[(cell[0] * m_cells + cell[1]) * m_cells + cell[2]] > m_threshold) {
-                visit(t, dt);
-                ++i;
-            } else {
-                // On to the first step behind this cell; the lattice of steps stays, so skipping moves no sample.
-                const float exit = leave(ray, cell, t);
-                i = std::max(i + 1, std::int64_t(std::ceil((exit - ray.near) / dt - jitter)));
-            }
-        }
-    }
-
-private:
-    float leave(const CubeRay& ray, const int* cell, float t) const
-    {
-        float exit = kFar;
-        for (int a = 0; a < 3; ++a) {
-            if (ray.direction[a] == 0)
-                continue;
-            const float wall = float(cell[a] + (ray.direction[a] > 0 ? 1 : 0)) / float(m_cells) - 0.5f;
-            exit = std::min(exit, (wall - ray.origin[a]) * ray.inverse[a]);
-        }
-        return std::max(exit, t);
-    }
-    const float* m_grid;
-    int m_cells;
-    float m_step, m_threshold;
-};
-
 RaySamples allocate(at::Tensor starts)
 {
     const std::int64_t total = starts.data_ptr<std::int64_t>()[starts.numel() - 1];
@@ -147,13 +69,20 @@ private:
     std::vector<float> m_cumulated;
 };
 
+/// What a sampler without a kernel of its own drew on the CPU for rays on a GPU.
+RaySamples onDevice(const RaySamples& samples, c10::Device device)
+{
+    return {samples.positions.to(device), samples.rays.to(device), samples.distances.to(device), samples.lengths.to(device),
+            samples.starts.to(device)};
+}
+
 }  // namespace
 
 RaySamples marchRays(const at::Tensor& raysIn, const at::Tensor& grid, const at::Tensor& jitterIn, bool training, std::int64_t steps,
                      double threshold)
 {
     const at::Tensor rays = floats(raysIn, "march_rays: rays", {-1, 6}),
-                     jitter = floats(jitterIn.reshape({-1}), "march_rays: jitter", {raysIn.size(0)});
+                     jitter = floats(jitterIn.reshape({-1}).to(raysIn.device()), "march_rays: jitter", {raysIn.size(0)});
     const at::Tensor occupancy =
         floats(grid, "march_rays: occupancy", {-1, grid.dim() == 3 ? grid.size(0) : -1, grid.dim() == 3 ? grid.size(0) : -1});
     if (occupancy.size(0) < 1 || occupancy.size(0) > 512 || steps < 1 || steps > 65536)
@@ -162,7 +91,11 @@ RaySamples marchRays(const at::Tensor& raysIn, const at::Tensor& grid, const at:
     const std::int64_t count = rays.size(0);
     // A field that is thin everywhere is still looked at where it is thickest; else nothing would ever be learned.
     const double mean = occupancy.sum(at::kDouble).item<double>() / double(occupancy.numel());
-    const March march(occupancy.data_ptr<float>(), occupancy.size(0), steps, float(std::min(threshold, 0.99 * mean)));
+    const auto least = float(std::min(threshold, 0.99 * mean));
+    requireOneDevice("march_rays", {rays, occupancy, jitter});
+    if (rays.is_cuda())
+        return cuda_field::march(rays, occupancy, jitter, training, steps, least);
+    const March march(occupancy.data_ptr<float>(), occupancy.size(0), steps, least);
     const float *const rows = rays.data_ptr<float>(), *const shifts = jitter.data_ptr<float>();
     at::Tensor starts = at::zeros({count + 1}, at::kLong);
     std::int64_t* const begin = starts.data_ptr<std::int64_t>();
@@ -189,6 +122,8 @@ RaySamples marchRays(const at::Tensor& raysIn, const at::Tensor& grid, const at:
 
 RaySamples stratifiedRays(const at::Tensor& raysIn, const at::Tensor& jitterIn, bool training, std::int64_t samples)
 {
+    if (raysIn.is_cuda())
+        return onDevice(stratifiedRays(raysIn.cpu(), jitterIn.cpu(), training, samples), raysIn.device());
     const at::Tensor rays = floats(raysIn, "stratified_rays: rays", {-1, 6});
     const at::Tensor jitter = floats(jitterIn, "stratified_rays: jitter", {rays.size(0), samples});
     const RaySamples out = allocate(startsOf(rays.size(0), samples));
@@ -207,6 +142,11 @@ RaySamples stratifiedRays(const at::Tensor& raysIn, const at::Tensor& jitterIn, 
 
 RaySamples importanceRays(const at::Tensor& raysIn, const RaySamples& coarse, const at::Tensor& weightsIn, const at::Tensor& jitterIn, bool training)
 {
+    if (raysIn.is_cuda()) {
+        RaySamples first;
+        first.distances = coarse.distances.cpu();
+        return onDevice(importanceRays(raysIn.cpu(), first, weightsIn.cpu(), jitterIn.cpu(), training), raysIn.device());
+    }
     const at::Tensor rays = floats(raysIn, "importance_rays: rays", {-1, 6}),
                      jitter = floats(jitterIn, "importance_rays: jitter", {rays.size(0), -1});
     const at::Tensor weights = floats(weightsIn, "importance_rays: weights", {coarse.distances.numel()});
@@ -240,6 +180,10 @@ RaySamples importanceRays(const at::Tensor& raysIn, const RaySamples& coarse, co
 
 OccupancySamples occupancySamples(const at::Tensor& grid, const at::Tensor& randomIn, bool training, std::int64_t share)
 {
+    if (grid.is_cuda()) {
+        const OccupancySamples drawn = occupancySamples(grid.cpu(), randomIn.cpu(), training, share);
+        return {drawn.positions.to(grid.device()), drawn.cells.to(grid.device())};
+    }
     const std::int64_t edge = grid.size(0), cells = grid.numel();
     if (!training)
         return {at::empty({0, 3}), at::empty({0}, at::kLong)};
@@ -262,6 +206,10 @@ OccupancySamples occupancySamples(const at::Tensor& grid, const at::Tensor& rand
 
 at::Tensor updatedOccupancy(const at::Tensor& grid, const at::Tensor& cells, const at::Tensor& density, double decay)
 {
+    if (grid.is_cuda()) {
+        const at::Tensor old = grid.detach().reshape({-1}).index_select(0, cells);
+        return grid.detach().reshape({-1}).index_copy(0, cells, at::maximum(old * decay, density.detach().reshape({-1}))).view(grid.sizes());
+    }
     at::Tensor out = grid.detach().clone();
     const at::Tensor values = floats(density.reshape({-1}), "occupancy_update: density", {cells.numel()}),
                      chosen = integers(cells, "occupancy_update: cells");

@@ -2,6 +2,8 @@
 #include <array>
 #include <cstdint>
 
+#include <core/kernels/both.h>
+
 #include "rasterizer.h"
 
 /// Internal to core/scene/splat: a Gaussian's footprint in the picture.
@@ -21,7 +23,7 @@ struct Footprint {
     /// Tiles [left, right) x [top, bottom); none: invisible.
     std::uint16_t left = 0, right = 0, top = 0, bottom = 0;
 
-    std::size_t tiles() const { return std::size_t(right - left) * std::size_t(bottom - top); }
+    ORRERY_BOTH std::size_t tiles() const { return std::size_t(right - left) * std::size_t(bottom - top); }
 };
 
 /// What projection needs of camera and options, once a picture.
@@ -34,9 +36,6 @@ struct Projection {
     double limitLeft, limitRight, limitTop, limitBottom;  ///< of x / z and y / z where the Jacobian is taken
     int width, height, tilesX, tilesY, degree;
     SplatRenderOptions options;
-
-    /// Invisible (no tiles) where the Gaussian does not reach the picture. Any thread.
-    Footprint footprint(const SplatsView& splats, std::size_t index) const;
 };
 
 /// Gradients by what a footprint is made of, in the whitened coordinates w = sqrt(2 ln 2) (u, v), for which sigma = |w|^2 / 2:
@@ -46,19 +45,5 @@ struct FootprintGradient {
     float colour[3] = {0, 0, 0};
     float depth = 0;
 };
-
-/// Adds the chain from the footprint to the raw values into row `index` of the gradients; also sets `screen` and `radii`. Any thread, one Gaussian once.
-void projectBackward(const Projection& projection, const SplatsView& splats, std::size_t index, const Footprint& footprint,
-                     const FootprintGradient& gradient, SplatGradients& out);
-
-/// Spherical harmonics as 3D Gaussian splatting has them, coefficients in its order; direction of length 1.
-/// @param derivatives  [3] where not null: by x, y, z of the direction taken as free.
-/// Source: Sloan (2008), "Stupid Spherical Harmonics Tricks", appendix A2.
-void harmonicBasis(int degree, double x, double y, double z, double* basis, double (*derivatives)[3]);
-
-/// 1 / (1 + e^-x).
-double sigmoid(double x);
-/// Rows of the rotation matrix of a quaternion w, x, y, z of length 1.
-Matrix3 rotationMatrix(const std::array<double, 4>& q);
 
 }  // namespace orrery::scene

@@ -9,29 +9,13 @@
 #include <core/scene/workers.h>
 
 #include "blend.h"
+#include "projection_backward_math.h"
 #include "tiles.h"
 
 namespace orrery::scene {
 namespace {
 
 constexpr int kMaxSide = 16384;
-
-void check(const SplatsView& splats, const Camera& camera, const SplatRenderOptions& options)
-{
-    if (camera.width < 1 || camera.height < 1 || camera.width > kMaxSide || camera.height > kMaxSide)
-        throw core::InputError(
-            fmt::format("camera: expected a picture of 1 to {} pixels a side, got {} x {}", kMaxSide, camera.width, camera.height));
-    if (!(camera.focalX > 0) || !(camera.focalY > 0))
-        throw core::InputError(fmt::format("camera: expected focal lengths above 0, got {} and {}", camera.focalX, camera.focalY));
-    if (!camera.distortion.isZero())
-        throw core::InputError("camera: expected a pinhole camera, got one with lens distortion: undistort the pictures first");
-    if (options.degree < 0 || options.degree > 3 || splats.degree < 0 || splats.degree > 3)
-        throw core::InputError(fmt::format("spherical harmonics: expected a degree of 0 to 3, got {} of {}", options.degree, splats.degree));
-    if (!(options.nearPlane > 0) || !(options.farPlane > options.nearPlane))
-        throw core::InputError(fmt::format("planes: expected 0 < near < far, got {} and {}", options.nearPlane, options.farPlane));
-    if (!(options.lowPass >= 0))
-        throw core::InputError(fmt::format("low-pass filter: expected a variance of 0 or more, got {}", options.lowPass));
-}
 
 void checkGradient(const std::vector<float>& gradient, std::size_t expected, const char* what)
 {
@@ -51,6 +35,23 @@ void resize(SplatImage& image, const Camera& camera, const SplatRenderOptions& o
 }
 
 }  // namespace
+
+void checkPicture(const SplatsView& splats, const Camera& camera, const SplatRenderOptions& options)
+{
+    if (camera.width < 1 || camera.height < 1 || camera.width > kMaxSide || camera.height > kMaxSide)
+        throw core::InputError(
+            fmt::format("camera: expected a picture of 1 to {} pixels a side, got {} x {}", kMaxSide, camera.width, camera.height));
+    if (!(camera.focalX > 0) || !(camera.focalY > 0))
+        throw core::InputError(fmt::format("camera: expected focal lengths above 0, got {} and {}", camera.focalX, camera.focalY));
+    if (!camera.distortion.isZero())
+        throw core::InputError("camera: expected a pinhole camera, got one with lens distortion: undistort the pictures first");
+    if (options.degree < 0 || options.degree > 3 || splats.degree < 0 || splats.degree > 3)
+        throw core::InputError(fmt::format("spherical harmonics: expected a degree of 0 to 3, got {} of {}", options.degree, splats.degree));
+    if (!(options.nearPlane > 0) || !(options.farPlane > options.nearPlane))
+        throw core::InputError(fmt::format("planes: expected 0 < near < far, got {} and {}", options.nearPlane, options.farPlane));
+    if (!(options.lowPass >= 0))
+        throw core::InputError(fmt::format("low-pass filter: expected a variance of 0 or more, got {}", options.lowPass));
+}
 
 struct SplatRasterizer::State {
     std::optional<Projection> projection;
@@ -117,7 +118,7 @@ void SplatRasterizer::State::writeTile(const TileWork& work, const TilePixels& p
 
 const SplatImage& SplatRasterizer::render(const SplatsView& splats, const Camera& camera, const SplatRenderOptions& options)
 {
-    check(splats, camera, options);
+    checkPicture(splats, camera, options);
     State& s = *m_state;
     s.projection.reset();  // in case an exception leaves the rest half done
     const Projection projection(camera, options, splats.degree);
@@ -125,7 +126,7 @@ const SplatImage& SplatRasterizer::render(const SplatsView& splats, const Camera
     s.footprints.resize(splats.count);
     shareOut(s.threads, splats.count, 2048, [&](std::size_t begin, std::size_t end) {
         for (std::size_t i = begin; i < end; ++i)
-            s.footprints[i] = projection.footprint(splats, i);
+            s.footprints[i] = footprintOf(projection, splats, i);
     });
     fillTiles(s.footprints, projection.tilesX, projection.tilesY, s.threads, s.lists);
     resize(s.image, camera, options);
@@ -226,10 +227,12 @@ SplatGradients SplatRasterizer::backward(const SplatsView& splats, const SplatIm
     out.harmonics.assign(3 * harmonicsOf(splats.degree) * splats.count, 0);
     out.screen.assign(2 * splats.count, 0);
     out.radii.assign(splats.count, 0);
+    const SplatGradientArrays arrays{out.means.data(),     out.scales.data(), out.rotations.data(), out.opacities.data(),
+                                     out.harmonics.data(), out.screen.data(), out.radii.data()};
     shareOut(s.threads, sums.size(), 1024, [&](std::size_t begin, std::size_t end) {
         for (std::size_t place = begin; place < end; ++place) {
             const std::size_t index = s.lists.sorted[place];
-            projectBackward(*s.projection, splats, index, s.footprints[index], sums[place], out);
+            projectBackward(*s.projection, splats, index, s.footprints[index], sums[place], arrays);
         }
     });
     return out;

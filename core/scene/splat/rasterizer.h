@@ -53,6 +53,9 @@ struct SplatGradients {
     std::vector<float> radii;   ///< [gaussian]: 3 standard deviations along the longest axis in the picture, pixels; 0 where it was not visible
 };
 
+/// @throws core::InputError as SplatRasterizer::render says.
+void checkPicture(const SplatsView& splats, const Camera& camera, const SplatRenderOptions& options);
+
 /// Draws Gaussians. Keeps its buffers from picture to picture, so that a live view does not allocate. One thread at a time; the work inside is shared out to
 /// `threads` threads. The picture is the same to the last bit for any number of threads, and so are the gradients.
 ///

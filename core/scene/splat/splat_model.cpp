@@ -12,6 +12,8 @@
 #include <core/base/text.h>
 #include <core/scene/camera/camera_row.h>
 
+#include "cuda_splats.h"
+
 namespace orrery::scene {
 namespace {
 
@@ -20,9 +22,9 @@ using torch::autograd::variable_list;
 
 constexpr const char* kOperator = "orrery::render_splats";
 
-at::Tensor floats(const at::Tensor& tensor)
+at::Tensor floats(const at::Tensor& tensor, c10::Device device = c10::kCPU)
 {
-    return tensor.detach().to(at::kCPU, at::kFloat).contiguous();
+    return tensor.detach().to(device, at::kFloat).contiguous();
 }
 
 void requireShape(const at::Tensor& tensor, const char* name, const std::vector<std::int64_t>& shape)
@@ -39,15 +41,15 @@ int degreeOf(std::int64_t coefficients)
     throw core::ShapeError(fmt::format("splats: harmonics: expected 1, 4, 9 or 16 coefficients, got {}", coefficients));
 }
 
-/// The arrays as they are drawn: float, on the CPU, for as long as the view is used.
+/// The arrays as they are drawn: float, on one device, for as long as the view is used.
 struct Arrays {
     std::array<at::Tensor, 5> tensors;
     SplatsView view;
 
-    explicit Arrays(const variable_list& given)
+    explicit Arrays(const variable_list& given, c10::Device device = c10::kCPU)
     {
         for (std::size_t i = 0; i < tensors.size(); ++i)
-            tensors[i] = floats(given[i]);
+            tensors[i] = floats(given[i], device);
         const std::int64_t count = tensors[3].numel();
         if (tensors[4].dim() != 3)
             throw core::ShapeError(
@@ -100,9 +102,14 @@ public:
                                  const at::Tensor& rotations, const at::Tensor& opacities, const at::Tensor& harmonics,
                                  const std::vector<double>& background, bool antialias)
     {
-        const Arrays arrays({means, scales, rotations, opacities, harmonics});
         const auto cameras = camerasOf(rows);
         const auto options = optionsOf(background, antialias);
+        context->save_for_backward({rows, means, scales, rotations, opacities, harmonics});
+        context->saved_data["background"] = background;
+        context->saved_data["antialias"] = antialias;
+        if (means.is_cuda())
+            return picturesOnCuda(Arrays({means, scales, rotations, opacities, harmonics}, means.device()), cameras, options);
+        const Arrays arrays({means, scales, rotations, opacities, harmonics});
         const std::int64_t batch = std::int64_t(cameras.size()), height = cameras[0].height, width = cameras[0].width;
         const at::Tensor colour = at::empty({batch, height, width, 3}), alpha = at::empty({batch, height, width}), depth = at::empty_like(alpha);
         SplatRasterizer rasterizer;
@@ -112,9 +119,6 @@ public:
             copyTo(alpha[i], image.alpha);
             copyTo(depth[i], image.depth);
         }
-        context->save_for_backward({rows, means, scales, rotations, opacities, harmonics});
-        context->saved_data["background"] = background;
-        context->saved_data["antialias"] = antialias;
         const auto where = means.options().requires_grad(false);
         return {colour.to(where), alpha.to(where), depth.to(where)};
     }
@@ -122,14 +126,19 @@ public:
     static variable_list backward(AutogradContext* context, variable_list gradients)
     {
         const auto saved = context->get_saved_variables();
-        const Arrays arrays({saved.begin() + 1, saved.end()});
         const auto cameras = camerasOf(saved[0]);
         const auto options = optionsOf(context->saved_data["background"].toDoubleVector(), context->saved_data["antialias"].toBool());
+        const bool onCuda = saved[1].is_cuda();
+        const Arrays arrays({saved.begin() + 1, saved.end()}, onCuda ? saved[1].device() : c10::Device(c10::kCPU));
         std::array<at::Tensor, 5> sums;
         for (std::size_t k = 0; k < sums.size(); ++k)
             sums[k] = at::zeros_like(arrays.tensors[k]);
         SplatRasterizer rasterizer;
         for (std::size_t i = 0; i < cameras.size(); ++i) {
+            if (onCuda) {
+                addOnCuda(arrays, cameras[i], options, gradients, std::int64_t(i), sums);
+                continue;
+            }
             rasterizer.render(arrays.view, cameras[i], options);
             const auto found = rasterizer.backward(arrays.view, imageGradient(gradients, std::int64_t(i)));
             const std::vector<float>* values[] = {&found.means, &found.scales, &found.rotations, &found.opacities, &found.harmonics};
@@ -144,6 +153,29 @@ public:
     }
 
 private:
+    static variable_list picturesOnCuda(const Arrays& arrays, const std::vector<Camera>& cameras, const SplatRenderOptions& options)
+    {
+        std::vector<at::Tensor> colour, alpha, depth;
+        for (const Camera& camera : cameras) {
+            const auto picture = cuda_splats::render(arrays.view, camera, options, arrays.tensors[0]);
+            colour.push_back(picture.rgb);
+            alpha.push_back(picture.alpha);
+            depth.push_back(picture.depth);
+        }
+        return {at::stack(colour), at::stack(alpha), at::stack(depth)};
+    }
+    static void addOnCuda(const Arrays& arrays, const Camera& camera, const SplatRenderOptions& options, const variable_list& gradients,
+                          std::int64_t index, std::array<at::Tensor, 5>& sums)
+    {
+        std::array<at::Tensor, 3> given;
+        for (std::size_t k = 0; k < given.size(); ++k)
+            if (gradients[k].defined())
+                given[k] = floats(gradients[k][index], arrays.tensors[0].device());
+        const auto picture = cuda_splats::render(arrays.view, camera, options, arrays.tensors[0]);
+        const auto found = cuda_splats::backward(arrays.view, camera, options, picture, given);
+        for (std::size_t k = 0; k < sums.size(); ++k)
+            sums[k].add_(found[k]);
+    }
     static SplatImageGradient imageGradient(const variable_list& gradients, std::int64_t index)
     {
         SplatImageGradient out;

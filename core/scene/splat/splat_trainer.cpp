@@ -11,8 +11,8 @@
 #include <core/base/rng.h>
 #include <core/scene/workers.h>
 
-#include "footprint.h"
 #include "photometric.h"
+#include "projection_math.h"
 
 namespace orrery::scene {
 namespace {

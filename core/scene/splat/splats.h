@@ -4,11 +4,13 @@
 #include <span>
 #include <vector>
 
+#include <core/kernels/both.h>
+
 /// Scenes of 3D Gaussians as plain arrays. Free of libtorch.
 namespace orrery::scene {
 
 /// Coefficients of spherical harmonics up to a degree: (degree + 1)^2.
-constexpr std::size_t harmonicsOf(int degree)
+ORRERY_BOTH constexpr std::size_t harmonicsOf(int degree)
 {
     return std::size_t(degree + 1) * std::size_t(degree + 1);
 }

@@ -435,6 +435,23 @@ private Q_SLOTS:
         QCOMPARE(cuda->nodes()[0].inputs[3].constant.toDevice().str(), std::string("cuda:1"));
         QCOMPARE(cuda->nodes()[0].inputs[1].constant.toInt(), std::int64_t(at::kFloat));
     }
+
+    void movingSaysWhereTensorsAreMade()
+    {
+        Builder builder("making");
+        const auto x = builder.input("x", "float32", {"n"});
+        const auto places = builder.op("aten::arange", {3});
+        const auto copy = builder.op("aten::ones_like", {x});
+        const Model model = builder.finish({{"places", places}, {"copy", copy}});
+        const auto deviceOf = [](const GraphPtr& graph, std::size_t node) -> c10::IValue {
+            const auto& inputs = graph->nodes()[node].inputs;
+            return inputs[inputs.size() - (node == 0 ? 2 : 3)].constant;  // arange ends with device, pin_memory; ones_like with a memory format, too
+        };
+        QVERIFY(deviceOf(model.graph, 0).isNone());
+        QCOMPARE(deviceOf(moved(model.graph, c10::Device("cuda:1")), 0).toDevice().str(), std::string("cuda:1"));
+        QVERIFY(deviceOf(moved(model.graph, c10::Device("cuda:1")), 1).isNone());  // it follows its input
+        QCOMPARE(moved(model.graph, c10::Device(c10::kCPU))->hash(), model.graph->hash());
+    }
 };
 
 QTEST_APPLESS_MAIN(GraphTest)

@@ -6,7 +6,7 @@
 #include <numbers>
 
 #include <core/base/error.h>
-#include <core/scene/splat/footprint.h>
+#include <core/scene/splat/harmonics.h>
 #include <core/scene/splat/synthetic.h>
 #include <core/scene/splat/tiles.h>
 

@@ -1,12 +1,13 @@
-#include <algorithm>
-#include <cmath>
+#pragma once
+#include "projection_math.h"
 
-#include <core/scene/camera/vector.h>
-
-#include "footprint.h"
-
+/// Internal to core/scene/splat and core/cuda: from gradients by a footprint to those by the Gaussian.
 namespace orrery::scene {
-namespace {
+
+/// Where gradients by the raw values go, in the layout of SplatGradients.
+struct SplatGradientArrays {
+    float *means, *scales, *rotations, *opacities, *harmonics, *screen, *radii;
+};
 
 /// A symmetric 2 x 2 matrix: xx, xy, yy.
 using Symmetric = std::array<double, 3>;
@@ -24,12 +25,12 @@ struct Geometry {
     Symmetric sharp{}, blurred{};
 };
 
-double determinant(const Symmetric& c)
+ORRERY_BOTH inline double determinantOf(const Symmetric& c)
 {
     return c[0] * c[2] - c[1] * c[1];
 }
 
-Geometry geometryOf(const Projection& p, const SplatsView& splats, std::size_t index)
+ORRERY_BOTH inline Geometry geometryOf(const Projection& p, const SplatsView& splats, std::size_t index)
 {
     Geometry g;
     const float *m = splats.means + 3 * index, *r = splats.rotations + 4 * index;
@@ -54,15 +55,15 @@ Geometry geometryOf(const Projection& p, const SplatsView& splats, std::size_t i
 }
 
 /// By the covariance in the picture: M^T W M / 2 with the whitening matrix M = [[m, -m s], [0, n]], and what the compensation of the low-pass filter adds.
-Symmetric byCovariance(const Projection& p, const Geometry& g, const FootprintGradient& in)
+ORRERY_BOTH inline Symmetric byCovariance(const Projection& p, const Geometry& g, const FootprintGradient& in)
 {
     const auto& c = g.blurred;
-    const double det = determinant(c), m = std::sqrt(c[2] / det), s = c[1] / c[2], n = 1 / std::sqrt(c[2]);
+    const double det = determinantOf(c), m = std::sqrt(c[2] / det), s = c[1] / c[2], n = 1 / std::sqrt(c[2]);
     const double xx = m * m * in.second[0], xy = -s * xx + m * n * in.second[1];
     const double yy = s * s * xx - 2 * s * m * n * in.second[1] + n * n * in.second[2];
     Symmetric out{xx / 2, xy / 2, yy / 2};
     if (p.options.antialias) {
-        const double sharp = determinant(g.sharp), half = 0.5 * in.mass;
+        const double sharp = determinantOf(g.sharp), half = 0.5 * in.mass;
         out[0] += half * (g.sharp[2] / sharp - c[2] / det);
         out[1] -= half * (g.sharp[1] / sharp - c[1] / det);
         out[2] += half * (g.sharp[0] / sharp - c[0] / det);
@@ -70,15 +71,15 @@ Symmetric byCovariance(const Projection& p, const Geometry& g, const FootprintGr
     return out;
 }
 
-std::array<double, 2> byCentre(const Geometry& g, const FootprintGradient& in)
+ORRERY_BOTH inline std::array<double, 2> byCentre(const Geometry& g, const FootprintGradient& in)
 {
     const auto& c = g.blurred;
-    const double m = std::sqrt(c[2] / determinant(c)), s = c[1] / c[2], n = 1 / std::sqrt(c[2]);
+    const double m = std::sqrt(c[2] / determinantOf(c)), s = c[1] / c[2], n = 1 / std::sqrt(c[2]);
     return {m * in.first[0], -m * s * in.first[0] + n * in.first[1]};
 }
 
 /// From the rotation matrix to the quaternion as it is stored.
-std::array<double, 4> byQuaternion(const Geometry& g, const Matrix3& d)
+ORRERY_BOTH inline std::array<double, 4> byQuaternion(const Geometry& g, const Matrix3& d)
 {
     const auto [w, x, y, z] = g.q;
     const std::array<double, 4> unit{2 * (-z * d[1] + y * d[2] + z * d[3] - x * d[5] - y * d[6] + x * d[7]),
@@ -93,7 +94,8 @@ std::array<double, 4> byQuaternion(const Geometry& g, const Matrix3& d)
 }
 
 /// Through the covariance to scales and rotation. @return  By the centre in the camera's frame, through the Jacobian.
-Vector3 shapeBackward(const Projection& p, const Geometry& g, const Symmetric& dCovariance, std::size_t index, SplatGradients& out)
+ORRERY_BOTH inline Vector3 shapeBackward(const Projection& p, const Geometry& g, const Symmetric& dCovariance, std::size_t index,
+                                         const SplatGradientArrays& out)
 {
     const double z = g.view[2], fx = p.focalX / z, fy = p.focalY / z;
     double byUx = 0, byUy = 0, byZ = 0;
@@ -117,8 +119,8 @@ Vector3 shapeBackward(const Projection& p, const Geometry& g, const Symmetric& d
 }
 
 /// Colour to coefficients. @return  By the mean, through the direction.
-Vector3 colourBackward(const Projection& p, const SplatsView& splats, const Geometry& g, const Footprint& f, const FootprintGradient& in,
-                       std::size_t index, SplatGradients& out)
+ORRERY_BOTH inline Vector3 colourBackward(const Projection& p, const SplatsView& splats, const Geometry& g, const Footprint& f,
+                                          const FootprintGradient& in, std::size_t index, const SplatGradientArrays& out)
 {
     const Vector3 from = g.mean - p.eye, direction = normalised(from);
     double basis[16], derivatives[16][3];
@@ -136,15 +138,14 @@ Vector3 colourBackward(const Projection& p, const SplatsView& splats, const Geom
     return distance > 0 ? (1 / distance) * (byDirection - dot(byDirection, direction) * direction) : Vector3{};
 }
 
-}  // namespace
-
-void projectBackward(const Projection& p, const SplatsView& splats, std::size_t index, const Footprint& footprint, const FootprintGradient& in,
-                     SplatGradients& out)
+/// Adds the chain from the footprint to the raw values into row `index` of the gradients; also sets `screen` and `radii`. Any thread, one Gaussian once.
+ORRERY_BOTH inline void projectBackward(const Projection& p, const SplatsView& splats, std::size_t index, const Footprint& footprint,
+                                        const FootprintGradient& in, const SplatGradientArrays& out)
 {
     const Geometry g = geometryOf(p, splats, index);
     const auto& c = g.blurred;
     const double mid = 0.5 * (c[0] + c[2]), z = g.view[2];
-    out.radii[index] = float(3 * std::sqrt(mid + std::sqrt(std::max(0.0, mid * mid - determinant(c)))));
+    out.radii[index] = float(3 * std::sqrt(mid + std::sqrt(std::max(0.0, mid * mid - determinantOf(c)))));
     const auto centre = byCentre(g, in);
     out.screen[2 * index] = float(centre[0]);
     out.screen[2 * index + 1] = float(centre[1]);
