@@ -7,10 +7,11 @@ namespace orrery::cli {
 
 /// Options of every command that takes a MODEL.
 struct ModelArgument {
-    std::string text, architecture;
+    std::string text, architecture, method = "forward";
     void declare(CLI::App& app);
     /// Opens the model on the session's device and compute type. `run:ID[@STEP]` looks into the session's workspace.
-    graph::Model open(Session& session) const;
+    /// What was changed, bound, left out or checked while opening goes into `notes`, if given, else into the log.
+    graph::Model open(Session& session, std::vector<std::string>* notes = nullptr) const;
 };
 
 }  // namespace orrery::cli

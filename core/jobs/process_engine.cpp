@@ -11,20 +11,16 @@
 
 #include "kinds.h"
 #include "process_job.h"
+#include "worker_program.h"
 
 namespace orrery::jobs {
 namespace {
 
-/// Beside the running program, or one folder up.
-std::filesystem::path workerProgram()
+std::string workerProgram()
 {
-    const std::filesystem::path folder = core::executableFolder();
-    for (const auto& candidate : {folder / "orrery-cli", folder.parent_path() / "orrery-cli"}) {
-        std::error_code ignored;
-        if (std::filesystem::is_regular_file(candidate, ignored))
-            return candidate;
-    }
-    throw core::Error(fmt::format("a job in its own process needs orrery-cli: expected it in {}, there is none", folder.string()));
+    if (const auto program = findWorkerProgram())
+        return program->string();
+    throw core::Error(fmt::format("a job in its own process needs orrery-cli: expected it in {}, there is none", core::executableFolder().string()));
 }
 
 class ProcessEngine : public Engine {
@@ -38,7 +34,7 @@ public:
                 fmt::format("a job of kind \"{}\" cannot run in a process of its own; kinds that can: {}", spec.kind, core::join(kindNames(), ", ")));
         ProcessOptions options = m_options;
         if (options.command.empty())
-            options.command = {workerProgram().string(), "worker"};
+            options.command = {workerProgram(), "worker"};
         return startProcessJob(std::move(spec), threads, std::move(events), options);
     }
 

@@ -43,7 +43,7 @@ graph::GraphData ScriptConverter::convert()
     m_block = &m_data.body;
     registerModules();
     registerWeights();
-    auto& forward = m_root.get_method("forward").function();
+    auto& forward = m_root.get_method(m_options.method).function();
     auto arguments = bindInputs(forward);
     const Binding result = call(forward, arguments, "", nullptr);
     flattenOutput(result, "output");
@@ -188,7 +188,8 @@ void ScriptConverter::addBufferUpdates()
     }
     for (const auto& [path, binding] : m_variables.attributes)
         if (!m_leafCells.count(path) && !m_data.aliases.count(path) && path.rfind(kObjectPrefix, 0) != 0)
-            m_notes.insert(fmt::format("forward changes attribute {}, which is no buffer: its new value is not kept for the next run", path));
+            m_notes.insert(
+                fmt::format("{} changes attribute {}, which is no buffer: its new value is not kept for the next run", m_options.method, path));
 }
 
 Binding ScriptConverter::call(ts::Function& function, const std::vector<Binding>& arguments, const std::string& module, const Frame* caller)

@@ -17,8 +17,6 @@
 /// Internal to core/models.
 namespace orrery::models {
 
-namespace ts = torch::jit;
-
 /// Begins the path of an object that the program makes; no attribute's name does.
 inline const std::string kObjectPrefix = "%";
 
@@ -60,6 +58,10 @@ private:
     void convertBlock(const ts::Block& block, Frame& frame);
     void convertNode(const ts::Node& node, Frame& frame);
     bool convertOwn(const ts::Node& node, Frame& frame);
+    void readMarks(const ts::Node& node, Frame& frame);
+    void convertUnknown(const ts::Node& node, Frame& frame);
+    bool convertAttention(const ts::Node& node, Frame& frame);  // script_attention.cpp
+    Operand causalMask(const Operand& query, const Operand& key);
     void convertContainer(const ts::Node& node, Frame& frame);
     void convertTuple(const ts::Node& node, Frame& frame);
     void convertCall(const ts::Node& node, Frame& frame);

@@ -7,6 +7,7 @@
 #include <core/base/text.h>
 
 #include "script_converter.h"
+#include "script_program.h"
 
 namespace orrery::models {
 namespace {
@@ -92,9 +93,39 @@ void ScriptConverter::convertNode(const ts::Node& node, Frame& frame)
     m_source.clear();
     if (const auto where = node.sourceRange().file_line_col())
         m_source = fmt::format("{}:{}", std::get<0>(*where), std::get<1>(*where));
+    readMarks(node, frame);
     if (convertOwn(node, frame) || convertWrite(node, frame))
         return;
     convertOperator(node, frame);
+}
+
+// A program made in memory (see ScriptProgram) has no calls; its nodes tell which module they belong to.
+void ScriptConverter::readMarks(const ts::Node& node, Frame& frame)
+{
+    if (!node.hasAttribute(kModuleMark))
+        return;
+    m_module = node.s(kModuleMark);
+    frame.moduleType = node.hasAttribute(kTypeMark) ? node.s(kTypeMark) : std::string();
+    frame.trainingAttribute = true;
+    if (node.hasAttribute(kSourceMark))
+        m_source = node.s(kSourceMark);
+}
+
+// Stays a node that nothing can run.
+void ScriptConverter::convertUnknown(const ts::Node& node, Frame& frame)
+{
+    graph::Node made;
+    made.op = node.kind().toQualString();
+    made.overload = node.s(kUnknownMark);
+    made.module = m_module;
+    made.source = m_source;
+    made.inputs = readInputs(node, frame);
+    for (const auto* output : node.outputs())
+        made.outputs.push_back(newValue(baseName(made.op), output->type()->annotation_str()));
+    const auto outputs = made.outputs;
+    m_block->nodes.push_back(std::move(made));
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+        frame.values[node.outputs()[i]] = bindResult(Operand::of(outputs[i]), node.outputs()[i]->type(), true);
 }
 
 // Kinds that have no libtorch operator, or whose operator only matters to TorchScript's own interpreter.
@@ -404,11 +435,13 @@ void ScriptConverter::convertOperator(const ts::Node& node, Frame& frame)
 {
     if (node.kind() == c10::prim::PythonOp)
         throw core::FormatError(fmt::format("{}: calls a Python function (prim::PythonOp); expected TorchScript operators alone", place(node)));
+    if (node.hasAttribute(kUnknownMark))
+        return convertUnknown(node, frame);
     if (!node.maybeSchema() || !node.blocks().empty())
         throw core::FormatError(fmt::format("{}: {} is not supported here", place(node), node.kind().toQualString()));
     auto inputs = readInputs(node, frame);
     followTraining(node, inputs, frame);
-    if (fold(node, inputs, frame))
+    if (fold(node, inputs, frame) || convertAttention(node, frame))
         return;
     noteOperator(node);
     const auto outputs = emitNode(node, inputs).outputs;

@@ -16,6 +16,8 @@ struct Function;
 /// Internal to core/models: what a TorchScript value stands for while its program is walked.
 namespace orrery::models {
 
+namespace ts = torch::jit;
+
 using graph::Operand;
 using graph::ValueId;
 

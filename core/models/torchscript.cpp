@@ -5,39 +5,63 @@
 #include <core/base/error.h>
 #include <core/base/files.h>
 #include <core/base/text.h>
+#include <core/io/zip.h>
 
+#include "client_document.h"
+#include "input_description.h"
 #include "script_converter.h"
+#include "script_stubs.h"
+#include "torch_reason.h"
 #include "zip_check.h"
 
 namespace orrery::models {
 namespace {
 
-constexpr std::size_t kMaxReasonLength = 600;
+constexpr std::uint64_t kMaxClientDocument = 64 << 20;
 
-// The first lines of libtorch's message; the rest is its own call stack.
-std::string reasonOf(const std::exception& error)
+constexpr int kMaxUnknownOperators = 100;
+
+std::vector<std::string> sourcesIn(const std::filesystem::path& file)
 {
-    const auto* c10Error = dynamic_cast<const c10::Error*>(&error);
-    std::string text = c10Error ? c10Error->what_without_backtrace() : error.what();
-    for (const char* tail : {"\nException raised from", "Exception raised from"})
-        if (const auto at = text.find(tail); at != std::string::npos)
-            text.resize(at);
-    text = std::string(core::trim(text));
-    if (text.size() > kMaxReasonLength)
-        text = text.substr(0, kMaxReasonLength) + " ...";
-    return text;
+    const core::MappedFile mapped(file);
+    std::vector<std::string> sources;
+    for (const auto& member : io::zipMembers(mapped.text(), file.string(), std::uint64_t(1) << 50))
+        if (member.name.find("/code/") != std::string::npos && member.name.ends_with(".py"))
+            sources.push_back(io::unpackZipMember(member, file.string()));
+    return sources;
 }
 
+// libtorch names one unknown operator a time.
 torch::jit::Module load(const std::filesystem::path& file)
 {
-    try {
-        return torch::jit::load(file.string(), c10::Device(c10::kCPU));
-    } catch (const std::exception& error) {
-        throw core::FormatError(fmt::format("{}: expected a TorchScript file that this libtorch can read: {}", file.string(), reasonOf(error)));
-    }
+    std::vector<std::string> sources;
+    for (int i = 0;; ++i)
+        try {
+            return torch::jit::load(file.string(), c10::Device(c10::kCPU));
+        } catch (const std::exception& error) {
+            const auto op = unknownOperatorIn(torchReason(error));
+            if (!op || isStandIn(*op) || i >= kMaxUnknownOperators)
+                throw core::FormatError(fmt::format("{}: expected a TorchScript file that this libtorch can read: {}", file.string(), torchReason(error)));
+            if (sources.empty())
+                sources = sourcesIn(file);
+            registerStandIn(*op, callsIn(sources, *op));
+        }
 }
 
-void checkIsTorchScript(const std::filesystem::path& file)
+// Found in the graph: a stand-in may have been registered for another file.
+void noteStandIns(ImportedModel& imported)
+{
+    std::set<std::string> names;
+    for (const auto* node : imported.model.graph->allNodes())
+        if (isStandIn(node->op))
+            names.insert(node->op);
+    if (!names.empty())
+        imported.notes.push_back(
+            fmt::format("structure only, it cannot be run: libtorch has no {}", core::join(std::vector<std::string>(names.begin(), names.end()), ", ")));
+}
+
+/// The document of orrery_export.py in the archive, or empty.
+std::string checkIsTorchScript(const std::filesystem::path& file)
 {
     const core::MappedFile mapped(file);
     const auto entries = checkedZipEntries(mapped.text(), file.string());
@@ -47,57 +71,25 @@ void checkIsTorchScript(const std::filesystem::path& file)
     if (!has("/code/") || !has("/data.pkl"))
         throw core::FormatError(fmt::format("{}: expected a TorchScript archive with code/ and data.pkl, found a ZIP archive with {}", file.string(),
                                             entries.empty() ? std::string("no entries") : entries.front()));
-}
-
-bool feeds(const graph::Node& node, graph::ValueId value, std::initializer_list<const char*> ops, std::size_t argument)
-{
-    return std::any_of(ops.begin(), ops.end(), [&](const char* op) { return node.op == op; }) && argument < node.inputs.size() &&
-           node.inputs[argument].value == value;
-}
-
-// What the first operators on an input say about it.
-graph::ModelCard::Input describeInput(const graph::Graph& graph, const graph::Input& input)
-{
-    graph::ModelCard::Input card;
-    card.name = input.name;
-    card.kind = "float";
-    const auto& type = graph.value(input.value).type;
-    if (type != "Tensor" && type != "Optional[Tensor]") {
-        card.dtype = type;
-        return card;
-    }
-    for (const auto* node : graph.allNodes()) {
-        if (feeds(*node, input.value, {"aten::embedding"}, 1)) {
-            card.kind = "tokens";
-            card.dtype = "int64";
-            card.shape = {"batch", "position"};
-        } else if (feeds(*node, input.value, {"aten::conv2d", "aten::_convolution", "aten::convolution"}, 0) && !node->inputs[1].isConstant()) {
-            const auto* weight = graph.parameterOf(node->inputs[1].value);
-            if (weight && weight->shape.size() == 4 && node->op == "aten::conv2d") {
-                const bool oneGroup = node->inputs.size() > 6 && node->inputs[6].constant.isInt() && node->inputs[6].constant.toInt() == 1;
-                card.kind = "image";
-                card.shape = {"batch", oneGroup ? std::to_string(weight->shape[1]) : "channel", "height", "width"};
-            }
-        } else if (feeds(*node, input.value, {"aten::linear"}, 0) && !node->inputs[1].isConstant()) {
-            const auto* weight = graph.parameterOf(node->inputs[1].value);
-            if (weight && weight->shape.size() == 2)
-                card.shape = {"...", std::to_string(weight->shape[1])};
-        }
-        if (!card.shape.empty())
-            break;
-    }
-    return card;
+    for (const auto& member : io::zipMembers(mapped.text(), file.string(), std::uint64_t(1) << 50))
+        if (member.name.ends_with("/extra/" + std::string(kClientDocument)) && member.size < kMaxClientDocument)
+            return io::unpackZipMember(member, file.string());
+    return {};
 }
 
 ImportedModel convert(torch::jit::Module module, const std::filesystem::path& file, const TorchScriptOptions& options)
 {
-    if (!module.find_method("forward"))
-        throw core::FormatError(
-            fmt::format("{}: expected a module with a method forward, found class {} without one", file.string(), shortTypeName(*module.type())));
+    if (!module.find_method(options.method)) {
+        std::vector<std::string> names;
+        for (const auto& method : module.get_methods())
+            names.push_back(method.name());
+        throw core::FormatError(fmt::format("{}: expected a module with a method {}, found class {} with {}", file.string(), options.method,
+                                            shortTypeName(*module.type()), names.empty() ? "none" : core::join(names, ", ")));
+    }
     ScriptConverter converter(module, options);
     auto data = converter.convert();
     if (data.body.outputs.empty())
-        throw core::FormatError(fmt::format("{}: forward returns nothing", file.string()));
+        throw core::FormatError(fmt::format("{}: {} returns nothing", file.string(), options.method));
     ImportedModel imported;
     const auto tensors = converter.weights();
     for (const auto& parameter : data.parameters)
@@ -105,9 +97,9 @@ ImportedModel convert(torch::jit::Module module, const std::filesystem::path& fi
     imported.notes = converter.notes();
     imported.model.graph = std::make_shared<const graph::Graph>(std::move(data));
     imported.model.card.title = file.stem().string();
-    for (const auto& input : imported.model.graph->data().inputs)
-        imported.model.card.inputs.push_back(describeInput(*imported.model.graph, input));
+    imported.model.card.inputs = describeInputs(*imported.model.graph);
     imported.model.origin = file.string();
+    noteStandIns(imported);
     return imported;
 }
 
@@ -115,15 +107,18 @@ ImportedModel convert(torch::jit::Module module, const std::filesystem::path& fi
 
 ImportedModel importTorchScript(const std::filesystem::path& file, const TorchScriptOptions& options)
 {
-    checkIsTorchScript(file);
+    const auto document = checkIsTorchScript(file);
     auto module = load(file);
     try {
-        return convert(std::move(module), file, options);
+        auto imported = convert(std::move(module), file, options);
+        if (!document.empty() && options.method == "forward")
+            applyClientDocument(imported, document);
+        return imported;
     } catch (const core::Error& error) {
         const std::string text = error.what();
         throw core::FormatError(text.rfind(file.string(), 0) == 0 ? text : file.string() + ": " + text);
     } catch (const std::exception& error) {
-        throw core::FormatError(fmt::format("{}: expected a TorchScript program that can be followed: {}", file.string(), reasonOf(error)));
+        throw core::FormatError(fmt::format("{}: expected a TorchScript program that can be followed: {}", file.string(), torchReason(error)));
     }
 }
 

@@ -11,6 +11,7 @@ namespace orrery::models {
 struct TorchScriptOptions {
     /// Inputs of `forward` with a default value are bound to it, unless they are named here.
     std::set<std::string> keepInputs;
+    std::string method = "forward";  ///< the method to open
 };
 
 struct ImportedModel {

@@ -1,6 +1,9 @@
 #include <algorithm>
 
+#include <core/jobs/worker_program.h>
+
 #include "importer.h"
+#include "isolated_reading.h"
 #include "torchscript.h"
 #include "zip_check.h"
 
@@ -19,7 +22,9 @@ bool isTorchScript(const ModelSource& source)
 
 graph::Model openTorchScript(const ModelSource& source, const OpenOptions& options)
 {
-    auto imported = importTorchScript(source.file, {options.keepInputs});
+    const TorchScriptOptions read{options.keepInputs, options.method};
+    const bool isApart = options.foreignFiles == OpenOptions::ForeignFiles::OwnProcess && jobs::findWorkerProgram();
+    auto imported = isApart ? readIsolated(source.file, read) : importTorchScript(source.file, read);
     if (options.note)
         std::for_each(imported.notes.begin(), imported.notes.end(), options.note);
     return std::move(imported.model);
