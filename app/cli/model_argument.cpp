@@ -10,7 +10,7 @@ void ModelArgument::declare(CLI::App& app)
 {
     app.add_option("model", text, "MODEL: a file, a checkpoint folder, zoo:NAME?key=value&key=value, or run:ID[@STEP].")->required();
     app.add_option("--arch", architecture, "Architecture of a bare state dictionary: NAME?key=value.");
-    app.add_option("--method", method, "Method of a TorchScript file to open instead of forward.");
+    app.add_option("--model-method", method, "Method of a TorchScript file to open instead of forward.");
 }
 
 graph::Model ModelArgument::open(Session& session, std::vector<std::string>* notes) const
