@@ -1,0 +1,169 @@
+// CLIP: a tower for pictures, a tower for texts, and the cosines between what they give.
+// Source: Radford et al. (2021), "Learning Transferable Visual Models From Natural Language Supervision", arXiv:2103.00020, figure 3.
+#include <cmath>
+
+#include "assembly.h"
+
+namespace orrery::models::families {
+namespace {
+
+struct TowerSettings {
+    std::string name;  ///< of the canonical values: "text", "vision"
+    std::int64_t features, heads, hidden, layers;
+    double epsilon, attentionDropout;
+    std::string activation;
+    TowerSettings(std::string tower, const Config& config, std::int64_t width, std::int64_t headCount)
+        : name(std::move(tower)), features(config.count("hidden_size", width)), heads(config.count("num_attention_heads", headCount)),
+          hidden(config.count("intermediate_size", 4 * width)), layers(config.layers("num_hidden_layers", 12)),
+          epsilon(config.real("layer_norm_eps", 1e-5)), attentionDropout(config.real("attention_dropout", 0)),
+          activation(config.text("hidden_act", "quick_gelu"))
+    {
+    }
+};
+
+Var clipAttention(Assembly& assembly, Var x, const zoo::TransformerSizes& sizes, const Masks& masks, const std::string& canonicalName,
+                  const TowerSettings& tower)
+{
+    Builder& builder = assembly.builder;
+    const Builder::Scope scope = builder.module("self_attn", "CLIPAttention");
+    auto settings = AttentionSettings::of(assembly.config, tower.features, tower.heads);
+    settings.dropout = tower.attentionDropout;
+    const auto part = [&](const char* projection, const char* name) {
+        return splitHeads(builder, name, builder.linear(projection, x, tower.features, tower.features), sizes, tower.heads, settings.size);
+    };
+    const Var q = part("q_proj", "q"), k = part("k_proj", "k"), v = part("v_proj", "v");
+    return builder.linear("out_proj", attend(assembly, sizes, q, k, v, masks, settings, canonicalName), tower.features, tower.features);
+}
+
+Var clipLayer(Assembly& assembly, Var x, std::int64_t number, const zoo::TransformerSizes& sizes, const Masks& masks, const TowerSettings& tower)
+{
+    Builder& builder = assembly.builder;
+    const std::string canonicalName = fmt::format("{}.{}", tower.name, number);
+    const Scopes scopes(builder, {{"layers", "ModuleList"}, {std::to_string(number), "CLIPEncoderLayer"}});
+    const Var normed = builder.layerNorm("layer_norm1", x, tower.features, tower.epsilon);
+    const Var middle =
+        builder.op("aten::add.Tensor", {x, clipAttention(assembly, normed, sizes, masks, canonicalName + ".attn", tower)}, "resid_mid");
+    const Var second = builder.layerNorm("layer_norm2", middle, tower.features, tower.epsilon);
+    Var transformed;
+    {
+        const Builder::Scope scope = builder.module("mlp", "CLIPMLP");
+        const Var hidden = activated(assembly, "hidden_act", tower.activation, builder.linear("fc1", second, tower.features, tower.hidden));
+        transformed = builder.linear("fc2", hidden, tower.hidden, tower.features);
+    }
+    const Var out = builder.op("aten::add.Tensor", {middle, transformed}, "resid_post");
+    assembly.name(canonicalName + ".resid_pre", x);
+    assembly.name(canonicalName + ".resid_post", out);
+    return out;
+}
+
+Var clipEncoder(Assembly& assembly, Var x, const zoo::TransformerSizes& sizes, const Masks& masks, const TowerSettings& tower)
+{
+    const Builder::Scope scope = assembly.builder.module("encoder", "CLIPEncoder");
+    for (std::int64_t i = 0; i < tower.layers; ++i)
+        x = clipLayer(assembly, x, i, sizes, masks, tower);
+    return x;
+}
+
+/// The state at the end token: the first one of that number; files with the old number 2 mean the largest number.
+Var endState(Assembly& assembly, Var x, std::int64_t endToken)
+{
+    Builder& builder = assembly.builder;
+    const Builder::Scope scope = builder.module("end_token", "EndToken");
+    const Var marks = endToken == 2
+                          ? assembly.tokens
+                          : builder.op("aten::to.other", {builder.op("aten::eq.Scalar", {assembly.tokens, endToken}), assembly.tokens}, "marks");
+    const Var place = builder.op("aten::unsqueeze", {builder.op("aten::argmax", {marks, -1, true}), -1});
+    const Var index = builder.op("aten::expand_as", {place, builder.op("aten::slice.Tensor", {x, 1, 0, 1, 1})});
+    return builder.op("aten::squeeze.dim", {builder.op("aten::gather", {x, 1, index}), 1});
+}
+
+Var textTower(Assembly& assembly, const Config& config)
+{
+    Builder& builder = assembly.builder;
+    const TowerSettings tower("text", config, 512, 8);
+    const Var tokens = assembly.tokenInput();
+    const Builder::Scope scope = builder.module("text_model", "CLIPTextTransformer");
+    Var x;
+    {
+        const Builder::Scope inner = builder.module("embeddings", "CLIPTextEmbeddings");
+        const Embedded words = embedded(builder, "token_embedding", tokens, config.count("vocab_size", 49408), tower.features);
+        const Var places =
+            positionRows(builder, "position_embedding", assembly.sizes.position, config.count("max_position_embeddings", 77), tower.features);
+        assembly.name("embed", words.rows);
+        assembly.name("pos_embed", places);
+        x = builder.add(words.rows, places);
+    }
+    const Masks masks{zoo::causalMask(builder, x, assembly.sizes.position), assembly.paddingMask(x)};
+    x = clipEncoder(assembly, x, assembly.sizes, masks, tower);
+    x = builder.layerNorm("final_layer_norm", x, tower.features, tower.epsilon);
+    return endState(assembly, x, config.number("eos_token_id").value_or(49407));
+}
+
+Var visionTower(Assembly& assembly, const Config& config)
+{
+    Builder& builder = assembly.builder;
+    const TowerSettings tower("vision", config, 768, 12);
+    const auto size = config.count("image_size", 224), patch = config.count("patch_size", 32), channels = config.count("num_channels", 3);
+    if (patch > size)
+        config.fail("patch_size", fmt::format("at most the image size {}", size));
+    const Var image = assembly.imageInput(channels, size, size);
+    const Builder::Scope scope = builder.module("vision_model", "CLIPVisionTransformer");
+    Var x;
+    {
+        const Builder::Scope inner = builder.module("embeddings", "CLIPVisionEmbeddings");
+        const Var first = builder.parameter("class_embedding", {tower.features}, zoo::normalInit(0.02));
+        const Var map = builder.conv2d("patch_embedding", image, channels, tower.features, patch, patch, 0, false);
+        const Var patches = builder.transpose(builder.flatten(map, 2, 3), 1, 2);
+        const Var classes = builder.op("aten::expand", {first, builder.shape({builder.size(patches, 0), 1, -1})}, "class_token");
+        const Var sequence = builder.op("aten::cat", {builder.list({classes, patches}), 1}, "patches");
+        const Builder::Scope table = builder.module("position_embedding", "Embedding");
+        const Var places = builder.parameter("weight", {(size / patch) * (size / patch) + 1, tower.features}, zoo::normalInit(0.02));
+        x = builder.add(sequence, places);
+    }
+    const zoo::TransformerSizes sizes{builder.size(x, 0), builder.size(x, 1)};
+    x = builder.layerNorm("pre_layrnorm", x, tower.features, tower.epsilon);  // the checkpoints' own spelling
+    x = clipEncoder(assembly, x, sizes, {}, tower);
+    const Var first = builder.op("aten::select.int", {x, 1, 0}, "class_state");
+    return builder.layerNorm("post_layernorm", first, tower.features, tower.epsilon);
+}
+
+Var unitLength(Builder& builder, Var x, const std::string& name)
+{
+    const Var norm = builder.op("aten::norm.ScalarOpt_dim", {x, 2, std::vector<std::int64_t>{-1}, true}, name + "_norm");
+    return builder.op("aten::div.Tensor", {x, norm}, name);
+}
+
+graph::Model buildClip(const Request& request)
+{
+    const Config text = request.config.section("text_config"), vision = request.config.section("vision_config");
+    const auto width = request.config.count("projection_dim", 512);
+    Assembly assembly(request, "clip");
+    Builder& builder = assembly.builder;
+    const Var sentence = textTower(assembly, text), picture = visionTower(assembly, vision);
+    const Var imageEmbeds =
+        unitLength(builder, builder.linear("visual_projection", picture, vision.count("hidden_size", 768), width, false), "image_embeds");
+    const Var textEmbeds =
+        unitLength(builder, builder.linear("text_projection", sentence, text.count("hidden_size", 512), width, false), "text_embeds");
+    const Var scale = builder.op("aten::exp", {builder.parameter("logit_scale", {}, {{"kind", "constant"}, {"value", std::log(1 / 0.07)}})});
+    const Var cosines = builder.op("aten::matmul", {textEmbeds, builder.op("aten::t", {imageEmbeds})}, "cosines");
+    const Var perText = builder.op("aten::mul.Tensor", {cosines, scale}, "logits_per_text");
+    const Var perImage = builder.op("aten::t", {perText}, "logits_per_image");
+    return assembly.finish({{"logits_per_image", perImage}, {"logits_per_text", perText}, {"text_embeds", textEmbeds}, {"image_embeds", imageEmbeds}},
+                           "CLIP", "");
+}
+
+}  // namespace
+
+Family clipFamily()
+{
+    return {"clip",
+            "CLIP",
+            "Radford et al. (2021), \"Learning Transferable Visual Models From Natural Language Supervision\", arXiv:2103.00020",
+            {"clip"},
+            {Head::Base},
+            "",
+            buildClip,
+            {"text_model.embeddings.position_ids", "vision_model.embeddings.position_ids"}};
+}
+
+}  // namespace orrery::models::families

@@ -1,0 +1,243 @@
+// LLaMA and its kin, which differ in a few switches: Mistral (a sliding window), Qwen2 (biases of q, k, v), Qwen3 (norms of q and k), Phi-3 (fused projections), Gemma (norms with
+// offset 1, scaled embedding) and Gemma 2 (norms after the branches, capped scores and logits).
+#include <cmath>
+
+#include <core/base/error.h>
+
+#include "rotary.h"
+
+namespace orrery::models::families {
+namespace {
+
+struct LlamaSettings {
+    std::string type;
+    std::int64_t features, heads, keyHeads, headSize, hidden, layers, vocabulary;
+    double epsilon, attentionDropout, residualDropout, scale, normOffset = 0;
+    bool qkvBias, outBias, mlpBias, qkNorm, fused, gemma, gemma2;
+    std::string activation;
+    std::optional<std::int64_t> window;
+    std::optional<double> scoreCap, logitCap;
+    RotarySettings rotary;
+    explicit LlamaSettings(const Config& config);
+    bool slides(const Config& config, std::int64_t layer) const;
+};
+
+std::optional<double> cap(const Config& config, std::string_view key)
+{
+    return config.has(key) ? std::optional(config.real(key, 0)) : std::nullopt;
+}
+
+LlamaSettings::LlamaSettings(const Config& config)
+    : type(config.text("model_type", "llama")), features(config.count("hidden_size", 4096)), heads(config.count("num_attention_heads", 32)),
+      keyHeads(config.count("num_key_value_heads", type == "mistral" ? 8 : heads)),
+      headSize(config.count("head_dim", type == "qwen3"             ? 128
+                                        : type.starts_with("gemma") ? 256
+                                                                    : std::max<std::int64_t>(features / heads, 1))),
+      hidden(config.count("intermediate_size", 11008)), layers(config.layers("num_hidden_layers", 32)), vocabulary(config.count("vocab_size", 32000)),
+      epsilon(config.real("rms_norm_eps", 1e-6)), attentionDropout(config.real("attention_dropout", 0)),
+      residualDropout(config.real("resid_pdrop", 0)), qkvBias(config.flag("attention_bias", type == "qwen2")),
+      outBias(config.flag("attention_bias", false)), mlpBias(config.flag("mlp_bias", false)), qkNorm(type == "qwen3"), fused(type == "phi3"),
+      gemma(type.starts_with("gemma")), gemma2(type == "gemma2")
+{
+    if (heads % keyHeads != 0)
+        config.fail("num_key_value_heads", fmt::format("a divisor of the {} attention heads", heads));
+    if (type == "qwen2") {
+        qkvBias = true;
+        outBias = false;
+    }
+    scale = 1.0 / std::sqrt(gemma2 ? config.real("query_pre_attn_scalar", 256) : double(headSize));
+    normOffset = gemma ? 1 : 0;
+    // Gemma's first configs said "gelu" and meant the approximation by tanh.
+    activation = gemma ? config.text("hidden_activation", "gelu_pytorch_tanh") : config.text("hidden_act", "silu");
+    if (config.has("sliding_window"))
+        window = config.count("sliding_window");
+    if (type == "qwen2" || type == "qwen3")
+        window = config.flag("use_sliding_window", false) ? window : std::nullopt;
+    scoreCap = gemma2 ? cap(config, "attn_logit_softcapping") : std::nullopt;
+    logitCap = gemma2 ? cap(config, "final_logit_softcapping") : std::nullopt;
+    rotary = rotarySettings(config, headSize, 10000);
+}
+
+/// `layer_types` says it; before it was there, Qwen's first `max_window_layers` see everything and every second layer of Gemma 2 does.
+bool LlamaSettings::slides(const Config& config, std::int64_t layer) const
+{
+    if (!window)
+        return false;
+    if (config.has("layer_types")) {
+        const auto& types = config.json().at("layer_types");
+        if (!types.is_array() || std::int64_t(types.size()) < layers || !types[std::size_t(layer)].is_string())
+            config.fail("layer_types", fmt::format("{} names", layers));
+        return types[std::size_t(layer)].get<std::string>() == "sliding_attention";
+    }
+    if (type.starts_with("qwen"))
+        return layer >= config.number("max_window_layers").value_or(28);
+    return type != "gemma2" || layer % 2 == 0;
+}
+
+/// What all blocks read.
+struct LlamaShared {
+    LlamaSettings settings;
+    AttentionSettings attention;
+    RotaryTables tables{};
+    Masks full, sliding;
+};
+
+struct ProjectedHeads {
+    Var q, k, v;
+};
+
+ProjectedHeads fusedProjections(Assembly& assembly, Var x, const LlamaSettings& settings)
+{
+    Builder& builder = assembly.builder;
+    const std::int64_t q = settings.heads * settings.headSize, kv = settings.keyHeads * settings.headSize;
+    const Var all = builder.linear("qkv_proj", x, settings.features, q + 2 * kv, false);
+    const auto part = [&](const char* name, std::int64_t first, std::int64_t last, std::int64_t heads) {
+        return splitHeads(builder, name, builder.op("aten::slice.Tensor", {all, -1, first, last, 1}), assembly.sizes, heads, settings.headSize);
+    };
+    return {part("query", 0, q, settings.heads), part("key", q, q + kv, settings.keyHeads), part("v", q + kv, q + 2 * kv, settings.keyHeads)};
+}
+
+ProjectedHeads projections(Assembly& assembly, Var x, const LlamaSettings& settings)
+{
+    if (settings.fused)
+        return fusedProjections(assembly, x, settings);
+    Builder& builder = assembly.builder;
+    const auto part = [&](const char* projection, const char* name, std::int64_t heads) {
+        const Var projected = builder.linear(projection, x, settings.features, heads * settings.headSize, settings.qkvBias);
+        return splitHeads(builder, name, projected, assembly.sizes, heads, settings.headSize);
+    };
+    ProjectedHeads made{part("q_proj", "query", settings.heads), part("k_proj", "key", settings.keyHeads), part("v_proj", "v", settings.keyHeads)};
+    if (settings.qkNorm) {
+        made.q = rmsNorm(builder, "q_norm", made.q, settings.headSize, settings.epsilon);
+        made.k = rmsNorm(builder, "k_norm", made.k, settings.headSize, settings.epsilon);
+    }
+    return made;
+}
+
+Var llamaAttention(Assembly& assembly, Var x, const std::string& block, bool slides, const LlamaShared& shared)
+{
+    Builder& builder = assembly.builder;
+    const LlamaSettings& settings = shared.settings;
+    const Builder::Scope scope = builder.module("self_attn", "Attention");
+    const ProjectedHeads heads = projections(assembly, x, settings);
+    const Var q = rotated(builder, "q", heads.q, shared.tables, settings.rotary, settings.headSize);
+    const Var k = rotated(builder, "k", heads.k, shared.tables, settings.rotary, settings.headSize);
+    const Var merged = attend(assembly, assembly.sizes, q, k, heads.v, slides ? shared.sliding : shared.full, shared.attention, block + ".attn");
+    return builder.linear("o_proj", merged, settings.heads * settings.headSize, settings.features, settings.outBias);
+}
+
+Var llamaPerceptron(Assembly& assembly, Var x, const std::string& block, const LlamaSettings& settings)
+{
+    Builder& builder = assembly.builder;
+    const Builder::Scope scope = builder.module("mlp", "GatedMLP");
+    Var gate, up;
+    if (settings.fused) {
+        const Var both = builder.linear("gate_up_proj", x, settings.features, 2 * settings.hidden, false);
+        gate = builder.op("aten::slice.Tensor", {both, -1, 0, settings.hidden, 1}, "gate");
+        up = builder.op("aten::slice.Tensor", {both, -1, settings.hidden, 2 * settings.hidden, 1}, "up");
+    } else {
+        gate = builder.linear("gate_proj", x, settings.features, settings.hidden, settings.mlpBias);
+        up = builder.linear("up_proj", x, settings.features, settings.hidden, settings.mlpBias);
+    }
+    const Var opened = activated(assembly, settings.gemma ? "hidden_activation" : "hidden_act", settings.activation, gate);
+    const Var after = builder.op("aten::mul.Tensor", {opened, up}, "gated");
+    assembly.name(block + ".mlp.pre", gate);
+    assembly.name(block + ".mlp.post", after);
+    return builder.linear("down_proj", after, settings.hidden, settings.features, settings.mlpBias);
+}
+
+Var llamaBlock(Assembly& assembly, Var x, std::int64_t number, const LlamaShared& shared)
+{
+    Builder& builder = assembly.builder;
+    const LlamaSettings& settings = shared.settings;
+    const std::string block = blockName(number);
+    const Scopes scopes(builder, {{"layers", "ModuleList"}, {std::to_string(number), "DecoderLayer"}});
+    const auto norm = [&](const char* name, Var value) {
+        return rmsNorm(builder, name, value, settings.features, settings.epsilon, settings.normOffset);
+    };
+    Var attended = llamaAttention(assembly, norm("input_layernorm", x), block, settings.slides(assembly.config, number), shared);
+    if (settings.gemma2)
+        attended = norm("post_attention_layernorm", attended);
+    attended = builder.dropout("resid_attn_dropout", attended, settings.residualDropout);
+    const Var middle = builder.op("aten::add.Tensor", {x, attended}, "resid_mid");
+    const Var normed = norm(settings.gemma2 ? "pre_feedforward_layernorm" : "post_attention_layernorm", middle);
+    Var transformed = llamaPerceptron(assembly, normed, block, settings);
+    if (settings.gemma2)
+        transformed = norm("post_feedforward_layernorm", transformed);
+    transformed = builder.dropout("resid_mlp_dropout", transformed, settings.residualDropout);
+    const Var after = builder.op("aten::add.Tensor", {middle, transformed}, "resid_post");
+    for (const auto& [part, value] :
+         {std::pair{"resid_pre", x}, {"attn_out", attended}, {"resid_mid", middle}, {"mlp_out", transformed}, {"resid_post", after}})
+        assembly.name(block + "." + part, value);
+    return after;
+}
+
+const char* llamaTitle(const std::string& type)
+{
+    return type == "mistral"  ? "Mistral"
+           : type == "qwen2"  ? "Qwen2"
+           : type == "qwen3"  ? "Qwen3"
+           : type == "phi3"   ? "Phi-3"
+           : type == "gemma"  ? "Gemma"
+           : type == "gemma2" ? "Gemma 2"
+                              : "LLaMA";
+}
+
+void prepareMasks(Assembly& assembly, Var like, LlamaShared& shared)
+{
+    const auto padding = assembly.paddingMask(like);
+    shared.full = {zoo::causalMask(assembly.builder, like, assembly.sizes.position), padding};
+    if (shared.settings.window)
+        shared.sliding = {slidingMask(assembly.builder, like, assembly.sizes.position, *shared.settings.window), padding};
+}
+
+graph::Model buildLlama(const Request& request)
+{
+    const Config& config = request.config;
+    LlamaShared shared{LlamaSettings(config), {}, {}, {}, {}};
+    const LlamaSettings& settings = shared.settings;
+    shared.attention = {settings.heads, settings.keyHeads, settings.headSize, settings.scale, settings.attentionDropout, settings.scoreCap};
+    Assembly assembly(request, settings.type);
+    Builder& builder = assembly.builder;
+    const Var tokens = assembly.tokenInput();
+    Var x, table;
+    {
+        const Scopes base(builder, {{assembly.base("model"), "DecoderModel"}});
+        const Embedded embedding = embedded(builder, "embed_tokens", tokens, settings.vocabulary, settings.features);
+        table = embedding.table;
+        x = embedding.rows;
+        assembly.name("embed", x);
+        if (settings.gemma)
+            x = builder.op("aten::mul.Scalar", {x, std::sqrt(double(settings.features))}, "embed_scaled");
+        x = builder.dropout("embed_dropout", x, config.real("embd_pdrop", 0));
+        shared.tables = rotaryTables(builder, embedding.rows, assembly.sizes.position, settings.rotary);
+        prepareMasks(assembly, embedding.rows, shared);
+        for (std::int64_t i = 0; i < settings.layers; ++i)
+            x = llamaBlock(assembly, x, i, shared);
+        x = rmsNorm(builder, "norm", x, settings.features, settings.epsilon, settings.normOffset);
+        assembly.name("ln_final", x);
+    }
+    DecoderHead head;
+    if (config.flag("tie_word_embeddings", settings.gemma))
+        head.tiedTable = table;
+    head.softcap = settings.logitCap;
+    head.dropout = config.real("classifier_dropout", 0.1);
+    return finishDecoder(assembly, x, settings.features, settings.vocabulary, head, llamaTitle(settings.type));
+}
+
+}  // namespace
+
+Family llamaFamily()
+{
+    return {"llama",
+            "LLaMA, Mistral, Qwen2, Qwen3, Phi-3, Gemma, Gemma 2",
+            "Touvron et al. (2023), arXiv:2302.13971; Jiang et al. (2023), arXiv:2310.06825; Qwen team (2024), arXiv:2407.10671; Gemma team (2024), "
+            "arXiv:2408.00118",
+            {"llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gemma2"},
+            {Head::CausalLM, Head::Base, Head::SequenceClassification, Head::TokenClassification},
+            "model",
+            buildLlama,
+            {"layers.*.self_attn.rotary_emb.inv_freq", "rotary_emb.inv_freq"}};
+}
+
+}  // namespace orrery::models::families
