@@ -3,15 +3,16 @@
 #include <map>
 
 #include <core/base/text.h>
-#include <core/data/vocabulary.h>
 #include <core/explain/leave_out.h>
 #include <core/intervene/beam_search.h>
 #include <core/io/image.h>
+#include <core/text/card_tokenizer.h>
 #include <core/train/card_inputs.h>
 #include <core/train/predict.h>
 
 #include "arrays.h"
 #include "sample_argument.h"
+#include "token_predictions.h"
 
 namespace orrery::cli {
 namespace {
@@ -48,9 +49,8 @@ std::string className(const graph::Model& model, const train::ClassScore& score)
 {
     if (!score.name.empty())
         return score.name;
-    if (model.card.task == "language_model" && model.card.tokenizer.is_object())
-        return data::Vocabulary::fromJson(model.card.tokenizer).tokenText(score.index);
-    return std::to_string(score.index);
+    const auto tokenizer = model.card.task == "language_model" ? text::tokenizerOf(model.card) : nullptr;
+    return tokenizer ? tokenizer->tokenText(score.index) : std::to_string(score.index);
 }
 
 // "19,27-29": numbers and ranges, the ends included.
@@ -71,12 +71,10 @@ std::vector<std::int64_t> elementsIn(const std::string& text)
     return elements;
 }
 
-std::string joinedText(const data::Vocabulary& vocabulary, const intervene::Hypothesis& hypothesis)
+std::string joinedText(const text::Tokenizer& tokenizer, const intervene::Hypothesis& hypothesis)
 {
-    std::string text;
-    for (std::size_t i = 0; i + (hypothesis.ended ? 1 : 0) < hypothesis.tokens.size(); ++i)
-        text += vocabulary.tokenText(hypothesis.tokens[i]);
-    return text;
+    const auto& tokens = hypothesis.tokens;
+    return text::escaped(tokenizer.decode({tokens.data(), tokens.size() - (hypothesis.ended && !tokens.empty() ? 1 : 0)}));
 }
 
 Exit searchBeams(Session& session, const Options& options, const graph::Model& model)
@@ -86,18 +84,18 @@ Exit searchBeams(Session& session, const Options& options, const graph::Model& m
     auto search = options.beam;
     search.beams = options.beams;
     const auto result = intervene::searchText(model, options.text, search, session.stopToken());
-    const auto vocabulary = data::Vocabulary::fromJson(model.card.tokenizer);
+    const auto tokenizer = text::requiredTokenizer(model.card);
     if (session.json) {
-        auto document = result.toJson([&](std::int64_t token) { return vocabulary.tokenText(token); });
+        auto document = result.toJson([&](std::int64_t token) { return tokenizer->tokenText(token); });
         for (std::size_t i = 0; i < result.hypotheses.size(); ++i)
-            document["hypotheses"][i]["text"] = joinedText(vocabulary, result.hypotheses[i]);
+            document["hypotheses"][i]["text"] = joinedText(*tokenizer, result.hypotheses[i]);
         document["model"] = options.model.text;
         session.print(document);
         return Exit::Done;
     }
     std::cout << fmt::format("{:>10} {:>12}  text\n", "score", "log prob");
     for (const auto& hypothesis : result.hypotheses)
-        std::cout << fmt::format("{:>10.4f} {:>12.4f}  {}\n", hypothesis.score, hypothesis.logProbability, joinedText(vocabulary, hypothesis));
+        std::cout << fmt::format("{:>10.4f} {:>12.4f}  {}\n", hypothesis.score, hypothesis.logProbability, joinedText(*tokenizer, hypothesis));
     return Exit::Done;
 }
 
@@ -192,7 +190,10 @@ Exit predict(Session& session, const Options& options)
     const auto inputs = tensorsFor(session, options, model);
     auto output = train::predict(model, inputs, 256, session.stopToken());
     core::Json document = {{"model", options.model.text}, {"shape", output.sizes().vec()}};
-    if (options.leaveOut.empty()) {
+    const auto tokenAnswers = options.leaveOut.empty() ? tokenPredictions(model, inputs[0], output, std::size_t(options.top)) : std::nullopt;
+    if (tokenAnswers) {
+        document["predictions"] = *tokenAnswers;
+    } else if (options.leaveOut.empty()) {
         document["predictions"] = predictionsJson(model, output, std::size_t(options.top));
     } else {
         const auto before = predictionsJson(model, output, std::size_t(answerRows(output).numel()));
@@ -205,7 +206,7 @@ Exit predict(Session& session, const Options& options)
     if (session.json)
         session.print(document);
     else
-        printPredictions(document["predictions"]);
+        tokenAnswers ? printTokenPredictions(document["predictions"]) : printPredictions(document["predictions"]);
     return Exit::Done;
 }
 

@@ -8,6 +8,19 @@
 #include <core/base/error.h>
 
 namespace orrery::graph {
+namespace {
+
+/// Rows of a position table before that of the first position: a slice from there on (OPT), or numbers counted from there on (RoBERTa: position + offset, and padding at the offset itself).
+std::int64_t rowsBefore(const Graph& graph, const Node& node)
+{
+    if (node.op == "aten::slice" && node.inputs.size() > 2 && node.inputs[2].isConstant() && node.inputs[2].constant.isInt())
+        return node.inputs[2].constant.toInt();
+    const Node* index = node.op == "aten::embedding" && !node.inputs[1].isConstant() ? graph.producer(node.inputs[1].value) : nullptr;
+    const bool isShifted = index && index->op == "aten::add" && index->overload == "Scalar" && index->inputs[1].constant.isInt();
+    return isShifted ? index->inputs[1].constant.toInt() + 1 : 0;
+}
+
+}  // namespace
 
 std::optional<std::int64_t> longestSequence(const Graph& graph, const ModelCard& card)
 {
@@ -16,7 +29,7 @@ std::optional<std::int64_t> longestSequence(const Graph& graph, const ModelCard&
     if (const Node* node = id ? graph.producer(*id) : nullptr)
         for (const auto& operand : node->inputs)
             if (const Parameter* table = operand.isConstant() ? nullptr : graph.parameterOf(operand.value); table && table->shape.size() == 2)
-                return table->shape[0];
+                return table->shape[0] - rowsBefore(graph, *node);
     return std::nullopt;
 }
 

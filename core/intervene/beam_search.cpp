@@ -7,8 +7,8 @@
 #include <cmath>
 
 #include <core/base/error.h>
-#include <core/data/dataset.h>
 #include <core/data/vocabulary.h>
+#include <core/generate/special_tokens.h>
 #include <core/graph/executor.h>
 #include <core/graph/sequence_limit.h>
 #include <core/train/card_inputs.h>
@@ -78,7 +78,9 @@ at::Tensor lastLogProbabilities(const at::Tensor& logits)
 /// The encoder's result is kept: each step runs the decoder alone.
 class Translator {
 public:
-    Translator(const graph::Model& model, at::Tensor source, std::stop_token stop) : m_model(model), m_executor(model.graph), m_stop(std::move(stop))
+    /// @param begin  The token that every target begins with.
+    Translator(const graph::Model& model, at::Tensor source, std::int64_t begin, std::stop_token stop)
+        : m_model(model), m_executor(model.graph), m_begin(begin), m_stop(std::move(stop))
     {
         m_source = train::moved(source, train::optionsOf(model.weights));
         const auto memory = model.card.canonicalNames.find("memory");
@@ -93,7 +95,7 @@ public:
     }
     at::Tensor operator()(const std::vector<Tokens>& prefixes) const
     {
-        const at::Tensor target = asRows(prefixes, {data::kBeginToken});
+        const at::Tensor target = asRows(prefixes, {m_begin});
         graph::RunRequest request;
         request.inputs = {m_source.expand({target.size(0), -1}), target.to(m_source.device())};
         if (m_memory.defined())
@@ -105,6 +107,7 @@ public:
 private:
     const graph::Model& m_model;
     graph::Executor m_executor;
+    const std::int64_t m_begin;
     std::stop_token m_stop;
     at::Tensor m_source, m_memory;
     std::string m_memoryName;
@@ -202,9 +205,13 @@ BeamResult searchText(const graph::Model& model, std::string_view text, BeamOpti
         options.maxLength = std::min(options.maxLength, *longest - before + 1);
     }
     if (inputs == 2) {
-        options.end = data::kEndToken;
-        options.excluded = {data::kPaddingToken, data::kBeginToken};
-        const Translator translate(model, tokens, stop);
+        const auto special = generation::specialTokens(model.card);
+        if (!special.decoderBegin)
+            throw core::InputError("the model card does not say with which token an answer begins (decoder_start_token_id)");
+        if (!special.end.empty())
+            options.end = special.end[0];
+        options.excluded = {special.padding.value_or(*special.decoderBegin), *special.decoderBegin};
+        const Translator translate(model, tokens, *special.decoderBegin, stop);
         return beamSearch([&](const std::vector<Tokens>& prefixes) { return translate(prefixes); }, options, stop);
     }
     if (inputs != 1)

@@ -57,7 +57,7 @@ using NextLogProbabilities = std::function<at::Tensor(const std::vector<std::vec
 BeamResult beamSearch(const NextLogProbabilities& next, const BeamOptions& options, std::stop_token stop = {});
 
 /// Beam search with a model: `text` is the source of an encoder-decoder (two token inputs; the encoder runs once), or the beginning that a language model goes on
-/// from. No hypothesis grows beyond what the model can read. End and padding are those of paired texts. `end` and `excluded` of the options are set here for encoder-decoders.
+/// from. No hypothesis grows beyond what the model can read. Begin, end and padding are those of the model (see generation::specialTokens). `end` and `excluded` of the options are set here for encoder-decoders.
 /// @throws core::InputError for a model that takes no text, or a text longer than the model takes.
 BeamResult searchText(const graph::Model& model, std::string_view text, BeamOptions options, std::stop_token stop = {});
 

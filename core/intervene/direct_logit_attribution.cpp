@@ -27,11 +27,16 @@ const graph::Node& producerOf(const graph::Model& model, const std::string& valu
     return *node;
 }
 
-/// An operand that is a parameter, in float64; undefined for None.
+/// An operand that is a parameter, or one transposed (checkpoints that keep matrices [in, out]), in float64; undefined for None.
 at::Tensor weightOf(const graph::Model& model, const graph::Operand& operand)
 {
-    const graph::Parameter* parameter = operand.isConstant() ? nullptr : model.graph->parameterOf(operand.value);
-    return parameter ? plain(model.weights.at(parameter->name)) : at::Tensor();
+    if (operand.isConstant())
+        return {};
+    if (const graph::Parameter* parameter = model.graph->parameterOf(operand.value))
+        return plain(model.weights.at(parameter->name));
+    const graph::Node* node = model.graph->producer(operand.value);
+    const at::Tensor turned = node && node->op == "aten::t" ? weightOf(model, node->inputs[0]) : at::Tensor();
+    return turned.defined() ? turned.t() : turned;
 }
 
 /// y = x W^T + b, as a node has it. Dropout behind it does nothing outside training.
@@ -59,16 +64,35 @@ struct Readout {
     double headBias = 0;
     double through(const at::Tensor& part) const
     {
-        at::Tensor x = centred ? (part - part.mean()) / scale : part;
+        at::Tensor x = (centred ? part - part.mean() : part) / scale;
         if (gain.defined())
             x = x * gain;
         return x.dot(direction).item<double>();
     }
 };
 
+/// Root-mean-square norm as the checkpoint families build it: a module of that type whose last node multiplies by the gain. False if this is none.
+bool readRmsNorm(Readout& readout, const graph::Model& model, const graph::Node& node, const at::Tensor& x)
+{
+    const auto& modules = model.graph->data().modules;
+    const auto module = std::find_if(modules.begin(), modules.end(), [&](const auto& each) { return each.path == node.module; });
+    const auto id = model.graph->findValue(node.module + ".shifted");
+    const graph::Node* shifted = id ? model.graph->producer(*id) : nullptr;
+    if (module == modules.end() || module->type != "RMSNorm" || node.op != "aten::mul" || !shifted || !shifted->inputs[1].isConstant())
+        return false;
+    const graph::Node* offset = node.inputs[1].isConstant() ? nullptr : model.graph->producer(node.inputs[1].value);
+    readout.gain = weightOf(model, offset ? offset->inputs[0] : node.inputs[1]);
+    if (offset)
+        readout.gain = readout.gain + offset->inputs[1].constant.toDouble();
+    readout.scale = std::sqrt(x.pow(2).mean().item<double>() + shifted->inputs[1].constant.toDouble());
+    return true;
+}
+
 void readNorm(Readout& readout, const graph::Model& model, const std::string& normed, const std::string& residual, const at::Tensor& x)
 {
     const graph::Node& node = producerOf(model, normed);
+    if (readRmsNorm(readout, model, node, x))
+        return;
     const bool isLayerNorm = node.op == "aten::layer_norm" && node.inputs[0].value == model.graph->findValue(residual).value_or(-2);
     if (!isLayerNorm)
         throw core::InputError(
@@ -124,9 +148,14 @@ public:
     void addAll()
     {
         const auto& names = m_model.card.canonicalNames;
-        add("embedding", "embed", -1, vectorAt(canonicalValue(m_model.card, "embed", kNeeded)));
-        if (const auto it = names.find("pos_embed"); it != names.end())
-            add("positions", "pos_embed", -1, vectorAt(it->second));
+        // What enters the first block less the positions: the embedding, scaled where the model does that.
+        at::Tensor embedding = vectorAt(canonicalValue(m_model.card, "blocks.0.resid_pre", kNeeded));
+        const auto positions = names.find("pos_embed");
+        if (positions != names.end())
+            embedding = embedding - vectorAt(positions->second);
+        add("embedding", "embed", -1, embedding);
+        if (positions != names.end())
+            add("positions", "pos_embed", -1, vectorAt(positions->second));
         for (int block = 0; block < blockCount(m_model.card); ++block) {
             addAttention(block);
             if (const auto it = names.find(fmt::format("blocks.{}.mlp_out", block)); it != names.end())
@@ -187,7 +216,7 @@ graph::RunRequest requestFor(const graph::Model& model, const at::Tensor& tokens
     request.stop = control.stop;
     request.targets = {canonicalValue(model.card, "logits", kNeeded)};
     const auto& names = model.card.canonicalNames;
-    request.keep = {residualPlaces(model.card).back().value, canonicalValue(model.card, "embed", kNeeded)};
+    request.keep = {residualPlaces(model.card).back().value, canonicalValue(model.card, "blocks.0.resid_pre", kNeeded)};
     if (const auto it = names.find("pos_embed"); it != names.end())
         request.keep.push_back(it->second);
     for (int block = 0; block < blockCount(model.card); ++block)

@@ -32,7 +32,7 @@ struct DirectLogitSettings {
 /// projection; the projection's bias apart) and each MLP. The final layer norm's scale is held at its value, centring is linear and belongs to each part; the
 /// norm's bias and the head's bias are parts of their own. The parts add up to the logit.
 /// @param tokens  [1, position].
-/// @throws core::InputError for a model whose final norm is no layer norm or whose head is not linear, for a position or token that is not there.
+/// @throws core::InputError for a model whose final norm is neither a layer norm nor a root-mean-square norm, or whose head is not linear, for a position or token that is not there.
 /// Source: Elhage et al. (2021), "A Mathematical Framework for Transformer Circuits" (direct path terms); nostalgebraist (2020), "interpreting GPT: the logit lens".
 /// Any thread. Sums are in float64, the run in the model's own type.
 DirectLogitAttribution directLogitAttribution(const LensSubject& subject, const at::Tensor& tokens, const DirectLogitSettings& settings,

@@ -2,47 +2,11 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-#include <cmath>
-#include <numeric>
-
-#include <core/base/rng.h>
 #include <core/base/text.h>
 #include <core/graph/sequence_limit.h>
 
 namespace orrery::intervene {
 namespace {
-
-std::vector<double> generatedNumbers(const at::Tensor& tensor)
-{
-    const auto flat = tensor.to(at::kCPU, at::kDouble).reshape(-1).contiguous();
-    return {flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel()};
-}
-
-/// Token numbers by falling probability; of equals the smaller number first.
-std::vector<std::int64_t> ranked(const std::vector<double>& probabilities)
-{
-    std::vector<std::int64_t> order(probabilities.size());
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return probabilities[std::size_t(a)] > probabilities[std::size_t(b)]; });
-    return order;
-}
-
-/// The tokens that top_k and top_p leave, by falling probability.
-std::vector<std::int64_t> candidates(const std::vector<double>& probabilities, const GenerationOptions& options)
-{
-    auto order = ranked(probabilities);
-    if (options.topK > 0 && std::size_t(options.topK) < order.size())
-        order.resize(std::size_t(options.topK));
-    double total = 0, sum = 0;
-    for (const auto token : order)
-        total += probabilities[std::size_t(token)];
-    std::size_t kept = 0;
-    while (kept < order.size() && (kept == 0 || sum < options.topP * total))
-        sum += probabilities[std::size_t(order[kept++])];
-    order.resize(kept);
-    return order;
-}
 
 at::Tensor checkedPrompt(const graph::ModelCard& card, const at::Tensor& prompt)
 {
@@ -63,16 +27,6 @@ void checkLength(const graph::Graph& graph, const graph::ModelCard& card, std::i
                                            *longest + 1, prompt, added));
 }
 
-GeneratedToken described(const at::Tensor& logits, std::int64_t token, std::size_t alternatives)
-{
-    const auto probabilities = generatedNumbers(at::softmax(logits.to(at::kDouble), -1));
-    GeneratedToken result{token, probabilities[std::size_t(token)], {}};
-    const auto order = ranked(probabilities);
-    for (std::size_t i = 0; i < std::min(alternatives, order.size()); ++i)
-        result.alternatives.emplace_back(order[i], probabilities[std::size_t(order[i])]);
-    return result;
-}
-
 at::Tensor lastLogits(const at::Tensor& output, std::int64_t length, std::int64_t step)
 {
     if (output.dim() != 3 || output.size(0) != 1 || output.size(1) != length)
@@ -87,16 +41,12 @@ at::Tensor lastLogits(const at::Tensor& output, std::int64_t length, std::int64_
 
 const core::Schema& generationSchema()
 {
-    static const core::Schema kSchema = {
-        core::integer("max_new_tokens", 20, "Tokens that are written at most.").range(1, 100'000),
-        core::boolean("do_sample", false, "Draw the next token by its probability; off takes the most probable."),
-        core::real("temperature", 1.0, "Divides the logits: below 1 sharper, above 1 flatter.").above(0).range(1e-6, 1000).when("do_sample", {true}),
-        core::integer("top_k", 50, "Draw only among the k most probable tokens; 0: all.").range(0, 10'000'000).when("do_sample", {true}),
-        core::real("top_p", 1.0, "Draw only among the most probable tokens that together reach this probability.")
-            .range(0, 1)
-            .when("do_sample", {true}),
-        core::integer("stop_token", 0, "Token that ends the text; none: only the number of tokens does.").range(0, 10'000'000).noneByDefault(),
-    };
+    static const core::Schema kSchema = [] {
+        core::Schema schema = generation::samplingSchema();
+        schema.add(
+            core::integer("stop_token", 0, "Token that ends the text; none: only the number of tokens does.").range(0, 10'000'000).noneByDefault());
+        return schema;
+    }();
     return kSchema;
 }
 
@@ -106,10 +56,7 @@ GenerationOptions generationOptions(const core::Json& document, std::uint64_t se
     GenerationOptions options;
     options.seed = seed;
     options.maxNewTokens = resolved.at("max_new_tokens").get<std::int64_t>();
-    options.sample = resolved.at("do_sample").get<bool>();
-    options.temperature = resolved.value("temperature", options.temperature);
-    options.topK = resolved.value("top_k", options.topK);
-    options.topP = resolved.value("top_p", options.topP);
+    generation::readSampling(resolved, options);
     if (!resolved.at("stop_token").is_null())
         options.stopToken = resolved.at("stop_token").get<std::int64_t>();
     return options;
@@ -121,22 +68,6 @@ std::vector<std::int64_t> GenerationResult::newTokens() const
     for (const auto& token : tokens)
         numbers.push_back(token.token);
     return numbers;
-}
-
-std::int64_t chooseToken(const at::Tensor& logits, const GenerationOptions& options, std::int64_t step)
-{
-    if (!options.sample)
-        return logits.argmax(-1).item<std::int64_t>();
-    const auto probabilities = generatedNumbers(at::softmax(logits.to(at::kDouble) / options.temperature, -1));
-    const auto tokens = candidates(probabilities, options);
-    double total = 0;
-    for (const auto token : tokens)
-        total += probabilities[std::size_t(token)];
-    double rest = core::SplitMix64(core::deriveSeed(options.seed, std::uint64_t(step), "generate")).uniform() * total;
-    for (const auto token : tokens)
-        if ((rest -= probabilities[std::size_t(token)]) < 0)
-            return token;
-    return tokens.back();
 }
 
 GenerationResult generate(const graph::Executor& executor, const graph::Weights& weights, const graph::ModelCard& card, const at::Tensor& prompt,
@@ -156,7 +87,7 @@ GenerationResult generate(const graph::Executor& executor, const graph::Weights&
         const auto run = program ? program->run(request, promptLength) : executor.run(weights, request);
         const auto logits = lastLogits(run.tensor(), text.size(1), step);
         const auto token = chooseToken(logits, options, step);
-        result.tokens.push_back(described(logits, token, options.alternatives));
+        result.tokens.push_back(generation::describedToken(logits, token, options.alternatives));
         if ((result.stopped = options.stopToken == token))
             break;
         text = at::cat({text, at::full({1, 1}, token, text.options())}, 1);

@@ -3,19 +3,16 @@
 #include <string>
 #include <vector>
 
+#include <core/generate/sampling.h>
+
 #include "intervention.h"
 
 namespace orrery::intervene {
 
-/// How the next token is chosen. Names and defaults as in the `generate` function that is common for such models.
-struct GenerationOptions {
+/// How the text goes on; see generation::SamplingOptions for how a token is chosen.
+struct GenerationOptions : generation::SamplingOptions {
     std::int64_t maxNewTokens = 20;
-    bool sample = false;     ///< off: the most probable token (greedy)
-    double temperature = 1;  ///< > 0; divides the logits
-    std::int64_t topK = 50;  ///< only the k most probable; 0: all
-    double topP = 1;         ///< of these only the fewest whose probabilities reach p (at least one)
     std::optional<std::int64_t> stopToken;
-    std::uint64_t seed = 0;
     std::size_t alternatives = 5;  ///< most probable tokens that are reported for each step
 };
 
@@ -24,11 +21,8 @@ const core::Schema& generationSchema();
 /// @throws core::DocumentError.
 GenerationOptions generationOptions(const core::Json& document, std::uint64_t seed);
 
-struct GeneratedToken {
-    std::int64_t token = 0;
-    double probability = 0;  ///< by softmax of the logits as they are
-    std::vector<std::pair<std::int64_t, double>> alternatives;
-};
+using generation::chooseToken;
+using generation::GeneratedToken;
 
 struct GenerationResult {
     std::vector<std::int64_t> prompt;
@@ -45,8 +39,5 @@ struct GenerationResult {
 ///         core::Error for NaN in the logits; what running throws; core::Cancelled. `control.progress` counts tokens. Any thread.
 GenerationResult generate(const graph::Executor& executor, const graph::Weights& weights, const graph::ModelCard& card, const at::Tensor& prompt,
                           const GenerationOptions& options, const InterventionProgram* program = nullptr, const Control& control = {});
-
-/// The next token by `options` from logits [token]; draws are a function of (seed, step).
-std::int64_t chooseToken(const at::Tensor& logits, const GenerationOptions& options, std::int64_t step);
 
 }  // namespace orrery::intervene

@@ -1,0 +1,269 @@
+#include "decoder.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include <core/base/text.h>
+#include <core/graph/sequence_limit.h>
+#include <core/train/evaluate.h>
+
+namespace orrery::generation {
+namespace {
+
+constexpr std::int64_t kFirstCapacity = 64;
+/// Tables are computed for two lengths, to see which of their axes are positions.
+constexpr std::int64_t kShortLength = 3, kLongLength = 5;
+/// Masks grow with the square of the capacity: this one takes 256 MiB.
+constexpr std::int64_t kLargestCapacity = 8192;
+
+at::Tensor asRow(std::span<const std::int64_t> tokens, const c10::Device& device)
+{
+    return at::tensor(at::ArrayRef<std::int64_t>(tokens.data(), tokens.size()), at::kLong).unsqueeze(0).to(device);
+}
+
+/// Axes of a table along which there is one row a position: those of queries and of keys.
+struct TableAxes {
+    std::optional<std::int64_t> query, key;
+};
+
+}  // namespace
+
+/// How logits of the next token are computed.
+class Decoder::Path {
+public:
+    virtual ~Path() = default;
+    /// @param text  All tokens; the last `added` are new.
+    virtual at::Tensor logits(std::span<const std::int64_t> text, std::size_t added, std::stop_token stop) = 0;
+};
+
+/// The whole text, anew for each token. An encoder's memory is kept.
+class Decoder::WholePath : public Decoder::Path {
+public:
+    WholePath(const graph::Model& model, at::Tensor source)
+        : m_model(model), m_executor(model.graph), m_source(std::move(source)), m_device(train::optionsOf(model.weights).device())
+    {
+    }
+    at::Tensor logits(std::span<const std::int64_t> text, std::size_t, std::stop_token stop) override
+    {
+        graph::RunRequest request;
+        request.stop = stop;
+        if (m_source.defined())
+            request.inputs.push_back(m_source);
+        request.inputs.push_back(asRow(text, m_device));
+        if (const auto memory = m_model.card.canonicalNames.find("memory"); m_source.defined() && memory != m_model.card.canonicalNames.end()) {
+            request.resumeFrom = &m_memory;
+            request.keep = {memory->second};
+        }
+        auto result = m_executor.run(m_model.weights, request);
+        if (!result.values.empty())
+            m_memory = result.values;
+        return result.tensor();
+    }
+
+private:
+    const graph::Model& m_model;
+    const graph::Executor m_executor;
+    const at::Tensor m_source;
+    const c10::Device m_device;
+    graph::KeptValues m_memory;
+};
+
+class Decoder::CachedPath : public Decoder::Path {
+public:
+    CachedPath(const graph::Model& model, CachedGraph parts, at::Tensor source)
+        : m_model(model), m_whole(model.graph), m_step(parts.step), m_parts(std::move(parts)), m_source(std::move(source)),
+          m_device(train::optionsOf(model.weights).device())
+    {
+        const auto shortTables = computed(m_parts.tables, kShortLength), longTables = computed(m_parts.tables, kLongLength);
+        for (std::size_t i = 0; i < m_parts.tables.size(); ++i)
+            m_axes.push_back(axesOf(shortTables[i].toTensor(), longTables[i].toTensor(), m_parts.tables[i]));
+        m_constants = computed(m_parts.constants, 1);
+        const auto entries = computed(m_parts.cached, 1);
+        for (const auto& entry : entries)
+            m_buffers.push_back(entry.toTensor().slice(2, 0, 0));
+    }
+
+    at::Tensor logits(std::span<const std::int64_t> text, std::size_t added, std::stop_token stop) override
+    {
+        const auto total = std::int64_t(text.size()), past = total - std::int64_t(added);
+        reserve(total);
+        graph::RunRequest request;
+        request.stop = stop;
+        request.inputs = {asRow(text.subspan(text.size() - added), m_device), past};
+        request.inputs.insert(request.inputs.end(), m_constants.begin(), m_constants.end());
+        for (std::size_t i = 0; i < m_tables.size(); ++i)
+            request.inputs.push_back(tableRows(i, past, total));
+        request.inputs.insert(request.inputs.end(), m_buffers.begin(), m_buffers.end());
+        return m_step.run(m_model.weights, request).tensor();
+    }
+
+private:
+    /// Values of the whole graph for a text of so many tokens.
+    std::vector<c10::IValue> computed(const std::vector<std::string>& values, std::int64_t length) const
+    {
+        if (values.empty())
+            return {};
+        graph::RunRequest request;
+        request.targets = values;
+        if (m_source.defined())
+            request.inputs.push_back(m_source);
+        request.inputs.push_back(at::zeros({1, length}, at::TensorOptions().dtype(at::kLong).device(m_device)));
+        return m_whole.run(m_model.weights, request).outputs;
+    }
+
+    /// @throws core::InputError for a table that is not the beginning of the same table for more positions.
+    static TableAxes axesOf(const at::Tensor& few, const at::Tensor& many, const std::string& name)
+    {
+        TableAxes axes;
+        at::Tensor beginning = many;
+        for (std::int64_t axis = 0; axis < few.dim(); ++axis) {
+            if (few.dim() != many.dim() || few.size(axis) == many.size(axis))
+                continue;
+            if (few.size(axis) != kShortLength || many.size(axis) != kLongLength || axes.key)
+                throw core::InputError(fmt::format("the size of {} does not follow the number of positions", name));
+            beginning = beginning.slice(axis, 0, kShortLength);
+            const bool onlyKeys = !axes.query && axis == few.dim() - 1 && few.dim() > 1;
+            (axes.query || onlyKeys ? axes.key : axes.query) = axis;
+        }
+        if (!at::equal(beginning, few))
+            throw core::InputError(fmt::format("{} for few positions is not the beginning of {} for more", name, name));
+        return axes;
+    }
+
+    at::Tensor tableRows(std::size_t index, std::int64_t past, std::int64_t total) const
+    {
+        at::Tensor rows = m_tables[index].toTensor();
+        if (m_axes[index].query)
+            rows = rows.narrow(*m_axes[index].query, past, total - past);
+        return m_axes[index].key ? rows.narrow(*m_axes[index].key, 0, total) : rows;
+    }
+
+    /// Room for so many tokens: buffers double, and tables are computed for the new size.
+    void reserve(std::int64_t length)
+    {
+        const std::int64_t room = m_buffers[0].size(2);
+        if (length <= room)
+            return;
+        if (length > kLargestCapacity)
+            throw core::InputError(
+                fmt::format("a cache of keys and values holds at most {} tokens here, got {} (write without a cache)", kLargestCapacity, length));
+        std::int64_t capacity = std::min(std::max({2 * room, length, kFirstCapacity}), kLargestCapacity);
+        if (const auto longest = graph::longestSequence(*m_model.graph, m_model.card))
+            capacity = std::min(capacity, std::max(*longest, length));
+        m_tables = computed(m_parts.tables, capacity);
+        for (auto& buffer : m_buffers) {
+            at::Tensor larger = at::zeros({buffer.size(0), buffer.size(1), capacity, buffer.size(3)}, buffer.options());
+            larger.narrow(2, 0, room).copy_(buffer);
+            buffer = larger;
+        }
+    }
+
+    const graph::Model& m_model;
+    const graph::Executor m_whole, m_step;
+    const CachedGraph m_parts;
+    const at::Tensor m_source;
+    const c10::Device m_device;
+    std::vector<c10::IValue> m_constants, m_tables;
+    std::vector<TableAxes> m_axes;
+    std::vector<at::Tensor> m_buffers;
+};
+
+namespace {
+
+void checkTextModel(const graph::Model& model, const at::Tensor& source)
+{
+    const auto& inputs = model.card.inputs;
+    const bool allTokens = std::all_of(inputs.begin(), inputs.end(), [](const auto& input) { return input.kind == "tokens"; });
+    const std::size_t expected = source.defined() ? 2 : 1;
+    if (!allTokens || inputs.size() != expected)
+        throw core::InputError(inputs.size() == 2 && allTokens ? "an encoder-decoder needs a source text"
+                                                               : "generation needs a model that takes tokens alone; the model card says otherwise");
+}
+
+at::Tensor checkedLogits(const at::Tensor& output)
+{
+    if (output.dim() != 3 || output.size(0) != 1 || output.size(1) == 0)
+        throw core::ShapeError(fmt::format("output: expected logits [1, position, token], got {}", core::formatShape(output.sizes())));
+    const at::Tensor logits = output.select(1, output.size(1) - 1).select(0, 0).detach();
+    if (at::isnan(logits).any().item<bool>())
+        throw core::Error("the logits hold NaN: weights or input are broken");
+    return logits;
+}
+
+}  // namespace
+
+Decoder::Decoder(graph::Model model, Cache cache, const at::Tensor& source) : m_model(std::move(model))
+{
+    const at::NoGradGuard noGrad;
+    checkTextModel(m_model, source);
+    if (source.defined())
+        m_source = source.to(train::optionsOf(m_model.weights).device());
+    if (cache == Cache::No) {
+        m_reason = "no cache was asked for";
+    } else {
+        CachedGraph parts = cachedGraph(m_model);
+        m_reason = parts.reason;
+        if (m_reason.empty()) {
+            try {
+                m_path = std::make_unique<CachedPath>(m_model, std::move(parts), m_source);
+            } catch (const core::InputError& error) {
+                m_reason = error.what();
+            }
+        }
+    }
+    if (!m_path)
+        m_path = std::make_unique<WholePath>(m_model, m_source);
+}
+
+Decoder::~Decoder() = default;
+
+at::Tensor Decoder::next(std::span<const std::int64_t> tokens, std::stop_token stop)
+{
+    const at::NoGradGuard noGrad;
+    if (tokens.empty())
+        throw core::InputError("the text is empty; expected at least one token");
+    const auto before = m_tokens.size();
+    graph::checkSequenceLength(*m_model.graph, m_model.card, std::int64_t(before + tokens.size()));
+    m_tokens.insert(m_tokens.end(), tokens.begin(), tokens.end());
+    try {
+        return checkedLogits(m_path->logits(m_tokens, tokens.size(), stop));
+    } catch (...) {
+        m_tokens.resize(before);  // what the buffers hold behind the text is never read
+        throw;
+    }
+}
+
+void Decoder::rewind(std::int64_t length)
+{
+    if (length < 0 || std::size_t(length) > m_tokens.size())
+        throw core::InputError(fmt::format("cannot go back to {} tokens: there are {}", length, m_tokens.size()));
+    m_tokens.resize(std::size_t(length));
+}
+
+const std::vector<std::int64_t>& Decoder::tokens() const
+{
+    return m_tokens;
+}
+
+bool Decoder::isCached() const
+{
+    return m_reason.empty();
+}
+
+const std::string& Decoder::whyNotCached() const
+{
+    return m_reason;
+}
+
+std::optional<std::int64_t> Decoder::longest() const
+{
+    return graph::longestSequence(*m_model.graph, m_model.card);
+}
+
+bool Decoder::isEncoderDecoder() const
+{
+    return m_source.defined();
+}
+
+}  // namespace orrery::generation
