@@ -7,9 +7,17 @@
 namespace orrery::graph {
 namespace {
 
-bool belongsTo(const std::string& module, const std::string& path)
+/// Calls `visit` for a path and every path above it: "a.b.c", "a.b", "a", "".
+template <class Visit>
+void forPathsAbove(std::string_view path, const Visit& visit)
 {
-    return path.empty() || module == path || (module.size() > path.size() && module.compare(0, path.size(), path) == 0 && module[path.size()] == '.');
+    for (;;) {
+        visit(path);
+        if (path.empty())
+            return;
+        const auto dot = path.rfind('.');
+        path = path.substr(0, dot == std::string_view::npos ? 0 : dot);
+    }
 }
 
 std::int64_t elements(const std::vector<std::int64_t>& shape)
@@ -20,15 +28,14 @@ std::int64_t elements(const std::vector<std::int64_t>& shape)
     return count;
 }
 
-NodeInfo describeNode(const Graph& graph, const Node& node)
+NodeInfo describeNode(const Graph& graph, const Node& node, const std::map<std::string, std::string>& types)
 {
     NodeInfo info;
     info.name = node.name;
     info.op = node.qualifiedOp();
     info.module = node.module;
-    for (const auto& module : graph.data().modules)
-        if (module.path == node.module)
-            info.type = module.type;
+    if (const auto type = types.find(node.module); type != types.end())
+        info.type = type->second;
     for (const auto& input : node.inputs) {
         info.inputs.push_back(input.isConstant() ? constantToJson(input.constant).dump() : graph.value(input.value).name);
         const auto* parameter = input.isConstant() ? nullptr : graph.parameterOf(input.value);
@@ -74,42 +81,87 @@ void addRun(Inspection& inspection, const Executor& executor, const Weights& wei
     inspection.wasRun = true;
 }
 
+/// The last tensor that a module gives, for every module at once: what is made inside and read outside (or is an output of the graph).
+std::map<std::string_view, ValueId> lastGiven(const Graph& graph)
+{
+    std::set<ValueId> ends;
+    for (const auto& output : graph.data().body.outputs)
+        if (!output.isConstant())
+            ends.insert(output.value);
+    std::map<std::string_view, ValueId> last;
+    for (const auto* node : graph.allNodes())
+        for (const auto output : node->outputs) {
+            if (graph.value(output).type.find("Tensor") == std::string::npos)
+                continue;
+            forPathsAbove(node->module, [&](std::string_view path) {
+                const auto isInside = [&](const std::string& module) {
+                    return path.empty() || module == path ||
+                           (module.size() > path.size() && module.compare(0, path.size(), path) == 0 && module[path.size()] == '.');
+                };
+                const auto& readers = graph.users(output);
+                if (ends.count(output) || std::any_of(readers.begin(), readers.end(), [&](const Node* reader) { return !isInside(reader->module); }))
+                    last[path] = output;
+            });
+        }
+    return last;
+}
+
 void addModules(Inspection& inspection, const Graph& graph)
 {
-    std::map<std::string, const NodeInfo*> byName;
-    for (const auto& node : inspection.nodes)
+    std::map<std::string_view, ModuleInfo> sums;
+    std::map<std::string_view, const NodeInfo*> byName;
+    for (const auto& parameter : graph.data().parameters)
+        if (parameter.kind == Parameter::Kind::Parameter)
+            forPathsAbove(parameter.name, [&](std::string_view path) { sums[path].parameters += elements(parameter.shape); });
+    for (const auto& node : inspection.nodes) {
         byName[node.name] = &node;
+        forPathsAbove(node.module, [&](std::string_view path) {
+            auto& sum = sums[path];
+            ++sum.nodes;
+            sum.flops += node.flops;
+            sum.bytes += node.bytes;
+        });
+    }
+    const auto given = lastGiven(graph);
     for (const auto& module : graph.data().modules) {
-        ModuleInfo info{module.path, module.type};
-        for (const auto& parameter : graph.data().parameters)
-            if (parameter.kind == Parameter::Kind::Parameter && belongsTo(parameter.name, module.path))
-                info.parameters += elements(parameter.shape);
-        for (const auto& node : inspection.nodes) {
-            if (!belongsTo(node.module, module.path))
-                continue;
-            ++info.nodes;
-            info.flops += node.flops;
-            info.bytes += node.bytes;
-        }
-        if (const auto outputs = graph.moduleOutputs(module.path); !outputs.empty())
-            if (const auto it = byName.find(graph.value(outputs.back()).name); it != byName.end() && !it->second->shapes.empty())
+        ModuleInfo info = sums[module.path];
+        info.path = module.path;
+        info.type = module.type;
+        if (const auto output = given.find(module.path); output != given.end())
+            if (const auto it = byName.find(graph.value(output->second).name); it != byName.end() && !it->second->shapes.empty())
                 info.outputShape = it->second->shapes[0];
         inspection.modules.push_back(std::move(info));
     }
+}
+
+/// Nodes and sums without a run.
+Inspection structureOf(const Graph& graph, const Weights& weights)
+{
+    Inspection inspection;
+    std::map<std::string, std::string> types;
+    for (const auto& module : graph.data().modules)
+        types.emplace(module.path, module.type);
+    for (const auto* node : graph.allNodes())
+        inspection.nodes.push_back(describeNode(graph, *node, types));
+    inspection.parameters = parameterCount(graph);
+    inspection.weightBytes = weights.bytes();
+    return inspection;
 }
 
 }  // namespace
 
 Inspection inspect(const Executor& executor, const Weights& weights, const std::vector<c10::IValue>& inputs, std::stop_token stop)
 {
-    Inspection inspection;
-    const auto& graph = *executor.graph();
-    for (const auto* node : graph.allNodes())
-        inspection.nodes.push_back(describeNode(graph, *node));
-    inspection.parameters = parameterCount(graph);
-    inspection.weightBytes = weights.bytes();
+    auto inspection = structureOf(*executor.graph(), weights);
     if (!inputs.empty())
         addRun(inspection, executor, weights, inputs, stop);
+    addModules(inspection, *executor.graph());
+    return inspection;
+}
+
+Inspection inspectStructure(const Graph& graph, const Weights& weights)
+{
+    auto inspection = structureOf(graph, weights);
     addModules(inspection, graph);
     return inspection;
 }
@@ -148,6 +200,25 @@ core::Json Inspection::toJson() const
 
 namespace {
 
+/// An example with a shape of its own: {"shape": [...], "values": [...]}.
+at::Tensor storedExample(const core::Json& given, const at::Tensor& otherwise)
+{
+    const auto shape = given.value("shape", core::Json::array()), values = given.value("values", core::Json::array());
+    const auto isSize = [](const core::Json& size) {
+        return size.is_number_integer() && size.get<std::int64_t>() >= 0 && size.get<std::int64_t>() < (1 << 24);
+    };
+    if (!shape.is_array() || !values.is_array() || !std::all_of(shape.begin(), shape.end(), isSize) ||
+        !std::all_of(values.begin(), values.end(), [](const core::Json& number) { return number.is_number(); }))
+        return otherwise;
+    double elements = 1;
+    const auto sizes = shape.get<std::vector<std::int64_t>>();
+    for (const auto size : sizes)
+        elements *= double(size);
+    if (elements != double(values.size()))
+        return otherwise;
+    return at::tensor(values.get<std::vector<double>>(), at::kDouble).to(otherwise.scalar_type()).reshape(sizes);
+}
+
 /// The card's own example where it has one of that size, else zeros.
 at::Tensor exampleInput(const ModelCard& card, const ModelCard::Input& input, const std::vector<std::int64_t>& shape)
 {
@@ -155,6 +226,8 @@ at::Tensor exampleInput(const ModelCard& card, const ModelCard::Input& input, co
     if (!card.example.is_object() || !card.example.contains(input.name))
         return value;
     const core::Json& given = card.example[input.name];
+    if (given.is_object())
+        return storedExample(given, value);
     if (given.is_array() && std::int64_t(given.size()) == value.numel() &&
         std::all_of(given.begin(), given.end(), [](const auto& v) { return v.is_number(); }))
         value.copy_(at::tensor(given.get<std::vector<double>>()).reshape(shape));

@@ -40,6 +40,9 @@ struct Inspection {
 /// Structure and, if `inputs` are given, what one run shows. @throws what Executor::run throws.
 Inspection inspect(const Executor& executor, const Weights& weights, const std::vector<c10::IValue>& inputs, std::stop_token stop = {});
 
+/// Structure alone: also of a graph that cannot be run because libtorch lacks one of its operators. No weights are read.
+Inspection inspectStructure(const Graph& graph, const Weights& weights);
+
 /// Inputs made from the card's symbolic shapes: numbers as they are, "batch" 1, other names 8; the card's example
 /// (`{"NAME": [numbers, one batch row after another]}`) where it has one, else zeros. Empty if the card does not say enough.
 std::vector<c10::IValue> exampleInputs(const ModelCard& card);
