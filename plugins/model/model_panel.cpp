@@ -2,82 +2,36 @@
 
 #include <QAction>
 #include <QFileDialog>
-#include <QHBoxLayout>
-#include <QHeaderView>
 #include <QLabel>
 #include <QLineEdit>
-#include <QPlainTextEdit>
 #include <QPushButton>
 #include <QSortFilterProxyModel>
 #include <QSplitter>
 #include <QTabWidget>
-#include <QToolButton>
 #include <QTreeView>
-#include <QVBoxLayout>
 
 #include <core/store/workspace.h>
-#include <core/train/samples.h>
 #include <widgets/commands.h>
+#include <widgets/controls.h>
+#include <widgets/graph_view.h>
 #include <widgets/model_source.h>
 #include <widgets/report_item.h>
 #include <widgets/session.h>
 #include <widgets/theme.h>
 
+#include "compare_page.h"
+#include "graph_page.h"
+#include "graph_text.h"
+#include "node_text.h"
 #include "tensor_detail.h"
 #include "tree_filter.h"
+#include "value_request.h"
 
 namespace orrery::plugins {
 namespace {
 
 using widgets::SelectionPart;
 using Kind = ModelTree::ItemKind;
-
-/// What a value is computed on: the chosen sample, else the card's example.
-struct ValueRequest {
-    OpenedModelPtr opened;
-    QString path;
-    core::Json data;
-    std::optional<qint64> run;
-    QString split;
-    std::vector<std::int64_t> samples;
-    std::shared_ptr<store::Workspace> workspace;
-};
-
-data::DataSetPtr dataOf(const ValueRequest& request)
-{
-    const bool runs = request.run && request.workspace;
-    if (runs && (request.data.is_null() || request.workspace->run(*request.run).document.value("data", core::Json()) == request.data))
-        return train::dataOfRun(*request.workspace, *request.run);
-    return request.data.is_null() ? nullptr : data::openData(request.data);
-}
-
-std::pair<std::vector<c10::IValue>, QString> inputsOf(const ValueRequest& request)
-{
-    if (!request.samples.empty())
-        if (const auto data = dataOf(request)) {
-            const auto part = data::splitFromName(request.split.isEmpty() ? "test" : request.split.toStdString());
-            const auto indices = train::samplesOfPart(*data, part, request.samples);
-            return {train::sampleInputs(*request.opened->model, *data, indices),
-                    QObject::tr("sample %1 of %2").arg(request.samples.front()).arg(QString::fromUtf8(data::splitName(part).data()))};
-        }
-    auto inputs = graph::exampleInputs(request.opened->model->card);
-    if (inputs.empty())
-        throw core::InputError("the model's card does not say what its inputs look like: choose a sample in Data");
-    return {std::move(inputs), QObject::tr("the card's example input (zeros)")};
-}
-
-ShownTensor computeValue(const ValueRequest& request, std::stop_token stop)
-{
-    auto [inputs, where] = inputsOf(request);
-    graph::RunRequest run;
-    run.inputs = std::move(inputs);
-    run.targets = {request.path.toStdString()};
-    run.stop = stop;
-    const auto result = request.opened->executor->run(request.opened->model->weights, run);
-    if (!result.outputs.at(0).isTensor())
-        throw core::InputError(request.path.toStdString() + " is no tensor: " + result.outputs[0].tagKind());
-    return readTensor(QObject::tr("%1 on %2").arg(request.path, where), result.outputs[0].toTensor());
-}
 
 }  // namespace
 
@@ -89,8 +43,8 @@ ModelPanel::ModelPanel(widgets::Session& session, QWidget* parent)
     connect(m_showRuns, &QAction::triggered, this, [this] { this->session().requestPanel(QStringLiteral("experiments")); });
     m_openFile = new QAction(tr("Open a model file…"), this);
     connect(m_openFile, &QAction::triggered, this, [this] {
-        const QString file =
-            QFileDialog::getOpenFileName(this, tr("Open a model file"), {}, tr("Models (*.pt *.pth *.ts *.safetensors *.npz);;All files (*)"));
+        const QString file = QFileDialog::getOpenFileName(
+            this, tr("Open a model file"), {}, tr("Models (*.pt *.pth *.ts *.pt2 *.onnx *.safetensors *.gguf *.npz *.bin);;All files (*)"));
         if (!file.isEmpty())
             this->session().openModel(file);
     });
@@ -120,8 +74,8 @@ void ModelPanel::openSelected()
             addBusy(-1);
         m_opening = false;
         m_argument.clear();
-        m_tree->setOpened(nullptr);
-        return updateEmptyState();
+        take(nullptr);
+        return;
     }
     if (argument != m_argument)
         open(argument);
@@ -146,9 +100,8 @@ void ModelPanel::open(const QString& argument)
     const auto failed = [this, argument](const QString& text) {
         m_opening = false;
         m_failed = argument;
-        m_tree->setOpened(nullptr);
+        take(nullptr);
         showError(text);
-        updateEmptyState();
         addBusy(-1);
     };
     m_openTask = session().runInBackground(
@@ -162,6 +115,10 @@ void ModelPanel::open(const QString& argument)
 void ModelPanel::take(const OpenedModelPtr& opened)
 {
     m_tree->setOpened(opened);
+    m_graph->setOpened(opened);
+    m_compare->setOpened(opened);
+    if (!opened)
+        return updateEmptyState();
     const auto& inspection = opened->inspection;
     QString text = tr("%1: %2 parameters, %L3 nodes").arg(opened->argument, shortCount(inspection.parameters)).arg(inspection.nodes.size());
     if (inspection.wasRun)
@@ -170,7 +127,7 @@ void ModelPanel::take(const OpenedModelPtr& opened)
         text += QStringLiteral("\n") + opened->whyNotRun;
     m_summary->setText(text);
     m_summary->setToolTip(tr("Weights: %1 bytes. A multiply-add counts as two FLOPs.").arg(shortCount(inspection.weightBytes)));
-    m_text->setPlainText(opened->text);
+    m_text->setGraph(opened->text);
     m_view->expandToDepth(1);
     for (int column = 0; column < ModelTree::ColumnCount; ++column)
         m_view->resizeColumnToContents(column);
@@ -196,29 +153,55 @@ QModelIndex ModelPanel::current() const
     return m_filter->mapToSource(m_view->currentIndex());
 }
 
+void ModelPanel::select(const QModelIndex& index)
+{
+    QModelIndex shown = m_filter->mapFromSource(index);
+    if (!shown.isValid()) {  // hidden by the filter: what was chosen elsewhere is shown all the same
+        m_search->clear();
+        shown = m_filter->mapFromSource(index);
+    }
+    m_view->setCurrentIndex(shown);
+    m_view->scrollTo(shown);
+}
+
+/// Chosen in another panel.
 void ModelPanel::showPath(const QString& path)
 {
     const QModelIndex index = m_tree->find(path);
     if (!index.isValid() || m_tree->path(current()) == m_tree->path(index))
         return;
-    QModelIndex shown = m_filter->mapFromSource(index);
-    if (!shown.isValid()) {  // hidden by the filter: what another panel chose is shown all the same
-        m_search->clear();
-        shown = m_filter->mapFromSource(index);
-    }
     m_sending = true;
-    m_view->setCurrentIndex(shown);
-    m_view->scrollTo(shown);
+    select(index);
     m_sending = false;
 }
 
 void ModelPanel::chooseInTree()
 {
     showDetail();
+    if (current().isValid()) {
+        m_text->setPath(m_tree->path(current()));
+        m_graph->setPath(m_tree->path(current()));
+    }
     if (m_sending || !current().isValid())
         return;
     m_sending = true;
     session().changeSelection([path = m_tree->path(current())](widgets::Selection& s) {
+        s.valuePath = path;
+        s.valueIndex.clear();
+    });
+    m_sending = false;
+}
+
+/// Chosen in the picture, in the text or in a table.
+void ModelPanel::choosePath(const QString& path)
+{
+    if (const QModelIndex index = m_tree->find(path); index.isValid())
+        return select(index);
+    if (!m_tree->opened() || !m_tree->opened()->model->graph->findValue(path.toStdString()))
+        return Q_EMIT statusMessage(tr("%1 is only in the second model").arg(path));
+    // An input of the model is no row of the tree.
+    m_sending = true;
+    session().changeSelection([&](widgets::Selection& s) {
         s.valuePath = path;
         s.valueIndex.clear();
     });
@@ -235,19 +218,8 @@ QString ModelPanel::describe(const QModelIndex& index) const
     QString html = QStringLiteral("<b>%1</b><table cellspacing=0 cellpadding=0>")
                        .arg((m_tree->path(index).isEmpty() ? tr("whole model") : m_tree->path(index)).toHtmlEscaped());
     if (const auto* node = m_tree->node(index)) {
-        QStringList values, attributes;
-        const auto* graphNode = m_tree->opened()->model->graph->producer(m_tree->opened()->model->graph->findValue(node->name).value_or(-1));
-        for (std::size_t i = 0; i < node->inputs.size(); ++i)
-            (graphNode && i < graphNode->inputs.size() && graphNode->inputs[i].isConstant() ? attributes : values)
-                << QString::fromStdString(node->inputs[i]);
-        html += row(tr("Operator"), QString::fromStdString(node->op)) + row(tr("Inputs"), values.join(QStringLiteral(", "))) +
-                row(tr("Attributes"), attributes.join(QStringLiteral(", ")));
-        for (const auto& shape : node->shapes)
-            html += row(tr("Output"), shapeText(shape) + QStringLiteral(" ") + QString::fromStdString(node->dtype));
-        if (m_tree->opened()->inspection.wasRun)
-            html +=
-                row(tr("Cost"),
-                    tr("%1 FLOPs, %2 bytes out, %3 µs").arg(shortCount(node->flops), shortCount(node->bytes)).arg(node->seconds * 1e6, 0, 'f', 1));
+        for (const auto& [name, value] : describedNode(*m_tree->opened(), *node))
+            html += row(name, value);
     } else if (const auto* module = m_tree->module(index)) {
         html += row(tr("Type"), QString::fromStdString(module->type)) + row(tr("Nodes"), QString::number(module->nodes)) +
                 row(tr("Parameters"), QLocale().toString(qlonglong(module->parameters)));
@@ -265,7 +237,7 @@ QString ModelPanel::describe(const QModelIndex& index) const
 void ModelPanel::showDetail()
 {
     const QModelIndex index = current();
-    m_values->setEnabled(index.isValid() && m_tree->kind(index) != Kind::Parameter);
+    m_values->setEnabled(index.isValid() && m_tree->kind(index) != Kind::Parameter && m_tree->opened() && m_tree->opened()->executor);
     if (!index.isValid() || !m_tree->opened()) {
         m_node->setText(tr("Choose a module, node or parameter."));
         return m_tensor->clear({});
@@ -286,13 +258,14 @@ void ModelPanel::showTensorOf(const QModelIndex& index)
         for (const auto& input : node->inputs)
             if (name.empty() && model.graph->findParameter(input))
                 name = input;
-    for (int row = 0; name.empty() && row < m_tree->rowCount(index); ++row)
+    // The whole model is what is chosen on opening: nothing is read for it.
+    for (int row = 0; name.empty() && !m_tree->path(index).isEmpty() && row < m_tree->rowCount(index); ++row)
         if (const auto* parameter = m_tree->parameter(m_tree->index(row, 0, index)))
             name = parameter->name;
     const auto* parameter = name.empty() ? nullptr : model.graph->findParameter(name);
     const at::Tensor* tensor = parameter ? model.weights.find(parameter->name) : nullptr;
     if (!tensor)
-        return m_tensor->clear(tr("No weights here. Its value on a sample can be shown."));
+        return m_tensor->clear(m_tree->opened()->executor ? tr("No weights here. Its value on a sample can be shown.") : tr("No weights here."));
     m_tensor->clear(tr("Reading %1…").arg(QString::fromStdString(name)));
     addBusy(1);
     // Not cancellable by its own button: it takes milliseconds; a newer choice drops it, and its end is counted all the same.
@@ -310,6 +283,37 @@ void ModelPanel::showTensorOf(const QModelIndex& index)
         });
 }
 
+void ModelPanel::showSingularValues()
+{
+    addBusy(1);
+    const QString title = m_tensor->tensor().title;
+    const auto isShown = [this, title] { return m_tensor->tensor().title == title; };
+    session().runInBackground(
+        this, [tensor = m_tensor->tensor()](widgets::BackgroundContext&) { return singularValues(tensor); },
+        [this, isShown](const std::vector<double>& values) {
+            if (isShown())
+                m_tensor->setSingularValues(values, tr("There are none."));
+            addBusy(-1);
+        },
+        [this, isShown](const QString& text) {
+            if (isShown())
+                m_tensor->setSingularValues({}, text);
+            addBusy(-1);
+        });
+}
+
+ValueRequest ModelPanel::valueRequest(const QString& path) const
+{
+    const auto& selection = session().selection();
+    ValueRequest request{m_tree->opened(),     path,
+                         selection.data,       widgets::runOfArgument(m_argument),
+                         selection.split,      {selection.samples.begin(), selection.samples.end()},
+                         session().workspace()};
+    if (request.samples.size() > 1)
+        request.samples.resize(1);
+    return request;
+}
+
 void ModelPanel::readValue()
 {
     const QModelIndex index = current();
@@ -323,13 +327,7 @@ void ModelPanel::readValue()
                    ? QString::fromStdString(graph.value(outputs.back()).name)
                    : QString::fromStdString(graph.data().body.outputs.at(0).isConstant() ? "" : graph.value(graph.data().body.outputs[0].value).name);
     }
-    const auto& selection = session().selection();
-    ValueRequest request{m_tree->opened(),     path,
-                         selection.data,       widgets::runOfArgument(m_argument),
-                         selection.split,      {selection.samples.begin(), selection.samples.end()},
-                         session().workspace()};
-    if (request.samples.size() > 1)
-        request.samples.resize(1);
+    const auto request = valueRequest(path);
     showError({});
     m_reading = true;
     m_values->hide();
@@ -359,6 +357,8 @@ void ModelPanel::followSelection(widgets::SelectionParts parts)
         return;
     if (parts & (widgets::SelectionParts(SelectionPart::Model) | SelectionPart::Weights | SelectionPart::Runs))
         openSelected();
+    if (parts & (widgets::SelectionParts(SelectionPart::Model) | SelectionPart::Runs))
+        m_compare->offerModels();
     if (parts.testFlag(SelectionPart::Value))
         showPath(session().selection().valuePath);
 }
@@ -381,6 +381,8 @@ QString ModelPanel::commandLine() const
 {
     if (!m_tree->opened())
         return {};
+    if (m_tabs->currentWidget() == m_compare && !m_compare->command().isEmpty())
+        return m_compare->command();
     QStringList words{QStringLiteral("inspect"), m_tree->opened()->argument};
     if (m_argument.startsWith(QLatin1String("run:")))
         words << QStringLiteral("--workspace") << session().workspaceFolder();
@@ -400,20 +402,27 @@ core::Json ModelPanel::saveState() const
 {
     return {{"path", m_tree->path(current()).toStdString()},
             {"filter", m_search->text().toStdString()},
-            {"tab", m_tabs->currentIndex()},
-            {"tensor_tab", m_tensor->tab()}};
+            {"page", m_tabs->currentWidget()->objectName().toStdString()},
+            {"tensor_tab", m_tensor->tab()},
+            {"split", m_split->saveState().toBase64().toStdString()},
+            {"detail_split", m_detailSplit->saveState().toBase64().toStdString()},
+            {"graph", m_graph->saveState()},
+            {"compare", m_compare->saveState()}};
 }
 
 void ModelPanel::restoreState(const core::Json& state)
 {
-    const auto number = [&](const char* key) { return state.contains(key) && state[key].is_number_integer() ? state[key].get<int>() : 0; };
-    const auto text = [&](const char* key) {
-        return state.contains(key) && state[key].is_string() ? QString::fromStdString(state[key].get<std::string>()) : QString();
-    };
-    m_tabs->setCurrentIndex(std::clamp(number("tab"), 0, 1));
-    m_tensor->setTab(number("tensor_tab"));
-    m_search->setText(text("filter"));
-    m_wantedPath = text("path");
+    m_tensor->setTab(widgets::stateInteger(state, "tensor_tab", 0));
+    m_search->setText(widgets::stateText(state, "filter"));
+    for (const auto& [splitter, key] : {std::pair(m_split, "split"), {m_detailSplit, "detail_split"}})
+        if (const QString bytes = widgets::stateText(state, key); !bytes.isEmpty())
+            splitter->restoreState(QByteArray::fromBase64(bytes.toLatin1()));
+    m_graph->restoreState(widgets::stateObject(state, "graph"));
+    m_compare->restoreState(widgets::stateObject(state, "compare"));
+    for (int tab = 0; tab < m_tabs->count(); ++tab)
+        if (m_tabs->widget(tab)->objectName() == widgets::stateText(state, "page"))
+            m_tabs->setCurrentIndex(tab);
+    m_wantedPath = widgets::stateText(state, "path");
     if (m_tree->opened() && !m_wantedPath.isEmpty()) {
         showPath(m_wantedPath);
         m_wantedPath.clear();

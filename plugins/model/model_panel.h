@@ -10,17 +10,22 @@
 class QCheckBox;
 class QLabel;
 class QLineEdit;
-class QPlainTextEdit;
 class QPushButton;
 class QSortFilterProxyModel;
+class QSplitter;
 class QTabWidget;
 class QTreeView;
 
 namespace orrery::plugins {
 
+class ComparePage;
+class GraphPage;
+class GraphText;
 class TensorDetail;
+struct ValueRequest;
 
-/// The modules and nodes of a model, with the weights and values of the one that is chosen.
+/// A model as a tree, as a picture and as text, with the weights and values of the node that is chosen, and its difference from a second model. Where there is
+/// room the picture stands beside the rest, else it is a tab.
 class ModelPanel : public widgets::Panel {
     Q_OBJECT
 public:
@@ -32,15 +37,24 @@ public:
     QString commandLine() const override;
     std::optional<widgets::ReportItem> reportItem() const override;
 
+protected:
+    void resizeEvent(QResizeEvent* event) override;
+
 private:
     QWidget* makeContent();
     QWidget* makeTreePage();
     QWidget* makeDetail();
+    void makePages();
+    void placeGraph();
     void openSelected();
     void open(const QString& argument);
     void take(const OpenedModelPtr& opened);
     void filter(const QString& text);
     void chooseInTree();
+    void choosePath(const QString& path);
+    void select(const QModelIndex& index);
+    void showSingularValues();
+    ValueRequest valueRequest(const QString& path) const;
     void showPath(const QString& path);
     void showDetail();
     void showTensorOf(const QModelIndex& index);
@@ -55,7 +69,10 @@ private:
     QTreeView* m_view = nullptr;
     QLineEdit* m_search = nullptr;
     QTabWidget* m_tabs = nullptr;
-    QPlainTextEdit* m_text = nullptr;
+    QSplitter *m_split = nullptr, *m_detailSplit = nullptr;
+    GraphText* m_text = nullptr;
+    GraphPage* m_graph = nullptr;
+    ComparePage* m_compare = nullptr;
     QLabel *m_summary = nullptr, *m_node = nullptr;
     QPushButton *m_values = nullptr, *m_cancel = nullptr;
     TensorDetail* m_tensor = nullptr;

@@ -4,7 +4,6 @@
 #include <QHeaderView>
 #include <QLabel>
 #include <QLineEdit>
-#include <QPlainTextEdit>
 #include <QPushButton>
 #include <QSortFilterProxyModel>
 #include <QSplitter>
@@ -16,9 +15,13 @@
 #include <widgets/session.h>
 #include <widgets/theme.h>
 
+#include "compare_page.h"
+#include "graph_page.h"
+#include "graph_text.h"
 #include "model_panel.h"
 #include "tensor_detail.h"
 #include "tree_filter.h"
+#include "value_request.h"
 
 namespace orrery::plugins {
 
@@ -27,6 +30,7 @@ QWidget* ModelPanel::makeTreePage()
     m_search = new QLineEdit;
     m_search->setPlaceholderText(tr("Filter by name or type"));
     m_search->setAccessibleName(tr("Filter by name or type"));
+    m_search->setObjectName(QStringLiteral("filter"));
     m_search->setClearButtonEnabled(true);
     connect(m_search, &QLineEdit::textChanged, this, &ModelPanel::filter);
     m_filter = new TreeFilter(*m_tree, this);
@@ -45,7 +49,7 @@ QWidget* ModelPanel::makeTreePage()
     auto* row = new QHBoxLayout;
     row->addWidget(m_search, 1);
     row->addWidget(copy);
-    auto* splitter = new QSplitter(Qt::Vertical);
+    auto* splitter = m_detailSplit = new QSplitter(Qt::Vertical);
     splitter->setObjectName(QStringLiteral("splitter"));
     splitter->addWidget(m_view);
     splitter->addWidget(makeDetail());
@@ -68,6 +72,7 @@ QWidget* ModelPanel::makeDetail()
     m_node->setWordWrap(true);
     m_node->setTextFormat(Qt::RichText);
     m_node->setObjectName(QStringLiteral("node"));
+    m_node->setMinimumSize(1, 1);
     m_node->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
     m_values = new QPushButton(tr("&Value on the sample"));
     m_values->setToolTip(tr("Run the model up to this node on the sample chosen in Data (or on the card's example) and show the value"));
@@ -97,29 +102,82 @@ QWidget* ModelPanel::makeDetail()
     return detail;
 }
 
+void ModelPanel::makePages()
+{
+    m_text = new GraphText;
+    m_text->setObjectName(QStringLiteral("text"));
+    connect(m_text, &GraphText::pathChosen, this, &ModelPanel::choosePath);
+    m_graph = new GraphPage(session());
+    m_graph->setObjectName(QStringLiteral("graphPage"));
+    m_graph->setRequest([this] { return valueRequest({}); });
+    connect(m_graph, &GraphPage::pathChosen, this, &ModelPanel::choosePath);
+    connect(m_graph, &GraphPage::busyChanged, this, [this](int change) { addBusy(change); });
+    connect(m_graph, &GraphPage::message, this, &ModelPanel::statusMessage);
+    connect(m_graph, &GraphPage::failed, this, [this](const QString& text) { showError(text); });
+    m_compare = new ComparePage(session());
+    m_compare->setObjectName(QStringLiteral("compare"));
+    connect(m_compare, &ComparePage::comparisonChanged, this,
+            [this](const ComparisonPtr& comparison) { m_graph->setUnion(comparison ? comparison->joined : nullptr); });
+    connect(m_compare, &ComparePage::pathChosen, this, &ModelPanel::choosePath);
+    connect(m_compare, &ComparePage::busyChanged, this, [this](int change) { addBusy(change); });
+    connect(m_compare, &ComparePage::failed, this, [this](const QString& text) { showError(text); });
+    connect(m_compare, &ComparePage::message, this, &ModelPanel::statusMessage);
+    connect(m_tensor, &TensorDetail::singularValuesWanted, this, &ModelPanel::showSingularValues);
+    connect(m_tensor, &TensorDetail::failed, this, [this](const QString& text) { showError(text); });
+}
+
 QWidget* ModelPanel::makeContent()
 {
     m_summary = new QLabel;
     m_summary->setWordWrap(true);
     m_summary->setObjectName(QStringLiteral("summary"));
     m_summary->setTextInteractionFlags(Qt::TextSelectableByMouse);
-    m_text = new QPlainTextEdit;
-    m_text->setReadOnly(true);
-    m_text->setLineWrapMode(QPlainTextEdit::NoWrap);
-    m_text->setFont(widgets::monospaceFont(this));
-    m_text->setAccessibleName(tr("The graph as text"));
     m_tabs = new QTabWidget;
     m_tabs->setDocumentMode(true);
-    m_tabs->addTab(makeTreePage(), tr("&Modules"));
+    auto* tree = makeTreePage();
+    tree->setObjectName(QStringLiteral("modules"));
+    makePages();
+    m_tabs->addTab(tree, tr("&Modules"));
+    m_tabs->addTab(m_graph, tr("&Graph"));
     m_tabs->addTab(m_text, tr("&Text"));
+    m_tabs->addTab(m_compare, tr("Com&pare"));
+    m_split = new QSplitter(Qt::Horizontal);
+    m_split->setObjectName(QStringLiteral("split"));
+    m_split->addWidget(m_tabs);
+    m_split->setChildrenCollapsible(false);
     auto* content = new QWidget(this);
     auto* layout = new QVBoxLayout(content);
     layout->setContentsMargins(6, 6, 6, 6);
     layout->setSpacing(4);
     layout->addWidget(m_summary);
-    layout->addWidget(m_tabs, 1);
+    layout->addWidget(m_split, 1);
     content->setFocusProxy(m_view);
     return content;
+}
+
+/// The picture beside the tabs where both are wide enough, else in a tab of its own.
+void ModelPanel::placeGraph()
+{
+    constexpr int kBesideFrom = 720;
+    const bool beside = width() >= kBesideFrom;
+    if (beside == (m_tabs->indexOf(m_graph) < 0))
+        return;
+    if (!beside) {
+        m_tabs->insertTab(1, m_graph, tr("&Graph"));
+        return;
+    }
+    m_tabs->removeTab(m_tabs->indexOf(m_graph));
+    m_split->addWidget(m_graph);
+    m_graph->show();
+    m_split->setStretchFactor(0, 2);
+    m_split->setStretchFactor(1, 3);
+    m_split->setSizes({width() * 2 / 5, width() * 3 / 5});
+}
+
+void ModelPanel::resizeEvent(QResizeEvent* event)
+{
+    Panel::resizeEvent(event);
+    placeGraph();
 }
 
 }  // namespace orrery::plugins

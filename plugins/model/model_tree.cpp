@@ -24,29 +24,69 @@ QString shapeText(const std::vector<std::int64_t>& shape)
     return QString::fromStdString(core::formatShape(shape));
 }
 
+namespace {
+
+/// Larger models are run when somebody asks for a value, not on opening.
+constexpr std::int64_t kRunAtMostBytes = std::int64_t(2) << 30;
+
+/// Makes the executor and runs the example; fills `whyNotRun` where that is not possible.
+void runExample(OpenedModel& opened, std::stop_token stop)
+{
+    const auto& model = *opened.model;
+    if (model.graph->allNodes().empty()) {
+        opened.whyNotRun = QObject::tr("These are weights alone: there is no program to run.");
+        return;
+    }
+    try {
+        opened.executor = std::make_shared<const graph::Executor>(model.graph);
+    } catch (const core::Error& error) {
+        opened.whyNotRun = QObject::tr("Structure only: %1").arg(QString::fromUtf8(error.what()));
+        return;
+    }
+    const auto inputs = graph::exampleInputs(model.card);
+    if (inputs.empty()) {
+        opened.whyNotRun = QObject::tr("The model's card does not say what its inputs look like, so shapes and FLOPs are not known.");
+        return;
+    }
+    if (model.weights.bytes() > kRunAtMostBytes) {
+        opened.whyNotRun = QObject::tr("The weights take %1 bytes, so the model was not run: shapes and FLOPs are not known.")
+                               .arg(shortCount(model.weights.bytes()));
+        return;
+    }
+    try {
+        opened.inspection = graph::inspect(*opened.executor, model.weights, inputs, stop);
+        for (const auto& input : inputs)
+            opened.inputShapes.push_back(input.isTensor() ? input.toTensor().sizes().vec() : std::vector<std::int64_t>());
+    } catch (const core::Error& error) {
+        opened.whyNotRun =
+            QObject::tr("The model could not be run on an example input, so shapes and FLOPs are not known: %1").arg(QString::fromUtf8(error.what()));
+    }
+}
+
+/// The whole model gives what the graph gives, whichever module computes it last.
+void nameWholeOutput(OpenedModel& opened)
+{
+    auto& inspection = opened.inspection;
+    const auto& outputs = opened.model->graph->data().body.outputs;
+    if (inspection.modules.empty() || outputs.empty() || outputs[0].isConstant())
+        return;
+    for (const auto& node : inspection.nodes)
+        if (node.name == opened.model->graph->value(outputs[0].value).name && !node.shapes.empty())
+            inspection.modules.front().outputShape = node.shapes.front();
+}
+
+}  // namespace
+
 OpenedModelPtr openForPanel(const QString& argument, graph::Model model, std::stop_token stop)
 {
     auto opened = std::make_shared<OpenedModel>();
     opened->argument = argument;
     opened->model = std::make_shared<const graph::Model>(std::move(model));
-    opened->executor = std::make_shared<const graph::Executor>(opened->model->graph);
-    const auto& outputs = opened->model->graph->data().body.outputs;
     opened->text = QString::fromStdString(opened->model->graph->print());
-    const auto inputs = graph::exampleInputs(opened->model->card);
-    try {
-        opened->inspection = graph::inspect(*opened->executor, opened->model->weights, inputs, stop);
-        if (inputs.empty())
-            opened->whyNotRun = QObject::tr("The model's card does not say what its inputs look like, so shapes and FLOPs are not known.");
-        // The whole model gives what the graph gives, whichever module computes it last.
-        if (!opened->inspection.modules.empty() && !outputs.empty() && !outputs[0].isConstant())
-            for (const auto& node : opened->inspection.nodes)
-                if (node.name == opened->model->graph->value(outputs[0].value).name && !node.shapes.empty())
-                    opened->inspection.modules.front().outputShape = node.shapes.front();
-    } catch (const core::Error& error) {
-        opened->inspection = graph::inspect(*opened->executor, opened->model->weights, {}, stop);
-        opened->whyNotRun =
-            QObject::tr("The model could not be run on an example input, so shapes and FLOPs are not known: %1").arg(QString::fromUtf8(error.what()));
-    }
+    runExample(*opened, stop);
+    if (!opened->inspection.wasRun)
+        opened->inspection = graph::inspectStructure(*opened->model->graph, opened->model->weights);
+    nameWholeOutput(*opened);
     return opened;
 }
 

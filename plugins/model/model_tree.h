@@ -12,14 +12,16 @@ namespace orrery::plugins {
 struct OpenedModel {
     QString argument;
     std::shared_ptr<const graph::Model> model;
-    std::shared_ptr<const graph::Executor> executor;
+    std::shared_ptr<const graph::Executor> executor;  ///< null if it cannot be run at all: weights alone, or an operator that libtorch lacks
     graph::Inspection inspection;
-    QString whyNotRun;  ///< empty if shapes and costs were measured
-    QString text;       ///< Graph::print
+    std::vector<std::vector<std::int64_t>> inputShapes;  ///< of the example it was run on; empty if it was not
+    QString whyNotRun;                                   ///< empty if shapes and costs were measured
+    QString text;                                        ///< Graph::print
 };
 using OpenedModelPtr = std::shared_ptr<const OpenedModel>;
 
-/// Opens, runs the card's example once for shapes and costs, and prints. A model that cannot be run on the example is shown without them. Any thread.
+/// Opens, runs the card's example once for shapes and costs, and prints. A model that cannot be run on the example is shown without them; one that cannot be
+/// run at all, or whose weights are above 2 GiB, is shown without reading its weights. Any thread.
 /// @throws what opening throws; core::Cancelled.
 OpenedModelPtr openForPanel(const QString& argument, graph::Model model, std::stop_token stop);
 

@@ -2,14 +2,23 @@
 
 #include <ATen/ATen.h>
 
+#include <QComboBox>
+#include <QFileInfo>
 #include <QHBoxLayout>
 #include <QLabel>
+#include <QPushButton>
+#include <QSignalBlocker>
 #include <QSlider>
 #include <QTabWidget>
 #include <QVBoxLayout>
+#include <cmath>
 
 #include <core/base/text.h>
+#include <core/io/npy.h>
+#include <core/io/tensors.h>
+#include <widgets/export.h>
 #include <widgets/heat_map_view.h>
+#include <widgets/image_view.h>
 #include <widgets/plot_view.h>
 #include <widgets/tensor_table.h>
 #include <widgets/theme.h>
@@ -43,37 +52,117 @@ ShownTensor readTensor(const QString& title, const at::Tensor& tensor)
 }
 
 TensorDetail::TensorDetail(QWidget* parent)
-    : QWidget(parent), m_title(new QLabel), m_statistics(new QLabel), m_position(new QLabel), m_tabs(new QTabWidget),
-      m_histogram(new widgets::PlotView), m_heatMap(new widgets::HeatMapView), m_table(new widgets::TensorTable), m_sliderRow(new QHBoxLayout)
+    : QWidget(parent), m_title(new QLabel), m_statistics(new QLabel), m_position(new QLabel), m_save(new QPushButton(tr("Save as .npy\u2026"))),
+      m_tabs(new QTabWidget), m_histogram(new widgets::PlotView), m_heatMap(new widgets::HeatMapView), m_table(new widgets::TensorTable),
+      m_sliderRow(new QHBoxLayout)
 {
     m_title->setWordWrap(true);
     m_title->setObjectName(QStringLiteral("tensorTitle"));
     m_statistics->setWordWrap(true);
     m_statistics->setObjectName(QStringLiteral("statistics"));
     m_statistics->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    for (auto* label : {m_title, m_statistics})
+        label->setMinimumSize(1, 1);  // a wrapped text asks for the height that it would have at its narrowest
+    m_save->setToolTip(tr("Save all values as a NumPy array (float32)"));
+    m_save->setSizePolicy(QSizePolicy::Maximum, QSizePolicy::Fixed);
+    m_save->setObjectName(QStringLiteral("save"));
+    connect(m_save, &QPushButton::clicked, this, &TensorDetail::save);
     m_histogram->setLegendVisible(false);
     m_histogram->setAxisTitle(widgets::PlotAxis::X, tr("value"));
     m_histogram->setAxisTitle(widgets::PlotAxis::Y, tr("count"));
     m_histogram->setAccessibleName(tr("Histogram"));
-    m_heatMap->setMapKind(widgets::MapKind::Diverging);
-    m_heatMap->setAccessibleName(tr("Heat map"));
-    auto* slices = new QWidget;
-    auto* sliceLayout = new QVBoxLayout(slices);
-    sliceLayout->setContentsMargins(0, 4, 0, 0);
-    sliceLayout->addLayout(m_sliderRow);
-    sliceLayout->addWidget(m_position);
-    sliceLayout->addWidget(m_heatMap, 1);
     m_tabs->addTab(m_histogram, tr("&Histogram"));
-    m_tabs->addTab(slices, tr("Heat &map"));
-    m_tabs->addTab(m_table, tr("&Numbers"));
+    m_tabs->addTab(makeSlicePage(), tr("Heat &map"));
+    m_tabs->addTab(makeFilterPage(), tr("&Filters"));
+    m_tabs->addTab(makeSingularPage(), tr("Sin&gular values"));
+    m_tabs->addTab(m_table, tr("Num&bers"));
     m_tabs->setDocumentMode(true);
+    m_tabs->setUsesScrollButtons(true);
+    connect(m_tabs, &QTabWidget::currentChanged, this, &TensorDetail::tabChanged);
+    auto* head = new QHBoxLayout;
+    head->addWidget(m_title, 1);
+    head->addWidget(m_save);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(4);
-    layout->addWidget(m_title);
+    layout->addLayout(head);
     layout->addWidget(m_statistics);
     layout->addWidget(m_tabs, 1);
     clear({});
+}
+
+QWidget* TensorDetail::makeSlicePage()
+{
+    m_heatMap->setMapKind(widgets::MapKind::Diverging);
+    m_heatMap->setAccessibleName(tr("Heat map"));
+    m_rowAxis = new QComboBox;
+    m_columnAxis = new QComboBox;
+    m_rowAxis->setAccessibleName(tr("Axis of the rows"));
+    m_columnAxis->setAccessibleName(tr("Axis of the columns"));
+    m_rowAxis->setObjectName(QStringLiteral("rowAxis"));
+    m_columnAxis->setObjectName(QStringLiteral("columnAxis"));
+    for (auto* box : {m_rowAxis, m_columnAxis})
+        connect(box, &QComboBox::activated, this, [this, box] {
+            // One axis cannot lie in both directions: the other one takes what was there.
+            auto* other = box == m_rowAxis ? m_columnAxis : m_rowAxis;
+            if (other->currentIndex() == box->currentIndex())
+                other->setCurrentIndex(box->currentIndex() == 0 ? 1 : box->currentIndex() - 1);
+            makeSliders();
+            showSlice();
+        });
+    m_axisRow = new QWidget;
+    auto* axes = new QHBoxLayout(m_axisRow);
+    axes->setContentsMargins(0, 0, 0, 0);
+    axes->addWidget(new QLabel(tr("Rows")));
+    axes->addWidget(m_rowAxis);
+    axes->addWidget(new QLabel(tr("Columns")));
+    axes->addWidget(m_columnAxis);
+    axes->addStretch(1);
+    auto* page = new QWidget;
+    auto* layout = new QVBoxLayout(page);
+    layout->setContentsMargins(0, 4, 0, 0);
+    layout->addWidget(m_axisRow);
+    layout->addLayout(m_sliderRow);
+    layout->addWidget(m_position);
+    layout->addWidget(m_heatMap, 1);
+    return page;
+}
+
+QWidget* TensorDetail::makeFilterPage()
+{
+    m_filters = new widgets::ImageView;
+    m_filters->setAccessibleName(tr("Filters"));
+    m_channel = new QSlider(Qt::Horizontal);
+    m_channel->setAccessibleName(tr("Input channel"));
+    m_channel->setObjectName(QStringLiteral("channel"));
+    m_channelText = new QLabel;
+    connect(m_channel, &QSlider::valueChanged, this, &TensorDetail::showFilters);
+    auto* page = new QWidget;
+    auto* layout = new QVBoxLayout(page);
+    layout->setContentsMargins(0, 4, 0, 0);
+    layout->addWidget(m_channelText);
+    layout->addWidget(m_channel);
+    layout->addWidget(m_filters, 1);
+    return page;
+}
+
+QWidget* TensorDetail::makeSingularPage()
+{
+    m_singular = new widgets::PlotView;
+    m_singular->setLegendVisible(false);
+    m_singular->setAxisTitle(widgets::PlotAxis::X, tr("number"));
+    m_singular->setAxisTitle(widgets::PlotAxis::Y, tr("singular value"));
+    m_singular->setAccessibleName(tr("Singular values"));
+    m_singularText = new QLabel;
+    m_singularText->setWordWrap(true);
+    m_singularText->setObjectName(QStringLiteral("singular"));
+    m_singularText->setMinimumSize(1, 1);
+    auto* page = new QWidget;
+    auto* layout = new QVBoxLayout(page);
+    layout->setContentsMargins(0, 4, 0, 0);
+    layout->addWidget(m_singularText);
+    layout->addWidget(m_singular, 1);
+    return page;
 }
 
 int TensorDetail::tab() const
@@ -91,6 +180,7 @@ void TensorDetail::clear(const QString& why)
     m_title->setText(why);
     m_title->setVisible(!why.isEmpty());
     m_statistics->hide();
+    m_save->hide();
     m_tabs->hide();
     m_table->clear();
 }
@@ -101,25 +191,45 @@ void TensorDetail::setTensor(const ShownTensor& tensor)
     m_title->setText(
         QStringLiteral("<b>%1</b> %2 %3").arg(tensor.title.toHtmlEscaped(), tensor.dtype, QString::fromStdString(core::formatShape(tensor.shape))));
     m_title->show();
-    const auto& s = tensor.statistics;
-    QString text = tr("mean %1, standard deviation %2, minimum %3, maximum %4, zeros %L5 of %L6")
-                       .arg(number(s.mean), number(s.standardDeviation), number(s.minimum), number(s.maximum))
-                       .arg(s.zeros)
-                       .arg(s.count);
-    if (s.nans || s.infinities)
-        text += tr(", NaN %L1, infinite %L2").arg(s.nans).arg(s.infinities);
-    m_statistics->setText(text);
-    m_statistics->show();
+    showStatistics();
+    const bool hasCells = !tensor.values.empty();
+    const auto rank = tensor.shape.size();
+    m_save->setVisible(hasCells);
     m_tabs->show();
-    m_tabs->setTabEnabled(1, !tensor.values.empty());
-    m_tabs->setTabEnabled(2, !tensor.values.empty());
+    m_tabs->setTabEnabled(HeatMapTab, hasCells);
+    m_tabs->setTabEnabled(FiltersTab, hasCells && (rank == 3 || rank == 4));
+    m_tabs->setTabEnabled(SingularTab, hasCells && rank >= 2);
+    m_tabs->setTabEnabled(NumbersTab, hasCells);
     showHistogram();
+    makeAxes();
     makeSliders();
     showSlice();
-    if (!tensor.values.empty())
+    const QSignalBlocker blocker(m_channel);
+    m_channel->setRange(0, rank == 4 ? int(std::max<std::int64_t>(0, tensor.shape[1] - 1)) : 0);
+    m_channel->setValue(0);
+    showFilters();
+    m_singular->clear();
+    m_singularText->setText({});
+    m_askedSingular = false;
+    if (hasCells)
         m_table->setTensor(tensor.values, tensor.shape, tensor.title);
     else
         m_table->clear();
+    tabChanged();
+}
+
+void TensorDetail::showStatistics()
+{
+    const auto& s = m_tensor.statistics;
+    const double share = s.count ? 100.0 * double(s.zeros) / double(s.count) : 0;
+    m_statistics->setText(tr("mean %1, standard deviation %2, minimum %3, maximum %4, zeros %L5 of %L6 (%7 %), NaN %L8, infinite %L9")
+                              .arg(number(s.mean), number(s.standardDeviation), number(s.minimum), number(s.maximum))
+                              .arg(s.zeros)
+                              .arg(s.count)
+                              .arg(QString::number(share, 'f', share > 0 && share < 1 ? 2 : 0))
+                              .arg(s.nans)
+                              .arg(s.infinities));
+    m_statistics->show();
 }
 
 void TensorDetail::showHistogram()
@@ -143,20 +253,40 @@ void TensorDetail::showHistogram()
     m_histogram->showAll();
 }
 
+void TensorDetail::makeAxes()
+{
+    const auto rank = m_tensor.shape.size();
+    for (auto* box : {m_rowAxis, m_columnAxis}) {
+        box->clear();
+        for (std::size_t axis = 0; axis < rank; ++axis)
+            box->addItem(tr("axis %1 (%2)").arg(axis).arg(m_tensor.shape[axis]));
+    }
+    m_axisRow->setVisible(rank > 2);
+    if (rank >= 2) {
+        m_rowAxis->setCurrentIndex(int(rank) - 2);
+        m_columnAxis->setCurrentIndex(int(rank) - 1);
+    }
+}
+
 void TensorDetail::makeSliders()
 {
     for (auto* slider : m_sliders)
         delete slider;
     m_sliders.clear();
-    for (std::size_t axis = 0; axis + 2 < m_tensor.shape.size(); ++axis) {
+    m_sliderAxes.clear();
+    for (std::size_t axis = 0; m_tensor.shape.size() > 2 && axis < m_tensor.shape.size(); ++axis) {
+        if (int(axis) == m_rowAxis->currentIndex() || int(axis) == m_columnAxis->currentIndex())
+            continue;
         auto* slider = new QSlider(Qt::Horizontal);
         slider->setRange(0, int(std::max<std::int64_t>(0, m_tensor.shape[axis] - 1)));
         slider->setEnabled(slider->maximum() > 0);
+        slider->setObjectName(QStringLiteral("axis%1").arg(axis));
         slider->setAccessibleName(tr("Position on axis %1").arg(axis));
         slider->setToolTip(tr("Position on axis %1, 0 to %2").arg(axis).arg(slider->maximum()));
         connect(slider, &QSlider::valueChanged, this, &TensorDetail::showSlice);
         m_sliderRow->addWidget(slider);
         m_sliders.push_back(slider);
+        m_sliderAxes.push_back(axis);
     }
 }
 
@@ -164,16 +294,24 @@ void TensorDetail::showSlice()
 {
     if (m_tensor.values.empty())
         return m_heatMap->setMatrix({}, 0, 0);
-    const auto rank = m_tensor.shape.size();
-    const std::int64_t rows = rank >= 2 ? m_tensor.shape[rank - 2] : 1, columns = rank >= 1 ? m_tensor.shape[rank - 1] : 1;
+    const auto& shape = m_tensor.shape;
+    const auto rank = shape.size();
+    std::vector<std::int64_t> strides(rank, 1);
+    for (std::size_t axis = rank; axis-- > 1;)
+        strides[axis - 1] = strides[axis] * shape[axis];
+    const auto rowAxis = std::size_t(std::max(0, m_rowAxis->currentIndex())), columnAxis = std::size_t(std::max(0, m_columnAxis->currentIndex()));
+    const std::int64_t rows = rank >= 2 ? shape[rowAxis] : 1, columns = rank >= 2 ? shape[columnAxis] : rank == 1 ? shape[0] : 1;
+    const std::int64_t down = rank >= 2 ? strides[rowAxis] : 0, across = rank >= 2 ? strides[columnAxis] : 1;
     std::int64_t offset = 0;
     QStringList position;
-    for (std::size_t axis = 0; axis < m_sliders.size(); ++axis) {
-        offset = offset * m_tensor.shape[axis] + m_sliders[axis]->value();
-        position << QString::number(m_sliders[axis]->value());
+    for (std::size_t axis = 0; axis < rank; ++axis)
+        position << QStringLiteral(":");
+    for (std::size_t i = 0; i < m_sliders.size(); ++i) {
+        offset += m_sliders[i]->value() * strides[m_sliderAxes[i]];
+        position[qsizetype(m_sliderAxes[i])] = QString::number(m_sliders[i]->value());
     }
     const auto shownRows = std::min<std::int64_t>(rows, kSideAtMost), shownColumns = std::min<std::int64_t>(columns, kSideAtMost);
-    QString text = m_sliders.empty() ? QString() : tr("Slice [%1, :, :]").arg(position.join(QStringLiteral(", ")));
+    QString text = m_sliders.empty() ? QString() : tr("Slice [%1]").arg(position.join(QStringLiteral(", ")));
     if (shownRows < rows || shownColumns < columns)
         text += tr(" first %1 x %2 of %3 x %4 cells").arg(shownRows).arg(shownColumns).arg(rows).arg(columns);
     m_position->setText(text);
@@ -182,11 +320,86 @@ void TensorDetail::showSlice()
     cells.reserve(std::size_t(shownRows * shownColumns));
     for (std::int64_t row = 0; row < shownRows; ++row)
         for (std::int64_t column = 0; column < shownColumns; ++column)
-            cells.push_back(double(m_tensor.values[std::size_t((offset * rows + row) * columns + column)]));
+            cells.push_back(double(m_tensor.values[std::size_t(offset + row * down + column * across)]));
     m_heatMap->setMatrix(std::move(cells), int(shownRows), int(shownColumns));
     // One scale for all slices: that of the whole tensor.
     const double magnitude = std::max(std::abs(m_tensor.statistics.minimum), std::abs(m_tensor.statistics.maximum));
     m_heatMap->setColorRange(-magnitude, magnitude);
+}
+
+void TensorDetail::showFilters()
+{
+    if (!m_tabs->isTabEnabled(FiltersTab))
+        return m_filters->setImage({});
+    const auto grid = filterGrid(m_tensor, m_channel->value());
+    const bool colour = grid.channels == 3, many = m_channel->maximum() > 0 && !colour;
+    m_channel->setVisible(many);
+    m_channelText->setText(colour ? tr("Three input channels as red, green and blue; grey is 0, the range is \u00b1%1").arg(number(grid.limit))
+                           : many ? tr("Input channel %1 of %2; grey is 0, the range is \u00b1%3")
+                                        .arg(m_channel->value())
+                                        .arg(m_channel->maximum() + 1)
+                                        .arg(number(grid.limit))
+                                  : tr("Grey is 0, the range is \u00b1%1").arg(number(grid.limit)));
+    if (grid.pixels.empty())
+        return m_filters->setImage({});
+    m_filters->setPixels(grid.pixels, grid.channels, grid.height, grid.width, -grid.limit, grid.limit);
+}
+
+void TensorDetail::tabChanged()
+{
+    if (m_tabs->currentIndex() != SingularTab || m_askedSingular || m_tensor.values.empty() || !m_tabs->isTabEnabled(SingularTab))
+        return;
+    m_askedSingular = true;
+    m_singularText->setText(tr("Computing\u2026"));
+    Q_EMIT singularValuesWanted();
+}
+
+void TensorDetail::setSingularValues(const std::vector<double>& values, const QString& why)
+{
+    m_singular->clear();
+    if (values.empty()) {
+        m_singularText->setText(why);
+        return;
+    }
+    double squares = 0, fourth = 0;
+    int rank = 0;
+    widgets::PlotSeries series;
+    series.title = m_tensor.title;
+    series.style = widgets::LineStyle::LineAndPoints;
+    series.smoothed = false;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        series.data.x.push_back(double(i + 1));
+        series.data.y.push_back(values[i]);
+        squares += values[i] * values[i];
+        fourth += std::pow(values[i], 4);
+        rank += values[i] > values[0] * 1e-6;
+    }
+    m_singularText->setText(
+        tr("%1 singular values of the matrix of axis 0 by the others: largest %2, smallest %3, numerical rank %4, participation %5")
+            .arg(values.size())
+            .arg(number(values.front()), number(values.back()))
+            .arg(rank)
+            .arg(number(fourth > 0 ? squares * squares / fourth : 0)));
+    m_singular->setSeries(QStringLiteral("values"), std::move(series));
+    m_singular->showAll();
+}
+
+void TensorDetail::save()
+{
+    const QString suggested =
+        QString(m_tensor.title).replace(QLatin1Char('/'), QLatin1Char('_')).section(QLatin1Char(' '), 0, 0) + QStringLiteral(".npy");
+    QString file = widgets::askSaveFile()(this, suggested, tr("NumPy array (*.npy)"));
+    if (file.isEmpty())
+        return;
+    if (QFileInfo(file).suffix().isEmpty())
+        file += QStringLiteral(".npy");
+    try {
+        auto values = at::from_blob(m_tensor.values.data(), m_tensor.shape, at::kFloat);
+        io::writeNpy(file.toStdString(), io::toArray(values));
+        Q_EMIT failed({});
+    } catch (const std::exception& error) {
+        Q_EMIT failed(QString::fromUtf8(error.what()));
+    }
 }
 
 }  // namespace orrery::plugins

@@ -28,7 +28,7 @@ const char* const kLenet = "zoo:lenet?image_size=8&kernel=3&padding=1";
 
 QPushButton* button(const Bench& bench, const QString& text)
 {
-    for (auto* found : bench.panel->findChildren<QPushButton*>())
+    for (auto* found : bench.child<QWidget>("modules")->findChildren<QPushButton*>())
         if (found->text().remove('&') == text)
             return found;
     return nullptr;
@@ -144,7 +144,7 @@ void ModelTest::slidersChooseTheSlice()
     bench.session.changeSelection([&](widgets::Selection& s) { s.valuePath = QString::fromStdString(name); });
     QTRY_COMPARE(tensor(bench)->tensor().title.toStdString(), name);
     tensor(bench)->setTab(1);
-    auto* slider = tensor(bench)->findChild<QSlider*>();
+    auto* slider = tensor(bench)->findChild<QSlider*>("axis0");
     QVERIFY(slider);
     slider->setFocus();
     QTest::keyClick(slider, Qt::Key_Right);
@@ -224,7 +224,7 @@ void ModelTest::theFilterKeepsWhatMatches()
     bench.session.openModel(kLenet);
     QTRY_VERIFY(!bench.panel->isShowingEmptyState());
     const int all = leaves(*tree(bench)->model());
-    auto* search = bench.panel->findChild<QLineEdit*>();
+    auto* search = bench.child<QLineEdit>("filter");
     search->setFocus();
     QTest::keyClicks(search, "weight");
     const int kept = leaves(*tree(bench)->model());

@@ -1,0 +1,373 @@
+#include "compare_page.h"
+
+#include <QCheckBox>
+#include <QComboBox>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QLineEdit>
+#include <QSignalBlocker>
+#include <QSplitter>
+#include <QTabWidget>
+#include <QVBoxLayout>
+
+#include <core/base/text.h>
+#include <core/store/workspace.h>
+#include <core/train/runs.h>
+#include <widgets/commands.h>
+#include <widgets/controls.h>
+#include <widgets/model_source.h>
+#include <widgets/plot_view.h>
+
+namespace orrery::plugins {
+namespace {
+
+using compare::Change;
+
+const char* const kSequence = "checkpoints";
+
+QString named(const std::string& first, const std::string& second)
+{
+    return QString::fromStdString(first.empty() ? second : first);
+}
+
+compare::CheckpointSequence sequenceOf(const OpenedModel& opened, const std::shared_ptr<store::Workspace>& workspace,
+                                       widgets::BackgroundContext& context)
+{
+    const auto run = widgets::runOfArgument(opened.argument);
+    if (!run || !workspace)
+        throw core::InputError("expected a run of the workspace: a file has no checkpoints");
+    const auto steps = train::checkpointSteps(*workspace, *run);
+    if (steps.empty())
+        throw core::InputError("run " + std::to_string(*run) + " has no checkpoints: train it with train.checkpoint.every and train.checkpoint.keep");
+    return compare::followCheckpoints(
+        steps, [&](std::int64_t step) { return train::modelOfRun(*workspace, *run, step).weights; },
+        [&](std::size_t done) { context.progress(double(done), double(steps.size()), "checkpoints"); }, context.stopToken());
+}
+
+ComparisonPtr computeComparison(const OpenedModelPtr& opened, const QString& second, const std::shared_ptr<store::Workspace>& workspace,
+                                widgets::BackgroundContext& context)
+{
+    auto comparison = std::make_shared<Comparison>();
+    comparison->first = opened->argument;
+    if (second == QLatin1String(kSequence)) {
+        comparison->sequence = sequenceOf(*opened, workspace, context);
+        return comparison;
+    }
+    comparison->second = second;
+    const auto other = widgets::openModelArgument(second, workspace);
+    context.throwIfStopped();
+    comparison->graph = compare::compareGraphs(*opened->model->graph, *other.graph);
+    comparison->joined = std::make_shared<const compare::UnionItems>(compare::unionItems(*opened->model->graph, *other.graph, comparison->graph));
+    comparison->tensors = compare::compareWeights(opened->model->weights, other.weights, comparison->graph.parameters, {}, context.stopToken());
+    return comparison;
+}
+
+}  // namespace
+
+ComparePage::ComparePage(widgets::Session& session)
+    : JobPage(session, tr("&Compare"), tr("Progress of the comparison")), m_second(new QComboBox), m_inGraph(new QCheckBox(tr("In the graph"))),
+      m_summary(new QLabel)
+{
+    m_second->setEditable(true);
+    m_second->setCompleter(nullptr);  // "run:2" is not to become "run:2@400"
+    m_second->setObjectName(QStringLiteral("second"));
+    m_second->setAccessibleName(tr("Second model"));
+    m_second->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    m_second->setMinimumContentsLength(10);
+    m_second->setInsertPolicy(QComboBox::NoInsert);
+    m_second->lineEdit()->setPlaceholderText(tr("Second model: run:2, zoo:NAME, a file"));
+    m_second->setToolTip(
+        tr("What the opened model is compared with: run:ID, run:ID@STEP, zoo:NAME?key=value, a file, or the checkpoints of its run"));
+    connect(m_second, &QComboBox::currentTextChanged, this, [this] { updateButton(); });
+    connect(m_second->lineEdit(), &QLineEdit::returnPressed, this, [this] {
+        if (whyNot().isEmpty() && !isRunning())
+            run();
+    });
+    m_inGraph->setChecked(true);
+    m_inGraph->setToolTip(tr("Show the nodes of both models in one picture: what is added, removed and changed has a colour"));
+    connect(m_inGraph, &QCheckBox::toggled, this, &ComparePage::tellGraph);
+    m_summary->setWordWrap(true);
+    m_summary->setObjectName(QStringLiteral("difference"));
+    m_summary->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    m_summary->setMinimumSize(1, 1);
+    buttonRow()->addWidget(m_inGraph);
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(0, 4, 0, 0);
+    layout->setSpacing(4);
+    layout->addWidget(m_second);
+    layout->addLayout(buttonRow());
+    layout->addWidget(m_summary);
+    layout->addWidget(makeResults(), 1);
+    show(nullptr);
+    updateButton();
+}
+
+QWidget* ComparePage::makeResults()
+{
+    m_nodes.setColumns({{QStringLiteral("change"), tr("Change"), {}},
+                        {QStringLiteral("node"), tr("Node"), {}},
+                        {QStringLiteral("op"), tr("Operator"), {}},
+                        {QStringLiteral("what"), tr("What"), {}}});
+    m_tensors.setColumns({{QStringLiteral("tensor"), tr("Tensor"), {}},
+                          {QStringLiteral("change"), tr("Change"), {}},
+                          {QStringLiteral("relative"), tr("Relative"), tr("||a - b|| / ||a||"), true},
+                          {QStringLiteral("largest"), tr("Largest"), tr("largest |a - b|"), true},
+                          {QStringLiteral("cosine"), tr("Cosine"), tr("between the two tensors as vectors"), true},
+                          {QStringLiteral("differing"), tr("Differing"), tr("elements that differ"), true},
+                          {QStringLiteral("elements"), tr("Elements"), {}, true},
+                          {QStringLiteral("shape"), tr("Shape"), {}}});
+    m_nodeView = new widgets::TableView;
+    m_nodeView->setModel(&m_nodes);
+    m_tensorView = new widgets::TableView;
+    m_tensorView->setModel(&m_tensors);
+    m_histogram = new widgets::PlotView;
+    m_histogram->setLegendVisible(false);
+    m_histogram->setAxisTitle(widgets::PlotAxis::X, tr("difference"));
+    m_histogram->setAxisTitle(widgets::PlotAxis::Y, tr("elements"));
+    m_curves = new widgets::PlotView;
+    m_curves->setAxisTitle(widgets::PlotAxis::X, tr("step"));
+    connect(m_nodeView, &widgets::TableView::selectionChanged, this, [this](const QList<qint64>& ids) {
+        if (ids.size() == 1 && m_comparison && !m_comparison->graph.nodes[std::size_t(ids[0])].first.empty())
+            Q_EMIT pathChosen(QString::fromStdString(m_comparison->graph.nodes[std::size_t(ids[0])].first));
+    });
+    connect(m_tensorView, &widgets::TableView::selectionChanged, this, [this](const QList<qint64>& ids) {
+        if (ids.size() != 1 || !m_comparison)
+            return;
+        showHistogram(ids[0]);
+        if (const auto& tensor = m_comparison->tensors[std::size_t(ids[0])]; !tensor.first.empty())
+            Q_EMIT pathChosen(QString::fromStdString(tensor.first));
+    });
+    auto* weights = new QSplitter(Qt::Vertical);
+    weights->addWidget(m_tensorView);
+    weights->addWidget(m_histogram);
+    weights->setSizes({300, 180});
+    weights->setChildrenCollapsible(false);
+    m_tabs = new QTabWidget;
+    m_tabs->setDocumentMode(true);
+    m_tabs->addTab(weights, tr("&Weights"));
+    m_tabs->addTab(m_nodeView, tr("&Nodes"));
+    m_tabs->addTab(m_curves, tr("&Checkpoints"));
+    return m_tabs;
+}
+
+void ComparePage::setOpened(const OpenedModelPtr& opened)
+{
+    const bool same = m_opened && opened && m_opened->argument == opened->argument;
+    m_opened = opened;
+    if (!same)
+        show(nullptr);
+    offerModels();
+}
+
+void ComparePage::offerModels()
+{
+    const QString text = m_second->currentText();
+    {
+        const QSignalBlocker blocker(m_second);
+        m_second->clear();
+        const QString own = m_opened ? m_opened->argument : QString();
+        for (const auto& argument : widgets::modelArguments(session().selection()))
+            if (argument != own)
+                m_second->addItem(argument);
+        const auto run = widgets::runOfArgument(own);
+        if (run && session().hasWorkspace()) {
+            m_second->addItem(QString::fromLatin1(kSequence));
+            for (const auto step : train::checkpointSteps(*session().workspace(), *run))
+                m_second->addItem(QStringLiteral("run:%1@%2").arg(*run).arg(step));
+        }
+        m_second->setCurrentText(text);
+    }
+    updateButton();
+}
+
+QString ComparePage::second() const
+{
+    return m_second->currentText().trimmed();
+}
+
+bool ComparePage::wantsSequence() const
+{
+    return second() == QLatin1String(kSequence);
+}
+
+QString ComparePage::whyNot() const
+{
+    if (!m_opened)
+        return tr("Open a model first");
+    return second().isEmpty() ? tr("Say with which model it is to be compared") : QString();
+}
+
+void ComparePage::run()
+{
+    const auto document = core::Json{{"first", m_opened->argument.toStdString()}, {"second", second().toStdString()}};
+    start([opened = m_opened, other = second(),
+           workspace = session().workspace()](widgets::BackgroundContext& context) { return computeComparison(opened, other, workspace, context); },
+          [this, wanted = m_opened](const ComparisonPtr& comparison) {
+              if (m_opened == wanted)
+                  show(comparison);
+          },
+          tr("Compare %1 with %2").arg(m_opened->argument, second()), "compare", document);
+}
+
+void ComparePage::show(const ComparisonPtr& comparison)
+{
+    m_comparison = comparison;
+    m_tabs->setVisible(comparison != nullptr);
+    const bool isSequence = comparison && comparison->second.isEmpty();
+    m_inGraph->setVisible(comparison && !isSequence);
+    for (const int tab : {0, 1})
+        m_tabs->setTabVisible(tab, !isSequence);
+    m_tabs->setTabVisible(2, isSequence);
+    if (!comparison)
+        m_summary->setText(
+            tr("Nodes and weights of a second model are compared with those of the opened one. \"checkpoints\" shows how far the weights of a run "
+               "went from one checkpoint to the next."));
+    else if (isSequence)
+        showSequence();
+    else {
+        showNodes();
+        showTensors();
+    }
+    tellGraph();
+}
+
+void ComparePage::tellGraph()
+{
+    Q_EMIT comparisonChanged(m_comparison && !m_comparison->second.isEmpty() && m_inGraph->isChecked() ? m_comparison : nullptr);
+}
+
+void ComparePage::showNodes()
+{
+    const auto& graph = m_comparison->graph;
+    std::vector<widgets::RowModel::Row> rows;
+    for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+        const auto& node = graph.nodes[i];
+        if (node.change == Change::Same && !node.isRenamed())
+            continue;
+        QStringList what;
+        for (const auto& sentence : node.what)
+            what << QString::fromStdString(sentence);
+        if (node.isRenamed())
+            what << tr("now %1").arg(QString::fromStdString(node.second));
+        const QString change = node.change == Change::Same ? tr("renamed") : QString::fromLatin1(compare::changeName(node.change));
+        rows.push_back({qint64(i),
+                        {change, named(node.first, node.second), QString::fromStdString(node.op), what.join(QStringLiteral("; "))},
+                        what.join(QLatin1Char('\n'))});
+    }
+    m_nodes.setRows(std::move(rows));
+    int different = 0;
+    for (const auto& tensor : m_comparison->tensors)
+        different += tensor.change != Change::Same;
+    m_summary->setText(tr("%1 and %2: %L3 nodes are the same, %L4 changed, %L5 added, %L6 removed; %L7 of %L8 tensors differ.")
+                           .arg(m_comparison->first, m_comparison->second)
+                           .arg(graph.count(Change::Same))
+                           .arg(graph.count(Change::Changed))
+                           .arg(graph.count(Change::Added))
+                           .arg(graph.count(Change::Removed))
+                           .arg(different)
+                           .arg(m_comparison->tensors.size()));
+}
+
+void ComparePage::showTensors()
+{
+    std::vector<widgets::RowModel::Row> rows;
+    qint64 most = -1;
+    const auto& tensors = m_comparison->tensors;
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+        const auto& tensor = tensors[i];
+        const bool compared = !tensor.first.empty() && !tensor.second.empty() && tensor.sameShape();
+        QString shape = QString::fromStdString(core::formatShape(tensor.first.empty() ? tensor.secondShape : tensor.firstShape));
+        if (!tensor.first.empty() && !tensor.second.empty() && !tensor.sameShape())
+            shape += QStringLiteral(" \u2192 ") + QString::fromStdString(core::formatShape(tensor.secondShape));
+        const auto number = [compared](double value) { return compared ? QVariant(value) : QVariant(); };
+        rows.push_back({qint64(i),
+                        {named(tensor.first, tensor.second), QString::fromLatin1(compare::changeName(tensor.change)), number(tensor.relative),
+                         number(tensor.largest), number(tensor.cosine), compared ? QVariant(qlonglong(tensor.differing)) : QVariant(),
+                         compared ? QVariant(qlonglong(tensor.count)) : QVariant(), shape},
+                        {}});
+        if (compared && (most < 0 || tensor.relative > tensors[std::size_t(most)].relative))
+            most = qint64(i);
+    }
+    m_tensors.setRows(std::move(rows));
+    m_tensors.sort(m_tensors.columnIndex(QStringLiteral("relative")), Qt::DescendingOrder);
+    if (most >= 0)
+        m_tensorView->setSelectedIds({most});
+    showHistogram(most);
+}
+
+void ComparePage::showHistogram(qint64 index)
+{
+    m_histogram->clear();
+    if (index < 0)
+        return m_histogram->setTitle({});
+    const auto& tensor = m_comparison->tensors[std::size_t(index)];
+    widgets::PlotSeries series;
+    series.title = named(tensor.first, tensor.second);
+    series.style = widgets::LineStyle::Bars;
+    series.smoothed = false;
+    const std::size_t bins = tensor.histogram.size();
+    for (std::size_t i = 0; i < bins && tensor.high > tensor.low; ++i) {
+        series.data.x.push_back(tensor.low + (double(i) + 0.5) * (tensor.high - tensor.low) / double(bins));
+        series.data.y.push_back(double(tensor.histogram[i]));
+    }
+    if (series.data.x.empty() && tensor.count) {
+        series.data.x = {tensor.low};
+        series.data.y = {double(tensor.count - tensor.notFinite)};
+    }
+    m_histogram->setTitle(series.title);
+    m_histogram->setSeries(QStringLiteral("difference"), std::move(series));
+    m_histogram->showAll();
+}
+
+void ComparePage::showSequence()
+{
+    const auto& points = m_comparison->sequence.total.points;
+    m_summary->setText(tr("%1 checkpoints of %2, steps %3 to %4: Euclidean norms of all floating weights.")
+                           .arg(points.size())
+                           .arg(m_comparison->first)
+                           .arg(points.front().step)
+                           .arg(points.back().step));
+    m_curves->clear();
+    const auto add = [&](const char* id, const QString& title, double compare::SequencePoint::*member) {
+        widgets::PlotSeries series;
+        series.title = title;
+        series.style = widgets::LineStyle::LineAndPoints;
+        for (const auto& point : points) {
+            series.data.x.push_back(double(point.step));
+            series.data.y.push_back(point.*member);
+        }
+        m_curves->setSeries(QString::fromLatin1(id), std::move(series));
+    };
+    add("norm", tr("norm"), &compare::SequencePoint::norm);
+    add("first", tr("distance from the first"), &compare::SequencePoint::fromFirst);
+    add("previous", tr("distance from the one before"), &compare::SequencePoint::fromPrevious);
+    m_curves->showAll();
+    m_tabs->setCurrentIndex(2);
+}
+
+QString ComparePage::command() const
+{
+    if (!m_opened || second().isEmpty())
+        return {};
+    QStringList words{QStringLiteral("diff"), m_opened->argument};
+    wantsSequence() ? words << QStringLiteral("--checkpoints") : words << second() << QStringLiteral("--weights");
+    if (m_opened->argument.startsWith(QLatin1String("run:")) || second().startsWith(QLatin1String("run:")))
+        words << QStringLiteral("--workspace") << session().workspaceFolder();
+    return widgets::cliCommand(words);
+}
+
+core::Json ComparePage::saveState() const
+{
+    return {{"second", m_second->currentText().toStdString()}, {"tab", m_tabs->currentIndex()}, {"in_graph", m_inGraph->isChecked()}};
+}
+
+void ComparePage::restoreState(const core::Json& state)
+{
+    m_second->setCurrentText(widgets::stateText(state, "second"));
+    m_tabs->setCurrentIndex(std::clamp(widgets::stateInteger(state, "tab", 0), 0, 2));
+    if (state.is_object() && state.contains("in_graph") && state["in_graph"].is_boolean())
+        m_inGraph->setChecked(state["in_graph"].get<bool>());
+    updateButton();
+}
+
+}  // namespace orrery::plugins

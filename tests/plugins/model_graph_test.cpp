@@ -1,0 +1,572 @@
+// The Model panel's picture, text, tensor views and comparison, against core's numbers, by mouse and keys.
+#include <ATen/ATen.h>
+
+#include <QCheckBox>
+#include <QComboBox>
+#include <QLabel>
+#include <QLineEdit>
+#include <QPushButton>
+#include <QSlider>
+#include <QSplitter>
+#include <QTabWidget>
+#include <QTableView>
+#include <QTreeView>
+
+#include <core/catalogue.h>
+#include <core/compare/weight_difference.h>
+#include <core/graph/inspect.h>
+#include <core/io/npy.h>
+#include <core/io/tensors.h>
+#include <core/models/model_file.h>
+#include <core/models/open_model.h>
+#include <core/train/samples.h>
+#include <plugins/model/compare_page.h>
+#include <plugins/model/graph_page.h>
+#include <plugins/model/graph_text.h>
+#include <plugins/model/model_panel.h>
+#include <plugins/model/node_text.h>
+#include <plugins/model/tensor_detail.h>
+#include <widgets/export.h>
+#include <widgets/graph_view.h>
+#include <widgets/heat_map_view.h>
+#include <widgets/image_view.h>
+#include <widgets/plot_view.h>
+
+#include "../core/graph/sample_graphs.h"
+#include "../widgets/shots.h"
+#include "trained_bench.h"
+
+using namespace orrery;
+using namespace orrery::plugins;
+
+namespace {
+
+const char* const kLenet = "zoo:lenet?image_size=8&kernel=3&padding=1";
+
+/// A panel wide enough for the picture beside the tree.
+struct WideBench : test::PanelBench<ModelPanel> {
+    explicit WideBench(int width = 1200)
+    {
+        show();
+        panel->resize(width, 800);
+        panel->activateWindow();  // shortcuts belong to the active window
+        QVERIFY(QTest::qWaitForWindowActive(panel.get()));
+    }
+    void open(const QString& argument)
+    {
+        session.openModel(argument);
+        QTRY_VERIFY_WITH_TIMEOUT(!panel->isShowingEmptyState() && panel->isIdle(), 30000);
+    }
+    widgets::GraphView* view() const { return child<widgets::GraphView>("graph"); }
+    GraphPage* page() const { return child<GraphPage>("graphPage"); }
+    TensorDetail* tensor() const { return panel->findChild<TensorDetail*>(); }
+    int item(const std::string& path) const { return view()->content()->tree->find(path); }
+    void choose(const std::string& path)
+    {
+        session.changeSelection([&](widgets::Selection& s) { s.valuePath = QString::fromStdString(path); });
+        QTRY_VERIFY(panel->isIdle());
+    }
+    void showPage(const char* name)
+    {
+        auto* tabs = panel->findChild<QTabWidget*>(QString(), Qt::FindChildrenRecursively);
+        for (auto* candidate : panel->findChildren<QTabWidget*>())
+            for (int i = 0; i < candidate->count(); ++i)
+                if (candidate->widget(i)->objectName() == QLatin1String(name))
+                    tabs = candidate;
+        for (int i = 0; i < tabs->count(); ++i)
+            if (tabs->widget(i)->objectName() == QLatin1String(name))
+                tabs->setCurrentIndex(i);
+    }
+    void chooseColour(const char* id)
+    {
+        auto* box = child<QComboBox>("colour");
+        box->setCurrentIndex(box->findData(QString::fromLatin1(id)));
+        QTRY_VERIFY(panel->isIdle());
+    }
+};
+
+std::string firstParameterOfRank(const graph::Model& model, std::size_t rank)
+{
+    for (const auto& parameter : model.graph->data().parameters)
+        if (parameter.shape.size() == rank)
+            return parameter.name;
+    return {};
+}
+
+ShownTensor shownOf(at::Tensor tensor)
+{
+    return readTensor("t", tensor);
+}
+
+}  // namespace
+
+class ModelGraphTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase() { core::registerAll(); }
+    void thePictureStandsBesideWhereThereIsRoom();
+    void aClickInThePictureChoosesEverywhere();
+    void theSelectionIsSeenInPictureAndText();
+    void secondCallsOfAModuleStayChosen();
+    void theTextChoosesItsNode();
+    void coloursCarryCoresNumbers();
+    void statisticsOfARunEqualCore();
+    void nodesAreDescribedWithTheirArguments();
+    void searchByKeys();
+    void weightsAloneAreABrowser();
+    void unknownOperatorsOpenAsStructure();
+    void axesAreChosenFreely();
+    void filtersLieInAGrid();
+    void singularValuesEqualLibtorch();
+    void singularValuesSayWhyNot();
+    void valuesAreSavedAsNpy();
+    void twoModelsAreCompared();
+    void checkpointsAreASequence();
+    void aComparisonIsCancelled();
+    void stateOfThePictureSurvivesARestart();
+};
+
+void ModelGraphTest::thePictureStandsBesideWhereThereIsRoom()
+{
+    WideBench bench(1200);
+    bench.open(kLenet);
+    auto* split = bench.child<QSplitter>("split");
+    QCOMPARE(split->count(), 2);
+    QVERIFY(bench.page()->isVisible() && bench.child<QTreeView>("tree")->isVisible());
+    takeShots(*bench.panel, "model-graph-wide");
+    bench.panel->resize(460, 800);
+    QCOMPARE(split->count(), 1);
+    QVERIFY(bench.child<QTreeView>("tree")->isVisible());
+    bench.showPage("graphPage");
+    QVERIFY(bench.page()->isVisible());
+    takeShots(*bench.panel, "model-graph-narrow");
+    bench.panel->resize(1200, 800);
+    QCOMPARE(split->count(), 2);
+    QVERIFY(bench.page()->isVisible());
+}
+
+void ModelGraphTest::aClickInThePictureChoosesEverywhere()
+{
+    WideBench bench;
+    bench.open(kLenet);
+    const int item = bench.item("conv1");
+    QVERIFY(item > 0);
+    const QRectF box = bench.view()->itemRect(item);
+    QTest::mouseClick(bench.view(), Qt::LeftButton, {}, (box.topLeft() + QPointF(8, 6)).toPoint());
+    QCOMPARE(bench.session.selection().valuePath, QString("conv1"));
+    QVERIFY(bench.child<QLabel>("node")->text().contains("conv1"));
+    QVERIFY(bench.child<QTreeView>("tree")->currentIndex().data(Qt::ToolTipRole).toString().startsWith("conv1"));
+}
+
+void ModelGraphTest::theSelectionIsSeenInPictureAndText()
+{
+    WideBench bench;
+    bench.open("zoo:resnet?depth=20");
+    const auto model = models::openModel("zoo:resnet?depth=20");
+    const auto& node = *model.graph->allNodes()[model.graph->allNodes().size() / 2];
+    bench.choose(node.name);
+    QCOMPARE(bench.view()->current(), bench.item(node.name));
+    QVERIFY(QRectF(bench.view()->rect()).intersects(bench.view()->itemRect(bench.view()->current())));
+    QCOMPARE(bench.child<GraphText>("text")->path().toStdString(), node.name);
+    // A parameter is seen at the node that reads it.
+    const auto& parameter = model.graph->data().parameters[3];
+    bench.choose(parameter.name);
+    QCOMPARE(bench.view()->current(), bench.item(model.graph->users(parameter.value).front()->name));
+    QCOMPARE(bench.child<GraphText>("text")->path().toStdString(), parameter.name);
+}
+
+void ModelGraphTest::secondCallsOfAModuleStayChosen()
+{
+    WideBench bench;
+    graph::Builder builder("twice");
+    auto x = builder.input("x", "float32", {"batch", "4"});
+    const auto call = [&](graph::Builder::Var v) {
+        const auto scope = builder.module("act", "ReLU");
+        return builder.relu(v);
+    };
+    x = builder.linear("fc", call(x), 4, 4);
+    auto model = graph::withWeights(builder.finish({{"y", call(x)}}));
+    const QString file = bench.folder.filePath("twice.safetensors");
+    models::saveModel(file.toStdString(), model);
+    bench.open(file);
+    const auto& items = bench.view()->content()->tree->items();
+    int second = -1;
+    for (std::size_t i = 0; i < items.size(); ++i)
+        if (items[i].title == "act (2)")
+            second = int(i);
+    QVERIFY(second > 0);
+    bench.view()->setCurrent(second);
+    QTRY_VERIFY(bench.panel->isIdle());
+    Q_EMIT bench.view()->currentChanged(second);
+    QCOMPARE(bench.view()->current(), second);
+    QCOMPARE(bench.session.selection().valuePath, QString("act"));
+}
+
+void ModelGraphTest::theTextChoosesItsNode()
+{
+    WideBench bench;
+    bench.open(kLenet);
+    bench.showPage("text");
+    auto* text = bench.child<GraphText>("text");
+    text->setFocus();
+    QTest::keyClick(text, Qt::Key_End, Qt::ControlModifier);
+    for (int i = 0; i < 4; ++i)
+        QTest::keyClick(text, Qt::Key_Up);
+    const auto model = models::openModel(kLenet);
+    QVERIFY(!text->path().isEmpty());
+    QCOMPARE(bench.session.selection().valuePath, text->path());
+    QVERIFY(model.graph->findValue(text->path().toStdString()));
+    QCOMPARE(bench.view()->current(), bench.item(text->path().toStdString()));
+}
+
+void ModelGraphTest::coloursCarryCoresNumbers()
+{
+    WideBench bench;
+    bench.open(kLenet);
+    const auto model = models::openModel(kLenet);
+    const auto inspection = graph::inspect(graph::Executor(model.graph), model.weights, graph::exampleInputs(model.card));
+    bench.chooseColour("parameters");
+    const auto& colours = bench.view()->colours();
+    QCOMPARE(colours.kind, widgets::GraphColours::Kind::Numbers);
+    for (const auto& node : inspection.nodes)
+        if (const int item = bench.item(node.name); item > 0)
+            QCOMPARE(colours.numbers[std::size_t(item)], double(node.parameters));
+    for (const auto& module : inspection.modules)
+        if (const int item = bench.item(module.path); item > 0 && !module.path.empty())
+            QCOMPARE(colours.numbers[std::size_t(item)], double(module.parameters));
+    bench.chooseColour("flops");
+    for (const auto& node : inspection.nodes)
+        if (const int item = bench.item(node.name); item > 0)
+            QCOMPARE(bench.view()->colours().numbers[std::size_t(item)], double(node.flops));
+    takeShots(*bench.panel, "model-graph-flops");
+    bench.chooseColour("family");
+    QCOMPARE(bench.view()->colours().kind, widgets::GraphColours::Kind::Families);
+}
+
+void ModelGraphTest::statisticsOfARunEqualCore()
+{
+    WideBench bench;
+    const auto run = test::trainedRun(bench.workspace(), {{"id", "mlp"}, {"hidden", {8}}}, "iris", 1);
+    bench.session.selectRuns({run});
+    bench.session.changeSelection([](widgets::Selection& s) {
+        s.split = "test";
+        s.samples = {4};
+    });
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState() && bench.panel->isIdle());
+    bench.chooseColour("magnitude");
+    QCOMPARE(bench.view()->colours().kind, widgets::GraphColours::Kind::Numbers);
+    const auto model = train::modelOfRun(*bench.workspace(), run);
+    const auto data = train::dataOfRun(*bench.workspace(), run);
+    const std::int64_t index = data->split(data::Split::Test)[4];
+    graph::RunRequest request;
+    request.inputs = {data->fetch({&index, 1}).inputs[0]};
+    request.keep = {"**"};
+    const auto result = graph::Executor(model.graph).run(model.weights, request);
+    int compared = 0;
+    for (const auto* node : model.graph->allNodes()) {
+        const int item = bench.item(node->name);
+        const auto value = result.values.find(node->name);
+        if (item < 0 || value == result.values.end() || !value->second.isTensor())
+            continue;
+        const double expected = value->second.toTensor().to(at::kDouble).abs().mean().item<double>();
+        QVERIFY(std::abs(bench.view()->colours().numbers[std::size_t(item)] - expected) <= 1e-12 * std::max(1.0, expected));
+        ++compared;
+    }
+    QVERIFY(compared >= 3);
+}
+
+void ModelGraphTest::nodesAreDescribedWithTheirArguments()
+{
+    WideBench bench;
+    bench.open(kLenet);
+    const auto model = models::openModel(kLenet);
+    for (const auto* node : model.graph->allNodes())
+        if (node->op == "aten::conv2d" || node->op == "aten::convolution" || node->op == "aten::_convolution") {
+            bench.choose(node->name);
+            const QString text = bench.child<QLabel>("node")->text();
+            QVERIFY2(text.contains("stride = [1, 1]") && text.contains("weight = conv1.weight"), qPrintable(text));
+            QVERIFY2(text.contains("[1, 1, 8, 8]") && text.contains("Read by"), qPrintable(text));
+            return;
+        }
+    QFAIL("no convolution");
+}
+
+void ModelGraphTest::searchByKeys()
+{
+    WideBench bench;
+    bench.open("zoo:resnet?depth=20");
+    auto* search = bench.child<QLineEdit>("graphSearch");
+    bench.view()->setFocus();
+    QTest::keyClick(bench.view(), Qt::Key_F, Qt::ControlModifier);
+    QTRY_VERIFY(search->hasFocus());
+    QTest::keyClicks(search, "linear");
+    QVERIFY(bench.view()->found() > 0);
+    QCOMPARE(bench.child<QLabel>("found")->text(), QString("%1 found").arg(bench.view()->found()));
+    QTest::keyClick(search, Qt::Key_Return);
+    QTRY_VERIFY(bench.panel->isIdle());
+    QVERIFY(bench.view()->current() > 0);
+    QCOMPARE(bench.session.selection().valuePath.toStdString(), bench.view()->content()->tree->item(bench.view()->current()).path);
+}
+
+void ModelGraphTest::weightsAloneAreABrowser()
+{
+    auto opened = std::make_shared<OpenedModel>();
+    graph::Maker maker;
+    maker.parameter("h.0.attn.weight", {4, 4});
+    maker.parameter("h.1.attn.weight", {4, 4});
+    auto model = maker.finish({});
+    model.weights.set("h.0.attn.weight", at::ones({4, 4}));
+    model.weights.set("h.1.attn.weight", at::zeros({4, 4}));
+    const auto shown = openForPanel("weights", model, {});
+    QVERIFY(!shown->executor && shown->whyNotRun.contains("weights alone"));
+    widgets::Session session;
+    GraphPage page(session);
+    page.resize(700, 500);
+    page.show();
+    QVERIFY(QTest::qWaitForWindowExposed(&page));
+    page.setOpened(shown);
+    QTRY_VERIFY(page.isIdle() && page.view()->content());
+    QVERIFY(page.view()->content()->tree->find("h.1.attn.weight") > 0);
+    takeShots(page, "model-weights-alone");
+    ValueRequest request;
+    request.opened = shown;
+    QVERIFY(messageOf([&] { computeValue(request, {}); }).find("weights alone") != std::string::npos);
+}
+
+void ModelGraphTest::unknownOperatorsOpenAsStructure()
+{
+    graph::Maker maker;
+    const auto x = maker.input("x");
+    const auto weight = maker.parameter("weight", {3});
+    const auto y = maker.node(maker.data.body, "y", "mystery::warp", {graph::of(x), graph::of(weight)});
+    auto model = maker.finish({{"y", y}});
+    model.weights.set("weight", at::ones({3}));
+    const auto shown = openForPanel("strange.onnx", model, {});
+    QVERIFY(!shown->executor);
+    QVERIFY2(shown->whyNotRun.startsWith("Structure only") && shown->whyNotRun.contains("mystery::warp"), qPrintable(shown->whyNotRun));
+    QCOMPARE(shown->inspection.nodes.size(), std::size_t(1));
+    QCOMPARE(shown->inspection.nodes[0].parameters, std::int64_t(3));
+    const auto rows = describedNode(*shown, shown->inspection.nodes[0]);
+    QVERIFY(std::any_of(rows.begin(), rows.end(), [](const auto& row) { return row.second.contains("weight [3]"); }));
+}
+
+void ModelGraphTest::axesAreChosenFreely()
+{
+    TensorDetail detail;
+    detail.resize(500, 500);
+    detail.show();
+    const auto tensor = at::arange(2 * 3 * 4 * 5 * 2, at::kFloat).reshape({2, 3, 4, 5, 2});
+    detail.setTensor(shownOf(tensor));
+    detail.setTab(TensorDetail::HeatMapTab);
+    QCOMPARE(detail.heatMap()->rows(), 5);
+    QCOMPARE(detail.heatMap()->columns(), 2);
+    auto* rows = detail.findChild<QComboBox*>("rowAxis");
+    rows->setFocus();
+    QTest::keyClick(rows, Qt::Key_Home);  // axis 0
+    QCOMPARE(detail.heatMap()->rows(), 2);
+    const auto sliders = [&] {
+        QList<QSlider*> found;
+        for (auto* slider : detail.findChildren<QSlider*>())
+            if (slider->objectName() != "channel")
+                found << slider;
+        return found;
+    };
+    QCOMPARE(sliders().size(), 3);
+    for (auto* slider : sliders())
+        slider->setValue(1);
+    for (int r = 0; r < 2; ++r)
+        for (int c = 0; c < 2; ++c)
+            QCOMPARE(detail.heatMap()->value(r, c), double(tensor[r][1][1][1][c].item<float>()));
+    auto* columns = detail.findChild<QComboBox*>("columnAxis");
+    columns->setFocus();
+    QTest::keyClick(columns, Qt::Key_Home);  // the axis of the rows: they give way
+    QVERIFY(rows->currentIndex() != columns->currentIndex());
+    QCOMPARE(detail.heatMap()->columns(), 2);
+    for (const auto& odd : {at::ones({}), at::ones({3}), at::ones({0, 3}), at::full({2, 2}, std::nan("")), at::ones({2, 2}, at::kLong)})
+        detail.setTensor(shownOf(odd));
+    QVERIFY(detail.findChild<QLabel*>("statistics")->text().contains("NaN 0"));
+}
+
+void ModelGraphTest::filtersLieInAGrid()
+{
+    const auto filters = at::randn({5, 3, 2, 4});
+    const auto grid = filterGrid(shownOf(filters), 0);
+    QCOMPARE(grid.channels, 3);
+    QCOMPARE(grid.width, 3 * 5 - 1);  // five filters in rows of three
+    QCOMPARE(grid.height, 2 * 3 - 1);
+    for (int f = 0; f < 5; ++f)
+        for (int c = 0; c < 3; ++c)
+            for (int y = 0; y < 2; ++y)
+                for (int x = 0; x < 4; ++x)
+                    QCOMPARE(grid.pixels[std::size_t((c * grid.height + f / 3 * 3 + y) * grid.width + f % 3 * 5 + x)],
+                             filters[f][c][y][x].item<float>());
+    const auto grey = filterGrid(shownOf(at::arange(2 * 4 * 9, at::kFloat).reshape({2, 4, 3, 3})), 2);
+    QCOMPARE(grey.channels, 1);
+    QCOMPARE(grey.pixels[0], 18.f);
+    QCOMPARE(grey.limit, 71.f);
+    QVERIFY(filterGrid(shownOf(at::ones({3, 3})), 0).pixels.empty());
+    WideBench bench;
+    bench.open(kLenet);
+    bench.choose(firstParameterOfRank(models::openModel(kLenet), 4));
+    bench.tensor()->setTab(TensorDetail::FiltersTab);
+    QVERIFY(!bench.tensor()->filters()->image().isNull());
+    takeShots(*bench.panel, "model-filters");
+}
+
+void ModelGraphTest::singularValuesEqualLibtorch()
+{
+    WideBench bench;
+    bench.open(kLenet);
+    const auto model = models::openModel(kLenet);
+    const auto name = firstParameterOfRank(model, 2);
+    bench.choose(name);
+    bench.tensor()->setTab(TensorDetail::SingularTab);
+    QTRY_VERIFY(bench.panel->isIdle());
+    const auto expected = std::get<1>(at::svd(model.weights.at(name).to(at::kDouble)));
+    const auto drawn = bench.tensor()->singularPlot()->drawnData("values");
+    QCOMPARE(std::int64_t(drawn.y.size()), expected.numel());
+    for (std::size_t i = 0; i < drawn.y.size(); ++i)
+        QVERIFY(std::abs(drawn.y[i] - expected[std::int64_t(i)].item<double>()) < 1e-9);
+    takeShots(*bench.panel, "model-singular");
+    const auto four = singularValues(shownOf(model.weights.at(firstParameterOfRank(model, 4))));
+    const auto matrix = model.weights.at(firstParameterOfRank(model, 4)).to(at::kDouble);
+    const auto reference = std::get<1>(at::svd(matrix.reshape({matrix.size(0), -1})));
+    QVERIFY(std::abs(four[0] - reference[0].item<double>()) < 1e-9);
+}
+
+void ModelGraphTest::singularValuesSayWhyNot()
+{
+    QVERIFY(messageOf([] { singularValues(shownOf(at::ones({4}))); }).find("of a matrix, this is [4]") != std::string::npos);
+    QVERIFY(messageOf([] { singularValues(shownOf(at::full({2, 2}, std::nan("")))); }).find("4 values are not finite") != std::string::npos);
+}
+
+void ModelGraphTest::valuesAreSavedAsNpy()
+{
+    WideBench bench;
+    bench.open(kLenet);
+    const auto model = models::openModel(kLenet);
+    const auto name = firstParameterOfRank(model, 4);
+    bench.choose(name);
+    const QString file = bench.folder.filePath("weights.npy");
+    const auto before = std::exchange(widgets::askSaveFile(), [&](QWidget*, const QString&, const QString&) { return file; });
+    QTest::mouseClick(bench.child<QPushButton>("save"), Qt::LeftButton);
+    widgets::askSaveFile() = [&](QWidget*, const QString&, const QString&) { return QString("/no/such/folder/w.npy"); };
+    QTest::mouseClick(bench.child<QPushButton>("save"), Qt::LeftButton);
+    widgets::askSaveFile() = before;
+    QVERIFY(at::equal(io::toTensor(io::readNpy(file.toStdString())), model.weights.at(name)));
+    QVERIFY(bench.panel->errorText().contains("/no/such/folder"));
+}
+
+void ModelGraphTest::twoModelsAreCompared()
+{
+    WideBench bench;
+    const auto run = test::trainedRun(bench.workspace(), {{"id", "mlp"}, {"hidden", {8}}}, "iris", 1);
+    const auto other = test::trainedRun(bench.workspace(), {{"id", "mlp"}, {"hidden", {8, 6}}}, "iris", 2);
+    bench.session.selectRuns({run});
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState() && bench.panel->isIdle());
+    bench.showPage("compare");
+    auto* compare = bench.child<ComparePage>("compare");
+    auto* second = bench.child<QComboBox>("second");
+    second->setFocus();
+    QTest::keyClicks(second, QString("run:%1").arg(other));
+    QCOMPARE(bench.panel->commandLine(),
+             QString("orrery-cli diff run:%1 run:%2 --weights --workspace %3").arg(run).arg(other).arg(bench.session.workspaceFolder()));
+    QTest::mouseClick(compare->findChild<QPushButton*>("run"), Qt::LeftButton);
+    QTRY_VERIFY(compare->comparison() && bench.panel->isIdle());
+    const auto a = train::modelOfRun(*bench.workspace(), run), b = train::modelOfRun(*bench.workspace(), other);
+    const auto difference = compare::compareGraphs(*a.graph, *b.graph);
+    QCOMPARE(compare->comparison()->graph.toJson().dump(), difference.toJson().dump());
+    const QString summary = bench.child<QLabel>("difference")->text();
+    QVERIFY2(summary.contains(QString("%1 added").arg(difference.count(compare::Change::Added))), qPrintable(summary));
+    const auto tensors = compare::compareWeights(a.weights, b.weights, difference.parameters);
+    QCOMPARE(compare->comparison()->tensors.size(), tensors.size());
+    for (std::size_t i = 0; i < tensors.size(); ++i)
+        QCOMPARE(compare->comparison()->tensors[i].relative, tensors[i].relative);
+    // The picture holds both, in the colours of the change.
+    QCOMPARE(bench.view()->colours().kind, widgets::GraphColours::Kind::Changes);
+    int added = 0;
+    for (std::size_t i = 1; i < bench.view()->content()->tree->items().size(); ++i)
+        added += bench.view()->content()->tree->items()[i].kind == layout::Item::Kind::Node &&
+                 bench.view()->colours().families[i] == int(compare::Change::Added);
+    QCOMPARE(added, difference.count(compare::Change::Added));
+    takeShots(*bench.panel, "model-compare");
+    for (auto* box : compare->findChildren<QCheckBox*>())
+        if (box->isVisible())
+            QTest::mouseClick(box, Qt::LeftButton, {}, {8, box->height() / 2});
+    QTRY_VERIFY(bench.panel->isIdle());
+    QCOMPARE(bench.view()->colours().kind, widgets::GraphColours::Kind::Families);
+    second->setCurrentText("run:999");
+    QTest::mouseClick(compare->findChild<QPushButton*>("run"), Qt::LeftButton);
+    QTRY_VERIFY(bench.panel->errorText().contains("999"));
+}
+
+void ModelGraphTest::checkpointsAreASequence()
+{
+    WideBench bench;
+    const core::Json document{
+        {"name", "steps"},
+        {"model", {{"id", "mlp"}, {"hidden", {8}}}},
+        {"data", {{"id", "iris"}}},
+        {"train", {{"epochs", 3}, {"optimizer", {{"id", "adamw"}, {"lr", 0.01}}}, {"checkpoint", {{"every", 4}, {"keep", 5}}}}}};
+    const auto run = train::createRun(*bench.workspace(), train::resolveExperiment(document));
+    jobs::DirectContext context;
+    train::trainRun(bench.workspace(), run, context);
+    bench.workspace()->flush();
+    const auto steps = train::checkpointSteps(*bench.workspace(), run);
+    QVERIFY(steps.size() >= 2);
+    bench.session.selectRuns({run});
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState() && bench.panel->isIdle());
+    bench.showPage("compare");
+    auto* second = bench.child<QComboBox>("second");
+    QVERIFY(second->findText("checkpoints") >= 0);
+    QVERIFY(second->findText(QString("run:%1@%2").arg(run).arg(steps[0])) >= 0);
+    second->setCurrentText("checkpoints");
+    QVERIFY(bench.panel->commandLine().contains("--checkpoints"));
+    auto* compare = bench.child<ComparePage>("compare");
+    QTest::mouseClick(compare->findChild<QPushButton*>("run"), Qt::LeftButton);
+    QTRY_VERIFY(compare->comparison() && bench.panel->isIdle());
+    QCOMPARE(compare->comparison()->sequence.total.points.size(), steps.size());
+    QVERIFY(bench.child<QLabel>("difference")->text().contains(QString("%1 checkpoints").arg(steps.size())));
+    takeShots(*bench.panel, "model-checkpoints");
+}
+
+void ModelGraphTest::aComparisonIsCancelled()
+{
+    WideBench bench;
+    bench.open(kLenet);
+    bench.showPage("compare");
+    auto* compare = bench.child<ComparePage>("compare");
+    bench.child<QComboBox>("second")->setCurrentText("zoo:resnet?layout=imagenet&depth=50&image_size=224&classes=1000");
+    QTest::mouseClick(compare->findChild<QPushButton*>("run"), Qt::LeftButton);
+    QVERIFY(compare->isRunning() && !bench.panel->isIdle());
+    QTest::mouseClick(compare->findChild<QPushButton*>("cancel"), Qt::LeftButton);
+    QTRY_VERIFY(!compare->isRunning());
+    QVERIFY(bench.panel->isIdle());
+    QVERIFY(!compare->comparison());
+    QTRY_VERIFY_WITH_TIMEOUT(!bench.session.hasBackgroundWork(), 30000);
+}
+
+void ModelGraphTest::stateOfThePictureSurvivesARestart()
+{
+    WideBench bench;
+    bench.open("zoo:resnet?depth=20");
+    bench.view()->closeAll();
+    QTRY_VERIFY(bench.panel->isIdle());
+    const int group = bench.view()->content()->tree->item(0).children[2];
+    bench.view()->setOpen(group, true);
+    bench.view()->toggleBookmark(group);
+    bench.chooseColour("parameters");
+    const QStringList opened = bench.view()->openedPaths();
+    const auto state = bench.panel->saveState();
+    bench.panel.reset();
+    bench.show(state);
+    bench.panel->resize(1200, 800);
+    QTRY_VERIFY_WITH_TIMEOUT(!bench.panel->isShowingEmptyState() && bench.panel->isIdle(), 30000);
+    QCOMPARE(bench.view()->openedPaths(), opened);
+    QCOMPARE(bench.view()->bookmarks().size(), std::size_t(1));
+    QCOMPARE(bench.view()->colours().title, QString("Parameters"));
+    bench.panel->restoreState({{"graph", 3}, {"compare", "x"}, {"split", 5}, {"page", 1}});
+}
+
+QTEST_MAIN(ModelGraphTest)
+#include "model_graph_test.moc"
