@@ -5,6 +5,7 @@
 
 #include <core/base/files.h>
 #include <core/base/hash.h>
+#include <core/text/tokenizer_files.h>
 
 #include "sets.h"
 #include "vocabulary.h"
@@ -105,6 +106,8 @@ Blocks cutBlocks(std::int64_t length, const SplitOptions& options, std::int64_t 
 core::Schema textSchema(core::Schema own)
 {
     own.add(core::choice("vocabulary", {"bytes", "characters"}, "bytes", "Tokens: the 256 bytes, or the distinct characters of the text (UTF-8)."));
+    own.add(core::text("tokenizer", "",
+                       "Tokens: the pieces of a tokenizer (tokenizer.json, or a folder with one) in place of `vocabulary`; empty: none."));
     own.add(core::integer("block_length", 128, "Tokens in a sample.").atLeast(1));
     core::Parameter stride =
         core::integer("stride", 1, "Distance between the starts of samples; none: block_length, so that they do not overlap.").atLeast(1).orNone();
@@ -121,11 +124,18 @@ core::Schema textSchema(core::Schema own)
     return own;
 }
 
-DataSetPtr makeTokenSet(DataInfo info, std::string_view text, const std::string& name, const Json& parameters)
+Vocabulary vocabularyOf(const Json& parameters, const std::filesystem::path& base, std::string_view text, const std::string& name)
+{
+    if (const auto tokenizer = parameters.at("tokenizer").get<std::string>(); !tokenizer.empty())
+        return Vocabulary::ofTokenizer(text::openTokenizer(core::resolvePath(tokenizer, base)));
+    return parameters.at("vocabulary") == "bytes" ? Vocabulary::bytes() : Vocabulary::charactersOf(text, name);
+}
+
+DataSetPtr makeTokenSet(DataInfo info, std::string_view text, const std::string& name, const Json& parameters, const std::filesystem::path& base)
 {
     if (text.empty())
         throw core::FormatError(fmt::format("{}: expected a text, got an empty file", name));
-    Vocabulary vocabulary = parameters.at("vocabulary") == "bytes" ? Vocabulary::bytes() : Vocabulary::charactersOf(text, name);
+    Vocabulary vocabulary = vocabularyOf(parameters, base, text, name);
     at::Tensor tokens = tokensOf(vocabulary, text);
     const Json& split = parameters.at("split");
     const SplitOptions options{split.at("test").get<double>(), split.at("val").get<double>(), split.at("seed").get<std::uint64_t>(), false};
@@ -161,7 +171,7 @@ std::string withoutReferences(std::string_view text)
 
 constexpr const char* kKjvSource = "King James Bible (1611), as printed by Debian's bible-kjv 4.38; out of copyright";
 
-DataSetPtr openKjv(const Json& parameters, const std::filesystem::path&)
+DataSetPtr openKjv(const Json& parameters, const std::filesystem::path& base)
 {
     constexpr const char* kFile = "kjv.txt.gz";
     const std::string text = core::inflateIfGzip(core::readFile(core::resolvePath(std::string("resource:") + kFile)), kFile);
@@ -169,7 +179,7 @@ DataSetPtr openKjv(const Json& parameters, const std::filesystem::path&)
     info.id = "kjv";
     info.title = "King James Bible";
     info.source = kKjvSource;
-    return makeTokenSet(std::move(info), parameters.at("references").get<bool>() ? text : withoutReferences(text), kFile, parameters);
+    return makeTokenSet(std::move(info), parameters.at("references").get<bool>() ? text : withoutReferences(text), kFile, parameters, base);
 }
 
 DataSetPtr openTextFile(const Json& parameters, const std::filesystem::path& base)
@@ -178,7 +188,7 @@ DataSetPtr openTextFile(const Json& parameters, const std::filesystem::path& bas
     DataInfo info;
     info.id = "text_file";
     info.title = file.filename().string();
-    return makeTokenSet(std::move(info), readDataFile("text_file", file), file.filename().string(), parameters);
+    return makeTokenSet(std::move(info), readDataFile("text_file", file), file.filename().string(), parameters, base);
 }
 
 const std::vector<core::Port>& tokenPorts()

@@ -6,6 +6,7 @@
 
 #include <core/base/error.h>
 #include <core/io/utf8.h>
+#include <core/text/tokenizer.h>
 
 namespace orrery::data {
 namespace {
@@ -32,6 +33,18 @@ Vocabulary Vocabulary::charactersOf(std::string_view text, std::string_view name
     return out;
 }
 
+Vocabulary Vocabulary::ofTokenizer(std::shared_ptr<const text::Tokenizer> tokenizer)
+{
+    Vocabulary out;
+    out.m_tokenizer = std::move(tokenizer);
+    return out;
+}
+
+std::int64_t Vocabulary::size() const
+{
+    return m_tokenizer ? m_tokenizer->size() : m_characters.empty() ? 256 : std::int64_t(m_characters.size());
+}
+
 Vocabulary Vocabulary::fromJson(const core::Json& json)
 {
     const std::string kind = json.is_object() && json.contains("kind") && json["kind"].is_string() ? json["kind"].get<std::string>() : "";
@@ -45,6 +58,8 @@ Vocabulary Vocabulary::fromJson(const core::Json& json)
 
 core::Json Vocabulary::toJson() const
 {
+    if (m_tokenizer)
+        return m_tokenizer->toJson();
     if (m_characters.empty())
         return {{"kind", "bytes"}};
     std::string characters;
@@ -55,6 +70,8 @@ core::Json Vocabulary::toJson() const
 
 std::vector<std::int64_t> Vocabulary::encode(std::string_view text) const
 {
+    if (m_tokenizer)
+        return m_tokenizer->ids(text);
     std::vector<std::int64_t> tokens;
     if (m_characters.empty()) {
         for (const char c : text)
@@ -73,6 +90,8 @@ std::vector<std::int64_t> Vocabulary::encode(std::string_view text) const
 
 std::string Vocabulary::decode(std::span<const std::int64_t> tokens) const
 {
+    if (m_tokenizer)
+        return m_tokenizer->decode(tokens);
     std::string text;
     for (const std::int64_t token : tokens) {
         if (token < 0 || token >= size())
@@ -87,6 +106,8 @@ std::string Vocabulary::decode(std::span<const std::int64_t> tokens) const
 
 std::string Vocabulary::tokenText(std::int64_t token) const
 {
+    if (m_tokenizer)
+        return m_tokenizer->tokenText(token);
     const std::string text = decode({&token, 1});
     if (text == "\n")
         return "\\n";

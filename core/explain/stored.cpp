@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <fmt/format.h>
 
-#include <core/data/vocabulary.h>
 #include <core/io/npy.h>
 #include <core/io/tensors.h>
+#include <core/text/card_tokenizer.h>
 
 namespace orrery::explain {
 namespace {
@@ -48,11 +48,11 @@ std::vector<std::string> attributedNames(const graph::ModelCard& card, const at:
     const bool tokens = !card.inputs.empty() && card.inputs[0].kind == "tokens" && card.tokenizer.is_object();
     if (!tokens)
         return card.featureNames;
-    const auto vocabulary = data::Vocabulary::fromJson(card.tokenizer);
+    const auto tokenizer = text::requiredTokenizer(card);
     const at::Tensor numbers = oneRow(input, row).to(at::kLong).contiguous();
     std::vector<std::string> names;
     for (std::int64_t i = 0; i < numbers.numel(); ++i)
-        names.push_back(vocabulary.tokenText(numbers.data_ptr<std::int64_t>()[i]));
+        names.push_back(tokenizer->tokenText(numbers.data_ptr<std::int64_t>()[i]));
     return names;
 }
 

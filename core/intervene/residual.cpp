@@ -5,8 +5,8 @@
 #include <charconv>
 
 #include <core/base/text.h>
-#include <core/data/vocabulary.h>
 #include <core/graph/sequence_limit.h>
+#include <core/text/card_tokenizer.h>
 
 #include "layout.h"
 
@@ -111,21 +111,18 @@ at::Tensor ownHead(const LensSubject& subject, const at::Tensor& state, const Co
 
 std::string tokenName(const graph::ModelCard& card, std::int64_t token)
 {
-    if (!card.tokenizer.is_object() || token < 0)
-        return std::to_string(token);
-    const auto vocabulary = data::Vocabulary::fromJson(card.tokenizer);
-    return token < vocabulary.size() ? vocabulary.tokenText(token) : std::to_string(token);
+    const auto tokenizer = text::tokenizerOf(card);
+    return tokenizer ? tokenizer->tokenText(token) : std::to_string(token);
 }
 
 std::vector<std::string> tokenNames(const graph::ModelCard& card, const at::Tensor& tokens)
 {
-    const std::optional<data::Vocabulary> vocabulary =
-        card.tokenizer.is_object() ? std::optional(data::Vocabulary::fromJson(card.tokenizer)) : std::nullopt;
+    const auto tokenizer = text::tokenizerOf(card);
     const at::Tensor flat = tokens.to(at::kCPU, at::kLong).reshape(-1).contiguous();
     std::vector<std::string> names;
     for (std::int64_t i = 0; i < flat.numel(); ++i) {
         const std::int64_t token = flat.data_ptr<std::int64_t>()[i];
-        names.push_back(vocabulary && token >= 0 && token < vocabulary->size() ? vocabulary->tokenText(token) : std::to_string(token));
+        names.push_back(tokenizer ? tokenizer->tokenText(token) : std::to_string(token));
     }
     return names;
 }
@@ -135,8 +132,8 @@ std::int64_t tokenNumber(const graph::ModelCard& card, const std::string& text)
     std::int64_t number = 0;
     const auto end = std::from_chars(text.data(), text.data() + text.size(), number);
     const bool isNumber = end.ec == std::errc() && end.ptr == text.data() + text.size();
-    if (card.tokenizer.is_object()) {
-        const auto tokens = data::Vocabulary::fromJson(card.tokenizer).encode(text);
+    if (const auto tokenizer = text::tokenizerOf(card)) {
+        const auto tokens = tokenizer->ids(text);
         if (tokens.size() == 1 && !isNumber)
             return tokens[0];
     }

@@ -4,9 +4,10 @@
 
 #include <core/base/files.h>
 #include <core/base/text.h>
-#include <core/data/vocabulary.h>
 #include <core/io/npy.h>
 #include <core/io/tensors.h>
+#include <core/text/card_tokenizer.h>
+#include <core/text/unicode.h>
 
 namespace orrery::intervene {
 namespace {
@@ -91,12 +92,8 @@ std::string outputName(const graph::ModelCard& card, std::int64_t index)
 {
     if (index >= 0 && std::size_t(index) < card.classNames.size())
         return card.classNames[std::size_t(index)];
-    if (card.task == "language_model" && card.tokenizer.is_object()) {
-        const auto vocabulary = data::Vocabulary::fromJson(card.tokenizer);
-        if (index < vocabulary.size())
-            return vocabulary.tokenText(index);
-    }
-    return std::to_string(index);
+    const auto tokenizer = card.task == "language_model" ? text::tokenizerOf(card) : nullptr;
+    return tokenizer ? tokenizer->tokenText(index) : std::to_string(index);
 }
 
 Json describeResult(const InterventionResult& result, const graph::ModelCard& card, std::size_t top, std::optional<std::int64_t> position)
@@ -111,8 +108,8 @@ Json describeResult(const InterventionResult& result, const graph::ModelCard& ca
 Json describeGeneration(const GenerationResult& result, const graph::ModelCard& card)
 {
     Json json = {{"text", nullptr}, {"tokens", Json::array()}, {"stopped", result.stopped}};
-    if (card.tokenizer.is_object())
-        json["text"] = data::Vocabulary::fromJson(card.tokenizer).decode(result.newTokens());
+    if (const auto tokenizer = text::tokenizerOf(card))
+        json["text"] = text::withReplacements(tokenizer->decode(result.newTokens()));
     for (const auto& token : result.tokens)
         json["tokens"].push_back({{"token", token.token}, {"text", outputName(card, token.token)}, {"probability", token.probability}});
     return json;

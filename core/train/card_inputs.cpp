@@ -2,8 +2,8 @@
 
 #include <core/base/error.h>
 #include <core/base/text.h>
-#include <core/data/vocabulary.h>
 #include <core/graph/sequence_limit.h>
+#include <core/text/card_tokenizer.h>
 
 namespace orrery::train {
 namespace {
@@ -50,9 +50,7 @@ at::Tensor imageInput(const graph::ModelCard& card, const io::Image& image)
 
 at::Tensor textInput(const graph::Model& model, std::string_view text)
 {
-    if (!model.card.tokenizer.is_object())
-        throw core::InputError("the model takes no text: its card has no tokenizer");
-    const auto tokens = data::Vocabulary::fromJson(model.card.tokenizer).encode(text);
+    const auto tokens = text::requiredTokenizer(model.card)->ids(text, true);
     if (tokens.empty())
         throw core::InputError("the text is empty; expected at least one character");
     graph::checkSequenceLength(*model.graph, model.card, std::int64_t(tokens.size()));
