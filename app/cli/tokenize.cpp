@@ -1,0 +1,265 @@
+#include <fmt/format.h>
+
+#include <charconv>
+#include <iostream>
+
+#include <core/base/files.h>
+#include <core/base/text.h>
+#include <core/text/card_tokenizer.h>
+#include <core/text/comparison.h>
+#include <core/text/training.h>
+#include <core/text/unicode.h>
+
+#include "model_argument.h"
+
+namespace orrery::cli {
+namespace {
+
+struct TokenizeOptions {
+    std::vector<std::string> tokenizers;
+    std::string text, file, decode;
+    std::optional<std::string> pair;
+    bool ids = false, plain = false, ownLimits = false;
+};
+
+/// A tokenizer with what it makes of the text.
+struct Tokenized {
+    std::string name;
+    text::TokenizerPtr tokenizer;
+    text::Encoding encoding;
+    text::TextCounts counts;
+};
+
+text::TokenizerPtr openNamed(Session& session, const std::string& name)
+{
+    return text::namedTokenizer(name, [&](const std::string& argument) {
+        ModelArgument model;
+        model.text = argument;
+        return model.open(session).card;
+    });
+}
+
+std::string scriptOfToken(const text::Encoding& encoding, std::size_t i, std::string_view text)
+{
+    const auto span = encoding.offsets[i];
+    const auto part = text.substr(std::min<std::size_t>(span.begin, text.size()), span.end - span.begin);
+    return encoding.special[i] ? "" : text::scriptName(text::mainScript(text::withReplacements(part)));
+}
+
+core::Json countsJson(const text::PieceCounts& counts)
+{
+    return {{"words", counts.words},
+            {"characters", counts.characters},
+            {"pieces", counts.pieces},
+            {"unknown", counts.unknown},
+            {"split_words", counts.splitWords},
+            {"pieces_per_word", counts.perWord()},
+            {"pieces_per_character", counts.perCharacter()}};
+}
+
+core::Json tokensJson(const Tokenized& made, const std::string& text, const std::optional<std::string>& pair)
+{
+    auto list = core::Json::array();
+    const auto& encoding = made.encoding;
+    for (std::size_t i = 0; i < encoding.size(); ++i) {
+        const bool ofPair = encoding.sequenceIds[i] == 1;
+        list.push_back({{"id", encoding.ids[i]},
+                        {"piece", text::escaped(encoding.tokens[i])},
+                        {"text", made.tokenizer->tokenText(encoding.ids[i])},
+                        {"begin", encoding.offsets[i].begin},
+                        {"end", encoding.offsets[i].end},
+                        {"word", encoding.wordIds[i] < 0 ? core::Json() : core::Json(encoding.wordIds[i])},
+                        {"type", encoding.typeIds[i]},
+                        {"special", encoding.special[i] != 0},
+                        {"script", scriptOfToken(encoding, i, ofPair ? *pair : text)}});
+    }
+    return list;
+}
+
+core::Json tokenizedJson(const Tokenized& made, const TokenizeOptions& options, const std::string& text)
+{
+    core::Json json = {
+        {"name", made.name}, {"kind", made.tokenizer->kind()}, {"size", made.tokenizer->size()}, {"counts", countsJson(made.counts.all)}};
+    json["comes_back"] = made.counts.comesBack;
+    json["scripts"] = core::Json::array();
+    for (const auto& script : made.counts.scripts) {
+        core::Json entry = {{"script", script.script}};
+        entry.update(countsJson(script.counts));
+        json["scripts"].push_back(std::move(entry));
+    }
+    if (options.file.empty())
+        json["tokens"] = tokensJson(made, text, options.pair);
+    json["ids"] = made.encoding.ids;
+    return json;
+}
+
+void printTokens(const Tokenized& made, const std::string& text, const std::optional<std::string>& pair)
+{
+    std::cout << fmt::format("{:>5} {:>7} {:>11} {:>5}  {:<12} {}\n", "token", "id", "bytes", "word", "script", "text");
+    const auto& encoding = made.encoding;
+    for (std::size_t i = 0; i < encoding.size(); ++i) {
+        const auto& span = encoding.offsets[i];
+        const bool special = encoding.special[i];
+        std::cout << fmt::format(
+            "{:>5} {:>7} {:>11} {:>5}  {:<12} {}\n", i, encoding.ids[i], special ? "" : fmt::format("{}-{}", span.begin, span.end),
+            encoding.wordIds[i] < 0 ? "" : std::to_string(encoding.wordIds[i]),
+            special ? "(special)" : scriptOfToken(encoding, i, encoding.sequenceIds[i] == 1 ? *pair : text),
+            made.tokenizer->unknownId() == encoding.ids[i] ? encoding.tokens[i] + " (unknown)" : made.tokenizer->tokenText(encoding.ids[i]));
+    }
+}
+
+void printCounts(const std::vector<Tokenized>& all)
+{
+    std::cout << fmt::format("{:<28} {:<10} {:>7} {:>8} {:>9} {:>10} {:>11} {:>8}  {}\n", "tokenizer", "kind", "size", "pieces", "per word",
+                             "per letter", "split words", "unknown", "comes back");
+    for (const auto& made : all) {
+        const auto& counts = made.counts.all;
+        std::cout << fmt::format("{:<28} {:<10} {:>7} {:>8} {:>9.3f} {:>10.3f} {:>11} {:>8}  {}\n", made.name, made.tokenizer->kind(),
+                                 made.tokenizer->size(), counts.pieces, counts.perWord(), counts.perCharacter(), counts.splitWords, counts.unknown,
+                                 made.counts.comesBack ? "yes" : "no");
+    }
+    std::cout << fmt::format("\n{:<14} {:>7}  pieces a word (unknown)", "script", "words");
+    for (std::size_t row = 0; row < all[0].counts.scripts.size(); ++row) {
+        const auto& script = all[0].counts.scripts[row];
+        std::cout << fmt::format("\n{:<14} {:>7} ", script.script, script.counts.words);
+        for (const auto& made : all) {
+            const auto& counts = made.counts.scripts[row].counts;
+            std::cout << fmt::format(" {:>14}", fmt::format("{:.3f} ({})", counts.perWord(), counts.unknown));
+        }
+    }
+    std::cout << "\n";
+}
+
+std::vector<std::int64_t> numbersIn(const std::string& text)
+{
+    std::vector<std::int64_t> numbers;
+    for (const auto& part : core::split(text, ',')) {
+        std::int64_t number = 0;
+        const auto trimmed = core::trim(part);
+        const auto [end, error] = std::from_chars(trimmed.data(), trimmed.data() + trimmed.size(), number);
+        if (error != std::errc() || end != trimmed.data() + trimmed.size())
+            throw core::InputError(fmt::format("--decode {}: expected numbers with commas between them, got \"{}\"", text, part));
+        numbers.push_back(number);
+    }
+    return numbers;
+}
+
+Exit decodeIds(Session& session, const TokenizeOptions& options)
+{
+    auto list = core::Json::array();
+    for (const auto& name : options.tokenizers) {
+        const auto tokenizer = openNamed(session, name);
+        const auto decoded = tokenizer->decode(numbersIn(options.decode), options.plain);
+        list.push_back({{"name", name}, {"text", text::withReplacements(decoded)}});
+        if (!session.json)
+            std::cout << decoded << "\n";
+    }
+    if (session.json)
+        session.print({{"tokenizers", std::move(list)}});
+    return Exit::Done;
+}
+
+Exit tokenize(Session& session, const TokenizeOptions& options)
+{
+    if (options.tokenizers.empty())
+        throw core::InputError("tokenize: expected a tokenizer (a file, a folder or a model), or train");
+    if (!options.decode.empty())
+        return decodeIds(session, options);
+    if (options.text.empty() == options.file.empty())
+        throw core::InputError("tokenize: expected one of --text, --file, --decode");
+    const std::string text = options.file.empty() ? options.text : core::readFile(options.file);
+    std::vector<Tokenized> all;
+    for (const auto& name : options.tokenizers) {
+        Tokenized made{name, openNamed(session, name), {}, {}};
+        text::EncodeOptions wanted;
+        wanted.addSpecialTokens = !options.plain;
+        wanted.ownLimits = options.ownLimits;
+        if (options.pair)
+            wanted.pair = *options.pair;
+        if (options.ids && !session.json && !options.pair && !options.ownLimits) {
+            made.encoding.ids = made.tokenizer->ids(text, !options.plain);
+        } else {
+            if (options.file.empty() || options.ids)
+                made.encoding = made.tokenizer->encode(text, wanted);
+            made.counts = text::countPieces(*made.tokenizer, text);
+        }
+        all.push_back(std::move(made));
+        if (session.stopToken().stop_requested())
+            return Exit::Interrupted;
+    }
+    if (session.json) {
+        core::Json document = {{"text", options.file.empty() ? core::Json(text::withReplacements(text)) : core::Json()},
+                               {"tokenizers", core::Json::array()}};
+        for (const auto& made : all)
+            document["tokenizers"].push_back(tokenizedJson(made, options, text));
+        session.print(document);
+    } else if (options.ids) {
+        for (const auto& made : all)
+            std::cout << fmt::format("{}\n", fmt::join(made.encoding.ids, " "));
+    } else {
+        if (all.size() == 1 && options.file.empty()) {
+            printTokens(all[0], text, options.pair);
+            std::cout << "\n";
+        }
+        printCounts(all);
+    }
+    return Exit::Done;
+}
+
+struct TrainTokenizerOptions {
+    std::string kind = "bpe", file, out;
+    text::MergeTraining training;
+};
+
+Exit trainTokenizer(Session& session, const TrainTokenizerOptions& options)
+{
+    auto training = options.training;
+    training.stop = session.stopToken();
+    training.progress = [&](double done, double total) { session.showProgress(done, total, "pieces"); };
+    const auto text = core::readFile(options.file);
+    const auto tokenizer = text::trainTokenizer(options.kind == "bpe" ? text::TrainedKind::BytePairs : text::TrainedKind::WordPiece, text, training);
+    session.endProgress();
+    core::writeFileAtomically(options.out, tokenizer->toJson()["json"].get_ref<const std::string&>());
+    const auto counts = text::countPieces(*tokenizer, text);
+    if (session.json)
+        session.print({{"file", options.out}, {"kind", tokenizer->kind()}, {"size", tokenizer->size()}, {"counts", countsJson(counts.all)}});
+    else
+        std::cout << fmt::format("{}: {}, {} pieces; the text it was made of has {:.3f} a word\n", options.out, tokenizer->kind(), tokenizer->size(),
+                                 counts.all.perWord());
+    return Exit::Done;
+}
+
+std::function<Exit(Session&)> declareTokenizeTrain(CLI::App& app)
+{
+    auto options = std::make_shared<TrainTokenizerOptions>();
+    app.add_option("--kind", options->kind, "bpe: byte-level, any text comes back; wordpiece: lower case, without accents.")
+        ->check(CLI::IsMember({"bpe", "wordpiece"}));
+    app.add_option("--vocabulary", options->training.vocabulary, "Pieces at most.")->check(CLI::Range(1, 1 << 24));
+    app.add_option("--minimum-count", options->training.minimumCount, "Pairs that are seen less often stay apart.")->check(CLI::Range(1, 1 << 30));
+    app.add_option("--file", options->file, "UTF-8 text to learn from.")->required()->check(CLI::ExistingFile);
+    app.add_option("--out", options->out, "tokenizer.json to write.")->required();
+    return [options](Session& session) { return trainTokenizer(session, *options); };
+}
+
+}  // namespace
+
+std::function<Exit(Session&)> declareTokenize(CLI::App& app)
+{
+    auto options = std::make_shared<TokenizeOptions>();
+    app.add_option(
+        "tokenizer", options->tokenizers,
+        "tokenizer.json, vocab.txt, vocab.json, a list of words (.words), a folder with one of them, a MODEL, or bytes; several are compared.");
+    app.add_option("--text", options->text, "Text to take apart.");
+    app.add_option("--file", options->file, "UTF-8 text file; counts alone are shown, or --ids.")->check(CLI::ExistingFile);
+    app.add_option("--pair", options->pair, "A second text, as models for pairs of sentences take it.");
+    app.add_option("--decode", options->decode, "Numbers of tokens with commas between them; their text is printed.");
+    app.add_flag("--ids", options->ids, "Print the numbers alone.");
+    app.add_flag("--plain", options->plain, "Without special tokens.");
+    app.add_flag("--own-limits", options->ownLimits, "Truncate and fill up as the tokenizer's file says.");
+    const std::vector<Command> subcommands = {
+        {"train", "Learn a vocabulary from a text and write tokenizer.json.", declareTokenizeTrain},
+    };
+    return declareGroup(app, subcommands, [options](Session& session) { return tokenize(session, *options); });
+}
+
+}  // namespace orrery::cli

@@ -1,0 +1,298 @@
+#include <ATen/ATen.h>
+#include <QTemporaryDir>
+#include <QTest>
+#include <core/data/dataset.h>
+#include <core/data/vocabulary.h>
+#include <core/text/card_tokenizer.h>
+#include <core/text/comparison.h>
+#include <core/text/tokenizer_files.h>
+#include <core/text/training.h>
+#include <random>
+#include <thread>
+
+#include "../message_of.h"
+#include "cases.h"
+
+using namespace orrery;
+using namespace orrery::text;
+
+namespace {
+
+std::filesystem::path dataFolder(const std::string& name)
+{
+    return std::filesystem::path(ORRERY_TEST_DATA "/text") / name;
+}
+
+/// A document with one part replaced.
+QString errorOf(const std::string& document)
+{
+    return saidBy([&] { tokenizerFromJson(document, "t.json"); });
+}
+
+}  // namespace
+
+class TokenizerTest : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void byteLevelVocabulariesTakeAnyBytes_data()
+    {
+        QTest::addColumn<QString>("name");
+        QTest::newRow("GPT-2") << "gpt2";
+        QTest::newRow("RoBERTa") << "roberta";
+    }
+
+    void byteLevelVocabulariesTakeAnyBytes()
+    {
+        QFETCH(QString, name);
+        const auto tokenizer = tokenizerIn(dataFolder(name.toStdString()));
+        std::mt19937 random(17);
+        for (int i = 0; i < 500; ++i) {
+            std::string bytes;
+            for (int j = 0, n = int(random() % 60); j < n; ++j)
+                bytes += random() % 3 ? std::string(1, char(random() & 0xff)) : std::string(" \xe0\xa4\xa8 word ");
+            const auto encoding = tokenizer->encode(bytes, {.addSpecialTokens = false});
+            QCOMPARE(tokenizer->decode(encoding.ids), bytes);
+            // The pieces lie side by side over the whole text.
+            std::uint32_t reached = 0;
+            for (const auto& span : encoding.offsets) {
+                QVERIFY(span.begin <= span.end && span.end <= bytes.size());
+                reached = std::max(reached, span.end);
+            }
+            QVERIFY(bytes.empty() || reached > 0);
+        }
+    }
+
+    void scriptsComeBackWithoutUnknownTokens()
+    {
+        const auto tokenizer = tokenizerIn(dataFolder("gpt2"));
+        for (const char* text : {"यह वाक्य पहले नहीं देखा गया", "এই বাক্যটি আগে দেখা যায়নি", "இந்த வாக்கியம் முன்பு பார்க்கப்படவில்லை",
+                                 "Η πρόταση αυτή είναι καινούργια", "هذه الجملة جديدة", "👩🏿‍🚀🏳️‍🌈"}) {
+            const auto counts = countPieces(*tokenizer, text);
+            QVERIFY(counts.comesBack);
+            QCOMPARE(counts.all.unknown, std::size_t(0));
+        }
+    }
+
+    void invalidBytesBecomeTheReplacementCharacterElsewhere()
+    {
+        const auto tokenizer = tokenizerIn(dataFolder("bert-uncased"));
+        const auto broken = tokenizer->encode("the \xff fox"), replaced = tokenizer->encode("the \xef\xbf\xbd fox");
+        QCOMPARE(broken.ids, replaced.ids);
+        QCOMPARE(broken.offsets.back(), Span());
+        QVERIFY((broken.offsets[broken.size() - 2] == Span{7, 8} || broken.offsets[broken.size() - 2].end == 9));
+    }
+
+    void aVocabularyFileIsTheSameAsTheDocument()
+    {
+        QTemporaryDir folder;
+        const std::filesystem::path path = folder.path().toStdString();
+        core::writeFileAtomically(path / "vocab.txt", dataFile(dataFolder("bert-uncased") / "vocab.txt.gz"));
+        const auto own = openTokenizer(path), wanted = tokenizerIn(dataFolder("bert-uncased"));
+        QCOMPARE(own->kind(), std::string("WordPiece"));
+        for (const auto& entry : core::Json::parse(dataFile(dataFolder("bert-uncased") / "cases.json.gz"))["cases"]) {
+            const auto text = entry["text"].get<std::string>();
+            QCOMPARE(own->encode(text).ids, wanted->encode(text).ids);
+            QCOMPARE(own->encode(text, {.pair = "pair"}).typeIds, wanted->encode(text, {.pair = "pair"}).typeIds);
+        }
+        core::writeFileAtomically(path / "tokenizer_config.json", R"({"do_lower_case": false})");
+        QCOMPARE(openTokenizer(path / "vocab.txt")->encode("THE").tokens[1], std::string("[UNK]"));
+        QCOMPARE(openTokenizer(path / "vocab.txt")->specialIds().size(), std::size_t(5));
+    }
+
+    void vocabularyAndMergesAreTheSameAsTheDocument()
+    {
+        QTemporaryDir folder;
+        const std::filesystem::path path = folder.path().toStdString();
+        for (const std::string name : {"gpt2", "roberta"}) {
+            const auto document = core::Json::parse(dataFile(dataFolder(name) / "tokenizer.json.gz"));
+            auto vocabulary = document["model"]["vocab"];
+            for (const auto& token : document["added_tokens"])
+                vocabulary[token["content"].get<std::string>()] = token["id"];
+            std::string merges = "#version: 0.2\n";
+            for (const auto& pair : document["model"]["merges"])
+                merges += (pair.is_string() ? pair.get<std::string>() : pair[0].get<std::string>() + " " + pair[1].get<std::string>()) + "\n";
+            core::writeFileAtomically(path / "vocab.json", vocabulary.dump());
+            core::writeFileAtomically(path / "merges.txt", merges);
+            const auto own = openTokenizer(path), wanted = tokenizerIn(dataFolder(name));
+            for (const auto& entry : core::Json::parse(dataFile(dataFolder(name) / "cases.json.gz"))["cases"]) {
+                const auto text = entry["text"].get<std::string>();
+                QCOMPARE(own->encode(text).ids, wanted->encode(text).ids);
+                QCOMPARE(own->decode(own->ids(text)), wanted->decode(wanted->ids(text)));
+            }
+        }
+        std::filesystem::remove(path / "merges.txt");
+        QVERIFY(saidBy([&] { openTokenizer(path / "vocab.json"); }).endsWith("vocab.json: expected merges.txt beside it, found none"));
+        QVERIFY(saidBy([&] {
+                    openTokenizer(path);
+                }).endsWith("expected a folder with tokenizer.json, vocab.txt, or vocab.json and merges.txt, found none of them"));
+        QVERIFY(!holdsTokenizer(path));
+        QVERIFY(folderTokenizerCard(path).is_null());
+    }
+
+    void brokenDocumentsAreRefusedWithTheirPlace_data()
+    {
+        QTest::addColumn<QString>("document");
+        QTest::addColumn<QString>("wanted");
+        const auto row = [](const char* name, const char* document, const char* wanted) { QTest::newRow(name) << document << wanted; };
+        row("no JSON", "{", "t.json: expected JSON");
+        row("no model", "{}", "t.json: expected \"model\", found none");
+        row("a list", "[1]", "t.json: expected an object, got a list of 1");
+        row("unknown model", R"({"model": {"type": "Magic", "vocab": {}}})",
+            "t.json.model.type: expected BPE, WordPiece, Unigram or WordLevel, got \"Magic\"");
+        row("vocabulary of texts", R"({"model": {"type": "WordLevel", "vocab": {"a": "b"}}})",
+            "t.json.model.vocab[\"a\"]: expected a whole number from 0 to");
+        row("negative number", R"({"model": {"type": "WordLevel", "vocab": {"a": -1}}})",
+            "t.json.model.vocab[\"a\"]: expected a whole number from 0 to");
+        row("huge number", R"({"model": {"type": "WordLevel", "vocab": {"a": 4000000000}}})",
+            "t.json.model.vocab[\"a\"]: expected a whole number from 0 to");
+        row("unknown merge", R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]}})",
+            "t.json.model.merges[0]: expected pieces of the vocabulary, got \"b\"");
+        row("merge of three", R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a a a"]}})", "t.json.model.merges[0]: expected two pieces");
+        row("merges of a number", R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": 3}})", "t.json.model.merges: expected a list, got 3");
+        row("unknown piece number", R"({"model": {"type": "Unigram", "vocab": [["a", -1]], "unk_id": 1}})",
+            "t.json.model.unk_id: expected a whole number from 0 to 0, got 1");
+        row("score that is a text", R"({"model": {"type": "Unigram", "vocab": [["a", "b"]]}})",
+            "t.json.model.vocab[0][1]: expected a number, got \"b\"");
+        row("unknown normaliser", R"({"model": {"type": "WordLevel", "vocab": {"a": 0}}, "normalizer": {"type": "X"}})",
+            "t.json.normalizer.type: expected a normalizer that is known (BertNormalizer");
+        row("broken expression",
+            R"({"model": {"type": "WordLevel", "vocab": {"a": 0}}, "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Removed"}})",
+            "t.json.pre_tokenizer.pattern: expected a regular expression, got \"(\"");
+        row("unknown behaviour",
+            R"({"model": {"type": "WordLevel", "vocab": {"a": 0}}, "pre_tokenizer": {"type": "Split", "pattern": {"String": "x"}, "behavior": "Lost"}})",
+            "t.json.pre_tokenizer.behavior: expected Contiguous, Isolated, MergedWithNext, MergedWithPrevious, Removed, got \"Lost\"");
+        row("template of nothing",
+            R"({"model": {"type": "WordLevel", "vocab": {"a": 0}}, "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "q", "type_id": 0}}]}})",
+            "t.json.post_processor.single[0].SpecialToken.id: expected a name of \"special_tokens\", got \"q\"");
+        row("padding of gigabytes", R"({"model": {"type": "WordLevel", "vocab": {"a": 0}}, "padding": {"strategy": {"Fixed": 2000000000}}})",
+            "t.json.padding.strategy.Fixed: expected a whole number from 0 to 4194304, got 2000000000");
+    }
+
+    void brokenDocumentsAreRefusedWithTheirPlace()
+    {
+        QFETCH(QString, document);
+        QFETCH(QString, wanted);
+        const QString found = errorOf(document.toStdString());
+        QVERIFY2(found.startsWith(wanted), qPrintable(found));
+    }
+
+    void sequencesInsideSequencesEnd()
+    {
+        std::string inner = R"({"type": "NFC"})";
+        for (int i = 0; i < 40; ++i)
+            inner = R"({"type": "Sequence", "normalizers": [)" + inner + "]}";
+        const QString found = errorOf(R"({"model": {"type": "WordLevel", "vocab": {"a": 0}}, "normalizer": )" + inner + "}");
+        QVERIFY2(found.contains("expected at most 16 sequences inside each other"), qPrintable(found));
+    }
+
+    void aWordThatCannotBeSaidIsNamed()
+    {
+        const auto tokenizer = tokenizerFromJson(R"({"model": {"type": "WordLevel", "vocab": {"a": 0}}})", "t.json");
+        QCOMPARE(saidBy([&] { tokenizer->encode("b"); }),
+                 QStringLiteral("word \"b\": expected a word of the vocabulary, which has no unknown token \"<unk>\""));
+        QCOMPARE(saidBy([&] { tokenizer->decode(std::vector<std::int64_t>{5}); }), QStringLiteral("expected tokens from 0 to 0, got 5"));
+    }
+
+    void cardsGiveTheirTokenizers()
+    {
+        graph::ModelCard card;
+        QVERIFY(!tokenizerOf(card));
+        QCOMPARE(saidBy([&] { requiredTokenizer(card); }), QStringLiteral("the model takes no text: its card has no tokenizer"));
+        card.tokenizer = {{"kind", "bytes"}};
+        QCOMPARE(tokenizerOf(card)->tokenText(0xe2), std::string("\\xe2"));
+        QCOMPARE(tokenizerOf(card)->tokenText('\n'), std::string("\\n"));
+        QCOMPARE(tokenizerOf(card)->tokenText(300), std::string("300"));
+        card.tokenizer = {{"kind", "characters"}, {"characters", "abé"}};
+        QCOMPARE(requiredTokenizer(card)->ids("éa"), (std::vector<std::int64_t>{2, 0}));
+        QVERIFY((requiredTokenizer(card)->encode("éa").offsets[1] == Span{2, 3}));
+        card.tokenizer = tokenizerIn(dataFolder("gpt2"))->toJson();
+        const auto gpt = requiredTokenizer(card);
+        QCOMPARE(gpt->decode(gpt->ids("Hello\n")), std::string("Hello\n"));
+        QCOMPARE(gpt->tokenText(*gpt->idOf("Ċ")), std::string("\\n"));
+        QCOMPARE(gpt->tokenText(*gpt->idOf("Ġ")), std::string(" "));
+        card.tokenizer = {{"kind", "unheard"}};
+        QVERIFY(saidBy([&] { tokenizerOf(card); }).startsWith("tokenizer: expected"));
+    }
+
+    void severalThreadsUseOneTokenizer()
+    {
+        const auto tokenizer = tokenizerIn(dataFolder("gpt4-like"));
+        const auto wanted = tokenizer->ids("Hello, world! κόσμε 123");
+        std::atomic<int> wrong = 0;
+        std::vector<std::thread> threads;
+        for (int i = 0; i < 4; ++i)
+            threads.emplace_back([&] {
+                for (int j = 0; j < 50; ++j)
+                    wrong += tokenizer->ids("Hello, world! κόσμε 123") != wanted;
+            });
+        for (auto& thread : threads)
+            thread.join();
+        QCOMPARE(wrong.load(), 0);
+    }
+
+    void piecesAreCountedByWordAndScript()
+    {
+        const auto bytes = vocabularyTokenizer({{"kind", "bytes"}});
+        const auto counts = countPieces(*bytes, " ab κό 12 ");
+        QCOMPARE(counts.all.words, std::size_t(3));
+        QCOMPARE(counts.all.characters, std::size_t(6));
+        QCOMPARE(counts.all.pieces, std::size_t(12));
+        QCOMPARE(counts.all.splitWords, std::size_t(3));
+        QVERIFY(counts.comesBack);
+        QCOMPARE(counts.scripts.size(), std::size_t(3));
+        for (const auto& script : counts.scripts)
+            QCOMPARE(script.counts.pieces, std::size_t(script.script == "Greek" ? 5 : 3));  // with the blank before
+    }
+
+    void aDataSetIsCutIntoPieces()
+    {
+        QTemporaryDir folder;
+        const std::filesystem::path path = folder.path().toStdString();
+        core::writeFileAtomically(path / "tokenizer.json", dataFile(dataFolder("gpt2") / "tokenizer.json.gz"));
+        std::string text;
+        for (int i = 0; i < 40; ++i)
+            text += "the quick brown fox jumps over the lazy dog. ";
+        core::writeFileAtomically(path / "t.txt", text);
+        const auto set = data::openData({{"id", "text_file"}, {"path", "t.txt"}, {"tokenizer", "tokenizer.json"}, {"block_length", 8}}, path);
+        QCOMPARE(set->info().vocabularySize, std::int64_t(700));
+        const auto ids = tokenizerIn(dataFolder("gpt2"))->ids(text);
+        const std::int64_t first = 0;
+        const auto tokens = set->fetch({&first, 1}).inputs[0].toType(at::kLong).contiguous();
+        QCOMPARE((std::vector<std::int64_t>(tokens.data_ptr<std::int64_t>(), tokens.data_ptr<std::int64_t>() + 8)),
+                 (std::vector<std::int64_t>(ids.begin(), ids.begin() + 8)));
+        QCOMPARE(set->vocabulary()->decode(ids), text);
+        QCOMPARE(tokenizerFromCard(set->vocabulary()->toJson())->ids("the fox"), set->vocabulary()->encode("the fox"));
+        QVERIFY(saidBy([&] { data::openData({{"id", "text_file"}, {"path", "t.txt"}, {"tokenizer", "nowhere"}}, path); }).contains("nowhere"));
+    }
+
+    void aVocabularyOfTheDomainNeedsFewerPieces()
+    {
+        // Two halves of two kinds of text; each vocabulary is measured on what it has not seen.
+        const std::string medical = [] {
+            std::string text;
+            for (const char* stem : {"cardio", "gastro", "neuro", "hepato", "nephro", "derma"})
+                for (const char* end : {"logy", "pathy", "genesis", "itis", "logist", "pathic"})
+                    text += std::string(stem) + end + " of the " + stem + "vascular system ";
+            return text;
+        }();
+        const std::string general =
+            "the old man went to the sea and the boy went to the market with the fish that the old man had caught in the morning "
+            "and the people of the village were happy with what they had and they sang songs in the evening ";
+        MergeTraining training;
+        training.vocabulary = 340;
+        const auto own = trainTokenizer(TrainedKind::BytePairs, medical, training), other = trainTokenizer(TrainedKind::BytePairs, general, training);
+        const std::string heldOut = "neuropathic hepatologist nephritis dermatogenesis cardiopathy";
+        QVERIFY(countPieces(*own, heldOut).all.perWord() < countPieces(*other, heldOut).all.perWord());
+        QVERIFY(countPieces(*own, heldOut).comesBack);
+        const auto pieces = trainTokenizer(TrainedKind::WordPiece, medical, training);
+        QCOMPARE(pieces->kind(), std::string("WordPiece"));
+        QCOMPARE(pieces->encode("Cardiology").tokens.front(), std::string("[CLS]"));
+        QCOMPARE(countPieces(*pieces, "cardiology").all.unknown, std::size_t(0));
+        // The same again, byte by byte.
+        QCOMPARE(trainTokenizer(TrainedKind::BytePairs, medical, training)->toJson(), own->toJson());
+    }
+};
+
+QTEST_APPLESS_MAIN(TokenizerTest)
+#include "tokenizer_test.moc"
