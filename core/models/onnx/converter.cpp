@@ -52,18 +52,22 @@ std::string attributeText(const io::OnnxAttribute& attribute)
 
 }  // namespace
 
-const Operator* findOnnxOperator(const std::string& name)
+const Operator* findOnnxOperator(const std::string& domain, const std::string& name)
 {
     static const auto* const table = [] {
         auto* const all = new std::map<std::string, Operator>;
-        for (const auto family : {mathOperators(), shapeOperators(), indexOperators(), convOperators(), normOperators(), reduceOperators(),
-                                  recurrentOperators(), controlOperators(), sequenceOperators(), quantiseOperators(), visionOperators(),
-                                  randomOperators(), signalOperators(), lossOperators(), trainingOperators()})
+        for (const auto family :
+             {mathOperators(), shapeOperators(), indexOperators(), convOperators(), normOperators(), reduceOperators(), recurrentOperators(),
+              controlOperators(), sequenceOperators(), quantiseOperators(), visionOperators(), randomOperators(), signalOperators(), lossOperators()})
             for (const auto& entry : family)
                 all->emplace(entry.name, entry.convert);
+        for (const auto& entry : trainingOperators())
+            all->emplace(std::string("ai.onnx.preview.training.") + entry.name, entry.convert);
+        for (const auto& entry : microsoftOperators())
+            all->emplace(std::string("com.microsoft.") + entry.name, entry.convert);
         return all;
     }();
-    const auto found = table->find(name);
+    const auto found = table->find(domain.empty() ? name : domain + "." + name);
     return found == table->end() ? nullptr : &found->second;
 }
 
@@ -213,11 +217,10 @@ void Converter::convertNode(const io::OnnxNode& node)
     m_emitter.begin(pathFor(node));
     if (const auto* function = findFunction(node))
         return convertFunction(node, *function);
-    const bool isCore = node.domain.empty() || node.domain == "ai.onnx.preview.training";
-    const auto* convert = isCore ? findOnnxOperator(node.op) : nullptr;
+    const auto* convert = findOnnxOperator(node.domain, node.op);
     if (!convert)
-        return convertUnknown(node, isCore ? fmt::format("operator {} is not known", node.op)
-                                           : fmt::format("operator {} of domain {} is not known", node.op, node.domain));
+        return convertUnknown(node, node.domain.empty() ? fmt::format("operator {} is not known", node.op)
+                                                        : fmt::format("operator {} of domain {} is not known", node.op, node.domain));
     convertKnown(node, *convert);
 }
 

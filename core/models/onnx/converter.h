@@ -111,8 +111,10 @@ std::span<const Entry> randomOperators();
 std::span<const Entry> signalOperators();
 std::span<const Entry> lossOperators();
 std::span<const Entry> trainingOperators();
+/// Of com.microsoft: what ONNX Runtime's quantiser and optimiser write.
+std::span<const Entry> microsoftOperators();
 /// Null: not known.
-const Operator* findOnnxOperator(const std::string& name);
+const Operator* findOnnxOperator(const std::string& domain, const std::string& name);
 
 /// Walks an ONNX graph once, in its order, and writes what it meets.
 class Converter {

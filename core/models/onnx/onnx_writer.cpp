@@ -104,7 +104,12 @@ void OnnxWriter::runExample()
         if (id && value.isTensor() && value.toTensor().defined())
             m_seen[*id] = {value.toTensor().dim(), value.toTensor().scalar_type()};
     }));
-    graph::Executor(m_model.graph).run(m_model.weights, request);
+    try {
+        graph::Executor(m_model.graph).run(m_model.weights, request);
+    } catch (const core::Error&) {
+        m_seen.clear();  // an example of the wrong size: what needs to know dimensions says so
+        return;
+    }
     for (std::size_t i = 0; i < inputs.size(); ++i)
         if (inputs[i].isTensor())
             m_seen[graph().data().inputs[i].value] = {inputs[i].toTensor().dim(), inputs[i].toTensor().scalar_type()};
@@ -311,7 +316,7 @@ void OnnxWriter::give(const Node& node, const std::string& op, std::vector<std::
         m_names[id] = fresh(graph().value(id).name);
     io::OnnxNode made;
     made.op = op;
-    made.name = slashed(node.name);
+    made.name = slashed(graph().value(id).name);
     made.inputs = std::move(inputs);
     while (!made.inputs.empty() && made.inputs.back().empty())
         made.inputs.pop_back();
@@ -322,7 +327,10 @@ void OnnxWriter::give(const Node& node, const std::string& op, std::vector<std::
 
 void OnnxWriter::alias(const Node& node, const std::string& value, std::size_t output)
 {
-    if (m_names.count(node.outputs.at(output)))  // an output of the model has its name already
+    const auto known = m_names.find(node.outputs.at(output));
+    if (known != m_names.end() && known->second == value)
+        return;
+    if (known != m_names.end())  // an output of the model has its name already
         give(node, "Identity", {value}, {}, output);
     else
         m_names[node.outputs[output]] = value;

@@ -31,14 +31,14 @@ at::ScalarType typeOf(OnnxWriter& w, const Node& n, std::size_t input = 0)
 OperatorWriter binary(const char* op)
 {
     return [op](OnnxWriter& w, const Node& n) {
-        const auto type = typeOf(w, n);
+        const auto type = n.overload == "int" ? at::kLong : typeOf(w, n);
         auto b = w.use(n.inputs[1], type);
         const bool hasAlpha = n.inputs.size() > 2 && n.inputs[2].isConstant() && n.inputs[2].constant.isScalar();
         if (hasAlpha && w.literalReal(n, 2) != 1)
             b = w.add("Mul", {b, w.scalar(w.literalReal(n, 2), type)});
         if (n.inputs.size() > 2 && !hasAlpha && !w.isNone(n, 2))
             w.refuse(n, "this overload is not known");
-        w.give(n, op, {w.use(n.inputs[0], typeOf(w, n, 1)), b});
+        w.give(n, op, {w.use(n.inputs[0], n.overload == "int" ? at::kLong : typeOf(w, n, 1)), b});
     };
 }
 
@@ -199,15 +199,16 @@ void unpackList(OnnxWriter& w, const Node& n)
         w.alias(n, names[i], i);
 }
 
-// One selection a part: how many there are, the node that unpacks them says.
+// One selection a part, under the names of the node that unpacks them.
 void unbind(OnnxWriter& w, const Node& n)
 {
     const auto& users = w.graph().users(n.outputs[0]);
     if (users.size() != 1 || users[0]->op != "prim::ListUnpack")
         w.refuse(n, "its parts are not unpacked at once");
-    for (std::size_t i = 0; i < users[0]->outputs.size(); ++i)
-        w.parts[n.outputs[0]].push_back(
-            w.add("Gather", {w.use(n.inputs[0]), w.scalar(double(i), at::kLong)}, {attributeOf("axis", w.axis(n, 1, 0))}));
+    for (std::size_t i = 0; i < users[0]->outputs.size(); ++i) {
+        w.give(*users[0], "Gather", {w.use(n.inputs[0]), w.scalar(double(i), at::kLong)}, {attributeOf("axis", w.axis(n, 1, 0))}, i);
+        w.parts[n.outputs[0]].push_back(w.use(graph::Operand::of(users[0]->outputs[i])));
+    }
 }
 
 // -1 keeps the size, as 1 does in ONNX.

@@ -1,4 +1,4 @@
-// If, Loop and Scan.
+// If, Loop, Scan and SequenceMap.
 #include <ATen/ATen.h>
 
 #include "converter.h"
@@ -65,13 +65,6 @@ void branch(Call& c)
         c.out(i, outputs[i]);
 }
 
-/// What a loop carries from step to step, and the lists that collect what each step gives.
-struct LoopParts {
-    std::vector<Term> carried;  ///< before the first step
-    std::vector<Term> inside;   ///< the same inside the block
-    std::size_t collected = 0;
-};
-
 Term blockInput(Call& c, graph::Block& block, const std::string& name, const Term& like)
 {
     const auto type = like.type == "literal" ? "Tensor" : like.type;
@@ -98,58 +91,86 @@ Term materialised(Call& c, const Term& term)
     return c.emitter().asTensor(term);
 }
 
-void loop(Call& c)
-{
-    const auto& body = c.graph("body");
-    const std::size_t carriedCount = c.count() > 2 ? c.count() - 2 : 0;
-    if (body.outputs.size() < carriedCount + 1 || body.inputs.size() != carriedCount + 2)
-        c.fail(fmt::format("expected a body of {} inputs and at least {} outputs, found {} and {}", carriedCount + 2, carriedCount + 1,
-                           body.inputs.size(), body.outputs.size()));
-    const std::size_t collected = body.outputs.size() - 1 - carriedCount;
-    const Term limit = c.has(0) ? c.oneInt(c.in(0)) : Term(std::numeric_limits<std::int64_t>::max());
-    const Term first = c.has(1) ? truth(c, c.in(1)) : Term(true);
-    std::vector<Term> start;
-    for (std::size_t i = 0; i < carriedCount; ++i)
-        start.push_back(materialised(c, c.inputs()[i + 2]));
-    for (std::size_t i = 0; i < collected; ++i)
-        start.push_back(emptyList(c));
+/// A loop to be written: what it carries from step to step, and what it collects from each.
+struct LoopPlan {
+    const io::OnnxGraph& body;
+    Term limit, first;
+    std::vector<Term> carried;    ///< before the first step
+    std::size_t collected = 0;    ///< lists that grow by one item a step
+    bool givesCondition = false;  ///< the body's first output says whether another step follows
+    /// The body's inputs, from the number of the step and what is carried; called inside the block.
+    std::function<std::vector<Term>(const Term& step, const std::vector<Term>& carried)> bind;
+};
 
+struct WrittenLoop {
+    std::vector<Term> carried, lists;
+    std::vector<Term> items;  ///< what a step adds to each list
+};
+
+WrittenLoop writeLoop(Call& c, const LoopPlan& plan)
+{
+    const auto count = plan.carried.size(), skipped = std::size_t(plan.givesCondition);
+    auto start = plan.carried;
+    for (std::size_t i = 0; i < plan.collected; ++i)
+        start.push_back(emptyList(c));
     std::vector<graph::Block> blocks(1);
     auto& block = blocks[0];
     const Term step(c.emitter().newValue(c.emitter().path() + ".step", "int"), "int");
     block.inputs.push_back(step.operand.value);
-    std::vector<Term> inside, bound = {sizesTerm({step}, 0), constantTerm(at::ones({}, at::kBool))};
+    std::vector<Term> inside;
     for (std::size_t i = 0; i < start.size(); ++i)
-        inside.push_back(blockInput(c, block, i < carriedCount ? "carried" : "collected", start[i]));
-    bound.insert(bound.end(), inside.begin(), inside.begin() + std::ptrdiff_t(carriedCount));
-    const auto results = c.converter().convertInner(body, bound, &block);
-
+        inside.push_back(blockInput(c, block, i < count ? "carried" : "collected", start[i]));
     auto* const outer = c.emitter().enter(&block);
-    std::vector<Term> next = {truth(c, results[0])};
-    for (std::size_t i = 0; i < carriedCount; ++i)
-        next.push_back(results[i + 1]);
-    for (std::size_t i = 0; i < collected; ++i)
-        next.push_back(appended(c, inside[carriedCount + i], results[carriedCount + 1 + i]));
+    const auto bound = plan.bind(step, {inside.begin(), inside.begin() + std::ptrdiff_t(count)});
+    const auto results = c.converter().convertInner(plan.body, bound, &block);
+    WrittenLoop written;
+    std::vector<Term> next = {plan.givesCondition ? truth(c, results.at(0)) : Term(true)};
+    for (std::size_t i = 0; i < start.size(); ++i) {
+        const auto& result = results.at(i + skipped);
+        next.push_back(i < count ? result : appended(c, inside[i], result));
+        if (i >= count)
+            written.items.push_back(result);
+    }
     c.emitter().enter(outer);
     setOutputs(c, block, next);
-
-    std::vector<Term> inputs = {limit, first};
-    inputs.insert(inputs.end(), start.begin(), start.end());
-    std::vector<Term> like;
+    std::vector<Term> inputs = {plan.limit, plan.first}, like;
     for (std::size_t i = 0; i < start.size(); ++i) {
+        inputs.push_back(start[i]);
         like.push_back(start[i].isNone() ? next[i + 1] : start[i]);
         like.back().rank.reset();
     }
     const auto outputs = blockNode(c, "prim::Loop", inputs, std::move(blocks), like);
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
-        Term output = outputs[i];
-        if (i >= carriedCount) {
-            output = c.emit("orrery::onnx_stack", {output, 0});
-            output.dtype = results[i + 1].dtype;
-            if (results[i + 1].rank)
-                output.rank = *results[i + 1].rank + 1;
-        }
-        c.out(i, output);
+    written.carried.assign(outputs.begin(), outputs.begin() + std::ptrdiff_t(count));
+    written.lists.assign(outputs.begin() + std::ptrdiff_t(count), outputs.end());
+    return written;
+}
+
+void loop(Call& c)
+{
+    const auto& body = c.graph("body");
+    const std::size_t count = c.count() > 2 ? c.count() - 2 : 0;
+    if (body.outputs.size() < count + 1 || body.inputs.size() != count + 2)
+        c.fail(fmt::format("expected a body of {} inputs and at least {} outputs, found {} and {}", count + 2, count + 1, body.inputs.size(),
+                           body.outputs.size()));
+    LoopPlan plan{body, c.has(0) ? c.oneInt(c.in(0)) : Term(std::numeric_limits<std::int64_t>::max()), c.has(1) ? truth(c, c.in(1)) : Term(true)};
+    for (std::size_t i = 0; i < count; ++i)
+        plan.carried.push_back(materialised(c, c.inputs()[i + 2]));
+    plan.collected = body.outputs.size() - 1 - count;
+    plan.givesCondition = true;
+    plan.bind = [](const Term& step, const std::vector<Term>& carried) {
+        std::vector<Term> bound = {sizesTerm({step}, 0), constantTerm(at::ones({}, at::kBool))};
+        bound.insert(bound.end(), carried.begin(), carried.end());
+        return bound;
+    };
+    const auto written = writeLoop(c, plan);
+    for (std::size_t i = 0; i < count; ++i)
+        c.out(i, written.carried[i]);
+    for (std::size_t i = 0; i < written.lists.size(); ++i) {
+        Term stacked = c.emit("orrery::onnx_stack", {written.lists[i], 0});
+        stacked.dtype = written.items[i].dtype;
+        if (written.items[i].rank)
+            stacked.rank = *written.items[i].rank + 1;
+        c.out(count + i, stacked);
     }
 }
 
@@ -170,55 +191,49 @@ void scan(Call& c)
     if (scanned == 0 || scanned > c.count() || body.inputs.size() != c.count() || body.outputs.size() < c.count() - scanned)
         c.fail(
             fmt::format("expected a body with {} inputs, found {} (of {} inputs {} are scanned)", c.count(), body.inputs.size(), c.count(), scanned));
-    const std::size_t states = c.count() - scanned, collected = body.outputs.size() - states;
-    const Term firstScanned = c.in(states);
-    const Term limit = c.emit("aten::size.int", {firstScanned, listed(c, "scan_input_axes", 0)});
-    std::vector<Term> start;
+    const std::size_t states = c.count() - scanned;
+    const Term limit = c.emit("aten::size.int", {c.in(states), listed(c, "scan_input_axes", 0)});
+    LoopPlan plan{body, limit, Term(true)};
     for (std::size_t i = 0; i < states; ++i)
-        start.push_back(materialised(c, c.in(i)));
-    for (std::size_t i = 0; i < collected; ++i)
-        start.push_back(emptyList(c));
-
-    std::vector<graph::Block> blocks(1);
-    auto& block = blocks[0];
-    const Term step(c.emitter().newValue(c.emitter().path() + ".step", "int"), "int");
-    block.inputs.push_back(step.operand.value);
-    std::vector<Term> inside;
-    for (std::size_t i = 0; i < start.size(); ++i)
-        inside.push_back(blockInput(c, block, i < states ? "carried" : "collected", start[i]));
-    std::vector<Term> bound(inside.begin(), inside.begin() + std::ptrdiff_t(states));
-    auto* const outer = c.emitter().enter(&block);
-    for (std::size_t i = 0; i < scanned; ++i) {
-        Term at = step;
-        if (listed(c, "scan_input_directions", i))
-            at = c.emit("aten::sub.int", {c.emit("aten::sub.int", {limit, step}), 1});
-        bound.push_back(c.emit("aten::select.int", {c.in(states + i), listed(c, "scan_input_axes", i), at}));
-    }
-    c.emitter().enter(outer);
-    const auto results = c.converter().convertInner(body, bound, &block);
-    c.emitter().enter(&block);
-    std::vector<Term> next = {Term(true)};
-    for (std::size_t i = 0; i < states; ++i)
-        next.push_back(results[i]);
-    for (std::size_t i = 0; i < collected; ++i)
-        next.push_back(appended(c, inside[states + i], results[states + i]));
-    c.emitter().enter(outer);
-    setOutputs(c, block, next);
-
-    std::vector<Term> inputs = {limit, Term(true)};
-    inputs.insert(inputs.end(), start.begin(), start.end());
-    const auto outputs = blockNode(c, "prim::Loop", inputs, std::move(blocks), start);
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
-        Term output = outputs[i];
-        if (i >= states) {
-            const auto axis = listed(c, "scan_output_axes", i - states);
-            output = c.emit("orrery::onnx_stack", {output, axis});
-            if (listed(c, "scan_output_directions", i - states))
-                output = c.emit("aten::flip", {output, std::vector<std::int64_t>{axis}});
-            output.dtype = results[i].dtype;
+        plan.carried.push_back(materialised(c, c.in(i)));
+    plan.collected = body.outputs.size() - states;
+    plan.bind = [&](const Term& step, const std::vector<Term>& carried) {
+        auto bound = carried;
+        for (std::size_t i = 0; i < scanned; ++i) {
+            const bool backward = listed(c, "scan_input_directions", i) != 0;
+            const Term at = backward ? c.emit("aten::sub.int", {c.emit("aten::sub.int", {limit, step}), 1}) : step;
+            bound.push_back(c.emit("aten::select.int", {c.in(states + i), listed(c, "scan_input_axes", i), at}));
         }
-        c.out(i, output);
+        return bound;
+    };
+    const auto written = writeLoop(c, plan);
+    for (std::size_t i = 0; i < states; ++i)
+        c.out(i, written.carried[i]);
+    for (std::size_t i = 0; i < written.lists.size(); ++i) {
+        const auto axis = listed(c, "scan_output_axes", i);
+        Term stacked = c.emit("orrery::onnx_stack", {written.lists[i], axis});
+        if (listed(c, "scan_output_directions", i))
+            stacked = c.emit("aten::flip", {stacked, std::vector<std::int64_t>{axis}});
+        stacked.dtype = written.items[i].dtype;
+        c.out(states + i, stacked);
     }
+}
+
+// The body once for each member of the first sequence; other sequences go along, tensors stay.
+void sequenceMap(Call& c)
+{
+    const auto& body = c.graph("body");
+    LoopPlan plan{body, c.emit("aten::len.t", {c.in(0)}), Term(true)};
+    plan.collected = body.outputs.size();
+    plan.bind = [&](const Term& step, const std::vector<Term>&) {
+        std::vector<Term> bound;
+        for (const auto& input : c.inputs())
+            bound.push_back(input.isSequence() ? c.emit("orrery::onnx_sequence_at", {input, step}) : input);
+        return bound;
+    };
+    const auto written = writeLoop(c, plan);
+    for (std::size_t i = 0; i < written.lists.size(); ++i)
+        c.out(i, written.lists[i]);
 }
 
 }  // namespace control
@@ -226,7 +241,7 @@ void scan(Call& c)
 std::span<const Entry> controlOperators()
 {
     using namespace control;
-    static const Entry kEntries[] = {{"If", branch}, {"Loop", loop}, {"Scan", scan}};
+    static const Entry kEntries[] = {{"If", branch}, {"Loop", loop}, {"Scan", scan}, {"SequenceMap", sequenceMap}};
     return kEntries;
 }
 

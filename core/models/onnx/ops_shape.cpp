@@ -193,7 +193,10 @@ void constant(Call& c)
         c.unsupported("text and sparse tensors are not supported");
     if (c.hasAttribute("value_float") || c.hasAttribute("value_int"))
         value = value.reshape({});
-    c.out(constantTerm(value, c.emitter().path()));
+    constexpr std::int64_t kLargestNumber = 64;  // beyond it is a weight: some exporters write them as constants
+    Term term = constantTerm(value, c.emitter().path());
+    term.foldable = !value.is_floating_point() || value.numel() <= kLargestNumber;
+    c.out(term);
 }
 
 void range(Call& c)
@@ -217,6 +220,22 @@ bool sliceSizes(Call& c, const std::vector<std::int64_t>& starts, const std::vec
     return true;
 }
 
+/// Bounds that are sizes: one slice an axis. False if they are not known one by one, or a step goes backward.
+bool sliceBySizes(Call& c, const std::optional<std::vector<std::int64_t>>& axes, const std::optional<std::vector<std::int64_t>>& steps)
+{
+    const auto starts = c.items(c.in(1)), ends = c.items(c.in(2));
+    if (!starts || !ends || starts->size() != ends->size() || (axes && axes->size() != ends->size()) || (steps && steps->size() != ends->size()))
+        return false;
+    if (steps && std::any_of(steps->begin(), steps->end(), [](std::int64_t step) { return step <= 0; }))
+        return false;
+    Term result = c.emitter().asTensor(c.in(0));
+    for (std::size_t i = 0; i < ends->size(); ++i)
+        result = c.emit("aten::slice.Tensor",
+                        {result, axes ? (*axes)[i] : std::int64_t(i), (*starts)[i], (*ends)[i], steps ? (*steps)[i] : std::int64_t(1)});
+    c.out(result);
+    return true;
+}
+
 void slice(Call& c)
 {
     const bool isOld = c.hasAttribute("starts");
@@ -225,6 +244,8 @@ void slice(Call& c)
     auto axes = isOld ? (c.hasAttribute("axes") ? std::optional(c.integers("axes")) : std::nullopt) : c.known(3);
     auto steps = isOld ? std::nullopt : c.known(4);
     const bool axesKnown = axes || isOld || !c.has(3), stepsKnown = steps || isOld || !c.has(4);
+    if (!isOld && (!starts || !ends) && axesKnown && stepsKnown && sliceBySizes(c, axes, steps))
+        return;
     if (!starts || !ends || !axesKnown || !stepsKnown) {
         Term result = c.emit("orrery::onnx_slice", {c.in(0), c.in(1), c.in(2), c.optional(3), c.optional(4)});
         result.rank = c.in(0).rank;

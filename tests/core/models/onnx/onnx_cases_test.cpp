@@ -14,8 +14,42 @@ namespace {
 const std::filesystem::path kCases = "/usr/share/libonnx-testdata/data";
 
 /// What is known not to pass, with the reason. Whoever adds an operator takes its line away.
-const std::map<std::string, std::string> kKnownFailures = {};
-constexpr double kLeastShare = 0.9;
+const std::map<std::string, std::string> kKnownFailures = {
+    {"test_cast_FLOAT_to_STRING", "tensors of text"},
+    {"test_cast_STRING_to_FLOAT", "tensors of text"},
+    {"test_castlike_FLOAT_to_STRING", "tensors of text"},
+    {"test_castlike_FLOAT_to_STRING_expanded", "tensors of text"},
+    {"test_castlike_STRING_to_FLOAT", "tensors of text"},
+    {"test_castlike_STRING_to_FLOAT_expanded", "tensors of text"},
+    {"test_strnormalizer_export_monday_casesensintive_lower", "tensors of text"},
+    {"test_strnormalizer_export_monday_casesensintive_nochangecase", "tensors of text"},
+    {"test_strnormalizer_export_monday_casesensintive_upper", "tensors of text"},
+    {"test_strnormalizer_export_monday_empty_output", "tensors of text"},
+    {"test_strnormalizer_export_monday_insensintive_upper_twodim", "tensors of text"},
+    {"test_strnormalizer_nostopwords_nochangecase", "tensors of text"},
+    {"test_strnorm_model_monday_casesensintive_lower", "tensors of text"},
+    {"test_strnorm_model_monday_casesensintive_nochangecase", "tensors of text"},
+    {"test_strnorm_model_monday_casesensintive_upper", "tensors of text"},
+    {"test_strnorm_model_monday_empty_output", "tensors of text"},
+    {"test_strnorm_model_monday_insensintive_upper_twodim", "tensors of text"},
+    {"test_strnorm_model_nostopwords_nochangecase", "tensors of text"},
+    {"test_bernoulli", "random numbers: no two runtimes draw the same ones"},
+    {"test_bernoulli_double", "random numbers: no two runtimes draw the same ones"},
+    {"test_bernoulli_double_expanded", "random numbers: no two runtimes draw the same ones"},
+    {"test_bernoulli_expanded", "random numbers: no two runtimes draw the same ones"},
+    {"test_bernoulli_seed", "random numbers: no two runtimes draw the same ones"},
+    {"test_bernoulli_seed_expanded", "random numbers: no two runtimes draw the same ones"},
+    {"test_training_dropout", "random numbers: no two runtimes draw the same ones"},
+    {"test_training_dropout_default", "random numbers: no two runtimes draw the same ones"},
+    {"test_training_dropout_default_mask", "random numbers: no two runtimes draw the same ones"},
+    {"test_training_dropout_mask", "random numbers: no two runtimes draw the same ones"},
+    {"test_resize_downsample_scales_linear_align_corners", "counts the corners of a size that is no whole number, unlike ONNX Runtime and PyTorch"},
+    {"test_resize_downsample_scales_cubic_align_corners", "counts the corners of a size that is no whole number, unlike ONNX Runtime and PyTorch"},
+    {"test_gradient_of_add", "Gradient, which builds the graph of a backward pass"},
+    {"test_gradient_of_add_and_mul", "Gradient, which builds the graph of a backward pass"},
+    {"test_scan_sum", "Scan of operator set 8"},
+};
+constexpr double kLeastShare = 0.96;
 
 std::vector<std::filesystem::path> caseFolders()
 {

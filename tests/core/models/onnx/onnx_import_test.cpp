@@ -127,7 +127,7 @@ void OnnxImportTest::outputsEqualTheRuntimes_data()
     for (const char* name : {"branch", "cnn", "cnn-ts", "mlp", "mlp-ts", "recurrent", "recurrent-ts", "shapes", "shapes-ts", "masked", "masked-ts",
                              "layer", "layer-ts", "dictionary", "gpt", "encoder-ts", "external/mlp"})
         QTest::newRow(name) << QString(name) << 1e-5;
-    QTest::newRow("mlp-half") << QString("mlp-half") << 2e-3;
+    QTest::newRow("mlp-half") << QString("mlp-half") << 2e-3;  // written in float16: eleven bits
     // A step of the output's scale: a value that lies between two integers may be rounded either way.
     for (const char* name : {"cnn-qdq", "cnn-qoperator", "mlp-dynamic", "mlp-qdq", "mlp-qoperator"})
         QTest::newRow(name) << QString(name) << 1.2e-2;
@@ -140,13 +140,23 @@ void OnnxImportTest::outputsEqualTheRuntimes()
     const auto imported = models::importOnnx(fixture(name.toStdString() + ".onnx"));
     QVERIFY2(imported.notes.empty(), imported.notes.empty() ? "" : imported.notes[0].c_str());
     const auto expected = models::loadTensors(fixture(name.toStdString() + ".safetensors"));
+    // libtorch 1.13 has no products of float16 on processors: such a model is computed in float32, as --dtype float32 does.
+    const bool isHalf = name == "mlp-half";
+    auto graph = imported.model.graph;
+    auto weights = imported.model.weights;
     graph::RunRequest request;
     request.inputs = inputsOf(expected);
-    request.inputs.resize(imported.model.graph->data().inputs.size());
-    const auto result = graph::Executor(imported.model.graph).run(imported.model.weights, request);
+    request.inputs.resize(graph->data().inputs.size());
+    if (isHalf) {
+        graph = graph::moved(graph, c10::kCPU, at::kFloat);
+        weights = weights.to(c10::kCPU, at::kFloat);
+        request.inputs[0] = request.inputs[0].toTensor().to(at::kFloat);
+    }
+    const auto result = graph::Executor(graph).run(weights, request);
     QVERIFY(!result.outputs.empty());
     for (std::size_t i = 0; i < result.outputs.size(); ++i) {
-        const auto text = difference(result.outputs[i], expected.at(fmt::format("output.{}", i)), tolerance, tolerance);
+        const auto& wanted = expected.at(fmt::format("output.{}", i));
+        const auto text = difference(result.outputs[i], isHalf ? wanted.to(at::kFloat) : wanted, tolerance, tolerance);
         QVERIFY2(text.empty(), fmt::format("output {}: {}", i, text).c_str());
     }
 }
@@ -167,9 +177,8 @@ void OnnxImportTest::gradientsEqualPyTorchs()
     for (const auto& parameter : imported.model.graph->data().parameters)
         if (parameter.kind == graph::Parameter::Kind::Parameter)
             weights.set(parameter.name, weights.at(parameter.name).detach().requires_grad_());
-    const auto input = expected.at("input.0").clone().requires_grad_();
     graph::RunRequest request;
-    request.inputs = {input};
+    request.inputs = {expected.at("input.0")};
     request.gradients = graph::Gradients::All;
     const auto result = graph::Executor(imported.model.graph).run(weights, request);
     for (std::size_t i = 0; i < result.outputs.size(); ++i) {
@@ -177,7 +186,7 @@ void OnnxImportTest::gradientsEqualPyTorchs()
         QVERIFY2(text.empty(), fmt::format("output {}: {}", i, text).c_str());
     }
     result.tensor().square().sum().backward();
-    const auto text = difference(input.grad(), expected.at("inputgrad.0"), 1e-5, 1e-5);
+    const auto text = difference(result.value("x").grad(), expected.at("inputgrad.0"), 1e-5, 1e-5);
     QVERIFY2(text.empty(), ("input: " + text).c_str());
     int compared = 0;
     for (const auto& [key, gradient] : expected.tensors()) {
