@@ -1,0 +1,369 @@
+#include "generate_panel.h"
+
+#include <QHeaderView>
+#include <QKeyEvent>
+#include <QLabel>
+#include <QPlainTextEdit>
+#include <QPushButton>
+#include <QScrollArea>
+#include <QSpinBox>
+#include <QSplitter>
+#include <QTableWidget>
+#include <QVBoxLayout>
+
+#include <cmath>
+
+#include <widgets/commands.h>
+#include <widgets/controls.h>
+#include <widgets/job_bar.h>
+#include <widgets/model_source.h>
+#include <widgets/report_item.h>
+#include <widgets/schema_form.h>
+#include <widgets/session.h>
+#include <widgets/token_view.h>
+
+namespace orrery::plugins {
+namespace {
+
+constexpr int kPromptLines = 3;
+
+QString percent(double probability)
+{
+    return QStringLiteral("%1 %").arg(100 * probability, 0, 'f', 2);
+}
+
+QString endSentence(generation::TextEnd end)
+{
+    switch (end) {
+    case generation::TextEnd::Length: return GeneratePanel::tr("max_new_tokens reached");
+    case generation::TextEnd::EndToken: return GeneratePanel::tr("end token");
+    case generation::TextEnd::StopText: return GeneratePanel::tr("stop text");
+    case generation::TextEnd::ModelLimit: return GeneratePanel::tr("the model reads no more");
+    }
+    return {};
+}
+
+}  // namespace
+
+GeneratePanel::GeneratePanel(widgets::Session& session, QWidget* parent) : Panel(QStringLiteral("generate"), tr("Generate"), session, parent)
+{
+    addAction(widgets::makeCopyAsCommandAction(this, [this] { return commandLine(); }));
+    setContent(makeContent());
+    for (auto* action : m_view->exportActions())
+        addAction(action);
+    connect(&session, &widgets::Session::selectionChanged, this, &GeneratePanel::followSelection);
+    followSelection(widgets::SelectionPart::Model);
+}
+
+GeneratePanel::~GeneratePanel() = default;
+
+QWidget* GeneratePanel::makeForm()
+{
+    auto* box = new QWidget(this);
+    auto* layout = new QVBoxLayout(box);
+    layout->setContentsMargins(0, 0, 0, 0);
+    m_form = new widgets::SchemaForm(box);
+    m_form->setObjectName("settings");
+    m_form->setSchema(generation::textSchema());
+    connect(m_form, &widgets::SchemaForm::issuesChanged, this, &GeneratePanel::updateButtons);
+    auto* seedRow = new QHBoxLayout;
+    auto* label = new QLabel(tr("Seed"), box);
+    m_seed = new QSpinBox(box);
+    m_seed->setObjectName("seed");
+    m_seed->setRange(0, 1'000'000'000);
+    m_seed->setToolTip(tr("The same seed draws the same text again"));
+    label->setBuddy(m_seed);
+    seedRow->addWidget(label);
+    seedRow->addWidget(m_seed);
+    seedRow->addStretch(1);
+    layout->addWidget(m_form);
+    layout->addLayout(seedRow);
+    layout->addStretch(1);
+    auto* scroll = new QScrollArea(this);
+    scroll->setWidgetResizable(true);
+    scroll->setFrameShape(QFrame::NoFrame);
+    scroll->setWidget(box);
+    return scroll;
+}
+
+QWidget* GeneratePanel::makeResult()
+{
+    auto* box = new QWidget(this);
+    auto* layout = new QVBoxLayout(box);
+    layout->setContentsMargins(0, 0, 0, 0);
+    m_view = new widgets::TokenView(box);
+    m_view->setObjectName("tokens");
+    m_view->setAccessibleName(tr("Text"));
+    m_view->setMapKind(widgets::MapKind::Sequential);
+    connect(m_view, &widgets::TokenView::currentChanged, this, &GeneratePanel::showAlternatives);
+    connect(m_view, &widgets::TokenView::tokenActivated, this, [this](int token) {
+        showAlternatives(token);
+        m_table->setFocus();
+    });
+    m_summary = new QLabel(box);
+    m_summary->setObjectName("summary");
+    m_summary->setWordWrap(true);
+    m_table = new QTableWidget(0, 3, box);
+    m_table->setObjectName("alternatives");
+    m_table->setAccessibleName(tr("Alternatives of the chosen token"));
+    m_table->setHorizontalHeaderLabels({tr("Instead"), tr("Probability"), tr("Token")});
+    m_table->horizontalHeader()->setSectionResizeMode(0, QHeaderView::Stretch);
+    m_table->verticalHeader()->hide();
+    m_table->setEditTriggers(QAbstractItemView::NoEditTriggers);
+    m_table->setSelectionBehavior(QAbstractItemView::SelectRows);
+    m_table->setSelectionMode(QAbstractItemView::SingleSelection);
+    m_table->setToolTip(tr("Double click or Enter: write on with this token instead"));
+    m_table->installEventFilter(this);
+    connect(m_table, &QTableWidget::cellDoubleClicked, this, &GeneratePanel::goOnWith);
+    layout->addWidget(m_view, 3);
+    layout->addWidget(m_summary);
+    layout->addWidget(m_table, 2);
+    return box;
+}
+
+QWidget* GeneratePanel::makeContent()
+{
+    auto* content = new QWidget(this);
+    auto* layout = new QVBoxLayout(content);
+    m_subject = new QLabel(content);
+    m_subject->setObjectName("subject");
+    m_subject->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    m_subject->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
+    m_prompt = new QPlainTextEdit(content);
+    m_prompt->setObjectName("prompt");
+    m_prompt->setAccessibleName(tr("Prompt"));
+    m_prompt->setPlaceholderText(tr("The text to go on from. Ctrl+Enter writes."));
+    m_prompt->setTabChangesFocus(true);
+    m_prompt->setFixedHeight(kPromptLines * m_prompt->fontMetrics().lineSpacing() + 14);
+    m_prompt->installEventFilter(this);
+    connect(m_prompt, &QPlainTextEdit::textChanged, this, &GeneratePanel::updateButtons);
+    m_write = new QPushButton(tr("Write"), content);
+    m_write->setObjectName("write");
+    connect(m_write, &QPushButton::clicked, this, &GeneratePanel::write);
+    m_bar = new widgets::JobBar(session(), tr("Progress of the writing"), content);
+    connect(m_bar, &widgets::JobBar::ended, this, [this] {
+        addBusy(-1);
+        updateButtons();
+    });
+    layout->addWidget(m_subject);
+    layout->addWidget(m_prompt);
+    layout->addWidget(m_write, 0, Qt::AlignLeft);
+    layout->addWidget(m_bar);
+    auto* splitter = new QSplitter(Qt::Vertical, content);
+    splitter->setChildrenCollapsible(false);
+    splitter->addWidget(makeForm());
+    splitter->addWidget(makeResult());
+    splitter->setStretchFactor(0, 2);
+    splitter->setStretchFactor(1, 3);
+    layout->addWidget(splitter, 1);
+    return content;
+}
+
+bool GeneratePanel::eventFilter(QObject* watched, QEvent* event)
+{
+    if (event->type() == QEvent::KeyPress) {
+        const auto* key = static_cast<QKeyEvent*>(event);
+        const bool isEnter = key->key() == Qt::Key_Return || key->key() == Qt::Key_Enter;
+        if (watched == m_prompt && isEnter && key->modifiers().testFlag(Qt::ControlModifier)) {
+            write();
+            return true;
+        }
+        if (watched == m_table && isEnter && m_table->currentRow() >= 0) {
+            goOnWith(m_table->currentRow());
+            return true;
+        }
+    }
+    return Panel::eventFilter(watched, event);
+}
+
+void GeneratePanel::followSelection(widgets::SelectionParts parts)
+{
+    using widgets::SelectionPart;
+    if (!(parts & (widgets::SelectionParts(SelectionPart::Model) | SelectionPart::Weights | SelectionPart::Runs)))
+        return;
+    const QString model = widgets::modelArgument(session().selection());
+    if (model != m_model) {
+        m_model = model;
+        m_tokens.clear();
+        m_summary->clear();
+        showTokens();
+    }
+    m_subject->setText(m_model);
+    m_subject->setToolTip(m_model);
+    if (m_model.isEmpty())
+        showEmptyState(tr("No model"),
+                       tr("Open a checkpoint folder or another model of text, or choose a run in Experiments: the writing follows the selection."));
+    else
+        showContent();
+    updateButtons();
+}
+
+QString GeneratePanel::whyNot() const
+{
+    if (m_bar->isRunning())
+        return tr("A text is being written");
+    if (m_prompt->toPlainText().isEmpty())
+        return tr("Type a prompt first");
+    return m_form->isValid() ? QString() : tr("Mend the settings first");
+}
+
+void GeneratePanel::updateButtons()
+{
+    m_write->setEnabled(!m_model.isEmpty() && whyNot().isEmpty());
+    m_write->setToolTip(whyNot());
+}
+
+void GeneratePanel::write()
+{
+    if (!m_write->isEnabled())
+        return;
+    m_writtenPrompt = m_prompt->toPlainText().toStdString();
+    m_tokens.clear();
+    start({});
+}
+
+void GeneratePanel::goOnWith(int alternative)
+{
+    const int at = m_view->current();
+    if (m_bar->isRunning() || at < 0 || at >= int(m_tokens.size()) || !m_form->isValid())
+        return;
+    const auto& token = m_tokens[std::size_t(at)];
+    if (alternative < 0 || alternative >= int(token.alternatives.size()))
+        return;
+    const auto& chosen = token.alternatives[std::size_t(alternative)];
+    ShownToken now{chosen.token, chosen.text, chosen.probability, token.alternatives};
+    m_tokens.resize(std::size_t(at));
+    m_tokens.push_back(std::move(now));
+    std::vector<std::int64_t> text;
+    for (const auto& each : m_tokens)
+        text.push_back(each.token);
+    start(std::move(text));
+}
+
+void GeneratePanel::start(std::vector<std::int64_t> text)
+{
+    showError({});
+    m_summary->clear();
+    WriteRequest request{m_model, session().workspace(), m_writtenPrompt, text,
+                         generation::textOptions(m_form->document(), std::uint64_t(m_seed->value()))};
+    widgets::BackgroundOptions background;
+    background.title = tr("Writing on from \"%1\"").arg(QString::fromStdString(m_writtenPrompt).left(40));
+    const auto work = [this, request, kept = text.size()](widgets::BackgroundContext& context) {
+        return writeForPanel(
+            request, context,
+            [&](std::vector<ShownToken> tokens) {
+                context.post([this, tokens = std::move(tokens), kept]() mutable { takeBeginning(std::move(tokens), kept); });
+            },
+            [&](ShownToken token) { context.post([this, token = std::move(token)]() mutable { takeToken(std::move(token)); }); });
+    };
+    addBusy(1);
+    m_bar->follow(session().runInBackground(
+        this, work, [this](const WriteResult& result) { takeResult(result); }, [this](const QString& error) { showError(error); }, background));
+    updateButtons();
+}
+
+void GeneratePanel::takeBeginning(std::vector<ShownToken> tokens, std::size_t kept)
+{
+    if (kept == 0 || tokens.size() != m_tokens.size())
+        m_tokens = std::move(tokens);
+    showTokens();
+}
+
+void GeneratePanel::takeToken(ShownToken token)
+{
+    m_tokens.push_back(std::move(token));
+    showTokens();
+}
+
+void GeneratePanel::takeResult(const WriteResult& result)
+{
+    const QString speed = result.seconds > 0 ? tr(", %1 tokens/s").arg(result.tokens / result.seconds, 0, 'f', 1) : QString();
+    m_summary->setText(tr("%n token(s)%1; ended by: %2; %3", nullptr, result.tokens).arg(speed, endSentence(result.end), result.cache));
+}
+
+void GeneratePanel::showTokens()
+{
+    const int current = m_view->current();
+    std::vector<double> values;
+    QStringList tooltips;
+    for (const auto& token : m_tokens) {
+        values.push_back(token.probability);
+        tooltips << (std::isnan(token.probability) ? tr("given") : tr("probability %1").arg(percent(token.probability)));
+    }
+    m_view->setTokens(textsOf(m_tokens));
+    m_view->setValues(values, 1.0);
+    m_view->setTooltips(tooltips);
+    m_view->setCurrent(current >= 0 && current < m_view->count() ? current : m_view->count() - 1);
+    showAlternatives(m_view->current());
+}
+
+void GeneratePanel::showAlternatives(int token)
+{
+    const auto* shown = token >= 0 && token < int(m_tokens.size()) ? &m_tokens[std::size_t(token)] : nullptr;
+    m_table->setRowCount(shown ? int(shown->alternatives.size()) : 0);
+    for (int row = 0; row < m_table->rowCount(); ++row) {
+        const auto& each = shown->alternatives[std::size_t(row)];
+        const QString texts[] = {each.text, percent(each.probability), QString::number(each.token)};
+        for (int column = 0; column < 3; ++column) {
+            auto* item = new QTableWidgetItem(texts[column]);
+            if (column > 0)
+                item->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
+            QFont font = item->font();
+            font.setBold(each.token == shown->token);
+            item->setFont(font);
+            m_table->setItem(row, column, item);
+        }
+    }
+}
+
+core::Json GeneratePanel::saveState() const
+{
+    return {{"prompt", m_prompt->toPlainText().toStdString()}, {"settings", m_form->document()}, {"seed", m_seed->value()}};
+}
+
+void GeneratePanel::restoreState(const core::Json& state)
+{
+    m_prompt->setPlainText(widgets::stateText(state, "prompt", m_prompt->toPlainText()));
+    if (const auto settings = widgets::stateObject(state, "settings"); !settings.empty())
+        m_form->setDocument(settings);
+    m_seed->setValue(widgets::stateInteger(state, "seed", m_seed->value()));
+    updateButtons();
+}
+
+QString GeneratePanel::commandLine() const
+{
+    if (m_model.isEmpty() || m_prompt->toPlainText().isEmpty() || !m_form->isValid())
+        return {};
+    const auto settings = m_form->resolved();
+    const auto number = [&](const char* key) { return QString::fromStdString(settings.at(key).dump()); };
+    QStringList arguments{"generate", m_model, "--prompt", m_prompt->toPlainText(), "--max-tokens", number("max_new_tokens")};
+    if (settings.at("do_sample").get<bool>())
+        arguments << "--temperature" << number("temperature") << "--top-k" << number("top_k") << "--top-p" << number("top_p") << "--seed"
+                  << QString::number(m_seed->value());
+    if (settings.at("repetition_penalty").get<double>() != 1)
+        arguments << "--repetition-penalty" << number("repetition_penalty");
+    if (const auto stop = settings.at("stop").get<std::string>(); !stop.empty())
+        arguments << "--stop" << QString::fromStdString(stop);
+    if (m_model.startsWith("run:"))
+        arguments << "--workspace" << session().workspaceFolder();
+    return widgets::cliCommand(arguments);
+}
+
+std::optional<widgets::ReportItem> GeneratePanel::reportItem() const
+{
+    if (m_tokens.empty())
+        return std::nullopt;
+    report::Table table{"Tokens", {{"Token"}, {"Probability", report::Align::Right}}, {}};
+    for (const auto& token : m_tokens)
+        table.rows.push_back({{token.text.toStdString()}, {std::isnan(token.probability) ? "given" : percent(token.probability).toStdString()}});
+    report::Snapshot snapshot{id().toStdString(),
+                              tr("Text from \"%1\"").arg(QString::fromStdString(m_writtenPrompt).left(60)).toStdString(),
+                              {{"model", m_model.toStdString()}, {"prompt", m_writtenPrompt}},
+                              commandLine().toStdString(),
+                              {},
+                              {}};
+    snapshot.blocks.emplace_back(std::move(table));
+    return widgets::reportSnapshot(std::move(snapshot));
+}
+
+}  // namespace orrery::plugins

@@ -1,0 +1,72 @@
+#pragma once
+#include <QString>
+#include <optional>
+#include <vector>
+
+#include <widgets/panel.h>
+#include <widgets/selection.h>
+
+#include "generate_model.h"
+
+class QLabel;
+class QPlainTextEdit;
+class QPushButton;
+class QSpinBox;
+class QTableWidget;
+
+namespace orrery::widgets {
+class JobBar;
+class SchemaForm;
+class TokenView;
+}  // namespace orrery::widgets
+
+namespace orrery::plugins {
+
+/// A model writes on from a prompt: tokens as they come, coloured by probability, with what else could have stood there. The model follows the selection.
+class GeneratePanel : public widgets::Panel {
+    Q_OBJECT
+public:
+    explicit GeneratePanel(widgets::Session& session, QWidget* parent = nullptr);
+    ~GeneratePanel() override;
+
+    core::Json saveState() const override;
+    void restoreState(const core::Json& state) override;
+    QString commandLine() const override;
+    std::optional<widgets::ReportItem> reportItem() const override;
+    const std::vector<ShownToken>& shownTokens() const { return m_tokens; }
+
+protected:
+    bool eventFilter(QObject* watched, QEvent* event) override;
+
+private:
+    QWidget* makeContent();
+    QWidget* makeForm();
+    QWidget* makeResult();
+    void followSelection(widgets::SelectionParts parts);
+    void write();
+    /// Puts an alternative in the place of the current token and writes on.
+    void goOnWith(int alternative);
+    void start(std::vector<std::int64_t> text);
+    /// @param kept  Tokens at the beginning that keep their probabilities.
+    void takeBeginning(std::vector<ShownToken> tokens, std::size_t kept);
+    void takeToken(ShownToken token);
+    void takeResult(const WriteResult& result);
+    void showTokens();
+    void showAlternatives(int token);
+    void updateButtons();
+    QString whyNot() const;
+
+    QString m_model;
+    std::vector<ShownToken> m_tokens;
+    std::string m_writtenPrompt;  ///< prompt of the text on show
+    QPlainTextEdit* m_prompt = nullptr;
+    widgets::SchemaForm* m_form = nullptr;
+    QSpinBox* m_seed = nullptr;
+    QPushButton* m_write = nullptr;
+    QLabel *m_subject = nullptr, *m_summary = nullptr;
+    widgets::TokenView* m_view = nullptr;
+    QTableWidget* m_table = nullptr;
+    widgets::JobBar* m_bar = nullptr;
+};
+
+}  // namespace orrery::plugins
