@@ -223,7 +223,7 @@ std::string listText(const Stepper& stepper, int around, int context)
             text += fmt::format("{:>7}  {}{}:\n", "", std::string(2 * k, ' '), line.levels[k]);
         levels = line.levels;
         const bool marked = std::binary_search(marks.begin(), marks.end(), i);
-        text += fmt::format("{}{}{:>5}  {}{}\n", i == stepper.position().line ? "=>"[0] : ' ', marked ? '*' : ' ', i + 1,
+        text += fmt::format("{}{}{:>5}  {}{}\n", i == stepper.position().line ? "=>" : "  ", marked ? '*' : ' ', i + 1,
                             std::string(2 * levels.size(), ' '), lineText(*lines.graph(), *line.node));
     }
     return text.empty() ? "the model has no nodes\n" : text;

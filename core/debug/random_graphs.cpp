@@ -15,7 +15,7 @@ namespace {
 using Shape = std::vector<std::int64_t>;
 
 /// Keeps values away from where a domain ends.
-constexpr double kMargin = 0.1;
+constexpr double kDomainMargin = 0.1;
 constexpr std::int64_t kMostElements = 20'000;
 
 struct Typed {
@@ -237,7 +237,7 @@ private:
 /// How far a value is outside its domain, summed over its elements.
 at::Tensor violation(const std::string& domain, const at::Tensor& value)
 {
-    return at::relu(kMargin - (domain == "div" ? value.abs() : value)).sum();
+    return at::relu(kDomainMargin - (domain == "div" ? value.abs() : value)).sum();
 }
 
 }  // namespace

@@ -1,0 +1,221 @@
+#include <algorithm>
+#include <iostream>
+
+#include <core/base/files.h>
+#include <core/base/text.h>
+#include <core/debug/bias_gelu.h>
+#include <core/debug/flame.h>
+#include <core/graph/inspect.h>
+#include <core/report/html.h>
+
+#include "arrays.h"
+#include "debug_inputs.h"
+
+namespace orrery::cli {
+namespace {
+
+struct ProfileArguments {
+    ModelArgument model;
+    DebugInputs inputs;
+    int runs = 10, warmUp = 2;
+    std::string by = "module", sort = "order", flame, roofline;
+    std::size_t top = 0;
+    bool training = false, noPeaks = false, fuse = false;
+};
+
+std::string millisecondsText(double seconds)
+{
+    return fmt::format("{:.4g}", seconds * 1e3);
+}
+
+/// A count with a prefix of a thousand: 1.23 G.
+std::string scaledText(double count)
+{
+    const char* const prefixes[] = {"", " k", " M", " G", " T"};
+    int at = 0;
+    for (; count >= 1000 && at < 4; ++at)
+        count /= 1000;
+    return at == 0 ? fmt::format("{:.0f}", count) : fmt::format("{:.3g}{}", count, prefixes[at]);
+}
+
+/// One line of the table, whatever it stands for.
+struct ProfileRow {
+    std::string name, kind;
+    double seconds = 0;
+    std::int64_t flops = 0, bytes = 0, parameterBytes = 0;
+    double intensity() const { return bytes > 0 ? double(flops) / double(bytes) : 0; }
+};
+
+ProfileRow rowOf(const debug::GroupCost& group)
+{
+    return {group.name.empty() ? "(whole model)" : group.name,
+            group.type.empty() ? fmt::format("{} nodes", group.nodes) : group.type,
+            group.seconds,
+            group.flops,
+            group.bytes,
+            group.parameterBytes};
+}
+
+std::vector<ProfileRow> profileRows(const debug::Profile& profile, const std::string& by)
+{
+    std::vector<ProfileRow> rows;
+    if (by == "node")
+        for (const auto& node : profile.nodes)
+            rows.push_back({node.name, node.op, node.seconds, node.flops, node.bytes(), node.parameterBytes});
+    for (const auto& group : by == "module" ? profile.modules : by == "operator" ? profile.operators : std::vector<debug::GroupCost>())
+        rows.push_back(rowOf(group));
+    return rows;
+}
+
+void sortRows(std::vector<ProfileRow>& rows, const std::string& sort)
+{
+    const auto key = [&](const ProfileRow& row) {
+        return sort == "time" ? row.seconds : sort == "flops" ? double(row.flops) : sort == "bytes" ? double(row.bytes) : row.intensity();
+    };
+    if (sort != "order")
+        std::stable_sort(rows.begin(), rows.end(), [&](const auto& a, const auto& b) { return key(a) > key(b); });
+}
+
+void printRows(const debug::Profile& profile, const std::vector<ProfileRow>& rows, std::size_t top)
+{
+    double whole = 0;
+    for (const auto& node : profile.nodes)
+        whole += node.seconds;
+    std::size_t width = 12, kindWidth = 8;
+    for (const auto& row : rows) {
+        width = std::max(width, std::min<std::size_t>(row.name.size(), 48));
+        kindWidth = std::max(kindWidth, std::min<std::size_t>(row.kind.size(), 24));
+    }
+    std::cout << fmt::format("{:<{}}  {:<{}} {:>9} {:>6} {:>9} {:>9} {:>9} {:>8}  {}\n", "name", width, "kind", kindWidth, "ms", "share", "FLOPs",
+                             "bytes", "FLOP/B", "GFLOP/s", profile.peaks ? "bound by" : "");
+    const std::size_t shown = top > 0 ? std::min(top, rows.size()) : rows.size();
+    for (std::size_t i = 0; i < shown; ++i) {
+        const auto& row = rows[i];
+        const bool moves = row.bytes > 0;
+        std::cout << fmt::format("{:<{}}  {:<{}} {:>9} {:>5.1f}% {:>9} {:>9} {:>9} {:>8}  {}\n", row.name, width, row.kind, kindWidth,
+                                 millisecondsText(row.seconds), whole > 0 ? 100 * row.seconds / whole : 0.0, scaledText(double(row.flops)),
+                                 scaledText(double(row.bytes)), moves ? fmt::format("{:.3g}", row.intensity()) : "",
+                                 row.flops > 0 && row.seconds > 0 ? fmt::format("{:.3g}", double(row.flops) / row.seconds * 1e-9) : "",
+                                 !profile.peaks || !moves                 ? ""
+                                 : profile.isMemoryBound(row.intensity()) ? "memory"
+                                                                          : "arithmetic");
+    }
+    if (shown < rows.size())
+        std::cout << fmt::format("... and {} more (--top 0 shows all)\n", rows.size() - shown);
+}
+
+void printFusion(const debug::Profile& profile)
+{
+    if (profile.fusion.empty())
+        return;
+    std::cout << "\nfusion candidates (bytes that would not be moved):\n";
+    // The same chain in every block is one line.
+    std::vector<std::pair<const debug::FusionCandidate*, int>> kinds;
+    for (const auto& candidate : profile.fusion) {
+        const auto same = std::find_if(kinds.begin(), kinds.end(), [&](const auto& kind) {
+            return kind.first->pattern == candidate.pattern && kind.first->savedBytes == candidate.savedBytes;
+        });
+        same == kinds.end() ? void(kinds.emplace_back(&candidate, 1)) : void(++same->second);
+    }
+    for (std::size_t i = 0; i < std::min<std::size_t>(kinds.size(), 10); ++i) {
+        const auto& [candidate, count] = kinds[i];
+        std::cout << fmt::format("  {:<36} {:>3} x {:>8}B of {:>8}B{}, the first at {}\n", candidate->pattern, count,
+                                 scaledText(double(candidate->savedBytes)), scaledText(double(candidate->bytes)),
+                                 candidate->savedSeconds > 0 ? fmt::format(", {} ms", millisecondsText(candidate->savedSeconds)) : "",
+                                 candidate->nodes.front());
+    }
+}
+
+void printProfile(const debug::Profile& profile, const ProfileArguments& options)
+{
+    auto rows = profileRows(profile, options.by);
+    sortRows(rows, options.sort);
+    printRows(profile, rows, options.top);
+    std::cout << fmt::format("\none run     {} ms, median of {}, {} thread(s)\nmeasuring   {:+.1f} % ({} ms)\nFLOPs       {}\nbytes       {}\n",
+                             millisecondsText(profile.plainSeconds), profile.runs, profile.threads, 100 * profile.overhead(),
+                             millisecondsText(profile.profiledSeconds), scaledText(double(profile.flops())), scaledText(double(profile.bytes())));
+    if (profile.peaks)
+        std::cout << fmt::format("peaks       {:.4g} GFLOP/s (product), {:.4g} GB/s (triad): the memory limits below {:.3g} FLOPs a byte\n",
+                                 profile.peaks->gigaflops, profile.peaks->bandwidth, profile.peaks->ridge());
+    if (!profile.note.empty())
+        std::cout << "note        " << profile.note << "\n";
+    printFusion(profile);
+}
+
+std::vector<c10::IValue> profileInputs(Session& session, const ProfileArguments& options, const graph::Model& model)
+{
+    if (options.inputs.given())
+        return options.inputs.read(session, options.model, model);
+    std::vector<c10::IValue> inputs;
+    for (const auto& example : graph::exampleInputs(model.card))
+        inputs.push_back(example.toTensor().to(session.chosenDevice()));
+    if (inputs.size() != model.graph->data().inputs.size())
+        throw core::InputError("expected --input FILE, --sample N or --text TEXT: the model card does not say enough to make an input");
+    return inputs;
+}
+
+Exit profile(Session& session, const ProfileArguments& options)
+{
+    auto model = options.model.open(session);
+    std::vector<std::string> fused;
+    if (options.fuse) {
+        auto made = debug::fuseBiasGelu(model.graph);
+        model.graph = made.graph;
+        fused = made.fused;
+    }
+    const graph::Executor executor(model.graph);
+    debug::ProfileOptions settings;
+    settings.runs = options.runs;
+    settings.warmUp = options.warmUp;
+    settings.training = options.training;
+    settings.seed = session.seed;
+    settings.measurePeaks = !options.noPeaks;
+    settings.progress = [&](double done, double total) { session.showProgress(done, total, "runs"); };
+    const auto result = debug::profileModel(executor, model.weights, profileInputs(session, options, model), settings, session.stopToken());
+    session.endProgress();
+    const std::string title = model.graph->data().name.empty() ? options.model.text : model.graph->data().name;
+    auto document = result.toJson();
+    document["model"] = options.model.text;
+    if (options.fuse)
+        document["fused"] = fused;
+    if (!options.flame.empty()) {
+        core::writeFileAtomically(options.flame, report::toSvg(debug::drawFlame(result, title), title, "Flame chart of one run"));
+        document["flame"] = options.flame;
+    }
+    if (!options.roofline.empty()) {
+        core::writeFileAtomically(options.roofline, report::toSvg(debug::drawRoofline(result), title, "Roofline of the nodes"));
+        document["roofline"] = options.roofline;
+    }
+    session.json ? session.print(document) : printProfile(result, options);
+    if (options.fuse && !session.json)
+        std::cout << fmt::format("fused       {} pairs of bias and GELU\n", fused.size());
+    return Exit::Done;
+}
+
+std::string svgEndingProblem(const std::string& file)
+{
+    return core::lower(file).ends_with(".svg") ? std::string() : fmt::format("{}: expected a file ending in .svg", file);
+}
+
+}  // namespace
+
+std::function<Exit(Session&)> declareProfile(CLI::App& app)
+{
+    auto options = std::make_shared<ProfileArguments>();
+    options->model.declare(app);
+    options->inputs.declare(app);
+    app.add_option("--runs", options->runs, "Runs that the medians are taken of.")->check(CLI::Range(1, 100000));
+    app.add_option("--warm-up", options->warmUp, "Runs before that are not counted.")->check(CLI::Range(0, 100000));
+    app.add_option("--by", options->by, "What the lines of the table are.")->check(CLI::IsMember({"node", "module", "operator"}));
+    app.add_option("--sort", options->sort, "order (as executed, declared, or by time), or falling time, flops, bytes, intensity.")
+        ->check(CLI::IsMember({"order", "time", "flops", "bytes", "intensity"}));
+    app.add_option("--top", options->top, "Lines of the table; 0: all.");
+    app.add_option("--svg", options->flame, "File for a flame chart: module calls and nodes along the time.")->check(svgEndingProblem);
+    app.add_option("--roofline", options->roofline, "File for a roofline plot with this machine's measured peaks.")->check(svgEndingProblem);
+    app.add_flag("--no-peaks", options->noPeaks, "Do not measure this machine's peaks (half a second).");
+    app.add_flag("--fuse", options->fuse, "Fuse the addition of a bias with the GELU behind it before the runs.");
+    app.add_flag("--training", options->training, "Run in training mode (dropout and batch statistics).");
+    return [options](Session& session) { return profile(session, *options); };
+}
+
+}  // namespace orrery::cli
