@@ -1,0 +1,291 @@
+#include "debug_session.h"
+
+#include <ATen/ATen.h>
+
+#include <core/base/text.h>
+#include <core/debug/prompt_text.h>
+#include <core/graph/inspect.h>
+#include <core/io/npy.h>
+#include <core/io/tensors.h>
+#include <core/train/card_inputs.h>
+#include <core/train/samples.h>
+#include <widgets/model_source.h>
+
+namespace orrery::plugins {
+namespace {
+
+constexpr std::int64_t kCellsShown = 2'000'000;
+constexpr std::size_t kRowsShown = 20'000;
+
+debug::StepperOptions stepperOptions(const DebugModel& model)
+{
+    debug::StepperOptions options;
+    options.inputs = model.inputs;
+    options.training = model.subject.training;
+    return options;
+}
+
+at::Tensor readNumbers(const std::string& file)
+{
+    return io::toTensor(io::readNpy(file));
+}
+
+debug::PromptFiles promptFiles()
+{
+    return {readNumbers, [](const std::string& file, const at::Tensor& tensor) { io::writeNpy(file, io::toArray(tensor)); }};
+}
+
+std::vector<c10::IValue> sampleInput(const DebugSubject& subject, const graph::Model& model, const std::shared_ptr<store::Workspace>& workspace)
+{
+    data::DataSetPtr data;
+    if (!subject.data.is_null())
+        data = data::openData(subject.data);
+    else if (subject.run && workspace)
+        data = train::dataOfRun(*workspace, *subject.run);
+    else
+        throw core::InputError("sample: expected a data set; choose one in the Data panel, or a run whose data are meant");
+    const std::int64_t number = subject.sample;
+    return train::sampleInputs(model, *data, train::samplesOfPart(*data, data::splitFromName(subject.split.toStdString()), {&number, 1}));
+}
+
+/// Files in the order of the model's inputs; floating arrays in the dtype that the card says.
+std::vector<c10::IValue> fileInputs(const DebugSubject& subject, const graph::Model& model)
+{
+    const auto& declared = model.graph->data().inputs;
+    std::vector<c10::IValue> inputs(declared.size());
+    std::size_t place = 0;
+    for (const QString& word : subject.text.split(QLatin1Char(' '), Qt::SkipEmptyParts)) {
+        const auto sign = word.indexOf(QLatin1Char('='));
+        std::size_t index = place++;
+        if (sign > 0)
+            index = std::size_t(std::find_if(declared.begin(), declared.end(),
+                                             [&](const auto& each) { return QString::fromStdString(each.name) == word.left(sign); }) -
+                                declared.begin());
+        if (index >= inputs.size())
+            throw core::InputError(fmt::format("\"{}\": the model has {} input(s)", word.toStdString(), declared.size()));
+        at::Tensor tensor = readNumbers(word.mid(sign > 0 ? sign + 1 : 0).toStdString());
+        for (const auto& input : model.card.inputs)
+            if (input.name == declared[index].name)
+                tensor = tensor.to(graph::dtypeFromName(input.dtype));
+        inputs[index] = tensor;
+    }
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+        if (inputs[i].isNone())
+            throw core::InputError(
+                fmt::format("input \"{}\" is missing: expected one .npy file for each of {} input(s)", declared[i].name, declared.size()));
+    return inputs;
+}
+
+std::vector<c10::IValue> exampleOf(const graph::Model& model)
+{
+    auto inputs = graph::exampleInputs(model.card);
+    if (inputs.size() != model.graph->data().inputs.size())
+        throw core::InputError("the model card does not say enough to make an example; give a file, a text or a sample");
+    return inputs;
+}
+
+std::vector<c10::IValue> inputsOf(const DebugSubject& subject, const graph::Model& model, const std::shared_ptr<store::Workspace>& workspace)
+{
+    switch (subject.input) {
+    case DebugSubject::Input::Sample: return sampleInput(subject, model, workspace);
+    case DebugSubject::Input::Text: return {train::textInput(model, subject.text.toStdString())};
+    case DebugSubject::Input::File: return fileInputs(subject, model);
+    case DebugSubject::Input::Example: break;
+    }
+    return exampleOf(model);
+}
+
+}  // namespace
+
+QStringList DebugSubject::arguments() const
+{
+    QStringList out;
+    if (input == Input::File)
+        for (const QString& word : text.split(QLatin1Char(' '), Qt::SkipEmptyParts))
+            out << QStringLiteral("--input") << word;
+    if (input == Input::Sample) {
+        if (!data.is_null())
+            out << QStringLiteral("--data") << widgets::dataArgument(data);
+        out << QStringLiteral("--split") << split << QStringLiteral("--sample") << QString::number(sample);
+    }
+    if (input == Input::Text)
+        out << QStringLiteral("--text") << text;
+    if (training)
+        out << QStringLiteral("--training");
+    return out;
+}
+
+DebugModelPtr openDebugSubject(const DebugSubject& subject, const std::shared_ptr<store::Workspace>& workspace)
+{
+    auto made = std::make_shared<DebugModel>();
+    made->subject = subject;
+    made->model = std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, workspace));
+    made->executor = std::make_shared<const graph::Executor>(made->model->graph);
+    made->inputs = inputsOf(subject, *made->model, workspace);
+    QStringList parts;
+    for (const auto& input : made->inputs)
+        parts << QString::fromStdString(debug::summaryText(input)).section(QLatin1Char(','), 0, -1).section(QStringLiteral(", min"), 0, 0);
+    made->inputText = parts.join(QStringLiteral("; "));
+    return made;
+}
+
+DebugSession::DebugSession(DebugModelPtr model)
+    : m_model(std::move(model)), m_lines(m_model->executor->graph()), m_stepper(m_model->executor, m_model->model->weights, stepperOptions(*m_model)),
+      m_prompt(m_stepper, promptFiles())
+{
+}
+
+DebugView DebugSession::command(const QString& line, std::stop_token stop)
+{
+    const std::lock_guard lock(m_mutex);
+    const auto reply = m_prompt.run(line.toStdString(), stop);
+    m_history << line.trimmed();
+    const QString word = line.trimmed().section(QLatin1Char(' '), 0, 0);
+    if (word == QLatin1String("set") || word == QLatin1String("unset") || word == QLatin1String("input"))
+        m_rows.clear();
+    return look(QString::fromStdString(reply.text), stop);
+}
+
+DebugView DebugSession::view(std::stop_token stop)
+{
+    const std::lock_guard lock(m_mutex);
+    return look({}, stop);
+}
+
+DebugView DebugSession::runToLine(int line, std::stop_token stop)
+{
+    const std::lock_guard lock(m_mutex);
+    if (line > m_stepper.position().line && line < m_lines.count())
+        m_history << QStringLiteral("until ") + QString::fromStdString(m_lines.line(line).node->name);
+    m_stepper.runToLine(line, stop);
+    return look({}, stop);
+}
+
+DebugView DebugSession::toggleBreakpoint(int line)
+{
+    const std::lock_guard lock(m_mutex);
+    const std::string& name = m_lines.line(line).node->name;
+    const auto all = m_stepper.breakpoints();
+    const auto here = std::find_if(all.begin(), all.end(), [&](const auto& each) { return !each.condition && each.pattern == name; });
+    if (here != all.end()) {
+        m_stepper.removeBreakpoint(here->id);
+        m_history << QStringLiteral("delete %1").arg(here->id);
+    } else {
+        m_stepper.addBreakpoint(name);
+        m_history << QStringLiteral("break ") + QString::fromStdString(name);
+    }
+    return look({}, {});
+}
+
+DebugValueRow DebugSession::rowOf(const std::string& name)
+{
+    DebugValueRow row;
+    row.name = QString::fromStdString(name);
+    const auto* kept = m_stepper.keptValue(name);
+    row.isKept = kept != nullptr;
+    const auto found = m_rows.find(name);
+    if (found != m_rows.end()) {
+        row = found->second;
+        row.isKept = kept != nullptr;
+        row.isEdited = m_stepper.edits().count(name) > 0;
+        return row;
+    }
+    const auto id = m_stepper.graph()->findValue(graph::splitStep(name).first);
+    if (const auto* node = id ? m_stepper.graph()->producer(*id) : nullptr)
+        row.op = QString::fromStdString(node->op).section(QStringLiteral("::"), -1);
+    row.isEdited = m_stepper.edits().count(name) > 0;
+    if (!kept)
+        return row;
+    row.isTensor = kept->isTensor() && kept->toTensor().defined();
+    if (!row.isTensor) {
+        row.text = QString::fromStdString(debug::summaryText(*kept));
+    } else {
+        const at::Tensor& tensor = kept->toTensor();
+        row.shape = QString::fromStdString(core::formatShape(tensor.sizes()));
+        row.dtype = QString::fromStdString(graph::dtypeName(tensor.scalar_type()));
+        if (!tensor.is_complex()) {
+            const auto facts = graph::statistics(tensor, 1);
+            row.minimum = facts.minimum;
+            row.maximum = facts.maximum;
+            row.mean = facts.mean;
+            row.deviation = facts.standardDeviation;
+            row.notFinite = facts.nans + facts.infinities;
+        }
+    }
+    m_rows[name] = row;
+    return row;
+}
+
+DebugView DebugSession::look(QString reply, std::stop_token stop)
+{
+    DebugView view;
+    view.reply = std::move(reply);
+    view.place = QString::fromStdString(debug::stopText(m_stepper, m_stepper.lastStop())).section(QStringLiteral("\n  "), 0, 0);
+    view.reason = QString::fromLatin1(debug::stopReasonName(m_stepper.lastStop().reason));
+    view.position = m_stepper.position();
+    view.atEnd = m_stepper.atEnd();
+    view.backward = m_stepper.isBackward();
+    for (const auto& level : m_stepper.levels())
+        view.levels << QString::fromStdString(level);
+    view.frame = int(m_stepper.frame());
+    if (view.position.inner >= 0)
+        for (const auto& visit : m_stepper.visits())
+            view.visits << QString::fromStdString(visit.name);
+    view.breakpointLines = m_stepper.breakpointLines();
+    for (const auto& each : m_stepper.breakpoints())
+        view.breakpoints.push_back({each.id, QString::fromStdString(each.toText()).section(QStringLiteral(": "), 1), each.enabled});
+    if (view.backward) {
+        for (std::size_t i = 0; i < m_stepper.gradientPosition(); ++i) {
+            const auto& gradient = m_stepper.gradients()[i];
+            DebugValueRow row;
+            row.name = QString::fromStdString(gradient.name);
+            row.shape = QString::fromStdString(core::formatShape(gradient.shape));
+            row.isTensor = true;
+            row.deviation = gradient.norm;
+            row.notFinite = gradient.nonFinite;
+            view.values.push_back(std::move(row));
+        }
+    } else {
+        for (const auto& name : m_stepper.knownValues())
+            if (view.values.size() < kRowsShown)
+                view.values.push_back(rowOf(name));
+    }
+    for (const auto& expression : m_prompt.watches()) {
+        QString text;
+        try {
+            text = QString::fromStdString(debug::summaryText(debug::evaluateValue(expression, m_prompt.scope(stop))));
+        } catch (const core::Error& error) {
+            text = QString::fromUtf8(error.what());
+        }
+        view.watches.emplace_back(QString::fromStdString(expression), text);
+    }
+    view.nodesRun = m_stepper.nodesRun();
+    view.keptBytes = m_stepper.keptBytes();
+    return view;
+}
+
+DebugTensor DebugSession::tensor(const QString& name, std::stop_token stop)
+{
+    const std::lock_guard lock(m_mutex);
+    const at::NoGradGuard noGrad;
+    const bool gradient = m_stepper.isBackward();
+    const at::Tensor value = gradient ? m_stepper.gradient(name.toStdString(), stop) : debug::evaluateValue(name.toStdString(), m_prompt.scope(stop));
+    DebugTensor out;
+    out.name = name;
+    out.title = gradient ? QStringLiteral("grad(%1)").arg(name) : name;
+    out.statistics = QString::fromStdString(debug::summaryText(value));
+    out.shape = value.sizes().vec();
+    if (value.numel() <= kCellsShown && !value.is_complex()) {
+        const at::Tensor numbers = value.to(at::kCPU, at::kFloat).contiguous();
+        out.values.assign(numbers.data_ptr<float>(), numbers.data_ptr<float>() + numbers.numel());
+    }
+    return out;
+}
+
+QStringList DebugSession::history() const
+{
+    const std::lock_guard lock(m_mutex);
+    return m_history;
+}
+
+}  // namespace orrery::plugins

@@ -1,0 +1,115 @@
+#pragma once
+#include <QString>
+#include <QStringList>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include <core/debug/prompt.h>
+#include <core/graph/model.h>
+#include <core/store/workspace.h>
+
+namespace orrery::plugins {
+
+/// What is debugged: a model and one input.
+struct DebugSubject {
+    enum class Input { Example, Sample, Text, File };
+    QString model;  ///< MODEL argument
+    Input input = Input::Example;
+    QString text;     ///< the text, or files with blanks between (`FILE` or `NAME=FILE`)
+    core::Json data;  ///< data document of the sample; null: the data of `run`
+    std::optional<qint64> run;
+    QString split = QStringLiteral("test");
+    qint64 sample = 0;
+    bool training = false;
+    bool operator==(const DebugSubject&) const = default;
+    /// The options of the command line that mean the same: `--input x.npy`, `--sample 3 --split test`, `--text ...`.
+    QStringList arguments() const;
+};
+
+/// A subject, opened. Immutable; shared with jobs.
+struct DebugModel {
+    DebugSubject subject;
+    std::shared_ptr<const graph::Model> model;
+    std::shared_ptr<const graph::Executor> executor;
+    std::vector<c10::IValue> inputs;
+    QString inputText;  ///< "float32 [1, 1, 8, 8]"
+};
+using DebugModelPtr = std::shared_ptr<const DebugModel>;
+
+/// @throws what opening the model or data throws; core::InputError for an input that does not fit. Any thread.
+DebugModelPtr openDebugSubject(const DebugSubject& subject, const std::shared_ptr<store::Workspace>& workspace);
+
+/// One value or gradient in the list.
+struct DebugValueRow {
+    QString name, op, shape, dtype, text;  ///< `text`: what is no tensor
+    bool isTensor = false, isEdited = false, isKept = true;
+    double minimum = 0, maximum = 0, mean = 0, deviation = 0;  ///< of a gradient `deviation` is its norm
+    qint64 notFinite = 0;
+    bool operator==(const DebugValueRow&) const = default;
+};
+
+struct DebugBreakpoint {
+    int id = 0;
+    QString text;
+    bool enabled = true;
+};
+
+/// The state of a session at one moment; a value for the UI thread.
+struct DebugView {
+    QString reply;   ///< what the prompt answered to the last command
+    QString place;   ///< where the run stands and why
+    QString reason;  ///< as `debug::stopReasonName`
+    debug::Position position;
+    bool atEnd = false, backward = false;
+    QStringList levels;
+    int frame = 0;
+    QStringList visits;  ///< names of the steps of the loop or branch that the position is in
+    std::vector<int> breakpointLines;
+    std::vector<DebugBreakpoint> breakpoints;
+    std::vector<DebugValueRow> values;  ///< in the order in which they were made; in the backward mode gradients
+    std::vector<std::pair<QString, QString>> watches;
+    qint64 nodesRun = 0, keptBytes = 0;
+};
+
+/// A value to look at.
+struct DebugTensor {
+    QString name, title, statistics;
+    std::vector<std::int64_t> shape;
+    std::vector<float> values;  ///< empty if there are too many
+};
+
+/// A debugging session that is driven from jobs: every call locks, so that one runs at a time. Any thread.
+class DebugSession {
+public:
+    explicit DebugSession(DebugModelPtr model);
+    const DebugModelPtr& model() const { return m_model; }
+    const debug::ProgramLines& lines() const { return m_lines; }
+
+    /// Does a command of the prompt. @throws as `debug::Prompt::run`.
+    DebugView command(const QString& line, std::stop_token stop);
+    DebugView view(std::stop_token stop);
+    /// Goes to a line, forwards or back.
+    DebugView runToLine(int line, std::stop_token stop);
+    /// Sets a breakpoint on a line, or deletes those that are there.
+    DebugView toggleBreakpoint(int line);
+    /// A value, or in the backward mode a gradient. @throws core::InputError if it is no tensor or not known.
+    DebugTensor tensor(const QString& name, std::stop_token stop);
+    /// Commands that were given, to do the same on the command line.
+    QStringList history() const;
+
+private:
+    DebugView look(QString reply, std::stop_token stop);
+    DebugValueRow rowOf(const std::string& name);
+    DebugModelPtr m_model;
+    debug::ProgramLines m_lines;
+    mutable std::mutex m_mutex;  ///< guards all below
+    debug::Stepper m_stepper;
+    debug::Prompt m_prompt;
+    std::map<std::string, DebugValueRow> m_rows;  ///< statistics are taken once; an edit clears them
+    QStringList m_history;
+};
+
+}  // namespace orrery::plugins

@@ -1,0 +1,307 @@
+#include "debugger_panel.h"
+
+#include <QAction>
+#include <QCheckBox>
+#include <QComboBox>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QLineEdit>
+#include <QTabWidget>
+#include <QTimer>
+#include <QToolButton>
+#include <QVBoxLayout>
+
+#include <widgets/commands.h>
+#include <widgets/controls.h>
+#include <widgets/model_box.h>
+#include <widgets/model_source.h>
+#include <widgets/report_item.h>
+#include <widgets/session.h>
+
+#include "divergence_page.h"
+#include "profile_page.h"
+#include "step_page.h"
+
+namespace orrery::plugins {
+
+using widgets::SelectionPart;
+using Input = DebugSubject::Input;
+
+DebuggerPanel::DebuggerPanel(widgets::Session& session, QWidget* parent)
+    : Panel(QStringLiteral("debugger"), tr("Debugger"), session, parent), m_timer(new QTimer(this))
+{
+    m_timer->setSingleShot(true);
+    m_timer->setInterval(200);
+    connect(m_timer, &QTimer::timeout, this, &DebuggerPanel::prepare);
+    m_copyCommand = widgets::makeCopyAsCommandAction(this, [this] { return commandLine(); });
+    m_showRuns = new QAction(tr("Show the runs"), this);
+    connect(m_showRuns, &QAction::triggered, this, [this] { this->session().requestPanel(QStringLiteral("experiments")); });
+    setContent(makeContent());
+    addAction(m_copyCommand);
+    connectPages();
+    connect(&session, &widgets::Session::selectionChanged, this, &DebuggerPanel::followSelection);
+    connect(&session, &widgets::Session::workspaceChanged, this, [this] {
+        take(nullptr);
+        fillModels();
+        prepareSoon();
+    });
+    fillModels();
+    prepareSoon();
+}
+
+DebuggerPanel::~DebuggerPanel() = default;
+
+QWidget* DebuggerPanel::makeSubject()
+{
+    m_model = widgets::narrowBox(tr("Model"), tr("What is run: the model that is open, or a selected run"), 12);
+    m_model->setObjectName(QStringLiteral("model"));
+    m_kind = widgets::narrowBox(tr("Kind of input"), tr("What it is run on"), 8);
+    m_kind->setObjectName(QStringLiteral("kind"));
+    m_kind->addItem(tr("Example"), int(Input::Example));
+    m_kind->addItem(tr("Sample of the data"), int(Input::Sample));
+    m_kind->addItem(tr("Text"), int(Input::Text));
+    m_kind->addItem(tr("Files"), int(Input::File));
+    m_input = new QLineEdit;
+    m_input->setObjectName(QStringLiteral("input"));
+    m_input->setAccessibleName(tr("Input"));
+    m_training = new QCheckBox(tr("t&raining mode"));
+    m_training->setObjectName(QStringLiteral("training"));
+    m_training->setToolTip(tr("Dropout and batch statistics as in training; random operators repeat by the seed"));
+    m_status = new QLabel;
+    m_status->setObjectName(QStringLiteral("status"));
+    m_status->setWordWrap(true);
+    connect(m_model, &QComboBox::activated, this, &DebuggerPanel::prepareSoon);
+    connect(m_kind, &QComboBox::currentIndexChanged, this, [this] {
+        updateInput();
+        prepareSoon();
+    });
+    connect(m_input, &QLineEdit::textEdited, this, &DebuggerPanel::prepareSoon);
+    connect(m_training, &QCheckBox::toggled, this, &DebuggerPanel::prepareSoon);
+    auto* modelLabel = new QLabel(tr("&Model"));
+    modelLabel->setBuddy(m_model);
+    auto* inputLabel = new QLabel(tr("&Input"));
+    inputLabel->setBuddy(m_kind);
+    auto* copy = new QToolButton;
+    copy->setDefaultAction(m_copyCommand);
+    auto* first = new QHBoxLayout;
+    first->addWidget(modelLabel);
+    first->addWidget(m_model, 1);
+    first->addWidget(m_training);
+    first->addWidget(copy);
+    auto* second = new QHBoxLayout;
+    second->addWidget(inputLabel);
+    second->addWidget(m_kind);
+    second->addWidget(m_input, 1);
+    auto* box = new QWidget;
+    auto* layout = new QVBoxLayout(box);
+    layout->setContentsMargins(6, 6, 6, 2);
+    layout->setSpacing(4);
+    layout->addLayout(first);
+    layout->addLayout(second);
+    layout->addWidget(m_status);
+    return box;
+}
+
+QWidget* DebuggerPanel::makeContent()
+{
+    m_tabs = new QTabWidget;
+    m_step = new StepPage(session());
+    m_profile = new ProfilePage(session());
+    m_divergence = new DivergencePage(session());
+    m_tabs->addTab(m_step, tr("&Step"));
+    m_tabs->addTab(m_profile, tr("Profi&le"));
+    m_tabs->addTab(m_divergence, tr("&Divergence"));
+    m_tabs->setDocumentMode(true);
+    m_tabs->setObjectName(QStringLiteral("pages"));
+    auto* content = new QWidget(this);
+    auto* layout = new QVBoxLayout(content);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(2);
+    layout->addWidget(makeSubject());
+    layout->addWidget(m_tabs, 1);
+    content->setFocusProxy(m_step);
+    updateInput();
+    return content;
+}
+
+void DebuggerPanel::connectPages()
+{
+    const auto join = [this](auto* page) {
+        using Page = std::remove_pointer_t<decltype(page)>;
+        connect(page, &Page::failed, this, &Panel::showError);
+        connect(page, &Page::busyChanged, this, &DebuggerPanel::addBusy);
+        connect(page, &Page::message, this, &Panel::statusMessage);
+        connect(page, &Page::valueChosen, this, &DebuggerPanel::chooseValue);
+    };
+    join(m_step);
+    join(m_profile);
+    join(m_divergence);
+    connect(m_tabs, &QTabWidget::currentChanged, this, [this] { showError({}); });
+}
+
+void DebuggerPanel::updateInput()
+{
+    const auto kind = Input(m_kind->currentData().toInt());
+    m_input->setVisible(kind != Input::Example);
+    m_input->setPlaceholderText(kind == Input::Sample ? tr("number of the sample; empty: the selected one")
+                                : kind == Input::Text ? tr("a text that the model's tokenizer reads")
+                                                      : tr("x.npy, or NAME=x.npy with blanks between several"));
+}
+
+void DebuggerPanel::fillModels()
+{
+    widgets::fillModelBox(*m_model, session().selection());
+}
+
+void DebuggerPanel::followSelection(widgets::SelectionParts parts)
+{
+    if (parts & (widgets::SelectionParts(SelectionPart::Runs) | SelectionPart::Model | SelectionPart::Weights)) {
+        const QString before = m_model->currentData().toString();
+        fillModels();
+        if (m_model->currentData().toString() != before)
+            prepareSoon();
+    }
+    const bool samples = Input(m_kind->currentData().toInt()) == Input::Sample;
+    if (samples && (parts.testFlag(SelectionPart::Data) || (parts.testFlag(SelectionPart::Samples) && m_input->text().isEmpty())))
+        prepareSoon();
+    if (parts.testFlag(SelectionPart::Value))
+        m_step->showValue(session().selection().valuePath);
+}
+
+DebugSubject DebuggerPanel::wantedSubject() const
+{
+    const auto& selection = session().selection();
+    DebugSubject subject;
+    subject.model = m_model->currentData().toString();
+    subject.input = Input(m_kind->currentData().toInt());
+    subject.training = m_training->isChecked();
+    if (subject.input == Input::Text || subject.input == Input::File)
+        subject.text = m_input->text();
+    if (subject.input != Input::Sample)
+        return subject;
+    subject.run = widgets::runOfArgument(subject.model);
+    subject.data = selection.data;
+    if (!subject.run && !selection.runs.isEmpty())
+        subject.run = selection.runs.front();
+    if (!selection.split.isEmpty())
+        subject.split = selection.split;
+    const qint64 chosen = selection.samples.isEmpty() ? 0 : selection.samples.front();
+    bool isNumber = false;
+    const qint64 typed = m_input->text().trimmed().toLongLong(&isNumber);
+    subject.sample = isNumber ? typed : chosen;
+    return subject;
+}
+
+void DebuggerPanel::prepareSoon()
+{
+    m_timer->start();
+}
+
+void DebuggerPanel::prepare()
+{
+    const DebugSubject subject = wantedSubject();
+    if (subject.model.isEmpty()) {
+        m_opening.cancel();
+        take(nullptr);
+        return updateEmptyState();
+    }
+    if (m_opened && m_opened->subject == subject)
+        return;
+    showError({});
+    showContent();
+    m_status->setText(tr("Opening…"));
+    m_opening.start(
+        session(), this,
+        [subject, workspace = session().workspace()](widgets::BackgroundContext&) {
+            // The run's own data are opened from the run: relative paths in its document start at its folder.
+            DebugSubject wanted = subject;
+            if (wanted.run && workspace && wanted.data == workspace->run(*wanted.run).document.value("data", core::Json()))
+                wanted.data = nullptr;
+            auto made = std::make_shared<DebugModel>(*openDebugSubject(wanted, workspace));
+            made->subject = subject;
+            return DebugModelPtr(made);
+        },
+        [this](const DebugModelPtr& model) { take(model); },
+        [this](const QString& text) {
+            take(nullptr);
+            m_status->setText(tr("The model or its input could not be opened."));
+            showError(text);
+        });
+}
+
+void DebuggerPanel::take(const DebugModelPtr& model)
+{
+    m_opened = model;
+    m_step->setModel(model);
+    m_profile->setModel(model);
+    m_divergence->setModel(model);
+    m_status->setText(!model ? QString() : tr("%1 nodes, input %2").arg(model->executor->graph()->nodes().size()).arg(model->inputText));
+}
+
+void DebuggerPanel::chooseValue(const QString& name)
+{
+    const QString path = name.section(QLatin1Char('['), 0, 0);
+    session().changeSelection([&](widgets::Selection& s) { s.valuePath = path; });
+}
+
+void DebuggerPanel::updateEmptyState()
+{
+    if (!session().hasWorkspace())
+        return showEmptyState(tr("No workspace is open"), tr("Open a workspace from the File menu, then select a run, or open a model."));
+    showEmptyState(tr("No model to debug"), tr("Select a run in Experiments, or open a model file; then step through it node by node."),
+                   {m_showRuns});
+}
+
+QString DebuggerPanel::commandLine() const
+{
+    if (!m_opened)
+        return {};
+    if (m_tabs->currentWidget() == m_profile)
+        return m_profile->command();
+    if (m_tabs->currentWidget() == m_divergence)
+        return m_divergence->command();
+    QStringList words = {QStringLiteral("debug"), m_opened->subject.model};
+    words << m_opened->subject.arguments();
+    for (const QString& command : m_step->history())
+        words << QStringLiteral("--command") << command;
+    return widgets::cliCommand(words);
+}
+
+std::optional<widgets::ReportItem> DebuggerPanel::reportItem() const
+{
+    if (!m_opened)
+        return std::nullopt;
+    const QString model = m_opened->subject.model;
+    if (m_tabs->currentWidget() == m_profile && m_profile->profile())
+        return widgets::reportShown(*this, tr("Profile of %1").arg(model), std::nullopt, *m_profile->picture());
+    if (m_tabs->currentWidget() == m_divergence && m_divergence->divergence())
+        return widgets::reportShown(*this, tr("Divergence of two runs of %1").arg(model), std::nullopt, *m_divergence->picture());
+    return widgets::reportShown(*this, tr("Debugger: %1").arg(model), std::nullopt, *m_step);
+}
+
+core::Json DebuggerPanel::saveState() const
+{
+    return {{"kind", m_kind->currentIndex()},
+            {"input", m_input->text().toStdString()},
+            {"training", m_training->isChecked()},
+            {"tab", m_tabs->currentIndex()},
+            {"step", m_step->saveState()},
+            {"profile", m_profile->saveState()},
+            {"divergence", m_divergence->saveState()}};
+}
+
+void DebuggerPanel::restoreState(const core::Json& state)
+{
+    if (!state.is_object())
+        return;
+    m_kind->setCurrentIndex(std::clamp(widgets::stateInteger(state, "kind", 0), 0, m_kind->count() - 1));
+    m_input->setText(widgets::stateText(state, "input"));
+    m_training->setChecked(state.contains("training") && state["training"].is_boolean() && state["training"].get<bool>());
+    m_step->restoreState(widgets::stateObject(state, "step"));
+    m_profile->restoreState(widgets::stateObject(state, "profile"));
+    m_divergence->restoreState(widgets::stateObject(state, "divergence"));
+    m_tabs->setCurrentIndex(std::clamp(widgets::stateInteger(state, "tab", 0), 0, m_tabs->count() - 1));
+    prepareSoon();
+}
+
+}  // namespace orrery::plugins

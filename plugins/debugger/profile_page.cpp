@@ -1,0 +1,264 @@
+#include "profile_page.h"
+
+#include <QComboBox>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QSpinBox>
+#include <QTabWidget>
+#include <QVBoxLayout>
+#include <map>
+
+#include <widgets/commands.h>
+#include <widgets/controls.h>
+#include <widgets/plot_view.h>
+#include <widgets/table_view.h>
+
+#include "flame_view.h"
+
+namespace orrery::plugins {
+namespace {
+
+using widgets::RowModel;
+
+QList<widgets::Column> costColumns()
+{
+    return {{"name", ProfilePage::tr("name"), {}},
+            {"kind", ProfilePage::tr("kind"), ProfilePage::tr("Operator, module type, or number of nodes")},
+            {"ms", ProfilePage::tr("ms"), ProfilePage::tr("Median over the runs"), true, 4},
+            {"share", ProfilePage::tr("%"), ProfilePage::tr("Of the time of all nodes"), true, 3},
+            {"flops", ProfilePage::tr("MFLOP"), ProfilePage::tr("Multiply-add counts as two"), true, 4},
+            {"bytes", ProfilePage::tr("KiB"), ProfilePage::tr("Read and written"), true, 4},
+            {"intensity", ProfilePage::tr("FLOP/B"), ProfilePage::tr("Arithmetic intensity"), true, 3},
+            {"speed", ProfilePage::tr("GFLOP/s"), {}, true, 3},
+            {"bound", ProfilePage::tr("bound by"), ProfilePage::tr("What limits at best, by this machine's measured peaks")}};
+}
+
+RowModel::Row costRow(const debug::Profile& profile, qint64 id, const QString& name, const QString& kind, double seconds, double whole,
+                      std::int64_t flops, std::int64_t bytes)
+{
+    const double intensity = bytes > 0 ? double(flops) / double(bytes) : 0;
+    const QVariant none;
+    return {id,
+            {name, kind, seconds * 1e3, whole > 0 ? 100 * seconds / whole : 0, double(flops) * 1e-6, double(bytes) / 1024,
+             bytes > 0 ? QVariant(intensity) : none, flops > 0 && seconds > 0 ? QVariant(double(flops) / seconds * 1e-9) : none,
+             !profile.peaks || bytes == 0 ? none
+                                          : QVariant(profile.isMemoryBound(intensity) ? ProfilePage::tr("memory") : ProfilePage::tr("arithmetic"))},
+            name};
+}
+
+}  // namespace
+
+ProfilePage::ProfilePage(widgets::Session& session)
+    : JobPage(session, tr("Pro&file"), tr("Progress of the profile")), m_runs(new QSpinBox),
+      m_by(widgets::narrowBox(tr("Rows"), tr("What a row stands for"))), m_summary(new QLabel), m_tabs(new QTabWidget), m_rows(new RowModel(this)),
+      m_fusionRows(new RowModel(this)), m_table(new widgets::TableView), m_fusion(new widgets::TableView), m_flame(new FlameView),
+      m_roofline(new widgets::PlotView)
+{
+    m_runs->setRange(1, 1000);
+    m_runs->setValue(10);
+    m_runs->setObjectName(QStringLiteral("runs"));
+    m_runs->setAccessibleName(tr("Runs"));
+    m_runs->setToolTip(tr("Runs that the medians are taken of"));
+    m_by->addItem(tr("Modules"), QStringLiteral("module"));
+    m_by->addItem(tr("Nodes"), QStringLiteral("node"));
+    m_by->addItem(tr("Operators"), QStringLiteral("operator"));
+    m_by->setObjectName(QStringLiteral("by"));
+    connect(m_by, &QComboBox::currentIndexChanged, this, &ProfilePage::fillTable);
+    m_summary->setObjectName(QStringLiteral("profileSummary"));
+    m_summary->setWordWrap(true);
+    m_summary->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    m_rows->setColumns(costColumns());
+    m_table->setModel(m_rows);
+    m_table->setObjectName(QStringLiteral("costs"));
+    m_table->setPlaceholder(tr("filter: attn, ms>0.1, bound:memory"));
+    connect(m_table, &widgets::TableView::selectionChanged, this, [this](const QList<qint64>& ids) {
+        if (m_profile && !ids.isEmpty() && m_by->currentData().toString() == QLatin1String("node"))
+            Q_EMIT valueChosen(QString::fromStdString(m_profile->nodes.at(std::size_t(ids.front())).name));
+    });
+    m_fusionRows->setColumns({{"pattern", tr("pattern"), {}},
+                              {"saved", tr("KiB saved"), tr("Bytes that would not be written and read again"), true, 4},
+                              {"bytes", tr("KiB moved now"), {}, true, 4},
+                              {"ms", tr("ms at best"), tr("At the measured memory bandwidth"), true, 3},
+                              {"nodes", tr("nodes"), {}}});
+    m_fusion->setModel(m_fusionRows);
+    m_fusion->setObjectName(QStringLiteral("fusion"));
+    m_roofline->setObjectName(QStringLiteral("roofline"));
+    m_roofline->setAxisTitle(widgets::PlotAxis::X, tr("FLOPs a byte"));
+    m_roofline->setAxisTitle(widgets::PlotAxis::Y, tr("GFLOP/s"));
+    m_roofline->setLog(widgets::PlotAxis::X, true);
+    m_roofline->setLog(widgets::PlotAxis::Y, true);
+    connect(m_flame, &FlameView::barChosen, this, [this](const QString& name, bool isNode) {
+        if (isNode)
+            Q_EMIT valueChosen(name);
+    });
+    m_tabs->addTab(m_table, tr("&Table"));
+    m_tabs->addTab(m_flame, tr("F&lame"));
+    m_tabs->addTab(m_roofline, tr("&Roofline"));
+    m_tabs->addTab(m_fusion, tr("F&usion"));
+    m_tabs->setObjectName(QStringLiteral("profileTabs"));
+    m_tabs->setDocumentMode(true);
+    auto* runsLabel = new QLabel(tr("ru&ns"));
+    runsLabel->setBuddy(m_runs);
+    auto* row = new QHBoxLayout;
+    row->addLayout(buttonRow(), 1);
+    row->addWidget(m_runs);
+    row->addWidget(runsLabel);
+    row->addWidget(m_by);
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(4, 4, 4, 4);
+    layout->setSpacing(4);
+    layout->addLayout(row);
+    layout->addWidget(m_summary);
+    layout->addWidget(m_tabs, 1);
+    updateButton();
+}
+
+void ProfilePage::setModel(const DebugModelPtr& model)
+{
+    m_model = model;
+    m_profile.reset();
+    m_rows->setRows({});
+    m_fusionRows->setRows({});
+    m_flame->clear();
+    m_roofline->clear();
+    m_summary->setText(tr("Times are medians over several runs; bytes and FLOPs are counted."));
+    updateButton();
+}
+
+QString ProfilePage::whyNot() const
+{
+    return m_model ? QString() : tr("Choose a model first");
+}
+
+void ProfilePage::run()
+{
+    debug::ProfileOptions options;
+    options.runs = m_runs->value();
+    options.training = m_model->subject.training;
+    const core::Json document{{"model", m_model->subject.model.toStdString()}, {"runs", options.runs}};
+    start(
+        [model = m_model, options](widgets::BackgroundContext& context) mutable {
+            options.progress = [&](double done, double total) { context.progress(done, total, "runs"); };
+            return debug::profileModel(*model->executor, model->model->weights, model->inputs, options, context.stopToken());
+        },
+        [this](const debug::Profile& profile) { take(profile); }, tr("Profile of %1").arg(m_model->subject.model), "profile", document, 0);
+}
+
+void ProfilePage::take(const debug::Profile& profile)
+{
+    m_profile = profile;
+    QString text = tr("%1 ms a run (median of %2, %3 thread(s)); measuring adds %4 %. %L5 MFLOP, %L6 KiB moved.")
+                       .arg(profile.plainSeconds * 1e3, 0, 'g', 4)
+                       .arg(profile.runs)
+                       .arg(profile.threads)
+                       .arg(100 * profile.overhead(), 0, 'f', 1)
+                       .arg(double(profile.flops()) * 1e-6, 0, 'f', 1)
+                       .arg(double(profile.bytes()) / 1024, 0, 'f', 0);
+    if (profile.peaks)
+        text += tr(" This machine: %1 GFLOP/s, %2 GB/s; below %3 FLOPs a byte the memory limits.")
+                    .arg(profile.peaks->gigaflops, 0, 'f', 0)
+                    .arg(profile.peaks->bandwidth, 0, 'f', 1)
+                    .arg(profile.peaks->ridge(), 0, 'g', 3);
+    m_summary->setText(profile.note.empty() ? text : text + QLatin1Char(' ') + QString::fromStdString(profile.note));
+    fillTable();
+    fillRoofline();
+    fillFusion();
+    m_flame->setProfile(profile, m_model->subject.model);
+}
+
+void ProfilePage::fillTable()
+{
+    if (!m_profile)
+        return;
+    const QString by = m_by->currentData().toString();
+    double whole = 0;
+    for (const auto& node : m_profile->nodes)
+        whole += node.seconds;
+    std::vector<RowModel::Row> rows;
+    if (by == QLatin1String("node"))
+        for (const auto& node : m_profile->nodes)
+            rows.push_back(costRow(*m_profile, qint64(rows.size()), QString::fromStdString(node.name), QString::fromStdString(node.op), node.seconds,
+                                   whole, node.flops, node.bytes()));
+    else
+        for (const auto& group : by == QLatin1String("module") ? m_profile->modules : m_profile->operators)
+            rows.push_back(costRow(*m_profile, qint64(rows.size()), group.name.empty() ? tr("(whole model)") : QString::fromStdString(group.name),
+                                   group.type.empty() ? tr("%1 nodes").arg(group.nodes) : QString::fromStdString(group.type), group.seconds, whole,
+                                   group.flops, group.bytes));
+    m_rows->setRows(std::move(rows));
+}
+
+void ProfilePage::fillRoofline()
+{
+    m_roofline->clear();
+    if (!m_profile->peaks || m_profile->peaks->ridge() <= 0)
+        return;
+    const auto& peaks = *m_profile->peaks;
+    double low = peaks.ridge() / 10, high = peaks.ridge() * 10;
+    std::map<std::string, widgets::PlotSeries> byOperator;
+    for (const auto& node : m_profile->nodes) {
+        if (node.flops <= 0 || node.intensity() <= 0 || node.gigaflops() <= 0)
+            continue;
+        low = std::min(low, node.intensity() / 1.5);
+        high = std::max(high, node.intensity() * 1.5);
+        auto& series = byOperator[node.op];
+        series.data.x.push_back(node.intensity());
+        series.data.y.push_back(node.gigaflops());
+    }
+    widgets::PlotSeries roof;
+    roof.title = tr("roofline");
+    for (const double x : {low, peaks.ridge(), high}) {
+        roof.data.x.push_back(x);
+        roof.data.y.push_back(m_profile->attainable(x));
+    }
+    m_roofline->setSeries(QStringLiteral("roof"), roof);
+    for (auto& [op, series] : byOperator) {
+        series.title = QString::fromStdString(op);
+        series.style = widgets::LineStyle::Points;
+        m_roofline->setSeries(series.title, series);
+    }
+    m_roofline->showAll();
+}
+
+void ProfilePage::fillFusion()
+{
+    std::vector<RowModel::Row> rows;
+    for (const auto& candidate : m_profile->fusion) {
+        QStringList nodes;
+        for (const auto& node : candidate.nodes)
+            nodes << QString::fromStdString(node);
+        rows.push_back({qint64(rows.size()),
+                        {QString::fromStdString(candidate.pattern), double(candidate.savedBytes) / 1024, double(candidate.bytes) / 1024,
+                         candidate.savedSeconds > 0 ? QVariant(candidate.savedSeconds * 1e3) : QVariant(), nodes.join(QStringLiteral(", "))},
+                        nodes.join(QLatin1Char('\n'))});
+    }
+    m_fusionRows->setRows(std::move(rows));
+}
+
+QWidget* ProfilePage::picture() const
+{
+    return m_tabs->currentWidget();
+}
+
+QString ProfilePage::command() const
+{
+    if (!m_model)
+        return {};
+    QStringList words = {QStringLiteral("profile"), m_model->subject.model};
+    words << m_model->subject.arguments() << QStringLiteral("--runs") << QString::number(m_runs->value()) << QStringLiteral("--by")
+          << m_by->currentData().toString();
+    return widgets::cliCommand(words);
+}
+
+core::Json ProfilePage::saveState() const
+{
+    return {{"runs", m_runs->value()}, {"by", m_by->currentIndex()}, {"tab", m_tabs->currentIndex()}};
+}
+
+void ProfilePage::restoreState(const core::Json& state)
+{
+    m_runs->setValue(widgets::stateInteger(state, "runs", 10));
+    m_by->setCurrentIndex(std::clamp(widgets::stateInteger(state, "by", 0), 0, m_by->count() - 1));
+    m_tabs->setCurrentIndex(std::clamp(widgets::stateInteger(state, "tab", 0), 0, m_tabs->count() - 1));
+}
+
+}  // namespace orrery::plugins

@@ -1,0 +1,378 @@
+// The Debugger panel: stepping with keys and mouse, breakpoints in the gutter, values and edits equal to core's, profile and divergence, cancel, state after a restart.
+#include <QApplication>
+#include <QComboBox>
+#include <QLabel>
+#include <QLineEdit>
+#include <QListWidget>
+#include <QPlainTextEdit>
+#include <QPushButton>
+#include <QTabWidget>
+#include <QTableView>
+#include <QTableWidget>
+#include <QToolBar>
+#include <QToolButton>
+#include <QTreeWidget>
+
+#include <core/base/files.h>
+#include <core/catalogue.h>
+#include <core/models/model_file.h>
+#include <core/zoo/zoo.h>
+#include <plugins/debugger/debugger_panel.h>
+#include <plugins/debugger/divergence_page.h>
+#include <plugins/debugger/flame_view.h>
+#include <plugins/debugger/profile_page.h>
+#include <plugins/debugger/program_view.h>
+#include <plugins/debugger/step_page.h>
+#include <widgets/table_view.h>
+#include <widgets/tensor_table.h>
+
+#include "../core/graph/sample_graphs.h"
+#include "../widgets/shots.h"
+#include "damaged_models.h"
+#include "trained_bench.h"
+
+using namespace orrery;
+using namespace orrery::plugins;
+
+namespace {
+
+constexpr int kPatience = 30000;
+
+graph::Model smallGpt()
+{
+    auto model = zoo::buildModel("gpt", {{"layers", 2}, {"heads", 2}, {"width", 16}, {"vocabulary", 256}, {"block_length", 32}}, 3);
+    model.card.tokenizer = {{"kind", "bytes"}};
+    return model;
+}
+
+struct Bench : test::PanelBench<DebuggerPanel> {
+    using PanelBench::PanelBench;
+    graph::Model model;
+
+    void show(const core::Json& state = core::Json::object())
+    {
+        PanelBench::show(state);
+        panel->activateWindow();  // shortcuts belong to the active window
+        QVERIFY(QTest::qWaitForWindowActive(panel.get()));
+    }
+    QString file(const char* name = "model.safetensors") const { return folder.filePath(QString::fromLatin1(name)); }
+    void open(const graph::Model& opened)
+    {
+        model = opened;
+        models::saveModel(file().toStdString(), model);
+        session.openModel(file());
+    }
+    StepPage* step() const { return panel->findChild<StepPage*>(); }
+    ProgramView* program() const { return child<ProgramView>("program"); }
+    QTreeWidget* values() const { return child<QTreeWidget>("values"); }
+    QString place() const { return child<QLabel>("place")->text(); }
+    bool ready() const { return panel->isIdle() && step()->debugSession() && !program()->model()->index(0, 0).data().isNull(); }
+    void waitReady() const { QTRY_VERIFY_WITH_TIMEOUT(ready() && !place().isEmpty(), kPatience); }
+    void press(int key, Qt::KeyboardModifiers modifiers = {}) const
+    {
+        program()->setFocus();
+        QTest::keyClick(program(), Qt::Key(key), modifiers);
+        QTRY_VERIFY_WITH_TIMEOUT(panel->isIdle(), kPatience);
+    }
+    void type(const char* name, const QString& text) const
+    {
+        auto* line = child<QLineEdit>(name);
+        line->setFocus();
+        line->selectAll();
+        QTest::keyClicks(line, text);
+        QTest::keyClick(line, Qt::Key_Return);
+        QTRY_VERIFY_WITH_TIMEOUT(panel->isIdle(), kPatience);
+    }
+    void showTab(const char* tabs, int index) const { child<QTabWidget>(tabs)->setCurrentIndex(index); }
+    int rowOf(const char* value) const
+    {
+        const auto& lines = step()->debugSession()->lines();
+        return program()->program()->rowOfLine(lines.lineOf(*lines.graph()->findValue(value)));
+    }
+    QTreeWidgetItem* item(const QString& name) const
+    {
+        QTreeWidgetItemIterator it(values());
+        for (; *it; ++it)
+            if ((*it)->data(0, Qt::UserRole).toString() == name)
+                return *it;
+        return nullptr;
+    }
+};
+
+}  // namespace
+
+class DebuggerPanelTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase() { core::registerAll(); }
+
+    void emptyStatesSayWhatToDo()
+    {
+        Bench without(false);
+        without.show();
+        QTRY_VERIFY_WITH_TIMEOUT(without.panel->isShowingEmptyState(), kPatience);
+        QCOMPARE(without.panel->commandLine(), QString());
+        Bench bench;
+        bench.show();
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isShowingEmptyState(), kPatience);
+        bench.open(smallGpt());
+        QTRY_VERIFY_WITH_TIMEOUT(!bench.panel->isShowingEmptyState(), kPatience);
+    }
+
+    void keysStepThroughModules()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(graph::residualModel());
+        bench.waitReady();
+        QVERIFY2(bench.place().contains("call of blocks.0"), qPrintable(bench.place()));
+        bench.press(Qt::Key_F10);
+        QVERIFY2(bench.place().contains("call of blocks.1"), qPrintable(bench.place()));
+        bench.press(Qt::Key_F11);
+        QVERIFY2(bench.place().contains("call of blocks.1.norm"), qPrintable(bench.place()));
+        bench.press(Qt::Key_F10);
+        QVERIFY2(bench.place().contains(": blocks.1.tanh (aten::tanh)"), qPrintable(bench.place()));
+        bench.press(Qt::Key_F10, Qt::ShiftModifier);  // back
+        QVERIFY2(bench.place().contains("blocks.1.norm.layer_norm"), qPrintable(bench.place()));
+        bench.press(Qt::Key_F5);
+        QVERIFY2(bench.place().contains("at the end"), qPrintable(bench.place()));
+        QVERIFY(bench.item("head.linear"));
+    }
+
+    void theGutterSetsBreakpoints()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(graph::residualModel());
+        bench.waitReady();
+        const QModelIndex mark = bench.program()->model()->index(bench.rowOf("blocks.1.tanh"), ProgramModel::Mark);
+        bench.program()->scrollTo(mark);
+        QTest::mouseClick(bench.program()->viewport(), Qt::LeftButton, {}, bench.program()->visualRect(mark).center());
+        QTRY_COMPARE_WITH_TIMEOUT(mark.data().toString(), QStringLiteral("●"), kPatience);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle(), kPatience);
+        bench.press(Qt::Key_F5);
+        QVERIFY2(bench.place().contains("breakpoint 1") && bench.place().contains("blocks.1.tanh"), qPrintable(bench.place()));
+        QCOMPARE(mark.data().toString(), QStringLiteral("●➜"));
+        QTest::mouseClick(bench.program()->viewport(), Qt::LeftButton, {}, bench.program()->visualRect(mark).center());
+        QTRY_COMPARE_WITH_TIMEOUT(mark.data().toString(), QStringLiteral("➜"), kPatience);
+        QVERIFY(bench.panel->commandLine().contains("--command 'break blocks.1.tanh' --command continue --command 'delete 1'"));
+    }
+
+    void valuesEqualCoreAndCanBeEdited()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(graph::residualModel());
+        bench.waitReady();
+        bench.press(Qt::Key_F5);
+        auto* table = bench.child<widgets::TensorTable>("numbers");
+        const at::Tensor x = at::zeros({1, 6});
+        const at::Tensor before = graph::runOn(bench.model, {x}).tensor();
+        QTRY_COMPARE_WITH_TIMEOUT(table->shape(), (std::vector<std::int64_t>{1, 4}), kPatience);
+        const auto numbers = table->toCsv().split('\n')[0];
+        QVERIFY2(std::abs(numbers.split(',')[0].toDouble() - before[0][0].item<double>()) < 1e-5 || !numbers[0].isDigit(),
+                 qPrintable(table->toCsv()));
+        QCOMPARE(bench.item("head.linear")->text(3).left(5), QString::number(before.max().item<double>(), 'g', 5).left(5));
+        bench.item("blocks.1.add")->treeWidget()->setCurrentItem(bench.item("blocks.1.add"));
+        QTRY_COMPARE_WITH_TIMEOUT(table->shape(), (std::vector<std::int64_t>{1, 6}), kPatience);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle(), kPatience);
+        table->setCurrentIndex({0, 2});
+        bench.type("edit", "2.5");
+        QVERIFY2(bench.panel->errorText().isEmpty(), qPrintable(bench.panel->errorText()));
+        graph::RunRequest request;
+        request.keep = {"blocks.1.add"};
+        at::Tensor edited = graph::runOn(bench.model, {x}, request).values.at("blocks.1.add").toTensor().clone();
+        edited[0][2] = 2.5;
+        graph::RunRequest changed;
+        changed.probes = {graph::Probe::setting("blocks.1.add", edited)};
+        const at::Tensor after = graph::runOn(bench.model, {x}, changed).tensor();
+        const auto tensor = bench.step()->debugSession()->tensor("head.linear", {});
+        for (int i = 0; i < 4; ++i)
+            QCOMPARE(tensor.values[std::size_t(i)], after[0][i].item<float>());
+        QVERIFY(!at::allclose(before, after));
+    }
+
+    void conditionsWatchesAndThePrompt()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(graph::residualModel());
+        bench.waitReady();
+        bench.showTab("stepTabs", 1);
+        bench.type("watchLine", "max(blocks.0.norm.layer_norm)");
+        auto* watches = bench.child<QTableWidget>("watches");
+        QCOMPARE(watches->rowCount(), 1);
+        QVERIFY(watches->item(0, 1)->text().contains("not computed yet"));
+        bench.showTab("stepTabs", 2);
+        bench.type("breakLine", "blocks.1.* if max > -100");
+        QCOMPARE(bench.child<QListWidget>("breakpoints")->count(), 1);
+        bench.press(Qt::Key_F5);
+        QVERIFY2(bench.place().contains("breakpoint 1: blocks.1."), qPrintable(bench.place()));
+        QVERIFY2(watches->item(0, 1)->text().contains("float64"), qPrintable(watches->item(0, 1)->text()));
+        bench.showTab("stepTabs", 3);
+        bench.type("prompt", "print sum(x)");
+        QVERIFY(bench.child<QPlainTextEdit>("console")->toPlainText().contains("sum(x) = float64 [] [0]"));
+        bench.type("prompt", "print nothing");
+        QVERIFY2(bench.panel->errorText().contains("there is no value \"nothing\""), qPrintable(bench.panel->errorText()));
+    }
+
+    void theBackwardPassListsGradients()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(graph::residualModel());
+        bench.waitReady();
+        bench.showTab("stepTabs", 3);
+        bench.type("prompt", "backward head.linear[0, 1]");
+        bench.press(Qt::Key_F5);
+        bench.showTab("stepTabs", 0);
+        QVERIFY2(bench.place().contains("backward"), qPrintable(bench.place()));
+        QVERIFY(bench.item("x"));
+        const auto tensor = bench.step()->debugSession()->tensor("head.bias", {});
+        QCOMPARE(tensor.values, (std::vector<float>{0, 1, 0, 0}));
+        bench.type("prompt", "forward");
+        QVERIFY(!bench.step()->view().backward);
+    }
+
+    void theSelectionIsLinked()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(graph::residualModel());
+        bench.waitReady();
+        bench.press(Qt::Key_F5);
+        bench.values()->setCurrentItem(bench.item("blocks.0.tanh"));
+        QTRY_COMPARE_WITH_TIMEOUT(bench.session.selection().valuePath, QStringLiteral("blocks.0.tanh"), kPatience);
+        bench.session.changeSelection([](widgets::Selection& s) { s.valuePath = "blocks.2.add"; });
+        QTRY_VERIFY_WITH_TIMEOUT(bench.child<QLabel>("valueTitle")->text().contains("blocks.2.add"), kPatience);
+    }
+
+    void textsAndSamplesAreInputs()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(smallGpt());
+        bench.waitReady();
+        auto* kind = bench.child<QComboBox>("kind");
+        kind->setCurrentIndex(2);
+        bench.type("input", "hello");
+        QTRY_VERIFY_WITH_TIMEOUT(bench.ready() && bench.child<QLabel>("status")->text().contains("int64 [1, 5]"), kPatience);
+        bench.press(Qt::Key_F5);
+        QVERIFY(bench.place().contains("at the end"));
+        QVERIFY2(bench.panel->commandLine().contains("--text hello"), qPrintable(bench.panel->commandLine()));
+        takeShots(*bench.panel, "debugger-narrow");
+        bench.panel->resize(1180, 760);
+        QTRY_VERIFY(bench.panel->width() > 1000);
+        takeShots(*bench.panel, "debugger-wide");
+        kind->setCurrentIndex(1);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().contains("expected a data set"), kPatience);
+    }
+
+    void theProfileIsShown()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(smallGpt());
+        bench.waitReady();
+        bench.showTab("pages", 1);
+        auto* page = bench.panel->findChild<ProfilePage*>();
+        QTest::mouseClick(page->findChild<QPushButton*>("run"), Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(page->profile() && bench.panel->isIdle(), kPatience);
+        auto* costs = page->findChild<widgets::TableView*>("costs");
+        QCOMPARE(costs->model()->totalRows(), int(page->profile()->modules.size()));
+        const auto* whole = costs->model()->row(0);
+        QCOMPARE(whole->cells[4].toDouble(), double(page->profile()->flops()) * 1e-6);
+        bench.panel->resize(1000, 700);
+        takeShots(*bench.panel, "debugger-profile");
+        auto* tabs = page->findChild<QTabWidget*>("profileTabs");
+        tabs->setCurrentIndex(1);
+        auto* flame = page->findChild<FlameView*>();
+        QTRY_VERIFY(flame->isVisible() && flame->barRect(1).width() > 0);
+        QTest::mouseClick(flame, Qt::LeftButton, {}, flame->barRect(1).center().toPoint());
+        QCOMPARE(flame->currentBar(), 1);
+        QTest::keyClick(flame, Qt::Key_Return);
+        QCOMPARE(flame->zoomedBar(), 1);
+        QTest::keyClick(flame, Qt::Key_Escape);
+        QCOMPARE(flame->zoomedBar(), 0);
+        takeShots(*bench.panel, "debugger-flame");
+        tabs->setCurrentIndex(2);
+        QTest::qWait(100);
+        takeShots(*bench.panel, "debugger-roofline");
+        QVERIFY(bench.panel->commandLine().contains("profile"));
+    }
+
+    void theFirstDivergenceIsNamed()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(graph::residualModel());
+        bench.waitReady();
+        auto other = graph::residualModel();
+        other.weights = other.weights.clone();
+        other.weights.at("blocks.1.fc.bias")[2] += 0.1;
+        models::saveModel(bench.file("other.safetensors").toStdString(), other);
+        bench.showTab("pages", 2);
+        auto* page = bench.panel->findChild<DivergencePage*>();
+        auto* line = page->findChild<QLineEdit*>("other");
+        line->setFocus();
+        QTest::keyClicks(line, bench.file("other.safetensors"));
+        QTest::mouseClick(page->findChild<QPushButton*>("run"), Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(page->divergence() && bench.panel->isIdle(), kPatience);
+        QVERIFY2(page->findChild<QLabel*>("first")->text().contains("blocks.1.fc.linear"), qPrintable(page->findChild<QLabel*>("first")->text()));
+        QVERIFY(bench.panel->commandLine().contains("diff-run"));
+        bench.panel->resize(1000, 700);
+        takeShots(*bench.panel, "debugger-divergence");
+    }
+
+    void aRunIsCancelledInTheMiddle()
+    {
+        // Long enough to be caught: products of 700 x 700, three hundred of them.
+        graph::Builder builder("long");
+        const auto start = builder.input("x", "float32", {"700", "700"}, "float");
+        auto x = start;
+        for (int i = 0; i < 300; ++i)
+            x = builder.op("aten::matmul", {x, start});
+        Bench bench;
+        bench.show();
+        bench.open(builder.finish({{"out", x}}));
+        bench.waitReady();
+        QTest::keyClick(bench.program(), Qt::Key_F5);
+        auto* cancel = bench.panel->findChild<QPushButton*>("cancel");
+        QTRY_VERIFY_WITH_TIMEOUT(cancel->isVisible(), kPatience);
+        QTest::mouseClick(cancel, Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle(), kPatience);
+        QTRY_VERIFY_WITH_TIMEOUT(!bench.step()->view().place.isEmpty(), kPatience);
+        QVERIFY(!bench.step()->view().atEnd);
+        bench.press(Qt::Key_F8);
+        QVERIFY(!bench.step()->view().atEnd);
+    }
+
+    void damagedModelsAreExplained()
+    {
+        Bench bench;
+        bench.show();
+        core::writeFileAtomically(bench.file("bad.safetensors").toStdString(), "not a model");
+        bench.session.openModel(bench.file("bad.safetensors"));
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().contains("bad.safetensors"), kPatience);
+    }
+
+    void stateSurvivesARestart()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(smallGpt());
+        bench.waitReady();
+        bench.child<QComboBox>("kind")->setCurrentIndex(2);
+        bench.type("input", "abc");
+        bench.showTab("pages", 1);
+        const core::Json state = bench.panel->saveState();
+        bench.show(state);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.ready(), kPatience);
+        QCOMPARE(bench.child<QLineEdit>("input")->text(), QStringLiteral("abc"));
+        QCOMPARE(bench.child<QTabWidget>("pages")->currentIndex(), 1);
+        QVERIFY(bench.panel->saveState() == state);
+    }
+};
+
+QTEST_MAIN(DebuggerPanelTest)
+#include "debugger_test.moc"
