@@ -181,6 +181,18 @@ void checkTextModel(const graph::Model& model, const at::Tensor& source)
                                                                : "generation needs a model that takes tokens alone; the model card says otherwise");
 }
 
+/// The tokens must be rows of the table that they are looked up in, where the card names it.
+void checkKnown(const graph::Model& model, std::span<const std::int64_t> tokens)
+{
+    const auto named = model.card.canonicalNames.find("embed");
+    const auto id = named == model.card.canonicalNames.end() ? std::nullopt : model.graph->findValue(named->second);
+    const graph::Node* node = id ? model.graph->producer(*id) : nullptr;
+    const graph::Parameter* table = node && node->op == "aten::embedding" ? model.graph->parameterOf(node->inputs[0].value) : nullptr;
+    for (const std::int64_t token : tokens)
+        if (token < 0 || (table && token >= table->shape[0]))
+            throw core::InputError(fmt::format("expected tokens from 0 to {}, got {}", table ? std::to_string(table->shape[0] - 1) : "the vocabulary's end", token));
+}
+
 at::Tensor checkedLogits(const at::Tensor& output)
 {
     if (output.dim() != 3 || output.size(0) != 1 || output.size(1) == 0)
@@ -224,6 +236,7 @@ at::Tensor Decoder::next(std::span<const std::int64_t> tokens, std::stop_token s
     if (tokens.empty())
         throw core::InputError("the text is empty; expected at least one token");
     const auto before = m_tokens.size();
+    checkKnown(m_model, tokens);
     graph::checkSequenceLength(*m_model.graph, m_model.card, std::int64_t(before + tokens.size()));
     m_tokens.insert(m_tokens.end(), tokens.begin(), tokens.end());
     try {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writing with a cache of keys and values: orrery-cli against the same model in plain PyTorch, batch 1, float32, random weights of GPT-2's smallest size.
 
-usage: tests/bench/generation_speed.py [--cli build/release/bin/orrery-cli] [--tokens 64] [--prompt 32] [--repeat 3] [--folder DIR]
+usage: tests/bench/generation_speed.py [--cli build/release/bin/orrery-cli] [--tokens 64] [--prompt 32] [--repeat 3] [--threads 2] [--folder DIR]
 
 Needs python3-torch (1.13). Prints tokens per second of both, medians, and whether both wrote the same tokens."""
 import argparse
@@ -108,13 +108,15 @@ def main():
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--prompt", type=int, default=32)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder")
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     folder = options.folder or os.path.join(tempfile.gettempdir(), "gpt2_small_random")
     weights = random_weights()
     write_folder(folder, weights)
     prompt = [(37 * i + 11) % 50257 for i in range(options.prompt)]
-    command = [options.cli, "generate", folder, "--tokens", ",".join(map(str, prompt)), "--max-tokens", str(options.tokens), "--json", "--quiet", "--alternatives", "0"]
+    command = [options.cli, "generate", folder, "--tokens", ",".join(map(str, prompt)), "--max-tokens", str(options.tokens), "--json", "--quiet", "--alternatives", "0", "--threads", str(options.threads)]
     ours, theirs = [], []
     for _ in range(options.repeat):
         written = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

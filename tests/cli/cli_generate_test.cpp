@@ -137,6 +137,7 @@ private Q_SLOTS:
         QTest::newRow("nothing to go on from") << QStringList{"generate", "gpt2"} << "expected one of --prompt and --tokens";
         QTest::newRow("text without tokenizer") << QStringList{"generate", "gpt2", "--prompt", "a"} << "its card has no tokenizer";
         QTest::newRow("no number") << QStringList{"generate", "gpt2", "--tokens", "1,x"} << "expected numbers such as 3,14,15, got \"x\"";
+        QTest::newRow("unknown token") << QStringList{"generate", "gpt2", "--tokens", "99"} << "expected tokens from 0 to 96, got 99";
         QTest::newRow("no mask") << QStringList{"predict", "bert", "--text", "the cat"} << "expected at least one [MASK] in the text";
         QTest::newRow("an unknown architecture cannot write") << QStringList{"generate", "unknown", "--tokens", "1"} << "unknown";
         QTest::newRow("a model of pictures") << QStringList{"generate", "zoo:lenet", "--tokens", "1"} << "takes tokens alone";
