@@ -84,7 +84,9 @@ std::optional<graph::Executor> executorFor(const graph::Model& model, std::vecto
     try {
         return std::optional<graph::Executor>(std::in_place, model.graph);
     } catch (const core::FormatError& error) {
-        notes.push_back(fmt::format("structure only, it cannot be run: {}", error.what()));
+        const auto isTold = [](const std::string& note) { return note.starts_with("structure only"); };
+        if (std::none_of(notes.begin(), notes.end(), isTold))
+            notes.push_back(fmt::format("structure only, it cannot be run: {}", error.what()));
         return std::nullopt;
     }
 }

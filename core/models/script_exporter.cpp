@@ -1,6 +1,8 @@
 // Our graph as a TorchScript file.
 #include <torch/csrc/jit/frontend/script_type_parser.h>
 
+#include <set>
+
 #include <core/base/error.h>
 
 #include "exporter.h"
@@ -187,6 +189,10 @@ void ScriptWriter::writeNode(const Node& node)
     if (node.op.rfind("aten::", 0) != 0 && node.op.rfind("prim::", 0) != 0)
         throw core::InputError(
             fmt::format("node {}: {} is no operator that PyTorch has; a TorchScript file could not be read elsewhere", node.name, node.op));
+    static const std::set<std::string> kNewer = {"aten::rms_norm", "aten::scaled_dot_product_attention", "aten::_safe_softmax",
+                                                 "aten::_native_batch_norm_legit_no_training"};
+    if (kNewer.count(node.op))
+        note(fmt::format("node {}: {} is not known to PyTorch before 2", node.name, node.op));
     std::vector<ts::Value*> inputs;
     for (const auto& input : node.inputs)
         inputs.push_back(value(input));

@@ -41,7 +41,8 @@ torch::jit::Module load(const std::filesystem::path& file)
         } catch (const std::exception& error) {
             const auto op = unknownOperatorIn(torchReason(error));
             if (!op || isStandIn(*op) || i >= kMaxUnknownOperators)
-                throw core::FormatError(fmt::format("{}: expected a TorchScript file that this libtorch can read: {}", file.string(), torchReason(error)));
+                throw core::FormatError(
+                    fmt::format("{}: expected a TorchScript file that this libtorch can read: {}", file.string(), torchReason(error)));
             if (sources.empty())
                 sources = sourcesIn(file);
             registerStandIn(*op, callsIn(sources, *op));
@@ -56,8 +57,8 @@ void noteStandIns(ImportedModel& imported)
         if (isStandIn(node->op))
             names.insert(node->op);
     if (!names.empty())
-        imported.notes.push_back(
-            fmt::format("structure only, it cannot be run: libtorch has no {}", core::join(std::vector<std::string>(names.begin(), names.end()), ", ")));
+        imported.notes.push_back(fmt::format("structure only, it cannot be run: libtorch has no {}",
+                                             core::join(std::vector<std::string>(names.begin(), names.end()), ", ")));
 }
 
 /// The document of orrery_export.py in the archive, or empty.

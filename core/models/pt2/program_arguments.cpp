@@ -161,7 +161,12 @@ ts::Value* ProgramBuilder::fitted(const ExportedArgument& argument, const c10::T
                    ? plain(argument, values)
                    : nullptr;
     case c10::TypeKind::BoolType: return argument.kind == Kind::Bool || argument.kind == Kind::SymBool ? plain(argument, values) : nullptr;
-    case c10::TypeKind::NumberType: return isNumber(argument) || argument.kind == Kind::Complex ? plain(argument, values) : nullptr;
+    case c10::TypeKind::NumberType:
+        if (argument.kind == Kind::Bool)  // TorchScript's numbers are no truth values
+            return graph.insertConstant(std::int64_t(argument.integer));
+        if (argument.kind == Kind::SymBool)
+            return insertOne("aten::Int", {value(argument, values)}, c10::IntType::get());
+        return isNumber(argument) || argument.kind == Kind::Complex ? plain(argument, values) : nullptr;
     case c10::TypeKind::StringType: return argument.kind == Kind::String ? plain(argument, values) : nullptr;
     case c10::TypeKind::DeviceObjType: return argument.kind == Kind::Device ? plain(argument, values) : nullptr;
     case c10::TypeKind::NoneType: return argument.kind == Kind::None ? plain(argument, values) : nullptr;

@@ -39,6 +39,9 @@ ts::Module ProgramBuilder::build()
 {
     declareModules(m_program.graph);
     declareTensors();
+    // PyTorch's fused attention gives its result in the order batch, position, head, feature.
+    m_ownLayout = std::any_of(m_program.graph.nodes.begin(), m_program.graph.nodes.end(),
+                              [](const io::ExportedNode& node) { return node.target.find("scaled_dot_product") != std::string::npos; });
     Values values;
     bindInputs(values);
     addNodes(m_program.graph, values);

@@ -80,6 +80,7 @@ private:
     std::map<const ts::Value*, std::string> m_weightOf;  ///< value -> name of the tensor
     const io::ExportedNode* m_node = nullptr;            ///< whose parts are being added
     std::string m_module, m_moduleType;
+    bool m_ownLayout = false;  ///< results lie in memory in another order than where it was exported, so that `view` may not fit
     std::vector<std::string> m_inputNames, m_outputNames;
     std::set<std::string> m_notes, m_unknown;
 };

@@ -113,6 +113,8 @@ void ProgramBuilder::addOperator(const io::ExportedNode& node, Values& values)
         return;
     if (const auto renamed = kRenamed.find(op); renamed != kRenamed.end())
         op = renamed->second;
+    if (op == "aten::view" && overload.empty() && m_ownLayout)
+        op = "aten::reshape";
     if (!addSchemaOperator(node, op, overload, values))
         addUnknown(node, op, overload, values);
 }
