@@ -200,6 +200,9 @@ core::Json Inspection::toJson() const
 
 namespace {
 
+/// Height and width of an example picture where the model takes any: deep networks halve it five times.
+constexpr std::int64_t kPictureSize = 224;
+
 /// An example with a shape of its own: {"shape": [...], "values": [...]}.
 at::Tensor storedExample(const core::Json& given, const at::Tensor& otherwise)
 {
@@ -245,7 +248,8 @@ std::vector<c10::IValue> exampleInputs(const ModelCard& card)
         std::vector<std::int64_t> shape;
         for (const auto& axis : input.shape) {
             const bool number = !axis.empty() && axis.find_first_not_of("0123456789") == std::string::npos && axis.size() < 10;
-            shape.push_back(number ? std::stoll(axis) : axis == "batch" ? 1 : 8);
+            const std::int64_t symbolic = axis == "batch" ? 1 : input.kind == "image" ? kPictureSize : 8;
+            shape.push_back(number ? std::stoll(axis) : symbolic);
         }
         inputs.emplace_back(exampleInput(card, input, shape));
     }
