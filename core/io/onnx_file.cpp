@@ -8,6 +8,7 @@
 #include <core/base/error.h>
 
 #include "protobuf.h"
+#include "utf8.h"
 
 namespace orrery::io {
 namespace {
@@ -22,6 +23,11 @@ constexpr std::pair<int, ElementType> kDataTypes[] = {
     {14, ElementType::Complex64},  {15, ElementType::Complex128}, {16, ElementType::BFloat16}, {17, ElementType::Float8E4M3},
     {19, ElementType::Float8E5M2},
 };
+
+bool isAscii(std::string_view text)
+{
+    return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
 
 /// Numbers of a tensor written one by one, in the field that its type calls for.
 enum class TypedField { Float = 4, Int32 = 5, Int64 = 7, Double = 10, UInt64 = 11 };
@@ -97,6 +103,8 @@ std::string OnnxReader::name(const ProtobufField& field)
 {
     if (bytesOf(field).size() > kMaxOnnxName)
         fail(fmt::format("at byte {}: expected a name of at most {} bytes, found {}", field.offset, kMaxOnnxName, field.bytes.size()));
+    if (!isAscii(field.bytes))
+        decodeUtf8(field.bytes, fmt::format("{}: the name at byte {}", m_name, field.offset));
     return text(field);
 }
 

@@ -1,5 +1,7 @@
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include <core/base/error.h>
 
 #include "converter.h"
@@ -38,7 +40,11 @@ double Call::real(const std::string& name, double otherwise) const
 std::string Call::text(const std::string& name, const std::string& otherwise) const
 {
     const auto* attribute = m_node.find(name);
-    return attribute && attribute->text ? *attribute->text : otherwise;
+    if (!attribute || !attribute->text)
+        return otherwise;
+    if (!std::all_of(attribute->text->begin(), attribute->text->end(), [](char c) { return c >= ' ' && c < 0x7f; }))
+        fail(fmt::format("expected plain text as attribute \"{}\"", name));
+    return *attribute->text;
 }
 
 std::vector<std::int64_t> Call::integers(const std::string& name, std::vector<std::int64_t> otherwise) const

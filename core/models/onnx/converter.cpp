@@ -34,6 +34,12 @@ std::string typeOf(const io::OnnxValueInfo& info)
     }
 }
 
+// Texts of attributes may hold any bytes; a graph holds text.
+bool isPlain(const std::string& text)
+{
+    return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7f; });
+}
+
 // Attributes for people to read where a node has no form here.
 std::string attributeText(const io::OnnxAttribute& attribute)
 {
@@ -41,7 +47,7 @@ std::string attributeText(const io::OnnxAttribute& attribute)
         return fmt::format("{}={}", attribute.name, core::formatNumber(*attribute.real));
     if (attribute.integer)
         return fmt::format("{}={}", attribute.name, *attribute.integer);
-    if (attribute.text)
+    if (attribute.text && isPlain(*attribute.text))
         return fmt::format("{}={}", attribute.name, attribute.text->substr(0, 200));
     if (!attribute.integers.empty())
         return fmt::format("{}={}", attribute.name, core::formatShape(attribute.integers));

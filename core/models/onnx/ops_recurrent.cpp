@@ -32,6 +32,10 @@ Recurrent recurrentOf(Call& c, std::vector<std::string> activations)
     if (cell.activations.empty())
         for (std::int64_t i = 0; i < cell.directions; ++i)
             cell.activations.insert(cell.activations.end(), activations.begin(), activations.end());
+    static const std::set<std::string> kKnown = {"Sigmoid",         "Tanh", "Relu",   "Softsign",   "Softplus",   "LeakyRelu",
+                                                 "ThresholdedRelu", "Elu",  "Affine", "ScaledTanh", "HardSigmoid"};
+    if (!std::all_of(cell.activations.begin(), cell.activations.end(), [&](const std::string& name) { return kKnown.count(name) > 0; }))
+        c.unsupported("an activation that is not known");
     if (cell.activations.size() != activations.size() * std::size_t(cell.directions))
         c.fail(fmt::format("expected {} activations, found {}", activations.size() * std::size_t(cell.directions), cell.activations.size()));
     return cell;

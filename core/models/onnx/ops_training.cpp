@@ -35,9 +35,9 @@ std::span<const Entry> trainingOperators()
 {
     using namespace training;
     static const Entry kEntries[] = {
-        {"Adagrad", step("orrery::onnx_adagrad", 1, {{"decay_factor", 0}, {"norm_coefficient", 0}, {"epsilon", 0}})},
+        {"Adagrad", step("orrery::onnx_adagrad", 1, {{"decay_factor", 0}, {"norm_coefficient", 0}, {"epsilon", 1e-6}})},
         {"Adam",
-         step("orrery::onnx_adam", 2, {{"alpha", 0.9}, {"beta", 0.999}, {"norm_coefficient", 0}, {"norm_coefficient_post", 0}, {"epsilon", 0}})},
+         step("orrery::onnx_adam", 2, {{"alpha", 0.9}, {"beta", 0.999}, {"norm_coefficient", 0}, {"norm_coefficient_post", 0}, {"epsilon", 1e-6}})},
         {"Momentum", step("orrery::onnx_momentum", 1, {{"alpha", 0}, {"beta", 0}, {"norm_coefficient", 0}})},
     };
     return kEntries;

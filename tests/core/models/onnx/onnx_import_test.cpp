@@ -383,6 +383,7 @@ void OnnxImportTest::faultsAreNamed_data()
     row("impossible while folding", constant, "node turn (Transpose):");
     QByteArray longName("\x08\x08\x3a\x8a\x80\x80\x80\x08\x12\x84\x80\x80\x80\x08", 14);  // a graph whose name claims 2 GiB
     QTest::newRow("a name of 2 GB") << longName << QString("before the end");
+    row("a name that is no text", modelOf({node("Relu", {"x"}, {"y"}, "a\xff")}), "the name at byte");
     const auto bytes = io::onnxBytes(modelOf({node(std::string(100000, 'n'), {"x"}, {"y"})}));
     QTest::newRow("a long name") << QByteArray(bytes.data(), qsizetype(bytes.size()))
                                  << QString("expected a name of at most 65536 bytes, found 100000");
