@@ -37,6 +37,49 @@ QString shownText(const QString& token)
     return shown.isEmpty() ? QStringLiteral("∅") : shown;
 }
 
+/// 1: right to left, -1: left to right, 0: neither, by the first character that has a direction.
+int directionOf(const QString& token)
+{
+    for (const uint point : token.toUcs4()) {
+        const auto direction = QChar::direction(point);
+        if (direction == QChar::DirR || direction == QChar::DirAL)
+            return 1;
+        if (direction == QChar::DirL)
+            return -1;
+    }
+    return 0;
+}
+
+/// Embedding levels of a paragraph's tokens, as the bidirectional algorithm (UAX 9) gives them to text without explicit controls: even ones from left to right.
+/// Tokens without a direction go with their neighbours where these agree, else with the paragraph.
+struct Levels {
+    int base = 0;
+    std::vector<int> tokens;
+};
+
+Levels levelsOf(const QStringList& tokens)
+{
+    std::vector<int> directions;
+    int base = 0;
+    for (const auto& token : tokens) {
+        directions.push_back(directionOf(token));
+        base = base != 0 ? base : directions.back();
+    }
+    Levels levels{base > 0 ? 1 : 0, {}};
+    const int own = base > 0 ? 1 : -1;
+    for (std::size_t i = 0; i < directions.size(); ++i) {
+        int direction = directions[i];
+        if (direction == 0) {
+            const auto before = std::find_if(directions.rend() - std::ptrdiff_t(i), directions.rend(), [](int other) { return other != 0; });
+            const auto after = std::find_if(directions.begin() + std::ptrdiff_t(i), directions.end(), [](int other) { return other != 0; });
+            const int left = before == directions.rend() ? own : *before, right = after == directions.end() ? own : *after;
+            direction = left == right ? left : own;
+        }
+        levels.tokens.push_back(direction > 0 ? 1 : levels.base > 0 ? 2 : 0);
+    }
+    return levels;
+}
+
 bool startsWord(const QString& before, const QString& token)
 {
     return before.isEmpty() || before.back().isSpace() || token.isEmpty() || token.front().isSpace();
@@ -48,6 +91,7 @@ struct TokenView::Private {
     explicit Private(TokenView& view) : q(view) {}
 
     std::vector<QRectF> layout(double width) const;
+    void reorder(std::vector<QRectF>& at, double right) const;
     void relayout();
     double height(const std::vector<QRectF>& at) const { return at.empty() ? 0 : at.back().bottom() + kTokenMargin; }
     double lineHeight() const { return QFontMetricsF(q.font()).height() + kLeading; }
@@ -102,7 +146,47 @@ std::vector<QRectF> TokenView::Private::layout(double width) const
         at.emplace_back(x, y, wide, line);
         x += wide + kTokenGap;
     }
+    reorder(at, right);
     return at;
+}
+
+/// Right-to-left tokens run from right to left, and the lines of a paragraph that begins with one are set from the right margin.
+void TokenView::Private::reorder(std::vector<QRectF>& at, double right) const
+{
+    if (std::none_of(tokens.begin(), tokens.end(), [](const QString& token) { return directionOf(token) > 0; }))
+        return;
+    for (int paragraph = 0; paragraph < tokens.size();) {
+        int last = paragraph;
+        while (last + 1 < tokens.size() && !endsLine(tokens[last]))
+            ++last;
+        const auto levels = levelsOf(tokens.mid(paragraph, last + 1 - paragraph));
+        const bool fromRight = levels.base > 0;
+        for (int first = paragraph; first <= last;) {
+            int end = first;
+            while (end <= last && at[std::size_t(end)].top() == at[std::size_t(first)].top())
+                ++end;
+            std::vector<int> order;
+            for (int i = first; i < end; ++i)
+                order.push_back(i);
+            // From the deepest level down to the first, each run of that level or deeper is turned round (UAX 9, rule L2).
+            for (int level = 2; level >= 1; --level)
+                for (auto run = order.begin(); run != order.end();) {
+                    const auto isDeep = [&](int i) { return levels.tokens[std::size_t(i - paragraph)] >= level; };
+                    run = std::find_if(run, order.end(), isDeep);
+                    const auto stop = std::find_if_not(run, order.end(), isDeep);
+                    std::reverse(run, stop);
+                    run = stop;
+                }
+            const double wide = at[std::size_t(end - 1)].right() - at[std::size_t(first)].left();
+            double x = fromRight ? std::max(kTokenMargin, right - wide) : at[std::size_t(first)].left();
+            for (const int i : order) {
+                at[std::size_t(i)].moveLeft(x);
+                x += at[std::size_t(i)].width() + kTokenGap;
+            }
+            first = end;
+        }
+        paragraph = last + 1;
+    }
 }
 
 void TokenView::Private::relayout()

@@ -118,7 +118,9 @@ void printCounts(const std::vector<Tokenized>& all)
                                  made.tokenizer->size(), counts.pieces, counts.perWord(), counts.perCharacter(), counts.splitWords, counts.unknown,
                                  made.counts.comesBack ? "yes" : "no");
     }
-    std::cout << fmt::format("\n{:<14} {:>7}  pieces a word (unknown)", "script", "words");
+    std::cout << fmt::format("\npieces a word (unknown)\n{:<14} {:>7} ", "script", "words");
+    for (const auto& made : all)
+        std::cout << fmt::format(" {:>14}", made.name.substr(made.name.size() - std::min<std::size_t>(made.name.size(), 14)));
     for (std::size_t row = 0; row < all[0].counts.scripts.size(); ++row) {
         const auto& script = all[0].counts.scripts[row];
         std::cout << fmt::format("\n{:<14} {:>7} ", script.script, script.counts.words);

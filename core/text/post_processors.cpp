@@ -15,16 +15,19 @@
 namespace orrery::text {
 namespace {
 
-/// Bytes of the first `count` characters from a place on; backwards: of the last ones before it.
-std::uint32_t bytesOf(std::string_view text, std::uint32_t at, std::size_t count, bool backwards)
+/// The place so many characters further on, or back, in any bytes.
+std::uint32_t moved(std::string_view text, std::uint32_t at, std::size_t count, bool backwards)
 {
-    std::uint32_t bytes = 0;
-    for (; count > 0; --count) {
-        if (backwards ? at - bytes == 0 : at + bytes >= text.size())
-            break;
-        bytes += backwards ? pointBefore(text, at - bytes).bytes : pointAt(text, at + bytes).bytes;
+    for (; count > 0 && (backwards ? at > 0 : at < text.size()); --count) {
+        if (!backwards) {
+            at += sequenceAt(text, at).first;
+            continue;
+        }
+        --at;
+        while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80)
+            --at;
     }
-    return bytes;
+    return at;
 }
 
 bool isSpaceOfToken(char32_t point)
@@ -43,10 +46,10 @@ void trimOffsets(Encoding& encoding, std::string_view original, bool addsPrefix)
         if (leading > 0) {
             if ((i == 0 || span.begin == 0) && addsPrefix && leading == 1)
                 leading = 0;
-            span.begin = std::min(span.begin + bytesOf(original, span.begin, leading, false), span.end);
+            span.begin = std::min(moved(original, span.begin, leading, false), span.end);
         }
         if (trailing > 0)
-            span.end = std::max(span.end - bytesOf(original, span.end, trailing, true), span.begin);
+            span.end = std::max(moved(original, span.end, trailing, true), span.begin);
     }
 }
 

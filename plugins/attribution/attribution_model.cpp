@@ -11,6 +11,7 @@
 #include <core/explain/stored.h>
 #include <core/intervene/layout.h>
 #include <core/io/image.h>
+#include <core/text/card_tokenizer.h>
 #include <core/train/card_inputs.h>
 #include <core/train/predict.h>
 #include <core/train/samples.h>
@@ -82,11 +83,12 @@ void addAnswer(PreparedSubject& subject, std::stop_token stop)
         subject.classes = subject.data->info().classNames;
     if (!subject.classes.empty() || classes == 0 || subject.kind != InputKind::Tokens)
         return;
-    const bool ofCard = subject.model->card.tokenizer.is_object();
-    const auto read = ofCard ? data::Vocabulary::fromJson(subject.model->card.tokenizer) : data::Vocabulary::bytes();
-    const auto* vocabulary = ofCard ? &read : subject.data ? subject.data->vocabulary() : nullptr;
-    for (std::size_t i = 0; vocabulary && i < classes && std::int64_t(i) < vocabulary->size(); ++i)
-        subject.classes.push_back(vocabulary->tokenText(std::int64_t(i)));
+    const auto* ofData = subject.data ? subject.data->vocabulary() : nullptr;
+    auto tokenizer = text::tokenizerOf(subject.model->card);
+    if (!tokenizer && ofData)
+        tokenizer = text::tokenizerFromCard(ofData->toJson());
+    for (std::size_t i = 0; tokenizer && i < classes && std::int64_t(i) < tokenizer->size(); ++i)
+        subject.classes.push_back(tokenizer->tokenText(std::int64_t(i)));
 }
 
 bool isFloating(const c10::IValue& value)

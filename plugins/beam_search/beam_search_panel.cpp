@@ -14,7 +14,7 @@
 #include <QTableWidget>
 #include <QVBoxLayout>
 
-#include <core/data/vocabulary.h>
+#include <core/text/card_tokenizer.h>
 #include <widgets/commands.h>
 #include <widgets/export.h>
 #include <widgets/job_bar.h>
@@ -157,17 +157,17 @@ void BeamSearchPanel::search()
         auto wanted = options;
         wanted.progress = [&context](double done, double total) { context.progress(done, total, "tokens"); };
         Found found{intervene::searchText(opened, text, wanted, context.stopToken()), {}, {}};
-        const auto vocabulary = data::Vocabulary::fromJson(opened.card.tokenizer);
-        const auto textOf = [&](std::int64_t token) { return QString::fromStdString(vocabulary.tokenText(token)); };
+        const auto tokenizer = text::requiredTokenizer(opened.card);
+        const auto textOf = [&](std::int64_t token) { return QString::fromStdString(tokenizer->tokenText(token)); };
         for (const auto& nodes : found.result.steps) {
             auto& texts = found.nodes.emplace_back();
             for (const auto& node : nodes)
                 texts.push_back(node.ended ? QStringLiteral("■") : textOf(node.token));
         }
         for (const auto& hypothesis : found.result.hypotheses) {
-            auto& whole = found.texts.emplace_back();
-            for (std::size_t i = 0; i + (hypothesis.ended ? 1 : 0) < hypothesis.tokens.size(); ++i)
-                whole += textOf(hypothesis.tokens[i]);
+            const auto& tokens = hypothesis.tokens;
+            const auto written = tokens.size() - (hypothesis.ended && !tokens.empty() ? 1 : 0);
+            found.texts.push_back(QString::fromStdString(text::escaped(tokenizer->decode({tokens.data(), written}))));
         }
         return found;
     };
