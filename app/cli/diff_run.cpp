@@ -55,7 +55,7 @@ void printFirst(const debug::ValueDifference& value)
 {
     std::cout << "first difference at " << value.a << " (" << value.op << ")";
     if (value.a != value.b)
-        std::cout << ", " << value.b << " in the second";
+        std::cout << ", " << value.b << " in the second (matched by operator and order, not by name)";
     std::cout << "\n";
     if (!value.problem.empty()) {
         std::cout << "  " << value.problem << "\n";

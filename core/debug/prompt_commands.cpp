@@ -245,7 +245,7 @@ std::string Prompt::infoText(const std::string& what, std::stop_token stop)
         for (const auto& module : m_stepper.graph()->data().modules)
             text += fmt::format("{} ({})\n", module.path.empty() ? "the model" : module.path, module.type);
     else
-        text = fmt::format("line {} of {}, {} nodes run, {} kept of at most {}\n", m_stepper.position().line + 1, m_stepper.lines().count(),
+        text = fmt::format("{} of {} lines done, {} nodes run, {} kept of at most {}\n", m_stepper.position().line, m_stepper.lines().count(),
                            m_stepper.nodesRun(), core::formatBytes(std::uint64_t(m_stepper.keptBytes())),
                            core::formatBytes(std::uint64_t(m_stepper.options().keepBytes)));
     return text.empty() ? "none\n" : text;

@@ -52,7 +52,8 @@ std::string operandText(const graph::Graph& graph, const graph::Operand& operand
 {
     if (!operand.isConstant())
         return graph.value(operand.value).name;
-    const std::string text = graph::constantToJson(operand.constant).dump();
+    const std::string text =
+        operand.constant.isString() ? '"' + operand.constant.toStringRef() + '"' : (std::ostringstream() << operand.constant).str();
     return text.size() > 24 ? text.substr(0, 21) + "..." : text;
 }
 

@@ -57,6 +57,7 @@ QWidget* DebuggerPanel::makeSubject()
     m_model->setObjectName(QStringLiteral("model"));
     m_kind = widgets::narrowBox(tr("Kind of input"), tr("What it is run on"), 8);
     m_kind->setObjectName(QStringLiteral("kind"));
+    m_kind->setSizePolicy(QSizePolicy::Maximum, QSizePolicy::Fixed);
     m_kind->addItem(tr("Example"), int(Input::Example));
     m_kind->addItem(tr("Sample of the data"), int(Input::Sample));
     m_kind->addItem(tr("Text"), int(Input::Text));
@@ -92,6 +93,7 @@ QWidget* DebuggerPanel::makeSubject()
     second->addWidget(inputLabel);
     second->addWidget(m_kind);
     second->addWidget(m_input, 1);
+    second->addStretch(0);
     auto* box = new QWidget;
     auto* layout = new QVBoxLayout(box);
     layout->setContentsMargins(6, 6, 6, 2);

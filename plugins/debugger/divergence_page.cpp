@@ -8,6 +8,7 @@
 #include <QLineEdit>
 #include <QSpinBox>
 #include <QSplitter>
+#include <QTableView>
 #include <QVBoxLayout>
 #include <cmath>
 
@@ -93,9 +94,9 @@ QString firstText(const debug::Divergence& result)
 DivergencePage::DivergencePage(widgets::Session& session)
     : JobPage(session, tr("Com&pare"), tr("Progress of the comparison")), m_other(new QLineEdit),
       m_relative(
-          numberLine("rtol", tr("Relative tolerance"), tr("by dtype"), tr("|a - b| <= absolute + relative |b|; empty: as the coarser dtype asks"))),
+          numberLine("rtol", tr("Relative tolerance"), tr("relative"), tr("|a - b| <= absolute + relative |b|; empty: as the coarser dtype asks"))),
       m_absolute(
-          numberLine("atol", tr("Absolute tolerance"), tr("by dtype"), tr("|a - b| <= absolute + relative |b|; empty: as the coarser dtype asks"))),
+          numberLine("atol", tr("Absolute tolerance"), tr("absolute"), tr("|a - b| <= absolute + relative |b|; empty: as the coarser dtype asks"))),
       m_dtype(widgets::narrowBox(tr("Compute type of the second run"), tr("Compute type of the second run"))), m_threads(new QSpinBox),
       m_all(new QCheckBox(tr("&all values"))), m_equalNan(new QCheckBox(tr("&NaN equal"))), m_first(new QLabel), m_rows(new RowModel(this)),
       m_table(new widgets::TableView), m_plot(new widgets::PlotView)
@@ -128,6 +129,7 @@ DivergencePage::DivergencePage(widgets::Session& session)
                         {"op", tr("operator"), {}}});
     m_table->setModel(m_rows);
     m_table->setObjectName(QStringLiteral("differences"));
+    m_table->table()->setColumnWidth(0, 240);
     m_plot->setObjectName(QStringLiteral("growth"));
     m_plot->setAxisTitle(widgets::PlotAxis::X, tr("line"));
     m_plot->setAxisTitle(widgets::PlotAxis::Y, tr("relative error (rms)"));
@@ -159,6 +161,8 @@ DivergencePage::DivergencePage(widgets::Session& session)
     splitter->addWidget(m_plot);
     splitter->setStretchFactor(0, 2);
     splitter->setStretchFactor(1, 1);
+    splitter->setMinimumHeight(160);
+    m_table->setMinimumHeight(80);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(4, 4, 4, 4);
     layout->setSpacing(4);

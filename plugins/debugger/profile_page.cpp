@@ -5,6 +5,7 @@
 #include <QLabel>
 #include <QSpinBox>
 #include <QTabWidget>
+#include <QTableView>
 #include <QVBoxLayout>
 #include <map>
 
@@ -96,6 +97,10 @@ ProfilePage::ProfilePage(widgets::Session& session)
     m_tabs->addTab(m_roofline, tr("&Roofline"));
     m_tabs->addTab(m_fusion, tr("F&usion"));
     m_tabs->setObjectName(QStringLiteral("profileTabs"));
+    m_tabs->setMinimumHeight(160);
+    m_table->table()->setColumnWidth(0, 220);
+    m_table->table()->setColumnWidth(1, 140);
+    m_fusion->table()->setColumnWidth(0, 220);
     m_tabs->setDocumentMode(true);
     auto* runsLabel = new QLabel(tr("ru&ns"));
     runsLabel->setBuddy(m_runs);

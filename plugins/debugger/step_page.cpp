@@ -43,6 +43,8 @@ StepPage::StepPage(widgets::Session& session, QWidget* parent)
     m_splitter->setStretchFactor(0, 1);
     m_splitter->setStretchFactor(1, 1);
     m_splitter->setChildrenCollapsible(false);
+    m_program->setMinimumHeight(80);
+    m_tabs->setMinimumHeight(190);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(2, 2, 2, 2);
     layout->setSpacing(2);
@@ -150,6 +152,8 @@ QWidget* StepPage::makeValues()
     lowerLayout->addWidget(m_value, 1);
     lowerLayout->addWidget(m_editLine);
     auto* splitter = new QSplitter(Qt::Vertical);
+    m_values->setMinimumHeight(50);
+    lower->setMinimumHeight(90);
     splitter->addWidget(m_values);
     splitter->addWidget(lower);
     splitter->setChildrenCollapsible(false);

@@ -32,7 +32,7 @@ private Q_SLOTS:
         m_cli.writeArray("x.npy", m_x);
         auto changed = m_model;
         changed.weights = m_model.weights.clone();
-        changed.weights.at("fc2.weight")[1][2] += 0.05;
+        changed.weights.at("fc2.bias")[1] += 0.05;
         models::saveModel(m_cli.path("changed.safetensors"), changed);
         auto broken = m_model;
         broken.weights = m_model.weights.clone();
