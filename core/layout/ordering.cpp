@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <core/base/error.h>
 #include <numeric>
+#include <random>
 
 #include "layers.h"
 
@@ -8,15 +9,14 @@ namespace orrery::layout {
 namespace {
 
 /// Where the neighbours of a vertex in the layer above (or below) touch.
-std::vector<double> neighbourPlaces(const Layers& layers, int vertex, bool above)
+void neighbourPlaces(const Layers& layers, int vertex, bool above, std::vector<double>& places)
 {
-    std::vector<double> places;
+    places.clear();
     for (const int index : (above ? layers.up : layers.down)[std::size_t(vertex)]) {
         const auto& stretch = layers.stretches[std::size_t(index)];
         const int other = above ? stretch.upper : stretch.lower;
         places.push_back(layers.position[std::size_t(other)] + (above ? stretch.upperShare : stretch.lowerShare));
     }
-    return places;
 }
 
 /// Sorts a layer by the mean (or median) of its neighbours' places; vertices without neighbours keep theirs.
@@ -25,8 +25,9 @@ void sortLayer(Layers& layers, std::size_t layer, bool above, bool byMedian, boo
     const auto& order = layers.order[layer];
     std::vector<std::pair<double, int>> keyed;
     std::vector<bool> keeps(order.size(), false);
+    std::vector<double> places;
     for (std::size_t i = 0; i < order.size(); ++i) {
-        auto places = neighbourPlaces(layers, order[i], above);
+        neighbourPlaces(layers, order[i], above, places);
         if (places.empty()) {
             keeps[i] = true;
             continue;
@@ -46,25 +47,37 @@ void sortLayer(Layers& layers, std::size_t layer, bool above, bool byMedian, boo
     layers.setOrder(layer, std::move(sorted));
 }
 
-/// Crossings of the lines of two neighbours with each other, `left` standing left.
-std::int64_t pairCrossings(const Layers& layers, int left, int right)
-{
-    std::int64_t crossings = 0;
-    for (const bool above : {true, false})
-        for (const double a : neighbourPlaces(layers, left, above))
-            for (const double b : neighbourPlaces(layers, right, above))
-                crossings += a > b;
-    return crossings;
-}
+/// Crossings of the lines of two neighbours with each other: as they stand, and the other way round.
+class PairCrossings {
+public:
+    std::pair<std::int64_t, std::int64_t> of(const Layers& layers, int left, int right)
+    {
+        std::int64_t now = 0, turned = 0;
+        for (const bool above : {true, false}) {
+            neighbourPlaces(layers, left, above, m_left);
+            neighbourPlaces(layers, right, above, m_right);
+            for (const double a : m_left)
+                for (const double b : m_right) {
+                    now += a > b;
+                    turned += a < b;
+                }
+        }
+        return {now, turned};
+    }
+
+private:
+    std::vector<double> m_left, m_right;
+};
 
 /// Exchanges neighbours where that takes crossings away; with `alsoEqual` also where it changes nothing, to get off a plateau. True if any went away.
 bool exchangeNeighbours(Layers& layers, bool alsoEqual)
 {
     bool any = false;
+    PairCrossings crossings;
     for (std::size_t layer = 0; layer < layers.order.size(); ++layer)
         for (std::size_t i = 0; i + 1 < layers.order[layer].size(); ++i) {
             const int left = layers.order[layer][i], right = layers.order[layer][i + 1];
-            const auto now = pairCrossings(layers, left, right), turned = pairCrossings(layers, right, left);
+            const auto [now, turned] = crossings.of(layers, left, right);
             if (now < turned || (now == turned && !alsoEqual))
                 continue;
             std::swap(layers.order[layer][i], layers.order[layer][i + 1]);
@@ -122,7 +135,7 @@ void sweep(Layers& layers, int round)
         sortLayer(layers, above ? i : count - 1 - i, above, byMedian, turnTies);
 }
 
-constexpr std::size_t kExchangeAtMost = 6000, kSeveralStartsAtMost = 2000;
+constexpr std::size_t kExchangeAtMost = 3000, kSeveralStartsAtMost = 300, kManyStartsAtMost = 100;
 
 /// Sweeps from the order that the layers have now, as long as that helps.
 void improve(Layers& layers, Best& best, int rounds, std::stop_token stop)
@@ -150,21 +163,24 @@ void orderLayers(Layers& layers, std::stop_token stop)
     if (layers.stretches.empty())
         return;
     const auto given = layers.order;
-    const int rounds = int(std::clamp<std::size_t>(1'500'000 / layers.stretches.size(), 4, 24));
+    const int rounds = int(std::clamp<std::size_t>(8'000 / layers.stretches.size(), 4, 24));
     Best best;
     orderByWalk(layers);
     improve(layers, best, rounds, stop);
-    // What is small is tried from other starts as well: a local optimum is seen there most.
-    if (layers.stretches.size() <= kSeveralStartsAtMost)
-        for (const bool turned : {false, true}) {
-            for (std::size_t layer = 0; layer < given.size(); ++layer) {
-                auto order = given[layer];
-                if (turned)
-                    std::reverse(order.begin(), order.end());
-                layers.setOrder(layer, std::move(order));
-            }
-            improve(layers, best, rounds, stop);
+    // What is small is tried from other starts as well: a local optimum is seen there most. The shuffles are the same every time.
+    const int starts = layers.stretches.size() <= kManyStartsAtMost ? 16 : layers.stretches.size() <= kSeveralStartsAtMost ? 2 : 0;
+    std::mt19937 random(1);
+    for (int start = 0; start < starts && best.crossings > 0; ++start) {
+        for (std::size_t layer = 0; layer < given.size(); ++layer) {
+            auto order = given[layer];
+            if (start == 1)
+                std::reverse(order.begin(), order.end());
+            for (std::size_t i = order.size(); start > 1 && i > 1; --i)
+                std::swap(order[i - 1], order[random() % i]);
+            layers.setOrder(layer, std::move(order));
         }
+        improve(layers, best, rounds, stop);
+    }
     for (std::size_t layer = 0; layer < best.order.size(); ++layer)
         layers.setOrder(layer, std::move(best.order[layer]));
 }

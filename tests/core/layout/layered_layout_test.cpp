@@ -198,7 +198,7 @@ void LayeredLayoutTest::crossingsAreNearTheFewest()
         ours += found;
         best += least;
     }
-    QVERIFY(best > 100);
+    QVERIFY2(best >= 20, qPrintable(QString("hardly anything crosses: %1").arg(best)));
     QVERIFY2(double(ours) <= 1.1 * double(best), qPrintable(QString("%1 crossings, the fewest are %2").arg(ours).arg(best)));
 }
 
