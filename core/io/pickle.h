@@ -72,7 +72,7 @@ struct Pickle {
 };
 
 struct PickleLimits {
-    std::size_t maxNodes = 2'000'000;   ///< values; each takes some 100 bytes
+    std::size_t maxNodes = 1'000'000;   ///< values; each takes some 100 bytes
     std::size_t maxItems = 16'000'000;  ///< entries of all lists, tuples and dictionaries together, 4 bytes each
 };
 

@@ -145,6 +145,7 @@ constexpr KnownCall kKnownCalls[] = {
     {"__builtin__", "frozenset", makeSet},
     {"torch", "Size", torchSize},
     {"torch", "device", record},
+    {"torch.serialization", "_get_layout", record},
     {"torch._utils", "_rebuild_tensor", rebuildTensor},
     {"torch._utils", "_rebuild_tensor_v2", rebuildTensor},
     {"torch._utils", "_rebuild_tensor_v3", rebuildTensor},

@@ -19,7 +19,7 @@ namespace {
 constexpr std::string_view kStateNames[] = {"state_dict", "model_state_dict", "model_state", "model",  "module",
                                             "net",        "network",          "weights",     "params", "ema"};
 constexpr int kMaxEntered = 4, kMaxNested = 64, kShownDepth = 4;
-constexpr std::size_t kShownItems = 16, kShownText = 200, kShownNotes = 8;
+constexpr std::size_t kShownItems = 16, kShownText = 200;
 
 class CheckpointReader {
 public:
@@ -313,14 +313,6 @@ TorchCheckpoint CheckpointReader::checkpoint()
     if (m_result.tensors.empty())
         fail(fmt::format("expected tensors (a state dictionary), found {}",
                          shown(at(m_pickle.root), kShownDepth).dump(-1, ' ', false, core::Json::error_handler_t::replace)));
-    std::vector<std::string> rest;
-    for (const auto& [key, value] : m_result.about.items())
-        rest.push_back(value.is_primitive() ? fmt::format("{} = {}", key, value.dump(-1, ' ', false, core::Json::error_handler_t::replace)) : key);
-    if (const auto count = rest.size(); count > 0) {
-        rest.resize(std::min(count, kShownNotes));
-        m_result.notes.push_back(fmt::format("beside the weights: {}{}", core::join(rest, ", "),
-                                             count > kShownNotes ? fmt::format(" and {} more", count - kShownNotes) : ""));
-    }
     return std::move(m_result);
 }
 

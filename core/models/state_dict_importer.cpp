@@ -49,6 +49,13 @@ graph::Model openWithArchitecture(const WeightFile& file, const ModelSource& sou
     return model;
 }
 
+/// The file's or the folder's own name, without the way to it.
+std::string lastName(const ModelSource& source)
+{
+    const auto path = source.folder.empty() ? source.file : source.folder;
+    return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
 graph::Model openBrowser(WeightFile file, const ModelSource& source, const OpenOptions& options)
 {
     const auto type = source.folder.empty() ? std::string() : checkpointModelType(source.folder);
@@ -56,7 +63,7 @@ graph::Model openBrowser(WeightFile file, const ModelSource& source, const OpenO
         note(options, fmt::format("model_type \"{}\" is not among the architectures that can be run", type));
     note(options, fmt::format("{} tensors and no architecture: they can be looked at; to run them, give one (--arch NAME?key=value)",
                               file.tensors.tensors().size()));
-    return weightBrowser(std::move(file), source.name());
+    return weightBrowser(std::move(file), lastName(source));
 }
 
 graph::Model openStateDict(const ModelSource& source, const OpenOptions& options)

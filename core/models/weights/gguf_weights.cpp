@@ -101,7 +101,7 @@ std::vector<std::string> notesOf(const io::GgufFile& file)
             ++counts[io::ggufTypeName(tensor.type)];
     std::vector<std::string> notes;
     for (const auto& [type, count] : counts)
-        notes.push_back(fmt::format("{} tensors of type {} were unpacked to float32", count, type));
+        notes.push_back(fmt::format("{} tensor(s) of type {} unpacked to float32", count, type));
     return notes;
 }
 

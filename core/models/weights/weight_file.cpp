@@ -1,6 +1,7 @@
 #include "weight_file.h"
 
 #include <core/base/error.h>
+#include <core/base/text.h>
 #include <core/io/gguf.h>
 #include <core/io/npy.h>
 #include <core/io/tensors.h>
@@ -39,17 +40,19 @@ WeightFile readSafetensors(const Mapping& file, const std::string& name)
     const auto header = io::parseSafetensors(file->text(), name);
     WeightFile result{mappedTensors(file, header), "safetensors", {}, {}, {}, {}};
     for (const auto& [key, value] : header.metadata)
-        result.about[key] = value;
+        if (key != "format")  // "pt", as nearly every file has it
+            result.about[key] = value;
     return result;
 }
 
 /// One array after another, so that no more than one is there twice. Most lie at addresses that are no multiple of their element size: they are not mapped.
 WeightFile readNpzWeights(const Mapping& file, const std::string& name)
 {
-    constexpr std::uint64_t kMaxUnpacked = std::uint64_t(16) << 30;
+    // Weights are noise and hardly deflate; a file that promises far more than it holds is a trap.
+    constexpr std::uint64_t kAlwaysUnpacked = std::uint64_t(256) << 20, kMaxRatio = 20;
     constexpr std::string_view kEnding = ".npy";
     WeightFile result{{}, "npz", {}, {}, {}, {}};
-    for (const auto& member : io::zipMembers(file->text(), name, kMaxUnpacked)) {
+    for (const auto& member : io::zipMembers(file->text(), name, std::max(kAlwaysUnpacked, kMaxRatio * file->text().size()))) {
         const auto place = fmt::format("{}: {}", name, member.name);
         if (member.isStored)
             io::checkStoredZipMember(member, name);
@@ -68,6 +71,21 @@ struct WeightFormat {
 constexpr WeightFormat kWeightFormats[] = {
     {isSafetensors, readSafetensors}, {isNpz, readNpzWeights}, {io::isTorchFile, readTorchWeights}, {io::isGguf, readGgufWeights}};
 
+/// The file's own words in one sentence.
+std::string sentenceOf(const core::Json& about)
+{
+    constexpr std::size_t kShown = 8, kLongest = 80;
+    std::vector<std::string> parts;
+    for (const auto& [key, value] : about.items()) {
+        const auto text = value.dump(-1, ' ', false, core::Json::error_handler_t::replace);
+        parts.push_back(value.is_primitive() && text.size() <= kLongest ? fmt::format("{} = {}", key, text) : key);
+    }
+    const auto count = parts.size();
+    parts.resize(std::min(count, kShown));
+    return fmt::format("the file also says: {}{}", core::join(parts, ", "),
+                       count > kShown ? fmt::format(" and {} more", count - kShown) : std::string());
+}
+
 }  // namespace
 
 bool isWeightFile(std::string_view bytes)
@@ -79,8 +97,12 @@ WeightFile readWeightFile(const std::filesystem::path& file)
 {
     const auto mapped = std::make_shared<core::MappedFile>(file);
     for (const auto& format : kWeightFormats)
-        if (format.recognises(mapped->text()))
-            return format.read(mapped, file.string());
+        if (format.recognises(mapped->text())) {
+            auto read = format.read(mapped, file.string());
+            if (!read.about.empty())
+                read.notes.push_back(sentenceOf(read.about));
+            return read;
+        }
     throw core::InputError(fmt::format("{}: expected a file of weights (.safetensors, .npz, torch.save, GGUF), found none of them", file.string()));
 }
 

@@ -57,7 +57,7 @@ def rewritten(source, target, change=lambda name, data: data, compression=zipfil
             inner = name.split("/", 1)[1]
             new.writestr((prefix if prefix is not None else name.split("/")[0]) + "/" + inner, change(inner, old.read(name)))
         if target == "big_endian.pt":
-            new.writestr("archive/byteorder", "big")
+            new.writestr("nested/byteorder", "big")
 
 
 def archives():
