@@ -36,6 +36,7 @@ QTableWidget* tableOf(const QString& name, const char* object, const QStringList
     table->setSelectionBehavior(QAbstractItemView::SelectRows);
     table->setSelectionMode(QAbstractItemView::SingleSelection);
     table->horizontalHeader()->setStretchLastSection(true);
+    table->horizontalHeader()->setHighlightSections(false);
     return table;
 }
 
@@ -87,12 +88,6 @@ QLayout* TokenizerPanel::makeButtons(QWidget* parent)
     button(tr("Add folder…"), "add_folder", tr("A checkpoint folder with a tokenizer"), &TokenizerPanel::askFolder);
     m_remove = button(tr("Remove"), "remove", tr("Take the chosen tokenizer out of the comparison"), &TokenizerPanel::removeChosen);
     row->addStretch(1);
-    m_special = new QCheckBox(tr("Special tokens"), parent);
-    m_special->setObjectName("special");
-    m_special->setToolTip(tr("With what the tokenizer puts around a text. Counts are always without."));
-    m_special->setChecked(true);
-    connect(m_special, &QCheckBox::toggled, this, &TokenizerPanel::refresh);
-    row->addWidget(m_special);
     return row;
 }
 
@@ -104,7 +99,15 @@ QWidget* TokenizerPanel::makeTokens(QWidget* parent)
     m_caption = new QLabel(box);
     m_caption->setObjectName("caption");
     m_caption->setWordWrap(true);
-    layout->addWidget(m_caption);
+    auto* head = new QHBoxLayout;
+    head->addWidget(m_caption, 1);
+    m_special = new QCheckBox(tr("Special tokens"), box);
+    m_special->setObjectName("special");
+    m_special->setToolTip(tr("With what the tokenizer puts around a text. Counts are always without."));
+    m_special->setChecked(true);
+    connect(m_special, &QCheckBox::toggled, this, &TokenizerPanel::refresh);
+    head->addWidget(m_special);
+    layout->addLayout(head);
     auto* splitter = new QSplitter(Qt::Vertical, box);
     m_tokens = new widgets::TokenView(splitter);
     m_tokens->setObjectName("tokens");
@@ -116,6 +119,7 @@ QWidget* TokenizerPanel::makeTokens(QWidget* parent)
     splitter->addWidget(m_tokens);
     splitter->addWidget(m_table);
     splitter->setStretchFactor(1, 1);
+    splitter->setSizes({160, 260});
     layout->addWidget(splitter, 1);
     return box;
 }
@@ -293,10 +297,12 @@ void TokenizerPanel::showTokens()
     }
     m_table->resizeColumnsToContents();
     m_caption->setText(row < 0 ? QString()
-                               : tr("%1: %n token(s)%2", nullptr, int(text.tokens.size()))
-                                     .arg(shortName(text.name), text.cutShort       ? tr(", the first of more")
-                                                                : unknown.isEmpty() ? QString()
-                                                                                    : tr(", unknown ones struck out")));
+                               : tr("%1: %2 tokens%3")
+                                     .arg(shortName(text.name))
+                                     .arg(text.tokens.size())
+                                     .arg(text.cutShort       ? tr(", the first of more")
+                                          : unknown.isEmpty() ? QString()
+                                                              : tr(", unknown ones struck out")));
 }
 
 void TokenizerPanel::chooseToken(int token)

@@ -83,6 +83,18 @@ private Q_SLOTS:
         QVERIFY((broken.offsets[broken.size() - 2] == Span{7, 8} || broken.offsets[broken.size() - 2].end == 9));
     }
 
+    void trimmedOffsetsStayInsideBrokenBytes()
+    {
+        // A byte that begins a sequence of three stands alone before the blank.
+        auto document = core::Json::parse(dataFile(dataFolder("gpt2") / "tokenizer.json.gz"));
+        document["pre_tokenizer"]["add_prefix_space"] = true;
+        document["post_processor"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}};
+        const auto tokenizer = tokenizerFromJson(document.dump(), "gpt2");
+        for (const std::string text : {"\xe2 ", " \xe2", "\xe2", "\xf0\x9f \xf0", " \x82 \x82 "})
+            for (const auto& span : tokenizer->encode(text).offsets)
+                QVERIFY(span.begin <= span.end && span.end <= text.size());
+    }
+
     void aVocabularyFileIsTheSameAsTheDocument()
     {
         QTemporaryDir folder;
