@@ -75,7 +75,7 @@ private Q_SLOTS:
             for (std::size_t i = 0; i < tokens.size(); ++i)
                 QCOMPARE(tokens[i], expected[std::int64_t(i)].item<std::int64_t>());
             QCOMPARE(answer.at("cached").get<bool>(), more.isEmpty());
-            QCOMPARE(QString::fromStdString(answer.at("ended_by")), QString("length"));
+            QCOMPARE(QString::fromStdString(answer.at("ended_by").get<std::string>()), QString("length"));
             QCOMPARE(answer.at("tokens")[0].at("alternatives").size(), std::size_t(5));
             QCOMPARE(answer.at("tokens")[0].at("alternatives")[0].at("token"), answer.at("tokens")[0].at("token"));
         }
@@ -124,7 +124,7 @@ private Q_SLOTS:
             QVERIFY(std::abs(each.at("probability").get<double>() - values[i].item<double>()) < 1e-5);
             const auto number = each.at("class").get<int>();
             if (number >= 10)
-                QCOMPARE(QString::fromStdString(each.at("name")), QString("word%1").arg(number));
+                QCOMPARE(QString::fromStdString(each.at("name").get<std::string>()), QString("word%1").arg(number));
         }
         const auto text = m_cli.compute({"predict", "bert", "--text", "The cat [MASK] on the mat"});
         QVERIFY2(text.out.startsWith("position 3 [MASK]\n"), qPrintable(text.out));

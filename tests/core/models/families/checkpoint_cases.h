@@ -27,14 +27,15 @@ inline std::filesystem::path checkpointRoot()
 }
 
 /// Opens a case; weights that are not in the folder are drawn as its maker drew them.
-/// @param folder  Of the case; the optional inputs that its expectations hold are kept.
-inline CheckpointCase openCase(const std::filesystem::path& folder)
+/// @param optional  Whether the optional inputs that its expectations hold are kept.
+enum class OptionalInputs { Keep, LeaveOut };
+inline CheckpointCase openCase(const std::filesystem::path& folder, OptionalInputs optional = OptionalInputs::Keep)
 {
     CheckpointCase made;
     made.expected = models::loadTensors(folder / "expect.safetensors");
     models::OpenOptions options;
     for (const char* input : {"attention_mask", "token_type_ids"})
-        if (made.expected.find(input))
+        if (optional == OptionalInputs::Keep && made.expected.find(input))
             options.keepInputs.insert(input);
     if (std::filesystem::exists(folder / "model.safetensors") || std::filesystem::exists(folder / "model.safetensors.index.json")) {
         made.model = models::openModel(folder.string(), options);
