@@ -9,6 +9,7 @@
 #include <core/base/error.h>
 #include <core/data/dataset.h>
 #include <core/jobs/queue.h>
+#include <core/models/checkpoint_folder.h>
 #include <core/scene/field/synthesis.h>
 #include <core/scene/splat/synthetic.h>
 #include <core/store/workspace.h>
@@ -99,7 +100,7 @@ bool MainWindow::openFile(const QString& path)
         } else if (const auto* const panel = scenePanel(file, isBuiltIn); panel && m_host.find(panel)) {
             m_session.changeSelection([&](widgets::Selection& selection) { selection.sceneObject = isBuiltIn ? path : file.absoluteFilePath(); });
             showPanel(panel);
-        } else if (isTable(file) || file.isDir()) {
+        } else if (isTable(file) || (file.isDir() && !models::isCheckpointFolder(file.absoluteFilePath().toStdString()))) {
             const auto document = data::dataDocument(file.absoluteFilePath().toStdString());
             m_session.changeSelection([&](widgets::Selection& selection) {
                 selection.data = document;
