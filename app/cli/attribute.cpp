@@ -13,7 +13,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct AttributeOptions {
     ModelArgument model;
     std::vector<std::string> inputs, settings;
     SampleArgument sample;
@@ -28,7 +28,7 @@ std::vector<double> numbers(const at::Tensor& tensor)
     return {values.data_ptr<double>(), values.data_ptr<double>() + values.numel()};
 }
 
-core::Json resultJson(const Options& options, const explain::AttributionRequest& request, const explain::AttributionResult& result)
+core::Json resultJson(const AttributeOptions& options, const explain::AttributionRequest& request, const explain::AttributionResult& result)
 {
     core::Json document = {{"method", options.method},
                            {"target", result.targets.size() == 1 ? core::Json(result.targets[0]) : core::Json(result.targets)},
@@ -51,7 +51,7 @@ core::Json resultJson(const Options& options, const explain::AttributionRequest&
     return document;
 }
 
-std::vector<c10::IValue> attributedInputs(Session& session, const Options& options, const graph::Model& model)
+std::vector<c10::IValue> attributedInputs(Session& session, const AttributeOptions& options, const graph::Model& model)
 {
     if (!options.inputs.empty() + options.sample.given() + !options.image.empty() + !options.text.empty() != 1)
         throw core::InputError("attribute: expected one of --input, --sample, --image, --text");
@@ -64,7 +64,7 @@ std::vector<c10::IValue> attributedInputs(Session& session, const Options& optio
 }
 
 // With a workspace named and a model from it, each sample's attribution is kept as an analysis of the run: reports show it.
-std::vector<std::int64_t> stored(store::Workspace* workspace, Session& session, const Options& options, const explain::AttributionRequest& request,
+std::vector<std::int64_t> stored(store::Workspace* workspace, Session& session, const AttributeOptions& options, const explain::AttributionRequest& request,
                                  const explain::AttributionResult& result, const graph::Model& model, double seconds)
 {
     const auto run = runOf(options.model.text);
@@ -89,7 +89,7 @@ std::vector<std::int64_t> stored(store::Workspace* workspace, Session& session, 
     return ids;
 }
 
-Exit attribute(Session& session, const Options& options)
+Exit attribute(Session& session, const AttributeOptions& options)
 {
     explain::AttributionRequest request;
     request.parameters = core::Json::object();
@@ -157,7 +157,7 @@ std::string methodsHelp()
 
 std::function<Exit(Session&)> declareAttribute(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<AttributeOptions>();
     app.footer([] { return methodsHelp() + metricsHelp(); });
     options->model.declare(app);
     app.add_option("--input", options->inputs, "Array file, or NAME=FILE; the first axis is the batch.");

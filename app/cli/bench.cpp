@@ -417,7 +417,7 @@ const std::vector<std::pair<std::string, Suite>>& suites()
     return kSuites;
 }
 
-struct Options {
+struct BenchOptions {
     std::string suite;
     int fill = 0;
 };
@@ -431,7 +431,7 @@ Exit fillWorkspace(Session& session, int runs)
     return Exit::Done;
 }
 
-Exit bench(Session& session, const Options& options)
+Exit bench(Session& session, const BenchOptions& options)
 {
     if (options.fill > 0)
         return fillWorkspace(session, options.fill);
@@ -464,7 +464,7 @@ Exit bench(Session& session, const Options& options)
 
 std::function<Exit(Session&)> declareBench(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<BenchOptions>();
     app.add_option("suite", options->suite, "gemm, executor, train, explain, patching, store, runs, splats, field, scaling or import; default: all.");
     app.add_option("--fill", options->fill, "Measure nothing; add this many made-up finished runs to the workspace, to try large ones.")
         ->check(CLI::Range(1, 1'000'000));

@@ -23,12 +23,12 @@ constexpr const char* kConfig =
     R"({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_embd": 768, "n_head": 12, "n_layer": 12, "n_positions": 1024, "vocab_size": 50257, "activation_function": "gelu_new"})";
 
 /// A folder for temporary files that is gone in the end.
-class TemporaryFolder {
+class ImportFolder {
 public:
-    TemporaryFolder() : m_path(fs::temp_directory_path() / fmt::format("orrery-bench-import-{}", ::getpid())) { fs::create_directories(m_path); }
-    TemporaryFolder(const TemporaryFolder&) = delete;
-    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-    ~TemporaryFolder()
+    ImportFolder() : m_path(fs::temp_directory_path() / fmt::format("orrery-bench-import-{}", ::getpid())) { fs::create_directories(m_path); }
+    ImportFolder(const ImportFolder&) = delete;
+    ImportFolder& operator=(const ImportFolder&) = delete;
+    ~ImportFolder()
     {
         std::error_code ignored;
         fs::remove_all(m_path, ignored);
@@ -98,7 +98,7 @@ double medianOfSome(const std::function<void()>& work)
 
 core::Json importSuite(const Session&)
 {
-    const TemporaryFolder folder;
+    const ImportFolder folder;
     const auto bytes = writeFolder(folder.path());
     const auto open = [&] { return models::openModel(folder.path().string()); };
     const auto tensors = medianOfSome([&] { models::loadFolderTensors(models::readCheckpointFolder(folder.path())); });

@@ -9,7 +9,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct CompareRepresentationsOptions {
     ModelArgument model;
     std::string other, metric = "cka", out;
     RepresentationArgument rows;
@@ -17,7 +17,7 @@ struct Options {
     bool checkpoints = false;
 };
 
-intervene::ComparisonStudy studyOf(const Session& session, const Options& options)
+intervene::ComparisonStudy studyOf(const Session& session, const CompareRepresentationsOptions& options)
 {
     intervene::ComparisonStudy study;
     study.pooling = intervene::poolingFromText(options.rows.position);
@@ -31,7 +31,7 @@ intervene::ComparisonStudy studyOf(const Session& session, const Options& option
     return study;
 }
 
-intervene::Comparison compare(Session& session, const Options& options, const Opened& opened, const intervene::ComparisonStudy& study)
+intervene::Comparison compare(Session& session, const CompareRepresentationsOptions& options, const Opened& opened, const intervene::ComparisonStudy& study)
 {
     const auto& first = options.atA.empty() ? options.at : options.atA;
     const auto& second = options.atB.empty() ? options.at : options.atB;
@@ -73,7 +73,7 @@ void printMatrix(const intervene::Comparison& comparison)
         std::cout << fmt::format("column {}: {}\n", column, comparison.columns[column]);
 }
 
-Exit compareRepresentations(Session& session, const Options& options)
+Exit compareRepresentations(Session& session, const CompareRepresentationsOptions& options)
 {
     if (options.checkpoints && !options.other.empty())
         throw core::InputError("compare-representations: expected a second model or --checkpoints, got both");
@@ -124,7 +124,7 @@ std::string metricsHelp()
 
 std::function<Exit(Session&)> declareCompareRepresentations(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<CompareRepresentationsOptions>();
     app.footer(metricsHelp);
     options->model.declare(app);
     app.add_option("other", options->other, "Second MODEL, whose values are the columns; default: the first one.");

@@ -11,7 +11,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct EvaluateOptions {
     ModelArgument model;
     std::string data, split = "test";
     std::vector<std::string> metrics;
@@ -27,7 +27,7 @@ core::Json metricList(const std::vector<std::string>& given)
     return metrics;
 }
 
-data::DataSetPtr dataOf(Session& session, const Options& options, const std::optional<store::RunId>& run)
+data::DataSetPtr dataOf(Session& session, const EvaluateOptions& options, const std::optional<store::RunId>& run)
 {
     if (!options.data.empty())
         return data::openData(data::dataDocument(options.data));
@@ -36,7 +36,7 @@ data::DataSetPtr dataOf(Session& session, const Options& options, const std::opt
     throw core::InputError("expected --data ID|PATH, or a model run:ID whose data are meant");
 }
 
-Exit evaluate(Session& session, const Options& options)
+Exit evaluate(Session& session, const EvaluateOptions& options)
 {
     const auto run = runOf(options.model.text);
     const auto data = dataOf(session, options, run);
@@ -80,7 +80,7 @@ Exit evaluate(Session& session, const Options& options)
 
 std::function<Exit(Session&)> declareEvaluate(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<EvaluateOptions>();
     options->model.declare(app);
     app.add_option("--data", options->data, "Registered data set, or a file or folder; default: the data of run:ID.");
     app.add_option("--split", options->split, "train, val or test.");

@@ -10,7 +10,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct ExportOptions {
     ModelArgument model;
     std::string exporter, out;
     std::vector<std::string> settings;
@@ -27,7 +27,7 @@ std::uint64_t sizeOf(const std::filesystem::path& path)
     return sum;
 }
 
-Exit exportTo(Session& session, const Options& options)
+Exit exportTo(Session& session, const ExportOptions& options)
 {
     models::ExportOptions how;
     for (const auto& setting : options.settings)
@@ -62,7 +62,7 @@ std::string formatsHelp()
 
 std::function<Exit(Session&)> declareExport(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<ExportOptions>();
     app.footer(formatsHelp);
     options->model.declare(app);
     app.add_option("--to", options->exporter, "Format; see below.")->required();

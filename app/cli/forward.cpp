@@ -9,7 +9,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct ForwardOptions {
     ModelArgument model;
     std::vector<std::string> inputs, probes;
     SampleArgument sample;
@@ -40,7 +40,7 @@ std::string line(const core::Json& json)
                        json.contains("file") ? " -> " + json["file"].get<std::string>() : "");
 }
 
-std::string writeProbed(const Options& options, const std::string& name, const c10::IValue& value)
+std::string writeProbed(const ForwardOptions& options, const std::string& name, const c10::IValue& value)
 {
     if (options.outFolder.empty() || !value.isTensor())
         return {};
@@ -50,7 +50,7 @@ std::string writeProbed(const Options& options, const std::string& name, const c
     return file;
 }
 
-Exit forward(Session& session, const Options& options)
+Exit forward(Session& session, const ForwardOptions& options)
 {
     const auto model = options.model.open(session);
     const graph::Executor executor(model.graph);
@@ -87,7 +87,7 @@ Exit forward(Session& session, const Options& options)
 
 std::function<Exit(Session&)> declareForward(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<ForwardOptions>();
     options->model.declare(app);
     app.add_option("--input", options->inputs, "Array file, or NAME=FILE; one for each input of the model.");
     options->sample.declare(app);

@@ -10,7 +10,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct InspectOptions {
     ModelArgument model;
     std::vector<std::string> inputs;
     bool text = false;
@@ -91,7 +91,7 @@ std::optional<graph::Executor> executorFor(const graph::Model& model, std::vecto
     }
 }
 
-Exit inspectModel(Session& session, const Options& options)
+Exit inspectModel(Session& session, const InspectOptions& options)
 {
     std::vector<std::string> notes;
     const auto model = options.model.open(session, &notes);
@@ -133,7 +133,7 @@ Exit inspectModel(Session& session, const Options& options)
 
 std::function<Exit(Session&)> declareInspect(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<InspectOptions>();
     options->model.declare(app);
     app.add_option("--input", options->inputs, "Array file, or NAME=FILE; without it shapes come from zeros shaped as the model card says.");
     app.add_flag("--text", options->text, "Print the graph, one line a node.");

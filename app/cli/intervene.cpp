@@ -18,7 +18,7 @@ namespace {
 using core::Json;
 using intervene::InterventionDocument;
 
-struct Options {
+struct InterveneOptions {
     ModelArgument model;
     std::vector<std::string> inputs, sources, probes, settings, units, sampling;
     SampleArgument sample;
@@ -49,7 +49,7 @@ Json valueOf(const std::string& text)
 }
 
 /// `--unit AXIS=INDEX`, as in a document; an empty object without.
-Json unitOf(const Options& options)
+Json unitOf(const InterveneOptions& options)
 {
     Json unit = Json::object();
     for (const auto& part : options.units) {
@@ -62,7 +62,7 @@ Json unitOf(const Options& options)
 }
 
 /// `--at PLACE --do KIND [--unit axis=index] [--set name=value] [--source NAME=...]`: one intervention without a file.
-InterventionDocument shortcut(const Options& options)
+InterventionDocument shortcut(const InterveneOptions& options)
 {
     Json doing = {{"id", options.kind}};
     for (const auto& setting : options.settings)
@@ -88,7 +88,7 @@ std::optional<std::pair<store::RunId, std::string>> keptSpec(const std::string& 
     return std::pair(*run, spec.substr(slash + 1));
 }
 
-Spec readSpec(Session& session, const Options& options)
+Spec readSpec(Session& session, const InterveneOptions& options)
 {
     if (options.spec.empty() == (options.at.empty() && options.kind.empty()))
         throw core::InputError("intervene: expected either --spec FILE|run:ID/NAME, or --at PLACE with --do KIND");
@@ -121,7 +121,7 @@ std::vector<std::int64_t> sampleNumbers(const std::string& text, const std::stri
     return numbers;
 }
 
-std::vector<c10::IValue> sourceInputs(Session& session, const Options& options, const graph::Model& model, const std::string& argument)
+std::vector<c10::IValue> sourceInputs(Session& session, const InterveneOptions& options, const graph::Model& model, const std::string& argument)
 {
     const auto equals = argument.find('=');
     if (equals == std::string::npos || equals == 0)
@@ -137,7 +137,7 @@ std::vector<c10::IValue> sourceInputs(Session& session, const Options& options, 
     return sample.inputs(*sample.open(session, options.model), model);
 }
 
-std::vector<c10::IValue> ownInputs(Session& session, const Options& options, const graph::Model& model)
+std::vector<c10::IValue> ownInputs(Session& session, const InterveneOptions& options, const graph::Model& model)
 {
     if (!options.inputs.empty() + options.sample.given() + !options.text.empty() != 1)
         throw core::InputError("intervene: expected one of --input, --sample, --text");
@@ -146,7 +146,7 @@ std::vector<c10::IValue> ownInputs(Session& session, const Options& options, con
     return inputsFrom(session, options.inputs, options.sample, options.model, model);
 }
 
-Opened open(Session& session, const Options& options)
+Opened open(Session& session, const InterveneOptions& options)
 {
     Opened opened;
     opened.spec = readSpec(session, options);
@@ -158,7 +158,7 @@ Opened open(Session& session, const Options& options)
     return opened;
 }
 
-void writeValues(const Options& options, const intervene::InterventionResult& result)
+void writeValues(const InterveneOptions& options, const intervene::InterventionResult& result)
 {
     if (options.outFolder.empty())
         return;
@@ -170,7 +170,7 @@ void writeValues(const Options& options, const intervene::InterventionResult& re
     }
 }
 
-Json generatedBothWays(Session& session, const Options& options, const Opened& opened, const intervene::Control& control)
+Json generatedBothWays(Session& session, const InterveneOptions& options, const Opened& opened, const intervene::Control& control)
 {
     Json settings = {{"max_new_tokens", options.newTokens}};
     for (const auto& setting : options.sampling)
@@ -185,7 +185,7 @@ Json generatedBothWays(Session& session, const Options& options, const Opened& o
     return {{"plain", intervene::describeGeneration(plain, model.card)}, {"intervened", intervene::describeGeneration(changed, model.card)}};
 }
 
-Json inputDescription(Session& session, const Options& options)
+Json inputDescription(Session& session, const InterveneOptions& options)
 {
     Json inputs = {{"model", options.model.text}};
     if (options.sample.given())
@@ -201,7 +201,7 @@ Json inputDescription(Session& session, const Options& options)
 }
 
 /// With a workspace and a model from it the result is kept as an analysis of the run; `--save` keeps the document, too.
-void store(Session& session, const Options& options, const Opened& opened, const intervene::InterventionResult& result, double seconds,
+void store(Session& session, const InterveneOptions& options, const Opened& opened, const intervene::InterventionResult& result, double seconds,
            Json& document)
 {
     const auto run = runOf(options.model.text);
@@ -250,7 +250,7 @@ std::string writtenText(const Json& written)
     return core::join(tokens, " ");
 }
 
-void printText(const Options& options, const Json& document)
+void printText(const InterveneOptions& options, const Json& document)
 {
     const auto changed = document["changed"].get<std::vector<std::string>>();
     std::cout << (changed.empty() ? "nothing is changed\n" : "changed " + core::join(changed, ", ") + "\n");
@@ -271,7 +271,7 @@ void printText(const Options& options, const Json& document)
 }
 
 /// `--align LABELS.npy`: the subspace of a value whose interchange gives the answers in LABELS, as a document to be used from then on.
-Exit align(Session& session, const Options& options)
+Exit align(Session& session, const InterveneOptions& options)
 {
     if (options.at.empty() || !options.kind.empty() || !options.spec.empty() || options.sources.size() != 1)
         throw core::InputError("intervene: --align expects --at PLACE, one --source NAME=..., and neither --do nor --spec");
@@ -308,7 +308,7 @@ Exit align(Session& session, const Options& options)
     return Exit::Done;
 }
 
-Exit run(Session& session, const Options& options)
+Exit run(Session& session, const InterveneOptions& options)
 {
     if (!options.align.empty())
         return align(session, options);
@@ -334,7 +334,7 @@ Exit run(Session& session, const Options& options)
     return Exit::Done;
 }
 
-std::string kindsHelp()
+std::string interventionKindsHelp()
 {
     std::string text =
         "The document is JSON or YAML:\n"
@@ -351,7 +351,7 @@ std::string kindsHelp()
     return text + "\nGenerating (--sampling name=value):\n" + intervene::generationSchema().helpText();
 }
 
-void declareInputs(CLI::App& app, Options& options)
+void declareInputs(CLI::App& app, InterveneOptions& options)
 {
     options.model.declare(app);
     app.add_option("--input", options.inputs, "Array file, or NAME=FILE; the first axis is the batch.");
@@ -366,7 +366,7 @@ void declareInputs(CLI::App& app, Options& options)
 
 std::function<Exit(Session&)> declareIntervene(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<InterveneOptions>();
     app.footer(kindsHelp);
     declareInputs(app, *options);
     app.add_option("--spec", options->spec, "Interventions: a JSON or YAML file, run:ID/NAME for a document kept with a run, or the JSON itself.");

@@ -17,7 +17,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct LensOptions {
     ModelArgument model;
     std::vector<std::string> inputs, settings, ablate;
     SampleArgument sample;
@@ -26,7 +26,7 @@ struct Options {
     std::optional<std::string> target, contrast, context;
 };
 
-core::Json parametersOf(const Options& options)
+core::Json parametersOf(const LensOptions& options)
 {
     core::Json parameters = core::Json::object();
     for (const auto& [name, value] : {std::pair{"layer", options.layer},
@@ -49,7 +49,7 @@ core::Json parametersOf(const Options& options)
     return intervene::lensRegistry().at(options.kind).schema.resolve(parameters, options.kind);
 }
 
-at::Tensor tokensFor(Session& session, const Options& options, const graph::Model& model)
+at::Tensor tokensFor(Session& session, const LensOptions& options, const graph::Model& model)
 {
     const int given = !options.inputs.empty() + !options.text.empty() + options.sample.given();
     if (!intervene::needsTokens(options.kind)) {
@@ -65,7 +65,7 @@ at::Tensor tokensFor(Session& session, const Options& options, const graph::Mode
     return inputsFrom(session, options.inputs, options.sample, options.model, model).at(0).toTensor();
 }
 
-std::function<at::Tensor(std::int64_t, bool)> textsFor(Session& session, const Options& options, const graph::Model& model)
+std::function<at::Tensor(std::int64_t, bool)> textsFor(Session& session, const LensOptions& options, const graph::Model& model)
 {
     if (options.sample.data.empty() && !runOf(options.model.text))
         return {};
@@ -86,7 +86,7 @@ explain::Control controlOf(Session& session)
     return control;
 }
 
-intervene::LensResult compute(Session& session, const Options& options, const graph::Model& model, const core::Json& parameters)
+intervene::LensResult compute(Session& session, const LensOptions& options, const graph::Model& model, const core::Json& parameters)
 {
     const graph::Executor executor(model.graph);
     intervene::LensRequest request;
@@ -98,7 +98,7 @@ intervene::LensResult compute(Session& session, const Options& options, const gr
     return result;
 }
 
-core::Json originOf(Session& session, const Options& options)
+core::Json originOf(Session& session, const LensOptions& options)
 {
     core::Json origin{{"model", options.model.text}};
     if (!options.text.empty())
@@ -112,7 +112,7 @@ core::Json originOf(Session& session, const Options& options)
 }
 
 // With a workspace named and a model from it, the result is kept as an analysis of the run.
-void keep(Session& session, const Options& options, const intervene::LensResult& result, double seconds, core::Json& document)
+void keep(Session& session, const LensOptions& options, const intervene::LensResult& result, double seconds, core::Json& document)
 {
     const auto run = runOf(options.model.text);
     const auto workspace = run ? session.namedWorkspace(store::OpenMode::Open) : nullptr;
@@ -120,7 +120,7 @@ void keep(Session& session, const Options& options, const intervene::LensResult&
         document["analysis"] = intervene::storeLens(*workspace, *run, originOf(session, options), result, seconds);
 }
 
-Exit once(Session& session, const Options& options, const core::Json& parameters)
+Exit once(Session& session, const LensOptions& options, const core::Json& parameters)
 {
     const auto started = std::chrono::steady_clock::now();
     const auto model = options.model.open(session);
@@ -165,7 +165,7 @@ std::vector<std::int64_t> wantedSteps(const store::Workspace& workspace, store::
 }
 
 // The same lens at each checkpoint, one array behind the other.
-Exit alongTraining(Session& session, const Options& options, const core::Json& parameters)
+Exit alongTraining(Session& session, const LensOptions& options, const core::Json& parameters)
 {
     const auto run = runOf(options.model.text);
     if (!run || options.model.text.find('@') != std::string::npos)
@@ -177,7 +177,7 @@ Exit alongTraining(Session& session, const Options& options, const core::Json& p
     std::string text;
     const auto experiment = train::experimentOfRun(*workspace, *run);
     for (const std::int64_t step : steps) {
-        Options at = options;
+        LensOptions at = options;
         at.model.text = fmt::format("run:{}@{}", *run, step);
         const auto model = at.model.open(session);
         const auto result = compute(session, at, model, parameters);
@@ -200,13 +200,13 @@ Exit alongTraining(Session& session, const Options& options, const core::Json& p
     return Exit::Done;
 }
 
-Exit lens(Session& session, const Options& options)
+Exit lens(Session& session, const LensOptions& options)
 {
     const auto parameters = parametersOf(options);
     return options.checkpoints.empty() ? once(session, options, parameters) : alongTraining(session, options, parameters);
 }
 
-std::string kindsHelp()
+std::string lensKindsHelp()
 {
     std::string text = "Kinds and their parameters (--set name=value, or the option of that name):\n";
     for (const auto& kind : intervene::lensRegistry().components())
@@ -220,7 +220,7 @@ std::string kindsHelp()
 
 std::function<Exit(Session&)> declareLens(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<LensOptions>();
     app.footer(kindsHelp);
     options->model.declare(app);
     app.add_option("--kind", options->kind, "logit_lens, future, transplant, direct_logit_attribution, attention, induction or memorisation.");

@@ -14,7 +14,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct PatchOptions {
     ModelArgument model;
     std::string clean, corrupted, answer, wrong, direction, metric = "logit_difference", out;
     SampleArgument sample;
@@ -31,7 +31,7 @@ struct Given {
     core::Json origin;
 };
 
-Given sampleInput(Session& session, const Options& options, const graph::Model& model, const std::string& number, const char* option)
+Given sampleInput(Session& session, const PatchOptions& options, const graph::Model& model, const std::string& number, const char* option)
 {
     std::int64_t index = 0;
     const auto end = std::from_chars(number.data(), number.data() + number.size(), index);
@@ -43,7 +43,7 @@ Given sampleInput(Session& session, const Options& options, const graph::Model& 
     return {sample.inputs(*set, model), {{"sample", index}, {"split", sample.split}, {"data", sample.document(session, options.model)}}};
 }
 
-Given givenInput(Session& session, const Options& options, const graph::Model& model, const std::string& text, const char* option)
+Given givenInput(Session& session, const PatchOptions& options, const graph::Model& model, const std::string& text, const char* option)
 {
     const auto device = session.chosenDevice();
     if (text.starts_with("text:"))
@@ -70,7 +70,7 @@ core::Json numbersOf(const std::string& text, const char* option)
     return list;
 }
 
-core::Json settingsOf(const Options& options, const graph::ModelCard& card)
+core::Json settingsOf(const PatchOptions& options, const graph::ModelCard& card)
 {
     core::Json metric = {{"id", options.metric}}, settings = core::Json::object();
     for (const auto& setting : options.metricSettings)
@@ -192,7 +192,7 @@ core::Json documentOf(const intervene::PatchResult& result, const intervene::Pat
     return document;
 }
 
-void printText(const Options& options, const intervene::PatchResult& result, const intervene::PatchRequest& request, const graph::Model& model,
+void printText(const PatchOptions& options, const intervene::PatchResult& result, const intervene::PatchRequest& request, const graph::Model& model,
                const core::Json& document)
 {
     const auto& metric = result.settings["metric"];
@@ -218,7 +218,7 @@ void printText(const Options& options, const intervene::PatchResult& result, con
         std::cout << fmt::format("stored as analysis {} of {}\n", document["analysis"].dump(), options.model.text);
 }
 
-void addStrongest(core::Json& document, const Options& options, const intervene::Patching& patching, const intervene::PatchResult& result,
+void addStrongest(core::Json& document, const PatchOptions& options, const intervene::Patching& patching, const intervene::PatchResult& result,
                   const intervene::PatchRequest& request, const graph::ModelCard& card, std::stop_token stop)
 {
     const auto best = strongestCell(result);
@@ -233,7 +233,7 @@ void addStrongest(core::Json& document, const Options& options, const intervene:
         {"output", changesJson(intervene::mostProbable(result.cleanLogits, patching.outputOf(*best, stop), options.top), card, "clean_probability")}};
 }
 
-Exit patch(Session& session, const Options& options)
+Exit patch(Session& session, const PatchOptions& options)
 {
     session.applyThreads();
     const auto model = options.model.open(session);
@@ -276,7 +276,7 @@ std::string help()
 
 std::function<Exit(Session&)> declarePatch(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<PatchOptions>();
     app.footer(help);
     options->model.declare(app);
     const std::string forms = "array file, text:TEXT, image:FILE or sample:NUMBER";

@@ -17,7 +17,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct PredictOptions {
     ModelArgument model;
     std::vector<std::string> inputs;
     SampleArgument sample;
@@ -29,7 +29,7 @@ struct Options {
     double setTo = 0;
 };
 
-std::vector<at::Tensor> tensorsFor(Session& session, const Options& options, const graph::Model& model)
+std::vector<at::Tensor> tensorsFor(Session& session, const PredictOptions& options, const graph::Model& model)
 {
     const auto device = session.chosenDevice();
     const int given = !options.inputs.empty() + !options.text.empty() + !options.image.empty() + options.sample.given();
@@ -77,7 +77,7 @@ std::string joinedText(const text::Tokenizer& tokenizer, const intervene::Hypoth
     return text::escaped(tokenizer.decode({tokens.data(), tokens.size() - (hypothesis.ended && !tokens.empty() ? 1 : 0)}));
 }
 
-Exit searchBeams(Session& session, const Options& options, const graph::Model& model)
+Exit searchBeams(Session& session, const PredictOptions& options, const graph::Model& model)
 {
     if (options.text.empty())
         throw core::InputError("predict: --beam goes on from a text; expected --text");
@@ -169,7 +169,7 @@ void printPredictions(const core::Json& predictions)
 }
 
 /// The answer to the input without some of its elements, as `orrery` gives it to the brush.
-at::Tensor answerWithout(Session& session, const Options& options, const graph::Model& model, const std::vector<at::Tensor>& inputs,
+at::Tensor answerWithout(Session& session, const PredictOptions& options, const graph::Model& model, const std::vector<at::Tensor>& inputs,
                          core::Json& document)
 {
     const graph::Executor executor(model.graph);
@@ -182,7 +182,7 @@ at::Tensor answerWithout(Session& session, const Options& options, const graph::
     return explain::outputWithout(executor, model.weights, values, what, session.stopToken());
 }
 
-Exit predict(Session& session, const Options& options)
+Exit predict(Session& session, const PredictOptions& options)
 {
     const auto model = options.model.open(session);
     if (options.beams > 0)
@@ -214,7 +214,7 @@ Exit predict(Session& session, const Options& options)
 
 std::function<Exit(Session&)> declarePredict(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<PredictOptions>();
     options->model.declare(app);
     app.add_option("--input", options->inputs, "Array file, or NAME=FILE; the first axis is the batch.");
     app.add_option("--text", options->text, "Text, read by the model's tokenizer.");

@@ -14,7 +14,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct ProbeOptions {
     ModelArgument model;
     RepresentationArgument rows;
     std::vector<std::string> at, settings;
@@ -22,7 +22,7 @@ struct Options {
     bool control = false;
 };
 
-core::Json parametersOf(const Options& options, const core::Schema& schema, const std::string& place)
+core::Json parametersOf(const ProbeOptions& options, const core::Schema& schema, const std::string& place)
 {
     core::Json parameters = core::Json::object();
     for (const auto& setting : options.settings)
@@ -51,14 +51,14 @@ void printProbes(const std::vector<intervene::ProbeResult>& results)
                                  result.probe.converged ? "" : "  not converged: raise max_iterations or l2");
 }
 
-core::Json describe(const Options& options, const core::Json& data)
+core::Json describe(const ProbeOptions& options, const core::Json& data)
 {
     return {
         {"model", options.model.text}, {"data", data}, {"split", options.rows.split}, {"position", options.rows.position}, {"label", options.label}};
 }
 
 /// The one way both kinds of results leave the command: JSON, or what was printed and where it went.
-Exit finish(Session& session, const Options& options, core::Json document, const std::optional<std::int64_t>& analysis)
+Exit finish(Session& session, const ProbeOptions& options, core::Json document, const std::optional<std::int64_t>& analysis)
 {
     if (!options.out.empty())
         document["file"] = options.out;
@@ -75,7 +75,7 @@ Exit finish(Session& session, const Options& options, core::Json document, const
     return Exit::Done;
 }
 
-Exit fitProbes(Session& session, const Options& options, Opened& opened)
+Exit fitProbes(Session& session, const ProbeOptions& options, Opened& opened)
 {
     if (!options.out.empty() && !options.out.ends_with(".safetensors"))
         throw core::InputError(fmt::format("--out {}: expected a file ending in .safetensors for probes", options.out));
@@ -109,7 +109,7 @@ Exit fitProbes(Session& session, const Options& options, Opened& opened)
 }
 
 // Stored probes read the model again: each at its own value, positions and label.
-Exit applyProbes(Session& session, const Options& options, Opened& opened)
+Exit applyProbes(Session& session, const ProbeOptions& options, Opened& opened)
 {
     core::Json document = describe(options, opened.document);
     document["probes"] = core::Json::array();
@@ -150,7 +150,7 @@ void printReading(const core::Json& probe)
 }
 
 // Stored probes read a text that was typed: no data are needed.
-Exit readTypedText(Session& session, const Options& options)
+Exit readTypedText(Session& session, const ProbeOptions& options)
 {
     if (!options.rows.data.empty() || !options.at.empty())
         throw core::InputError("--text: expected without --data and --at; the probes say what they read and where");
@@ -187,7 +187,7 @@ core::Json labelsJson(const intervene::Activations& rows)
     return std::vector<std::int64_t>(labels.data_ptr<std::int64_t>(), labels.data_ptr<std::int64_t>() + labels.numel());
 }
 
-core::Json projectionJson(const Options& options, const Opened& opened, const core::Json& parameters, const intervene::Activations& rows,
+core::Json projectionJson(const ProbeOptions& options, const Opened& opened, const core::Json& parameters, const intervene::Activations& rows,
                           const intervene::Projection& made)
 {
     core::Json document = describe(options, opened.document);
@@ -209,7 +209,7 @@ core::Json projectionJson(const Options& options, const Opened& opened, const co
     return document;
 }
 
-Exit projectValue(Session& session, const Options& options, Opened& opened)
+Exit projectValue(Session& session, const ProbeOptions& options, Opened& opened)
 {
     if (const auto problem = options.out.empty() ? std::string() : arrayEndingProblem(options.out); !problem.empty())
         throw core::InputError("--out " + problem);
@@ -241,7 +241,7 @@ Exit projectValue(Session& session, const Options& options, Opened& opened)
     return finish(session, options, document, analysis);
 }
 
-Exit probe(Session& session, const Options& options)
+Exit probe(Session& session, const ProbeOptions& options)
 {
     if (!options.apply.empty() + !options.projection.empty() > 1)
         throw core::InputError("probe: expected at most one of --apply and --project");
@@ -272,7 +272,7 @@ std::string parametersHelp()
 
 std::function<Exit(Session&)> declareProbe(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<ProbeOptions>();
     app.footer(parametersHelp);
     options->model.declare(app);
     options->rows.declare(app);

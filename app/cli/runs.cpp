@@ -16,7 +16,7 @@ namespace {
 using store::OpenMode;
 using store::RunId;
 
-struct Options {
+struct RunsOptions {
     std::vector<RunId> runs;
     RunId run = 0;
     std::string filter, where, tag, status, order = "id", text, out, file, format = "auto";
@@ -50,7 +50,7 @@ double metricOr(const store::RunSummary& run, std::initializer_list<const char*>
     return std::nan("");
 }
 
-Exit listRuns(Session& session, const Options& options)
+Exit listRuns(Session& session, const RunsOptions& options)
 {
     const auto workspace = session.workspace(OpenMode::ReadOnly);
     store::RunQuery query;
@@ -79,7 +79,7 @@ Exit listRuns(Session& session, const Options& options)
     return Exit::Done;
 }
 
-Exit showRun(Session& session, const Options& options)
+Exit showRun(Session& session, const RunsOptions& options)
 {
     const auto workspace = session.workspace(OpenMode::ReadOnly);
     const auto run = workspace->run(options.run);
@@ -117,7 +117,7 @@ Exit showRun(Session& session, const Options& options)
 }
 
 // The runs named by id, or those a query finds.
-std::vector<RunId> comparedRuns(const store::Workspace& workspace, const Options& options)
+std::vector<RunId> comparedRuns(const store::Workspace& workspace, const RunsOptions& options)
 {
     constexpr std::size_t kMost = 100;
     if (options.where.empty() == options.runs.empty())
@@ -135,7 +135,7 @@ std::vector<RunId> comparedRuns(const store::Workspace& workspace, const Options
     return ids;
 }
 
-Exit compareRuns(Session& session, const Options& options)
+Exit compareRuns(Session& session, const RunsOptions& options)
 {
     const auto workspace = session.workspace(OpenMode::ReadOnly);
     const std::vector<RunId> compared = comparedRuns(*workspace, options);
@@ -188,7 +188,7 @@ Exit compareRuns(Session& session, const Options& options)
     return Exit::Done;
 }
 
-Exit changeTags(Session& session, const Options& options)
+Exit changeTags(Session& session, const RunsOptions& options)
 {
     const auto workspace = session.workspace(OpenMode::Open);
     for (const auto& tag : options.tags)
@@ -198,7 +198,7 @@ Exit changeTags(Session& session, const Options& options)
     return Exit::Done;
 }
 
-Exit changeNote(Session& session, const Options& options)
+Exit changeNote(Session& session, const RunsOptions& options)
 {
     const auto workspace = session.workspace(OpenMode::Open);
     workspace->setNotes(options.run, options.text);
@@ -207,7 +207,7 @@ Exit changeNote(Session& session, const Options& options)
     return Exit::Done;
 }
 
-Exit deleteRuns(Session& session, const Options& options)
+Exit deleteRuns(Session& session, const RunsOptions& options)
 {
     if (!options.yes)
         throw core::InputError("deleting runs cannot be undone; add --yes");
@@ -221,7 +221,7 @@ Exit deleteRuns(Session& session, const Options& options)
 }
 
 // One folder of event files for one run; for several each in a folder of its own.
-Exit exportEvents(Session& session, const Options& options)
+Exit exportEvents(Session& session, const RunsOptions& options)
 {
     const auto workspace = session.workspace(OpenMode::ReadOnly);
     const std::filesystem::path out = options.out;
@@ -239,7 +239,7 @@ Exit exportEvents(Session& session, const Options& options)
 }
 
 // .safetensors: the final weights of one run; anything else: runs with all that belongs to them.
-Exit exportRuns(Session& session, const Options& options)
+Exit exportRuns(Session& session, const RunsOptions& options)
 {
     if (options.format == "tensorboard")
         return exportEvents(session, options);
@@ -262,7 +262,7 @@ Exit exportRuns(Session& session, const Options& options)
     return Exit::Done;
 }
 
-Exit importRuns(Session& session, const Options& options)
+Exit importRuns(Session& session, const RunsOptions& options)
 {
     std::error_code error;
     if (!std::filesystem::exists(options.file, error) && !error)
@@ -286,11 +286,11 @@ Exit importRuns(Session& session, const Options& options)
 
 std::function<Exit(Session&)> declareRuns(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
-    auto chosen = std::make_shared<std::function<Exit(Session&, const Options&)>>(listRuns);
+    auto options = std::make_shared<RunsOptions>();
+    auto chosen = std::make_shared<std::function<Exit(Session&, const RunsOptions&)>>(listRuns);
     app.require_subcommand(1);
     app.fallthrough();
-    const auto add = [&](const char* name, const char* help, Exit (*action)(Session&, const Options&)) {
+    const auto add = [&](const char* name, const char* help, Exit (*action)(Session&, const RunsOptions&)) {
         auto* sub = app.add_subcommand(name, help);
         sub->final_callback([chosen, action] { *chosen = action; });
         return sub;
@@ -329,7 +329,7 @@ std::function<Exit(Session&)> declareRuns(CLI::App& app)
     // Subcommands with options of their own.
     const auto addOwn = [&](const char* name, const char* help, auto declare) {
         auto* sub = app.add_subcommand(name, help);
-        sub->final_callback([chosen, action = declare(*sub)] { *chosen = [action](Session& session, const Options&) { return action(session); }; });
+        sub->final_callback([chosen, action = declare(*sub)] { *chosen = [action](Session& session, const RunsOptions&) { return action(session); }; });
     };
     addOwn("groups", "Runs that share a value: mean and spread of their metrics.", declareGroups);
     addOwn("reproduce", "Train a stored run once more and compare: bit for bit, or what differs.", declareReproduce);

@@ -16,7 +16,7 @@ namespace {
 using search::SweepId;
 using search::Trial;
 
-struct Options {
+struct SweepOptions {
     std::string document;
     std::vector<std::string> settings;
     std::optional<SweepId> resume, show;
@@ -102,7 +102,7 @@ void attachSweep(jobs::DirectContext& context, Session& session)
     };
 }
 
-Exit runStored(Session& session, const std::shared_ptr<store::Workspace>& workspace, SweepId id, const Options& options)
+Exit runStored(Session& session, const std::shared_ptr<store::Workspace>& workspace, SweepId id, const SweepOptions& options)
 {
     const search::StoredSweep stored = search::storedSweep(*workspace, id);
     jobs::Queue::setThreadHook([](int threads) { at::set_num_threads(threads); });
@@ -204,7 +204,7 @@ Exit checkSweep(Session& session, const search::Sweep& sweep)
     return Exit::Done;
 }
 
-std::vector<std::string> settingsOf(const Session& session, const Options& options)
+std::vector<std::string> settingsOf(const Session& session, const SweepOptions& options)
 {
     auto settings = options.settings;
     if (session.seedGiven)
@@ -216,7 +216,7 @@ std::vector<std::string> settingsOf(const Session& session, const Options& optio
     return settings;
 }
 
-search::Sweep givenSweep(const Session& session, const Options& options)
+search::Sweep givenSweep(const Session& session, const SweepOptions& options)
 {
     std::error_code error;
     if (!std::filesystem::exists(options.document, error) && !error)
@@ -228,7 +228,7 @@ search::Sweep givenSweep(const Session& session, const Options& options)
     }
 }
 
-Exit sweepCommand(Session& session, const Options& options)
+Exit sweepCommand(Session& session, const SweepOptions& options)
 {
     session.applyThreads();
     const int asked = int(options.list) + int(options.resume.has_value()) + int(options.show.has_value()) + int(!options.document.empty());
@@ -255,7 +255,7 @@ Exit sweepCommand(Session& session, const Options& options)
 
 std::function<Exit(Session&)> declareSweep(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<SweepOptions>();
     app.add_option("experiment", options->document, "Experiment document (.yaml or .json) with a section \"sweep\".");
     app.add_option("--set", options->settings, "Change the document: sweep.trials=8, train.epochs=2.");
     app.add_option("--jobs", options->jobs, "Trials that run side by side.")->check(CLI::Range(1, 256));

@@ -10,7 +10,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct TrainOptions {
     std::string document;
     std::vector<std::string> settings;
     std::optional<store::RunId> resume;
@@ -77,7 +77,7 @@ train::Experiment givenExperiment(const std::function<train::Experiment()>& read
 }
 
 // The document of a stored run once more, as it is or changed by --set: a new run whose parent is the old one.
-Exit trainAgain(Session& session, const Options& options, const std::vector<std::string>& settings, store::RunId parent)
+Exit trainAgain(Session& session, const TrainOptions& options, const std::vector<std::string>& settings, store::RunId parent)
 {
     const auto workspace = session.workspace(options.check ? store::OpenMode::ReadOnly : store::OpenMode::Open);
     const auto record = workspace->run(parent);
@@ -90,7 +90,7 @@ Exit trainAgain(Session& session, const Options& options, const std::vector<std:
     return trainRun(session, workspace, train::createRun(*workspace, experiment, parent), options.engine);
 }
 
-Exit trainDocument(Session& session, const Options& options)
+Exit trainDocument(Session& session, const TrainOptions& options)
 {
     session.applyThreads();
     jobs::makeEngine(options.engine);  // a wrong name is told before a run is made
@@ -129,7 +129,7 @@ Exit trainDocument(Session& session, const Options& options)
 
 std::function<Exit(Session&)> declareTrain(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<TrainOptions>();
     app.add_option("experiment", options->document, "Experiment document (.yaml or .json), or run:ID: the same once more.");
     app.add_option("--set", options->settings, "Change the document: train.optimizer.lr=0.01.");
     app.add_option("--resume", options->resume, "Go on with this run from its last checkpoint.");

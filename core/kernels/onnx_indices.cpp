@@ -15,7 +15,7 @@ at::Tensor reverseSequences(const at::Tensor& x, const at::Tensor& lengths, std:
     const auto steps = at::arange(time, x.options().dtype(at::kLong)).unsqueeze(1);
     const auto ends = lengths.to(at::kLong).unsqueeze(0);
     auto places = at::where(steps < ends, ends - 1 - steps, steps);  // [time, batch]
-    Ints shape(std::size_t(x.dim()), 1);
+    IntList shape(std::size_t(x.dim()), 1);
     shape[std::size_t(frontAxis(timeAxis, x.dim()))] = time;
     shape[std::size_t(frontAxis(batchAxis, x.dim()))] = x.size(batchAxis);
     if (frontAxis(batchAxis, x.dim()) < frontAxis(timeAxis, x.dim()))
@@ -30,7 +30,7 @@ using Indices = c10::List<c10::optional<at::Tensor>>;
 at::Tensor gathered(const at::Tensor& x, const at::Tensor& indices, std::int64_t axis)
 {
     const auto at = frontAxis(axis, x.dim());
-    Ints shape(x.sizes().begin(), x.sizes().begin() + at);
+    IntList shape(x.sizes().begin(), x.sizes().begin() + at);
     shape.insert(shape.end(), indices.sizes().begin(), indices.sizes().end());
     shape.insert(shape.end(), x.sizes().begin() + at + 1, x.sizes().end());
     return x.index_select(at, wrapIndices(indices, x.size(at)).reshape(-1)).reshape(shape);
@@ -59,13 +59,13 @@ at::Tensor gatheredNd(const at::Tensor& x, const at::Tensor& indices, std::int64
     std::int64_t batch = 1;
     for (std::int64_t i = 0; i < batchAxes; ++i)
         batch *= x.size(i);
-    Ints flatX = {batch}, flatIndices = {batch}, result(x.sizes().begin(), x.sizes().begin() + batchAxes);
+    IntList flatX = {batch}, flatIndices = {batch}, result(x.sizes().begin(), x.sizes().begin() + batchAxes);
     flatX.insert(flatX.end(), x.sizes().begin() + batchAxes, x.sizes().end());
     flatIndices.insert(flatIndices.end(), indices.sizes().begin() + batchAxes, indices.sizes().end());
     result.insert(result.end(), indices.sizes().begin() + batchAxes, indices.sizes().end() - 1);
     result.insert(result.end(), x.sizes().begin() + batchAxes + indices.size(-1), x.sizes().end());
     const auto data = x.reshape(flatX), places = indices.reshape(flatIndices);
-    Ints first(std::size_t(places.dim() - 1), 1);
+    IntList first(std::size_t(places.dim() - 1), 1);
     first[0] = batch;
     Indices list;
     list.push_back(at::arange(batch, indices.options().dtype(at::kLong)).reshape(first));
@@ -105,7 +105,7 @@ at::Tensor scatteredNd(const at::Tensor& x, const at::Tensor& indices, const at:
 at::Tensor oneHot(const at::Tensor& indices, std::int64_t depth, const at::Tensor& values, std::int64_t axis)
 {
     const auto at = axis < 0 ? axis + indices.dim() + 1 : axis;
-    Ints shape(std::size_t(indices.dim() + 1), 1);
+    IntList shape(std::size_t(indices.dim() + 1), 1);
     shape.at(std::size_t(at)) = depth;
     const auto classes = at::arange(depth, indices.options().dtype(at::kLong)).reshape(shape);
     const auto marked = wrapIndices(indices, depth).unsqueeze(at) == classes;
@@ -148,9 +148,9 @@ at::Tensor cumulativeSum(const at::Tensor& x, std::int64_t axis, bool exclusive,
     return reverse ? sums.flip(axis) : sums;
 }
 
-Ints allAxes(const at::Tensor& x, at::IntArrayRef axes)
+IntList allAxes(const at::Tensor& x, at::IntArrayRef axes)
 {
-    Ints places;
+    IntList places;
     for (std::int64_t i = 0; i < std::int64_t(axes.empty() ? x.dim() : std::int64_t(axes.size())); ++i)
         places.push_back(axes.empty() ? i : frontAxis(axes[std::size_t(i)], x.dim()));
     std::sort(places.rbegin(), places.rend());

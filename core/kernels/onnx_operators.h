@@ -9,13 +9,13 @@
 /// gradients flow through it; they are registered as `orrery::onnx_...` and are ordinary nodes of a graph.
 namespace orrery::kernels {
 
-using Ints = std::vector<std::int64_t>;
+using IntList = std::vector<std::int64_t>;
 
 /// An axis counted from the front. @throws c10::Error if it is out of range.
 std::int64_t frontAxis(std::int64_t axis, std::int64_t rank);
 /// A vector along one axis, so that it broadcasts against a tensor of `rank` axes. Scalars and tensors of more axes stay.
 at::Tensor alongAxis(const at::Tensor& vector, std::int64_t axis, std::int64_t rank);
-Ints intsOf(const at::Tensor& tensor);
+IntList intsOf(const at::Tensor& tensor);
 std::vector<double> floatsOf(const at::Tensor& tensor);
 /// Reverses the first `lengths[b]` steps of each sequence.
 at::Tensor reverseSequences(const at::Tensor& x, const at::Tensor& lengths, std::int64_t timeAxis, std::int64_t batchAxis);

@@ -111,8 +111,8 @@ at::Tensor outsideAs(const at::Tensor& y, std::int64_t axis, const AxisPlan& pla
 
 using RealList = c10::optional<std::vector<double>>;
 
-std::vector<AxisPlan> plansFor(const at::Tensor& x, const RealList& roi, const RealList& scales, const c10::optional<Ints>& sizes,
-                               const std::string& policy, const Ints& axes)
+std::vector<AxisPlan> plansFor(const at::Tensor& x, const RealList& roi, const RealList& scales, const c10::optional<IntList>& sizes,
+                               const std::string& policy, const IntList& axes)
 {
     const auto count = axes.size();
     TORCH_CHECK((sizes && sizes->size() == count) || (!sizes && scales && scales->size() == count), "expected ", count, " scales or sizes");
@@ -139,11 +139,11 @@ std::vector<AxisPlan> plansFor(const at::Tensor& x, const RealList& roi, const R
     return plans;
 }
 
-at::Tensor resized(const at::Tensor& x, const RealList& roi, const RealList& scales, const c10::optional<Ints>& sizes, const std::string& mode,
+at::Tensor resized(const at::Tensor& x, const RealList& roi, const RealList& scales, const c10::optional<IntList>& sizes, const std::string& mode,
                    const std::string& coordinates, const std::string& nearest, double a, bool excludesOutside, double extrapolation, bool antialias,
-                   const std::string& policy, const c10::optional<Ints>& axes)
+                   const std::string& policy, const c10::optional<IntList>& axes)
 {
-    Ints along;
+    IntList along;
     for (std::int64_t i = 0; i < (axes ? std::int64_t(axes->size()) : x.dim()); ++i)
         along.push_back(axes ? frontAxis((*axes)[std::size_t(i)], x.dim()) : i);
     const auto plans = plansFor(x, roi, scales, sizes, policy, along);

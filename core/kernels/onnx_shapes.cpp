@@ -17,12 +17,12 @@ at::Tensor alongAxis(const at::Tensor& vector, std::int64_t axis, std::int64_t r
         return vector;
     if (vector.numel() == 1)
         return vector.reshape({});
-    Ints shape(std::size_t(rank), 1);
+    IntList shape(std::size_t(rank), 1);
     shape[std::size_t(frontAxis(axis, rank))] = -1;
     return vector.reshape(shape);
 }
 
-Ints intsOf(const at::Tensor& tensor)
+IntList intsOf(const at::Tensor& tensor)
 {
     const auto flat = tensor.detach().to(at::kCPU, at::kLong).contiguous();
     return {flat.data_ptr<std::int64_t>(), flat.data_ptr<std::int64_t>() + flat.numel()};
@@ -44,7 +44,7 @@ at::Tensor sizesTensor(at::IntArrayRef sizes)
 }
 
 // 0 stands for the size of the input there.
-Ints targetSizes(const at::Tensor& x, const at::Tensor& target, bool keepsZero)
+IntList targetSizes(const at::Tensor& x, const at::Tensor& target, bool keepsZero)
 {
     auto sizes = intsOf(target);
     for (std::size_t i = 0; i < sizes.size(); ++i)
@@ -57,7 +57,7 @@ Ints targetSizes(const at::Tensor& x, const at::Tensor& target, bool keepsZero)
 at::Tensor expandBoth(const at::Tensor& x, at::IntArrayRef sizes)
 {
     const auto rank = std::max<std::int64_t>(x.dim(), std::int64_t(sizes.size()));
-    Ints wanted(std::size_t(rank), 1);
+    IntList wanted(std::size_t(rank), 1);
     for (std::int64_t i = 0; i < rank; ++i) {
         const auto inList = i - (rank - std::int64_t(sizes.size())), inTensor = i - (rank - x.dim());
         const auto size = inTensor >= 0 ? x.size(inTensor) : 1;
@@ -78,7 +78,7 @@ at::Tensor flattenTo2d(const at::Tensor& x, std::int64_t axis)
 
 at::Tensor unsqueezeAll(const at::Tensor& x, at::IntArrayRef axes)
 {
-    Ints places;
+    IntList places;
     for (const auto axis : axes)
         places.push_back(frontAxis(axis, x.dim() + std::int64_t(axes.size())));
     std::sort(places.begin(), places.end());
@@ -90,7 +90,7 @@ at::Tensor unsqueezeAll(const at::Tensor& x, at::IntArrayRef axes)
 
 at::Tensor squeezeAll(const at::Tensor& x, at::IntArrayRef axes)
 {
-    Ints places;
+    IntList places;
     for (const auto axis : axes)
         places.push_back(frontAxis(axis, x.dim()));
     std::sort(places.rbegin(), places.rend());
@@ -127,7 +127,7 @@ at::Tensor sliceBy(const at::Tensor& x, const at::Tensor& starts, const at::Tens
                    const c10::optional<at::Tensor>& steps)
 {
     const auto from = intsOf(starts), to = intsOf(ends);
-    const auto along = axes ? intsOf(*axes) : Ints(), by = steps ? intsOf(*steps) : Ints();
+    const auto along = axes ? intsOf(*axes) : IntList(), by = steps ? intsOf(*steps) : IntList();
     TORCH_CHECK(to.size() == from.size() && (!axes || along.size() == from.size()) && (!steps || by.size() == from.size()),
                 "expected as many ends, axes and steps as the ", from.size(), " starts");
     auto result = x;
@@ -167,19 +167,19 @@ at::Tensor paddedPlaces(std::int64_t size, std::int64_t begin, std::int64_t end,
     return at::minimum(places, period - places);
 }
 
-at::Tensor padBy(const at::Tensor& x, at::IntArrayRef pads, const std::string& mode, const at::Scalar& value, const c10::optional<Ints>& axes)
+at::Tensor padBy(const at::Tensor& x, at::IntArrayRef pads, const std::string& mode, const at::Scalar& value, const c10::optional<IntList>& axes)
 {
     const auto count = std::int64_t(pads.size() / 2);
     TORCH_CHECK(pads.size() % 2 == 0 && (axes ? std::int64_t(axes->size()) == count : count == x.dim()), "expected two paddings for each axis, got ",
                 pads.size(), " for ", axes ? axes->size() : std::size_t(x.dim()), " axes");
-    Ints begins(std::size_t(x.dim()), 0), ends(std::size_t(x.dim()), 0);
+    IntList begins(std::size_t(x.dim()), 0), ends(std::size_t(x.dim()), 0);
     for (std::int64_t i = 0; i < count; ++i) {
         const auto axis = std::size_t(frontAxis(axes ? (*axes)[std::size_t(i)] : i, x.dim()));
         begins[axis] = pads[std::size_t(i)];
         ends[axis] = pads[std::size_t(i + count)];
     }
     if (mode == "constant") {
-        Ints last;
+        IntList last;
         for (std::size_t i = begins.size(); i-- > 0;) {
             last.push_back(begins[i]);
             last.push_back(ends[i]);
@@ -234,7 +234,7 @@ at::Tensor boolTensor(bool value)
     return at::full({}, value, at::kBool);
 }
 
-at::Tensor centreCropPad(const at::Tensor& x, at::IntArrayRef sizes, const c10::optional<Ints>& axes)
+at::Tensor centreCropPad(const at::Tensor& x, at::IntArrayRef sizes, const c10::optional<IntList>& axes)
 {
     auto result = x;
     for (std::size_t i = 0; i < sizes.size(); ++i) {
@@ -244,7 +244,7 @@ at::Tensor centreCropPad(const at::Tensor& x, at::IntArrayRef sizes, const c10::
             result = result.narrow(axis, (size - wanted) / 2, wanted);
         if (size >= wanted)
             continue;
-        Ints pads(std::size_t(2 * x.dim()), 0);
+        IntList pads(std::size_t(2 * x.dim()), 0);
         const auto begin = (wanted - size) / 2;
         pads[std::size_t(2 * (x.dim() - 1 - axis))] = begin;
         pads[std::size_t(2 * (x.dim() - 1 - axis) + 1)] = wanted - size - begin;

@@ -87,11 +87,11 @@ at::Tensor suppressed(const at::Tensor& boxes, const at::Tensor& scores, const O
     const auto lowest = scoreLimit ? c10::optional<double>(floatsOf(*scoreLimit).at(0)) : c10::nullopt;
     const auto corners = floatsOf(boxes), values = floatsOf(scores);
     const auto batch = scores.size(0), classes = scores.size(1), count = scores.size(2);
-    Ints chosen;
+    IntList chosen;
     for (std::int64_t b = 0; b < batch; ++b)
         for (std::int64_t c = 0; c < classes; ++c) {
             const double* const score = values.data() + (b * classes + c) * count;
-            Ints order;
+            IntList order;
             for (std::int64_t i = 0; i < count; ++i)
                 if (!lowest || score[i] > *lowest)
                     order.push_back(i);
@@ -179,10 +179,10 @@ at::Tensor shortTimeFourier(const at::Tensor& signal, std::int64_t step, const O
 /// A pool of n-grams: where those of each length begin, and the column of each.
 struct NGrams {
     at::IntArrayRef starts, columns, pool;
-    std::int64_t find(const Ints& gram) const;
+    std::int64_t find(const IntList& gram) const;
 };
 
-std::int64_t NGrams::find(const Ints& gram) const
+std::int64_t NGrams::find(const IntList& gram) const
 {
     const auto n = gram.size();
     if (n == 0 || n > starts.size())
@@ -201,7 +201,7 @@ void countGrams(const std::int64_t* tokens, std::int64_t count, const NGrams& gr
 {
     const auto stride = skip + 1;
     for (std::int64_t first = 0; first + (n - 1) * stride < count; ++first) {
-        Ints gram;
+        IntList gram;
         for (std::int64_t i = 0; i < n; ++i)
             gram.push_back(tokens[first + i * stride]);
         if (const auto column = grams.find(gram); column >= 0)

@@ -7,7 +7,7 @@ namespace orrery::kernels {
 namespace {
 
 struct Paddings {
-    Ints begins, ends;
+    IntList begins, ends;
 };
 
 // So that the output has the size of the input over the stride.
@@ -25,7 +25,7 @@ Paddings samePaddings(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayR
 
 at::Tensor padWith(const at::Tensor& x, const Paddings& pads, const at::Scalar& value)
 {
-    Ints last;
+    IntList last;
     for (std::size_t i = pads.begins.size(); i-- > 0;) {
         last.push_back(pads.begins[i]);
         last.push_back(pads.ends[i]);
@@ -41,8 +41,8 @@ Paddings paddingsOf(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef
     if (autoPad.rfind("SAME", 0) == 0)
         return samePaddings(x, kernel, strides, dilations, autoPad == "SAME_UPPER");
     if (autoPad == "VALID")
-        return {Ints(kernel.size(), 0), Ints(kernel.size(), 0)};
-    return {Ints(pads.begin(), pads.begin() + std::ptrdiff_t(kernel.size())), Ints(pads.begin() + std::ptrdiff_t(kernel.size()), pads.end())};
+        return {IntList(kernel.size(), 0), IntList(kernel.size(), 0)};
+    return {IntList(pads.begin(), pads.begin() + std::ptrdiff_t(kernel.size())), IntList(pads.begin() + std::ptrdiff_t(kernel.size()), pads.end())};
 }
 
 at::Tensor padSame(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef strides, at::IntArrayRef dilations, bool upper, double value)
@@ -76,7 +76,7 @@ at::Tensor wholePlaces(const at::Tensor& places, const at::Tensor& x, const at::
         const auto i = byColumns ? axes - 1 - k : k;
         flat = flat * x.size(i + 2) + coordinates[std::size_t(i)];
     }
-    Ints shape(std::size_t(places.dim()), 1);
+    IntList shape(std::size_t(places.dim()), 1);
     shape[0] = x.size(0);
     shape[1] = x.size(1);
     return flat + (at::arange(x.size(0) * x.size(1), places.options()) * plane).reshape(shape);
@@ -114,7 +114,7 @@ at::Tensor averagePool(const at::Tensor& x, at::IntArrayRef kernel, at::IntArray
 
 at::Tensor globalPool(const at::Tensor& x, const std::string& how, double p)
 {
-    Ints axes;
+    IntList axes;
     for (std::int64_t i = 2; i < x.dim(); ++i)
         axes.push_back(i);
     if (axes.empty())
@@ -124,10 +124,10 @@ at::Tensor globalPool(const at::Tensor& x, const std::string& how, double p)
     return how == "max" ? x.amax(axes, true) : at::norm(x, p, axes, true);
 }
 
-at::Tensor maxUnpool(const at::Tensor& x, const at::Tensor& places, const c10::optional<Ints>& wanted, at::IntArrayRef kernel,
+at::Tensor maxUnpool(const at::Tensor& x, const at::Tensor& places, const c10::optional<IntList>& wanted, at::IntArrayRef kernel,
                      at::IntArrayRef strides, at::IntArrayRef pads)
 {
-    Ints natural = {x.size(0), x.size(1)};
+    IntList natural = {x.size(0), x.size(1)};
     for (std::size_t i = 0; i < kernel.size(); ++i)
         natural.push_back((x.size(std::int64_t(i) + 2) - 1) * strides[i] + kernel[i] - pads[i] - pads[i + kernel.size()]);
     std::int64_t count = 1;
@@ -136,7 +136,7 @@ at::Tensor maxUnpool(const at::Tensor& x, const at::Tensor& places, const c10::o
     const auto flat = at::zeros({count}, x.options()).scatter(0, places.reshape(-1).to(at::kLong), x.reshape(-1)).reshape(natural);
     if (!wanted)
         return flat;
-    Ints last;
+    IntList last;
     for (std::size_t i = natural.size(); i-- > 0;) {
         last.push_back(0);
         last.push_back(wanted->at(i) - natural[i]);
@@ -144,9 +144,9 @@ at::Tensor maxUnpool(const at::Tensor& x, const at::Tensor& places, const c10::o
     return at::constant_pad_nd(flat, last, 0);
 }
 
-Ints axesFrom(const at::Tensor& x, std::int64_t first)
+IntList axesFrom(const at::Tensor& x, std::int64_t first)
 {
-    Ints axes;
+    IntList axes;
     for (auto i = frontAxis(first, x.dim()); i < x.dim(); ++i)
         axes.push_back(i);
     return axes;
@@ -179,7 +179,7 @@ at::Tensor groupNorm(const at::Tensor& x, std::int64_t groups, const at::Tensor&
 std::tuple<at::Tensor, at::Tensor, at::Tensor> batchNormTraining(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& bias,
                                                                  const at::Tensor& mean, const at::Tensor& variance, double momentum, double eps)
 {
-    Ints axes = {0};
+    IntList axes = {0};
     for (std::int64_t i = 2; i < x.dim(); ++i)
         axes.push_back(i);
     const auto m = x.mean(axes), v = x.var(axes, false);
@@ -192,7 +192,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> batchNormTraining(const at::Tenso
 at::Tensor localResponseNorm(const at::Tensor& x, std::int64_t size, double alpha, double beta, double bias)
 {
     const auto squares = x.square();
-    Ints pads(std::size_t(2 * (x.dim() - 2)), 0);
+    IntList pads(std::size_t(2 * (x.dim() - 2)), 0);
     pads.push_back((size - 1) / 2);
     pads.push_back(size - 1 - (size - 1) / 2);
     const auto padded = at::constant_pad_nd(squares, pads, 0);

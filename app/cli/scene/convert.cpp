@@ -8,12 +8,12 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct SceneConvertOptions {
     std::string in, out;
     std::vector<std::string> settings;
 };
 
-Exit convert(Session& session, const Options& options)
+Exit convert(Session& session, const SceneConvertOptions& options)
 {
     scene::formatForWriting(options.out);  // a wrong name is told before the work
     const auto file = scene::readCloud(options.in);
@@ -36,7 +36,7 @@ Exit convert(Session& session, const Options& options)
 
 std::function<Exit(Session&)> declareSceneConvert(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<SceneConvertOptions>();
     app.add_option("in", options->in, "PLY, PCD, LAS, XYZ, CSV or OBJ.")->required();
     app.add_option("out", options->out, "The file to write; its extension says the format.")->required();
     app.add_option("--set", options->settings, "Parameter of the format: encoding=ascii (`describe cloud_format/ply`).");

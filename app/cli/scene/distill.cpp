@@ -9,7 +9,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct SceneDistillOptions {
     ModelArgument model;
     std::vector<std::string> settings;
     std::string data, out;
@@ -17,7 +17,7 @@ struct Options {
 };
 
 /// The pictures that --data names; else those of the teacher's run, as long as they are still there.
-void addPictures(scene::DistillTask& task, Session& session, const Options& options)
+void addPictures(scene::DistillTask& task, Session& session, const SceneDistillOptions& options)
 {
     if (!options.data.empty()) {
         task.data = {{"id", "rays"}, {"path", options.data}};
@@ -38,7 +38,7 @@ void addPictures(scene::DistillTask& task, Session& session, const Options& opti
     }
 }
 
-scene::DistillTask taskOf(Session& session, const Options& options)
+scene::DistillTask taskOf(Session& session, const SceneDistillOptions& options)
 {
     scene::DistillTask task;
     task.parameters = core::Json::object();
@@ -58,7 +58,7 @@ scene::DistillTask taskOf(Session& session, const Options& options)
     return task;
 }
 
-void print(const scene::DistillOutcome& outcome, const Options& options)
+void print(const scene::DistillOutcome& outcome, const SceneDistillOptions& options)
 {
     const auto& c = outcome.comparison;
     std::cout << fmt::format("{:<28} {:6.2f} dB, lowest {:.2f} dB, {} views of {} x {}\n", "PSNR against the teacher", c.psnr, c.lowestPsnr, c.views,
@@ -73,7 +73,7 @@ void print(const scene::DistillOutcome& outcome, const Options& options)
         std::cout << fmt::format("stored as analysis {}\n", *outcome.analysis);
 }
 
-Exit distil(Session& session, const Options& options)
+Exit distil(Session& session, const SceneDistillOptions& options)
 {
     const scene::DistillTask task = taskOf(session, options);
     jobs::DirectContext context(session.stopToken(), session.threads > 0 ? session.threads : int(std::max(1u, std::thread::hardware_concurrency())));
@@ -100,7 +100,7 @@ Exit distil(Session& session, const Options& options)
 
 std::function<Exit(Session&)> declareSceneDistill(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<SceneDistillOptions>();
     options->model.declare(app);
     app.add_option("--out", options->out, "The student: a model file, .safetensors.")->required();
     app.add_option("--set", options->settings, "Change a parameter (orrery-cli describe kilo_nerf_distillation): grid=8.");

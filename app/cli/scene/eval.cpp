@@ -15,14 +15,14 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct SceneEvalOptions {
     ModelArgument model;
     std::string data, part = "test", out;
     std::vector<double> background{1, 1, 1};
 };
 
 /// The pictures of one part: those of files, or the built-in scene's.
-scene::PosedSet chosenViews(const Options& options, bool& made)
+scene::PosedSet chosenViews(const SceneEvalOptions& options, bool& made)
 {
     made = options.data == scene::kShapesName;
     scene::PosedSet set = made ? scene::plannedViews(scene::shapesBox(), {}) : scene::readPosedImages(core::resolvePath(options.data));
@@ -55,7 +55,7 @@ void writePicture(const std::filesystem::path& file, const at::Tensor& colour)
     io::writePng(file, {int(colour.size(1)), int(colour.size(0)), 3, std::vector<std::uint8_t>(data, data + bytes.numel())});
 }
 
-Exit evaluate(Session& session, const Options& options)
+Exit evaluate(Session& session, const SceneEvalOptions& options)
 {
     if (options.background.size() != 3)
         throw core::InputError("--background: expected r,g,b from 0 to 1");
@@ -96,7 +96,7 @@ Exit evaluate(Session& session, const Options& options)
 
 std::function<Exit(Session&)> declareSceneEval(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<SceneEvalOptions>();
     options->model.declare(app);
     app.add_option("--data", options->data, "Posed images: transforms.json, a folder, or synthetic:shapes.")->required();
     app.add_option("--part", options->part, "train, val, test or all.")->check(CLI::IsMember({"train", "val", "test", "all"}));

@@ -12,7 +12,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct SceneExportOptions {
     ModelArgument model;
     std::string out, kind;
     scene::SurfaceOptions surface;
@@ -43,7 +43,7 @@ scene::TriangleMesh centresOf(const scene::Splats& splats)
     return mesh;
 }
 
-Exit exportSplats(Session& session, const Options& options, const graph::Model& model)
+Exit exportSplats(Session& session, const SceneExportOptions& options, const graph::Model& model)
 {
     if (options.kind == "mesh")
         throw core::InputError(fmt::format("--kind mesh: {} holds Gaussians, which have no surface: expected splats or points", options.model.text));
@@ -62,7 +62,7 @@ Exit exportSplats(Session& session, const Options& options, const graph::Model& 
     return Exit::Done;
 }
 
-Exit exportSurface(Session& session, Options options)
+Exit exportSurface(Session& session, SceneExportOptions options)
 {
     scene::formatForWriting(options.out);  // before the work
     const auto model = options.model.open(session);
@@ -87,7 +87,7 @@ Exit exportSurface(Session& session, Options options)
 
 std::function<Exit(Session&)> declareSceneExport(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<SceneExportOptions>();
     options->model.declare(app);
     app.add_option("--out", options->out, "The file: .ply or another format of clouds and meshes.")->required();
     app.add_option(

@@ -12,7 +12,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct SceneFilterOptions {
     std::string in, out;
     std::vector<std::string> filters, settings;
 };
@@ -22,7 +22,7 @@ core::Json filterJson(const scene::AppliedFilter& filter)
     return {{"id", filter.id}, {"parameters", filter.parameters}, {"seed", filter.seed}, {"points", filter.points}, {"details", filter.details}};
 }
 
-Exit applyFilters(Session& session, const Options& options)
+Exit applyFilters(Session& session, const SceneFilterOptions& options)
 {
     scene::formatForWriting(options.out);
     std::vector<core::ComponentText> filters;  // all are checked before the first one works
@@ -57,7 +57,7 @@ Exit applyFilters(Session& session, const Options& options)
 
 std::function<Exit(Session&)> declareSceneFilter(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<SceneFilterOptions>();
     app.add_option("in", options->in, "PLY, PCD, LAS, XYZ, CSV or OBJ.")->required();
     app.add_option("out", options->out, "The file to write; its extension says the format.")->required();
     app.add_option("--apply", options->filters,

@@ -15,7 +15,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct SceneGraphOptions {
     ModelArgument model;
     std::vector<std::string> inputs;
     SampleArgument sample;
@@ -73,7 +73,7 @@ std::vector<std::uint32_t> strongestEdges(const at::Tensor& graph, std::int64_t 
     return edges;
 }
 
-Exit writeGraph(Session& session, const Options& options)
+Exit writeGraph(Session& session, const SceneGraphOptions& options)
 {
     scene::formatForWriting(options.out);
     const auto model = options.model.open(session);
@@ -115,7 +115,7 @@ Exit writeGraph(Session& session, const Options& options)
 
 std::function<Exit(Session&)> declareSceneGraph(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<SceneGraphOptions>();
     options->model.declare(app);
     app.add_option("--input", options->inputs, "Points or images: FILE or NAME=FILE.");
     options->sample.declare(app);

@@ -23,7 +23,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct SceneRenderOptions {
     std::string file, cameras, out, format = "png", background;
     std::vector<std::string> outputs{"rgb"};
     int width = 0, height = 0;
@@ -51,7 +51,7 @@ struct Picture {
 /// Draws one camera's picture.
 using Draw = std::function<Picture(const scene::Camera&)>;
 
-void checkOutputs(const Options& options)
+void checkOutputs(const SceneRenderOptions& options)
 {
     for (const auto& output : options.outputs)
         if (std::find(outputNames().begin(), outputNames().end(), output) == outputNames().end())
@@ -79,7 +79,7 @@ std::array<float, 3> parseBackground(const std::string& text)
 }
 
 /// The box of --crop.
-std::optional<std::array<double, 6>> cropOf(const Options& options)
+std::optional<std::array<double, 6>> cropOf(const SceneRenderOptions& options)
 {
     const auto& box = options.crop;
     if (box.empty())
@@ -94,7 +94,7 @@ std::optional<std::array<double, 6>> cropOf(const Options& options)
 }
 
 /// How Gaussians are drawn: `how`, changed by the options.
-scene::SplatRenderOptions splatOptions(scene::SplatRenderOptions how, const Options& options, int threads)
+scene::SplatRenderOptions splatOptions(scene::SplatRenderOptions how, const SceneRenderOptions& options, int threads)
 {
     if (!options.background.empty())
         how.background = parseBackground(options.background);
@@ -109,7 +109,7 @@ scene::SplatRenderOptions splatOptions(scene::SplatRenderOptions how, const Opti
     return how;
 }
 
-Draw splatDrawer(const Options& options, int threads)
+Draw splatDrawer(const SceneRenderOptions& options, int threads)
 {
     const auto file = std::make_shared<scene::SplatFile>(scene::openSplats(options.file));
     if (const auto crop = cropOf(options))
@@ -121,7 +121,7 @@ Draw splatDrawer(const Options& options, int threads)
     };
 }
 
-Draw surfaceDrawer(const Options& options, const std::stop_token& stop)
+Draw surfaceDrawer(const SceneRenderOptions& options, const std::stop_token& stop)
 {
     const auto cloud = std::make_shared<scene::CloudFile>(scene::readCloud(options.file));
     if (const auto crop = cropOf(options)) {
@@ -152,7 +152,7 @@ std::vector<float> valuesOf(const at::Tensor& tensor)
     return {values.data_ptr<float>(), values.data_ptr<float>() + values.numel()};
 }
 
-Draw modelDrawer(const Options& options, Session& session)
+Draw modelDrawer(const SceneRenderOptions& options, Session& session)
 {
     const auto model = ModelArgument{options.file, {}}.open(session);
     const bool splats = scene::isSplatModel(model);
@@ -172,7 +172,7 @@ Draw modelDrawer(const Options& options, Session& session)
     };
 }
 
-Draw drawerOf(const Options& options, Session& session)
+Draw drawerOf(const SceneRenderOptions& options, Session& session)
 {
     if (namesModel(options.file))
         return modelDrawer(options, session);
@@ -181,7 +181,7 @@ Draw drawerOf(const Options& options, Session& session)
 }
 
 /// The one camera of --eye and its kin.
-scene::Camera ownCamera(const Options& options)
+scene::Camera ownCamera(const SceneRenderOptions& options)
 {
     const auto vector = [](const std::vector<double>& values, const char* name) {
         if (values.size() != 3)
@@ -198,7 +198,7 @@ scene::Camera ownCamera(const Options& options)
     }
 }
 
-std::vector<scene::Camera> camerasOf(const Options& options)
+std::vector<scene::Camera> camerasOf(const SceneRenderOptions& options)
 {
     if (options.cameras.empty() == options.eye.empty())
         throw core::InputError("expected --cameras FILE or --eye x,y,z, one of the two");
@@ -272,7 +272,7 @@ void writePng(const std::filesystem::path& file, const Picture& picture, const C
     io::writePng(file, image);
 }
 
-std::string write(const Options& options, const Picture& picture, const std::string& output, std::size_t index)
+std::string write(const SceneRenderOptions& options, const Picture& picture, const std::string& output, std::size_t index)
 {
     const auto file = std::filesystem::path(options.out) / fmt::format("{:05}_{}.{}", index, output, options.format);
     const Channel channel = channelOf(picture, output);
@@ -291,7 +291,7 @@ void makeFolder(const std::string& folder)
         throw core::StorageError(fmt::format("--out {}: expected a folder that can be made: {}", folder, error.message()));
 }
 
-Exit run(Session& session, const Options& options)
+Exit run(Session& session, const SceneRenderOptions& options)
 {
     checkOutputs(options);
     if ((options.width > 0) != (options.height > 0))
@@ -323,7 +323,7 @@ Exit run(Session& session, const Options& options)
 
 std::function<Exit(Session&)> declareSceneRender(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<SceneRenderOptions>();
     app.add_option("FILE", options->file,
                    "PLY of Gaussians, a point cloud or mesh, or a trained scene (run:ID[@STEP]); synthetic:room is made by a rule")
         ->required();

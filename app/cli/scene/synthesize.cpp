@@ -9,7 +9,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct SceneSynthesizeOptions {
     std::string folder, from;
     scene::SynthesisOptions views;
     int size = 0;
@@ -75,7 +75,7 @@ scene::RenderedView renderMesh(const scene::TriangleMesh& mesh, const scene::Cam
     return view;
 }
 
-Exit synthesize(Session& session, Options options)
+Exit synthesize(Session& session, SceneSynthesizeOptions options)
 {
     if (options.size > 0)
         options.views.width = options.views.height = options.size;
@@ -104,7 +104,7 @@ Exit synthesize(Session& session, Options options)
 
 std::function<Exit(Session&)> declareSceneSynthesize(CLI::App& app)
 {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<SceneSynthesizeOptions>();
     app.add_option("folder", options->folder, "Where transforms.json, images and depth go; it is made.")->required();
     app.add_option("--from", options->from, "A mesh or point cloud; without it a small built-in scene.");
     app.add_option("--views", options->views.train, "Views for training.");
