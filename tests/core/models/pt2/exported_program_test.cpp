@@ -207,6 +207,7 @@ void ExportedProgramTest::buffersAreWrittenByATrainingStep()
     const auto imported = opened("counter");
     graph::RunRequest request;
     request.inputs = inputsOf(expectedOf("counter"));
+    request.training = true;
     const auto result = graph::Executor(imported.model.graph).run(imported.model.weights, request);
     QCOMPARE(result.bufferUpdates.at("count").item<float>(), 1.0f);
     QVERIFY(farthest(result.bufferUpdates.at("mean"), 0.1 * request.inputs[0].toTensor().mean(0)) < 1e-7);
