@@ -147,8 +147,10 @@ private Q_SLOTS:
     void cutAndFlippedFilesNeverCrash()
     {
         const auto whole = core::readFile(ORRERY_TEST_DATA "/weights/types.gguf");
+        constexpr std::size_t kPadding = 48;  // behind the last tensor: nothing is lost with it
         for (std::size_t part = 0; part < 50; ++part)
-            QVERIFY(refusal(whole.substr(0, whole.size() * part / 50)) != "no error");
+            if (const auto length = whole.size() * part / 50; whole.size() - length > kPadding)
+                QVERIFY(refusal(whole.substr(0, length)) != "no error");
         std::mt19937_64 random(3);
         for (int i = 0; i < 300; ++i) {
             auto bytes = whole;

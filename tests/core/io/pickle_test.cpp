@@ -65,7 +65,8 @@ private Q_SLOTS:
     void negativeAndLongIntegersAreRead()
     {
         const auto value = [](const std::string& digits) {
-            const auto pickle = io::parsePickle(pickled("\x8a"s + char(digits.size()) + digits), "p");
+            const auto bytes = pickled("\x8a"s + char(digits.size()) + digits);  // outlives what looks into it
+            const auto pickle = io::parsePickle(bytes, "p");
             return pickle.at(pickle.root);
         };
         QCOMPARE(value("\xff").integer, std::int64_t(-1));
@@ -94,13 +95,15 @@ private Q_SLOTS:
 
     void orderedDictionariesAreDictionaries()
     {
-        const auto pickle = io::parsePickle(pickled("ccollections\nOrderedDict\n)R(" + text("w") + "K\x05u}b"), "p");
+        const auto bytes = pickled("ccollections\nOrderedDict\n)R(" + text("w") + "K\x05u}b");  // outlives what looks into it
+        const auto pickle = io::parsePickle(bytes, "p");
         QCOMPARE(pickle.find(pickle.at(pickle.root), "w")->integer, std::int64_t(5));
     }
 
     void objectsAreRecordsOfTheirAttributes()
     {
-        const auto pickle = io::parsePickle(pickled("cmy.module\nThing\n)\x81}(" + text("size") + "K\x05ub"), "p");
+        const auto bytes = pickled("cmy.module\nThing\n)\x81}(" + text("size") + "K\x05ub");  // outlives what looks into it
+        const auto pickle = io::parsePickle(bytes, "p");
         const auto& thing = pickle.at(pickle.root);
         QVERIFY(thing.kind == PickleKind::Object && thing.hasState);
         QCOMPARE(thing.text, std::string_view("Thing"));

@@ -96,7 +96,7 @@ private Q_SLOTS:
         QTest::addColumn<QString>("index");
         QTest::addColumn<QString>("message");
         const auto map = [](const QString& text) { return QStringLiteral(R"({"weight_map": %1})").arg(text); };
-        QTest::newRow("cut config") << R"({"model_type": "gpt2")" << QString() << "config.json: line 1";
+        QTest::newRow("cut config") << R"({"model_type": "gpt2")" << QString() << "config.json:1:22: expected JSON";
         QTest::newRow("config of another form") << "[1, 2]" << QString() << "config.json: expected an object, found array";
         QTest::newRow("config nested too deep") << QString(100, '[') << QString() << "config.json: ";
         QTest::newRow("key twice") << R"({"a": 1, "a": 2})" << QString() << "key \"a\" is given twice";
