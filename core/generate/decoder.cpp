@@ -190,7 +190,8 @@ void checkKnown(const graph::Model& model, std::span<const std::int64_t> tokens)
     const graph::Parameter* table = node && node->op == "aten::embedding" ? model.graph->parameterOf(node->inputs[0].value) : nullptr;
     for (const std::int64_t token : tokens)
         if (token < 0 || (table && token >= table->shape[0]))
-            throw core::InputError(fmt::format("expected tokens from 0 to {}, got {}", table ? std::to_string(table->shape[0] - 1) : "the vocabulary's end", token));
+            throw core::InputError(
+                fmt::format("expected tokens from 0 to {}, got {}", table ? std::to_string(table->shape[0] - 1) : "the vocabulary's end", token));
 }
 
 at::Tensor checkedLogits(const at::Tensor& output)
