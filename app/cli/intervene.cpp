@@ -367,7 +367,7 @@ void declareInputs(CLI::App& app, InterveneOptions& options)
 std::function<Exit(Session&)> declareIntervene(CLI::App& app)
 {
     auto options = std::make_shared<InterveneOptions>();
-    app.footer(kindsHelp);
+    app.footer(interventionKindsHelp);
     declareInputs(app, *options);
     app.add_option("--spec", options->spec, "Interventions: a JSON or YAML file, run:ID/NAME for a document kept with a run, or the JSON itself.");
     app.add_option("--at", options->at, "Place of one intervention, without a file.");

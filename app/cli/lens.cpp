@@ -221,7 +221,7 @@ std::string lensKindsHelp()
 std::function<Exit(Session&)> declareLens(CLI::App& app)
 {
     auto options = std::make_shared<LensOptions>();
-    app.footer(kindsHelp);
+    app.footer(lensKindsHelp);
     options->model.declare(app);
     app.add_option("--kind", options->kind, "logit_lens, future, transplant, direct_logit_attribution, attention, induction or memorisation.");
     app.add_option("--text", options->text, "Text to look at, read by the model's tokenizer.");
