@@ -64,8 +64,9 @@ std::vector<c10::IValue> attributedInputs(Session& session, const AttributeOptio
 }
 
 // With a workspace named and a model from it, each sample's attribution is kept as an analysis of the run: reports show it.
-std::vector<std::int64_t> stored(store::Workspace* workspace, Session& session, const AttributeOptions& options, const explain::AttributionRequest& request,
-                                 const explain::AttributionResult& result, const graph::Model& model, double seconds)
+std::vector<std::int64_t> stored(store::Workspace* workspace, Session& session, const AttributeOptions& options,
+                                 const explain::AttributionRequest& request, const explain::AttributionResult& result, const graph::Model& model,
+                                 double seconds)
 {
     const auto run = runOf(options.model.text);
     std::vector<std::int64_t> ids;

@@ -31,7 +31,8 @@ intervene::ComparisonStudy studyOf(const Session& session, const CompareRepresen
     return study;
 }
 
-intervene::Comparison compare(Session& session, const CompareRepresentationsOptions& options, const Opened& opened, const intervene::ComparisonStudy& study)
+intervene::Comparison compare(Session& session, const CompareRepresentationsOptions& options, const Opened& opened,
+                              const intervene::ComparisonStudy& study)
 {
     const auto& first = options.atA.empty() ? options.at : options.atA;
     const auto& second = options.atB.empty() ? options.at : options.atB;

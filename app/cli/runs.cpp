@@ -329,7 +329,8 @@ std::function<Exit(Session&)> declareRuns(CLI::App& app)
     // Subcommands with options of their own.
     const auto addOwn = [&](const char* name, const char* help, auto declare) {
         auto* sub = app.add_subcommand(name, help);
-        sub->final_callback([chosen, action = declare(*sub)] { *chosen = [action](Session& session, const RunsOptions&) { return action(session); }; });
+        sub->final_callback(
+            [chosen, action = declare(*sub)] { *chosen = [action](Session& session, const RunsOptions&) { return action(session); }; });
     };
     addOwn("groups", "Runs that share a value: mean and spread of their metrics.", declareGroups);
     addOwn("reproduce", "Train a stored run once more and compare: bit for bit, or what differs.", declareReproduce);
