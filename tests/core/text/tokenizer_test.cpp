@@ -169,8 +169,8 @@ private Q_SLOTS:
         row("unknown normaliser", R"({"model": {"type": "WordLevel", "vocab": {"a": 0}}, "normalizer": {"type": "X"}})",
             "t.json.normalizer.type: expected a normalizer that is known (BertNormalizer");
         row("broken expression",
-            R"({"model": {"type": "WordLevel", "vocab": {"a": 0}}, "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "[a"}, "behavior": "Removed"}})",
-            "t.json.pre_tokenizer.pattern: expected a regular expression, got \"[a\"");
+            R"({"model": {"type": "WordLevel", "vocab": {"a": 0}}, "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "*a"}, "behavior": "Removed"}})",
+            "t.json.pre_tokenizer.pattern: expected a regular expression, got \"*a\"");
         row("unknown behaviour",
             R"({"model": {"type": "WordLevel", "vocab": {"a": 0}}, "pre_tokenizer": {"type": "Split", "pattern": {"String": "x"}, "behavior": "Lost"}})",
             "t.json.pre_tokenizer.behavior: expected Contiguous, Isolated, MergedWithNext, MergedWithPrevious, Removed, got \"Lost\"");
