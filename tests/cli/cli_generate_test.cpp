@@ -77,7 +77,7 @@ private Q_SLOTS:
             QCOMPARE(answer.at("cached").get<bool>(), more.isEmpty());
             QCOMPARE(QString::fromStdString(answer.at("ended_by").get<std::string>()), QString("length"));
             QCOMPARE(answer.at("tokens")[0].at("alternatives").size(), std::size_t(5));
-            QCOMPARE(answer.at("tokens")[0].at("alternatives")[0].at("token"), answer.at("tokens")[0].at("token"));
+            QVERIFY(answer.at("tokens")[0].at("alternatives")[0].at("token") == answer.at("tokens")[0].at("token"));
         }
     }
 

@@ -302,7 +302,7 @@ private Q_SLOTS:
         QCOMPARE(pieces->encode("Cardiology").tokens.front(), std::string("[CLS]"));
         QCOMPARE(countPieces(*pieces, "cardiology").all.unknown, std::size_t(0));
         // The same again, byte by byte.
-        QCOMPARE(trainTokenizer(TrainedKind::BytePairs, medical, training)->toJson(), own->toJson());
+        QVERIFY(trainTokenizer(TrainedKind::BytePairs, medical, training)->toJson() == own->toJson());
     }
 };
 
