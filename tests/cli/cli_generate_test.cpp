@@ -88,7 +88,7 @@ private Q_SLOTS:
         const auto tokens = tokensOf(answer);
         for (std::size_t i = 0; i < tokens.size(); ++i)
             QCOMPARE(tokens[i], expected[std::int64_t(i)].item<std::int64_t>());
-        QCOMPARE(answer.at("prompt"), Json::array({0}));
+        QVERIFY(answer.at("prompt") == Json::array({0}));
     }
 
     void drawsOfASeedAreRepeatable()
