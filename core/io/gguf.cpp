@@ -174,14 +174,12 @@ GgufTensor GgufReader::tensor()
     made.type = GgufTensorType(type);
     const auto& info = infoOf(made.type);
     // Sizes are checked as if every element took as many bytes as a block, so that nothing below overflows.
-    checkedByteSize(made.shape, std::size_t(std::max<std::uint64_t>(info.bytes, 8)), fmt::format("{}: tensor {}", m_name, made.name));
-    std::int64_t elements = 1;
-    for (const auto size : made.shape)
-        elements *= size;
+    const std::uint64_t most = std::max<std::uint64_t>(info.bytes, 8);
+    const std::uint64_t elements = checkedByteSize(made.shape, std::size_t(most), fmt::format("{}: tensor {}", m_name, made.name)) / most;
     if (info.elements > 1 && (made.shape.empty() || made.shape.back() % info.elements != 0))
         fail(fmt::format("tensor {}: rows of {} have to be made of {} elements each", made.name, info.name, info.elements));
     made.begin = number<std::uint64_t>("an offset");
-    made.end = std::uint64_t(elements / info.elements) * info.bytes;  // its length, until it is placed
+    made.end = elements / info.elements * info.bytes;  // its length, until it is placed
     return made;
 }
 

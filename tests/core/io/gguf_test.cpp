@@ -121,6 +121,7 @@ private Q_SLOTS:
         row("name twice", ggufBytes({{"a"}, {"a", {4}, 0, 32}}, 64), "tensor a is there twice");
         row("negative size", ggufBytes({{"w", {std::uint64_t(-4)}}}, 64), "g: tensor w");
         row("sizes that overflow", ggufBytes({{"w", {std::uint64_t(1) << 40, std::uint64_t(1) << 40}}}, 64), "g: tensor w");
+        row("huge sizes beside an empty one", ggufBytes({{"w", {std::uint64_t(1) << 57, std::uint64_t(3) << 56, 0}}}, 64), "no error");
         row("five axes", ggufBytes({{"w", {1, 1, 1, 1, 1}}}, 64), "expected at most 4 axes, found 5");
         row("quantised rows of 31", ggufBytes({{"w", {31}, 8}}, 64), "rows of Q8_0 have to be made of 32 elements each");
         row("type that is not read", ggufBytes({{"w", {256}, 12}}, 1024), "tensor w: type Q4_K is not read");
