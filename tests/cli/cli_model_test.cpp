@@ -37,6 +37,7 @@ private Q_SLOTS:
         m_cli.write("cut.npy", m_cli.read("x.npy").substr(0, 130));
         m_cli.write("x.xyz", "1 2 3");
         m_cli.write("garbage.safetensors", "garbage");
+        m_cli.write("notes/read.me", "nothing");
         models::saveModel(m_cli.path("whole.safetensors"), zoo::buildModel("mlp", {{"features", 3}}, 0));
         const auto whole = m_cli.read("whole.safetensors");
         m_cli.write("cut.safetensors", std::string_view(whole).substr(0, whole.size() - 40));
@@ -65,7 +66,7 @@ private Q_SLOTS:
                                         << "y.txt: expected a file ending in .npy, .safetensors, .csv or .png";
         QTest::newRow("missing model") << QStringList{"inspect", "none.pt"}
                                        << "model none.pt: no such file; expected a file, a checkpoint folder, zoo:NAME or run:ID";
-        QTest::newRow("folder as model") << QStringList{"inspect", "."} << "found a folder with neither config.json nor one file of weights";
+        QTest::newRow("folder without a model") << QStringList{"inspect", "notes"} << "found a folder with neither config.json nor one file of weights";
         QTest::newRow("garbage as model") << QStringList{"inspect", "garbage.safetensors"} << "garbage.safetensors: expected one of: Orrery model";
         QTest::newRow("cut model file") << QStringList{"inspect", "cut.safetensors"} << "cut.safetensors: ";
         QTest::newRow("cut TorchScript") << QStringList{"inspect", "cut.pt"} << "cut.pt: ";
@@ -195,11 +196,12 @@ private Q_SLOTS:
         VERIFY_REFUSED(m_cli.compute({"forward", file, "--input", "x.npy"}), 2, "expected [..., 6]");
     }
 
-    void weightsAloneNeedAnArchitecture()
+    void weightsAloneAreLookedAtAndRunWithAnArchitecture()
     {
         auto model = zoo::buildModel("mlp", {{"features", 3}, {"hidden", {4, 5}}, {"classes", 2}}, 9);
         models::saveWeights(m_cli.path("weights.safetensors"), model.weights);
-        QCOMPARE(m_cli.compute({"inspect", "weights.safetensors"}).status, 2);
+        QCOMPARE(m_cli.compute({"inspect", "weights.safetensors"}).status, 0);
+        VERIFY_REFUSED(m_cli.compute({"forward", "weights.safetensors", "--input", "x.npy"}), 2, "--arch");
         m_cli.json({"forward", "weights.safetensors", "--arch", "mlp?features=3&hidden=[4,5]&classes=2", "--input", "x.npy", "--out", "y.npy"});
         QVERIFY(at::equal(m_cli.array("y.npy"), graph::Executor(model.graph).forward(model.weights, {m_x})));
         VERIFY_REFUSED(m_cli.compute({"inspect", "weights.safetensors", "--arch", "mlp?features=7&hidden=[4,5]&classes=2"}), 2, "expected");
