@@ -37,6 +37,7 @@ private Q_SLOTS:
         m_cli.write("cut.npy", m_cli.read("x.npy").substr(0, 130));
         m_cli.write("x.xyz", "1 2 3");
         m_cli.write("garbage.safetensors", "garbage");
+        std::filesystem::create_directories(m_cli.path("notes"));
         m_cli.write("notes/read.me", "nothing");
         models::saveModel(m_cli.path("whole.safetensors"), zoo::buildModel("mlp", {{"features", 3}}, 0));
         const auto whole = m_cli.read("whole.safetensors");
@@ -66,7 +67,8 @@ private Q_SLOTS:
                                         << "y.txt: expected a file ending in .npy, .safetensors, .csv or .png";
         QTest::newRow("missing model") << QStringList{"inspect", "none.pt"}
                                        << "model none.pt: no such file; expected a file, a checkpoint folder, zoo:NAME or run:ID";
-        QTest::newRow("folder without a model") << QStringList{"inspect", "notes"} << "found a folder with neither config.json nor one file of weights";
+        QTest::newRow("folder without a model") << QStringList{"inspect", "notes"}
+                                                << "found a folder with neither config.json nor one file of weights";
         QTest::newRow("garbage as model") << QStringList{"inspect", "garbage.safetensors"} << "garbage.safetensors: expected one of: Orrery model";
         QTest::newRow("cut model file") << QStringList{"inspect", "cut.safetensors"} << "cut.safetensors: ";
         QTest::newRow("cut TorchScript") << QStringList{"inspect", "cut.pt"} << "cut.pt: ";
