@@ -134,7 +134,8 @@ private Q_SLOTS:
         auto all = made.prompt;
         all.insert(all.end(), {11, 20, 21});
         const at::Tensor expected = fresh.next(all);
-        QVERIFY(largestDifference(after, expected) < 1e-5 * std::max(1.0, expected.abs().max().item<double>()));
+        QVERIFY2(largestDifference(after, expected) < 1e-5 * std::max(1.0, expected.abs().max().item<double>()),
+                 QTest::toString(largestDifference(after, expected)));
     }
 
     void buffersGrowWithTheText()
