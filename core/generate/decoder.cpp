@@ -214,6 +214,9 @@ Decoder::Decoder(graph::Model model, Cache cache, const at::Tensor& source) : m_
         m_source = source.to(train::optionsOf(m_model.weights).device());
     if (cache == Cache::No) {
         m_reason = "no cache was asked for";
+    } else if (source.defined() && m_model.graph->data().name == "seq2seq") {
+        m_reason =
+            "the built-in encoder-decoder is written without a cache: with one, some of its logits come out differently";  // known, not understood
     } else {
         CachedGraph parts = cachedGraph(m_model);
         m_reason = parts.reason;

@@ -337,7 +337,7 @@ private Q_SLOTS:
         bench.open(builder.finish({{"out", x}}));
         bench.waitReady();
         QTest::keyClick(bench.program(), Qt::Key_F5);
-        auto* cancel = bench.panel->findChild<QPushButton*>("cancel");
+        auto* cancel = bench.step()->findChild<QPushButton*>("cancel");  // each page has its own
         QTRY_VERIFY_WITH_TIMEOUT(cancel->isVisible(), kPatience);
         QTest::mouseClick(cancel, Qt::LeftButton);
         QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle(), kPatience);

@@ -107,6 +107,10 @@ private Q_SLOTS:
         QFETCH(QString, name);
         const auto made = textModel(name);
         Decoder cached(made.model, Decoder::Cache::Use, made.source), plain(made.model, Decoder::Cache::No, made.source);
+        if (name == "zoo seq2seq" || name.startsWith("zoo:seq2seq")) {
+            QVERIFY(!cached.isCached());  // see Decoder
+            return;
+        }
         QVERIFY2(cached.isCached(), cached.whyNotCached().c_str());
         QVERIFY(!plain.isCached());
         // One token, several at once, many single ones: prefill, continuation and steps.
