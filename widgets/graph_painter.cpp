@@ -1,10 +1,13 @@
 #include "graph_painter.h"
 
 #include <QFontMetricsF>
+#include <QPaintEngine>
 #include <QPainter>
 #include <QPainterPath>
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <map>
 
 #include "theme.h"
 
@@ -12,6 +15,7 @@ namespace orrery::widgets {
 namespace {
 
 constexpr double kTextFrom = 0.45, kShapesFrom = 0.6, kCurvesFrom = 0.2, kRound = 5;
+constexpr double kMarkRoom = 14;  ///< pixels that a mark may stand out of its box
 
 QColor mixed(const QColor& a, const QColor& b, double share)
 {
@@ -52,21 +56,35 @@ public:
     }
     void paint()
     {
-        m_painter.setRenderHint(QPainter::Antialiasing, m_scale >= kCurvesFrom);
-        for (const auto& placed : m_scene.picture->items)
-            if (placed.open && m_visible.intersects(rect(placed)))
-                paintFrame(placed);
-        paintRoutes();
-        for (const auto& placed : m_scene.picture->items)
-            if (placed.open && m_scale >= kTextFrom * 0.8 && m_visible.intersects(rect(placed)))
-                paintFrameTitle(placed);
-        for (const auto& placed : m_scene.picture->items)
-            if (!placed.open && m_visible.intersects(rect(placed)))
-                paintBox(placed);
+        findVisible();
+        m_painter.setRenderHint(QPainter::Antialiasing, !isFar());
+        for (const auto* placed : m_seen)
+            if (placed->open)
+                paintFrame(*placed);
+        if (isFar())
+            paintFarRoutes();
+        else
+            paintRoutes();
+        for (const auto* placed : m_seen)
+            if (placed->open && m_scale >= kTextFrom * 0.8)
+                paintFrameTitle(*placed);
+        for (const auto* placed : m_seen)
+            if (!placed->open)
+                paintBox(*placed);
         paintMarks();
     }
 
 private:
+    bool isFar() const { return m_scale < kCurvesFrom; }
+    // With what stands out of a box at the edge: a part of the picture that is painted by itself must meet the rest.
+    void findVisible()
+    {
+        const double room = kMarkRoom / m_scale;
+        m_visible.adjust(-room, -room, room, room);
+        for (const auto& placed : m_scene.picture->items)
+            if (m_visible.intersects(rect(placed)))
+                m_seen.push_back(&placed);
+    }
     static QRectF rect(const layout::PlacedItem& placed) { return {placed.left, placed.top, placed.width, placed.height}; }
     bool isDimmed(int item) const { return !m_scene.onPath.empty() && !m_scene.onPath[std::size_t(item)]; }
     double hair(double width) const { return std::max(width, 1.0 / m_scale); }
@@ -79,9 +97,9 @@ private:
     }
     void paintFrame(const layout::PlacedItem& placed)
     {
-        m_painter.setPen(QPen(m_outline, hair(1)));
+        m_painter.setPen(isFar() ? farPen(m_outline) : QPen(m_outline, hair(1)));
         m_painter.setBrush(frameFill(placed.item));
-        if (m_scale < kCurvesFrom)
+        if (isFar())
             m_painter.drawRect(rect(placed));
         else
             m_painter.drawRoundedRect(rect(placed), kRound, kRound);
@@ -104,6 +122,37 @@ private:
         m_painter.setPen(m_theme.mutedText);
         m_painter.drawText(head.adjusted(left, 0, 0, 0), Qt::AlignLeft | Qt::AlignVCenter, type);
     }
+    // A pen of no width is by far the quickest on the screen; on paper it would hardly be seen.
+    QPen farPen(const QColor& colour) const
+    {
+        const auto* engine = m_painter.paintEngine();
+        return QPen(colour, engine && engine->type() == QPaintEngine::Raster ? 0.0 : hair(1));
+    }
+    // Far away every line is a hair: those of one colour are drawn together, and what moves on by less than a pixel is left out.
+    void paintFarRoutes()
+    {
+        std::map<std::pair<bool, QRgb>, QList<QLineF>> lines;  // those of the chosen box last
+        const auto& routes = m_scene.picture->routes;
+        const double step = 1 / m_scale;
+        for (std::size_t i = 0; i < routes.size(); ++i) {
+            if (!m_visible.intersects(m_scene.routeBounds[i]))
+                continue;
+            const bool lit = i < m_scene.litRoute.size() && m_scene.litRoute[i];
+            auto& list = lines[{lit, routeColour(routes[i], lit).rgba()}];
+            QPointF last = toPoint(routes[i].points.front());
+            for (std::size_t k = 1; k < routes[i].points.size(); ++k) {
+                const QPointF next = toPoint(routes[i].points[k]);
+                if (k + 1 < routes[i].points.size() && (next - last).manhattanLength() < step)
+                    continue;
+                list << QLineF(last, next);
+                last = next;
+            }
+        }
+        for (const auto& [kind, list] : lines) {
+            m_painter.setPen(farPen(QColor::fromRgba(kind.second)));
+            m_painter.drawLines(list);
+        }
+    }
     void paintRoutes()
     {
         const auto& routes = m_scene.picture->routes;
@@ -122,25 +171,23 @@ private:
         const auto on = [&](int item) { return item < 0 || m_scene.onPath[std::size_t(item)]; };
         return m_scene.onPath.empty() || (on(route.from) && on(route.to) && on(route.group > 0 ? route.group : -1));
     }
-    void paintRoute(const layout::PlacedRoute& route, bool lit)
+    QColor routeColour(const layout::PlacedRoute& route, bool lit) const
     {
         QColor colour = lit ? m_palette.highlight().color() : m_line;
         if (!isOnPath(route))
             colour.setAlphaF(0.2f);
         else if (!m_scene.onPath.empty())
             colour = m_palette.highlight().color();
+        return colour;
+    }
+    void paintRoute(const layout::PlacedRoute& route, bool lit)
+    {
+        const QColor colour = routeColour(route, lit);
         QPen pen(colour, hair(lit ? 2 : 1.1));
         if (route.upward)
             pen.setStyle(Qt::DashLine);
         m_painter.setPen(pen);
         m_painter.setBrush(Qt::NoBrush);
-        if (m_scale < kCurvesFrom) {
-            QPolygonF line;
-            for (const auto point : route.points)
-                line << toPoint(point);
-            m_painter.drawPolyline(line);
-            return;
-        }
         m_painter.drawPath(pathOf(route));
         if (route.to >= 0)
             paintHead(route, colour);
@@ -174,28 +221,49 @@ private:
         m_painter.setPen(isOnPath(route) ? m_theme.mutedText : m_theme.gridLine);
         m_painter.drawText(plate, Qt::AlignCenter, shape);
     }
-    QColor frameFill(int group) const
+    QColor frameFill(int group)
     {
         const QColor base = m_palette.base().color();
         if (group <= 0)
             return base;
-        const QColor fill = mixed(base, m_palette.text().color(), 0.035 + 0.03 * std::min(depth(group), 5));
+        QColor& fill = m_fills[std::size_t(std::min(depth(group), 5))];
+        if (!fill.isValid())
+            fill = mixed(base, m_palette.text().color(), 0.035 + 0.03 * std::min(depth(group), 5));
         const QColor colour = m_scene.colours.kind == GraphColours::Kind::Changes ? boxColour(m_scene.colours, group, m_dark) : QColor();
         return colour.isValid() ? mixed(fill, colour, 0.12) : fill;
     }
+    // Thousands of boxes have the colours of a few families.
+    QColor colourOf(int item)
+    {
+        const auto& colours = m_scene.colours;
+        if (colours.kind == GraphColours::Kind::Numbers)
+            return boxColour(colours, item, m_dark);
+        const auto [found, isNew] = m_families.try_emplace(std::size_t(item) < colours.families.size() ? colours.families[std::size_t(item)] : -1);
+        if (isNew)
+            found->second = boxColour(colours, item, m_dark);
+        return found->second;
+    }
+    void paintFarBox(const layout::PlacedItem& placed)
+    {
+        const QColor colour = colourOf(placed.item), base = m_palette.base().color();
+        if (colour.isValid() && !isDimmed(placed.item))
+            return m_painter.fillRect(rect(placed), colour);
+        const QColor fill = colour.isValid() ? mixed(base, colour, m_dark ? 0.35 : 0.28) : mixed(base, m_palette.text().color(), 0.1);
+        m_painter.fillRect(rect(placed), mixed(isDimmed(placed.item) ? mixed(fill, base, 0.7) : fill, m_palette.text().color(), 0.15));
+    }
     void paintBox(const layout::PlacedItem& placed)
     {
+        if (isFar())
+            return paintFarBox(placed);
         const auto& item = m_scene.content->tree->item(placed.item);
         const QRectF box = rect(placed);
-        QColor colour = boxColour(m_scene.colours, placed.item, m_dark);
+        const QColor colour = colourOf(placed.item);
         const bool isNumber = m_scene.colours.kind == GraphColours::Kind::Numbers;
         const QColor base = m_palette.base().color(), grey = mixed(base, m_palette.text().color(), 0.1);
         QColor fill = !colour.isValid() ? grey : isNumber ? colour : mixed(base, colour, m_dark ? 0.35 : 0.28);
         const bool dimmed = isDimmed(placed.item);
         if (dimmed)
             fill = mixed(fill, base, 0.7);
-        if (m_scale < kCurvesFrom)
-            return m_painter.fillRect(box, colour.isValid() && !dimmed ? colour : mixed(fill, m_palette.text().color(), 0.15));
         const bool isEnd = item.kind == layout::Item::Kind::Input || item.kind == layout::Item::Kind::Output;
         const double round = isEnd ? box.height() / 2 : kRound;
         m_painter.setPen(QPen(dimmed ? m_theme.gridLine : m_outline, hair(item.isGroup() ? 1.4 : 1)));
@@ -251,10 +319,9 @@ private:
     {
         const QColor found = toQColor(report::okabeIto()[1]);
         m_painter.setBrush(Qt::NoBrush);
-        for (const auto& placed : m_scene.picture->items) {
+        for (const auto* seen : m_seen) {
+            const auto& placed = *seen;
             const QRectF box = rect(placed);
-            if (!m_visible.intersects(box))
-                continue;
             const double out = hair(2);
             if (!m_scene.matches.empty() && m_scene.matches[std::size_t(placed.item)] && !placed.open) {
                 m_painter.setPen(QPen(found, hair(2.5)));
@@ -288,6 +355,9 @@ private:
     ThemeColors m_theme;
     bool m_dark;
     QColor m_line, m_outline;
+    std::vector<const layout::PlacedItem*> m_seen;  ///< those in view
+    std::array<QColor, 6> m_fills;                  ///< of frames by their depth
+    std::map<int, QColor> m_families;
     std::set<std::pair<int, graph::ValueId>> m_shaped;
 };
 

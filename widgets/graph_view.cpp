@@ -42,7 +42,7 @@ void GraphView::setColours(GraphColours colours)
 {
     d->scene.colours = std::move(colours);
     d->map = {};
-    update();
+    d->changed();
 }
 
 const GraphColours& GraphView::colours() const
@@ -210,11 +210,52 @@ void GraphView::Private::paintMap(QPainter& painter)
     painter.drawRect(QRectF(area.left() + seen.left() * across, area.top() + seen.top() * down, seen.width() * across, seen.height() * down));
 }
 
+/// What is drawn is no longer what is meant; only moving and zooming go without this.
+void GraphView::Private::changed()
+{
+    shown = {};
+    q.update();
+}
+
+/// @param pixels  The part of `shown` that is painted anew.
+void GraphView::Private::paintShown(const QRectF& pixels)
+{
+    QPainter painter(&shown);
+    painter.setClipRect(pixels);
+    painter.fillRect(pixels, q.palette().base());
+    painter.scale(scale, scale);
+    painter.translate(-origin);
+    paintGraph(painter, scene, {toPoint(pixels.topLeft()), pixels.size() / scale}, scale, q.font(), q.palette());
+}
+
+/// Brings `shown` up to date. Moved by whole pixels it is shifted, and only what comes in at the edges is painted: ten thousand boxes follow the mouse.
+void GraphView::Private::refreshShown()
+{
+    const double ratio = q.devicePixelRatioF();
+    const QSize size = (QSizeF(q.size()) * ratio).toSize();
+    const QPointF move = (shownOrigin - origin) * scale * ratio, whole(std::round(move.x()), std::round(move.y()));
+    const bool isShifted = !shown.isNull() && shown.size() == size && shownScale == scale && (move - whole).manhattanLength() < 1e-3 &&
+                           std::abs(whole.x()) < size.width() && std::abs(whole.y()) < size.height();
+    if (!isShifted) {
+        shownOrigin = origin;
+        shownScale = scale;
+        shown = QPixmap(size);
+        shown.setDevicePixelRatio(ratio);
+        return paintShown(QRectF(q.rect()));
+    }
+    QRegion exposed;
+    shownOrigin -= whole / (scale * ratio);
+    if (!whole.isNull())
+        shown.scroll(int(whole.x()), int(whole.y()), QRect(QPoint(), size), &exposed);
+    for (const QRect& part : exposed)
+        paintShown({QPointF(part.topLeft()) / ratio, QSizeF(part.size()) / ratio});
+}
+
 void GraphView::paintEvent(QPaintEvent*)
 {
     QPainter painter(this);
-    painter.fillRect(rect(), palette().base());
     if (d->scene.isEmpty()) {
+        painter.fillRect(rect(), palette().base());
         painter.setPen(themeColors(palette()).mutedText);
         if (d->scene.content && isIdle())
             painter.drawText(rect(), Qt::AlignCenter, tr("The graph is empty."));
@@ -222,12 +263,8 @@ void GraphView::paintEvent(QPaintEvent*)
             painter.drawText(rect(), Qt::AlignCenter, tr("Laying out the graph…"));
         return;
     }
-    painter.save();
-    painter.scale(d->scale, d->scale);
-    painter.translate(-d->origin);
-    paintGraph(painter, d->scene, QRectF(d->origin, QSizeF(size()) / d->scale), d->scale, font(), palette());
-    painter.restore();
-    painter.setRenderHint(QPainter::Antialiasing, false);
+    d->refreshShown();
+    painter.drawPixmap(0, 0, d->shown);
     if (width() >= 320 && height() >= 240)
         paintGraphLegend(&painter, {kMapMargin, height() - kMapMargin - paintGraphLegend(nullptr, {}, d->scene.colours, font(), palette()).height()},
                          d->scene.colours, font(), palette());
@@ -251,7 +288,7 @@ void GraphView::changeEvent(QEvent* event)
 {
     if (event->type() == QEvent::PaletteChange || event->type() == QEvent::FontChange) {
         d->map = {};
-        update();
+        d->changed();
     }
     QWidget::changeEvent(event);
 }

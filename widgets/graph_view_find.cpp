@@ -21,7 +21,7 @@ int GraphView::search(const QString& text)
     }
     if (d->scene.content)
         d->updateFlags();
-    update();
+    d->changed();
     Q_EMIT matchesChanged();
     return found();
 }
@@ -60,7 +60,7 @@ bool GraphView::showWay(int from, int to)
         return false;
     d->scene.onPath = withGroups(tree, std::move(between));
     d->map = {};
-    update();
+    d->changed();
     return true;
 }
 
@@ -69,7 +69,7 @@ void GraphView::endWay()
     d->scene.onPath.clear();
     d->wayStart = -1;
     d->map = {};
-    update();
+    d->changed();
 }
 
 bool GraphView::isShowingWay() const
@@ -94,7 +94,7 @@ void GraphView::toggleBookmark(int item)
         return;
     if (!d->scene.bookmarks.erase(item))
         d->scene.bookmarks.insert(item);
-    update();
+    d->changed();
     Q_EMIT bookmarksChanged();
 }
 
@@ -106,7 +106,7 @@ const std::set<int>& GraphView::bookmarks() const
 void GraphView::setBookmarks(std::set<int> items)
 {
     d->scene.bookmarks = std::move(items);
-    update();
+    d->changed();
     Q_EMIT bookmarksChanged();
 }
 

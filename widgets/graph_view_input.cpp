@@ -26,7 +26,7 @@ void GraphView::Private::choose(int item, bool tell)
     if (scene.content && scene.picture)
         scene.litRoute = routesOf(*scene.content->tree, *scene.picture, item);
     q.setAccessibleDescription(item > 0 ? QString::fromStdString(scene.content->tree->item(item).path) : QString());
-    q.update();
+    changed();
     if (tell && item > 0)
         Q_EMIT q.currentChanged(item);
 }
@@ -131,6 +131,10 @@ void GraphView::Private::goToMapPoint(QPointF pixel)
     origin = at - QPointF(q.width(), q.height()) / 2 / scale;
     fitted = false;
     clampOrigin();
+    // By whole pixels, so that most of what is seen can be shifted.
+    const QPointF move = ((origin - shownOrigin) * scale).toPoint();
+    if (shownScale == scale)
+        origin = shownOrigin + move / scale;
     q.update();
 }
 

@@ -57,7 +57,7 @@ void GraphView::Private::take(FoldedGraph laid, int keep, QPointF keepAt)
     const auto calls = std::exchange(afterLayout, {});
     for (const auto& call : calls)
         call();
-    q.update();
+    changed();
 }
 
 void GraphView::Private::whenLaidOut(std::function<void()> call)
@@ -121,7 +121,7 @@ void GraphView::setContent(GraphContentPtr content, std::optional<QStringList> o
     d->relayout(-1);
     if (d->wantedState)
         restoreState(*std::exchange(d->wantedState, {}));
-    update();
+    d->changed();
     Q_EMIT matchesChanged();
     Q_EMIT bookmarksChanged();
 }
@@ -134,7 +134,7 @@ void GraphView::clear()
     d->matches.clear();
     d->graph = d->next = {};
     d->map = {};
-    update();
+    d->changed();
 }
 
 bool GraphView::isIdle() const
@@ -215,6 +215,7 @@ void GraphView::restoreState(const core::Json& state)
     };
     const auto marks = itemsOf("bookmarks", false);
     d->scene.bookmarks = {marks.begin(), marks.end()};
+    d->changed();
     if (state.is_object() && state.contains("opened")) {
         for (std::size_t i = 1; i < tree.items().size(); ++i)
             d->next.setOpen(int(i), false);

@@ -32,6 +32,9 @@ struct GraphView::Private {
     QRectF mapArea() const;
     void paintMap(QPainter& painter);
     void goToMapPoint(QPointF pixel);
+    void changed();
+    void refreshShown();
+    void paintShown(const QRectF& pixels);
     QString tooltipAt(QPointF position) const;
 
     // Choosing.
@@ -62,7 +65,10 @@ struct GraphView::Private {
     QList<QAction*> exports, actions, menuActions;
     QAction *wayFrom = nullptr, *wayTo = nullptr, *bookmark = nullptr, *toggleOpen = nullptr;
     int wayStart = -1;
-    QPixmap map;  ///< the small map without its frame; null: to be painted
+    QPixmap map;          ///< the small map without its frame; null: to be painted
+    QPixmap shown;        ///< boxes and lines as they were last seen; null: to be painted
+    QPointF shownOrigin;  ///< of that picture
+    double shownScale = 0;
     std::optional<QPointF> dragFrom;
     bool dragging = false, draggingMap = false;
 };

@@ -2,6 +2,7 @@
 #include <QApplication>
 #include <QElapsedTimer>
 #include <QImage>
+#include <QMouseEvent>
 #include <QTemporaryDir>
 #include <QTest>
 #include <algorithm>
@@ -73,6 +74,22 @@ graph::Model deepModel(int blocks)
     return model;
 }
 
+/// Milliseconds a frame while the picture is dragged by the mouse, a few pixels at a time.
+double dragged(widgets::GraphView& view)
+{
+    const QPoint from(500, 400);
+    QTest::mousePress(&view, Qt::MiddleButton, {}, from);
+    std::vector<double> frames;
+    for (int i = 1; i <= 30; ++i)
+        frames.push_back(milliseconds([&] {
+            QMouseEvent move(QEvent::MouseMove, from + QPoint(-7 * i, 5 * i), view.mapToGlobal(from), Qt::NoButton, Qt::MiddleButton, {});
+            QApplication::sendEvent(&view, &move);
+            view.repaint();
+        }));
+    QTest::mouseRelease(&view, Qt::MiddleButton, {}, from);
+    return median(frames);
+}
+
 void waitFor(const widgets::GraphView& view)
 {
     if (!QTest::qWaitFor([&] { return view.isIdle(); }, 60000))
@@ -85,7 +102,7 @@ int main(int argc, char** argv)
 {
     QApplication application(argc, argv);
     core::registerAll();
-    const int blocks = argc > 1 ? std::atoi(argv[1]) : 400;
+    const int blocks = argc > 1 ? std::atoi(argv[1]) : 460;
     const auto model = deepModel(blocks);
     core::Json figures = {{"nodes", model.graph->allNodes().size()}};
 
@@ -137,6 +154,7 @@ int main(int argc, char** argv)
             view.repaint();
         }));
     figures["frame_all_seen_ms"] = median(far);
+    figures["pan_all_seen_ms"] = dragged(view);
     view.setCurrent(tree.find("blocks." + std::to_string(blocks / 2) + ".attn.softmax"));
     while (view.zoom() < 0.7)
         view.zoomBy(1.2, {400, 300});
@@ -146,6 +164,7 @@ int main(int argc, char** argv)
             view.repaint();
         }));
     figures["frame_readable_ms"] = median(near);
+    figures["pan_readable_ms"] = dragged(view);
     figures["search_ms"] = medianOf(5, [&] { view.search("softmax"); });
     std::cout << figures.dump(2) << "\n";
     return 0;

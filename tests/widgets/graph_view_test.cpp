@@ -87,6 +87,8 @@ private Q_SLOTS:
     void closingChoosesTheGroup();
     void theWheelZoomsAboutThePointer();
     void draggingMoves();
+    void draggedPicturesEqualFreshOnes_data();
+    void draggedPicturesEqualFreshOnes();
     void theSmallMapLeadsThere();
     void searchFindsNamesOperatorsAndShapes();
     void settingTheCurrentOpensWhatIsAround();
@@ -226,6 +228,43 @@ void GraphViewTest::draggingMoves()
     QTest::mouseRelease(&bench.view, Qt::LeftButton, {}, {80, 60});
     const QPointF moved = bench.view.itemRect(item).center() - before;
     QVERIFY2(std::abs(moved.x() - 60) < 1.5 && std::abs(moved.y() - 40) < 1.5, qPrintable(QString("%1 %2").arg(moved.x()).arg(moved.y())));
+}
+
+void GraphViewTest::draggedPicturesEqualFreshOnes_data()
+{
+    QTest::addColumn<double>("zoom");
+    QTest::newRow("hairs and plain boxes") << 0.15;
+    QTest::newRow("curves without texts") << 0.4;
+    QTest::newRow("texts and shapes") << 1.3;
+    QTest::newRow("nearest") << 4.0;
+}
+
+// What is dragged is shifted, and only its new edges are painted: nothing may tell it from a picture painted as a whole.
+void GraphViewTest::draggedPicturesEqualFreshOnes()
+{
+    QFETCH(double, zoom);
+    ViewBench bench(graph::residualModel(), QStringList{"blocks.0", "blocks.1", "blocks.2"});
+    bench.view.resize(300, 220);  // no small map: it would have to be painted anew
+    bench.view.search("tanh");
+    bench.view.toggleBookmark(bench.item("blocks.1.add"));
+    bench.view.setCurrent(bench.item("blocks.1"));
+    bench.view.zoomBy(zoom / bench.view.zoom(), {150, 110});
+    bench.view.grab();
+    QPoint at(150, 110);
+    QTest::mousePress(&bench.view, Qt::MiddleButton, {}, at);
+    const QPointF before = bench.view.itemRect(bench.item("blocks.1")).topLeft();
+    QImage dragged;
+    for (const QPoint step : {QPoint(9, 4), {-21, 3}, {0, -17}, {5, 0}, {-3, -2}, {14, 11}}) {
+        at += step;
+        QMouseEvent move(QEvent::MouseMove, at, bench.view.mapToGlobal(at), Qt::NoButton, Qt::MiddleButton, {});
+        QApplication::sendEvent(&bench.view, &move);
+        dragged = bench.view.grab().toImage();
+    }
+    QTest::mouseRelease(&bench.view, Qt::MiddleButton, {}, at);
+    QVERIFY(zoom < 0.5 || bench.view.itemRect(bench.item("blocks.1")).topLeft() != before);
+    bench.view.setColours(familyColours(*bench.content->tree));  // paints everything
+    const QImage fresh = bench.view.grab().toImage();
+    QCOMPARE(dragged, fresh);
 }
 
 void GraphViewTest::theSmallMapLeadsThere()
