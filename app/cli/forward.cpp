@@ -5,6 +5,7 @@
 
 #include "arrays.h"
 #include "sample_argument.h"
+#include "text_argument.h"
 
 namespace orrery::cli {
 namespace {
@@ -14,6 +15,7 @@ struct ForwardOptions {
     std::vector<std::string> inputs, probes;
     SampleArgument sample;
     std::string out, outFolder;
+    TextArgument texts;
     bool training = false;
 };
 
@@ -52,10 +54,11 @@ std::string writeProbed(const ForwardOptions& options, const std::string& name, 
 
 Exit forward(Session& session, const ForwardOptions& options)
 {
-    const auto model = options.model.open(session);
+    const auto model = options.texts.openModel(session, options.model);
     const graph::Executor executor(model.graph);
     graph::RunRequest request;
-    request.inputs = inputsFrom(session, options.inputs, options.sample, options.model, model);
+    request.inputs =
+        options.texts.given() ? options.texts.inputs(session, model) : inputsFrom(session, options.inputs, options.sample, options.model, model);
     request.keep = options.probes;
     request.training = options.training;
     request.seed = session.seed;
@@ -90,6 +93,8 @@ std::function<Exit(Session&)> declareForward(CLI::App& app)
     auto options = std::make_shared<ForwardOptions>();
     options->model.declare(app);
     app.add_option("--input", options->inputs, "Array file, or NAME=FILE; one for each input of the model.");
+    declareKeepInput(app, options->model);
+    options->texts.declare(app, "Text, read by the model's tokenizer.");
     options->sample.declare(app);
     app.add_option("--probe", options->probes, "Value to hand out: path, module, glob (blocks.*.attn.softmax) or op:NAME.");
     app.add_option("--out", options->out, "File for the first output (.npy, .safetensors, .csv, .png).")->check(arrayEndingProblem);

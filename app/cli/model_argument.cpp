@@ -20,6 +20,7 @@ graph::Model ModelArgument::open(Session& session, std::vector<std::string>* not
     options.seed = session.seed;
     options.architecture = architecture;
     options.method = method;
+    options.keepInputs.insert(keepInputs.begin(), keepInputs.end());
     options.openRun = [&session](const std::string& reference) {
         return train::modelOfReference(*session.workspace(store::OpenMode::ReadOnly), reference);
     };

@@ -8,6 +8,7 @@ namespace orrery::cli {
 /// Options of every command that takes a MODEL.
 struct ModelArgument {
     std::string text, architecture, method = "forward";
+    std::vector<std::string> keepInputs;  ///< inputs that stay although they would be bound: attention_mask, token_type_ids
     void declare(CLI::App& app);
     /// Opens the model on the session's device and compute type. `run:ID[@STEP]` looks into the session's workspace.
     /// What was changed, bound, left out or checked while opening goes into `notes`, if given, else into the log.

@@ -12,6 +12,7 @@
 
 #include "arrays.h"
 #include "sample_argument.h"
+#include "text_argument.h"
 #include "token_predictions.h"
 
 namespace orrery::cli {
@@ -21,7 +22,8 @@ struct PredictOptions {
     ModelArgument model;
     std::vector<std::string> inputs;
     SampleArgument sample;
-    std::string text, image, out;
+    TextArgument texts;
+    std::string image, out;
     int top = 5;
     intervene::BeamOptions beam;
     int beams = 0;
@@ -32,11 +34,15 @@ struct PredictOptions {
 std::vector<at::Tensor> tensorsFor(Session& session, const PredictOptions& options, const graph::Model& model)
 {
     const auto device = session.chosenDevice();
-    const int given = !options.inputs.empty() + !options.text.empty() + !options.image.empty() + options.sample.given();
+    const int given = !options.inputs.empty() + options.texts.given() + !options.image.empty() + options.sample.given();
     if (given != 1)
         throw core::InputError("predict: expected one of --input, --text, --image, --sample");
-    if (!options.text.empty())
-        return {train::textInput(model, options.text).to(device)};
+    if (options.texts.given()) {
+        std::vector<at::Tensor> tensors;
+        for (const auto& value : options.texts.inputs(session, model))
+            tensors.push_back(value.toTensor());
+        return tensors;
+    }
     if (!options.image.empty())
         return {train::imageInput(model.card, io::readImage(options.image)).to(device)};
     std::vector<at::Tensor> tensors;
@@ -79,11 +85,11 @@ std::string joinedText(const text::Tokenizer& tokenizer, const intervene::Hypoth
 
 Exit searchBeams(Session& session, const PredictOptions& options, const graph::Model& model)
 {
-    if (options.text.empty())
-        throw core::InputError("predict: --beam goes on from a text; expected --text");
+    if (options.texts.texts.size() != 1 || options.texts.pair)
+        throw core::InputError("predict: --beam goes on from a text; expected one --text");
     auto search = options.beam;
     search.beams = options.beams;
-    const auto result = intervene::searchText(model, options.text, search, session.stopToken());
+    const auto result = intervene::searchText(model, options.texts.texts[0], search, session.stopToken());
     const auto tokenizer = text::requiredTokenizer(model.card);
     if (session.json) {
         auto document = result.toJson([&](std::int64_t token) { return tokenizer->tokenText(token); });
@@ -182,15 +188,25 @@ at::Tensor answerWithout(Session& session, const PredictOptions& options, const 
     return explain::outputWithout(executor, model.weights, values, what, session.stopToken());
 }
 
+/// The tokens that the model read, -1 where an attention mask says padding.
+at::Tensor tokensRead(const graph::Model& model, const std::vector<at::Tensor>& inputs)
+{
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+        if (model.graph->data().inputs[i].name == "attention_mask" && inputs[i].sizes() == inputs[0].sizes())
+            return inputs[0].masked_fill(inputs[i].eq(0), -1);
+    return inputs[0];
+}
+
 Exit predict(Session& session, const PredictOptions& options)
 {
-    const auto model = options.model.open(session);
+    const auto model = options.texts.openModel(session, options.model);
     if (options.beams > 0)
         return searchBeams(session, options, model);
     const auto inputs = tensorsFor(session, options, model);
     auto output = train::predict(model, inputs, 256, session.stopToken());
     core::Json document = {{"model", options.model.text}, {"shape", output.sizes().vec()}};
-    const auto tokenAnswers = options.leaveOut.empty() ? tokenPredictions(model, inputs[0], output, std::size_t(options.top)) : std::nullopt;
+    const auto tokenAnswers =
+        options.leaveOut.empty() ? tokenPredictions(model, tokensRead(model, inputs), output, std::size_t(options.top)) : std::nullopt;
     if (tokenAnswers) {
         document["predictions"] = *tokenAnswers;
     } else if (options.leaveOut.empty()) {
@@ -217,7 +233,8 @@ std::function<Exit(Session&)> declarePredict(CLI::App& app)
     auto options = std::make_shared<PredictOptions>();
     options->model.declare(app);
     app.add_option("--input", options->inputs, "Array file, or NAME=FILE; the first axis is the batch.");
-    app.add_option("--text", options->text, "Text, read by the model's tokenizer.");
+    declareKeepInput(app, options->model);
+    options->texts.declare(app, "Text, read by the model's tokenizer.");
     app.add_option("--image", options->image, "PNG, JPEG or WebP picture, prepared as the model card says.")->check(CLI::ExistingFile);
     options->sample.declare(app);
     app.add_option("--top", options->top, "Classes shown.")->check(CLI::Range(1, 1000));

@@ -44,7 +44,7 @@ std::optional<core::Json> tokenPredictions(const graph::Model& model, const at::
     for (std::int64_t sample = 0; sample < read.size(0); ++sample)
         for (std::int64_t position = 0; position < read.size(1); ++position) {
             const auto token = read[sample][position].item<std::int64_t>();
-            if (fillsMasks && token != *mask)
+            if (token < 0 || (fillsMasks && token != *mask))
                 continue;
             entries.push_back({{"sample", sample},
                                {"position", position},

@@ -9,6 +9,7 @@
 #include <core/text/comparison.h>
 #include <core/text/training.h>
 #include <core/text/unicode.h>
+#include <core/train/domain_contrast.h>
 
 #include "model_argument.h"
 
@@ -219,7 +220,10 @@ Exit trainTokenizer(Session& session, const TrainTokenizerOptions& options)
     training.stop = session.stopToken();
     training.progress = [&](double done, double total) { session.showProgress(done, total, "pieces"); };
     const auto text = core::readFile(options.file);
-    const auto tokenizer = text::trainTokenizer(options.kind == "bpe" ? text::TrainedKind::BytePairs : text::TrainedKind::WordPiece, text, training);
+    const auto kind = options.kind == "bpe"       ? text::TrainedKind::BytePairs
+                      : options.kind == "unigram" ? text::TrainedKind::Unigram
+                                                  : text::TrainedKind::WordPiece;
+    const auto tokenizer = text::trainTokenizer(kind, text, training);
     session.endProgress();
     core::writeFileAtomically(options.out, tokenizer->toJson()["json"].get_ref<const std::string&>());
     const auto counts = text::countPieces(*tokenizer, text);
@@ -234,13 +238,64 @@ Exit trainTokenizer(Session& session, const TrainTokenizerOptions& options)
 std::function<Exit(Session&)> declareTokenizeTrain(CLI::App& app)
 {
     auto options = std::make_shared<TrainTokenizerOptions>();
-    app.add_option("--kind", options->kind, "bpe: byte-level, any text comes back; wordpiece: lower case, without accents.")
-        ->check(CLI::IsMember({"bpe", "wordpiece"}));
+    app.add_option(
+           "--kind", options->kind,
+           "bpe: byte-level, any text comes back; wordpiece: lower case, without accents; unigram: the most probable pieces, as SentencePiece.")
+        ->check(CLI::IsMember({"bpe", "wordpiece", "unigram"}));
     app.add_option("--vocabulary", options->training.vocabulary, "Pieces at most.")->check(CLI::Range(1, 1 << 24));
+    app.add_option("--special", options->training.special, "A special token besides the usual ones, such as <mask>; may be given several times.");
     app.add_option("--minimum-count", options->training.minimumCount, "Pairs that are seen less often stay apart.")->check(CLI::Range(1, 1 << 30));
     app.add_option("--file", options->file, "UTF-8 text to learn from.")->required()->check(CLI::ExistingFile);
     app.add_option("--out", options->out, "tokenizer.json to write.")->required();
     return [options](Session& session) { return trainTokenizer(session, *options); };
+}
+
+struct ContrastArguments {
+    ModelArgument model;
+    train::ContrastOptions contrast;
+    std::string text, folder;
+};
+
+void printContrast(const train::Contrast& made)
+{
+    std::cout << fmt::format("each trains on {} tokens:\n  orrery-cli train {}\n  orrery-cli train {}\n\n", made.tokens, made.scratch.string(),
+                             made.continued.string());
+    std::cout << fmt::format("held-out end of the text, {} words\n{:<12} {:>10} {:>8} {:>9} {:>8}\n", made.own.words, "vocabulary", "size", "pieces",
+                             "per word", "unknown");
+    const auto row = [](const char* name, std::int64_t size, const text::PieceCounts& counts) {
+        std::cout << fmt::format("{:<12} {:>10} {:>8} {:>9.3f} {:>8}\n", name, size, counts.pieces, counts.perWord(), counts.unknown);
+    };
+    row("general", made.generalSize, made.general);
+    row("own", made.ownSize, made.own);
+}
+
+Exit contrast(Session& session, const ContrastArguments& arguments)
+{
+    auto options = arguments.contrast;
+    options.text = arguments.text;
+    options.folder = arguments.folder;
+    options.stop = session.stopToken();
+    const auto made = train::writeContrast(arguments.model.text, arguments.model.open(session), options);
+    if (session.json)
+        session.print(made.toJson());
+    else
+        printContrast(made);
+    return Exit::Done;
+}
+
+std::function<Exit(Session&)> declareTokenizeContrast(CLI::App& app)
+{
+    auto options = std::make_shared<ContrastArguments>();
+    options->model.declare(app);
+    app.add_option("--file", options->text, "UTF-8 text of the domain.")->required()->check(CLI::ExistingFile);
+    app.add_option("--out", options->folder, "Folder for the two documents and their vocabularies.")->required();
+    app.add_option("--steps", options->contrast.steps, "Optimizer steps of each training.")->check(CLI::Range(1, 1 << 30));
+    app.add_option("--batch", options->contrast.batch, "Samples a step.")->check(CLI::Range(1, 1 << 20));
+    app.add_option("--block", options->contrast.block, "Tokens a sample; default: the model's longest sequence, at most 128.")
+        ->check(CLI::Range(3, 1 << 20));
+    app.add_option("--vocabulary", options->contrast.vocabulary, "Pieces of the own vocabulary at most; default: as many as the model's has.")
+        ->check(CLI::Range(1, 1 << 24));
+    return [options](Session& session) { return contrast(session, *options); };
 }
 
 }  // namespace
@@ -248,9 +303,9 @@ std::function<Exit(Session&)> declareTokenizeTrain(CLI::App& app)
 std::function<Exit(Session&)> declareTokenize(CLI::App& app)
 {
     auto options = std::make_shared<TokenizeOptions>();
-    app.add_option(
-        "tokenizer", options->tokenizers,
-        "tokenizer.json, vocab.txt, vocab.json, a list of words (.words), a folder with one of them, a MODEL, or bytes; several are compared.");
+    app.add_option("tokenizer", options->tokenizers,
+                   "tokenizer.json, vocab.txt, vocab.json, a SentencePiece model (.model), a list of words (.words), a folder with one of them, a "
+                   "MODEL, or bytes; several are compared.");
     app.add_option("--text", options->text, "Text to take apart.");
     app.add_option("--file", options->file, "UTF-8 text file; counts alone are shown, or --ids.")->check(CLI::ExistingFile);
     app.add_option("--pair", options->pair, "A second text, as models for pairs of sentences take it.");
@@ -260,6 +315,8 @@ std::function<Exit(Session&)> declareTokenize(CLI::App& app)
     app.add_flag("--own-limits", options->ownLimits, "Truncate and fill up as the tokenizer's file says.");
     const std::vector<Command> subcommands = {
         {"train", "Learn a vocabulary from a text and write tokenizer.json.", declareTokenizeTrain},
+        {"contrast", "A text's own vocabulary from scratch against a model trained further on it: two documents of equal tokens.",
+         declareTokenizeContrast},
     };
     return declareGroup(app, subcommands, [options](Session& session) { return tokenize(session, *options); });
 }

@@ -15,11 +15,19 @@ struct ImageView {
     std::span<const float> fill;  ///< value of black, one a channel (standardised as the image is)
 };
 
-/// Changes training images at random; all draws come from the generator that is handed in. Any thread.
+/// One sample of a set of tokens, changed in place.
+struct TokenView {
+    std::int64_t* inputs = nullptr;
+    std::int64_t* targets = nullptr;
+    std::int64_t count = 0;
+};
+
+/// Changes training samples at random; all draws come from the generator that is handed in. Each leaves samples of the other kind as they are. Any thread.
 class Augmentation {
 public:
     virtual ~Augmentation() = default;
-    virtual void apply(ImageView image, core::SplitMix64& random) const = 0;
+    virtual void apply(ImageView, core::SplitMix64&) const {}
+    virtual void applyToTokens(TokenView, core::SplitMix64&) const {}
 };
 
 using AugmentationFactory = std::function<std::shared_ptr<const Augmentation>(const core::Json& parameters)>;

@@ -17,8 +17,8 @@ DataRegistry makeDataSets()
     // The schemas below refer to this family.
     core::addFamily(augmentationRegistry());
     DataRegistry registry("data", "Data sets");
-    for (const auto add : {addDigits, addDigitRows, addIris, addWine, addBreastCancer, addKjv, addTextFile, addRepeatedSequences, addStringReversal, addTextPairs, addCsv, addJsonLines, addNpy, addIdx,
-                           addCifar10, addCifar100, addImageFolder, addRays, addViews})
+    for (const auto add : {addDigits, addDigitRows, addIris, addWine, addBreastCancer, addKjv, addTextFile, addRepeatedSequences, addStringReversal, addTextPairs, addVariableMisuse, addCsv, addJsonLines, addNpy, addIdx,
+                           addCifar10, addCifar100, addImageFolder, addLabelledPictures, addRays, addViews})
         add(registry);
     return registry;
 }

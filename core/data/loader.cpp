@@ -188,16 +188,28 @@ struct Loader::Impl {
 
     void augmentBatch(Batch& batch, std::int64_t epoch) const
     {
-        at::Tensor& images = batch.inputs[0];
-        float* const values = images.data_ptr<float>();
-        const std::int64_t size = images.numel() / images.size(0);
         for (std::int64_t i = 0; i < batch.size(); ++i) {
             // One generator a sample and epoch: neither its place in the batch nor the thread matters.
             core::SplitMix64 random(core::deriveSeed(core::deriveSeed(options.seed, std::uint64_t(epoch), "data/augment"),
                                                      std::uint64_t(batch.indices[std::size_t(i)]), "sample"));
             for (const auto& augmentation : data->augmentations())
-                augmentation->apply({values + i * size, images.size(1), images.size(2), images.size(3), fill}, random);
+                if (data->info().kind == DataKind::Image)
+                    augmentation->apply(imageOf(batch, i), random);
+                else
+                    augmentation->applyToTokens(tokensOf(batch, i), random);
         }
+    }
+
+    ImageView imageOf(Batch& batch, std::int64_t row) const
+    {
+        at::Tensor& images = batch.inputs[0];
+        return {images.data_ptr<float>() + row * images.stride(0), images.size(1), images.size(2), images.size(3), fill};
+    }
+
+    static TokenView tokensOf(Batch& batch, std::int64_t row)
+    {
+        const std::int64_t count = batch.inputs[0].size(1);
+        return {batch.inputs[0].data_ptr<std::int64_t>() + row * count, batch.targets.data_ptr<std::int64_t>() + row * count, count};
     }
 
     void throwIfStopped() const
@@ -268,7 +280,7 @@ Loader::Loader(DataSetPtr data, std::vector<std::int64_t> indices, LoaderOptions
     impl.batches = data::batchesPerEpoch(*data, indices, options);
     impl.samples = options.dropLast && options.maxTokens == 0 ? impl.batches * options.batchSize : samples;
     const DataInfo& info = data->info();
-    for (std::int64_t c = 0; impl.augment && c < info.inputShape[0]; ++c)
+    for (std::int64_t c = 0; impl.augment && info.kind == DataKind::Image && c < info.inputShape[0]; ++c)
         impl.fill.push_back(info.mean.empty() ? float(info.displayLow)
                                               : float((info.displayLow - info.mean[std::size_t(c)]) / info.std[std::size_t(c)]));
     impl.data = std::move(data);

@@ -235,9 +235,7 @@ core::Schema withCommon(core::Schema own, const CommonDefaults& defaults)
     if (defaults.missing)
         own.add(core::choice("missing", {"error", "mean", "drop"}, "error",
                              "Missing values and NaN: refuse them, put in the training mean of the feature, or leave such samples out."));
-    core::Parameter limit = core::integer("limit", 1, "Use at most so many samples in all, every part in proportion.").atLeast(1).orNone();
-    limit.defaultValue = nullptr;
-    own.add(limit);
+    addLimits(own);
     if (defaults.augment)
         own.add(core::list("augment", core::component("", "augmentation", nullptr, ""), core::Json::array(),
                            "Random changes of training images, in this order."));
@@ -253,10 +251,22 @@ std::vector<std::shared_ptr<const Augmentation>> augmentationsOf(const core::Jso
     return out;
 }
 
+void addLimits(core::Schema& schema)
+{
+    schema.add(core::integer("limit", 1, "Use at most so many samples in all, every part in proportion.").atLeast(1).noneByDefault());
+    schema.add(core::real("fraction", 1, "Train on this fraction of the training part; the validation and the test part stay whole.")
+                   .range(0, 1)
+                   .above(0)
+                   .noneByDefault());
+}
+
 void applyLimit(SplitLists& splits, const core::Json& parameters)
 {
+    const auto seed = parameters.at("split").at("seed").get<std::uint64_t>();
     if (parameters.contains("limit") && !parameters["limit"].is_null())
-        limitSplits(splits, parameters["limit"].get<std::int64_t>(), parameters.at("split").at("seed").get<std::uint64_t>());
+        limitSplits(splits, parameters["limit"].get<std::int64_t>(), seed);
+    if (parameters.contains("fraction") && !parameters["fraction"].is_null())
+        keepFraction(splits.train, parameters["fraction"].get<double>(), seed);
 }
 
 void describe(DataInfo& info, std::vector<std::int64_t> sample)

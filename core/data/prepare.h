@@ -42,7 +42,9 @@ public:
 std::vector<std::shared_ptr<const Augmentation>> augmentationsOf(const core::Json& parameters);
 /// Fills in ports, input shape and output size from kind, task and names. @param sample  Shape of one input.
 void describe(DataInfo& info, std::vector<std::int64_t> sample);
-/// Applies `limit`, if given.
+/// The parameters `limit` and `fraction`, which all sets have.
+void addLimits(core::Schema& schema);
+/// Applies `limit`, then `fraction`, where they are given.
 void applyLimit(SplitLists& splits, const core::Json& parameters);
 
 }  // namespace orrery::data

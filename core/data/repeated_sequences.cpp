@@ -94,7 +94,7 @@ DataSetPtr openRepeatedSequences(const Json& parameters, const std::filesystem::
 
 core::Schema repeatedSchema()
 {
-    return {
+    core::Schema schema = {
         core::integer("vocabulary", 64, "Number of tokens; each is as likely as any other.").range(2, 1 << 20),
         core::integer("length", 24, "Longest sequence that repeats.").range(1, 1 << 16).withUnit("tokens"),
         core::integer("shortest", 8, "Shortest one: each sample draws its own length, so that positions alone tell nothing; none: all have `length`.")
@@ -104,8 +104,9 @@ core::Schema repeatedSchema()
         core::integer("block_length", 48, "Tokens in a sample, filled by repeating; none: twice the length.").range(2, 1 << 17).noneByDefault(),
         core::integer("samples", 20'000, "Number of samples; they are drawn when they are used and take no memory.").range(1, 10'000'000),
         core::integer("seed", 0, "Seed of the tokens.").atLeast(0),
-        splitParameter({0.05, 0.05, 0, false}),
-        core::integer("limit", 1, "Use at most so many samples in all, every part in proportion.").atLeast(1).noneByDefault()};
+        splitParameter({0.05, 0.05, 0, false})};
+    addLimits(schema);
+    return schema;
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ void addTextFile(DataRegistry& registry);
 void addRepeatedSequences(DataRegistry& registry);
 void addStringReversal(DataRegistry& registry);
 void addTextPairs(DataRegistry& registry);
+void addVariableMisuse(DataRegistry& registry);
 void addCsv(DataRegistry& registry);
 void addJsonLines(DataRegistry& registry);
 void addNpy(DataRegistry& registry);
@@ -25,6 +26,7 @@ void addIdx(DataRegistry& registry);
 void addCifar10(DataRegistry& registry);
 void addCifar100(DataRegistry& registry);
 void addImageFolder(DataRegistry& registry);
+void addLabelledPictures(DataRegistry& registry);
 void addRays(DataRegistry& registry);
 void addViews(DataRegistry& registry);
 
@@ -42,6 +44,9 @@ core::Schema tableRolesSchema();
 /// A target of categories, or of integers with at most 20 distinct values, makes a classification (task auto).
 /// @throws core::InputError for columns that are not there or texts that cannot be features.
 RawData rawFromTable(const io::CsvTable& table, const TableRoles& roles, const std::string& name);
+
+/// @throws core::InputError naming the columns that are there, and one that the name may have meant.
+const io::CsvColumn& columnNamed(const io::CsvTable& table, const std::string& name, const std::string& file);
 
 /// Reads a file, inflated if it is gzip. @throws core::StorageError: `csv: expected a file at data/x.csv, found none`.
 std::string readDataFile(const std::string& id, const std::filesystem::path& file);

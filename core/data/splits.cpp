@@ -118,6 +118,14 @@ void limitSplits(SplitLists& splits, std::int64_t limit, std::uint64_t seed)
     }
 }
 
+void keepFraction(std::vector<std::int64_t>& samples, double fraction, std::uint64_t seed)
+{
+    const auto keep = std::max<std::int64_t>(1, std::llround(fraction * double(samples.size())));
+    shuffle(samples, core::deriveSeed(seed, 0, "data/fraction"));
+    samples.resize(std::min(std::size_t(keep), samples.size()));
+    std::sort(samples.begin(), samples.end());
+}
+
 void shuffle(std::vector<std::int64_t>& values, std::uint64_t seed)
 {
     core::SplitMix64 random(seed);

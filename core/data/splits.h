@@ -35,6 +35,9 @@ SplitLists splitWithTest(std::span<const std::int64_t> trainable, std::vector<st
 /// Keeps at most `limit` samples in all, every part in proportion (at least one where there was one), drawn with the split's seed.
 void limitSplits(SplitLists& splits, std::int64_t limit, std::uint64_t seed);
 
+/// Keeps round(fraction * n) of the samples, at least one, in ascending order, drawn with the split's seed. What a smaller fraction keeps, a larger one keeps, too.
+void keepFraction(std::vector<std::int64_t>& samples, double fraction, std::uint64_t seed);
+
 /// A random order by Fisher and Yates: the same on every machine.
 /// Source: Durstenfeld (1964), "Algorithm 235: Random permutation", doi:10.1145/364520.364540.
 void shuffle(std::vector<std::int64_t>& values, std::uint64_t seed);

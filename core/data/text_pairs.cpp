@@ -147,7 +147,7 @@ DataSetPtr openTextPairs(const Json& parameters, const std::filesystem::path& ba
 core::Schema pairSchema(core::Schema own)
 {
     own.add(splitParameter({0.1, 0.1, 0, false}));
-    own.add(core::integer("limit", 1, "Use at most so many samples in all, every part in proportion.").atLeast(1).noneByDefault());
+    addLimits(own);
     return own;
 }
 

@@ -2,6 +2,7 @@
 
 #include <core/data/dataset.h>
 #include <core/text/card_tokenizer.h>
+#include <core/text/mask_token.h>
 
 namespace orrery::generation {
 namespace {
@@ -29,10 +30,7 @@ std::optional<std::int64_t> firstNumber(const core::Json& json, const char* key)
 std::optional<std::int64_t> maskByName(const graph::ModelCard& card)
 {
     const auto tokenizer = text::tokenizerOf(card);
-    for (const char* name : {"[MASK]", "<mask>"})
-        if (const auto id = tokenizer ? tokenizer->idOf(name) : std::nullopt)
-            return id;
-    return std::nullopt;
+    return tokenizer ? text::maskId(*tokenizer) : std::nullopt;
 }
 
 }  // namespace

@@ -392,7 +392,7 @@ void Collector::drawRows()
 {
     std::vector<std::int64_t> rows(std::size_t(m_out.rows()));
     std::iota(rows.begin(), rows.end(), 0);
-    if (m_request.label == Label::Previous) {
+    if (m_labelsByPosition) {
         const at::Tensor labels = m_out.labels.contiguous();
         std::erase_if(rows, [&](std::int64_t row) { return labels.data_ptr<std::int64_t>()[row] < 0; });
     }
@@ -402,7 +402,7 @@ void Collector::drawRows()
         std::sort(rows.begin(), rows.end());
     }
     if (rows.empty())
-        throw core::InputError("no row has a label: position 0 has no token before it");
+        throw core::InputError("no row has a label: position 0 has no token before it, padding and what is not masked have no target");
     if (std::int64_t(rows.size()) < m_out.rows())
         keepRows(at::tensor(rows, at::kLong));
 }
@@ -464,7 +464,9 @@ void requireFinite(const at::Tensor& features, const std::string& what)
 {
     const auto bad = features.isfinite().flatten(1).all(1).logical_not().sum().item<std::int64_t>();
     if (bad > 0)
-        throw core::InputError(fmt::format("{}: {} of {} rows hold numbers that are not finite", what, bad, features.size(0)));
+        throw core::InputError(
+            fmt::format("{}: {} of {} rows hold numbers that are not finite: the weights or the data are broken (a training that diverged?)", what,
+                        bad, features.size(0)));
 }
 
 }  // namespace orrery::intervene

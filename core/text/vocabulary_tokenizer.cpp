@@ -22,7 +22,13 @@ public:
         return encoding;
     }
     std::vector<std::int64_t> ids(std::string_view text, bool) const override { return m_vocabulary.encode(text); }
-    std::string decode(std::span<const std::int64_t> ids, bool) const override { return m_vocabulary.decode(ids); }
+    std::string decode(std::span<const std::int64_t> ids, bool skipSpecial) const override
+    {
+        std::vector<std::int64_t> kept(ids.begin(), ids.end());
+        if (skipSpecial)
+            std::erase_if(kept, [this](std::int64_t id) { return isSpecial(id); });
+        return m_vocabulary.decode(kept);
+    }
     std::int64_t size() const override { return m_vocabulary.size(); }
     std::optional<std::string> pieceOf(std::int64_t id) const override
     {
@@ -35,6 +41,8 @@ public:
                 return id;
         return {};
     }
+    bool isSpecial(std::int64_t id) const override { return m_vocabulary.mask() == id; }
+    std::vector<std::int64_t> specialIds() const override { return m_vocabulary.special(); }
     std::string kind() const override { return m_bytes ? "bytes" : "characters"; }
     core::Json toJson() const override { return m_vocabulary.toJson(); }
 
@@ -52,12 +60,12 @@ private:
             encoding.tokens.push_back(m_vocabulary.decode({&id, 1}));
             const auto bytes = std::uint32_t(encoding.tokens.back().size());
             encoding.offsets.push_back({at, at + bytes});
+            encoding.special.push_back(isSpecial(id));
             at += bytes;
         }
         const auto count = encoding.ids.size();
         encoding.typeIds.assign(count, typeId);
         encoding.wordIds.assign(count, 0);
-        encoding.special.assign(count, 0);
         encoding.attention.assign(count, 1);
         encoding.sequenceIds.assign(count, std::int8_t(typeId));
         return encoding;

@@ -8,12 +8,15 @@
 #include <core/base/registry.h>
 #include <core/base/text.h>
 #include <core/data/augmentation.h>
+#include <core/data/label_tables.h>
+#include <core/data/masking.h>
 #include <core/models/open_model.h>
 #include <core/zoo/zoo.h>
 
 #include "catalogue.h"
 #include "defaults.h"
 #include "document_file.h"
+#include "folder_tokenizer.h"
 #include "splat_learner.h"
 
 namespace orrery::train {
@@ -27,7 +30,7 @@ core::Schema checkpointSchema()
     using namespace core;
     return {integer("every", 100, "Steps between checkpoints; null: at each evaluation").atLeast(1).noneByDefault(),
             integer("keep", 2, "How many of the last checkpoints stay").range(1, 1000),
-            text("best", "auto", "Metric that says which weights are best (\"val/accuracy\"); auto: the validation loss; null: none").orNone(),
+            core::text("best", "auto", "Metric that says which weights are best (\"val/accuracy\"); auto: the validation loss; null: none").orNone(),
             choice("use", {"best", "last"}, "best", "Weights that are tested and kept at the end")};
 }
 
@@ -52,13 +55,13 @@ core::Schema trainSchema()
         real("clip_norm", 1, "Largest norm of all gradients together").above(0).noneByDefault(),
         integer("accumulate", 1, "Batches whose gradients make one step").range(1, 1 << 20),
         real("ema_decay", 0.999, "Decay of a running average of the weights, which is then evaluated and kept").range(0, 1).noneByDefault(),
-        list("weight_decay_exclude", text("", "", ""), Json::array(), "Patterns of parameter names that do not decay (\"**.bias\")"),
+        list("weight_decay_exclude", core::text("", "", ""), Json::array(), "Patterns of parameter names that do not decay (\"**.bias\")"),
         integer("evaluate_every", 100, "Steps between evaluations; null: each epoch, or a tenth of the steps").atLeast(1).noneByDefault(),
         integer("evaluate_samples", 1000, "Evaluate at most so many validation samples, evenly spread; the test always uses all")
             .atLeast(1)
             .noneByDefault(),
         group("checkpoint", std::move(checkpoint), "When the state is saved"),
-        text("device", "auto", "auto, cpu, cuda or cuda:N"),
+        core::text("device", "auto", "auto, cpu, cuda or cuda:N"),
         choice("dtype", {"float32", "float64", "bfloat16"}, "float32", "Type that weights and values have"),
         choice("autocast", {"bfloat16"}, "bfloat16",
                "Mixed precision: linear layers and convolutions compute in this type, all else and the weights in float32; null: everything in dtype")
@@ -72,16 +75,16 @@ core::Schema trainSchema()
 core::Schema makeSchema(bool modelIsText)
 {
     using namespace core;
-    return {text("name", "experiment", "What the run is called"),
+    return {core::text("name", "experiment", "What the run is called"),
             integer("seed", 0, "Decides initial weights, order of samples and dropout").range(0, 9007199254740991.0),
-            modelIsText ? required(text("model", "", "MODEL: a file, a folder, zoo:NAME?key=value or run:ID"))
+            modelIsText ? required(core::text("model", "", "MODEL: a file, a folder, zoo:NAME?key=value or run:ID"))
                         : required(component("model", "model", nullptr, "Architecture, or any MODEL")),
             required(component("data", "data", nullptr, "Data set")),
             group("train", trainSchema(), "Training"),
             list("analyses", any("", nullptr, ""), Json::array(), "Analyses to run on the result"),
-            list("tags", text("", "", ""), Json::array(), "Tags of the run"),
-            text("notes", "", "Notes on the run"),
-            text("data_hash", "", "Hash of the data this was resolved with; other data is refused").noneByDefault()};
+            list("tags", core::text("", "", ""), Json::array(), "Tags of the run"),
+            core::text("notes", "", "Notes on the run"),
+            core::text("data_hash", "", "Hash of the data this was resolved with; other data is refused").noneByDefault()};
 }
 
 void addFamilies()
@@ -153,7 +156,7 @@ Json factOf(const std::string& parameter, const data::DataInfo& info)
         return shape[0];
     if (parameter == "classes" && info.outputSize > 0 && info.task != data::Task::NextToken)
         return info.outputSize;
-    if (parameter == "task" && info.task == data::Task::Regression)
+    if (parameter == "task" && info.task == data::Task::Regression && !data::holdsLabels(info))
         return "regression";
     return nullptr;
 }
@@ -255,6 +258,14 @@ void checkModelInput(const Json& document, const data::DataInfo& info, std::vect
             link(info.inputs[i], model.inputs[i], "model", issues);
 }
 
+/// An encoder sees the tokens that come next: told to predict them it would only copy.
+void checkObjective(const Json& document, const data::DataInfo& info, std::vector<Issue>& issues)
+{
+    const bool fillsMasks = document["model"].is_object() && document["model"]["id"] == "bert";
+    if (fillsMasks && info.task == data::Task::NextToken && !data::predictsMaskedTokens(info))
+        issues.push_back({"data.objective", "expected masked with the model \"bert\", which sees the whole text, got the next token"});
+}
+
 void checkLinks(const Json& document, const data::DataInfo& info, std::vector<Issue>& issues)
 {
     if (info.task == data::Task::None) {
@@ -262,6 +273,7 @@ void checkLinks(const Json& document, const data::DataInfo& info, std::vector<Is
         return;
     }
     checkModelInput(document, info, issues);
+    checkObjective(document, info, issues);
     const core::Port output = modelOutput(document), target = asClassIndex(info.target);
     const Json& train = document["train"];
     const auto check = [&](const core::Component& component, const std::string& place) {
@@ -331,6 +343,8 @@ Json defaultLoss(const data::DataInfo& info)
 {
     if (holdsPictures(info))
         return "l1_ssim";
+    if (data::holdsLabels(info))
+        return "masked_binary_cross_entropy";
     return info.task == data::Task::Regression ? "mse" : "cross_entropy";
 }
 
@@ -338,9 +352,11 @@ Json defaultMetrics(const data::DataInfo& info)
 {
     if (holdsPictures(info))
         return {"loss", "psnr"};
+    if (data::holdsLabels(info))
+        return {"loss", {{"id", "label_auc"}, {"labels", info.targetNames}}};
     switch (info.task) {
     case data::Task::Regression: return {"loss", "mae", "rmse", "r2"};
-    case data::Task::NextToken: return {"loss", "bits_per_character"};
+    case data::Task::NextToken: return data::predictsMaskedTokens(info) ? Json{"loss", "accuracy"} : Json{"loss", "bits_per_character"};
     default: break;
     }
     Json out{"loss", "accuracy", "f1", "confusion_matrix"};
@@ -377,6 +393,8 @@ Experiment resolveExperiment(const Json& given, const std::filesystem::path& fol
 {
     addFamilies();
     Json document = normalised(given);
+    if (isModelText(document))
+        deriveTokenizer(document, folder);
     // The data is opened first: defaults depend on it. Where it cannot be, the schema's other issues are reported all the same.
     const data::DataSetPtr data = openDocumentData(document, folder);
     std::vector<Issue> issues;
@@ -425,6 +443,10 @@ std::string experimentHash(const Json& resolved)
     for (const char* key : {"name", "tags", "notes"})
         decisive.erase(key);
     // What is not used decides nothing: a document keeps its hash when the schema gains a setting that is off by default.
+    if (Json& data = decisive["data"]; data.is_object())
+        for (const char* key : {"fraction", "objective"})
+            if (data.contains(key) && data[key].is_null())
+                data.erase(key);
     Json& train = decisive["train"];
     for (auto setting = train.begin(); setting != train.end();)
         setting = setting->is_null() ? train.erase(setting) : std::next(setting);

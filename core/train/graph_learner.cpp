@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <core/base/text.h>
+#include <core/data/masking.h>
 #include <core/graph/autocast.h>
 
 #include "diagnose.h"
@@ -103,6 +104,9 @@ GraphLearner::GraphLearner(const LearnerInput& input)
 void GraphLearner::openModel(const TrainOptions& options)
 {
     m_model = buildExperimentModel(m_experiment, options.openModel);
+    const data::DataInfo& info = m_experiment.data->info();
+    if (m_model.card.task == "masked_language_model" && info.task == data::Task::NextToken && !data::predictsMaskedTokens(info))
+        throw core::InputError("data.objective: expected masked with a model that fills masks, which sees the whole text, got the next token");
     const c10::Device device = chosenDevice(m_train["device"].get<std::string>());
     const at::ScalarType dtype = graph::dtypeFromName(m_train["dtype"].get<std::string>());
     if (device.is_cuda() || dtype != at::kFloat)

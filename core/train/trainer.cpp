@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <core/base/files.h>
+#include <core/data/label_tables.h>
+#include <core/data/masking.h>
 #include <core/data/vocabulary.h>
 #include <core/models/model_file.h>
 
@@ -46,9 +48,11 @@ void completeCard(graph::ModelCard& card, const data::DataSet& data)
     const data::DataInfo& info = data.info();
     card.classNames = info.classNames;
     card.featureNames = info.featureNames;
-    card.task = info.task == data::Task::Regression  ? "regression"
-                : info.task == data::Task::NextToken ? (info.inputs.size() == 2 ? "sequence_to_sequence" : "language_model")
-                                                     : "classification";
+    card.task = data::holdsLabels(info)               ? "multi_label"
+                : info.task == data::Task::Regression ? "regression"
+                : data::predictsMaskedTokens(info)    ? "masked_language_model"
+                : info.task == data::Task::NextToken  ? (info.inputs.size() == 2 ? "sequence_to_sequence" : "language_model")
+                                                      : "classification";
     if (const data::Vocabulary* vocabulary = data.vocabulary())
         card.tokenizer = vocabulary->toJson();
     if (!card.inputs.empty() && (info.kind == data::DataKind::Image || !info.mean.empty()))

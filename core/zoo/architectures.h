@@ -26,6 +26,14 @@ graph::Model lenet(const core::Json& parameters);
 core::Component resnetComponent();
 graph::Model resnet(const core::Json& parameters);
 
+/// Densely connected network with bottlenecks and compression one half (DenseNet-BC). The defaults are DenseNet-121 as torchvision has it (7,978,856 parameters for 1,000
+/// classes); names as there: features.conv0, .norm0, .denseblockN.denselayerM.{norm1, conv1, norm2, conv2}, .transitionN.{norm, conv}, .norm5 (whatever the number of
+/// blocks), classifier. With `labels` chest_x_ray, `classes` 18 and `channels` 1 it is TorchXRayVision's classifier, whose files fit by name; its output is the logit before
+/// their sigmoid and calibration.
+/// Source: Huang, Liu, van der Maaten & Weinberger (2017), "Densely Connected Convolutional Networks", arXiv:1608.06993.
+core::Component densenetComponent();
+graph::Model densenet(const core::Json& parameters);
+
 /// Vision transformer on images; the defaults are ViT-B/16 as torchvision has it (86,567,656 parameters, layer norm with epsilon 1e-6, the same
 /// initial values). Our names (theirs): conv_proj, class_token, pos_embedding (encoder.pos_embedding), blocks.N.ln_1, .attn.qkv
 /// (self_attention.in_proj_), .attn.proj (self_attention.out_proj), .ln_2, .mlp.fc (mlp.0), .mlp.proj (mlp.3) (all below
@@ -33,6 +41,12 @@ graph::Model resnet(const core::Json& parameters);
 /// Source: Dosovitskiy et al. (2021), "An Image is Worth 16x16 Words", arXiv:2010.11929.
 core::Component vitComponent();
 graph::Model vit(const core::Json& parameters);
+
+/// BERT with the head that says which token is hidden: the checkpoint family's own graph with its names (bert.encoder.layer.N..., cls.predictions...), so a BERT folder's weights fit,
+/// and a trained one can be exported as such a folder. Defaults: BERT-base. Weights start normal with 0.02, biases at zero.
+/// Source: Devlin et al. (2019), arXiv:1810.04805.
+core::Component bertComponent();
+graph::Model bert(const core::Json& parameters);
 
 /// Decoder-only transformer with layer norm before attention and MLP; the defaults are GPT-2 small (124,439,808 parameters). Names (those of
 /// GPT-2): wte, wpe, blocks.N (h.N), .ln_1, .attn.qkv (attn.c_attn), .attn.proj (attn.c_proj), .ln_2, .mlp.fc (mlp.c_fc), .mlp.proj
@@ -42,6 +56,12 @@ graph::Model vit(const core::Json& parameters);
 /// Source: Radford et al. (2019), "Language Models are Unsupervised Multitask Learners", section 2.3.
 core::Component gptComponent();
 graph::Model gpt(const core::Json& parameters);
+
+/// Stacked LSTM on tokens, any length; names as torch.nn gives them: wte.weight, lstm.{weight_ih, weight_hh, bias_ih, bias_hh}_lN, lm_head.weight (tied to wte unless
+/// `tied_head` is false). The state before the first token is zero. One node a layer, so that each layer's states [position, batch, feature] can be looked at; the gates cannot.
+/// Source: Hochreiter & Schmidhuber (1997), "Long Short-Term Memory", doi:10.1162/neco.1997.9.8.1735; Zaremba et al. (2014), arXiv:1409.2329.
+core::Component lstmComponent();
+graph::Model lstm(const core::Json& parameters);
 
 /// Encoder-decoder transformer: inputs `source` [batch, source position] and `target` [batch, position] (the target behind its begin mark), logits of the next
 /// target token [batch, position, class]. Source positions that hold token 0 are masked out. Pre-layer-norm, ReLU, learned positions, source and target share

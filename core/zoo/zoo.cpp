@@ -17,8 +17,11 @@ core::Registry<ModelFactory> makeRegistry()
     registry.add(mlpComponent(), mlp);
     registry.add(lenetComponent(), lenet);
     registry.add(resnetComponent(), resnet);
+    registry.add(densenetComponent(), densenet);
     registry.add(vitComponent(), vit);
     registry.add(gptComponent(), gpt);
+    registry.add(bertComponent(), bert);
+    registry.add(lstmComponent(), lstm);
     registry.add(seq2seqComponent(), seq2seq);
     registry.add(nerfComponent(), nerf);
     registry.add(hashFieldComponent(), hashField);

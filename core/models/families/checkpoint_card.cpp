@@ -110,7 +110,12 @@ void completeCard(graph::Model& model, const std::filesystem::path& folder, cons
     if (readsText)
         card.tokenizer = text::folderTokenizerCard(folder);
     if (!card.inputs.empty())
-        card.inputs[0].preprocessing[kConfigKey] = config.json();
+        keepCheckpointConfig(card, config.json());
+}
+
+void keepCheckpointConfig(graph::ModelCard& card, const core::Json& config)
+{
+    card.inputs.at(0).preprocessing[kConfigKey] = config;
 }
 
 core::Json checkpointConfig(const graph::ModelCard& card)

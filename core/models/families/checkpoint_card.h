@@ -21,6 +21,8 @@ namespace orrery::models::families {
 void completeCard(graph::Model& model, const std::filesystem::path& folder, const Config& config,
                   const std::function<void(const std::string&)>& note);
 
+/// Keeps a `config.json` in a card whose first input is there already.
+void keepCheckpointConfig(graph::ModelCard& card, const core::Json& config);
 /// The `config.json` that a model was opened with, or null.
 core::Json checkpointConfig(const graph::ModelCard& card);
 

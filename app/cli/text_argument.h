@@ -1,0 +1,23 @@
+#pragma once
+#include <optional>
+
+#include "model_argument.h"
+
+namespace orrery::cli {
+
+/// `--text`, once or several times, and `--pair`: what a model with a tokenizer reads.
+struct TextArgument {
+    std::vector<std::string> texts;
+    std::optional<std::string> pair;
+    void declare(CLI::App& app, const std::string& help);
+    bool given() const { return !texts.empty(); }
+    /// Opens the model; for several texts, or a pair, with its inputs attention_mask and token_type_ids.
+    graph::Model openModel(Session& session, ModelArgument model) const;
+    /// On the session's device. @throws core::InputError as train::textInputs.
+    std::vector<c10::IValue> inputs(Session& session, const graph::Model& model) const;
+};
+
+/// `--keep-input`.
+void declareKeepInput(CLI::App& app, ModelArgument& model);
+
+}  // namespace orrery::cli

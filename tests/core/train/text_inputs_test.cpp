@@ -1,0 +1,159 @@
+// Texts as batches for encoders, and two documents that contrast vocabularies.
+#include <ATen/ATen.h>
+#include <QTest>
+
+#include <core/text/card_tokenizer.h>
+#include <core/text/tokenizer_files.h>
+#include <core/train/domain_contrast.h>
+#include <core/train/experiment.h>
+#include <core/train/text_batch.h>
+#include <core/zoo/zoo.h>
+
+#include "bert_folder.h"
+#include "training_fixture.h"
+
+using namespace orrery;
+using core::Json;
+using train::GivenText;
+
+namespace {
+
+std::vector<c10::IValue> inputsFor(const graph::Model& model, const std::vector<GivenText>& texts)
+{
+    return train::textInputs(model, texts);
+}
+
+at::Tensor outputFor(const graph::Model& model, const std::vector<GivenText>& texts)
+{
+    graph::RunRequest request;
+    request.inputs = inputsFor(model, texts);
+    return graph::Executor(model.graph).run(model.weights, request).tensor(0);
+}
+
+/// Words that the general text lacks, as a domain has them.
+std::string domainText()
+{
+    std::string text;
+    for (int i = 0; i < 240; ++i)
+        text += i % 2 ? "the cardiologist examined the myocardial infarction\n" : "thrombolysis of the infarction by the cardiologist\n";
+    return text;
+}
+
+}  // namespace
+
+class TextInputsTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void paddingChangesNothing()
+    {
+        const test::BertFolder given;
+        const graph::Model model = models::openModel(given.folder.string(), {.keepInputs = {"attention_mask", "token_type_ids"}});
+        const std::vector<GivenText> texts{{"god saw"}, {"the evening and the morning were the [MASK] day"}, {"light", "that it was good"}};
+        const at::Tensor together = outputFor(model, texts);
+        for (std::size_t i = 0; i < texts.size(); ++i) {
+            const at::Tensor alone = outputFor(model, {texts[i]})[0];
+            const at::Tensor padded = together[std::int64_t(i)].slice(0, 0, alone.size(0));
+            QVERIFY2((padded - alone).abs().max().item<double>() < 1e-5, texts[i].text.c_str());
+        }
+        // Opened without these inputs the model gives the same for a text alone.
+        const graph::Model plain = models::openModel(given.folder.string());
+        QVERIFY((outputFor(plain, {texts[0]}) - outputFor(model, {texts[0]})).abs().max().item<double>() < 1e-5);
+    }
+
+    void rowsAreWhatTheTokenizerSays()
+    {
+        const test::BertFolder given;
+        const graph::Model model = models::openModel(given.folder.string(), {.keepInputs = {"attention_mask", "token_type_ids"}});
+        const auto inputs = inputsFor(model, {{"god saw", "the light"}, {"day"}});
+        const auto tokenizer = text::tokenizerOf(model.card);
+        std::map<std::string, at::Tensor> named;
+        for (std::size_t i = 0; i < inputs.size(); ++i)
+            named[model.graph->data().inputs[i].name] = inputs[i].toTensor();
+        const auto token = [&](const char* piece) { return tokenizer->idOf(piece).value(); };
+        const std::vector<std::int64_t> pair{token("[CLS]"), token("god"),   token("saw"),  token("[SEP]"),
+                                             token("the"),   token("light"), token("[SEP]")};
+        std::vector<std::int64_t> single{token("[CLS]"), token("day"), token("[SEP]")};
+        single.resize(pair.size(), token("[PAD]"));
+        QVERIFY(at::equal(named.at("input_ids"), at::stack({at::tensor(pair), at::tensor(single)})));
+        QVERIFY(at::equal(named.at("attention_mask"), at::tensor({1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0}, at::kLong).reshape({2, 7})));
+        QVERIFY(at::equal(named.at("token_type_ids"), at::tensor({0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0}, at::kLong).reshape({2, 7})));
+    }
+
+    void whatAModelCannotReadIsRefused()
+    {
+        const test::BertFolder given;
+        const graph::Model plain = models::openModel(given.folder.string());
+        QVERIFY(test::errorOf([&] {
+                    inputsFor(plain, {{"god"}, {"god saw"}});
+                }).contains("texts of 3 to 4 tokens: expected a model with the input attention_mask"));
+        QVERIFY(test::errorOf([&] { inputsFor(plain, {{"god", "saw"}}); }).contains("token_type_ids"));
+        std::string longText;
+        for (int i = 0; i < 50; ++i)
+            longText += "god ";
+        QVERIFY(test::errorOf([&] { inputsFor(plain, {{longText}}); }).contains("expected at most 40 tokens"));
+        QVERIFY(test::errorOf([&] { inputsFor(zoo::openZoo("zoo:mlp", 0), {{"god"}}); }).contains("its card has no tokenizer"));
+        // Texts of one length need no mask.
+        QCOMPARE(inputsFor(plain, {{"god"}, {"saw"}})[0].toTensor().sizes().vec(), (std::vector<std::int64_t>{2, 3}));
+    }
+
+    void bothWaysTrainOnAsManyTokens()
+    {
+        const test::BertFolder given;
+        const auto file = given.folder.parent_path() / "domain.txt", folder = given.folder.parent_path() / "contrast";
+        core::writeFileAtomically(file, domainText());
+        const graph::Model model = models::openModel(given.folder.string());
+        train::ContrastOptions options;
+        options.text = file;
+        options.folder = folder;
+        options.steps = 6;
+        options.batch = 4;
+        options.block = 12;
+        const auto made = train::writeContrast(given.folder.string(), model, options);
+        QCOMPARE(made.tokens, std::int64_t(6 * 4 * 12));
+        // The text's own vocabulary says its words in fewer pieces, on lines that it was not learned from; both are no larger than the model's.
+        QVERIFY2(made.own.perWord() < 0.6 * made.general.perWord(),
+                 qPrintable(QString("%1 and %2").arg(made.own.perWord()).arg(made.general.perWord())));
+        QCOMPARE(made.own.words, made.general.words);
+        QVERIFY(made.ownSize <= made.generalSize);
+        for (const auto& document : {made.scratch, made.continued}) {
+            const auto experiment = train::readExperiment(document);
+            test::MemorySink sink;
+            jobs::DirectContext context;
+            const auto result = train::trainExperiment(experiment, context, sink);
+            QCOMPARE(result.steps, std::int64_t(6));
+            // What the trainings really read.
+            const auto samples = experiment.data->info().inputShape[0] * experiment.document["train"]["batch_size"].get<std::int64_t>();
+            QCOMPARE(result.steps * samples, made.tokens);
+            QCOMPARE(result.model.card.task, "masked_language_model");
+        }
+        // One begins with the folder's weights, the other with as large a network of its own.
+        const graph::Model own = models::openModel((folder / "own").string());
+        QVERIFY(own.graph->findParameter("bert.embeddings.word_embeddings.weight")->shape == (std::vector<std::int64_t>{made.ownSize, 24}));
+        QCOMPARE(own.graph->data().parameters.size(), model.graph->data().parameters.size());
+        QVERIFY(!at::equal(own.weights.at("bert.encoder.layer.0.output.dense.weight"), model.weights.at("bert.encoder.layer.0.output.dense.weight")));
+        const auto config = Json::parse(core::readFile(folder / "own" / "config.json"));
+        QCOMPARE(config.at("pad_token_id").get<std::int64_t>(), text::openTokenizer(folder / "own")->idOf("[PAD]").value());
+    }
+
+    void aContrastNeedsALanguageModelAndAText()
+    {
+        const test::BertFolder given, pairs("bert-sequence");
+        train::ContrastOptions options;
+        options.text = given.text;
+        options.folder = given.folder.parent_path() / "contrast";
+        QVERIFY(test::errorOf([&] {
+                    train::writeContrast("zoo:mlp", zoo::openZoo("zoo:mlp", 0), options);
+                }).contains("expected a language model out of a checkpoint folder"));
+        QVERIFY(test::errorOf([&] {
+                    train::writeContrast("x", models::openModel(pairs.folder.string()), options);
+                }).contains("got one for \"classification\""));
+        options.block = 41;
+        QVERIFY(test::errorOf([&] { train::writeContrast("x", models::openModel(given.folder.string()), options); }).contains("at most 40 tokens"));
+        core::writeFileAtomically(given.text, "one");
+        QVERIFY(test::errorOf([&] { train::writeContrast("x", models::openModel(given.folder.string()), options); }).contains("several lines"));
+        QVERIFY(!std::filesystem::exists(options.folder));
+    }
+};
+
+QTEST_APPLESS_MAIN(TextInputsTest)
+#include "text_inputs_test.moc"
