@@ -7,6 +7,7 @@
 
 #include <core/base/text.h>
 
+#include "label_tables.h"
 #include "vocabulary.h"
 
 namespace orrery::data {
@@ -48,6 +49,10 @@ std::string DataSet::targetText(std::int64_t index) const
     switch (m_info.task) {
     case Task::Classification: return m_info.classNames.at(std::size_t(batch.targets.item<std::int64_t>()));
     case Task::Regression: {
+        if (holdsLabels(m_info)) {
+            const at::Tensor row = batch.targets[0].contiguous();
+            return labelsText({row.data_ptr<float>(), std::size_t(row.numel())}, m_info.targetNames);
+        }
         if (batch.targets.dim() > 2)
             return core::formatShape(batch.targets.sizes().slice(1));  // a picture
         std::vector<std::string> values;

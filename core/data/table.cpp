@@ -18,23 +18,6 @@ using core::Json;
 
 constexpr std::size_t kMaxIntegerClasses = 20;
 
-std::vector<std::string> columnNames(const io::CsvTable& table)
-{
-    std::vector<std::string> names;
-    for (const io::CsvColumn& column : table.columns)
-        names.push_back(column.name);
-    return names;
-}
-
-const io::CsvColumn& columnNamed(const io::CsvTable& table, const std::string& name, const std::string& file)
-{
-    const io::CsvColumn* const column = table.find(name);
-    if (!column)
-        throw core::InputError(fmt::format("{}: no column \"{}\"{} (columns: {})", file, name, core::didYouMean(name, columnNames(table)),
-                                           core::join(columnNames(table), ", ")));
-    return *column;
-}
-
 std::vector<const io::CsvColumn*> featureColumns(const io::CsvTable& table, const TableRoles& roles, const io::CsvColumn* target,
                                                  const std::string& file)
 {
@@ -210,7 +193,24 @@ CommonDefaults tableDefaults()
     return {{}, true, true, false};
 }
 
+std::vector<std::string> columnNames(const io::CsvTable& table)
+{
+    std::vector<std::string> names;
+    for (const io::CsvColumn& column : table.columns)
+        names.push_back(column.name);
+    return names;
+}
+
 }  // namespace
+
+const io::CsvColumn& columnNamed(const io::CsvTable& table, const std::string& name, const std::string& file)
+{
+    const io::CsvColumn* const column = table.find(name);
+    if (!column)
+        throw core::InputError(fmt::format("{}: no column \"{}\"{} (columns: {})", file, name, core::didYouMean(name, columnNames(table)),
+                                           core::join(columnNames(table), ", ")));
+    return *column;
+}
 
 std::string readDataFile(const std::string& id, const std::filesystem::path& file)
 {

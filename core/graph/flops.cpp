@@ -59,6 +59,18 @@ std::int64_t attentionFlops(std::span<const c10::IValue> inputs)
     return batch * queries * keys * (2 * q->back() + 5 + 2 * v->back());
 }
 
+/// Every weight of [gate, value] meets each vector of the sequence once; biases add, and a unit of a step takes four gates, the tanh of its cell, three products and a sum.
+std::int64_t lstmFlops(std::span<const c10::IValue> inputs, std::span<const c10::IValue> outputs)
+{
+    const auto sequence = shapeOf(inputs, 0);
+    if (!sequence || sequence->size() != 3 || inputs.size() < 3 || !inputs[2].isTensorList())
+        return outputElements(outputs);
+    std::int64_t vectors = (*sequence)[0] * (*sequence)[1], perVector = 0;
+    for (const at::Tensor& parameter : inputs[2].toTensorList().vec())
+        perVector += parameter.numel() * (parameter.dim() == 2 ? 2 : 1);
+    return vectors * perVector + 9 * outputElements(outputs);
+}
+
 bool startsWithAny(const std::string& op, std::initializer_list<const char*> names)
 {
     return std::any_of(names.begin(), names.end(), [&](const char* name) { return op == name || op == std::string(name) + "_"; });
@@ -101,6 +113,7 @@ bool movesOnly(const std::string& op)
                                                            "full",
                                                            "empty",
                                                            "arange",
+                                                           "new_zeros",
                                                            "zeros_like",
                                                            "ones_like",
                                                            "empty_like",
@@ -145,6 +158,8 @@ std::int64_t flopsOf(const Node& node, std::span<const c10::IValue> inputs, std:
     }
     if (op.rfind("aten::conv_transpose", 0) == 0)
         return convolutionFlops(inputs, outputs, true);
+    if (op == "aten::lstm")
+        return lstmFlops(inputs, outputs);
     if (op == "aten::scaled_dot_product_attention")
         return attentionFlops(inputs);
     if (movesOnly(op))

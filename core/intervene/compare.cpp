@@ -5,6 +5,7 @@
 
 #include <core/base/text.h>
 
+#include "frontier.h"
 #include "intervention.h"
 
 namespace orrery::intervene {
@@ -25,12 +26,13 @@ std::vector<std::string> probedValues(const graph::Graph& graph, const graph::Mo
     return names;
 }
 
+/// What was asked for: of the plain run more is kept.
 void addValues(InterventionResult& result, const graph::KeptValues& plain, const graph::KeptValues& intervened)
 {
-    for (const auto& [name, before] : plain) {
-        const auto after = intervened.find(name);
-        if (before.isTensor() && after != intervened.end() && after->second.isTensor())
-            result.values[name] = {before.toTensor().detach(), after->second.toTensor().detach()};
+    for (const auto& [name, after] : intervened) {
+        const auto before = plain.find(name);
+        if (after.isTensor() && before != plain.end() && before->second.isTensor())
+            result.values[name] = {before->second.toTensor().detach(), after.toTensor().detach()};
     }
 }
 
@@ -38,7 +40,8 @@ void addValues(InterventionResult& result, const graph::KeptValues& plain, const
 
 bool hasClasses(const at::Tensor& output, const graph::ModelCard& card)
 {
-    return card.task != "regression" && at::isFloatingType(output.scalar_type()) && (output.dim() == 2 || output.dim() == 3) && output.size(-1) >= 2;
+    return card.task != "regression" && card.task != "multi_label" && at::isFloatingType(output.scalar_type()) &&
+           (output.dim() == 2 || output.dim() == 3) && output.size(-1) >= 2;
 }
 
 at::Tensor outputDivergence(const at::Tensor& plain, const at::Tensor& intervened)
@@ -91,10 +94,16 @@ InterventionResult runIntervened(const graph::Executor& executor, const graph::W
     run.seed = request.seed;
     run.stop = control.stop;
     control.report(0, 2, "runs");
-    const auto plain = executor.run(weights, run);
+    // The second run begins where something is changed.
+    auto plainRun = run;
+    const auto changed = program.values(), behind = frontierOf(executor, changed);
+    plainRun.keep.insert(plainRun.keep.end(), changed.begin(), changed.end());
+    plainRun.keep.insert(plainRun.keep.end(), behind.begin(), behind.end());
+    const auto plain = executor.run(weights, plainRun);
     if (at::isnan(plain.tensor()).any().item<bool>())
         throw core::InputError("the model's answer holds NaN before anything is changed: its weights or the input are broken");
     control.report(1, 2, "runs");
+    run.resumeFrom = &plain.values;
     const auto intervened = program.run(run);
     control.report(2, 2, "runs");
     InterventionResult result;

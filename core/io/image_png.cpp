@@ -6,6 +6,7 @@
 
 #include <core/base/error.h>
 
+#include "grey_image.h"
 #include "image_decoders.h"
 
 namespace orrery::io {
@@ -76,11 +77,20 @@ bool readHeader(png_structp png, png_infop info, PngSource* source, const ImageL
     return true;
 }
 
-/// Sets the conversion to 8-bit grey, RGB or RGBA; false after an error.
-bool setTransforms(png_structp png, png_infop info)
+/// What the pixels become: bytes of grey, RGB or RGBA, or grey values of 16 bits as they are stored.
+enum class PngPixels { Bytes, Grey16 };
+
+/// Sets the conversion; false after an error.
+bool setTransforms(png_structp png, png_infop info, PngPixels pixels)
 {
     if (setjmp(png_jmpbuf(png)))
         return false;
+    if (pixels == PngPixels::Grey16) {
+        png_set_swap(png);  // the file is big-endian
+        png_set_interlace_handling(png);
+        png_read_update_info(png, info);
+        return true;
+    }
     const int colour = png_get_color_type(png, info);
     const bool transparent = png_get_valid(png, info, PNG_INFO_tRNS) != 0;
     png_set_scale_16(png);
@@ -109,9 +119,9 @@ std::uint64_t pngSize(std::string_view bytes)
     return value;
 }
 
-}  // namespace
-
-Image decodePng(std::string_view bytes, std::string_view name, const ImageLimits& limits)
+/// A picture as libpng gave it. @param target  Takes the rows' memory: (width, height, channels, bytes a row) -> first byte.
+template <class Target>
+void readPng(std::string_view bytes, std::string_view name, const ImageLimits& limits, PngPixels pixels, Target&& target)
 {
     // The size stands at the same place in every file; checked here, the message is the same for all formats.
     if (bytes.size() >= 24 && bytes.substr(12, 4) == "IHDR")
@@ -125,19 +135,56 @@ Image decodePng(std::string_view bytes, std::string_view name, const ImageLimits
         fail();
     const png_uint_32 width = png_get_image_width(reader.png, reader.info), height = png_get_image_height(reader.png, reader.info);
     checkImageSize(width, height, name, limits);
-    if (!setTransforms(reader.png, reader.info))
+    if (!setTransforms(reader.png, reader.info, pixels))
         fail();
-    const std::size_t stride = png_get_rowbytes(reader.png, reader.info);
-    Image image{int(width), int(height), int(png_get_channels(reader.png, reader.info)), {}};
-    if (stride != std::size_t(width) * std::size_t(image.channels) || image.channels == 2)
+    const std::size_t stride = png_get_rowbytes(reader.png, reader.info), channels = png_get_channels(reader.png, reader.info);
+    if (stride != std::size_t(width) * channels * (pixels == PngPixels::Grey16 ? 2 : 1) || channels == 2)
         throw core::FormatError(fmt::format("{}: broken PNG picture: unexpected row size {}", name, stride));
-    image.pixels.resize(stride * height);
+    png_bytep const first = target(int(width), int(height), int(channels), stride);
     std::vector<png_bytep> rows(height);
     for (std::size_t y = 0; y < height; ++y)
-        rows[y] = image.pixels.data() + y * stride;
+        rows[y] = first + y * stride;
     if (!readPixels(reader.png, rows.data()))
         fail();
+}
+
+/// Bit depth and colour type follow the size. Source: PNG specification, section 11.2.2.
+bool holdsGrey16(std::string_view bytes)
+{
+    return bytes.size() >= 26 && bytes.substr(12, 4) == "IHDR" && bytes[24] == 16 && bytes[25] == 0;
+}
+
+}  // namespace
+
+Image decodePng(std::string_view bytes, std::string_view name, const ImageLimits& limits)
+{
+    Image image;
+    readPng(bytes, name, limits, PngPixels::Bytes, [&image](int width, int height, int channels, std::size_t stride) {
+        image = {width, height, channels, {}};
+        image.pixels.resize(stride * std::size_t(height));
+        return image.pixels.data();
+    });
     return image;
+}
+
+GreyImage decodeGrey(std::string_view bytes, std::string_view name, const ImageLimits& limits)
+{
+    GreyImage grey;
+    if (recogniseImage(bytes) == ImageFormat::Png && holdsGrey16(bytes)) {
+        grey.maximum = 65535;
+        readPng(bytes, name, limits, PngPixels::Grey16, [&grey](int width, int height, int, std::size_t) {
+            grey.width = width;
+            grey.height = height;
+            grey.values.resize(std::size_t(width) * std::size_t(height));
+            return reinterpret_cast<png_bytep>(grey.values.data());
+        });
+        return grey;
+    }
+    const Image image = toChannels(decodeImage(bytes, name, limits), 1);
+    grey.width = image.width;
+    grey.height = image.height;
+    grey.values.assign(image.pixels.begin(), image.pixels.end());
+    return grey;
 }
 
 }  // namespace orrery::io

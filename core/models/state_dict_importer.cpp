@@ -1,3 +1,5 @@
+#include <regex>
+
 #include <core/base/error.h>
 #include <core/base/text.h>
 #include <core/zoo/zoo.h>
@@ -31,16 +33,28 @@ void note(const OpenOptions& options, const std::string& text)
         options.note(text);
 }
 
+/// Until version 0.3 torchvision's DenseNets called the parts of a layer norm.1, conv.2 (norm1, conv2 since), and many files still do.
+graph::Weights withTodaysNames(const graph::Weights& tensors)
+{
+    static const std::regex old(R"((denselayer\d+\.(?:norm|conv))\.([12])\.)");
+    graph::Weights out;
+    for (const auto& [name, tensor] : tensors.tensors())
+        out.set(std::regex_replace(name, old, "$1$2."), tensor);
+    return out;
+}
+
 graph::Model openWithArchitecture(const WeightFile& file, const ModelSource& source, const OpenOptions& options)
 {
     const auto prefix = zoo::isZooReference(options.architecture) ? "" : "zoo:";
     const auto reference = zoo::parseZooReference(prefix + options.architecture);
     auto model = zoo::buildGraph(reference.id, reference.parameters);
-    auto loaded = fitWeights(*model.graph, file.tensors, source.name());
+    auto loaded = fitWeights(*model.graph, reference.id == "densenet" ? withTodaysNames(file.tensors) : file.tensors, source.name());
     if (!loaded.missing.empty())
         throw core::InputError(fmt::format("{}: expected all parameters of {}, missing {}{}", source.name(), options.architecture,
                                            firstNames(loaded.missing),
                                            loaded.extra.empty() ? std::string() : "; unexpected " + firstNames(loaded.extra)));
+    // How often a norm was updated: nothing reads that while its momentum is given.
+    std::erase_if(loaded.extra, [](const std::string& name) { return name.ends_with(".num_batches_tracked"); });
     if (!loaded.extra.empty())
         note(options, fmt::format("not used: {}", firstNames(loaded.extra)));
     if (!loaded.prefix.empty())

@@ -42,7 +42,8 @@ const ScheduleRegistry& schedules()
 
 const LossRegistry& losses()
 {
-    static const auto registry = filled<LossRegistry>("loss", "Losses", {addCrossEntropy, addMse, addBinaryCrossEntropy, addPhotometric, addL1Ssim});
+    static const auto registry = filled<LossRegistry>(
+        "loss", "Losses", {addCrossEntropy, addMse, addBinaryCrossEntropy, addMaskedBinaryCrossEntropy, addPhotometric, addL1Ssim});
     return registry;
 }
 
@@ -50,7 +51,7 @@ const MetricRegistry& metrics()
 {
     static const auto registry = filled<MetricRegistry>("metric", "Metrics",
                                                         {addLossMetric, addAccuracy, addTopK, addSequenceAccuracy, addConfusionMatrix, addF1,
-                                                         addRocAuc, addRegressionMetrics, addBitsPerCharacter, addPsnr});
+                                                         addRocAuc, addLabelAuc, addRegressionMetrics, addBitsPerCharacter, addPsnr});
     return registry;
 }
 

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include <core/base/text.h>
+#include <core/data/label_tables.h>
 
 #include "defaults.h"
 
@@ -105,7 +106,8 @@ Evaluation evaluate(const graph::Executor& executor, const graph::Weights& weigh
         MetricBatch result{output, target, loss.mean(output, target).item<double>(), loss.count(output, target)};
         for (const auto& metric : metrics)
             metric->add(result);
-        if (options.predictions && data.info().task != data::Task::NextToken)
+        // One class or number a sample is what predictions are; several labels are neither.
+        if (options.predictions && data.info().task != data::Task::NextToken && !data::holdsLabels(data.info()))
             addPredictions(out, batch, output, data.info().task);
         out.samples += batch.size();
         if (options.progress)

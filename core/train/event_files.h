@@ -24,7 +24,7 @@ ImportedEvents importEventFiles(store::Workspace& workspace, const std::filesyst
 /// True for a folder, or a file whose name says that it is an event file.
 bool holdsEventFiles(const std::filesystem::path& path);
 
-/// Writes every point of a run's metrics as one event file into a folder (made if need be), in single precision as TensorBoard keeps it. @return the file.
+/// Writes every point of a run's metrics as one event file into a folder (made if need be), as they are: what single precision cannot hold as doubles. @return the file.
 /// @throws core::StorageError, core::InputError for a run without metrics.
 std::filesystem::path exportEventFile(const store::Workspace& workspace, store::RunId run, const std::filesystem::path& folder);
 

@@ -26,6 +26,7 @@ using LossRegistry = core::Registry<LossFactory>;
 void addCrossEntropy(LossRegistry& registry);
 void addMse(LossRegistry& registry);
 void addBinaryCrossEntropy(LossRegistry& registry);
+void addMaskedBinaryCrossEntropy(LossRegistry& registry);
 void addPhotometric(LossRegistry& registry);
 void addL1Ssim(LossRegistry& registry);
 

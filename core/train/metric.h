@@ -48,6 +48,7 @@ void addConfusionMatrix(MetricRegistry& registry);
 void addSequenceAccuracy(MetricRegistry& registry);
 void addF1(MetricRegistry& registry);
 void addRocAuc(MetricRegistry& registry);
+void addLabelAuc(MetricRegistry& registry);           ///< auc and auc_LABEL
 void addRegressionMetrics(MetricRegistry& registry);  ///< mae, rmse, r2
 void addBitsPerCharacter(MetricRegistry& registry);
 void addPsnr(MetricRegistry& registry);

@@ -37,9 +37,10 @@ std::vector<std::vector<ClassScore>> topClasses(const at::Tensor& logits, const 
     if (logits.dim() != 2)
         throw core::ShapeError(fmt::format("expected logits [batch, class], got {}", core::formatShape(logits.sizes())));
     at::Tensor wide = logits.detach().to(at::kCPU, at::kDouble);
-    if (wide.size(1) == 1)
+    const bool separate = card.task == "multi_label";
+    if (wide.size(1) == 1 && !separate)
         wide = at::cat({at::zeros_like(wide), wide}, 1);
-    const auto [probability, order] = wide.softmax(1).sort(1, true);
+    const auto [probability, order] = (separate ? wide.sigmoid() : wide.softmax(1)).sort(1, true);
     std::vector<std::vector<ClassScore>> out(std::size_t(wide.size(0)));
     for (std::int64_t row = 0; row < wide.size(0); ++row)
         for (std::int64_t i = 0; i < std::min(wide.size(1), std::int64_t(count)); ++i) {

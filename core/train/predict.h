@@ -11,7 +11,7 @@ namespace orrery::train {
 struct ClassScore {
     std::int64_t index = 0;
     std::string name;        ///< empty if the model's card names no classes
-    double probability = 0;  ///< softmax; a single logit is read as the second of two classes
+    double probability = 0;  ///< softmax, a single logit is read as the second of two classes; sigmoid where the card's task is multi_label
 };
 
 /// First output of the model for `inputs` (one a model input, batch first), computed in batches of at most `batchSize` rows. Dtype and device are the

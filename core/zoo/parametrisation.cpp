@@ -140,7 +140,7 @@ void addParametrisation(core::Schema& schema, std::vector<std::string> choices, 
 
 std::vector<std::string> architecturesWithWidth()
 {
-    return {"mlp", "gpt", "vit"};
+    return {"mlp", "gpt", "vit", "lstm"};
 }
 
 core::Json atWidth(std::string_view architecture, core::Json parameters, std::int64_t width)
@@ -152,7 +152,7 @@ core::Json atWidth(std::string_view architecture, core::Json parameters, std::in
             layer = width;
         return parameters;
     }
-    if (architecture != "gpt" && architecture != "vit")
+    if (architecture != "gpt" && architecture != "vit" && architecture != "lstm")
         throw core::InputError(
             fmt::format("expected an architecture with a width ({}), got \"{}\"", core::join(architecturesWithWidth(), ", "), architecture));
     const auto old = parameters.at("width").get<std::int64_t>();

@@ -49,7 +49,7 @@ WidthRule widthRule(Parametrisation kind, const WidthAxes& axes);
 /// Adds `parametrisation` and `base_width` (and `base_heads`) to an architecture's schema. The default is standard: old documents mean what they meant.
 void addParametrisation(core::Schema& schema, std::vector<std::string> choices, bool heads = false);
 
-/// The same architecture at another width: mlp has every hidden layer of that width, gpt and vit the residual stream, with what depends on it in proportion.
+/// The same architecture at another width: mlp has every hidden layer of that width, gpt and vit the residual stream, lstm embedding and states, with what depends on it in proportion.
 /// The number of heads stays. @throws core::InputError for an architecture without a width, or a width that does not fit.
 core::Json atWidth(std::string_view architecture, core::Json parameters, std::int64_t width);
 /// Ids of the architectures that `atWidth` knows.

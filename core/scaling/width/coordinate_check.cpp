@@ -159,7 +159,7 @@ Json coordinateDocument(const std::string& model)
 {
     const zoo::ZooReference reference = zoo::parseZooReference(model);
     Json train{{"batch_size", 64}, {"optimizer", {{"id", "adam"}, {"lr", 0.001}}}};
-    if (reference.id == "gpt") {
+    if (reference.id == "gpt" || reference.id == "lstm") {
         train["batch_size"] = 16;
         return {{"name", "coordinate check"}, {"model", model}, {"data", {{"id", "kjv"}, {"block_length", 64}}}, {"train", train}};
     }

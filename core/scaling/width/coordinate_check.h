@@ -60,7 +60,7 @@ struct CoordinateCheck {
 ///         is no longer finite. Any thread; libtorch's number of threads is the caller's.
 CoordinateCheck checkCoordinates(const CoordinateRequest& request, const std::function<void(int, int)>& progress = {}, std::stop_token stop = {});
 
-/// An experiment to check an architecture with, where only a MODEL is given: digits for mlp (as rows) and vit, the bundled text for gpt.
+/// An experiment to check an architecture with, where only a MODEL is given: digits for mlp (as rows) and vit, the bundled text for gpt and lstm.
 /// @throws core::InputError for an architecture without a width.
 core::Json coordinateDocument(const std::string& model);
 

@@ -43,7 +43,8 @@ private:
     /// Takes a tensor for its shape alone.
     static bool givesSizes(const graph::Node& node)
     {
-        static const std::set<std::string> names{"aten::size", "aten::new_full", "aten::zeros_like", "aten::ones_like", "aten::dim", "aten::numel"};
+        static const std::set<std::string> names{"aten::size",      "aten::new_full", "aten::new_zeros", "aten::zeros_like",
+                                                 "aten::ones_like", "aten::dim",      "aten::numel"};
         return names.contains(node.op);
     }
     const graph::Graph& m_graph;
@@ -78,6 +79,35 @@ std::int64_t elementsOf(const graph::NodeInfo& info)
         for (const std::int64_t size : info.shapes[0])
             count *= size;
     return count;
+}
+
+/// Elements of an LSTM node's matrices: from the input and from the state before, which follow each other in its list.
+std::pair<std::int64_t, std::int64_t> lstmMatrices(const graph::Graph& graph, const graph::Node& node)
+{
+    std::int64_t sizes[2] = {0, 0};
+    int matrices = 0;
+    const graph::Node* const list = graph.producer(node.inputs[2].value);
+    for (const graph::Operand& operand : list ? list->inputs : std::vector<graph::Operand>{})
+        for (const graph::Parameter& parameter : graph.data().parameters)
+            if (!operand.isConstant() && parameter.value == operand.value && parameter.shape.size() == 2)
+                sizes[matrices++ % 2] += parameter.shape[0] * parameter.shape[1];
+    return {sizes[0], sizes[1]};
+}
+
+/// Two products a matrix for its own gradient and for what it is multiplied with; only the state before the first position, a constant, wants none.
+void addLstm(Cost& cost, const graph::Graph& graph, const graph::Node& node, const graph::NodeInfo& info, const Reach& reach)
+{
+    const auto [fromInput, fromState] = lstmMatrices(graph, node);
+    const bool batchFirst =
+        node.inputs.size() > 8 && node.inputs[8].isConstant() && node.inputs[8].constant.isBool() && node.inputs[8].constant.toBool();
+    const std::int64_t vectors = info.shapes[0][0] * info.shapes[0][1], batch = info.shapes[0][batchFirst ? 0 : 1];
+    const std::int64_t products = 2 * vectors * (fromInput + fromState);
+    const std::int64_t unwanted =
+        (reach.holds(node.inputs[0]) ? 0 : 2 * vectors * fromInput) + (reach.holds(node.inputs[1]) ? 0 : 2 * batch * fromState);
+    cost.forward += info.flops;
+    cost.forwardProducts += products;
+    cost.backwardProducts += 2 * products - unwanted;
+    cost.backward += info.flops + products - unwanted;
 }
 
 void addNode(Cost& cost, const graph::Node& node, const graph::NodeInfo& info, const Reach& reach)
@@ -206,7 +236,8 @@ Cost countCost(const graph::Model& model, const std::vector<c10::IValue>& inputs
     const Reach reach(*model.graph);
     const auto& nodes = model.graph->allNodes();
     for (std::size_t i = 0; i < nodes.size(); ++i)
-        addNode(cost, *nodes[i], inspection.nodes[i], reach);
+        nodes[i]->op == "aten::lstm" ? addLstm(cost, *model.graph, *nodes[i], inspection.nodes[i], reach)
+                                     : addNode(cost, *nodes[i], inspection.nodes[i], reach);
     addFormula(cost, model);
     return cost;
 }

@@ -37,7 +37,7 @@ std::int64_t defaultLength(const graph::Model& model);
 /// @throws core::InputError, core::Cancelled, what Executor::run throws. Any thread.
 Cost countCost(const graph::Model& model, const std::vector<c10::IValue>& inputs, std::stop_token stop = {});
 
-/// Closed formula of the forward pass of mlp, lenet, resnet, vit and gpt from their resolved parameters, in evaluation; nothing for others.
+/// Closed formula of the forward pass of mlp, lenet, resnet, vit, gpt and lstm from their resolved parameters, in evaluation; nothing for others.
 /// @param length  Positions of a sequence; of no meaning where the model takes none.
 std::optional<std::int64_t> forwardFormula(std::string_view architecture, const core::Json& parameters, std::int64_t batch, std::int64_t length);
 

@@ -200,6 +200,16 @@ Count gptFormula(const Json& parameters, Count batch, Count length)
     return total + (readoutIsDivided(parameters) ? rows * width : 0) + linear(rows, width, numberOf(parameters, "vocabulary"), false);
 }
 
+Count lstmFormula(const Json& parameters, Count batch, Count length)
+{
+    const Count width = numberOf(parameters, "width"), layers = numberOf(parameters, "layers"), rows = batch * length;
+    const Count dropped = dropoutNode(parameters, "dropout") * (layers + 1);
+    // Two matrices and two biases of four gates, then nine operations a unit.
+    const Count layer = rows * (2 * 8 * width * width + 8 * width + 9 * width);
+    return dropped * rows * width + layers * layer + (readoutIsDivided(parameters) ? rows * width : 0) +
+           linear(rows, width, numberOf(parameters, "vocabulary"), false);
+}
+
 }  // namespace
 
 std::optional<std::int64_t> forwardFormula(std::string_view architecture, const Json& parameters, std::int64_t batch, std::int64_t length)
@@ -214,6 +224,8 @@ std::optional<std::int64_t> forwardFormula(std::string_view architecture, const 
         return vitFormula(parameters, batch);
     if (architecture == "gpt")
         return gptFormula(parameters, batch, length);
+    if (architecture == "lstm")
+        return lstmFormula(parameters, batch, length);
     return std::nullopt;
 }
 

@@ -2,17 +2,19 @@
 
 #include <ATen/ATen.h>
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
 #include "classification.h"
 
 namespace orrery::train {
-namespace {
 
-/// Mann-Whitney: the share of (positive, negative) pairs in which the positive has the higher score, ties one half. Exact, O(n log n).
 double areaUnderCurve(const std::vector<double>& scores, const std::vector<std::int64_t>& targets, std::int64_t positive)
 {
+    // A NaN score has no place in an order.
+    if (std::any_of(scores.begin(), scores.end(), [](double score) { return std::isnan(score); }))
+        return kNan;
     std::vector<std::size_t> order(scores.size());
     std::iota(order.begin(), order.end(), std::size_t(0));
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return scores[a] < scores[b]; });
@@ -28,6 +30,8 @@ double areaUnderCurve(const std::vector<double>& scores, const std::vector<std::
     }
     return positives > 0 && negativesBelow > 0 ? wins / (positives * negativesBelow) : kNan;
 }
+
+namespace {
 
 /// Keeps every score: the exact area needs all of them at once.
 class RocAuc final : public Metric {
@@ -47,12 +51,8 @@ public:
     std::vector<std::pair<std::string, double>> values() const override
     {
         double sum = 0;
-        for (std::size_t c = 0; c < m_scores.size(); ++c) {
-            // A NaN score has no place in an order.
-            if (std::any_of(m_scores[c].begin(), m_scores[c].end(), [](double score) { return std::isnan(score); }))
-                return {{"roc_auc", kNan}};
+        for (std::size_t c = 0; c < m_scores.size(); ++c)
             sum += areaUnderCurve(m_scores[c], m_targets, m_scores.size() == 1 ? 1 : std::int64_t(c));
-        }
         return {{"roc_auc", m_scores.empty() ? kNan : sum / double(m_scores.size())}};
     }
 
