@@ -1,10 +1,3 @@
-#include <sys/resource.h>
-#include <unistd.h>
-
-#include <fstream>
-
-#include <core/base/error.h>
-#include <core/base/text.h>
 #include <core/models/isolated_reading.h>
 
 #include "cli.h"
@@ -17,20 +10,6 @@ struct ReadModelOptions {
     std::vector<std::string> keep;
     std::uint64_t memory = 0;
 };
-
-// Beyond what the libraries have taken already.
-void limitMemory(std::uint64_t bytes)
-{
-    std::uint64_t pages = 0;
-    std::ifstream("/proc/self/statm") >> pages;
-    const rlimit none{0, 0};
-    ::setrlimit(RLIMIT_CORE, &none);
-    if (bytes == 0 || pages == 0)
-        return;
-    const rlim_t total = rlim_t(pages) * rlim_t(::sysconf(_SC_PAGESIZE)) + bytes;
-    const rlimit limit{total, total};
-    ::setrlimit(RLIMIT_AS, &limit);
-}
 
 }  // namespace
 
@@ -46,16 +25,10 @@ std::function<Exit(Session&)> declareReadModel(CLI::App& app)
     app.add_option("--memory", options->memory);
     return [options](Session& session) {
         session.applyThreads();
-        limitMemory(options->memory);
         models::TorchScriptOptions read;
         read.method = options->method;
         read.keepInputs.insert(options->keep.begin(), options->keep.end());
-        try {
-            models::readIntoFolder(options->file, read, options->folder);
-        } catch (const std::bad_alloc&) {
-            throw core::FormatError(fmt::format("{}: damaged file, or too large: reading it took more than {} of memory", options->file,
-                                                core::formatBytes(options->memory)));
-        }
+        models::readIntoFolder(options->file, read, options->folder, options->memory);
         return Exit::Done;
     };
 }

@@ -7,7 +7,9 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 #include <utility>
@@ -73,6 +75,21 @@ private:
     posix_spawn_file_actions_t m_actions;
 };
 
+/// What ChildAttributes and ChildStreams say, for a copy of this process.
+void becomeChild(int input, int output, int errors)
+{
+    ::setpgid(0, 0);
+    for (int signal = 1; signal < NSIG; ++signal)
+        ::signal(signal, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::dup2(input, STDIN_FILENO);
+    ::dup2(output, STDOUT_FILENO);
+    ::dup2(errors, STDERR_FILENO);
+    ::close_range(STDERR_FILENO + 1, ~0U, 0);
+}
+
 }  // namespace
 
 void FileHandle::reset(int file)
@@ -98,9 +115,40 @@ ChildProcess::ChildProcess(const std::vector<std::string>& command)
     const ChildStreams streams(in.reading, out.writing, err.writing);
     if (const int error = ::posix_spawnp(&m_id, words[0], streams.get(), attributes.get(), words.data(), environ))
         throw core::Error(fmt::format("{} could not be started: {}", command.at(0), std::strerror(error)));
-    input = std::move(in.writing);
-    output = std::move(out.reading);
-    errors = std::move(err.reading);
+    keepOwnEnds(std::move(in.writing), std::move(out.reading), std::move(err.reading));
+}
+
+ChildProcess::ChildProcess(const std::function<int()>& work)
+{
+    if (!canCopy())
+        throw core::Error("a process with more than one thread cannot be copied");
+    StreamPipe in, out, err;
+    std::fflush(nullptr);  // else both processes would write what waits
+    m_id = ::fork();
+    if (m_id < 0)
+        throw core::Error(fmt::format("no process could be made: {}", std::strerror(errno)));
+    if (m_id == 0) {
+        becomeChild(in.reading.get(), out.writing.get(), err.writing.get());
+        const int status = work();
+        std::fflush(nullptr);
+        ::_exit(status);
+    }
+    ::setpgid(m_id, m_id);  // by both: whoever comes first
+    keepOwnEnds(std::move(in.writing), std::move(out.reading), std::move(err.reading));
+}
+
+bool ChildProcess::canCopy()
+{
+    std::error_code error;
+    const std::filesystem::directory_iterator threads("/proc/self/task", error);
+    return !error && std::distance(begin(threads), end(threads)) == 1;
+}
+
+void ChildProcess::keepOwnEnds(FileHandle&& in, FileHandle&& out, FileHandle&& err)
+{
+    input = std::move(in);
+    output = std::move(out);
+    errors = std::move(err);
     for (const FileHandle* file : {&input, &output, &errors})
         setNonBlocking(*file);
 }

@@ -2,6 +2,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,6 +36,11 @@ class ChildProcess {
 public:
     /// @throws core::Error if it cannot be started: the message names the program and the reason.
     explicit ChildProcess(const std::vector<std::string>& command);
+    /// A copy of this process, in which `work` runs; what it returns is the exit status. Files that are open here are not open there. Locks that other threads hold would
+    /// stay locked in the copy for ever. @throws core::Error unless `canCopy()`.
+    explicit ChildProcess(const std::function<int()>& work);
+    /// Whether this process has one thread.
+    static bool canCopy();
     /// Ends the whole group and waits.
     ~ChildProcess();
     ChildProcess(const ChildProcess&) = delete;
@@ -52,6 +58,8 @@ public:
     std::uint64_t residentBytes() const;
 
 private:
+    void keepOwnEnds(FileHandle&& in, FileHandle&& out, FileHandle&& err);
+
     pid_t m_id = -1;
     std::optional<int> m_status;
 };

@@ -1,13 +1,18 @@
 #include "isolated_reading.h"
 
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <climits>
 #include <cstring>
+#include <fstream>
+#include <mutex>
 
+#include <ATen/Parallel.h>
 #include <torch/version.h>
 
 #include <core/base/error.h>
@@ -28,6 +33,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kReaderVersion = 2;  ///< raise it when the same file would give another graph
 constexpr std::uint64_t kMaxCache = std::uint64_t(4) << 30, kMaxMessage = 1 << 20;
+constexpr std::size_t kMaxReaders = 2;
 constexpr auto kLook = std::chrono::milliseconds(20);
 const char* const kModelName = "model.safetensors";
 const char* const kNotesName = "notes.json";
@@ -120,19 +126,130 @@ void throwIfFailed(const ChildEnd& end, const fs::path& file)
     throw core::Error(fmt::format("{}: the process that read it failed: {}", file.string(), message));
 }
 
+/// What a reading process is to do.
+struct Request {
+    fs::path file, folder;
+    TorchScriptOptions options;
+    std::uint64_t memory = 0;
+
+    std::vector<std::string> command(const fs::path& program) const
+    {
+        std::vector<std::string> words = {program.string(), "read-model", file.string(), folder.string(), "--quiet", "--threads", "1"};
+        words.insert(words.end(), {"--memory", std::to_string(memory)});
+        for (const auto& input : options.keepInputs)
+            words.insert(words.end(), {"--keep", input});
+        if (options.method != "forward")
+            words.insert(words.end(), {"--method", options.method});
+        return words;
+    }
+    std::string text() const
+    {
+        return core::Json{
+            {"file", file.string()}, {"folder", folder.string()}, {"keep", options.keepInputs}, {"method", options.method}, {"memory", memory}}
+            .dump();
+    }
+    static Request fromText(const std::string& text)
+    {
+        const auto json = core::Json::parse(text);
+        Request request{json.at("file").get<std::string>(), json.at("folder").get<std::string>(), {}, json.at("memory").get<std::uint64_t>()};
+        json.at("keep").get_to(request.options.keepInputs);
+        json.at("method").get_to(request.options.method);
+        return request;
+    }
+};
+
+/// Of a process that waits: reads the file that it is told of, if any. @return the exit status, as that of `orrery-cli read-model`.
+int answerRequest()
+{
+    std::string text;
+    char buffer[4096];
+    for (ssize_t got = 0; (got = ::read(STDIN_FILENO, buffer, sizeof buffer)) > 0;)
+        text.append(buffer, std::size_t(got));
+    if (text.empty())
+        return 0;  // nobody needed it
+    const auto failed = [](const std::string& reason, int status) {
+        const std::string line = "orrery-cli: " + reason + "\n";
+        [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+        return status;
+    };
+    try {
+        at::set_num_threads(1);
+        const auto request = Request::fromText(text);
+        readIntoFolder(request.file, request.options, request.folder, request.memory);
+        return 0;
+    } catch (const core::FormatError& error) {
+        return failed(error.what(), 2);
+    } catch (const core::InputError& error) {
+        return failed(error.what(), 2);
+    } catch (const core::ShapeError& error) {
+        return failed(error.what(), 2);
+    } catch (const std::exception& error) {
+        return failed(error.what(), 1);
+    }
+}
+
+/// Processes that wait.
+struct Readers {
+    std::mutex mutex;  ///< guards `waiting`
+    std::vector<std::unique_ptr<jobs::ChildProcess>> waiting;
+
+    static Readers& instance()
+    {
+        static Readers readers;
+        return readers;
+    }
+    std::unique_ptr<jobs::ChildProcess> take()
+    {
+        const std::lock_guard lock(mutex);
+        if (waiting.empty())
+            return nullptr;
+        auto child = std::move(waiting.back());
+        waiting.pop_back();
+        return child;
+    }
+};
+
+bool tell(const jobs::ChildProcess& child, const std::string& request)
+{
+    return request.size() <= PIPE_BUF && !child.hasEnded() && ::write(child.input.get(), request.data(), request.size()) == ssize_t(request.size());
+}
+
 void runReader(const fs::path& program, const fs::path& file, const TorchScriptOptions& options, const fs::path& folder,
                const IsolationLimits& limits)
 {
     const auto size = std::uint64_t(fs::file_size(file));
-    std::vector<std::string> command = {program.string(), "read-model", file.string(), folder.string(), "--quiet", "--threads", "1"};
-    command.insert(command.end(), {"--memory", std::to_string(limits.memory + 3 * size)});
-    for (const auto& input : options.keepInputs)
-        command.insert(command.end(), {"--keep", input});
-    if (options.method != "forward")
-        command.insert(command.end(), {"--method", options.method});
-    jobs::ChildProcess child(command);
-    child.input.reset();
-    throwIfFailed(waitFor(child, limits.seconds * double(1 + size / 100'000'000), limits.memory + 3 * size), file);
+    const Request request{file, folder, options, limits.memory + 3 * size};
+    auto child = Readers::instance().take();
+    if (!child || !tell(*child, request.text()))
+        child = std::make_unique<jobs::ChildProcess>(request.command(program));
+    child->input.reset();
+    throwIfFailed(waitFor(*child, limits.seconds * double(1 + size / 100'000'000), request.memory), file);
+}
+
+/// Beyond what the libraries have taken already.
+void limitMemory(std::uint64_t bytes)
+{
+    std::uint64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_CORE, &none);
+    if (bytes == 0 || pages == 0)
+        return;
+    const rlim_t total = rlim_t(pages) * rlim_t(::sysconf(_SC_PAGESIZE)) + bytes;
+    const rlimit limit{total, total};
+    ::setrlimit(RLIMIT_AS, &limit);
+}
+
+/// The first entry of an archive as torch.save and torch.jit.save write them. Cheap: the file itself is looked at when it is opened.
+bool mayBeTorchScript(const std::string& word)
+{
+    std::error_code error;
+    if (!fs::is_regular_file(word, error))
+        return false;
+    char begin[256] = "";
+    std::ifstream(word, std::ios::binary).read(begin, sizeof begin);
+    const std::string_view text(begin, sizeof begin);
+    return text.starts_with("PK\x03\x04") && text.find("/data") != std::string_view::npos;
 }
 
 ImportedModel loaded(const fs::path& folder, const fs::path& file)
@@ -240,11 +357,28 @@ ImportedModel readIsolated(const fs::path& file, const TorchScriptOptions& optio
     return imported;
 }
 
-void readIntoFolder(const fs::path& file, const TorchScriptOptions& options, const fs::path& folder)
+void prepareReaders(const std::vector<std::string>& words)
 {
-    const auto imported = importTorchScript(file, options);
-    saveModel(folder / kModelName, imported.model);
-    core::writeFileAtomically(folder / kNotesName, core::Json(imported.notes).dump());
+    if (!jobs::ChildProcess::canCopy())
+        return;
+    auto& readers = Readers::instance();
+    const std::lock_guard lock(readers.mutex);
+    for (const auto& word : words)
+        if (readers.waiting.size() < kMaxReaders && mayBeTorchScript(word))
+            readers.waiting.push_back(std::make_unique<jobs::ChildProcess>(answerRequest));
+}
+
+void readIntoFolder(const fs::path& file, const TorchScriptOptions& options, const fs::path& folder, std::uint64_t memory)
+{
+    limitMemory(memory);
+    try {
+        const auto imported = importTorchScript(file, options);
+        saveModel(folder / kModelName, imported.model);
+        core::writeFileAtomically(folder / kNotesName, core::Json(imported.notes).dump());
+    } catch (const std::bad_alloc&) {
+        throw core::FormatError(
+            fmt::format("{}: damaged file, or too large: reading it took more than {} of memory", file.string(), core::formatBytes(memory)));
+    }
 }
 
 }  // namespace orrery::models

@@ -17,8 +17,13 @@ struct IsolationLimits {
 ///         core::StorageError; core::Error if there is no program to start (see jobs::findWorkerProgram). Any thread.
 ImportedModel readIsolated(const std::filesystem::path& file, const TorchScriptOptions& options, const IsolationLimits& limits = {});
 
-/// The other side: reads the file in this process and writes `model.safetensors` and `notes.json` into a folder. @throws as `importTorchScript` and `saveModel`.
-void readIntoFolder(const std::filesystem::path& file, const TorchScriptOptions& options, const std::filesystem::path& folder);
+/// A process for each of the words that names what may be a TorchScript file, at most two: it waits until `readIsolated` needs one, which then need not start the program anew (half a
+/// second). To be called first thing in `main`: these processes are copies of this one, so nothing happens once it has more than one thread.
+void prepareReaders(const std::vector<std::string>& words);
+
+/// The other side: takes at most `memory` bytes more than now (0: as many as it likes), reads the file in this process and writes `model.safetensors` and `notes.json` into a
+/// folder. @throws as `importTorchScript` and `saveModel`.
+void readIntoFolder(const std::filesystem::path& file, const TorchScriptOptions& options, const std::filesystem::path& folder, std::uint64_t memory);
 
 /// `$XDG_CACHE_HOME/orrery/models`, else `~/.cache/orrery/models`. Files that were not used for longest go when it grows beyond 4 GiB.
 std::filesystem::path modelCacheFolder();

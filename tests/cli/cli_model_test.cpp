@@ -194,7 +194,12 @@ private Q_SLOTS:
     {
         m_cli.writeArray("six.npy", at::ones({2, 6}));
         const QString file = ORRERY_TEST_DATA "/torchscript/mlp_scripted.pt";
-        QVERIFY(m_cli.json({"forward", file, "--input", "six.npy"}).at("outputs")[0].at("shape") == Json({2, 3}));
+        const auto before = qgetenv("XDG_CACHE_HOME");
+        qputenv("XDG_CACHE_HOME", QByteArray::fromStdString(m_cli.path("cache").string()));
+        QVERIFY(m_cli.json({"forward", file, "--input", "six.npy", "--out", "read.npy"}).at("outputs")[0].at("shape") == Json({2, 3}));
+        m_cli.json({"forward", file, "--input", "six.npy", "--out", "kept.npy"});  // from the cache
+        QVERIFY(at::equal(m_cli.array("read.npy"), m_cli.array("kept.npy")));
+        before.isNull() ? qunsetenv("XDG_CACHE_HOME") : qputenv("XDG_CACHE_HOME", before);
         VERIFY_REFUSED(m_cli.compute({"forward", file, "--input", "x.npy"}), 2, "expected [..., 6]");
     }
 

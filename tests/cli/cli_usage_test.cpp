@@ -204,6 +204,56 @@ private Q_SLOTS:
         QVERIFY(answer.out.contains("-F _orrery_cli orrery-cli"));
     }
 
+    void theProgramIsStartedWithThreadsThatSleepSoon_data()
+    {
+        QTest::addColumn<QString>("name");
+        QTest::addColumn<QString>("value");
+        QTest::addColumn<QByteArray>("found");
+        QTest::newRow("nothing said") << ""
+                                      << "" << QByteArray("GOMP_SPINCOUNT=10000");
+        QTest::newRow("their own number") << "GOMP_SPINCOUNT"
+                                          << "77" << QByteArray("GOMP_SPINCOUNT=77");
+        QTest::newRow("their own policy") << "OMP_WAIT_POLICY"
+                                          << "ACTIVE" << QByteArray();
+    }
+    void theProgramIsStartedWithThreadsThatSleepSoon()
+    {
+        QFETCH(QString, name);
+        QFETCH(QString, value);
+        QFETCH(QByteArray, found);
+        auto environment = QProcessEnvironment::systemEnvironment();
+        for (const char* each : {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"})
+            environment.remove(each);
+        if (!name.isEmpty())
+            environment.insert(name, value);
+        const QString program = QFileInfo(ORRERY_CLI).canonicalFilePath();
+        QProcess process;
+        process.setProcessEnvironment(environment);
+        process.start(QDir(QFileInfo(program).path()).filePath("../bin/orrery-cli"), {"worker"});  // waits for a job
+        QVERIFY(process.waitForStarted());
+        const QString folder = QString("/proc/%1/").arg(process.processId());
+        QTRY_COMPARE(QFileInfo(folder + "exe").symLinkTarget(), program);
+        QFile file(folder + "environ");
+        QVERIFY(file.open(QIODevice::ReadOnly));
+        const QByteArray inside = file.readAll();
+        process.kill();
+        process.waitForFinished();
+        QByteArray line;
+        for (const auto& each : inside.split('\0'))
+            if (each.startsWith("GOMP_SPINCOUNT="))
+                line = each;
+        QCOMPARE(line, found);
+    }
+
+    void theVersionIsSaidAtOnce()
+    {
+        QProcess start;
+        start.start(QDir(QFileInfo(ORRERY_CLI).path()).filePath("../bin/orrery-cli"), {"--version"});
+        const auto answer = test::answerOf(start);
+        QCOMPARE(answer.status, 0);
+        QCOMPARE(answer.out, m_cli.run({"--version"}).out);
+    }
+
     void benchMeasuresOneThing()
     {
         const auto answer = m_cli.run({"bench", "nosuch"});
