@@ -411,9 +411,10 @@ using Suite = core::Json (*)(const Session&);
 const std::vector<std::pair<std::string, Suite>>& suites()
 {
     static const std::vector<std::pair<std::string, Suite>> kSuites = {
-        {"gemm", gemmSuite},         {"executor", executorSuite}, {"train", trainSuite},   {"explain", explainSuite},
-        {"patching", patchingSuite}, {"store", storeSuite},       {"runs", runsSuite},     {"splats", splatsSuite},
-        {"field", fieldSuite},       {"scaling", scalingSuite},   {"import", importSuite}, {"tokenizer", tokenizerSuite}};
+        {"gemm", gemmSuite},         {"executor", executorSuite},    {"train", trainSuite},   {"explain", explainSuite},
+        {"patching", patchingSuite}, {"store", storeSuite},          {"runs", runsSuite},     {"splats", splatsSuite},
+        {"field", fieldSuite},       {"scaling", scalingSuite},      {"import", importSuite}, {"tokenizer", tokenizerSuite},
+        {"forward", forwardSuite},   {"generation", generationSuite}};
     return kSuites;
 }
 
@@ -465,7 +466,9 @@ Exit bench(Session& session, const BenchOptions& options)
 std::function<Exit(Session&)> declareBench(CLI::App& app)
 {
     auto options = std::make_shared<BenchOptions>();
-    app.add_option("suite", options->suite, "gemm, executor, train, explain, patching, store, runs, splats, field, scaling or import; default: all.");
+    app.add_option(
+        "suite", options->suite,
+        "gemm, executor, train, explain, patching, store, runs, splats, field, scaling, import, tokenizer, forward or generation; default: all.");
     app.add_option("--fill", options->fill, "Measure nothing; add this many made-up finished runs to the workspace, to try large ones.")
         ->check(CLI::Range(1, 1'000'000));
     return [options](Session& session) { return bench(session, *options); };

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writing with a cache of keys and values: orrery-cli against the same model in plain PyTorch, batch 1, float32, random weights of GPT-2's smallest size.
 
-usage: tests/bench/generation_speed.py [--cli build/release/bin/orrery-cli] [--tokens 64] [--prompt 32] [--repeat 3] [--threads 2] [--folder DIR]
+usage: tests/bench/generation_speed.py [--cli build/release/bin/orrery-cli] [--tokens 64] [--prompt 32] [--repeat 3] [--threads 1 2] [--busy 0] [--folder DIR] [--json]
 
 Needs python3-torch (1.13). Prints tokens per second of both, medians, and whether both wrote the same tokens."""
 import argparse
@@ -11,6 +11,7 @@ import os
 import statistics
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -102,31 +103,58 @@ def python_text(weights, prompt, count):
     return text, (count - 1) / sum(times[1:])
 
 
+def our_text(options, folder, prompt, threads):
+    command = [options.cli, "generate", folder, "--tokens", ",".join(map(str, prompt)), "--max-tokens", str(options.tokens), "--json", "--quiet", "--alternatives", "0", "--threads", str(threads)]
+    written = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return [token["token"] for token in written["tokens"]], written["tokens_per_second"]
+
+
+def busy_processes(count):
+    """Other programs that want the processors."""
+    return [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+
+
+def measured(options, folder, weights, threads):
+    """Medians of both in turn."""
+    torch.set_num_threads(threads)
+    prompt = [(37 * i + 11) % 50257 for i in range(options.prompt)]
+    ours, theirs = [], []
+    for _ in range(options.repeat):
+        our_tokens, speed = our_text(options, folder, prompt, threads)
+        ours.append(speed)
+        tokens, speed = python_text(weights, prompt, options.tokens)
+        theirs.append(speed)
+    return {"threads": threads, "busy": options.busy, "tokens_per_second": statistics.median(ours), "slowest": min(ours), "fastest": max(ours), "python_tokens_per_second": statistics.median(theirs),
+            "ratio": statistics.median(ours) / statistics.median(theirs), "same_tokens": sum(a == b for a, b in zip(our_tokens, tokens)), "tokens": len(tokens)}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cli", default="build/release/bin/orrery-cli")
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--prompt", type=int, default=32)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--folder")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--busy", type=int, default=0, help="so many other processes compute beside")
+    parser.add_argument("--folder", help="where the model is written; else a folder for temporary files")
+    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    folder = options.folder or os.path.join(tempfile.gettempdir(), "gpt2_small_random")
-    weights = random_weights()
-    write_folder(folder, weights)
-    prompt = [(37 * i + 11) % 50257 for i in range(options.prompt)]
-    command = [options.cli, "generate", folder, "--tokens", ",".join(map(str, prompt)), "--max-tokens", str(options.tokens), "--json", "--quiet", "--alternatives", "0", "--threads", str(options.threads)]
-    ours, theirs = [], []
-    for _ in range(options.repeat):
-        written = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        ours.append(written["tokens_per_second"])
-        text, speed = python_text(weights, prompt, options.tokens)
-        theirs.append(speed)
-    same = sum(a["token"] == b for a, b in zip(written["tokens"], text))
-    print(f"orrery-cli  {statistics.median(ours):6.1f} tokens/s")
-    print(f"PyTorch {torch.__version__}  {statistics.median(theirs):6.1f} tokens/s, {torch.get_num_threads()} threads")
-    print(f"ratio {statistics.median(ours) / statistics.median(theirs):.2f}; {same} of {len(text)} tokens are the same")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or temporary
+        weights = random_weights()
+        write_folder(folder, weights)
+        others = busy_processes(options.busy)
+        try:
+            rows = [measured(options, folder, weights, threads) for threads in options.threads]
+        finally:
+            for other in others:
+                other.kill()
+    if options.json:
+        print(json.dumps({"torch": torch.__version__, "rows": rows}))
+        return
+    for row in rows:
+        print(f"{row['threads']} thread(s): orrery-cli {row['tokens_per_second']:.1f} tokens/s ({row['slowest']:.1f} to {row['fastest']:.1f}), PyTorch {torch.__version__} "
+              f"{row['python_tokens_per_second']:.1f}, {row['ratio']:.2f} times; {row['same_tokens']} of {row['tokens']} tokens are the same")
 
 
 if __name__ == "__main__":
