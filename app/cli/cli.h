@@ -72,6 +72,7 @@ std::function<Exit(Session&)> declareDiffRun(CLI::App& app);
 std::function<Exit(Session&)> declareCheckGraphs(CLI::App& app);
 std::function<Exit(Session&)> declareProfile(CLI::App& app);
 std::function<Exit(Session&)> declareExport(CLI::App& app);
+std::function<Exit(Session&)> declareExpression(CLI::App& app);
 std::function<Exit(Session&)> declareEvaluate(CLI::App& app);
 std::function<Exit(Session&)> declarePredict(CLI::App& app);
 std::function<Exit(Session&)> declareGenerate(CLI::App& app);

@@ -17,6 +17,7 @@ const std::vector<Command>& commands()
         {"diff-run", "Run two models side by side and name the first value that differs.", declareDiffRun},
         {"profile", "Time, bytes and FLOPs of each node; flame chart, roofline, what could be fused.", declareProfile},
         {"check-graphs", "Random valid graphs: all ways to run one must agree.", declareCheckGraphs},
+        {"expression", "A formula as a graph: rewritten, differentiated, evaluated, opened as a model.", declareExpression},
         {"evaluate", "Metrics of a model on a data set.", declareEvaluate},
         {"predict", "What a model says of one input: array, text or picture.", declarePredict},
         {"generate", "Write on from a text, token by token.", declareGenerate},

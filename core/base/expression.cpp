@@ -25,17 +25,13 @@ bool isDigit(char c)
     return c >= '0' && c <= '9';
 }
 
-std::vector<std::string> functionNames()
-{
-    std::vector<std::string> names;
-    for (const auto& [name, count] : expressionFunctions())
-        names.push_back(name);
-    return names;
-}
-
 class Parser {
 public:
-    Parser(std::string_view text, const std::set<std::string>& variables) : m_text(text), m_variables(variables) { m_result.text = text; }
+    Parser(std::string_view text, const std::set<std::string>& variables, const std::map<std::string, int>& functions)
+        : m_text(text), m_variables(variables), m_functions(functions)
+    {
+        m_result.text = text;
+    }
 
     Expression parse()
     {
@@ -196,9 +192,11 @@ private:
 
     std::size_t call(const std::string& name, std::size_t start)
     {
-        const auto known = expressionFunctions().find(name);
-        if (known == expressionFunctions().end()) {
-            const auto names = functionNames();
+        const auto known = m_functions.find(name);
+        if (known == m_functions.end()) {
+            std::vector<std::string> names;
+            for (const auto& function : m_functions)
+                names.push_back(function.first);
             const auto hint = didYouMean(name, names);
             failAt(start, fmt::format("unknown function \"{}\"{}", name, hint.empty() ? "; known are " + join(names, ", ") : hint));
         }
@@ -214,6 +212,7 @@ private:
 
     std::string_view m_text;
     const std::set<std::string>& m_variables;
+    const std::map<std::string, int>& m_functions;
     Expression m_result;
     std::size_t m_at = 0;
     int m_depth = 0;
@@ -280,9 +279,9 @@ std::set<std::string> Expression::variables() const
     return names;
 }
 
-Expression parseExpression(std::string_view text, const std::set<std::string>& variables)
+Expression parseExpression(std::string_view text, const std::set<std::string>& variables, const std::map<std::string, int>& functions)
 {
-    return Parser(text, variables).parse();
+    return Parser(text, variables, functions).parse();
 }
 
 const std::map<std::string, int>& expressionFunctions()

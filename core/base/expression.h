@@ -51,11 +51,13 @@ struct Expression {
     }
 };
 
-/// @param variables  Names that may be used; empty: any.
-/// @throws InputError with the column, what was expected and what was found; unknown names name the nearest.
-Expression parseExpression(std::string_view text, const std::set<std::string>& variables = {});
 /// Functions an expression may call, with their number of arguments (-1: one or more): relu, abs, exp, log, sqrt, tanh, sigmoid, sign, min, max, clamp(x, low, high).
 const std::map<std::string, int>& expressionFunctions();
+/// @param variables  Names that may be used; empty: any.
+/// @param functions  Functions that may be called; whoever gives others than `expressionFunctions` evaluates them itself.
+/// @throws InputError with the column, what was expected and what was found; unknown names name the nearest.
+Expression parseExpression(std::string_view text, const std::set<std::string>& variables = {},
+                           const std::map<std::string, int>& functions = expressionFunctions());
 /// The value in double precision, by IEEE rules (1/0 is infinite, log(-1) is NaN). @throws InputError naming a variable without a value.
 double evaluate(const Expression& expression, const std::map<std::string, double>& variables);
 
