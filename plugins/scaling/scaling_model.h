@@ -65,6 +65,8 @@ std::vector<double> numbersIn(const QString& text, const char* what);
 
 /// A sweep document: MLPs on the digits over width, depth and number of samples.
 core::Json mlpSweep();
+/// One network on growing fractions of its training part, tested on the same held-out samples: how the loss falls with data.
+core::Json fractionSweep();
 /// Trainings of one measured budget: the experiment of a model, with the steps that fit into `seconds` here.
 core::Json equalComputeDocument(const std::string& model, std::int64_t batch, std::int64_t steps, double seconds);
 

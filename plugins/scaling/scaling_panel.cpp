@@ -115,18 +115,23 @@ void ScalingPanel::makePresets()
     m_presets->setMenu(menu);
     m_presets->setPopupMode(QToolButton::InstantPopup);
     m_presets->setToolTip(tr("Sweeps whose runs a law can be fitted to"));
-    connect(menu->addAction(tr("Width, depth and sample count of MLPs on digits…")), &QAction::triggered, this, [this] {
-        try {
-            const QString file = saveDocument(this, QStringLiteral("mlps-on-digits.json"), mlpSweep());
-            if (file.isEmpty())
-                return;
-            PointSource source{true, {}, QStringLiteral("tag:scaling"), QStringLiteral("D = data.limit; N = parameters; loss = val/loss")};
-            m_source->setSource(source);
-            Q_EMIT statusMessage(tr("Saved. Run it: %1").arg(widgets::cliCommand({QStringLiteral("sweep"), file})));
-        } catch (const core::Error& error) {
-            showError(QString::fromUtf8(error.what()));
-        }
-    });
+    const auto addSweep = [this, menu](const QString& title, const QString& name, core::Json (*sweep)(), const QString& columns) {
+        connect(menu->addAction(title), &QAction::triggered, this, [this, name, sweep, columns] {
+            try {
+                const QString file = saveDocument(this, name, sweep());
+                if (file.isEmpty())
+                    return;
+                m_source->setSource({true, {}, QStringLiteral("tag:scaling"), columns});
+                Q_EMIT statusMessage(tr("Saved. Run it: %1").arg(widgets::cliCommand({QStringLiteral("sweep"), file})));
+            } catch (const core::Error& error) {
+                showError(QString::fromUtf8(error.what()));
+            }
+        });
+    };
+    addSweep(tr("Width, depth and sample count of MLPs on digits…"), QStringLiteral("mlps-on-digits.json"), mlpSweep,
+             QStringLiteral("D = data.limit; N = parameters; loss = val/loss"));
+    addSweep(tr("Fractions of the training text…"), QStringLiteral("fractions-of-a-text.json"), fractionSweep,
+             QStringLiteral("x = data.fraction; loss = test/loss"));
     connect(menu->addAction(tr("Equal compute: as many tokens as fit into a time")), &QAction::triggered, this,
             [this] { m_tabs->setCurrentWidget(m_plan); });
 }
