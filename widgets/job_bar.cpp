@@ -1,7 +1,9 @@
 #include "job_bar.h"
 
 #include <QHBoxLayout>
+#include <QKeyEvent>
 #include <QLabel>
+#include <QPointer>
 #include <QProgressBar>
 #include <QPushButton>
 #include <QTimer>
@@ -12,6 +14,47 @@
 #include "session.h"
 
 namespace orrery::widgets {
+namespace {
+
+/// Escape cancels the work of the panel in which the bar is seen, unless something in the panel has another use for the key.
+class EscapeCancels : public QObject {
+public:
+    explicit EscapeCancels(JobBar& bar) : QObject(&bar), m_bar(bar) { bar.installEventFilter(this); }
+
+    bool eventFilter(QObject* watched, QEvent* event) override
+    {
+        if (watched == &m_bar && event->type() == QEvent::Show)
+            watchPanel();
+        // Keys that no child took come up to the panel.
+        if (watched != m_panel || event->type() != QEvent::KeyPress || static_cast<QKeyEvent*>(event)->key() != Qt::Key_Escape)
+            return false;
+        if (!m_bar.isRunning() || !m_bar.isVisible())
+            return false;
+        m_bar.cancel();
+        return true;
+    }
+
+private:
+    // Looked for late: a bar is often made before it is put into its panel.
+    void watchPanel()
+    {
+        QWidget* panel = m_bar.parentWidget();
+        while (panel && panel->parentWidget() && !panel->inherits("orrery::widgets::Panel"))
+            panel = panel->parentWidget();
+        if (panel == m_panel)
+            return;
+        if (m_panel)
+            m_panel->removeEventFilter(this);
+        if (panel)
+            panel->installEventFilter(this);
+        m_panel = panel;
+    }
+
+    JobBar& m_bar;
+    QPointer<QWidget> m_panel;
+};
+
+}  // namespace
 
 JobBar::JobBar(Session& session, const QString& name, QWidget* parent)
     : QWidget(parent), m_bar(new QProgressBar), m_left(new QLabel), m_button(new QPushButton(tr("Cancel"))), m_timer(new QTimer(this))
@@ -20,7 +63,7 @@ JobBar::JobBar(Session& session, const QString& name, QWidget* parent)
     m_bar->setMinimumWidth(60);
     m_left->setAccessibleName(tr("Time left"));
     m_button->setObjectName(QStringLiteral("cancel"));
-    m_button->setToolTip(tr("Stop this work; what has arrived stays"));
+    m_button->setToolTip(tr("Stop this work (Escape); what has arrived stays"));
     auto* layout = new QHBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->addWidget(m_bar, 1);
@@ -31,6 +74,7 @@ JobBar::JobBar(Session& session, const QString& name, QWidget* parent)
     connect(m_button, &QPushButton::clicked, this, &JobBar::cancel);
     // Prompter than the timer when work ends.
     connect(&session, &Session::backgroundWorkChanged, this, &JobBar::look);
+    new EscapeCancels(*this);
     hide();
 }
 

@@ -72,7 +72,10 @@ at::Tensor asRows(const std::vector<Tokens>& prefixes, const Tokens& before)
 /// Log probabilities at the last position, [row, token] double on the CPU.
 at::Tensor lastLogProbabilities(const at::Tensor& logits)
 {
-    return logits.select(1, logits.size(1) - 1).to(at::kCPU, at::kDouble).log_softmax(-1).contiguous();
+    const at::Tensor rows = logits.select(1, logits.size(1) - 1).to(at::kCPU, at::kDouble).log_softmax(-1).contiguous();
+    if (rows.isnan().any().item<bool>())
+        throw core::InputError("beam search: the model's logits hold NaN: its weights are broken (a training that diverged?)");
+    return rows;
 }
 
 /// The encoder's result is kept: each step runs the decoder alone.

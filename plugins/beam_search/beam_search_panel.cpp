@@ -105,6 +105,7 @@ QWidget* BeamSearchPanel::makeContent()
     m_table->setAccessibleName(tr("Hypotheses"));
     m_table->setHorizontalHeaderLabels({tr("Score"), tr("Log probability"), tr("Text")});
     m_table->horizontalHeader()->setStretchLastSection(true);
+    m_table->horizontalHeader()->setHighlightSections(false);
     m_table->verticalHeader()->hide();
     m_table->setEditTriggers(QAbstractItemView::NoEditTriggers);
     m_table->setSelectionBehavior(QAbstractItemView::SelectRows);
@@ -117,6 +118,10 @@ QWidget* BeamSearchPanel::makeContent()
     scroll->setFrameShape(QFrame::NoFrame);
     splitter->addWidget(m_table);
     splitter->addWidget(scroll);
+    splitter->setStretchFactor(0, 2);
+    splitter->setStretchFactor(1, 3);
+    splitter->setSizes({200, 300});
+    splitter->setChildrenCollapsible(false);
     layout->addWidget(splitter, 1);
     return content;
 }
@@ -190,6 +195,7 @@ void BeamSearchPanel::takeFound(const Found& found)
             m_table->setItem(row, column, item);
         }
     }
+    m_table->resizeColumnsToContents();
     m_tree->setResult(found.result, found.nodes);
     m_table->setCurrentCell(m_table->rowCount() > 0 ? 0 : -1, 0);
     m_tree->setHypothesis(m_table->rowCount() > 0 ? std::optional(0) : std::nullopt);

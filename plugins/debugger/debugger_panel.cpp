@@ -13,6 +13,7 @@
 
 #include <widgets/commands.h>
 #include <widgets/controls.h>
+#include <widgets/low_tabs.h>
 #include <widgets/model_box.h>
 #include <widgets/model_source.h>
 #include <widgets/report_item.h>
@@ -106,7 +107,7 @@ QWidget* DebuggerPanel::makeSubject()
 
 QWidget* DebuggerPanel::makeContent()
 {
-    m_tabs = new QTabWidget;
+    m_tabs = new widgets::LowTabs(300);
     m_step = new StepPage(session());
     m_profile = new ProfilePage(session());
     m_divergence = new DivergencePage(session());

@@ -43,8 +43,11 @@ StepPage::StepPage(widgets::Session& session, QWidget* parent)
     m_splitter->setStretchFactor(0, 1);
     m_splitter->setStretchFactor(1, 1);
     m_splitter->setChildrenCollapsible(false);
+    // What the pages would like to have is more than a low window has: they take what there is.
     m_program->setMinimumHeight(80);
-    m_tabs->setMinimumHeight(190);
+    m_tabs->setMinimumHeight(140);
+    for (QWidget* part : {static_cast<QWidget*>(m_program), static_cast<QWidget*>(m_tabs)})
+        part->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Ignored);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(2, 2, 2, 2);
     layout->setSpacing(2);
@@ -151,13 +154,13 @@ QWidget* StepPage::makeValues()
     lowerLayout->setSpacing(2);
     lowerLayout->addWidget(m_value, 1);
     lowerLayout->addWidget(m_editLine);
-    auto* splitter = new QSplitter(Qt::Vertical);
+    m_valueSplitter = new QSplitter(Qt::Vertical);
     m_values->setMinimumHeight(50);
     lower->setMinimumHeight(90);
-    splitter->addWidget(m_values);
-    splitter->addWidget(lower);
-    splitter->setChildrenCollapsible(false);
-    return splitter;
+    m_valueSplitter->addWidget(m_values);
+    m_valueSplitter->addWidget(lower);
+    m_valueSplitter->setChildrenCollapsible(false);
+    return m_valueSplitter;
 }
 
 QWidget* StepPage::makeWatches()
@@ -257,7 +260,10 @@ QWidget* StepPage::makeConsole()
 void StepPage::resizeEvent(QResizeEvent* event)
 {
     QWidget::resizeEvent(event);
-    m_splitter->setOrientation(width() > 820 ? Qt::Horizontal : Qt::Vertical);
+    const bool isWide = width() > 820;
+    m_splitter->setOrientation(isWide ? Qt::Horizontal : Qt::Vertical);
+    // Below the program there is more room beside than beneath.
+    m_valueSplitter->setOrientation(!isWide && width() > 480 ? Qt::Horizontal : Qt::Vertical);
 }
 
 }  // namespace orrery::plugins

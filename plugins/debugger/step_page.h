@@ -90,6 +90,7 @@ private:
     QLabel* m_place;
     widgets::JobBar* m_bar;
     QSplitter* m_splitter;
+    QSplitter* m_valueSplitter = nullptr;
     ProgramView* m_program;
     QTreeWidget* m_values;
     ValuePane* m_value;

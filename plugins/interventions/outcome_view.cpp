@@ -10,6 +10,7 @@
 
 #include <core/base/text.h>
 #include <widgets/heat_map_view.h>
+#include <widgets/numbers.h>
 #include <widgets/theme.h>
 
 namespace orrery::plugins {
@@ -47,6 +48,11 @@ QTableWidgetItem* makeItem(const QString& text, bool isNumber)
 QString number(const Json& value)
 {
     return value.is_number() ? QString::fromStdString(core::formatNumber(value.get<double>())) : QString();
+}
+
+QString shown(const Json& value)
+{
+    return value.is_number() ? widgets::shownNumber(value.get<double>()) : QString();
 }
 
 QWidget* page(std::initializer_list<QWidget*> parts)
@@ -138,7 +144,7 @@ void OutcomeView::setOutcome(const InterventionOutcome& outcome)
                        ? tr("Nothing is changed.")
                        : tr("Changed: %1").arg(changed.size() > 4 ? tr("%1 values").arg(changed.size()) : changed.join(QStringLiteral(", ")));
     if (sample.contains("divergence"))
-        text += tr("\nKL divergence: %1 nats").arg(number(sample["divergence"]));
+        text += tr("\nKL divergence: %1 nats").arg(shown(sample["divergence"]));
     if (outcome.analysis)
         text += tr("\nStored as analysis %1").arg(*outcome.analysis);
     m_summary->setText(text);
@@ -180,8 +186,12 @@ void OutcomeView::showNumbers(const Json& sample)
     m_table->setHorizontalHeaderLabels({tr("Without"), tr("With")});
     m_table->setRowCount(int(sample["before"].size()));
     for (int row = 0; row < m_table->rowCount(); ++row) {
-        m_table->setItem(row, 0, makeItem(number(sample["before"][std::size_t(row)]), true));
-        m_table->setItem(row, 1, makeItem(number(sample["after"][std::size_t(row)]), true));
+        int column = 0;
+        for (const char* key : {"before", "after"}) {
+            auto* item = makeItem(shown(sample[key][std::size_t(row)]), true);
+            item->setToolTip(number(sample[key][std::size_t(row)]));
+            m_table->setItem(row, column++, item);
+        }
     }
     m_table->horizontalHeader()->setSectionResizeMode(QHeaderView::Stretch);
     m_table->show();
@@ -204,7 +214,7 @@ void OutcomeView::showDifference(const InterventionOutcome& outcome)
         return m_probe->setText(tr("Name a value under Compare to see how it differs."));
     const auto& value = outcome.described["values"].at(0);
     m_probe->setText(tr("%1: with minus without; largest difference %2, relative %3")
-                         .arg(outcome.probe, number(value.value("largest_difference", Json())), number(value.value("relative_difference", Json()))));
+                         .arg(outcome.probe, shown(value.value("largest_difference", Json())), shown(value.value("relative_difference", Json()))));
     if (outcome.rows == 0)
         return;
     m_map->setMatrix(outcome.difference, outcome.rows, outcome.columns);

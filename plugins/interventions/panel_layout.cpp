@@ -233,8 +233,9 @@ QWidget* InterventionsPanel::makeContent()
     auto* splitter = new QSplitter(Qt::Vertical, this);
     splitter->addWidget(top);
     splitter->addWidget(m_outcome);
-    splitter->setStretchFactor(0, 3);
-    splitter->setStretchFactor(1, 2);
+    splitter->setStretchFactor(0, 5);
+    splitter->setStretchFactor(1, 4);
+    splitter->setSizes({500, 400});
     splitter->setChildrenCollapsible(false);
     splitter->setFocusProxy(m_list);
     return splitter;

@@ -11,6 +11,7 @@
 #include <cmath>
 
 #include <core/base/text.h>
+#include <widgets/numbers.h>
 #include <widgets/plot_view.h>
 #include <widgets/schema_form.h>
 
@@ -219,7 +220,7 @@ void ProbePage::takeOutcome(const ProbeOutcome& outcome)
     if (best == results.end())
         return;
     QString text = tr("Best: %1 with %2, fitted on %L3 rows, measured on %L4")
-                       .arg(QString::fromStdString(best->probe.value), QString::fromStdString(core::formatNumber(best->test)))
+                       .arg(QString::fromStdString(best->probe.value), widgets::shownNumber(best->test))
                        .arg(best->trainRows)
                        .arg(best->testRows);
     setResult(outcome.analysis);

@@ -15,6 +15,7 @@
 #include <QVBoxLayout>
 
 #include <widgets/commands.h>
+#include <widgets/low_tabs.h>
 #include <widgets/model_box.h>
 #include <widgets/model_source.h>
 #include <widgets/report_item.h>
@@ -143,7 +144,7 @@ QWidget* RepresentationsPanel::makeTabs()
     m_scatter = new ScatterPage(session());
     m_probe = new ProbePage(session());
     m_similarity = new SimilarityPage(session());
-    m_tabs = new QTabWidget;
+    m_tabs = new widgets::LowTabs(300);
     m_tabs->addTab(m_scatter, tr("S&catter"));
     m_tabs->addTab(m_probe, tr("Pr&obes"));
     m_tabs->addTab(m_similarity, tr("S&imilarity"));

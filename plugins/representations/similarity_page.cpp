@@ -9,9 +9,9 @@
 #include <QVBoxLayout>
 #include <cmath>
 
-#include <core/base/text.h>
 #include <widgets/heat_map_view.h>
 #include <widgets/model_source.h>
+#include <widgets/numbers.h>
 
 #include "method_form.h"
 
@@ -195,10 +195,10 @@ void SimilarityPage::showCell(int row, int column)
     if (row < 0 || column < 0 || row >= int(m_comparison.rows.size()) || column >= int(m_comparison.columns.size()))
         return m_cell->clear();
     const double value = m_map->value(row, column);
-    m_cell->setText(
-        tr("%1 and %2: %3")
-            .arg(QString::fromStdString(m_comparison.rows[std::size_t(row)]), QString::fromStdString(m_comparison.columns[std::size_t(column)]),
-                 std::isfinite(value) ? QString::fromStdString(core::formatNumber(value)) : tr("no similarity is defined (a value does not vary)")));
+    m_cell->setText(tr("%1 and %2: %3")
+                        .arg(QString::fromStdString(m_comparison.rows[std::size_t(row)]),
+                             QString::fromStdString(m_comparison.columns[std::size_t(column)]),
+                             std::isfinite(value) ? widgets::shownNumber(value) : tr("no similarity is defined (a value does not vary)")));
 }
 
 void SimilarityPage::chooseCell(int row, int column)

@@ -15,6 +15,7 @@
 #include <widgets/model_source.h>
 #include <widgets/report_item.h>
 
+#include "damaged_models.h"
 #include "trained_bench.h"
 
 using namespace orrery;
@@ -109,6 +110,36 @@ private Q_SLOTS:
         QVERIFY(bench.panel->isIdle());
     }
 
+    void brokenWeightsAreNamed()
+    {
+        test::PanelBench<BeamSearchPanel> bench;
+        bench.show();
+        bench.session.openModel(test::nanModel(bench.folder.path()));
+        QTest::keyClicks(bench.child<QLineEdit>("text"), "abc");
+        QTest::mouseClick(bench.child<QPushButton>("search"), Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(!bench.panel->errorText().isEmpty(), kPatience);
+        QVERIFY2(bench.panel->errorText().contains("the model's logits hold NaN: its weights are broken"), qPrintable(bench.panel->errorText()));
+        QTRY_VERIFY(bench.panel->isIdle());
+        QCOMPARE(bench.child<QTableWidget>("hypotheses")->rowCount(), 0);
+        QVERIFY(bench.child<QPushButton>("search")->isEnabled());
+    }
+
+    void theTabKeyWalksFromFieldToField()
+    {
+        Bench bench;
+        bench.show();
+        bench.session.selectRuns({bench.run});
+        bench.panel->activateWindow();
+        QVERIFY(QTest::qWaitForWindowActive(bench.panel.get()));
+        auto* text = bench.child<QLineEdit>("text");
+        text->setFocus();
+        QTest::keyClicks(text, "abc");
+        for (const char* next : {"beams", "longest", "penalty", "search", "hypotheses"}) {
+            QTest::keyClick(QApplication::focusWidget(), Qt::Key_Tab);
+            QCOMPARE(QApplication::focusWidget()->objectName(), QString::fromLatin1(next));
+        }
+    }
+
     void aSearchCanBeCancelledInTheMiddle()
     {
         Bench bench;
@@ -130,6 +161,13 @@ private Q_SLOTS:
         QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle(), kPatience);
         QCOMPARE(bench.child<QTableWidget>("hypotheses")->rowCount(), 0);
         QVERIFY(bench.child<QPushButton>("search")->isEnabled());
+        // The same by a key, wherever in the panel it is pressed.
+        QTest::mouseClick(bench.child<QPushButton>("search"), Qt::LeftButton);
+        QVERIFY(!bench.panel->isIdle() && cancel->isVisible());
+        QTest::keyClick(bench.child<QLineEdit>("text"), Qt::Key_Escape);
+        QVERIFY(!cancel->isVisible());
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle(), kPatience);
+        QCOMPARE(bench.child<QTableWidget>("hypotheses")->rowCount(), 0);
     }
 
     void aRestartBringsBackTheForm()

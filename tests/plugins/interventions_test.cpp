@@ -27,6 +27,7 @@
 #include <widgets/document_editor.h>
 #include <widgets/export.h>
 #include <widgets/heat_map_view.h>
+#include <widgets/numbers.h>
 
 #include "../widgets/shots.h"
 #include "damaged_models.h"
@@ -143,7 +144,7 @@ void InterventionsTest::changedProbabilitiesEqualCore()
     auto* table = bench.child<QTableWidget>("changes");
     QTRY_VERIFY(table->rowCount() == 3);
     const auto result = expected(bench, run, 4, Json::array({entry("relu", "zero", {{"feature", {0, 1, 2, 3}}})}), {"relu"});
-    QVERIFY2(summary(bench).contains(QString::fromStdString(core::formatNumber(result.divergence.item<double>()))), qPrintable(summary(bench)));
+    QVERIFY2(summary(bench).contains(widgets::shownNumber(result.divergence.item<double>())), qPrintable(summary(bench)));
     QVERIFY(result.divergence.item<double>() > 0);
     const auto changes = intervene::topChanges(result.plain[0], result.intervened[0], 3);
     for (int row = 0; row < 3; ++row) {

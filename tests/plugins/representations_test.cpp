@@ -15,7 +15,9 @@
 #include <core/catalogue.h>
 #include <core/intervene/neighbours.h>
 #include <core/intervene/representations.h>
+#include <core/models/model_file.h>
 #include <core/train/samples.h>
+#include <core/zoo/zoo.h>
 #include <plugins/representations/page.h>
 #include <plugins/representations/representations_panel.h>
 #include <widgets/commands.h>
@@ -109,6 +111,8 @@ private Q_SLOTS:
     void similarityEqualsCore();
     void checkpointsAreCompared();
     void aDamagedModelIsExplained();
+    void brokenWeightsAreNamed_data();
+    void brokenWeightsAreNamed();
     void badSettingsAreExplained();
     void stateSurvivesARestart();
 };
@@ -342,6 +346,35 @@ void RepresentationsTest::aDamagedModelIsExplained()
     QTRY_VERIFY(bench.panel->errorText().contains("broken.safetensors"));
     QVERIFY(!runButton(bench)->isEnabled());
     QTRY_VERIFY(bench.panel->isIdle());
+}
+
+void RepresentationsTest::brokenWeightsAreNamed_data()
+{
+    QTest::addColumn<int>("tab");
+    QTest::newRow("scatter") << 0;
+    QTest::newRow("probes") << 1;
+    QTest::newRow("similarity") << 2;
+}
+
+void RepresentationsTest::brokenWeightsAreNamed()
+{
+    QFETCH(int, tab);
+    Bench bench;
+    auto model = zoo::buildModel("mlp", {{"features", 4}, {"classes", 3}, {"hidden", {8}}}, 1);
+    const auto& parameter = model.graph->data().parameters.front();
+    model.weights.set(parameter.name, at::full(parameter.shape, std::nan("")));
+    const QString file = bench.folder.filePath("nan.safetensors");
+    models::saveModel(file.toStdString(), model);
+    bench.show({{"tab", tab}});
+    bench.session.changeSelection([&](widgets::Selection& s) {
+        s.model = file;
+        s.data = {{"id", "iris"}};
+    });
+    QTRY_VERIFY_WITH_TIMEOUT(runButton(bench)->isEnabled(), 30000);
+    QTest::mouseClick(runButton(bench), Qt::LeftButton);
+    QTRY_VERIFY2_WITH_TIMEOUT(bench.panel->errorText().contains("not finite"), qPrintable(bench.panel->errorText()), 30000);
+    QTRY_VERIFY(bench.panel->isIdle());
+    QVERIFY(runButton(bench)->isEnabled());
 }
 
 void RepresentationsTest::badSettingsAreExplained()

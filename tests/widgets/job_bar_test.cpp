@@ -1,14 +1,19 @@
 // Progress, time left and cancel of one piece of background work.
+#include <QKeyEvent>
 #include <QLabel>
+#include <QLineEdit>
+#include <QListWidget>
 #include <QProgressBar>
 #include <QPushButton>
 #include <QSignalSpy>
 #include <QTest>
+#include <QVBoxLayout>
 #include <atomic>
 #include <thread>
 
 #include <core/jobs/queue.h>
 #include <widgets/job_bar.h>
+#include <widgets/panel.h>
 #include <widgets/session.h>
 
 using namespace orrery;
@@ -41,6 +46,27 @@ struct Bench {
     }
 };
 
+/// A panel with a field, a list that has its own use for Escape, and the bar.
+struct BarPanel : widgets::Panel {
+    struct Greedy : QListWidget {
+        void keyPressEvent(QKeyEvent* event) override { event->setAccepted(event->key() == Qt::Key_Escape); }
+    };
+    QLineEdit* field = new QLineEdit;
+    Greedy* greedy = new Greedy;
+    JobBar* bar;
+
+    explicit BarPanel(widgets::Session& session) : Panel("test", "Test", session), bar(new JobBar(session, "Progress"))
+    {
+        auto* content = new QWidget(this);
+        auto* layout = new QVBoxLayout(content);
+        for (QWidget* part : {static_cast<QWidget*>(field), static_cast<QWidget*>(greedy), static_cast<QWidget*>(bar)})
+            layout->addWidget(part);
+        setContent(content);
+    }
+    core::Json saveState() const override { return core::Json::object(); }
+    QString commandLine() const override { return {}; }
+};
+
 }  // namespace
 
 class JobBarTest : public QObject {
@@ -53,6 +79,7 @@ private Q_SLOTS:
     void errorsEndIt();
     void followingAnotherCancelsTheFirst();
     void destroyingTheBarCancels();
+    void escapeInThePanelCancels();
 };
 
 void JobBarTest::progressIsShownAndTheResultDelivered()
@@ -166,6 +193,41 @@ void JobBarTest::destroyingTheBarCancels()
         },
         [] {}));
     bar.reset();
+    QTRY_VERIFY(!session.hasBackgroundWork());
+}
+
+void JobBarTest::escapeInThePanelCancels()
+{
+    widgets::Session session;
+    BarPanel panel(session);
+    panel.show();
+    QVERIFY(QTest::qWaitForWindowExposed(&panel));
+    const auto start = [&] {
+        auto work = [](widgets::BackgroundContext& context) {
+            while (true) {
+                context.throwIfStopped();
+                std::this_thread::sleep_for(std::chrono::milliseconds(2));
+            }
+            return 7;
+        };
+        panel.bar->follow(session.runInBackground(
+            &panel, work, [](int) {}, [](const QString&) {}));
+    };
+    start();
+    QVERIFY(panel.bar->isVisible());
+    QTest::keyClick(panel.greedy, Qt::Key_Escape);
+    QVERIFY(panel.bar->isRunning());
+    QTest::keyClick(panel.field, Qt::Key_A);
+    QVERIFY(panel.bar->isRunning());
+    QTest::keyClick(panel.field, Qt::Key_Escape);
+    QVERIFY(!panel.bar->isRunning() && panel.bar->wasCancelled());
+    QTRY_VERIFY(!session.hasBackgroundWork());
+    // What is not seen, in a page behind another, goes on.
+    start();
+    panel.bar->hide();
+    QTest::keyClick(panel.field, Qt::Key_Escape);
+    QVERIFY(panel.bar->isRunning());
+    panel.bar->cancel();
     QTRY_VERIFY(!session.hasBackgroundWork());
 }
 
