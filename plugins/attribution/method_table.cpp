@@ -4,6 +4,7 @@
 #include <QKeyEvent>
 
 #include <core/explain/metrics/metric.h>
+#include <widgets/numbers.h>
 
 #include "bars.h"
 #include "explain_work.h"
@@ -11,12 +12,9 @@
 namespace orrery::plugins {
 namespace {
 
-enum Column { Method, Output, Sum, Completeness, StandardError, Seconds, FirstMetric };
+constexpr int kFullText = Qt::UserRole + 1;  ///< of a number: all its digits
 
-QString orDash(const std::optional<double>& number)
-{
-    return number ? fullNumber(*number) : QStringLiteral("–");
-}
+enum Column { Method, Output, Sum, Completeness, StandardError, Seconds, FirstMetric };
 
 QString stateOf(const Card& card)
 {
@@ -123,17 +121,24 @@ void MethodTable::showRow(int row, const Card& card)
     item(row, Method)->setData(Qt::UserRole, card.id);
     item(row, Method)->setToolTip(item(row, Method)->text());
     const bool whole = card.result && !card.result->partial;
-    set(Output, whole ? fullNumber(card.result->output) : QString());
-    set(Sum, card.result ? fullNumber(card.result->sum) : QString());
-    set(Completeness, whole ? orDash(card.result->completenessError) : QString());
-    set(StandardError, whole ? orDash(card.result->standardError) : QString());
+    // A dash where the method has none. The tooltip has all digits; copies take them.
+    const auto setNumber = [&](int column, bool isKnown, const std::optional<double>& number) {
+        set(column, !isKnown ? QString() : number ? widgets::shownNumber(*number) : QStringLiteral("–"));
+        item(row, column)->setToolTip(isKnown && number ? fullNumber(*number) : QString());
+        item(row, column)->setData(kFullText, item(row, column)->toolTip());
+    };
+    setNumber(Output, whole, card.result ? std::optional(card.result->output) : std::nullopt);
+    setNumber(Sum, card.result != nullptr, card.result ? std::optional(card.result->sum) : std::nullopt);
+    setNumber(Completeness, whole, card.result ? card.result->completenessError : std::nullopt);
+    setNumber(StandardError, whole, card.result ? card.result->standardError : std::nullopt);
     set(Seconds, stateOf(card));
     item(row, Seconds)->setToolTip(card.error);
     for (int i = 0; i < m_metrics.size(); ++i) {
         const auto found = card.metrics.find(m_metrics[i].toStdString());
         const bool known = found != card.metrics.end();
-        set(FirstMetric + i, !known ? QString() : found->second.error.isEmpty() ? fullNumber(found->second.value) : QStringLiteral("–"));
-        item(row, FirstMetric + i)->setToolTip(known ? found->second.error : QString());
+        setNumber(FirstMetric + i, known, known && found->second.error.isEmpty() ? std::optional(found->second.value) : std::nullopt);
+        if (known && !found->second.error.isEmpty())
+            item(row, FirstMetric + i)->setToolTip(found->second.error);
     }
 }
 
@@ -147,7 +152,10 @@ QString MethodTable::toCsv() const
     };
     QString csv = line([this](int column) { return horizontalHeaderItem(column)->text(); });
     for (int row = 0; row < rowCount(); ++row)
-        csv += line([this, row](int column) { return item(row, column)->text(); });
+        csv += line([this, row](int column) {
+            const QString full = item(row, column)->data(kFullText).toString();
+            return full.isEmpty() ? item(row, column)->text() : full;
+        });
     return csv;
 }
 

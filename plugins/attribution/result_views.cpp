@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <widgets/image_view.h>
+#include <widgets/numbers.h>
 #include <widgets/token_view.h>
 
 #include "bars.h"
@@ -141,7 +142,8 @@ void ListResult::showExplanation(const Explanation& explanation)
     m_text->setValues(explanation.ofElements ? explanation.values : std::vector<double>(), explanation.magnitude);
     for (int row = 0; row < m_table->rowCount(); ++row) {
         const double value = explanation.values[std::size_t(row)];
-        m_table->item(row, 2)->setText(fullNumber(value));
+        m_table->item(row, 2)->setText(widgets::shownNumber(value));
+        m_table->item(row, 2)->setToolTip(fullNumber(value));
         setBar(m_table, row, 3, value, explanation.magnitude);
     }
     for (int column = 0; column < 3; ++column)
@@ -230,13 +232,13 @@ QString numbersHtml(const Explanation& made, bool running)
     if (made.target >= 0)
         html += row(ListResult::tr("Target"), made.targetName.empty() ? QString::number(made.target) : QString::fromStdString(made.targetName));
     if (!made.partial)
-        html += row(ListResult::tr("Output"), fullNumber(made.output));
-    html += row(ListResult::tr("Sum of attributions"), fullNumber(made.sum));
+        html += row(ListResult::tr("Output"), widgets::shownNumber(made.output));
+    html += row(ListResult::tr("Sum of attributions"), widgets::shownNumber(made.sum));
     if (!made.partial)
         html += row(ListResult::tr("Completeness error"),
-                    made.completenessError ? fullNumber(*made.completenessError) : ListResult::tr("(this method has none)"));
+                    made.completenessError ? widgets::shownNumber(*made.completenessError) : ListResult::tr("(this method has none)"));
     if (made.standardError)
-        html += row(ListResult::tr("Standard error, largest"), fullNumber(*made.standardError));
+        html += row(ListResult::tr("Standard error, largest"), widgets::shownNumber(*made.standardError));
     if (!made.subject->sites.empty() && made.site != made.subject->sites.front().name)
         html += row(ListResult::tr("Attributed to"), QString::fromStdString(made.site));
     if (made.analysis)

@@ -7,6 +7,7 @@
 #include <core/jobs/queue.h>
 #include <core/models/model_file.h>
 #include <core/zoo/zoo.h>
+#include <widgets/numbers.h>
 
 #include "attribution_bench.h"
 
@@ -139,7 +140,7 @@ void AttributionFaultsTest::aRunThatWasDeletedMeanwhileLosesNothingOnScreen()
     QVERIFY(!bench.child<QTableWidget>("quality")->item(0, 6)->text().isEmpty());
     QTest::mouseClick(explainButton(bench), Qt::LeftButton);
     waitForError(bench, "The result is shown, but could not be stored");
-    QVERIFY2(numbers(bench).contains(fullNumber(expectedSum)), qPrintable(numbers(bench)));
+    QVERIFY2(numbers(bench).contains(widgets::shownNumber(expectedSum)), qPrintable(numbers(bench)));
     QVERIFY(!numbers(bench).contains("analysis"));
 }
 

@@ -19,6 +19,7 @@
 #include <widgets/commands.h>
 #include <widgets/export.h>
 #include <widgets/image_view.h>
+#include <widgets/numbers.h>
 #include <widgets/schema_form.h>
 #include <widgets/theme.h>
 #include <widgets/token_view.h>
@@ -89,8 +90,8 @@ void AttributionTest::integratedGradientsEqualCore()
     QTest::mouseClick(explainButton(bench), Qt::LeftButton);
     QTRY_VERIFY(numbers(bench).contains("Completeness error"));
     const auto result = expected(bench, run, 5, "integrated_gradients");
-    QVERIFY2(numbers(bench).contains(fullNumber(result.outputs.item<double>())), qPrintable(numbers(bench)));
-    QVERIFY2(numbers(bench).contains(fullNumber(result.completenessError.item<double>())), qPrintable(numbers(bench)));
+    QVERIFY2(numbers(bench).contains(widgets::shownNumber(result.outputs.item<double>())), qPrintable(numbers(bench)));
+    QVERIFY2(numbers(bench).contains(widgets::shownNumber(result.completenessError.item<double>())), qPrintable(numbers(bench)));
     // The picture: colour and number of the strongest pixel.
     auto* overlay = bench.child<widgets::ImageView>("overlay");
     QVERIFY(overlay->hasOverlay());
@@ -114,7 +115,7 @@ void AttributionTest::tablesShowEachFeature()
     const auto names = train::dataOfRun(*bench.workspace(), run)->info().featureNames;
     for (int row = 0; row < 4; ++row) {
         QCOMPARE(table->item(row, 0)->text().toStdString(), names[std::size_t(row)]);
-        QCOMPARE(table->item(row, 2)->text(), fullNumber(double(result.attribution[0][row].item<float>())));
+        QCOMPARE(table->item(row, 2)->toolTip(), fullNumber(double(result.attribution[0][row].item<float>())));
     }
     takeShots(*bench.panel, "attribution-table");
 }
@@ -156,7 +157,7 @@ void AttributionTest::aChosenTargetIsExplained()
     chooseMethod(bench, "input_x_gradient");
     QTest::mouseClick(explainButton(bench), Qt::LeftButton);
     const auto result = expected(bench, run, 0, "input_x_gradient", core::Json::object(), 1);
-    QTRY_VERIFY2(numbers(bench).contains(fullNumber(result.outputs.item<double>())), qPrintable(numbers(bench)));
+    QTRY_VERIFY2(numbers(bench).contains(widgets::shownNumber(result.outputs.item<double>())), qPrintable(numbers(bench)));
 }
 
 void AttributionTest::steppingMovesTheSelection()
@@ -192,7 +193,8 @@ void AttributionTest::severalMethodsShareOneScale()
         QTest::mouseClick(explainButton(bench), Qt::LeftButton);
         const auto result = expected(bench, run, 0, method);
         magnitude = std::max(magnitude, result.attribution.abs().max().item<double>());
-        QTRY_VERIFY2(numbers(bench).contains(fullNumber(result.attribution.to(at::kDouble).sum().item<double>())), qPrintable(numbers(bench)));
+        QTRY_VERIFY2(numbers(bench).contains(widgets::shownNumber(result.attribution.to(at::kDouble).sum().item<double>())),
+                     qPrintable(numbers(bench)));
     }
     auto* compare = bench.panel->findChild<CompareResults*>();
     QCOMPARE(compare->shown(), 2);
@@ -346,10 +348,10 @@ void AttributionTest::allMethodsAreComputedTogether()
     std::vector<double> own;
     for (int row = 0; row < 4; ++row) {
         const auto result = expected(bench, run, 0, methods[std::size_t(row)].c_str());
-        QCOMPARE(table->item(row, 1)->text(), fullNumber(result.outputs.item<double>()));
-        QCOMPARE(table->item(row, 2)->text(), fullNumber(result.attribution.to(at::kDouble).sum().item<double>()));
+        QCOMPARE(table->item(row, 1)->text(), widgets::shownNumber(result.outputs.item<double>()));
+        QCOMPARE(table->item(row, 2)->text(), widgets::shownNumber(result.attribution.to(at::kDouble).sum().item<double>()));
         QCOMPARE(table->item(row, 3)->text(),
-                 result.completenessError.defined() ? fullNumber(result.completenessError.item<double>()) : QStringLiteral("–"));
+                 result.completenessError.defined() ? widgets::shownNumber(result.completenessError.item<double>()) : QStringLiteral("–"));
         own.push_back(result.attribution.abs().max().item<double>());
         magnitude = std::max(magnitude, own.back());
     }
@@ -397,7 +399,8 @@ void AttributionTest::aFailingMethodLeavesTheOthers()
     QTRY_VERIFY(bench.panel->isIdle());
     QVERIFY2(bench.panel->errorText().contains("nowhere") || bench.panel->errorText().contains("layer"), qPrintable(bench.panel->errorText()));
     QCOMPARE(bench.child<QTableWidget>("methods")->item(0, 5)->text(), QString("failed"));
-    QCOMPARE(bench.child<QTableWidget>("methods")->item(1, 1)->text(), fullNumber(expected(bench, run, 0, "saliency").outputs.item<double>()));
+    QCOMPARE(bench.child<QTableWidget>("methods")->item(1, 1)->text(),
+             widgets::shownNumber(expected(bench, run, 0, "saliency").outputs.item<double>()));
 }
 
 void AttributionTest::aCancelledResultIsKeptAsPartial()
@@ -550,7 +553,7 @@ void AttributionTest::innerValuesAreExplained()
     chooseMethod(bench, "input_x_gradient");
     QTest::mouseClick(explainButton(bench), Qt::LeftButton);
     const auto result = expected(bench, run, 0, "input_x_gradient", core::Json::object(), {}, site);
-    QTRY_VERIFY2(numbers(bench).contains(fullNumber(result.attribution.to(at::kDouble).sum().item<double>())), qPrintable(numbers(bench)));
+    QTRY_VERIFY2(numbers(bench).contains(widgets::shownNumber(result.attribution.to(at::kDouble).sum().item<double>())), qPrintable(numbers(bench)));
     auto* view = bench.child<ChannelsView>("channels");
     QVERIFY(view->isVisible());
     const at::Tensor shown = result.attribution[0].to(at::kDouble);
@@ -595,7 +598,7 @@ void AttributionTest::aPictureOfTheUsersOwnIsExplained()
     orrery::explain::AttributionRequest request;
     request.inputs = {train::imageInput(model.card, io::readImage(file.toStdString()))};
     const auto result = orrery::explain::attribute(graph::Executor(model.graph), model.weights, "input_x_gradient", request);
-    QTRY_VERIFY2(numbers(bench).contains(fullNumber(result.outputs.item<double>())), qPrintable(numbers(bench)));
+    QTRY_VERIFY2(numbers(bench).contains(widgets::shownNumber(result.outputs.item<double>())), qPrintable(numbers(bench)));
     QCOMPARE(bench.child<widgets::ImageView>("overlay")->overlayRange(), result.attribution.abs().max().item<double>());
     takeShots(*bench.panel, "attribution-own-picture");
     // A file that is no picture says so where it happened; the sample comes back.
@@ -636,7 +639,7 @@ void AttributionTest::metricsEqualCore()
             if (table->item(0, column)->text() == QStringLiteral("–"))
                 continue;
             const auto measured = orrery::explain::measure(executor, model.weights, "saliency", request, result, {{metric.id}});
-            QCOMPARE(table->item(0, column)->text(), fullNumber(measured[0].result.value.reshape(-1)[0].item<double>()));
+            QCOMPARE(table->item(0, column)->toolTip(), fullNumber(measured[0].result.value.reshape(-1)[0].item<double>()));
             ++compared;
         }
     QVERIFY2(compared >= 4, qPrintable(QString::number(compared)));
