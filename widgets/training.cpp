@@ -1,6 +1,7 @@
 #include "training.h"
 
 #include <QSettings>
+#include <algorithm>
 
 #include <core/jobs/process_engine.h>
 #include <core/models/open_model.h>
@@ -13,6 +14,7 @@ namespace orrery::widgets {
 namespace {
 
 constexpr const char* kInProcess = "training/in_process";
+constexpr const char* kMemoryLimit = "training/memory_limit_mib";
 
 }  // namespace
 
@@ -37,11 +39,21 @@ void setTrainsInProcess(bool inProcess)
     QSettings().setValue(kInProcess, inProcess);
 }
 
+int trainingMemoryLimit()
+{
+    return std::max(0, QSettings().value(kMemoryLimit, 0).toInt());
+}
+
+void setTrainingMemoryLimit(int mebibytes)
+{
+    QSettings().setValue(kMemoryLimit, mebibytes);
+}
+
 jobs::Job submitTraining(const Session& session, jobs::JobSpec training)
 {
     jobs::EngineChoice choice;
     if (trainsInProcess() && session.hasWorkspace())
-        choice = {"process", session.workspace()->folder(), 0};
+        choice = {"process", session.workspace()->folder(), std::uint64_t(trainingMemoryLimit()) << 20};
     return session.jobs().submit(std::move(training), jobs::makeEngine(choice));
 }
 

@@ -22,6 +22,10 @@ jobs::JobSpec trainingJob(const std::shared_ptr<store::Workspace>& workspace, st
 bool trainsInProcess();
 void setTrainsInProcess(bool inProcess);
 
+/// Most memory that such a process may take, in MiB; 0: no limit. Kept in the settings, too; 0 at first.
+int trainingMemoryLimit();
+void setTrainingMemoryLimit(int mebibytes);
+
 /// Hands what `trainingJob` made for the session's workspace to its queue, in a thread or a process as chosen. UI thread.
 jobs::Job submitTraining(const Session& session, jobs::JobSpec training);
 

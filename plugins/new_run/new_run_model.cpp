@@ -262,7 +262,12 @@ QString NewRunModel::command(const QString& workspaceFolder) const
 {
     if (isEmpty())
         return {};
-    const QStringList workspace = workspaceFolder.isEmpty() ? QStringList() : QStringList{"--workspace", workspaceFolder};
+    QStringList workspace = workspaceFolder.isEmpty() ? QStringList() : QStringList{"--workspace", workspaceFolder};
+    if (widgets::trainsInProcess())
+        workspace << "--engine"
+                  << "process";
+    if (const int limit = widgets::trainingMemoryLimit(); limit > 0 && widgets::trainsInProcess())
+        workspace << "--memory-limit" << QStringLiteral("%1MiB").arg(limit);
     if (!m_file.isEmpty() && m_saved.is_object())
         if (const auto settings = settingsBetween(m_saved, m_document))
             return widgets::cliCommand(QStringList{"train", m_file} + *settings + workspace);

@@ -3,6 +3,7 @@
 #include <QAction>
 #include <QCheckBox>
 #include <QComboBox>
+#include <QDoubleSpinBox>
 #include <QFileDialog>
 #include <QFileInfo>
 #include <QLabel>
@@ -15,6 +16,7 @@
 #include <QUndoStack>
 #include <QVBoxLayout>
 #include <algorithm>
+#include <cmath>
 
 #include <core/base/error.h>
 #include <core/base/files.h>
@@ -208,15 +210,41 @@ QWidget* NewRunPanel::buildStart()
         tr("Run trainings of this window, also those started elsewhere, each in a process of its own: a crash or a lack of memory ends that "
            "training alone. The result is the same bit for bit."));
     m_inProcess->setChecked(widgets::trainsInProcess());
-    connect(m_inProcess, &QCheckBox::toggled, this, [](bool on) { widgets::setTrainsInProcess(on); });
+    connect(m_inProcess, &QCheckBox::toggled, this, [this](bool on) {
+        widgets::setTrainsInProcess(on);
+        m_memory->setEnabled(on);
+    });
     row->addWidget(m_inProcess);
     column->addLayout(row);
     row = new QHBoxLayout;  // a second one, so that a narrow dock shows both
+    auto* memory = new QLabel(tr("&Memory"), foot);
+    memory->setBuddy(makeMemoryLimit(foot));
+    row->addWidget(memory);
+    row->addWidget(m_memory);
     row->addStretch(1);
     row->addWidget(button(m_copyCommand, foot));
     row->addWidget(m_start);
     column->addLayout(row);
     return foot;
+}
+
+QWidget* NewRunPanel::makeMemoryLimit(QWidget* parent)
+{
+    constexpr int kMostGibibytes = 16'384, kMebibytes = 1024;
+    m_memory = new QDoubleSpinBox(parent);
+    m_memory->setObjectName("memory_limit");
+    m_memory->setRange(0, kMostGibibytes);
+    m_memory->setDecimals(2);
+    m_memory->setSingleStep(0.5);
+    m_memory->setSuffix(tr(" GiB"));
+    m_memory->setSpecialValueText(tr("no limit"));
+    m_memory->setToolTip(tr(
+        "Most memory that the process of a training may take: beyond it that training ends with a message. 0 is no limit. Only with Own process."));
+    m_memory->setValue(double(widgets::trainingMemoryLimit()) / kMebibytes);
+    m_memory->setEnabled(widgets::trainsInProcess());
+    connect(m_memory, &QDoubleSpinBox::valueChanged, this,
+            [](double value) { widgets::setTrainingMemoryLimit(int(std::lround(value * kMebibytes))); });
+    return m_memory;
 }
 
 void NewRunPanel::showDocument()

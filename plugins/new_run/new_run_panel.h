@@ -11,6 +11,7 @@ class QSpinBox;
 class QSplitter;
 class QComboBox;
 class QCheckBox;
+class QDoubleSpinBox;
 
 namespace orrery::widgets {
 class DocumentEditor;
@@ -42,6 +43,7 @@ private:
     QWidget* buildTools();
     QWidget* buildDocument();
     QWidget* buildStart();
+    QWidget* makeMemoryLimit(QWidget* parent);
     QAction* makeAction(const QString& name, const QString& text, const QString& tip, std::function<void()> call);
     void showDocument();
     void showChecks();
@@ -60,6 +62,7 @@ private:
     QLabel *m_place = nullptr, *m_checks = nullptr;
     QSpinBox* m_threads = nullptr;
     QCheckBox* m_inProcess = nullptr;
+    QDoubleSpinBox* m_memory = nullptr;
     QPushButton* m_start = nullptr;
     QAction *m_open = nullptr, *m_save = nullptr, *m_new = nullptr, *m_copyCommand = nullptr;
     QList<QAction*> m_examples;

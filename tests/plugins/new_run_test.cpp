@@ -3,6 +3,7 @@
 #include <QCheckBox>
 #include <QClipboard>
 #include <QComboBox>
+#include <QDoubleSpinBox>
 #include <QLabel>
 #include <QLineEdit>
 #include <QPlainTextEdit>
@@ -93,6 +94,7 @@ private Q_SLOTS:
     void savingWritesWhatIsShown();
     void aModelFileIsAText();
     void aTrainingInItsOwnProcessIsAChoiceThatStays();
+    void aTrainingThatTakesTooMuchMemoryEndsWithASentence();
     void stateSurvivesARestart();
 };
 
@@ -292,6 +294,40 @@ void NewRunTest::aTrainingInItsOwnProcessIsAChoiceThatStays()
     bench.show();
     QVERIFY(bench.panel->findChild<QCheckBox*>("in_process")->isChecked());
     widgets::setTrainsInProcess(false);
+}
+
+void NewRunTest::aTrainingThatTakesTooMuchMemoryEndsWithASentence()
+{
+    const QTemporaryDir settings;
+    QSettings::setPath(QSettings::NativeFormat, QSettings::UserScope, settings.path());
+    QCoreApplication::setOrganizationName("Orrery");
+    widgets::setTrainsInProcess(false);
+    Bench bench;
+    auto* limit = bench.panel->findChild<QDoubleSpinBox*>("memory_limit");
+    QVERIFY(!limit->isEnabled());  // a thread shares the memory of the window
+    QCOMPARE(limit->text(), QString("no limit"));
+    auto* box = bench.panel->findChild<QCheckBox*>("in_process");
+    box->setFocus();
+    QTest::keyClick(box, Qt::Key_Space);
+    QVERIFY(limit->isEnabled());
+    limit->setFocus();
+    limit->selectAll();
+    QTest::keyClicks(limit, "nonsense");
+    QCOMPARE(limit->value(), 0.0);  // letters are not taken
+    limit->selectAll();
+    QTest::keyClicks(limit, "0.05");
+    QTest::keyClick(limit, Qt::Key_Tab);
+    QCOMPARE(widgets::trainingMemoryLimit(), 51);
+    bench.session.setDraft(smallDocument());
+    QTRY_VERIFY(bench.start()->isEnabled());
+    QVERIFY2(bench.panel->commandLine().contains("--engine process --memory-limit 51MiB"), qPrintable(bench.panel->commandLine()));
+    QTest::mouseClick(bench.start(), Qt::LeftButton);
+    const auto workspace = bench.session.workspace();
+    QTRY_VERIFY_WITH_TIMEOUT(workspace->findRun(1) && workspace->findRun(1)->status == store::RunStatus::Failed, 60000);
+    const auto error = QString::fromStdString(workspace->run(1).error);
+    QVERIFY2(error.contains("more than its limit of 51"), qPrintable(error));
+    widgets::setTrainsInProcess(false);
+    widgets::setTrainingMemoryLimit(0);
 }
 
 void NewRunTest::stateSurvivesARestart()
