@@ -5,6 +5,7 @@
 #include <core/base/text.h>
 #include <core/models/exporter.h>
 
+#include "arrays.h"
 #include "model_argument.h"
 
 namespace orrery::cli {
@@ -13,7 +14,7 @@ namespace {
 struct ExportOptions {
     ModelArgument model;
     std::string exporter, out;
-    std::vector<std::string> settings;
+    std::vector<std::string> settings, inputs;
 };
 
 std::uint64_t sizeOf(const std::filesystem::path& path)
@@ -41,6 +42,8 @@ Exit exportTo(Session& session, const ExportOptions& options)
     how.stop = session.stopToken();
     models::exporterRegistry().at(options.exporter);  // an unknown name is said before a large model is read
     const auto model = options.model.open(session);
+    if (!options.inputs.empty())
+        how.example = readInputs(options.inputs, model, session.chosenDevice());
     models::exportModel(options.out, model, options.exporter, how);
     const auto bytes = sizeOf(options.out);
     if (session.json)
@@ -68,6 +71,8 @@ std::function<Exit(Session&)> declareExport(CLI::App& app)
     app.add_option("--to", options->exporter, "Format; see below.")->required();
     app.add_option("--out", options->out, "File or folder to write; it is there whole or not at all.")->required();
     app.add_option("--set", options->settings, "Parameter of the format: name=value.");
+    app.add_option("--input", options->inputs,
+                   "Array file, or NAME=FILE: an example that shows dimensions and types to ONNX where the model card does not.");
     return [options](Session& session) { return exportTo(session, *options); };
 }
 

@@ -16,6 +16,8 @@ struct ExportOptions {
     /// Gets one sentence about everything that the format cannot hold and that was changed or left out; may be null.
     std::function<void(const std::string& note)> note;
     std::stop_token stop;
+    /// Inputs of a run that shows dimensions and types to formats that need them; empty: zeros as the model card says.
+    std::vector<c10::IValue> example;
 };
 
 /// How one format is written. `write` gets a path that is a file or, for `isFolder`, a folder that does not exist yet; it throws core::InputError for a model that the format cannot hold

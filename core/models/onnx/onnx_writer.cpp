@@ -5,8 +5,6 @@
 #include <algorithm>
 
 #include <core/base/error.h>
-#include <core/graph/executor.h>
-#include <core/graph/inspect.h>
 #include <core/io/tensors.h>
 
 namespace orrery::models::onnx {
@@ -28,12 +26,12 @@ std::string slashed(const std::string& path)
     return text;
 }
 
+}  // namespace
+
 bool isNumber(const std::string& text)
 {
     return !text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == std::string::npos;
 }
-
-}  // namespace
 
 io::OnnxAttribute attributeOf(const std::string& name, std::int64_t value)
 {
@@ -67,7 +65,22 @@ io::OnnxAttribute attributeOf(const std::string& name, std::vector<std::int64_t>
     return attribute;
 }
 
-OnnxWriter::OnnxWriter(const graph::Model& model, std::int64_t opset) : m_model(model), m_opset(opset)
+io::OnnxAttribute attributeOf(const std::string& name, const at::Tensor& value)
+{
+    const auto flat = value.detach().cpu().contiguous();
+    auto tensor = std::make_shared<io::OnnxTensor>();
+    tensor->name = name;
+    tensor->type = io::toElementType(flat.scalar_type());
+    tensor->shape = flat.sizes().vec();
+    tensor->decoded.assign(static_cast<const char*>(flat.data_ptr()), std::size_t(flat.nbytes()));
+    io::OnnxAttribute attribute;
+    attribute.name = name;
+    attribute.tensor = std::move(tensor);
+    return attribute;
+}
+
+OnnxWriter::OnnxWriter(const graph::Model& model, std::int64_t opset, std::vector<c10::IValue> example)
+    : m_model(model), m_opset(opset), m_example(std::move(example))
 {
     m_out.irVersion = irVersionFor(opset);
     m_out.producer = "Orrery";
@@ -77,42 +90,21 @@ OnnxWriter::OnnxWriter(const graph::Model& model, std::int64_t opset) : m_model(
 
 io::OnnxModel OnnxWriter::write()
 {
-    runExample();
+    runExamples();
     addInputs();
     addWeights();
     const auto& data = graph().data();
     for (std::size_t i = 0; i < data.body.outputs.size(); ++i)
-        if (!data.body.outputs[i].isConstant() && graph().producer(data.body.outputs[i].value) && !m_names.count(data.body.outputs[i].value))
+        if (!data.body.outputs[i].isConstant() && graph().producer(data.body.outputs[i].value) && !m_names.count(data.body.outputs[i].value) &&
+            !m_fixed.count(data.body.outputs[i].value))
             m_names[data.body.outputs[i].value] = fresh(data.outputNames[i]);
+    for (const auto& output : data.body.outputs)
+        need(output);
     for (const auto& node : data.body.nodes)
         writeNode(node);
     addOutputs();
     m_out.metadata.emplace_back("orrery.card", m_model.card.toJson().dump());
     return std::move(m_out);
-}
-
-// Dimensions and types are what one run on the card's example shows; sizes are not looked at.
-void OnnxWriter::runExample()
-{
-    const auto inputs = graph::exampleInputs(m_model.card);
-    if (inputs.size() != graph().data().inputs.size() || inputs.empty())
-        return;
-    graph::RunRequest request;
-    request.inputs = inputs;
-    request.probes.push_back(graph::Probe::onValue("**", [&](const std::string& name, const c10::IValue& value) {
-        const auto id = graph().findValue(name);
-        if (id && value.isTensor() && value.toTensor().defined())
-            m_seen[*id] = {value.toTensor().dim(), value.toTensor().scalar_type()};
-    }));
-    try {
-        graph::Executor(m_model.graph).run(m_model.weights, request);
-    } catch (const core::Error&) {
-        m_seen.clear();  // an example of the wrong size: what needs to know dimensions says so
-        return;
-    }
-    for (std::size_t i = 0; i < inputs.size(); ++i)
-        if (inputs[i].isTensor())
-            m_seen[graph().data().inputs[i].value] = {inputs[i].toTensor().dim(), inputs[i].toTensor().scalar_type()};
 }
 
 void OnnxWriter::addInputs()
@@ -162,9 +154,15 @@ void OnnxWriter::addWeights()
 void OnnxWriter::writeNode(const Node& node)
 {
     m_node = node.name;
+    if (std::all_of(node.outputs.begin(), node.outputs.end(), [&](const auto id) { return m_fixed.count(id) > 0 || !m_needed.count(id); }))
+        return;  // what is known is written where it is used
+    if (node.op == "prim::If")
+        return writeBranches(node);
     if (!node.blocks.empty())
-        refuse(node, "control flow is not written");
-    const auto* writer = findOperatorWriter(node.op);
+        refuse(node, "loops are not written");
+    const auto* writer = findOperatorWriter(node.qualifiedOp());  // lists are joined by an overload of an addition
+    if (!writer)
+        writer = findOperatorWriter(node.op);
     if (!writer)
         refuse(node, "it has no form in ONNX here");
     (*writer)(*this, node);
@@ -184,7 +182,7 @@ void OnnxWriter::addOutputs()
             copy.op = "Identity";
             copy.inputs = {name};
             copy.outputs = {name = fresh(data.outputNames[i])};
-            m_out.graph.nodes.push_back(std::move(copy));
+            m_nodes->push_back(std::move(copy));
         }
         const auto& known = seen(data.body.outputs[i]);
         io::OnnxValueInfo info;
@@ -222,7 +220,7 @@ std::int64_t OnnxWriter::rankOf(const Node& node, std::size_t input) const
 {
     const auto rank = seen(node.inputs.at(input)).rank;
     if (rank < 0)
-        refuse(node, "the number of dimensions is not known; give the shapes of the inputs in the model card");
+        refuse(node, "the number of dimensions is not known; give an example input or the shapes of the inputs in the model card");
     return rank;
 }
 
@@ -248,54 +246,6 @@ std::string OnnxWriter::scalar(double number, at::ScalarType dtype)
     return known->second;
 }
 
-std::string OnnxWriter::use(const Operand& operand, at::ScalarType numbers)
-{
-    if (!operand.isConstant()) {
-        const auto found = m_names.find(operand.value);
-        if (found == m_names.end())
-            throw core::InputError(fmt::format("node {}: value {} cannot be written as ONNX", m_node, graph().value(operand.value).name));
-        return found->second;
-    }
-    const auto& literal = operand.constant;
-    if (literal.isNone())
-        return "";
-    if (literal.isIntList())
-        return ints(literal.toIntVector());
-    if (literal.isInt() && numbers == at::kLong)
-        return ints({literal.toInt()});
-    if (literal.isScalar())
-        return scalar(literal.toScalar().toDouble(), numbers);
-    throw core::InputError(fmt::format("node {}: expected a number or a list of numbers to write as ONNX, found {}", m_node, literal.tagKind()));
-}
-
-std::int64_t OnnxWriter::literalInt(const Node& node, std::size_t input) const
-{
-    if (!node.inputs.at(input).isConstant() || !node.inputs[input].constant.isInt())
-        refuse(node, fmt::format("argument {} is computed while it runs", input));
-    return node.inputs[input].constant.toInt();
-}
-
-double OnnxWriter::literalReal(const Node& node, std::size_t input) const
-{
-    if (!node.inputs.at(input).isConstant() || !node.inputs[input].constant.isScalar())
-        refuse(node, fmt::format("argument {} is computed while it runs", input));
-    return node.inputs[input].constant.toScalar().toDouble();
-}
-
-bool OnnxWriter::literalBool(const Node& node, std::size_t input) const
-{
-    if (!node.inputs.at(input).isConstant() || !node.inputs[input].constant.isBool())
-        refuse(node, fmt::format("argument {} is computed while it runs", input));
-    return node.inputs[input].constant.toBool();
-}
-
-std::vector<std::int64_t> OnnxWriter::literalInts(const Node& node, std::size_t input) const
-{
-    if (!node.inputs.at(input).isConstant() || !node.inputs[input].constant.isIntList())
-        refuse(node, fmt::format("argument {} is computed while it runs", input));
-    return node.inputs[input].constant.toIntVector();
-}
-
 std::string OnnxWriter::add(const std::string& op, std::vector<std::string> inputs, std::vector<io::OnnxAttribute> attributes)
 {
     io::OnnxNode node;
@@ -304,16 +254,26 @@ std::string OnnxWriter::add(const std::string& op, std::vector<std::string> inpu
     node.attributes = std::move(attributes);
     node.outputs = {fresh(m_node + "." + op)};
     node.name = slashed(node.outputs[0]);
-    m_out.graph.nodes.push_back(node);
+    m_own.insert(node.outputs[0]);
+    m_nodes->push_back(node);
     return node.outputs[0];
+}
+
+std::vector<std::string> OnnxWriter::addAll(const std::string& op, std::vector<std::string> inputs, std::vector<io::OnnxAttribute> attributes,
+                                            std::size_t count)
+{
+    add(op, std::move(inputs), std::move(attributes));
+    m_own.erase(m_nodes->back().outputs[0]);
+    while (m_nodes->back().outputs.size() < count)
+        m_nodes->back().outputs.push_back(fresh(m_node + "." + op));
+    return m_nodes->back().outputs;
 }
 
 void OnnxWriter::give(const Node& node, const std::string& op, std::vector<std::string> inputs, std::vector<io::OnnxAttribute> attributes,
                       std::size_t output)
 {
     const auto id = node.outputs.at(output);
-    if (!m_names.count(id))
-        m_names[id] = fresh(graph().value(id).name);
+    nameOutput(id);
     io::OnnxNode made;
     made.op = op;
     made.name = slashed(graph().value(id).name);
@@ -322,18 +282,42 @@ void OnnxWriter::give(const Node& node, const std::string& op, std::vector<std::
         made.inputs.pop_back();
     made.attributes = std::move(attributes);
     made.outputs = {m_names[id]};
-    m_out.graph.nodes.push_back(std::move(made));
+    m_nodes->push_back(std::move(made));
 }
 
+void OnnxWriter::giveAll(const Node& node, const std::string& op, std::vector<std::string> inputs, std::vector<io::OnnxAttribute> attributes,
+                         std::size_t count)
+{
+    give(node, op, std::move(inputs), std::move(attributes));
+    for (std::size_t i = 1; i < count; ++i) {
+        nameOutput(node.outputs.at(i));
+        m_nodes->back().outputs.push_back(m_names[node.outputs[i]]);
+    }
+}
+
+void OnnxWriter::nameOutput(graph::ValueId id)
+{
+    if (!m_names.count(id))
+        m_names[id] = fresh(graph().value(id).name);
+}
+
+// A value that was just made for this has no other name yet: it takes the graph's.
 void OnnxWriter::alias(const Node& node, const std::string& value, std::size_t output)
 {
-    const auto known = m_names.find(node.outputs.at(output));
+    const auto id = node.outputs.at(output);
+    const auto known = m_names.find(id);
     if (known != m_names.end() && known->second == value)
         return;
-    if (known != m_names.end())  // an output of the model has its name already
+    if (m_own.count(value) && !m_nodes->empty() && m_nodes->back().outputs == std::vector<std::string>{value}) {
+        m_own.erase(value);
+        nameOutput(id);
+        m_nodes->back().outputs = {m_names[id]};
+        m_nodes->back().name = slashed(graph().value(id).name);
+    } else if (known != m_names.end()) {  // an output of the model has its name already
         give(node, "Identity", {value}, {}, output);
-    else
-        m_names[node.outputs[output]] = value;
+    } else {
+        m_names[id] = value;
+    }
 }
 
 }  // namespace orrery::models::onnx

@@ -1,10 +1,14 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <memory>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include <core/graph/model.h>
+#include <core/graph/probe.h>
 #include <core/io/onnx_file.h>
 
 /// Internal to core/models/onnx: our graph as an ONNX model.
@@ -22,13 +26,25 @@ struct SeenValue {
 /// Walks a graph once. Ints are written as int64 vectors of one element, lists of ints as vectors, so that sizes stay sizes: nothing is fixed to the example's.
 class OnnxWriter {
 public:
-    OnnxWriter(const graph::Model& model, std::int64_t opset);
+    /// @param example  Inputs of a run that shows dimensions and types; empty: zeros as the model card says.
+    OnnxWriter(const graph::Model& model, std::int64_t opset, std::vector<c10::IValue> example = {});
+    OnnxWriter(const OnnxWriter&) = delete;
+    OnnxWriter& operator=(const OnnxWriter&) = delete;
     /// @throws core::InputError naming node and operator that have no form.
     io::OnnxModel write();
 
     // For the functions of the operators.
     std::int64_t opset() const { return m_opset; }
     const SeenValue& seen(const graph::Operand& operand) const;
+    at::ScalarType typeOf(const graph::Node& node, std::size_t input = 0) const { return seen(node.inputs.at(input)).dtype; }
+    /// What an output was on the example; float32 without one.
+    at::ScalarType resultType(const graph::Node& node, std::size_t output = 0) const
+    {
+        return seen(graph::Operand::of(node.outputs.at(output))).dtype;
+    }
+    /// What is known while writing: a literal, or a value that depends neither on the inputs' numbers nor on the weights (ranks, dtypes, tables, what follows from them). Else null.
+    const c10::IValue* known(const graph::Operand& operand) const;
+    const c10::IValue* known(const graph::Node& node, std::size_t input) const { return known(node.inputs.at(input)); }
     /// Dimensions. @throws core::InputError if no example run told them.
     std::int64_t rankOf(const graph::Node& node, std::size_t input) const;
     /// An axis counted from the front.
@@ -42,16 +58,26 @@ public:
     double literalReal(const graph::Node& node, std::size_t input) const;
     bool literalBool(const graph::Node& node, std::size_t input) const;
     std::vector<std::int64_t> literalInts(const graph::Node& node, std::size_t input) const;
-    bool isNone(const graph::Node& node, std::size_t input) const
-    {
-        return node.inputs.at(input).isConstant() && node.inputs[input].constant.isNone();
-    }
+    bool isNone(const graph::Node& node, std::size_t input) const { return known(node, input) && known(node, input)->isNone(); }
+    /// A tensor or number as an operand of a pointwise operator: of that dtype, a number without dimensions.
+    std::string operand(const graph::Node& node, std::size_t input, at::ScalarType dtype);
+    std::string cast(const std::string& name, at::ScalarType to);
+    /// A tensor that is not in the graph, as an initialiser of its own.
+    std::string tensor(const std::string& name, const at::Tensor& tensor) { return initialiser(fresh(name), tensor); }
+    /// A weight, or what is computed from weights alone; null for others.
+    const at::Tensor* weightOf(const graph::Operand& operand) const;
 
     /// Adds a node that makes a value of its own; its name goes back.
     std::string add(const std::string& op, std::vector<std::string> inputs, std::vector<io::OnnxAttribute> attributes = {});
+    /// The same for a node of several values.
+    std::vector<std::string> addAll(const std::string& op, std::vector<std::string> inputs, std::vector<io::OnnxAttribute> attributes,
+                                    std::size_t count);
     /// Adds the node that makes output `output` of `node`, under its name.
     void give(const graph::Node& node, const std::string& op, std::vector<std::string> inputs, std::vector<io::OnnxAttribute> attributes = {},
               std::size_t output = 0);
+    /// One node that makes the first `count` outputs of `node`.
+    void giveAll(const graph::Node& node, const std::string& op, std::vector<std::string> inputs, std::vector<io::OnnxAttribute> attributes,
+                 std::size_t count);
     /// Output `output` is another value that is there already.
     void alias(const graph::Node& node, const std::string& value, std::size_t output = 0);
     [[noreturn]] void refuse(const graph::Node& node, const std::string& reason) const;
@@ -61,32 +87,61 @@ public:
     const graph::Graph& graph() const { return *m_model.graph; }
 
 private:
-    void runExample();
+    void runExamples();
+    bool run(const std::vector<c10::IValue>& inputs, std::vector<graph::Probe> probes) const;
+    /// Sizes that are the same when every size that the card leaves open is another one.
+    void findSteadySizes();
+    bool isFixed(const graph::Node& node) const;
+    void see(const graph::Node* node, graph::ValueId id, const c10::IValue& value);
+    void need(const graph::Operand& operand);
+    void writeBranches(const graph::Node& node);
+    std::shared_ptr<const io::OnnxGraph> branch(const graph::Node& node, std::size_t number);
+    std::string literal(const c10::IValue& constant, at::ScalarType numbers, const std::string& name);
     void addInputs();
     void addWeights();
     void writeNode(const graph::Node& node);
+    void nameOutput(graph::ValueId id);
     void addOutputs();
     std::string initialiser(const std::string& name, const at::Tensor& tensor);
     std::string fresh(const std::string& base);
 
     const graph::Model& m_model;
     std::int64_t m_opset;
+    std::vector<c10::IValue> m_example;
     io::OnnxModel m_out;
     std::map<graph::ValueId, std::string> m_names;
     std::map<graph::ValueId, SeenValue> m_seen;
+    std::map<graph::ValueId, c10::IValue> m_fixed;
+    std::map<graph::ValueId, c10::IValue> m_ofWeights;        ///< computed from weights alone
+    std::set<graph::ValueId> m_needed;                        ///< what outputs depend on
+    std::vector<io::OnnxNode>* m_nodes = &m_out.graph.nodes;  ///< of the graph or branch being written
+    std::set<std::string> m_own;                              ///< values that only the writer knows
     std::map<std::string, int> m_counts;
     std::map<std::string, std::string> m_literals;
     std::string m_node;  ///< path of the node being written
     std::vector<at::Tensor> m_kept;
 };
 
+/// A size of a card that is a number, not a name.
+bool isNumber(const std::string& text);
 io::OnnxAttribute attributeOf(const std::string& name, std::int64_t value);
 io::OnnxAttribute attributeOf(const std::string& name, double value);
 io::OnnxAttribute attributeOf(const std::string& name, const std::string& value);
 io::OnnxAttribute attributeOf(const std::string& name, std::vector<std::int64_t> value);
 
+io::OnnxAttribute attributeOf(const std::string& name, const at::Tensor& value);
+
 using OperatorWriter = std::function<void(OnnxWriter&, const graph::Node&)>;
-/// Null: no form. A new operator is one line in the list of onnx_writer_operators.cpp.
+using WriterTable = std::unordered_map<std::string, OperatorWriter>;
+/// Null: no form. A new operator is one line in the table of its family.
 const OperatorWriter* findOperatorWriter(const std::string& op);
+
+// The families.
+void addLayerWriters(WriterTable& table);
+void addMathWriters(WriterTable& table);
+void addShapeWriters(WriterTable& table);
+void addIndexWriters(WriterTable& table);
+void addRecurrentWriters(WriterTable& table);
+void addImportedWriters(WriterTable& table);  ///< what importers of ONNX made of its operators
 
 }  // namespace orrery::models::onnx

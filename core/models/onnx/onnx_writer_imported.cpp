@@ -1,0 +1,171 @@
+// What importers of ONNX made of operators that libtorch does not have, as those operators again.
+#include <ATen/ATen.h>
+
+#include "onnx_writer.h"
+
+namespace orrery::models::onnx {
+namespace {
+
+using graph::Node;
+
+/// The same inputs in the same order, some of the literals behind them as attributes.
+OperatorWriter again(const char* op, std::size_t inputs, std::vector<std::pair<std::size_t, const char*>> attributes = {})
+{
+    return [op, inputs, attributes](OnnxWriter& w, const Node& n) {
+        std::vector<std::string> names;
+        for (std::size_t i = 0; i < inputs; ++i)
+            names.push_back(w.use(n.inputs.at(i), at::kLong));
+        std::vector<io::OnnxAttribute> given;
+        for (const auto& [input, name] : attributes) {
+            const auto* value = w.known(n, input);
+            if (!value || value->isNone())
+                continue;
+            if (value->isString())
+                given.push_back(attributeOf(name, value->toStringRef()));
+            else if (value->isIntList())
+                given.push_back(attributeOf(name, value->toIntVector()));
+            else if (value->isDouble())
+                given.push_back(attributeOf(name, value->toDouble()));
+            else
+                given.push_back(attributeOf(name, std::int64_t(value->isBool() ? value->toBool() : value->toInt())));
+        }
+        w.giveAll(n, op, names, given, n.outputs.size());
+    };
+}
+
+// Operators of ONNX that take indices count negative ones from the end themselves.
+void wrapped(OnnxWriter& w, const Node& n)
+{
+    w.alias(n, w.use(n.inputs[0]));
+}
+
+void quantised(OnnxWriter& w, const Node& n)
+{
+    const auto axis = attributeOf("axis", w.literalInt(n, 3));
+    const auto zero = w.isNone(n, 2) && w.literalBool(n, 4) ? w.tensor(n.name + ".zero_point", at::zeros({}, at::kChar)) : w.use(n.inputs[2]);
+    w.give(n, "QuantizeLinear", {w.use(n.inputs[0]), w.use(n.inputs[1]), zero}, {axis});
+}
+
+/// A vector along one axis of a tensor, in double; a number stays one.
+std::string alongAxis(OnnxWriter& w, const Node& n, std::size_t input, std::int64_t axis, std::int64_t rank)
+{
+    const auto wide = w.cast(w.use(n.inputs[input]), at::kDouble);
+    if (w.rankOf(n, input) != 1)
+        return wide;
+    std::vector<std::int64_t> shape(std::size_t(rank), 1);
+    shape.at(std::size_t(axis < 0 ? axis + rank : axis)) = -1;
+    return w.add("Reshape", {wide, w.ints(shape)});
+}
+
+// Sums of quantised products are whole numbers, which double holds exactly.
+void centred(OnnxWriter& w, const Node& n)
+{
+    const auto wide = w.cast(w.use(n.inputs[0]), at::kDouble);
+    if (w.isNone(n, 1))
+        return w.alias(n, wide);
+    w.give(n, "Sub", {wide, alongAxis(w, n, 1, w.literalInt(n, 2), w.rankOf(n, 0))});
+}
+
+void requantised(OnnxWriter& w, const Node& n)
+{
+    const auto rank = w.rankOf(n, 0), axis = w.literalInt(n, 5);
+    const auto type = w.typeOf(n, 4);
+    const auto factor =
+        w.add("Div", {w.add("Mul", {alongAxis(w, n, 1, axis, rank), alongAxis(w, n, 2, axis, rank)}), alongAxis(w, n, 3, axis, rank)});
+    const auto rounded = w.add("Round", {w.add("Mul", {w.use(n.inputs[0]), factor})});
+    const auto moved = w.add("Add", {rounded, alongAxis(w, n, 4, axis, rank)});
+    const bool isSigned = type == at::kChar;
+    const auto limited = w.add("Clip", {moved, w.scalar(isSigned ? -128 : 0, at::kDouble), w.scalar(isSigned ? 127 : 255, at::kDouble)});
+    w.alias(n, w.cast(limited, type));
+}
+
+void channelsAdded(OnnxWriter& w, const Node& n)
+{
+    const auto type = w.resultType(n);
+    const auto wide = w.cast(w.use(n.inputs[1]), type);
+    std::vector<std::int64_t> shape(std::size_t(w.rankOf(n, 0)), 1);
+    shape.at(1) = -1;
+    w.give(n, "Add", {w.operand(n, 0, type), w.add("Reshape", {wide, w.ints(shape)})});
+}
+
+// Sizes behind the tensor's last are not kept, so what stands there for them does not matter.
+void keptWhereZero(OnnxWriter& w, const Node& n)
+{
+    const auto target = w.use(n.inputs[1]);
+    const auto count = w.add("Shape", {target});
+    const auto ones = w.add("ConstantOfShape", {count}, {attributeOf("value", at::ones({1}, at::kLong))});
+    const auto sizes = w.add("Concat", {w.add("Shape", {w.use(n.inputs[0])}), ones}, {attributeOf("axis", std::int64_t(0))});
+    const auto first = w.add("Slice", {sizes, w.ints({0}), count});
+    w.give(n, "Where", {w.add("Equal", {target, w.ints({0})}), first, target});
+}
+
+// Reshape's target: zeros keep a size, unless they are sizes.
+void targetSizes(OnnxWriter& w, const Node& n)
+{
+    const auto* target = w.known(n, 1);
+    const auto* weight = w.weightOf(n.inputs[1]);
+    const auto numbers = target && target->isTensor() ? target->toTensor() : weight ? *weight : at::Tensor();
+    const bool mayKeep = !numbers.defined() || (numbers == 0).any().item<bool>();
+    if (mayKeep && !w.literalBool(n, 2)) {
+        if (!numbers.defined())
+            return keptWhereZero(w, n);
+        std::vector<std::string> parts;
+        for (std::int64_t i = 0; i < numbers.numel(); ++i) {
+            const auto size = numbers[i].item<std::int64_t>();
+            parts.push_back(size != 0 ? w.ints({size}) : w.add("Shape", {w.use(n.inputs[0])}, {attributeOf("start", i), attributeOf("end", i + 1)}));
+        }
+        return w.give(n, "Concat", parts, {attributeOf("axis", std::int64_t(0))});
+    }
+    w.alias(n, w.use(n.inputs[1]));
+}
+
+void globalPool(OnnxWriter& w, const Node& n)
+{
+    const auto how = w.known(n, 1)->toStringRef();
+    if (how == "lp" || how == "l")
+        return w.give(n, "GlobalLpPool", {w.use(n.inputs[0])}, {attributeOf("p", std::int64_t(w.literalReal(n, 2)))});
+    w.give(n, how == "max" ? "GlobalMaxPool" : "GlobalAveragePool", {w.use(n.inputs[0])});
+}
+
+}  // namespace
+
+void addImportedWriters(WriterTable& table)
+{
+    table.insert({
+        {"orrery::onnx_add_channels", channelsAdded},
+        {"orrery::onnx_average_pool",
+         again("AveragePool", 1,
+               {{1, "kernel_shape"}, {2, "strides"}, {3, "dilations"}, {4, "pads"}, {5, "ceil_mode"}, {6, "auto_pad"}, {7, "count_include_pad"}})},
+        {"orrery::onnx_centre", centred},
+        {"orrery::onnx_cumsum",
+         [](OnnxWriter& w, const Node& n) {
+             w.give(n, "CumSum", {w.use(n.inputs[0]), w.scalar(double(w.literalInt(n, 1)), at::kLong)},
+                    {attributeOf("exclusive", std::int64_t(w.literalBool(n, 2))), attributeOf("reverse", std::int64_t(w.literalBool(n, 3)))});
+         }},
+        {"orrery::onnx_depth_to_space", again("DepthToSpace", 1, {{1, "blocksize"}, {2, "mode"}})},
+        {"orrery::onnx_dequantize", again("DequantizeLinear", 3, {{3, "axis"}})},
+        {"orrery::onnx_dynamic_quantize", again("DynamicQuantizeLinear", 1)},
+        {"orrery::onnx_flatten", again("Flatten", 1, {{1, "axis"}})},
+        {"orrery::onnx_gather", again("Gather", 2, {{2, "axis"}})},
+        {"orrery::onnx_gather_elements", again("GatherElements", 2, {{2, "axis"}})},
+        {"orrery::onnx_gather_nd", again("GatherND", 2, {{2, "batch_dims"}})},
+        {"orrery::onnx_global_pool", globalPool},
+        {"orrery::onnx_hardmax", again("Hardmax", 1, {{1, "axis"}})},
+        {"orrery::onnx_layer_norm", again("LayerNormalization", 3, {{3, "axis"}, {4, "epsilon"}})},
+        {"orrery::onnx_lrn", again("LRN", 1, {{1, "size"}, {2, "alpha"}, {3, "beta"}, {4, "bias"}})},
+        {"orrery::onnx_max_pool",
+         again("MaxPool", 1,
+               {{1, "kernel_shape"}, {2, "strides"}, {3, "dilations"}, {4, "pads"}, {5, "ceil_mode"}, {6, "auto_pad"}, {7, "storage_order"}})},
+        {"orrery::onnx_quantize", quantised},
+        {"orrery::onnx_range", again("Range", 3)},
+        {"orrery::onnx_requantize", requantised},
+        {"orrery::onnx_scatter_elements", again("ScatterElements", 3, {{3, "axis"}, {4, "reduction"}})},
+        {"orrery::onnx_scatter_nd", again("ScatterND", 3, {{3, "reduction"}})},
+        {"orrery::onnx_slice", again("Slice", 5)},
+        {"orrery::onnx_space_to_depth", again("SpaceToDepth", 1, {{1, "blocksize"}})},
+        {"orrery::onnx_target_sizes", targetSizes},
+        {"orrery::onnx_wrap_indices", wrapped},
+    });
+}
+
+}  // namespace orrery::models::onnx

@@ -1,0 +1,354 @@
+// What values are while a graph is written as ONNX: seen on an example, known, or computed; and the branches that depend on them.
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <set>
+
+#include <core/base/error.h>
+#include <core/graph/executor.h>
+#include <core/graph/inspect.h>
+#include <core/io/tensors.h>
+
+#include "onnx_writer.h"
+
+namespace orrery::models::onnx {
+namespace {
+
+using graph::Node;
+using graph::Operand;
+
+/// Larger tables are computed in the file, too.
+constexpr std::int64_t kLargestTable = 1 << 20;
+
+/// What these say of a tensor does not depend on its numbers and stays when sizes change.
+bool asksForKind(const Node& node)
+{
+    static const std::set<std::string> kAsking = {
+        "aten::__is__",
+        "aten::__isnot__",
+        "aten::dim",
+        "aten::is_autocast_enabled",
+        "aten::is_floating_point",
+        "aten::is_grad_enabled",
+        "aten::requires_grad",
+        "prim::device",
+        "prim::dtype",
+        "prim::is_cuda",
+        "prim::is_nested",
+        "prim::layout",
+        "prim::requires_grad",
+        "prim::type",
+    };
+    return kAsking.count(node.op) > 0 || (node.op == "aten::len" && node.overload != "Tensor");
+}
+
+/// Lists of numbers and texts, not of tensors.
+bool isPlainList(const c10::IValue& value)
+{
+    if (!value.isList())
+        return false;
+    const auto kind = value.toList().elementType()->kind();
+    return kind == c10::TypeKind::IntType || kind == c10::TypeKind::FloatType || kind == c10::TypeKind::BoolType || kind == c10::TypeKind::StringType;
+}
+
+bool isRandom(const std::string& op)
+{
+    static const char* const kDraws[] = {"aten::rand", "aten::bernoulli", "aten::normal", "aten::multinomial", "aten::poisson", "aten::dropout"};
+    return std::any_of(std::begin(kDraws), std::end(kDraws), [&](const char* start) { return op.rfind(start, 0) == 0; });
+}
+
+}  // namespace
+
+const c10::IValue* OnnxWriter::known(const Operand& operand) const
+{
+    if (operand.isConstant())
+        return &operand.constant;
+    const auto found = m_fixed.find(operand.value);
+    return found == m_fixed.end() ? nullptr : &found->second;
+}
+
+const at::Tensor* OnnxWriter::weightOf(const Operand& operand) const
+{
+    if (operand.isConstant())
+        return nullptr;
+    if (const auto* parameter = graph().parameterOf(operand.value))
+        return &m_model.weights.at(parameter->name);
+    const auto found = m_ofWeights.find(operand.value);
+    return found == m_ofWeights.end() || !found->second.isTensor() ? nullptr : &found->second.toTensor();
+}
+
+// A node whose outputs are known: nothing random, and all it depends on is known.
+bool OnnxWriter::isFixed(const Node& node) const
+{
+    if (asksForKind(node))
+        return true;
+    if (node.op == "aten::size" && weightOf(node.inputs.at(0)))
+        return true;
+    const auto isKnown = [&](const Operand& operand) { return known(operand) != nullptr; };
+    if (node.op == "prim::If") {
+        const auto* condition = known(node.inputs.at(0));
+        if (!condition || !condition->isBool())
+            return false;
+        const auto& taken = node.blocks.at(condition->toBool() ? 0 : 1);
+        return std::all_of(taken.outputs.begin(), taken.outputs.end(), isKnown);
+    }
+    return node.blocks.empty() && !isRandom(node.op) && std::all_of(node.inputs.begin(), node.inputs.end(), isKnown);
+}
+
+void OnnxWriter::see(const Node* node, graph::ValueId id, const c10::IValue& value)
+{
+    const bool isTensor = value.isTensor() && value.toTensor().defined();
+    if (isTensor)
+        m_seen.try_emplace(id, SeenValue{value.toTensor().dim(), value.toTensor().scalar_type()});
+    if (!node)
+        return;
+    const bool isPlain =
+        isTensor ? value.toTensor().numel() <= kLargestTable : isPlainList(value) || (!value.isList() && !value.isTuple() && !value.isGenericDict());
+    if (isPlain && isFixed(*node))
+        m_fixed.try_emplace(id, isTensor ? c10::IValue(value.toTensor().detach()) : value);
+    const auto isOfWeights = [&](const Operand& operand) { return known(operand) || weightOf(operand) || m_ofWeights.count(operand.value) > 0; };
+    if (!m_fixed.count(id) && node->blocks.empty() && !isRandom(node->op) && std::all_of(node->inputs.begin(), node->inputs.end(), isOfWeights))
+        m_ofWeights.try_emplace(id, isTensor ? c10::IValue(value.toTensor().detach()) : value);
+}
+
+bool OnnxWriter::run(const std::vector<c10::IValue>& inputs, std::vector<graph::Probe> probes) const
+{
+    graph::RunRequest request;
+    request.inputs = inputs;
+    request.probes = std::move(probes);
+    // Layers of libtorch take fused paths of their own where no weight wants a gradient.
+    request.gradients = graph::Gradients::Parameters;
+    auto trainable = m_model.weights.tensors();
+    for (const auto& parameter : graph().data().parameters)
+        if (auto& tensor = trainable.at(parameter.name); parameter.kind == graph::Parameter::Kind::Parameter && tensor.is_floating_point())
+            tensor = tensor.detach().set_requires_grad(true);
+    try {
+        graph::Executor(m_model.graph).run(graph::Weights(std::move(trainable)), request);
+    } catch (const core::Error&) {
+        return false;  // an example of the wrong size: what needs to know dimensions says so
+    }
+    return true;
+}
+
+void OnnxWriter::findSteadySizes()
+{
+    // Smaller than the first example's eight positions and 224 pixels, so that no table is too short.
+    constexpr std::int64_t kOtherBatch = 3, kOtherLength = 5, kOtherPicture = 192;
+    std::vector<c10::IValue> others;
+    for (std::size_t i = 0; i < m_example.size(); ++i) {
+        const auto& described = m_model.card.inputs.at(i);
+        if (!m_example[i].isTensor() || std::int64_t(described.shape.size()) != m_example[i].toTensor().dim())
+            return;
+        std::vector<std::int64_t> shape;
+        for (const auto& size : described.shape)
+            shape.push_back(isNumber(size)              ? std::stoll(size)
+                            : size == "batch"           ? kOtherBatch
+                            : described.kind == "image" ? kOtherPicture
+                                                        : kOtherLength);
+        if (shape == m_example[i].toTensor().sizes() && !std::all_of(described.shape.begin(), described.shape.end(), isNumber))
+            return;
+        others.emplace_back(at::zeros(shape, m_example[i].toTensor().options()));
+    }
+    std::map<graph::ValueId, std::int64_t> first, second;
+    const auto noting = [&](std::map<graph::ValueId, std::int64_t>& sizes) {
+        return graph::Probe::onValue("op:aten::size", [&](const std::string& name, const c10::IValue& value) {
+            if (const auto id = graph().findValue(name); id && value.isInt())
+                sizes[*id] = value.toInt();
+        });
+    };
+    const auto& nodes = graph().allNodes();
+    if (std::none_of(nodes.begin(), nodes.end(), [](const Node* node) { return node->op == "aten::size"; }))
+        return;
+    if (!run(m_example, {noting(first)}) || !run(others, {noting(second)}))
+        return;
+    for (const auto& [id, size] : first)
+        if (const auto other = second.find(id); other != second.end() && other->second == size)
+            m_fixed[id] = size;
+}
+
+// Dimensions and types are what runs on an example show; sizes are not looked at. The last run goes into the branches that the first one did not take.
+void OnnxWriter::runExamples()
+{
+    if (graph().data().training)
+        m_fixed[*graph().data().training] = false;
+    if (m_example.empty())
+        m_example = graph::exampleInputs(m_model.card);
+    if (m_example.size() != graph().data().inputs.size() || m_example.empty())
+        return;
+    if (m_model.card.inputs.size() == m_example.size())
+        findSteadySizes();
+    const auto seeing = [&](bool isFirst) {
+        return graph::Probe::onValue("**", [this, isFirst](const std::string& name, const c10::IValue& value) {
+            if (const auto id = graph().findValue(name))
+                see(isFirst ? graph().producer(*id) : nullptr, *id, value);
+        });
+    };
+    if (!run(m_example, {seeing(true)})) {
+        m_seen.clear();
+        return;
+    }
+    std::vector<graph::Probe> others = {seeing(false)};
+    for (const auto* node : graph().allNodes())
+        if (node->op == "prim::If" && !known(node->inputs.at(0)))
+            others.push_back(graph::Probe::replacing(graph().value(node->inputs[0].value).name,
+                                                     [](const std::string&, const c10::IValue& value) { return c10::IValue(!value.toBool()); }));
+    if (others.size() > 1)
+        run(m_example, std::move(others));
+    for (std::size_t i = 0; i < m_example.size(); ++i)
+        see(nullptr, graph().data().inputs[i].value, m_example[i]);
+}
+
+std::string OnnxWriter::literal(const c10::IValue& constant, at::ScalarType numbers, const std::string& name)
+{
+    if (constant.isNone())
+        return "";
+    if (constant.isTensor())
+        return initialiser(fresh(name), constant.toTensor());
+    if (constant.isIntList())
+        return ints(constant.toIntVector());
+    if (constant.isInt() && numbers == at::kLong)
+        return ints({constant.toInt()});
+    if (constant.isBool() && numbers == at::kBool)
+        return tensor(name, at::full({1}, constant.toBool(), at::kBool));
+    if (constant.isScalar())
+        return scalar(constant.toScalar().toDouble(), numbers);
+    throw core::InputError(fmt::format("node {}: expected a number or a list of numbers to write as ONNX, found {}", m_node, constant.tagKind()));
+}
+
+std::string OnnxWriter::use(const Operand& operand, at::ScalarType numbers)
+{
+    if (operand.isConstant())
+        return literal(operand.constant, numbers, "constant");
+    if (const auto found = m_names.find(operand.value); found != m_names.end())
+        return found->second;
+    const auto fixed = m_fixed.find(operand.value);
+    const auto& name = graph().value(operand.value).name;
+    if (fixed == m_fixed.end())
+        throw core::InputError(fmt::format("node {}: value {} cannot be written as ONNX", m_node, name));
+    if (!fixed->second.isTensor())
+        return literal(fixed->second, numbers, name);
+    return m_names[operand.value] = literal(fixed->second, numbers, name);
+}
+
+std::string OnnxWriter::cast(const std::string& name, at::ScalarType to)
+{
+    return add("Cast", {name}, {attributeOf("to", std::int64_t(io::onnxDataType(io::toElementType(to))))});
+}
+
+std::string OnnxWriter::operand(const Node& node, std::size_t input, at::ScalarType dtype)
+{
+    const auto& given = node.inputs.at(input);
+    const auto* value = known(given);
+    if (value && value->isScalar())
+        return scalar(value->toScalar().toDouble(), dtype);
+    const auto name = use(given, dtype);
+    const auto& type = given.isConstant() ? std::string("Tensor") : graph().value(given.value).type;
+    if (type == "int" || type == "bool" || type == "float" || type == "Scalar" || type == "number") {  // a computed number is a vector of one
+        const auto squeezed = add("Squeeze", {name, ints({0})});
+        return dtype == (type == "bool" ? at::kBool : type == "float" ? at::kDouble : at::kLong) ? squeezed : cast(squeezed, dtype);
+    }
+    const auto& found = seen(given);
+    return found.rank < 0 || found.dtype == dtype ? name : cast(name, dtype);
+}
+
+// Assertions, and what only messages depend on, are left out.
+void OnnxWriter::need(const Operand& operand)
+{
+    if (known(operand) || !m_needed.insert(operand.value).second)
+        return;
+    const auto* node = graph().producer(operand.value);
+    if (!node)
+        return;
+    m_needed.insert(node->outputs.begin(), node->outputs.end());
+    for (const auto& input : node->inputs)
+        need(input);
+    const auto* condition = node->op == "prim::If" ? known(*node, 0) : nullptr;
+    for (std::size_t i = 0; i < node->blocks.size(); ++i)
+        if (!condition || (i == 0) == condition->toBool())
+            for (const auto& output : node->blocks[i].outputs)
+                need(output);
+}
+
+// A branch that is always taken is written as if there was none.
+void OnnxWriter::writeBranches(const Node& node)
+{
+    const auto* condition = known(node, 0);
+    if (condition && condition->isBool()) {
+        const auto& taken = node.blocks.at(condition->toBool() ? 0 : 1);
+        for (const auto& inner : taken.nodes)
+            writeNode(inner);
+        m_node = node.name;
+        for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+            const auto* list = taken.outputs[i].isConstant() || !parts.count(taken.outputs[i].value) ? nullptr : &parts[taken.outputs[i].value];
+            if (list)
+                parts[node.outputs[i]] = *list;
+            else if (!m_fixed.count(node.outputs[i]))
+                alias(node, use(taken.outputs[i], at::kLong), i);
+        }
+        return;
+    }
+    const auto test = use(node.inputs.at(0), at::kBool);
+    auto then = attributeOf("then_branch", std::int64_t(0)), otherwise = attributeOf("else_branch", std::int64_t(0));
+    then.integer.reset(), otherwise.integer.reset();
+    then.graph = branch(node, 0), otherwise.graph = branch(node, 1);
+    m_node = node.name;
+    giveAll(node, "If", {test}, {then, otherwise}, node.outputs.size());
+}
+
+std::shared_ptr<const io::OnnxGraph> OnnxWriter::branch(const Node& node, std::size_t number)
+{
+    const auto& block = node.blocks.at(number);
+    auto made = std::make_shared<io::OnnxGraph>();
+    made->name = fmt::format("{}.{}", node.name, number == 0 ? "then" : "else");
+    auto* const outer = m_nodes;
+    m_nodes = &made->nodes;
+    for (const auto& inner : block.nodes)
+        writeNode(inner);
+    m_node = made->name;
+    for (std::size_t i = 0; i < block.outputs.size(); ++i) {  // an output has to be made inside
+        const auto name = add("Identity", {use(block.outputs[i], at::kLong)});
+        io::OnnxValueInfo info;
+        info.name = name;
+        info.kind = io::OnnxValueInfo::Kind::Tensor;
+        info.elementType = io::onnxDataType(io::toElementType(resultType(node, i)));
+        made->outputs.push_back(std::move(info));
+    }
+    m_nodes = outer;
+    return made;
+}
+
+std::int64_t OnnxWriter::literalInt(const Node& node, std::size_t input) const
+{
+    const auto* value = known(node, input);
+    if (!value || !value->isInt())
+        refuse(node, fmt::format("argument {} is computed while it runs", input));
+    return value->toInt();
+}
+
+double OnnxWriter::literalReal(const Node& node, std::size_t input) const
+{
+    const auto* value = known(node, input);
+    if (!value || !value->isScalar())
+        refuse(node, fmt::format("argument {} is computed while it runs", input));
+    return value->toScalar().toDouble();
+}
+
+bool OnnxWriter::literalBool(const Node& node, std::size_t input) const
+{
+    const auto* value = known(node, input);
+    if (!value || !value->isBool())
+        refuse(node, fmt::format("argument {} is computed while it runs", input));
+    return value->toBool();
+}
+
+std::vector<std::int64_t> OnnxWriter::literalInts(const Node& node, std::size_t input) const
+{
+    const auto* value = known(node, input);
+    if (value && value->isInt())
+        return {value->toInt()};
+    if (!value || !value->isIntList())
+        refuse(node, fmt::format("argument {} is computed while it runs", input));
+    return value->toIntVector();
+}
+
+}  // namespace orrery::models::onnx
