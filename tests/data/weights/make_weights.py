@@ -1,7 +1,7 @@
 """Writes the files of weights beside this script that Debian's python3-torch (1.13) and NumPy can write. Run it here: python3 make_weights.py FOLDER
 FOLDER is where ../hf/make_hf.py wrote its checkpoints (their weights are not kept here).
 
-state.pt, legacy.pt, checkpoint.pt, bf16.pt, module.pt, module-legacy.pt and views.pt come from torch 2.11 (`pickles` in ../pt2/make_programs.py); `expected` reads them with torch itself and keeps
+state.pt, legacy.pt, checkpoint.pt, bf16.pt, module.pt, module-legacy.pt and views.pt come from torch 2.11 (`pickles` in ../onnx/make_programs.py); `expected` reads them with torch itself and keeps
 what it found as NAME.npz, so that our reader is compared with torch and not with itself. GGUF files are written from the description of the format, with NumPy alone.
 """
 import collections, io, json, os, pickle, struct, sys, zipfile
