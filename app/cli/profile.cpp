@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <iostream>
+#include <map>
 
 #include <core/base/files.h>
 #include <core/base/text.h>
 #include <core/debug/bias_gelu.h>
+#include <core/debug/cost_model.h>
 #include <core/debug/flame.h>
 #include <core/graph/inspect.h>
 #include <core/report/html.h>
@@ -18,7 +20,8 @@ struct ProfileArguments {
     ModelArgument model;
     DebugInputs inputs;
     int runs = 10, warmUp = 2;
-    std::string by = "module", sort = "order", flame, roofline;
+    std::string by = "module", sort = "order", flame, roofline, costModel;
+    int cases = 20;
     std::size_t top = 0;
     bool training = false, noPeaks = false, fuse = false;
 };
@@ -41,7 +44,7 @@ std::string scaledText(double count)
 /// One line of the table, whatever it stands for.
 struct ProfileRow {
     std::string name, kind;
-    double seconds = 0;
+    double seconds = 0, predicted = 0;
     std::int64_t flops = 0, bytes = 0, parameterBytes = 0;
     double intensity() const { return bytes > 0 ? double(flops) / double(bytes) : 0; }
 };
@@ -51,9 +54,17 @@ ProfileRow rowOf(const debug::GroupCost& group)
     return {group.name.empty() ? "(whole model)" : group.name,
             group.type.empty() ? fmt::format("{} nodes", group.nodes) : group.type,
             group.seconds,
+            group.predicted,
             group.flops,
             group.bytes,
             group.parameterBytes};
+}
+
+/// Nodes inside loops and branches are moved to the right, with how often they ran.
+std::string nodeTitle(const debug::NodeCost& node)
+{
+    const std::string title = std::string(std::size_t(2 * node.depth), ' ') + node.name;
+    return node.calls == 1 ? title : fmt::format("{} x {:.0f}", title, node.calls);
 }
 
 std::vector<ProfileRow> profileRows(const debug::Profile& profile, const std::string& by)
@@ -61,9 +72,12 @@ std::vector<ProfileRow> profileRows(const debug::Profile& profile, const std::st
     std::vector<ProfileRow> rows;
     if (by == "node")
         for (const auto& node : profile.nodes)
-            rows.push_back({node.name, node.op, node.seconds, node.flops, node.bytes(), node.parameterBytes});
-    for (const auto& group : by == "module" ? profile.modules : by == "operator" ? profile.operators : std::vector<debug::GroupCost>())
-        rows.push_back(rowOf(group));
+            rows.push_back({nodeTitle(node), node.op, node.seconds, node.predicted, node.flops, node.bytes(), node.parameterBytes});
+    const std::map<std::string, const std::vector<debug::GroupCost>*> groups = {
+        {"module", &profile.modules}, {"operator", &profile.operators}, {"type", &profile.types}};
+    if (const auto found = groups.find(by); found != groups.end())
+        for (const auto& group : *found->second)
+            rows.push_back(rowOf(group));
     return rows;
 }
 
@@ -81,20 +95,23 @@ void printRows(const debug::Profile& profile, const std::vector<ProfileRow>& row
     double whole = 0;
     for (const auto& node : profile.nodes)
         whole += node.seconds;
+    const bool predicts = std::any_of(rows.begin(), rows.end(), [](const auto& row) { return row.predicted > 0; });
     std::size_t width = 12, kindWidth = 8;
     for (const auto& row : rows) {
         width = std::max(width, std::min<std::size_t>(row.name.size(), 48));
         kindWidth = std::max(kindWidth, std::min<std::size_t>(row.kind.size(), 24));
     }
-    std::cout << fmt::format("{:<{}}  {:<{}} {:>9} {:>6} {:>9} {:>9} {:>9} {:>8}  {}\n", "name", width, "kind", kindWidth, "ms", "share", "FLOPs",
-                             "bytes", "FLOP/B", "GFLOP/s", profile.peaks ? "bound by" : "");
+    std::cout << fmt::format("{:<{}}  {:<{}} {:>9} {}{:>6} {:>9} {:>9} {:>9} {:>8}  {}\n", "name", width, "kind", kindWidth, "ms",
+                             predicts ? fmt::format("{:>9} ", "predicted") : "", "share", "FLOPs", "bytes", "FLOP/B", "GFLOP/s",
+                             profile.peaks ? "bound by" : "");
     const std::size_t shown = top > 0 ? std::min(top, rows.size()) : rows.size();
     for (std::size_t i = 0; i < shown; ++i) {
         const auto& row = rows[i];
         const bool moves = row.bytes > 0;
-        std::cout << fmt::format("{:<{}}  {:<{}} {:>9} {:>5.1f}% {:>9} {:>9} {:>9} {:>8}  {}\n", row.name, width, row.kind, kindWidth,
-                                 millisecondsText(row.seconds), whole > 0 ? 100 * row.seconds / whole : 0.0, scaledText(double(row.flops)),
-                                 scaledText(double(row.bytes)), moves ? fmt::format("{:.3g}", row.intensity()) : "",
+        std::cout << fmt::format("{:<{}}  {:<{}} {:>9} {}{:>5.1f}% {:>9} {:>9} {:>9} {:>8}  {}\n", row.name, width, row.kind, kindWidth,
+                                 millisecondsText(row.seconds), predicts ? fmt::format("{:>9} ", millisecondsText(row.predicted)) : "",
+                                 whole > 0 ? 100 * row.seconds / whole : 0.0, scaledText(double(row.flops)), scaledText(double(row.bytes)),
+                                 moves ? fmt::format("{:.3g}", row.intensity()) : "",
                                  row.flops > 0 && row.seconds > 0 ? fmt::format("{:.3g}", double(row.flops) / row.seconds * 1e-9) : "",
                                  !profile.peaks || !moves                 ? ""
                                  : profile.isMemoryBound(row.intensity()) ? "memory"
@@ -154,8 +171,74 @@ std::vector<c10::IValue> profileInputs(Session& session, const ProfileArguments&
     return inputs;
 }
 
+std::string heldOutText(const debug::HeldOut& ranks)
+{
+    return fmt::format("rank correlation with the measured times {:.3f}, of FLOPs alone {:.3f}, of bytes alone {:.3f}; median error {:.0f} %",
+                       ranks.model, ranks.flops, ranks.bytes, 100 * ranks.medianError);
+}
+
+/// Times this machine's operators and keeps the model.
+Exit fitCostModel(Session& session, const ProfileArguments& options)
+{
+    debug::TimingOptions timing;
+    timing.cases = options.cases;
+    if (session.seedGiven)
+        timing.seed = session.seed;
+    timing.progress = [&](double done, double total) { session.showProgress(done, total, "cases"); };
+    const auto made = debug::makeCostModel(timing, session.stopToken());
+    session.endProgress();
+    const auto file = debug::costModelFile();
+    debug::saveCostModel(made, file);
+    auto document = made.toJson();
+    document.erase("rows");
+    document.erase("model");
+    document["file"] = file.string();
+    if (session.json)
+        session.print(document);
+    else
+        std::cout << fmt::format("fitted      {} timed nodes, {}\nheld out    {}\nmodel       {}\n", made.rows.size(),
+                                 made.machine["processor"].get<std::string>(), heldOutText(made.heldOut), file.string());
+    return Exit::Done;
+}
+
+/// Adds the predictions of the stored cost model: those of `predict`, or where one is there.
+void addPredictions(const Session& session, const ProfileArguments& options, debug::Profile& profile, core::Json& document)
+{
+    if (options.costModel == "none")
+        return;
+    const auto stored = debug::loadCostModel(debug::costModelFile());
+    if (!stored && options.costModel.empty())
+        return;
+    if (!stored)
+        throw core::InputError(debug::costModelFile().string() + ": there is no cost model yet: fit one with profile --cost-model fit");
+    debug::predictCosts(profile, stored->model);
+    std::vector<debug::CostRow> rows;
+    std::vector<double> predicted;
+    for (const auto& node : profile.nodes)
+        if (node.predicted > 0 && node.seconds > 0) {
+            rows.push_back(debug::costRowOf(node));
+            predicted.push_back(node.predicted);
+        }
+    const auto ranks = debug::comparePredictions(rows, predicted);
+    const std::string difference = debug::machineDifference(stored->machine);
+    document = profile.toJson();
+    document["cost_model"] = {
+        {"date", stored->date}, {"machine_difference", difference}, {"held_out", stored->heldOut.toJson()}, {"this_model", ranks.toJson()}};
+    if (!session.json && options.costModel == "predict")
+        std::cout << fmt::format("cost model  of {}{}\nheld out    {}\nthis model  {}\n\n", stored->date,
+                                 difference.empty() ? "" : " (" + difference + ")", heldOutText(stored->heldOut), heldOutText(ranks));
+}
+
 Exit profile(Session& session, const ProfileArguments& options)
 {
+    if (options.costModel == "fit") {
+        if (!options.model.text.empty())
+            throw core::InputError("--cost-model fit: expected no model, got " + options.model.text);
+        session.applyThreads();
+        return fitCostModel(session, options);
+    }
+    if (options.model.text.empty())
+        throw core::InputError("expected a MODEL, or --cost-model fit");
     auto model = options.model.open(session);
     std::vector<std::string> fused;
     if (options.fuse) {
@@ -171,10 +254,11 @@ Exit profile(Session& session, const ProfileArguments& options)
     settings.seed = session.seed;
     settings.measurePeaks = !options.noPeaks;
     settings.progress = [&](double done, double total) { session.showProgress(done, total, "runs"); };
-    const auto result = debug::profileModel(executor, model.weights, profileInputs(session, options, model), settings, session.stopToken());
+    auto result = debug::profileModel(executor, model.weights, profileInputs(session, options, model), settings, session.stopToken());
     session.endProgress();
     const std::string title = model.graph->data().name.empty() ? options.model.text : model.graph->data().name;
     auto document = result.toJson();
+    addPredictions(session, options, result, document);
     document["model"] = options.model.text;
     if (options.fuse)
         document["fused"] = fused;
@@ -203,15 +287,22 @@ std::function<Exit(Session&)> declareProfile(CLI::App& app)
 {
     auto options = std::make_shared<ProfileArguments>();
     options->model.declare(app);
+    app.get_option("model")->required(false);
     options->inputs.declare(app);
     app.add_option("--runs", options->runs, "Runs that the medians are taken of.")->check(CLI::Range(1, 100000));
     app.add_option("--warm-up", options->warmUp, "Runs before that are not counted.")->check(CLI::Range(0, 100000));
-    app.add_option("--by", options->by, "What the lines of the table are.")->check(CLI::IsMember({"node", "module", "operator"}));
+    app.add_option("--by", options->by, "What the lines of the table are.")->check(CLI::IsMember({"node", "module", "operator", "type"}));
     app.add_option("--sort", options->sort, "order (as executed, declared, or by time), or falling time, flops, bytes, intensity.")
         ->check(CLI::IsMember({"order", "time", "flops", "bytes", "intensity"}));
     app.add_option("--top", options->top, "Lines of the table; 0: all.");
     app.add_option("--svg", options->flame, "File for a flame chart: module calls and nodes along the time.")->check(svgEndingProblem);
     app.add_option("--roofline", options->roofline, "File for a roofline plot with this machine's measured peaks.")->check(svgEndingProblem);
+    app.add_option(
+           "--cost-model", options->costModel,
+           "fit: time this machine's operators and keep a model of their times (no MODEL); predict: its times beside the measured ones, with rank "
+           "correlations; none: no such column. Without it the column is there where a model is.")
+        ->check(CLI::IsMember({"fit", "predict", "none"}));
+    app.add_option("--cases", options->cases, "Shapes an operator that --cost-model fit times.")->check(CLI::Range(2, 1000));
     app.add_flag("--no-peaks", options->noPeaks, "Do not measure this machine's peaks (half a second).");
     app.add_flag("--fuse", options->fuse, "Fuse the addition of a bias with the GELU behind it before the runs.");
     app.add_flag("--training", options->training, "Run in training mode (dropout and batch statistics).");

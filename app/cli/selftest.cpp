@@ -4,6 +4,8 @@
 
 #include <core/base/devices.h>
 #include <core/base/text.h>
+#include <core/debug/operator_rules.h>
+#include <core/debug/random_graphs.h>
 #include <core/explain/attribution.h>
 #include <core/explain/quadrature.h>
 #include <core/graph/builder.h>
@@ -16,6 +18,7 @@
 #include <core/intervene/similarity.h>
 #include <core/intervene/umap.h>
 #include <core/scaling/fit.h>
+#include <core/symbolic/study.h>
 #include <core/train/catalogue.h>
 #include <core/zoo/zoo.h>
 
@@ -327,6 +330,27 @@ double scalingError()
     return error;
 }
 
+// A formula's rewritten gradient against central differences, and its rewritten values against those as typed.
+double formulaError()
+{
+    const auto x = noise({4, 3}, 5, at::kDouble), w = noise({3, 2}, 6, at::kDouble), y = noise({4, 2}, 7, at::kDouble);
+    const auto study = symbolic::studyFormula(
+        {"mean((log(1 + exp(matmul(x, w))) - y)^2) + sum(w * w) + sum(w * w)", {{"x", x}, {"w", w}, {"y", y}}, {{"w"}, {"x"}}});
+    double worst = study.original.difference;
+    for (const auto& each : study.derivatives)
+        worst = std::max({worst, each.part.difference, each.centralDifference});
+    return worst;
+}
+
+// Random graphs that do not agree on all ways to run them, and calls that learned rules judge wrongly though they were learned from.
+double randomGraphError()
+{
+    const auto report = debug::checkRandomGraphs(25, 1);
+    const auto calls = debug::recordCalls(40, 1);
+    const auto quality = debug::judgeRules(debug::OperatorRules::learn(calls), calls);
+    return double(report.disagreements.size()) + double(quality.valid - quality.accepted) / double(std::max(quality.valid, 1));
+}
+
 std::vector<Check> joined(std::vector<Check> checks, const std::vector<Check>& more)
 {
     checks.insert(checks.end(), more.begin(), more.end());
@@ -355,6 +379,10 @@ const std::vector<Check>& checks()
             {"intervene.cka", "linear CKA under rotation, scale and shift", 1e-10, ckaError},
             {"intervene.pca", "all principal components rebuild the rows", 1e-12, pcaError},
             {"intervene.umap_curve", "UMAP's a and b for min_dist 0.1 and spread 1", 1e-3, umapCurveError},
+            {"symbolic.formula", "a rewritten formula's gradients against central differences, its values against those as typed", 1e-7,
+             formulaError},
+            {"debug.random_graphs", "random graphs agree on all ways to run them; learned rules accept the calls they come from", 0,
+             randomGraphError},
             {"scaling.chinchilla", "all five parameters of Chinchilla's law out of its own losses, relative", 1e-8, scalingError},
         },
         cudaChecks());

@@ -160,6 +160,40 @@ private:
     std::string m_failure;
 };
 
+/// Shapes of one run, as far as it goes: only asked where names do not say which lines belong together.
+LineShapes shapesOf(const RunSide& side, const ProgramLines& lines, std::stop_token stop)
+{
+    LineShapes shapes(std::size_t(lines.count()));
+    graph::RunRequest request;
+    request.inputs = side.inputs;
+    request.seed = side.seed;
+    request.stop = stop;
+    for (int i = 0; i < lines.count(); ++i)
+        if (const auto& outputs = lines.line(i).node->outputs; !outputs.empty())
+            request.probes.push_back(
+                graph::Probe::onValue(lines.graph()->value(outputs[0]).name, [&shapes, i](const std::string&, const c10::IValue& value) {
+                    if (value.isTensor() && value.toTensor().defined())
+                        shapes[std::size_t(i)] = value.toTensor().sizes().vec();
+                }));
+    try {
+        side.executor->run(side.weights, request);
+    } catch (const core::Error&) {
+        // What fails is said when the lines are compared.
+    }
+    return shapes;
+}
+
+std::vector<LinePair> aligned(const RunSide& sideA, const ProgramLines& a, const RunSide& sideB, const ProgramLines& b, std::stop_token stop)
+{
+    std::set<std::string> names;
+    for (int i = 0; i < b.count(); ++i)
+        names.insert(b.line(i).node->name);
+    bool allNamed = true;
+    for (int i = 0; i < a.count(); ++i)
+        allNamed = allNamed && names.count(a.line(i).node->name);
+    return allNamed ? alignLines(a, b) : alignLines(a, b, shapesOf(sideA, a, stop), shapesOf(sideB, b, stop));
+}
+
 void addUnmatched(Divergence& result, const std::vector<LinePair>& pairs, const ProgramLines& a, const ProgramLines& b)
 {
     std::set<int> left, right;
@@ -210,7 +244,7 @@ Divergence compareRuns(const RunSide& sideA, const RunSide& sideB, const Diverge
     Side a(sideA, options.keepBytes), b(sideB, options.keepBytes);
     Divergence result;
     result.sameGraph = a.lines().graph()->hash() == b.lines().graph()->hash();
-    const std::vector<LinePair> pairs = alignLines(a.lines(), b.lines());
+    const std::vector<LinePair> pairs = aligned(sideA, a.lines(), sideB, b.lines(), stop);
     addUnmatched(result, pairs, a.lines(), b.lines());
     bool goesOn = true;
     for (std::size_t from = 0; goesOn && from < pairs.size(); from += kPairsAtOnce) {

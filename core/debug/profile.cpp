@@ -65,26 +65,31 @@ ValueSize sizeOf(const c10::IValue& value)
     return size;
 }
 
-/// The sizes of all top-level values, from one run that keeps them alive so that no memory is used twice.
-std::vector<ValueSize> measureSizes(const graph::Executor& executor, const graph::Weights& weights, const ProgramLines& lines,
-                                    const graph::RunRequest& base)
+/// The sizes of all values, from one run that keeps them alive so that no memory is used twice.
+std::vector<ValueSize> measureSizes(const graph::Executor& executor, const graph::Weights& weights, const graph::RunRequest& base)
 {
     const graph::Graph& graph = *executor.graph();
     std::vector<ValueSize> sizes(graph.data().values.size());
     std::vector<c10::IValue> alive;
     graph::RunRequest request = base;
     const auto observe = [&](const std::string& name, const c10::IValue& value) {
-        alive.push_back(value);
-        sizes[std::size_t(*graph.findValue(name))] = sizeOf(value);
+        if (graph::splitStep(name).second.empty())  // the steps of a loop could be many; a node's own inputs live while it runs anyway
+            alive.push_back(value);
+        sizes[std::size_t(*graph.findValue(graph::splitStep(name).first))] = sizeOf(value);  // of a loop: those of the last step
     };
     for (std::size_t i = 0; i < graph.data().inputs.size(); ++i)
         sizes[std::size_t(graph.data().inputs[i].value)] = sizeOf(base.inputs[i]);
     for (const auto& parameter : graph.data().parameters)
         if (const at::Tensor* tensor = weights.find(parameter.name))
             sizes[std::size_t(parameter.value)] = sizeOf(*tensor);
-    for (int i = 0; i < lines.count(); ++i)
-        for (const auto output : lines.line(i).node->outputs)
-            request.probes.push_back(graph::Probe::onValue(graph.value(output).name, observe));
+    const auto watch = [&](graph::ValueId value) { request.probes.push_back(graph::Probe::onValue(graph.value(value).name, observe)); };
+    for (const auto* node : graph.allNodes()) {
+        for (const auto output : node->outputs)
+            watch(output);
+        for (const auto& block : node->blocks)
+            for (const auto input : block.inputs)
+                watch(input);
+    }
     executor.run(weights, request);
     return sizes;
 }
@@ -99,8 +104,8 @@ void countBytes(NodeCost& cost, const Line& line, const graph::Graph& graph, con
     for (const auto read : line.reads)
         if (graph.parameterOf(read))
             cost.parameterBytes += sizeOfId(read).bytes;
-    if (line.node->op.starts_with("prim::") && line.node->blocks.empty())
-        return;  // lists and tuples hold what is there
+    if (line.node->op.starts_with("prim::"))
+        return;  // lists and tuples hold what is there; the nodes of loops and branches are counted themselves
     const bool writesInPlace = line.node->op.ends_with('_');
     std::int64_t written = 0;
     for (const auto output : outputs) {
@@ -110,7 +115,7 @@ void countBytes(NodeCost& cost, const Line& line, const graph::Graph& graph, con
         if (!(shares || isView(line.node->op)) || writesInPlace)
             written += made.bytes;
     }
-    const bool moves = written > 0 || outputs.empty() || !line.node->blocks.empty();
+    const bool moves = written > 0 || outputs.empty();
     if (!moves)
         return;
     cost.bytesWritten = written;
@@ -122,11 +127,6 @@ void countBytes(NodeCost& cost, const Line& line, const graph::Graph& graph, con
         if (table >= 0)
             cost.bytesRead += std::min(written, sizeOfId(table).bytes) - sizeOfId(table).bytes;
     }
-}
-
-bool isWithin(const std::string& module, const std::string& path)
-{
-    return path.empty() || module == path || (module.starts_with(path) && module[path.size()] == '.');
 }
 
 /// Times of a set of nodes: median over the runs of their sum.
@@ -155,12 +155,32 @@ GroupCost groupOf(const Profile& profile, const std::vector<std::vector<double>>
     return group;
 }
 
+/// Modules of one type together: a node inside two of them, one within the other, counts once.
+void addTypes(Profile& profile, const graph::Graph& graph, const std::vector<std::vector<double>>& times)
+{
+    std::map<std::string, std::vector<std::string>> paths;
+    for (const auto& module : graph.data().modules)
+        if (!module.path.empty() && !module.type.empty())
+            paths[module.type].push_back(module.path);
+    for (const auto& [type, all] : paths) {
+        std::vector<std::size_t> members;
+        for (std::size_t i = 0; i < profile.nodes.size(); ++i)
+            if (std::any_of(all.begin(), all.end(), [&](const auto& path) { return isWithinModule(profile.nodes[i].module, path); }))
+                members.push_back(i);
+        GroupCost group = groupOf(profile, times, members);
+        group.name = type;
+        group.type = fmt::format("{} module{}", all.size(), all.size() == 1 ? "" : "s");
+        profile.types.push_back(std::move(group));
+    }
+    std::stable_sort(profile.types.begin(), profile.types.end(), [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
+}
+
 void addGroups(Profile& profile, const graph::Graph& graph, const std::vector<std::vector<double>>& times)
 {
     for (const auto& module : graph.data().modules) {
         std::vector<std::size_t> members;
         for (std::size_t i = 0; i < profile.nodes.size(); ++i)
-            if (isWithin(profile.nodes[i].module, module.path))
+            if (isWithinModule(profile.nodes[i].module, module.path))
                 members.push_back(i);
         GroupCost group = groupOf(profile, times, members);
         group.name = module.path;
@@ -191,8 +211,37 @@ void dropUnneeded(const graph::Executor& executor, const graph::Weights& weights
 /// Runs in turn without and with measuring, so that both see the same machine.
 struct Measured {
     std::vector<double> plain, profiled;
-    std::vector<std::vector<double>> times;  // [run][node]
+    std::vector<std::vector<double>> times;      // [run][node], without the nodes inside
+    std::vector<std::vector<double>> inclusive;  // with them
 };
+
+/// One measured run put beside the nodes: sums over the steps of loops.
+void takeProfile(const std::vector<graph::NodeProfile>& profile, const std::map<std::string, std::size_t>& places, std::vector<NodeCost>& nodes,
+                 Measured& measured)
+{
+    for (auto& node : nodes)
+        node.flops = node.allocatedBytes = 0, node.calls = 0;
+    std::vector<double> inclusive(nodes.size(), 0.0);
+    for (const auto& cost : profile) {
+        const std::size_t place = places.at(cost.node);
+        inclusive[place] += cost.seconds;
+        nodes[place].flops += cost.flops;
+        nodes[place].allocatedBytes += cost.allocatedBytes;
+        nodes[place].calls += 1;
+    }
+    std::vector<double> own = inclusive;
+    std::vector<std::size_t> around;  // the loops and branches a node is in
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+        around.resize(std::min(around.size(), std::size_t(nodes[i].depth)));
+        if (!around.empty())
+            own[around.back()] -= inclusive[i];
+        around.push_back(i);
+    }
+    for (auto& each : own)
+        each = std::max(each, 0.0);
+    measured.times.push_back(std::move(own));
+    measured.inclusive.push_back(std::move(inclusive));
+}
 
 Measured measureRuns(const graph::Executor& executor, const graph::Weights& weights, const graph::RunRequest& base, const ProfileOptions& options,
                      std::vector<NodeCost>& nodes)
@@ -207,15 +256,8 @@ Measured measureRuns(const graph::Executor& executor, const graph::Weights& weig
         const auto start = Clock::now();
         const graph::RunResult result = executor.run(weights, request);
         const std::chrono::duration<double> took = Clock::now() - start;
-        if (profiles) {
-            measured.times.emplace_back(nodes.size(), 0.0);
-            for (const auto& cost : result.profile) {
-                const std::size_t place = places.at(cost.node);
-                measured.times.back()[place] = cost.seconds;
-                nodes[place].flops = cost.flops;
-                nodes[place].allocatedBytes = cost.allocatedBytes;
-            }
-        }
+        if (profiles)
+            takeProfile(result.profile, places, nodes, measured);
         return took.count();
     };
     for (int i = 0; i < options.warmUp; ++i)
@@ -229,7 +271,55 @@ Measured measureRuns(const graph::Executor& executor, const graph::Weights& weig
     return measured;
 }
 
+/// The nodes of a line in order of execution, those inside loops and branches behind what holds them.
+void addNodes(const Line& line, int index, int depth, const ProgramLines& lines, const std::vector<ValueSize>& sizes, std::vector<NodeCost>& nodes)
+{
+    NodeCost cost;
+    cost.line = index;
+    cost.depth = depth;
+    cost.name = line.node->name;
+    cost.op = line.node->qualifiedOp();
+    cost.module = line.node->module;
+    cost.levels = line.levels;
+    countBytes(cost, line, *lines.graph(), sizes);
+    nodes.push_back(std::move(cost));
+    for (const auto& block : line.node->blocks)
+        for (const auto& inner : block.nodes) {
+            Line within{&inner, lines.levelsOf(inner), {}};
+            for (const auto& input : inner.inputs)
+                if (!input.isConstant() && std::find(within.reads.begin(), within.reads.end(), input.value) == within.reads.end())
+                    within.reads.push_back(input.value);
+            addNodes(within, index, depth + 1, lines, sizes, nodes);
+        }
+}
+
+/// The nodes that a run needs, with their shapes and bytes.
+std::vector<NodeCost> plannedNodes(const graph::Executor& executor, const graph::Weights& weights, const graph::RunRequest& request)
+{
+    const ProgramLines lines(executor.graph());
+    const std::vector<ValueSize> sizes = measureSizes(executor, weights, request);
+    std::vector<NodeCost> nodes;
+    for (int i = 0; i < lines.count(); ++i)
+        addNodes(lines.line(i), i, 0, lines, sizes, nodes);
+    dropUnneeded(executor, weights, request, nodes);
+    return nodes;
+}
+
+/// Bytes of the nodes in loops are those of one step.
+void countSteps(std::vector<NodeCost>& nodes)
+{
+    for (auto& node : nodes) {
+        node.bytesRead = std::int64_t(double(node.bytesRead) * node.calls);
+        node.bytesWritten = std::int64_t(double(node.bytesWritten) * node.calls);
+    }
+}
+
 }  // namespace
+
+bool isWithinModule(const std::string& module, const std::string& path)
+{
+    return path.empty() || module == path || (module.starts_with(path) && module[path.size()] == '.');
+}
 
 double medianOf(std::vector<double> values)
 {
@@ -240,12 +330,30 @@ double medianOf(std::vector<double> values)
     return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
+std::vector<NodeCost> countedNodes(const graph::Executor& executor, const graph::Weights& weights, const std::vector<c10::IValue>& inputs,
+                                   std::stop_token stop)
+{
+    graph::RunRequest request;
+    request.inputs = inputs;
+    request.stop = stop;
+    std::vector<NodeCost> nodes = plannedNodes(executor, weights, request);
+    ProfileOptions once;
+    once.runs = 1;
+    once.warmUp = 0;
+    const Measured measured = measureRuns(executor, weights, request, once, nodes);
+    countSteps(nodes);
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+        nodes[i].seconds = nodes[i].quickest = measured.times.front()[i];
+        nodes[i].inclusive = measured.inclusive.front()[i];
+    }
+    return nodes;
+}
+
 Profile profileModel(const graph::Executor& executor, const graph::Weights& weights, const std::vector<c10::IValue>& inputs,
                      const ProfileOptions& options, std::stop_token stop)
 {
     if (options.runs < 1 || options.warmUp < 0)
         throw core::InputError(fmt::format("profile: expected at least one run, got {} after {} to warm up", options.runs, options.warmUp));
-    const ProgramLines lines(executor.graph());
     graph::RunRequest request;
     request.inputs = inputs;
     request.training = options.training;
@@ -254,22 +362,12 @@ Profile profileModel(const graph::Executor& executor, const graph::Weights& weig
     Profile profile;
     profile.runs = options.runs;
     profile.threads = at::get_num_threads();
-    const std::vector<ValueSize> sizes = measureSizes(executor, weights, lines, request);
-    for (int i = 0; i < lines.count(); ++i) {
-        const graph::Node& node = *lines.line(i).node;
-        NodeCost cost;
-        cost.line = i;
-        cost.name = node.name;
-        cost.op = node.qualifiedOp();
-        cost.module = node.module;
-        cost.levels = lines.line(i).levels;
-        countBytes(cost, lines.line(i), *executor.graph(), sizes);
-        profile.nodes.push_back(std::move(cost));
-    }
-    dropUnneeded(executor, weights, request, profile.nodes);
+    profile.nodes = plannedNodes(executor, weights, request);
     const Measured measured = measureRuns(executor, weights, request, options, profile.nodes);
+    countSteps(profile.nodes);
     for (std::size_t i = 0; i < profile.nodes.size(); ++i) {
         profile.nodes[i].seconds = summed(measured.times, {i});
+        profile.nodes[i].inclusive = summed(measured.inclusive, {i});
         profile.nodes[i].quickest = INFINITY;
         for (const auto& run : measured.times)
             profile.nodes[i].quickest = std::min(profile.nodes[i].quickest, run[i]);
@@ -277,6 +375,7 @@ Profile profileModel(const graph::Executor& executor, const graph::Weights& weig
     profile.plainSeconds = medianOf(measured.plain);
     profile.profiledSeconds = medianOf(measured.profiled);
     addGroups(profile, *executor.graph(), measured.times);
+    addTypes(profile, *executor.graph(), measured.times);
     const bool onDevice = std::any_of(inputs.begin(), inputs.end(), [](const auto& input) { return input.isTensor() && !input.toTensor().is_cpu(); });
     if (onDevice)
         profile.note = "the device works on while the next node is started: times are those of starting, peaks those of the processor";

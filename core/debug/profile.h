@@ -12,15 +12,20 @@
 
 namespace orrery::debug {
 
-/// What one top-level node costs; loops and branches count as one node. Bytes are those that the node has to read and write once each, as if no cache held them:
+/// What one node costs in a run. Nodes inside loops and branches follow the loop or branch, summed over its steps; what a loop or branch itself is charged with is
+/// what its nodes leave of its time. Bytes are those that the node has to read and write once each, as if no cache held them:
 /// its distinct input tensors and its outputs; views move nothing; look-ups (embedding, gather, index_select) read what they take, not the whole table.
 struct NodeCost {
-    int line = 0;
+    int line = 0;      ///< the top-level line it belongs to
+    int depth = 0;     ///< loops and branches around it
+    double calls = 1;  ///< in one run
     std::string name, op, module;
     std::vector<std::string> levels;  ///< module calls around it, outermost first
     std::vector<std::int64_t> shape;  ///< of its first tensor output
     double seconds = 0;               ///< median over the runs
     double quickest = 0;
+    double inclusive = 0;    ///< with the nodes inside it: median over the runs
+    double predicted = 0;    ///< by a cost model (see cost_model.h); 0: none
     std::int64_t flops = 0;  ///< multiply-add = 2
     std::int64_t bytesRead = 0, bytesWritten = 0, parameterBytes = 0, allocatedBytes = 0;
     std::int64_t bytes() const { return bytesRead + bytesWritten; }
@@ -34,7 +39,8 @@ struct NodeCost {
 struct GroupCost {
     std::string name, type;  ///< module path and type; or operator
     int nodes = 0;
-    double seconds = 0;  ///< median over the runs of the sum
+    double seconds = 0;    ///< median over the runs of the sum
+    double predicted = 0;  ///< sum of its nodes' predictions
     std::int64_t flops = 0, bytes = 0, parameterBytes = 0;
     double intensity() const { return bytes > 0 ? double(flops) / double(bytes) : 0; }
 };
@@ -60,6 +66,7 @@ struct Profile {
     std::vector<NodeCost> nodes;          ///< in execution order
     std::vector<GroupCost> modules;       ///< as declared; the first is the whole model
     std::vector<GroupCost> operators;     ///< by falling time
+    std::vector<GroupCost> types;         ///< modules of one type together, each node once; by falling time
     std::vector<FusionCandidate> fusion;  ///< by falling saving
     std::optional<MachinePeaks> peaks;
     int runs = 0, threads = 0;
@@ -80,11 +87,17 @@ struct Profile {
 Profile profileModel(const graph::Executor& executor, const graph::Weights& weights, const std::vector<c10::IValue>& inputs,
                      const ProfileOptions& options, std::stop_token stop = {});
 
+/// The costs of one run without repeated timing: FLOPs, bytes, shapes, and the times of that run. @throws what Executor::run throws.
+std::vector<NodeCost> countedNodes(const graph::Executor& executor, const graph::Weights& weights, const std::vector<c10::IValue>& inputs,
+                                   std::stop_token stop = {});
+
 /// Chains that could be fused, from the graph and the bytes of its values: what lies between two members has no other reader and is no output.
 /// Source of the idea and the bound: Ivanov et al. (2021), "Data Movement Is All You Need", arXiv:2007.00072.
 std::vector<FusionCandidate> fusionCandidates(const graph::Graph& graph, const std::vector<NodeCost>& nodes,
                                               const std::optional<MachinePeaks>& peaks = {});
 
+/// Is a module `path` itself or below it?
+bool isWithinModule(const std::string& module, const std::string& path);
 double medianOf(std::vector<double> values);
 
 }  // namespace orrery::debug

@@ -38,6 +38,8 @@ core::Json groupJson(const GroupCost& group, const char* key)
                  {"bytes", group.bytes},
                  {"parameter_bytes", group.parameterBytes},
                  {"intensity", group.intensity()}});
+    if (group.predicted > 0)
+        json["predicted_seconds"] = group.predicted;
     return json;
 }
 
@@ -55,6 +57,10 @@ core::Json nodeJson(const Profile& profile, const NodeCost& node)
                        {"parameter_bytes", node.parameterBytes},
                        {"allocated_bytes", node.allocatedBytes},
                        {"intensity", node.intensity()}};
+    if (node.depth > 0 || node.inclusive > node.seconds)
+        json.update({{"depth", node.depth}, {"calls", node.calls}, {"inclusive_seconds", node.inclusive}});
+    if (node.predicted > 0)
+        json["predicted_seconds"] = node.predicted;
     if (profile.peaks && node.bytes() > 0) {
         json["memory_bound"] = profile.isMemoryBound(node.intensity());
         const double attainable = profile.attainable(node.intensity());
@@ -73,13 +79,15 @@ core::Json Profile::toJson() const
         json["peaks"] = {{"gflops", peaks->gigaflops}, {"gbytes_per_second", peaks->bandwidth}, {"ridge", peaks->ridge()}};
     if (!note.empty())
         json["note"] = note;
-    json["nodes"] = json["modules"] = json["operators"] = json["fusion"] = core::Json::array();
+    json["nodes"] = json["modules"] = json["operators"] = json["types"] = json["fusion"] = core::Json::array();
     for (const auto& node : nodes)
         json["nodes"].push_back(nodeJson(*this, node));
     for (const auto& module : modules)
         json["modules"].push_back(groupJson(module, "path"));
     for (const auto& group : operators)
         json["operators"].push_back(groupJson(group, "op"));
+    for (const auto& group : types)
+        json["types"].push_back(groupJson(group, "name"));
     for (const auto& candidate : fusion)
         json["fusion"].push_back({{"pattern", candidate.pattern},
                                   {"nodes", candidate.nodes},

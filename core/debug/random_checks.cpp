@@ -3,6 +3,8 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <utility>
 
 #include <core/base/text.h>
 
@@ -120,7 +122,85 @@ private:
     std::vector<Disagreement> m_found;
 };
 
+/// A folder for files that goes with its owner.
+class ScratchFolder {
+public:
+    ScratchFolder()
+    {
+        std::string name = (std::filesystem::temp_directory_path() / "orrery-graphs-XXXXXX").string();
+        if (!::mkdtemp(name.data()))
+            throw core::StorageError(name + ": a folder for files cannot be made");
+        m_path = name;
+    }
+    ~ScratchFolder()
+    {
+        std::error_code error;
+        std::filesystem::remove_all(m_path, error);
+    }
+    ScratchFolder(const ScratchFolder&) = delete;
+    ScratchFolder& operator=(const ScratchFolder&) = delete;
+    const std::filesystem::path& path() const { return m_path; }
+
+private:
+    std::filesystem::path m_path;
+};
+
+/// Nodes behind those of an operator that multiply what they give.
+class BugPlanter {
+public:
+    BugPlanter(const graph::Graph& source, std::string op) : m_data(source.data()), m_op(std::move(op)) {}
+    graph::GraphPtr planted()
+    {
+        std::vector<graph::Node> nodes;
+        for (graph::Node node : std::exchange(m_data.body.nodes, {})) {
+            for (auto& input : node.inputs)
+                redirect(input);
+            const bool breaks = node.op == m_op && node.outputs.size() == 1 && m_data.values[std::size_t(node.outputs[0])].type == "Tensor";
+            const auto made = node.outputs.empty() ? -1 : node.outputs[0];
+            nodes.push_back(std::move(node));
+            if (breaks)
+                nodes.push_back(larger(made));
+        }
+        m_data.body.nodes = std::move(nodes);
+        for (auto& output : m_data.body.outputs)
+            redirect(output);
+        return std::make_shared<const graph::Graph>(std::move(m_data));
+    }
+
+private:
+    void redirect(graph::Operand& operand) const
+    {
+        if (const auto found = m_instead.find(operand.value); !operand.isConstant() && found != m_instead.end())
+            operand.value = found->second;
+    }
+    graph::Node larger(graph::ValueId made)
+    {
+        graph::Value value = m_data.values[std::size_t(made)];
+        const auto id = graph::ValueId(m_data.values.size());
+        graph::Node node;
+        node.name = value.name + "_broken";
+        value.name = node.name;
+        node.op = "aten::mul";
+        node.overload = "Scalar";
+        node.inputs = {graph::Operand::of(made), graph::Operand::literal(1.01)};
+        node.outputs = {id};
+        m_data.values.push_back(std::move(value));
+        m_instead[made] = id;
+        return node;
+    }
+    graph::GraphData m_data;
+    std::string m_op;
+    std::map<graph::ValueId, graph::ValueId> m_instead;
+};
+
 }  // namespace
+
+CheckedRewrite brokenOperator(const std::string& op)
+{
+    if (op.find("::") == std::string::npos)
+        throw core::InputError("expected an operator such as aten::tanh, got \"" + op + "\"");
+    return {"broken " + op, [op](const graph::GraphPtr& graph) { return BugPlanter(*graph, op).planted(); }};
+}
 
 std::vector<Disagreement> checkGraph(const RandomGraph& graph, std::uint64_t seed, const std::vector<CheckedRewrite>& rewrites)
 {
@@ -137,8 +217,9 @@ std::vector<Disagreement> checkGraph(const RandomGraph& graph, std::uint64_t see
 }
 
 RandomGraphReport checkRandomGraphs(int count, std::uint64_t seed, const std::vector<CheckedRewrite>& rewrites,
-                                    const std::function<void(double, double)>& progress, std::stop_token stop)
+                                    const std::function<void(double, double)>& progress, std::stop_token stop, const std::vector<GraphPath>& paths)
 {
+    const ScratchFolder folder;
     RandomGraphReport report;
     for (int i = 0; i < count; ++i) {
         if (stop.stop_requested())
@@ -157,6 +238,10 @@ RandomGraphReport checkRandomGraphs(int count, std::uint64_t seed, const std::ve
         ++report.graphs;
         for (auto& found : checkGraph(graph, own, rewrites))
             report.disagreements.push_back(std::move(found));
+        for (const auto& path : paths)
+            if (finite && i % path.every == 0)  // what has no number differs in nothing
+                for (auto& found : checkPath(graph, own, path, folder.path(), report.paths[path.name]))
+                    report.disagreements.push_back(std::move(found));
         if (progress)
             progress(i + 1, count);
     }
@@ -166,6 +251,9 @@ RandomGraphReport checkRandomGraphs(int count, std::uint64_t seed, const std::ve
 core::Json RandomGraphReport::toJson() const
 {
     core::Json json = {{"graphs", graphs}, {"nodes", nodes}, {"searched", searched}, {"not_finite", unsearchable}, {"operators", operators}};
+    json["paths"] = core::Json::object();
+    for (const auto& [name, count] : paths)
+        json["paths"][name] = {{"taken", count.taken}, {"refused", count.refused}, {"reasons", count.reasons}};
     json["disagreements"] = core::Json::array();
     for (const auto& each : disagreements)
         json["disagreements"].push_back(

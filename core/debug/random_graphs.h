@@ -7,6 +7,8 @@
 
 #include <core/graph/model.h>
 
+#include "random_paths.h"
+
 namespace orrery::debug {
 
 /// A valid graph made at random, with what its rules say of its values.
@@ -28,7 +30,7 @@ bool searchFiniteInputs(RandomGraph& graph);
 /// Two ways of running one graph that do not agree.
 struct Disagreement {
     std::uint64_t seed = 0;
-    std::string check;    ///< "shapes", "traced", "document", "stepped", "fused", or the name of a rewrite
+    std::string check;    ///< "shapes", "traced", "document", "stepped", "fused", or the name of a rewrite or path
     std::string text;     ///< one sentence
     graph::Model shrunk;  ///< the smallest part that still shows it, with the graph's inputs
     std::vector<c10::IValue> inputs;
@@ -40,6 +42,9 @@ struct CheckedRewrite {
     std::function<graph::GraphPtr(const graph::GraphPtr&)> apply;
 };
 
+/// A rewrite with a bug, to see that it is found: what nodes of that operator give becomes 1 % larger. @throws core::InputError if it is not "NAMESPACE::NAME".
+CheckedRewrite brokenOperator(const std::string& op);
+
 /// Predicted against real shapes; the executor against libtorch's own interpreter on a trace; the graph written as a document and read again; node by node with
 /// no memory against at once; rewritten (bias and GELU fused, and `rewrites`) against as it is.
 std::vector<Disagreement> checkGraph(const RandomGraph& graph, std::uint64_t seed, const std::vector<CheckedRewrite>& rewrites = {});
@@ -47,12 +52,14 @@ std::vector<Disagreement> checkGraph(const RandomGraph& graph, std::uint64_t see
 struct RandomGraphReport {
     int graphs = 0, nodes = 0, searched = 0, unsearchable = 0;  ///< `searched`: inputs had to be moved to be finite
     std::map<std::string, int> operators;                       ///< how often each was drawn
+    std::map<std::string, PathCount> paths;                     ///< by name
     std::vector<Disagreement> disagreements;
     core::Json toJson() const;
 };
-/// Graphs of the seeds seed, seed + 1, ... @throws core::Cancelled.
+/// Graphs of the seeds seed, seed + 1, ..., each along every path as well. @throws core::Cancelled.
 RandomGraphReport checkRandomGraphs(int count, std::uint64_t seed, const std::vector<CheckedRewrite>& rewrites = {},
-                                    const std::function<void(double done, double total)>& progress = {}, std::stop_token stop = {});
+                                    const std::function<void(double done, double total)>& progress = {}, std::stop_token stop = {},
+                                    const std::vector<GraphPath>& paths = {});
 
 /// The part of a model that a value needs, with that value as its output and all inputs.
 graph::Model cutTo(const graph::Model& model, const std::string& value);

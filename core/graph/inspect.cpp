@@ -62,8 +62,12 @@ void addRun(Inspection& inspection, const Executor& executor, const Weights& wei
     }));
     const auto result = executor.run(weights, request);
     std::map<std::string, NodeProfile> costs;
-    for (const auto& profile : result.profile)
-        costs[profile.node] = profile;
+    for (const auto& profile : result.profile) {  // nodes in loops: once a step
+        auto& sum = costs[profile.node];
+        sum.seconds += profile.seconds;
+        sum.flops += profile.flops;
+        sum.outputBytes += profile.outputBytes;
+    }
     const auto& graph = *executor.graph();
     for (std::size_t i = 0; i < inspection.nodes.size(); ++i) {
         auto& info = inspection.nodes[i];

@@ -30,6 +30,10 @@ public:
     {
         return std::exchange(m_bytes, 0);
     }
+    void add(std::int64_t bytes)
+    {
+        m_bytes += bytes;
+    }
 
 private:
     std::int64_t m_bytes = 0;
@@ -135,7 +139,7 @@ void Run::unpackTop(const Step& step)
 void Run::runNested(const CompiledBlock& block)
 {
     for (const auto& step : block.steps) {
-        runStep(step, nullptr);
+        m_request.profile ? profileStep(step, nullptr) : runStep(step, nullptr);
         for (const auto released : step.releaseInBlock)
             slot(released) = IValue();
     }
@@ -238,7 +242,7 @@ void Run::profileStep(const Step& step, const PlanEntry* entry)
         inputs.push_back(read(index));
     if (!m_allocations)
         m_allocations = std::make_shared<AllocationCounter>();
-    m_allocations->take();
+    const std::int64_t outside = m_allocations->take();
     const auto start = std::chrono::steady_clock::now();
     {
         c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, m_allocations);
@@ -249,6 +253,8 @@ void Run::profileStep(const Step& step, const PlanEntry* entry)
     profile.node = step.node->name;
     profile.seconds = seconds.count();
     profile.allocatedBytes = m_allocations->take();
+    if (!m_loopSteps.empty() || !entry)  // what is allocated inside a loop or branch counts for that, too
+        m_allocations->add(outside + profile.allocatedBytes);
     std::vector<IValue> outputs;
     for (const auto index : step.outputs)
         outputs.push_back(read(index));

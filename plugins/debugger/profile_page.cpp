@@ -9,6 +9,7 @@
 #include <QVBoxLayout>
 #include <map>
 
+#include <core/debug/cost_model.h>
 #include <widgets/commands.h>
 #include <widgets/controls.h>
 #include <widgets/plot_view.h>
@@ -26,6 +27,8 @@ QList<widgets::Column> costColumns()
     return {{"name", ProfilePage::tr("name"), {}},
             {"kind", ProfilePage::tr("kind"), ProfilePage::tr("Operator, module type, or number of nodes")},
             {"ms", ProfilePage::tr("ms"), ProfilePage::tr("Median over the runs"), true, 4},
+            {"predicted", ProfilePage::tr("predicted ms"),
+             ProfilePage::tr("By this machine's cost model, where one was fitted: orrery-cli profile --cost-model fit"), true, 4},
             {"share", ProfilePage::tr("%"), ProfilePage::tr("Of the time of all nodes"), true, 3},
             {"flops", ProfilePage::tr("MFLOP"), ProfilePage::tr("Multiply-add counts as two"), true, 4},
             {"bytes", ProfilePage::tr("KiB"), ProfilePage::tr("Read and written"), true, 4},
@@ -34,17 +37,34 @@ QList<widgets::Column> costColumns()
             {"bound", ProfilePage::tr("bound by"), ProfilePage::tr("What limits at best, by this machine's measured peaks")}};
 }
 
-RowModel::Row costRow(const debug::Profile& profile, qint64 id, const QString& name, const QString& kind, double seconds, double whole,
-                      std::int64_t flops, std::int64_t bytes)
+RowModel::Row costRow(const debug::Profile& profile, qint64 id, const QString& name, const QString& kind, double seconds, double predicted,
+                      double whole, std::int64_t flops, std::int64_t bytes)
 {
     const double intensity = bytes > 0 ? double(flops) / double(bytes) : 0;
     const QVariant none;
     return {id,
-            {name, kind, seconds * 1e3, whole > 0 ? 100 * seconds / whole : 0, double(flops) * 1e-6, double(bytes) / 1024,
-             bytes > 0 ? QVariant(intensity) : none, flops > 0 && seconds > 0 ? QVariant(double(flops) / seconds * 1e-9) : none,
+            {name, kind, seconds * 1e3, predicted > 0 ? QVariant(predicted * 1e3) : none, whole > 0 ? 100 * seconds / whole : 0, double(flops) * 1e-6,
+             double(bytes) / 1024, bytes > 0 ? QVariant(intensity) : none, flops > 0 && seconds > 0 ? QVariant(double(flops) / seconds * 1e-9) : none,
              !profile.peaks || bytes == 0 ? none
                                           : QVariant(profile.isMemoryBound(intensity) ? ProfilePage::tr("memory") : ProfilePage::tr("arithmetic"))},
             name};
+}
+
+/// The cost model of this machine; one that cannot be read counts as none.
+std::optional<debug::StoredCostModel> storedCostModel()
+{
+    try {
+        return debug::loadCostModel(debug::costModelFile());
+    } catch (const core::Error&) {
+        return std::nullopt;
+    }
+}
+
+/// Nodes inside loops are moved to the right, with how often they ran.
+QString titleOf(const debug::NodeCost& node)
+{
+    const QString name = QString(2 * node.depth, QLatin1Char(' ')) + QString::fromStdString(node.name);
+    return node.calls == 1 ? name : QStringLiteral("%1 \u00d7 %2").arg(name).arg(node.calls, 0, 'f', 0);
 }
 
 }  // namespace
@@ -63,6 +83,7 @@ ProfilePage::ProfilePage(widgets::Session& session)
     m_by->addItem(tr("Modules"), QStringLiteral("module"));
     m_by->addItem(tr("Nodes"), QStringLiteral("node"));
     m_by->addItem(tr("Operators"), QStringLiteral("operator"));
+    m_by->addItem(tr("Module types"), QStringLiteral("type"));
     m_by->setObjectName(QStringLiteral("by"));
     connect(m_by, &QComboBox::currentIndexChanged, this, &ProfilePage::fillTable);
     m_summary->setObjectName(QStringLiteral("profileSummary"));
@@ -144,7 +165,10 @@ void ProfilePage::run()
     start(
         [model = m_model, options](widgets::BackgroundContext& context) mutable {
             options.progress = [&](double done, double total) { context.progress(done, total, "runs"); };
-            return debug::profileModel(*model->executor, model->model->weights, model->inputs, options, context.stopToken());
+            auto profile = debug::profileModel(*model->executor, model->model->weights, model->inputs, options, context.stopToken());
+            if (const auto stored = storedCostModel())
+                debug::predictCosts(profile, stored->model);
+            return profile;
         },
         [this](const debug::Profile& profile) { take(profile); }, tr("Profile of %1").arg(m_model->subject.model), "profile", document, 0);
 }
@@ -182,13 +206,15 @@ void ProfilePage::fillTable()
     std::vector<RowModel::Row> rows;
     if (by == QLatin1String("node"))
         for (const auto& node : m_profile->nodes)
-            rows.push_back(costRow(*m_profile, qint64(rows.size()), QString::fromStdString(node.name), QString::fromStdString(node.op), node.seconds,
+            rows.push_back(costRow(*m_profile, qint64(rows.size()), titleOf(node), QString::fromStdString(node.op), node.seconds, node.predicted,
                                    whole, node.flops, node.bytes()));
     else
-        for (const auto& group : by == QLatin1String("module") ? m_profile->modules : m_profile->operators)
+        for (const auto& group : by == QLatin1String("module")     ? m_profile->modules
+                                 : by == QLatin1String("operator") ? m_profile->operators
+                                                                   : m_profile->types)
             rows.push_back(costRow(*m_profile, qint64(rows.size()), group.name.empty() ? tr("(whole model)") : QString::fromStdString(group.name),
-                                   group.type.empty() ? tr("%1 nodes").arg(group.nodes) : QString::fromStdString(group.type), group.seconds, whole,
-                                   group.flops, group.bytes));
+                                   group.type.empty() ? tr("%1 nodes").arg(group.nodes) : QString::fromStdString(group.type), group.seconds,
+                                   group.predicted, whole, group.flops, group.bytes));
     m_rows->setRows(std::move(rows));
 }
 

@@ -5,6 +5,7 @@
 
 #include <core/base/error.h>
 #include <core/base/text.h>
+#include <core/debug/cost_model.h>
 
 namespace orrery::plugins {
 
@@ -63,6 +64,27 @@ void runExample(OpenedModel& opened, std::stop_token stop)
     }
 }
 
+/// What this machine's cost model says of the nodes. It is a service: a model that cannot be read says nothing.
+void predictTimes(OpenedModel& opened, std::stop_token stop)
+{
+    if (!opened.inspection.wasRun)
+        return;
+    try {
+        const auto stored = debug::loadCostModel(debug::costModelFile());
+        if (!stored)
+            return;
+        debug::Profile profile;
+        profile.nodes = debug::countedNodes(*opened.executor, opened.model->weights, graph::exampleInputs(opened.model->card), stop);
+        debug::predictCosts(profile, stored->model);
+        for (const auto& node : profile.nodes)
+            opened.predicted[node.name] = node.predicted;
+    } catch (const core::Cancelled&) {
+        throw;
+    } catch (const core::Error&) {
+        opened.predicted.clear();
+    }
+}
+
 /// The whole model gives what the graph gives, whichever module computes it last.
 void nameWholeOutput(OpenedModel& opened)
 {
@@ -86,6 +108,7 @@ OpenedModelPtr openForPanel(const QString& argument, graph::Model model, std::st
     runExample(*opened, stop);
     if (!opened->inspection.wasRun)
         opened->inspection = graph::inspectStructure(*opened->model->graph, opened->model->weights);
+    predictTimes(*opened, stop);
     nameWholeOutput(*opened);
     return opened;
 }

@@ -1,7 +1,9 @@
 #pragma once
 #include <QAbstractItemModel>
 #include <QStringList>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <core/graph/inspect.h>
@@ -15,6 +17,7 @@ struct OpenedModel {
     std::shared_ptr<const graph::Executor> executor;  ///< null if it cannot be run at all: weights alone, or an operator that libtorch lacks
     graph::Inspection inspection;
     std::vector<std::vector<std::int64_t>> inputShapes;  ///< of the example it was run on; empty if it was not
+    std::map<std::string, double> predicted;             ///< seconds of nodes by this machine's cost model; empty if none was fitted
     QString whyNotRun;                                   ///< empty if shapes and costs were measured
     QString text;                                        ///< Graph::print
 };

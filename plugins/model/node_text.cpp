@@ -87,6 +87,8 @@ std::vector<std::pair<QString, QString>> describedNode(const OpenedModel& opened
         rows.emplace_back(
             QObject::tr("Cost"),
             QObject::tr("%1 FLOPs, %2 bytes out, %3 \u00b5s").arg(shortCount(info.flops), shortCount(info.bytes)).arg(info.seconds * 1e6, 0, 'f', 1));
+    if (const auto predicted = opened.predicted.find(info.name); predicted != opened.predicted.end() && predicted->second > 0)
+        rows.emplace_back(QObject::tr("Predicted"), QObject::tr("%1 \u00b5s by this machine's cost model").arg(predicted->second * 1e6, 0, 'f', 1));
     if (node && !node->source.empty())
         rows.emplace_back(QObject::tr("Source"), QString::fromStdString(node->source).left(300));
     return rows;

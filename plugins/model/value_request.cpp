@@ -114,8 +114,10 @@ RunStatistics computeRunStatistics(const ValueRequest& request, std::stop_token 
         enterSums(statistics, i, sums[i]);
     for (const auto& cost : result.profile)
         if (const auto node = nodes.find(cost.node); node != nodes.end()) {
-            statistics.seconds[node->second] = cost.seconds;
-            statistics.bytes[node->second] = double(cost.outputBytes);
+            // Nodes in loops come once a step.
+            auto &seconds = statistics.seconds[node->second], &bytes = statistics.bytes[node->second];
+            seconds = (std::isnan(seconds) ? 0 : seconds) + cost.seconds;
+            bytes = (std::isnan(bytes) ? 0 : bytes) + double(cost.outputBytes);
         }
     return statistics;
 }

@@ -177,6 +177,16 @@ private Q_SLOTS:
         QCOMPARE(document.at("graphs").get<int>(), 20);
         QVERIFY(document.at("disagreements").empty());
         VERIFY_REFUSED(m_cli.compute({"check-graphs", "--count", "0"}), 2, "count");
+        // A planted bug is found, and the model that shows it opens.
+        const auto broken =
+            m_cli.compute({"check-graphs", "--count", "8", "--path", "none", "--break", "aten::tanh", "--out-dir", "broken", "--json"});
+        QCOMPARE(broken.status, 1);
+        const auto found = broken.json().at("disagreements");
+        QVERIFY(!found.empty());
+        const auto inspected = m_cli.json({"inspect", QString::fromStdString(found[0].at("file").get<std::string>())});
+        QVERIFY(!inspected.at("nodes").empty());
+        const auto rules = m_cli.json({"check-graphs", "--learn-rules", "20"});
+        QVERIFY(rules.at("recorded").at("rejected").get<double>() >= 0.9 * rules.at("recorded").at("invalid").get<double>());
     }
 
     void dtypesAndThreadsAreCompared()

@@ -49,6 +49,27 @@ private Q_SLOTS:
         QVERIFY2(byOperator.out.contains("... and 1 more"), qPrintable(byOperator.out));
     }
 
+    void aCostModelIsFittedKeptAndUsed()
+    {
+        qputenv("XDG_CACHE_HOME", QByteArray::fromStdString(m_cli.path("cache").string()));
+        const auto none = m_cli.compute({"profile", "mlp.safetensors", "--cost-model", "predict", "--no-peaks"});
+        VERIFY_REFUSED(none, 2, "there is no cost model yet");
+        const auto fitted = m_cli.json({"profile", "--cost-model", "fit", "--cases", "3"});
+        QVERIFY(m_cli.has("cache/orrery/cost-model.json"));
+        QVERIFY(fitted.at("held_out").at("rank_correlation").at("model").get<double>() > 0.5);
+        QCOMPARE(fitted.at("machine").at("threads").get<int>(), 1);
+        const auto profile = m_cli.json({"profile", "mlp.safetensors", "--runs", "2", "--no-peaks"});
+        for (const auto& node : profile.at("nodes"))
+            QVERIFY(node.at("predicted_seconds").get<double>() > 0);
+        QCOMPARE(profile.at("cost_model").at("machine_difference").get<std::string>(), std::string());
+        const auto table = m_cli.compute({"profile", "mlp.safetensors", "--runs", "2", "--no-peaks", "--cost-model", "predict", "--by", "type"});
+        QVERIFY2(table.out.contains("predicted") && table.out.contains("of FLOPs alone") && table.out.contains("Linear"),
+                 qPrintable(table.out + table.error));
+        m_cli.write("cache/orrery/cost-model.json", "{\"version\": 1}");
+        const auto damaged = m_cli.compute({"profile", "mlp.safetensors", "--cost-model", "predict", "--no-peaks"});
+        QVERIFY2(damaged.status == 2 && damaged.error.contains("expected a cost model of version 1"), qPrintable(damaged.error));
+    }
+
     void wrongArgumentsAreRefused_data()
     {
         QTest::addColumn<QStringList>("arguments");

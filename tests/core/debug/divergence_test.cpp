@@ -169,6 +169,46 @@ private Q_SLOTS:
         QVERIFY(result.onlyA.empty() && result.onlyB.empty());
     }
 
+    void linesWithoutCommonNamesAreMatchedByWhatTheyRead()
+    {
+        // Three branches of the same operator and shape, written in another order under other names: matched by operator alone, values of different branches would meet.
+        const auto branches = [](const std::vector<std::string>& names, const std::vector<int>& order) {
+            Builder builder("branches");
+            const auto x = builder.input("x", "float32", {"batch", "8"}, "table");
+            const auto half = builder.op("aten::mul.Scalar", {x, 0.5}, names[0]);
+            const Builder::Var sources[] = {x, half};
+            Builder::Var made[2];
+            for (const int which : order)
+                made[which] = builder.op("aten::tanh", {sources[which]}, names[std::size_t(1 + which)]);
+            return builder.finish({{"out", builder.op("aten::add.Tensor", {made[0], made[1], 1}, names[3])}});
+        };
+        const Divergence result = compared(branches({"half", "tanh", "tanh_half", "sum"}, {0, 1}), branches({"h", "a", "b", "c"}, {1, 0}));
+        QVERIFY2(!result.first, firstOf(result).c_str());
+        QCOMPARE(result.byStructure, std::size_t(4));
+        for (const auto& value : result.values)
+            QVERIFY(value.a != "tanh" || value.b == "a");
+    }
+
+    void linesOfOtherShapesAreLeftWithoutAPartner()
+    {
+        const auto chain = [](const std::vector<std::int64_t>& widths, const std::string& name) {
+            Builder builder("chain");
+            auto x = builder.input("x", "float32", {"batch", "8"}, "table");
+            for (std::size_t i = 1; i < widths.size(); ++i)
+                x = builder.linear(name + std::to_string(i), x, widths[i - 1], widths[i]);
+            Model model = builder.finish({{"out", x}});
+            model.weights = graph::initialize(*model.graph, 1);
+            return model;
+        };
+        DivergenceOptions all;
+        all.all = true;
+        const Divergence result = compared(chain({8, 6, 4}, "a"), chain({8, 5, 4}, "b"), all);
+        QCOMPARE(result.onlyA, std::vector<std::string>{"a1.linear"});
+        QCOMPARE(result.onlyB, std::vector<std::string>{"b1.linear"});
+        QCOMPARE(result.values.size(), std::size_t(1));
+        QVERIFY(result.values[0].problem.empty());
+    }
+
     void anInsertedNodeIsNamedAndTheRestIsMatched()
     {
         Variant more;

@@ -5,6 +5,8 @@
 
 #include <QtTest>
 
+#include <algorithm>
+
 #include "../graph/sample_graphs.h"
 
 using namespace orrery;
@@ -136,6 +138,62 @@ private Q_SLOTS:
         const Profile profile = profiled(model, {at::zeros({4})});
         QCOMPARE(profile.nodes.size(), std::size_t(1));
         QCOMPARE(profile.nodes[0].name, std::string("used"));
+    }
+
+    void nodesInLoopsAreCountedOverTheSteps()
+    {
+        constexpr std::int64_t kSteps = 7, kRow = 50;
+        const Model model = graph::loopModel(kSteps);
+        const Profile profile = profiled(model, {at::randn({kSteps, kRow}), at::zeros({kRow})});
+        QStringList names;
+        for (const auto& node : profile.nodes)
+            names << QString::fromStdString(node.name);
+        QCOMPARE(names, (QStringList{"last", "row", "sum", "cell"}));
+        const NodeCost &loop = profile.nodes[0], &row = profile.nodes[1], &sum = profile.nodes[2];
+        QCOMPARE(loop.depth, 0);
+        QCOMPARE(sum.depth, 1);
+        QCOMPARE(sum.line, 0);
+        QCOMPARE(loop.calls, 1.0);
+        QCOMPARE(sum.calls, double(kSteps));
+        QCOMPARE(sum.flops, kSteps * kRow);
+        QCOMPARE(profile.flops(), 2 * kSteps * kRow);  // sum and tanh
+        QCOMPARE(row.bytes(), std::int64_t(0));        // a view
+        QCOMPARE(sum.bytes(), 4 * kSteps * 3 * kRow);
+        QCOMPARE(loop.bytes(), std::int64_t(0));
+        double inside = 0, own = 0;
+        for (std::size_t i = 1; i < profile.nodes.size(); ++i)
+            inside += profile.nodes[i].inclusive;
+        for (const auto& node : profile.nodes)
+            own += node.seconds;
+        QVERIFY(loop.inclusive > inside * 0.5);
+        QVERIFY(loop.seconds < loop.inclusive);
+        QVERIFY(own < 1.5 * loop.inclusive);
+        const auto bars = flameBars(profile, "loop");
+        QCOMPARE(bars.size(), std::size_t(5));
+    }
+
+    void ofABranchOnlyTheTakenSideIsListed()
+    {
+        const Model model = graph::branchModel();
+        QStringList names;
+        for (const auto& node : profiled(model, {at::randn({3, 4})}).nodes)
+            names << QString::fromStdString(node.name);
+        QCOMPARE(names, (QStringList{"rows", "many", "chosen", "positive"}));
+    }
+
+    void modulesOfOneTypeAreSummed()
+    {
+        const Model model = graph::residualModel();
+        const Profile profile = profiled(model, {at::randn({5, 6})});
+        const auto block = std::find_if(profile.types.begin(), profile.types.end(), [](const auto& group) { return group.name == "Block"; });
+        QVERIFY(block != profile.types.end());
+        QCOMPARE(block->type, std::string("3 modules"));
+        QCOMPARE(block->nodes, 12);
+        std::int64_t flops = 0;
+        for (const auto& module : profile.modules)
+            if (module.type == "Block")
+                flops += module.flops;
+        QCOMPARE(block->flops, flops);
     }
 
     void fusionCandidatesSaveWhatLiesBetween()

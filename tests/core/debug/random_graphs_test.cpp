@@ -1,9 +1,12 @@
 // Random valid graphs: predicted shapes, agreement of all ways to run them, a planted bug that is found and cut down, inputs without NaN.
+#include <core/debug/operator_rules.h>
 #include <core/debug/random_graphs.h>
 
 #include <ATen/Parallel.h>
 
 #include <QtTest>
+
+#include <algorithm>
 
 #include <core/graph/executor.h>
 
@@ -78,6 +81,81 @@ private Q_SLOTS:
             const at::Tensor wrong = graph::Executor(wrongTanh(found.shrunk.graph)).forward(found.shrunk.weights, found.inputs);
             QVERIFY(!at::allclose(right, wrong, 1e-4, 1e-5));
         }
+    }
+
+    void anOperatorBrokenOnPurposeIsCaught()
+    {
+        for (const char* op : {"aten::tanh", "aten::matmul", "aten::softmax"}) {
+            const RandomGraphReport report = checkRandomGraphs(40, 3, {brokenOperator(op)});
+            QVERIFY2(!report.disagreements.empty(), op);
+            for (const auto& found : report.disagreements) {
+                QCOMPARE(found.check, "broken " + std::string(op));
+                const auto& nodes = found.shrunk.graph->nodes();
+                QVERIFY(std::any_of(nodes.begin(), nodes.end(), [&](const auto& node) { return node.op == op; }));
+            }
+        }
+        QVERIFY(saidBy([] { brokenOperator("tanh"); }).contains("such as aten::tanh"));
+    }
+
+    void graphsGoThroughFilesAndCompilers()
+    {
+        const RandomGraphReport report = checkRandomGraphs(40, 500, {}, {}, {}, graphPaths(13));
+        QVERIFY2(report.disagreements.empty(), textOf(report).c_str());
+        for (const char* name : {"file", "onnx", "torchscript"})
+            QVERIFY2(report.paths.count(name) && report.paths.at(name).taken > 20, (report.toJson()["paths"].dump() + name).c_str());
+        QCOMPARE(report.paths.at("file").refused, 0);
+    }
+
+    void aPathThatComputesSomethingElseIsFoundAndShrunk()
+    {
+        const GraphPath wrong{"wrong", [](const graph::Model& model, const std::vector<c10::IValue>& inputs, const std::filesystem::path&) {
+                                  graph::RunRequest request;
+                                  request.inputs = inputs;
+                                  std::vector<at::Tensor> outputs;
+                                  for (const auto& output : graph::Executor(wrongTanh(model.graph)).run(model.weights, request).outputs)
+                                      outputs.push_back(output.toTensor());
+                                  return outputs;
+                              }};
+        const GraphPath failing{"failing", [](const auto&, const auto&, const auto&) -> std::vector<at::Tensor> { throw core::Error("fell over"); }};
+        const GraphPath refusing{"refusing", [](const auto&, const auto&, const auto&) -> std::vector<at::Tensor> {
+                                     throw core::InputError("node x: aten::y is not held");
+                                 }};
+        const RandomGraphReport report = checkRandomGraphs(20, 1, {}, {}, {}, {wrong, failing, refusing});
+        int wrongs = 0, failures = 0;
+        for (const auto& found : report.disagreements) {
+            wrongs += found.check == "wrong";
+            failures += found.check == "failing";
+            QVERIFY(found.check != "refusing");
+            if (found.check == "wrong")
+                QCOMPARE(found.shrunk.graph->nodes().back().op, std::string("aten::tanh"));
+        }
+        QVERIFY(wrongs > 0);
+        QCOMPARE(failures, report.paths.at("failing").taken);
+        QCOMPARE(report.paths.at("refusing").taken, 0);
+        QCOMPARE(report.paths.at("refusing").reasons.begin()->first, std::string("aten::y is not held"));
+    }
+
+    void learnedRulesRejectInvalidCalls()
+    {
+        const auto recorded = recordCalls(90, 1), others = recordCalls(25, 2);
+        const OperatorRules rules = OperatorRules::learn(recorded);
+        const RuleQuality seen = judgeRules(rules, recorded), fresh = judgeRules(rules, others);
+        QVERIFY(seen.valid > 400 && seen.invalid > 600);
+        QCOMPARE(seen.accepted, seen.valid);
+        QVERIFY2(seen.rejected >= 0.97 * seen.invalid, seen.toJson().dump().c_str());
+        QVERIFY2(fresh.rejected >= 0.9 * fresh.invalid, fresh.toJson().dump().c_str());
+        QVERIFY2(fresh.accepted >= 0.8 * fresh.valid, fresh.toJson().dump().c_str());
+        QVERIFY2(fresh.rightShapes >= 0.9 * fresh.shapes && fresh.shapes > 0, fresh.toJson().dump().c_str());
+        // What everybody knows of a batched product.
+        OperatorCall call{
+            "bmm", "bmm x3 y3", {{"x.0", 2}, {"x.1", 3}, {"x.2", 4}, {"x.numel", 24}, {"y.0", 2}, {"y.1", 4}, {"y.2", 5}, {"y.numel", 40}}, true, {}};
+        QCOMPARE(rules.objection(call), std::string());
+        QCOMPARE(rules.outputShape(call).value(), (std::vector<std::int64_t>{2, 3, 5}));
+        call.symbols["y.1"] = 3;
+        QVERIFY(!rules.objection(call).empty());
+        call.form = "bmm x2 y3";
+        QVERIFY(rules.objection(call).find("never seen valid") != std::string::npos);
+        QCOMPARE(OperatorRules::learn(others).texts(), OperatorRules::learn(recordCalls(25, 2)).texts());
     }
 
     void wrongPredictionsAreReported()
