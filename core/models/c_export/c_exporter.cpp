@@ -9,7 +9,7 @@ namespace {
 
 void writeCFile(const std::filesystem::path& path, const graph::Model& model, const ExportOptions& options)
 {
-    const CProgram program(model, options.parameters.at("batch").get<std::int64_t>());
+    const CProgram program(model, options.parameters.at("batch").get<std::int64_t>(), options.parameters.at("length").get<std::int64_t>());
     core::writeFileAtomically(path, program.source());
     if (!options.note)
         return;
@@ -23,14 +23,18 @@ void writeCFile(const std::filesystem::path& path, const graph::Model& model, co
 
 void registerCExporter(ExporterRegistry& registry)
 {
-    registry.add({"c",
-                  "C source (.c)",
-                  "One C99 file with weights, a memory plan and one function, for machines without any library: MLPs and CNNs in float32.",
-                  "Pisarchyk & Lee (2020), \"Efficient Memory Management for Deep Neural Net Inference\", arXiv:2001.03288",
-                  {core::integer("batch", 1, "Size of the batch axis; a C file has fixed sizes.").range(1, 1024)},
-                  {},
-                  {}},
-                 {writeCFile, false, ".c"});
+    registry.add(
+        {"c",
+         "C source (.c)",
+         "One C99 file with weights, a memory plan and one function, for machines without any library: MLPs, CNNs and transformers in float32; "
+         "tokens are given as floats.",
+         "Pisarchyk & Lee (2020), \"Efficient Memory Management for Deep Neural Net Inference\", arXiv:2001.03288",
+         {core::integer("batch", 1, "Size of the batch axis; a C file has fixed sizes.").range(1, 1024),
+          core::integer("length", 0, "Size of every other axis that the model leaves open, such as the length of a text; 0: such a model is refused.")
+              .range(0, 65536)},
+         {},
+         {}},
+        {writeCFile, false, ".c"});
 }
 
 }  // namespace orrery::models

@@ -156,6 +156,98 @@ std::string_view cKernel(const std::string& name)
         y[i] = x[i] * scale + shift;
 }
 )"},
+        {"matrix_product",
+         R"(static void matrix_product(const float *a, const float *b, float *y, int batch, int rows, int inner, int columns, int step_a, int step_b, float alpha)
+{
+    for (int n = 0; n < batch; ++n)
+        for (int r = 0; r < rows; ++r)
+            for (int c = 0; c < columns; ++c) {
+                float sum = 0.0f;
+                for (int i = 0; i < inner; ++i)
+                    sum += a[n * step_a + r * inner + i] * b[n * step_b + i * columns + c];
+                y[(n * rows + r) * columns + c] = alpha * sum;
+            }
+}
+)"},
+        {"matrix_product_add",
+         R"(static void matrix_product_add(const float *a, const float *b, float *y, int batch, int rows, int inner, int columns, int step_a, int step_b, float alpha,
+                               const float *base, float beta, int n0, int n1, int n2, int n3, int n4, int n5, int s0, int s1, int s2, int s3, int s4, int s5)
+{
+    int at = 0;
+    for (int n = 0; n < batch; ++n)
+        for (int r = 0; r < rows; ++r)
+            for (int c = 0; c < columns; ++c) {
+                float sum = 0.0f;
+                for (int i = 0; i < inner; ++i)
+                    sum += a[n * step_a + r * inner + i] * b[n * step_b + i * columns + c];
+                y[(n * rows + r) * columns + c] = alpha * sum;
+            }
+    if (beta == 0.0f)
+        return;
+    for (int i0 = 0; i0 < n0; ++i0)
+        for (int i1 = 0; i1 < n1; ++i1)
+            for (int i2 = 0; i2 < n2; ++i2)
+                for (int i3 = 0; i3 < n3; ++i3)
+                    for (int i4 = 0; i4 < n4; ++i4)
+                        for (int i5 = 0; i5 < n5; ++i5)
+                            y[at++] += beta * base[i0 * s0 + i1 * s1 + i2 * s2 + i3 * s3 + i4 * s4 + i5 * s5];
+}
+)"},
+        {"strided",
+         R"(static void strided(const float *x, float *y, int n0, int n1, int n2, int n3, int n4, int n5, int s0, int s1, int s2, int s3, int s4, int s5)
+{
+    for (int i0 = 0; i0 < n0; ++i0)
+        for (int i1 = 0; i1 < n1; ++i1)
+            for (int i2 = 0; i2 < n2; ++i2)
+                for (int i3 = 0; i3 < n3; ++i3)
+                    for (int i4 = 0; i4 < n4; ++i4)
+                        for (int i5 = 0; i5 < n5; ++i5)
+                            *y++ = x[i0 * s0 + i1 * s1 + i2 * s2 + i3 * s3 + i4 * s4 + i5 * s5];
+}
+)"},
+        {"broadcast",
+         R"(static void broadcast(const float *a, const float *b, float *y, int kind, float factor, int n0, int n1, int n2, int n3, int n4, int n5, int a0, int a1, int a2,
+                      int a3, int a4, int a5, int b0, int b1, int b2, int b3, int b4, int b5)
+{
+    for (int i0 = 0; i0 < n0; ++i0)
+        for (int i1 = 0; i1 < n1; ++i1)
+            for (int i2 = 0; i2 < n2; ++i2)
+                for (int i3 = 0; i3 < n3; ++i3)
+                    for (int i4 = 0; i4 < n4; ++i4)
+                        for (int i5 = 0; i5 < n5; ++i5) {
+                            float p = a[i0 * a0 + i1 * a1 + i2 * a2 + i3 * a3 + i4 * a4 + i5 * a5];
+                            float q = b[i0 * b0 + i1 * b1 + i2 * b2 + i3 * b3 + i4 * b4 + i5 * b5];
+                            *y++ = kind == 0   ? p + factor * q
+                                   : kind == 1 ? p * q
+                                   : kind == 2 ? p / q
+                                   : kind == 3 ? (p > q || p != p ? p : q)
+                                   : kind == 4 ? (p < q || p != p ? p : q)
+                                   : q != 0.0f ? factor
+                                               : p;
+                        }
+}
+)"},
+        {"look_up", R"(static void look_up(const float *table, const float *indices, float *y, int count, int width, int rows)
+{
+    for (int i = 0; i < count; ++i) {
+        int row = (int)indices[i];
+        for (int k = 0; k < width; ++k)
+            y[i * width + k] = row >= 0 && row < rows ? table[row * width + k] : 0.0f;
+    }
+}
+)"},
+        {"apply", R"(static void apply(const float *x, float *y, int count, float (*function)(float))
+{
+    for (int i = 0; i < count; ++i)
+        y[i] = function(x[i]);
+}
+)"},
+        {"powers", R"(static void powers(const float *x, float *y, int count, float power)
+{
+    for (int i = 0; i < count; ++i)
+        y[i] = powf(x[i], power);
+}
+)"},
         {"relu", R"(static void relu(const float *x, float *y, int count)
 {
     for (int i = 0; i < count; ++i)

@@ -1,7 +1,5 @@
 #include "c_program.h"
 
-#include <set>
-
 #include <core/base/error.h>
 #include <core/base/text.h>
 #include <core/graph/executor.h>
@@ -53,33 +51,35 @@ std::size_t axisOf(std::int64_t dim, std::size_t rank)
 }
 
 // Inputs of the sizes that the card says; numbers that no model divides by zero with.
-std::vector<c10::IValue> sampleInputs(const graph::Model& model, std::int64_t batch)
+std::vector<c10::IValue> sampleInputs(const graph::Model& model, std::int64_t batch, std::int64_t length)
 {
     std::vector<c10::IValue> inputs;
     for (const auto& input : model.card.inputs) {
         std::vector<std::int64_t> shape;
         for (const auto& axis : input.shape) {
             const bool isNumber = !axis.empty() && axis.find_first_not_of("0123456789") == std::string::npos && axis.size() < 10;
-            if (!isNumber && axis != "batch")
-                throw core::InputError(fmt::format("input {}: expected sizes that are known, found {}; a C file has fixed sizes", input.name, axis));
-            shape.push_back(isNumber ? std::stoll(axis) : batch);
+            if (!isNumber && axis != "batch" && length == 0)
+                throw core::InputError(
+                    fmt::format("input {}: expected sizes that are known, found {}; a C file has fixed sizes: give its length (--set length=N)",
+                                input.name, axis));
+            shape.push_back(isNumber ? std::stoll(axis) : axis == "batch" ? batch : length);
         }
-        if (shape.empty() || input.dtype != "float32")
-            throw core::InputError(
-                fmt::format("input {}: expected float32 of known sizes, found {} [{}]", input.name, input.dtype, core::join(input.shape, ", ")));
-        inputs.emplace_back(at::full(shape, 0.5f));
+        if (shape.empty() || (input.dtype != "float32" && input.dtype != "int64"))
+            throw core::InputError(fmt::format("input {}: expected float32, or int64 for tokens, of known sizes, found {} [{}]", input.name,
+                                               input.dtype, core::join(input.shape, ", ")));
+        inputs.emplace_back(input.dtype == "int64" ? at::zeros(shape, at::kLong) : at::full(shape, 0.5f));
     }
     return inputs;
 }
 
 }  // namespace
 
-CProgram::CProgram(const graph::Model& model, std::int64_t batch) : m_model(model)
+CProgram::CProgram(const graph::Model& model, std::int64_t batch, std::int64_t length) : m_model(model)
 {
     auto folded = graph::foldNorms(model.graph, model.weights);
     m_model.graph = folded.graph;
     m_model.weights = folded.weights;
-    run(batch);
+    run(batch, length);
     for (const auto& node : m_model.graph->nodes())
         addNode(node);
     for (const auto& output : m_model.graph->data().body.outputs) {
@@ -90,18 +90,22 @@ CProgram::CProgram(const graph::Model& model, std::int64_t batch) : m_model(mode
     planBuffers();
 }
 
-void CProgram::run(std::int64_t batch)
+void CProgram::run(std::int64_t batch, std::int64_t length)
 {
+    std::map<ValueId, at::Tensor> values;
     graph::RunRequest request;
-    request.inputs = sampleInputs(m_model, batch);
+    request.inputs = sampleInputs(m_model, batch, length);
     request.profile = true;
     request.probes.push_back(graph::Probe::onValue("**", [&](const std::string& name, const c10::IValue& value) {
         const auto id = m_model.graph->findValue(name);
         if (!id)
             return;
-        if (!value.isTensor())
+        if (!value.isTensor()) {
             m_numbers[*id] = value;
-        else if (value.toTensor().scalar_type() == at::kFloat)
+            return;
+        }
+        values[*id] = value.toTensor();
+        if (value.toTensor().scalar_type() == at::kFloat || value.toTensor().scalar_type() == at::kLong)
             m_sizes[*id] = value.toTensor().sizes().vec();
     }));
     const auto& data = m_model.graph->data();
@@ -112,14 +116,15 @@ void CProgram::run(std::int64_t batch)
             m_sizes[parameter.value] = parameter.shape;
     const auto result = graph::Executor(m_model.graph).run(m_model.weights, request);
     for (const auto& profile : result.profile)
-        m_flops[profile.node] = profile.flops;
+        m_flops[profile.node] += profile.flops;
+    findConstants(values);
 }
 
 void CProgram::refuse(const Node& node, const std::string& reason) const
 {
     throw core::InputError(
-        fmt::format("node {}: {} {}; a C file holds linear, convolution, pooling, normalisation, softmax, pointwise and shape operators", node.name,
-                    node.qualifiedOp(), reason));
+        fmt::format("node {}: {} {}; a C file holds products, convolution, pooling, normalisation, softmax, look-ups, pointwise and shape operators",
+                    node.name, node.qualifiedOp(), reason));
 }
 
 const CProgram::Sizes& CProgram::sizes(ValueId id) const
@@ -158,9 +163,17 @@ std::variant<ValueId, std::string> CProgram::optionalPointer(const Node& node, s
 void CProgram::call(const Node& node, const std::string& kernel, std::vector<ValueId> reads,
                     std::vector<std::variant<ValueId, std::string>> arguments, bool canWriteOverInput)
 {
-    if (node.outputs.size() != 1 || !m_sizes.count(node.outputs[0]))
+    if (node.outputs.size() != 1)
         refuse(node, "expected one output of float32");
-    CCall made{kernel, node.name, node.op, std::move(arguments), std::move(reads), node.outputs[0], canWriteOverInput, 0};
+    callFor(node, node.outputs[0], kernel, std::move(reads), std::move(arguments), canWriteOverInput);
+}
+
+void CProgram::callFor(const Node& node, ValueId output, const std::string& kernel, std::vector<ValueId> reads,
+                       std::vector<std::variant<ValueId, std::string>> arguments, bool canWriteOverInput)
+{
+    if (!m_sizes.count(output))
+        refuse(node, "expected an output of float32");
+    CCall made{kernel, node.name, node.op, std::move(arguments), std::move(reads), output, canWriteOverInput, 0};
     if (const auto flops = m_flops.find(node.name); flops != m_flops.end())
         made.flops = flops->second;
     m_calls.push_back(std::move(made));
@@ -171,13 +184,16 @@ void CProgram::addNode(const Node& node)
     const bool givesTensor = std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return m_sizes.count(id) > 0; });
     if (!node.blocks.empty())
         refuse(node, "has branches");
+    if (std::all_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return m_constants.count(id) > 0; }))
+        return;
     if (!givesTensor) {
         const bool isList = std::all_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return m_numbers.count(id) > 0; });
         if (!isList)
             refuse(node, "gives no float32");
         return;  // sizes, and lists of tensors, are taken where they are used
     }
-    if (!addAlias(node) && !addLayer(node) && !addPooling(node) && !addElementwise(node) && !addArithmetic(node) && !addMove(node))
+    if (!addAlias(node) && !addLayer(node) && !addPooling(node) && !addElementwise(node) && !addArithmetic(node) && !addBroadcast(node) &&
+        !addMove(node) && !addProduct(node) && !addPermutation(node) && !addLookUp(node) && !addParts(node) && !addFunction(node))
         refuse(node, "is not supported");
 }
 
@@ -197,9 +213,7 @@ bool CProgram::addAlias(const Node& node)
 bool CProgram::addLayer(const Node& node)
 {
     const auto& out = m_sizes.at(node.outputs.at(0));
-    if (node.op == "aten::linear" || node.op == "aten::addmm") {
-        if (node.op == "aten::addmm")
-            refuse(node, "is not supported (its weight is transposed)");
+    if (node.op == "aten::linear") {
         const auto &x = sizes(node, 0), &w = sizes(node, 1);
         call(node, "linear", {node.inputs[0].value},
              {node.inputs[0].value, node.inputs[1].value, optionalPointer(node, 2), node.outputs[0], text(countOf(x) / x.back()), text(w.at(1)),
@@ -328,7 +342,7 @@ bool CProgram::addArithmetic(const Node& node)
     const auto& other = node.inputs.at(1);
     if (!other.isConstant() && m_sizes.count(other.value)) {
         if (sizes(node, 0) != out || sizes(node, 1) != out || isDiv)
-            refuse(node, isDiv ? "of two tensors is not supported" : "of tensors of different shapes is not supported");
+            return false;  // see addBroadcast
         std::vector<std::variant<ValueId, std::string>> arguments = {node.inputs[0].value, other.value, node.outputs[0], count};
         if (isAdd)
             arguments.emplace_back(number(alpha));

@@ -1,5 +1,6 @@
 #pragma once
 #include <map>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -21,19 +22,22 @@ struct CCall {
     std::int64_t flops = 0;
 };
 
-/// A model as a row of kernel calls on one arena: fixed sizes, float32, evaluation mode.
+/// A model as a row of kernel calls on one arena: fixed sizes, float32, evaluation mode. Tokens are given as floats, too.
 class CProgram {
 public:
-    /// @param batch  Size of the axis that the model card calls "batch".
+    /// @param batch   Size of the axis that the model card calls "batch".
+    /// @param length  Size of every other axis that the card gives a name; 0: such a card is refused.
     /// @throws core::InputError naming the node for an operator or type that has no kernel.
-    CProgram(const graph::Model& model, std::int64_t batch);
+    CProgram(const graph::Model& model, std::int64_t batch, std::int64_t length = 0);
     const MemoryPlan& plan() const { return m_plan; }
     /// The C source.
     std::string source() const;
 
 private:
     using Sizes = std::vector<std::int64_t>;
-    void run(std::int64_t batch);
+    void run(std::int64_t batch, std::int64_t length);
+    /// Values that no input reaches are computed beforehand and written as arrays.
+    void findConstants(const std::map<graph::ValueId, at::Tensor>& values);
     void addNode(const graph::Node& node);
     bool addAlias(const graph::Node& node);
     bool addLayer(const graph::Node& node);
@@ -41,9 +45,17 @@ private:
     bool addElementwise(const graph::Node& node);
     bool addArithmetic(const graph::Node& node);
     bool addMove(const graph::Node& node);
+    bool addProduct(const graph::Node& node);
+    bool addPermutation(const graph::Node& node);
+    bool addBroadcast(const graph::Node& node);
+    bool addLookUp(const graph::Node& node);
+    bool addParts(const graph::Node& node);
+    bool addFunction(const graph::Node& node);
     void addConcatenation(const graph::Node& node);
     void call(const graph::Node& node, const std::string& kernel, std::vector<graph::ValueId> reads,
               std::vector<std::variant<graph::ValueId, std::string>> arguments, bool canWriteOverInput = false);
+    void callFor(const graph::Node& node, graph::ValueId output, const std::string& kernel, std::vector<graph::ValueId> reads,
+                 std::vector<std::variant<graph::ValueId, std::string>> arguments, bool canWriteOverInput = false);
     void planBuffers();
     [[noreturn]] void refuse(const graph::Node& node, const std::string& reason) const;
     const Sizes& sizes(graph::ValueId id) const;
@@ -54,9 +66,10 @@ private:
     std::string pointer(graph::ValueId id) const;
     std::string comment() const;
 
-    graph::Model m_model;  ///< batch norms folded
-    std::map<graph::ValueId, Sizes> m_sizes;
-    std::map<graph::ValueId, c10::IValue> m_numbers;  ///< sizes and lists of them, which are fixed here
+    graph::Model m_model;                              ///< batch norms folded
+    std::map<graph::ValueId, Sizes> m_sizes;           ///< of tensors of floats, and of whole numbers that stand for tokens
+    std::map<graph::ValueId, at::Tensor> m_constants;  ///< what no input reaches
+    std::map<graph::ValueId, c10::IValue> m_numbers;   ///< sizes and lists of them, which are fixed here
     std::map<graph::ValueId, graph::ValueId> m_alias;
     std::map<std::string, std::int64_t> m_flops;
     std::vector<CCall> m_calls;

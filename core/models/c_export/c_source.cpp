@@ -1,4 +1,6 @@
 // The text of the C file.
+#include <algorithm>
+#include <cmath>
 #include <set>
 
 #include <core/base/error.h>
@@ -35,9 +37,13 @@ std::string arrayText(const std::string& name, const at::Tensor& tensor)
     const auto* data = flat.data_ptr<float>();
     std::string out = fmt::format("static const float {}[{}] = {{", name, std::max<std::int64_t>(flat.numel(), 1));
     for (std::int64_t i = 0; i < flat.numel(); ++i) {
-        if (!std::isfinite(data[i]))
-            throw core::InputError(fmt::format("weight {}: expected finite numbers", name));
         out += i % 8 == 0 ? "\n    " : " ";
+        if (std::isinf(data[i])) {  // masks
+            out += data[i] < 0 ? "-INFINITY," : "INFINITY,";
+            continue;
+        }
+        if (std::isnan(data[i]))
+            throw core::InputError(fmt::format("weight {}: expected numbers, found NaN", name));
         auto number = fmt::format("{:.9g}", data[i]);
         out += number + (number.find_first_of(".e") == std::string::npos ? ".0f," : "f,");
     }
@@ -56,6 +62,8 @@ std::string CProgram::pointer(ValueId id) const
     for (std::size_t i = 0; i < data.parameters.size(); ++i)
         if (data.parameters[i].value == root)
             return fmt::format("weight_{}", i);
+    if (m_constants.count(root))
+        return fmt::format("constant_{}", root);
     const auto offset = m_plan.buffers.at(m_bufferOf.at(root)).offset;
     return offset == 0 ? "arena" : fmt::format("arena + {}", offset);
 }
@@ -100,6 +108,10 @@ std::string CProgram::source() const
         if (used.count(data.parameters[i].value))
             out += fmt::format("/* {} {} */\n", harmless(data.parameters[i].name), core::formatShape(data.parameters[i].shape)) +
                    arrayText(fmt::format("weight_{}", i), m_model.weights.at(data.parameters[i].name));
+    for (const auto& [id, tensor] : m_constants)
+        if (used.count(id) || std::any_of(m_outputs.begin(), m_outputs.end(), [&](ValueId output) { return rootOf(output) == id; }))
+            out += fmt::format("/* {} {} */\n", harmless(m_model.graph->value(id).name), core::formatShape(tensor.sizes())) +
+                   arrayText(fmt::format("constant_{}", id), tensor);
     out += fmt::format("\nstatic float arena[{}];\n\n", std::max<std::int64_t>(m_plan.arena, 1));
     for (const auto& kernel : kernels)
         out += std::string(cKernel(kernel)) + "\n";
