@@ -7,6 +7,7 @@
 
 #include "model_tree.h"
 
+class QBoxLayout;
 class QCheckBox;
 class QLabel;
 class QLineEdit;
@@ -42,6 +43,7 @@ protected:
 
 private:
     QWidget* makeContent();
+    QWidget* makeColumn();
     QWidget* makeTreePage();
     QWidget* makeDetail();
     void makePages();
@@ -70,6 +72,7 @@ private:
     QLineEdit* m_search = nullptr;
     QTabWidget* m_tabs = nullptr;
     QSplitter *m_split = nullptr, *m_detailSplit = nullptr;
+    QBoxLayout* m_detailBox = nullptr;
     GraphText* m_text = nullptr;
     GraphPage* m_graph = nullptr;
     ComparePage* m_compare = nullptr;

@@ -49,23 +49,16 @@ QWidget* ModelPanel::makeTreePage()
     auto* row = new QHBoxLayout;
     row->addWidget(m_search, 1);
     row->addWidget(copy);
-    auto* splitter = m_detailSplit = new QSplitter(Qt::Vertical);
-    splitter->setObjectName(QStringLiteral("splitter"));
-    splitter->addWidget(m_view);
-    splitter->addWidget(makeDetail());
-    splitter->setStretchFactor(0, 1);
-    splitter->setStretchFactor(1, 1);
-    splitter->setSizes({400, 400});
-    splitter->setChildrenCollapsible(false);
     auto* page = new QWidget;
     auto* layout = new QVBoxLayout(page);
     layout->setContentsMargins(0, 4, 0, 0);
     layout->setSpacing(4);
     layout->addLayout(row);
-    layout->addWidget(splitter, 1);
+    layout->addWidget(m_view, 1);
     return page;
 }
 
+/// What the chosen node is, and its weights or its value: below the pages, since a node is chosen in each of them.
 QWidget* ModelPanel::makeDetail()
 {
     m_node = new QLabel;
@@ -88,17 +81,24 @@ QWidget* ModelPanel::makeDetail()
         addBusy(-1);
     });
     m_tensor = new TensorDetail;
+    connect(m_tensor, &TensorDetail::singularValuesWanted, this, &ModelPanel::showSingularValues);
+    connect(m_tensor, &TensorDetail::failed, this, [this](const QString& text) { showError(text); });
     auto* row = new QHBoxLayout;
     row->addWidget(m_values);
     row->addWidget(m_cancel);
     row->addStretch(1);
+    auto* about = new QWidget;
+    auto* column = new QVBoxLayout(about);
+    column->setContentsMargins(0, 0, 0, 0);
+    column->setSpacing(4);
+    column->addWidget(m_node);
+    column->addLayout(row);
+    column->addStretch(1);
     auto* detail = new QWidget;
-    auto* layout = new QVBoxLayout(detail);
-    layout->setContentsMargins(0, 4, 0, 0);
-    layout->setSpacing(4);
-    layout->addWidget(m_node);
-    layout->addLayout(row);
-    layout->addWidget(m_tensor, 1);
+    m_detailBox = new QBoxLayout(QBoxLayout::TopToBottom, detail);
+    m_detailBox->setContentsMargins(0, 4, 0, 0);
+    m_detailBox->addWidget(about);
+    m_detailBox->addWidget(m_tensor, 1);
     return detail;
 }
 
@@ -122,8 +122,25 @@ void ModelPanel::makePages()
     connect(m_compare, &ComparePage::busyChanged, this, [this](int change) { addBusy(change); });
     connect(m_compare, &ComparePage::failed, this, [this](const QString& text) { showError(text); });
     connect(m_compare, &ComparePage::message, this, &ModelPanel::statusMessage);
-    connect(m_tensor, &TensorDetail::singularValuesWanted, this, &ModelPanel::showSingularValues);
-    connect(m_tensor, &TensorDetail::failed, this, [this](const QString& text) { showError(text); });
+}
+
+/// The pages over the detail. Plots and tables ask for more height than a low window has; here they take what there is.
+QWidget* ModelPanel::makeColumn()
+{
+    auto* detail = makeDetail();
+    m_detailSplit = new QSplitter(Qt::Vertical);
+    m_detailSplit->setObjectName(QStringLiteral("splitter"));
+    for (QWidget* part : {static_cast<QWidget*>(m_tabs), detail}) {
+        part->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Ignored);
+        part->setMinimumHeight(120);
+        m_detailSplit->addWidget(part);
+    }
+    m_detailSplit->setStretchFactor(0, 1);
+    m_detailSplit->setStretchFactor(1, 1);
+    m_detailSplit->setSizes({400, 400});
+    m_detailSplit->setChildrenCollapsible(false);
+    connect(m_tabs, &QTabWidget::currentChanged, detail, [this, detail] { detail->setVisible(m_tabs->currentWidget() != m_compare); });
+    return m_detailSplit;
 }
 
 QWidget* ModelPanel::makeContent()
@@ -143,8 +160,10 @@ QWidget* ModelPanel::makeContent()
     m_tabs->addTab(m_compare, tr("Com&pare"));
     m_split = new QSplitter(Qt::Horizontal);
     m_split->setObjectName(QStringLiteral("split"));
-    m_split->addWidget(m_tabs);
+    m_split->addWidget(makeColumn());
     m_split->setChildrenCollapsible(false);
+    m_split->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Ignored);
+    m_split->setMinimumHeight(260);
     auto* content = new QWidget(this);
     auto* layout = new QVBoxLayout(content);
     layout->setContentsMargins(6, 6, 6, 6);
@@ -158,8 +177,12 @@ QWidget* ModelPanel::makeContent()
 /// The picture beside the tabs where both are wide enough, else in a tab of its own.
 void ModelPanel::placeGraph()
 {
-    constexpr int kBesideFrom = 720;
+    constexpr int kBesideFrom = 720, kWideDetail = 480;
     const bool beside = width() >= kBesideFrom;
+    const bool isWide = (beside ? width() * 2 / 5 : width()) >= kWideDetail;
+    m_detailBox->setDirection(isWide ? QBoxLayout::LeftToRight : QBoxLayout::TopToBottom);
+    m_detailBox->setStretch(0, isWide ? 2 : 0);
+    m_detailBox->setStretch(1, isWide ? 3 : 1);
     if (beside == (m_tabs->indexOf(m_graph) < 0))
         return;
     if (!beside) {

@@ -19,6 +19,7 @@
 #include <widgets/export.h>
 #include <widgets/heat_map_view.h>
 #include <widgets/image_view.h>
+#include <widgets/numbers.h>
 #include <widgets/plot_view.h>
 #include <widgets/tensor_table.h>
 #include <widgets/theme.h>
@@ -28,11 +29,6 @@ namespace {
 
 constexpr std::int64_t kCellsAtMost = 4'000'000;
 constexpr int kSideAtMost = 1024;
-
-QString number(double value)
-{
-    return QString::number(value, 'g', 6);
-}
 
 }  // namespace
 
@@ -223,7 +219,8 @@ void TensorDetail::showStatistics()
     const auto& s = m_tensor.statistics;
     const double share = s.count ? 100.0 * double(s.zeros) / double(s.count) : 0;
     m_statistics->setText(tr("mean %1, standard deviation %2, minimum %3, maximum %4, zeros %L5 of %L6 (%7 %), NaN %L8, infinite %L9")
-                              .arg(number(s.mean), number(s.standardDeviation), number(s.minimum), number(s.maximum))
+                              .arg(widgets::shownNumber(s.mean), widgets::shownNumber(s.standardDeviation), widgets::shownNumber(s.minimum),
+                                   widgets::shownNumber(s.maximum))
                               .arg(s.zeros)
                               .arg(s.count)
                               .arg(QString::number(share, 'f', share > 0 && share < 1 ? 2 : 0))
@@ -334,12 +331,13 @@ void TensorDetail::showFilters()
     const auto grid = filterGrid(m_tensor, m_channel->value());
     const bool colour = grid.channels == 3, many = m_channel->maximum() > 0 && !colour;
     m_channel->setVisible(many);
-    m_channelText->setText(colour ? tr("Three input channels as red, green and blue; grey is 0, the range is \u00b1%1").arg(number(grid.limit))
-                           : many ? tr("Input channel %1 of %2; grey is 0, the range is \u00b1%3")
-                                        .arg(m_channel->value())
-                                        .arg(m_channel->maximum() + 1)
-                                        .arg(number(grid.limit))
-                                  : tr("Grey is 0, the range is \u00b1%1").arg(number(grid.limit)));
+    m_channelText->setText(
+        colour ? tr("Three input channels as red, green and blue; grey is 0, the range is \u00b1%1").arg(widgets::shownNumber(grid.limit))
+        : many ? tr("Input channel %1 of %2; grey is 0, the range is \u00b1%3")
+                     .arg(m_channel->value())
+                     .arg(m_channel->maximum() + 1)
+                     .arg(widgets::shownNumber(grid.limit))
+               : tr("Grey is 0, the range is \u00b1%1").arg(widgets::shownNumber(grid.limit)));
     if (grid.pixels.empty())
         return m_filters->setImage({});
     m_filters->setPixels(grid.pixels, grid.channels, grid.height, grid.width, -grid.limit, grid.limit);
@@ -377,9 +375,9 @@ void TensorDetail::setSingularValues(const std::vector<double>& values, const QS
     m_singularText->setText(
         tr("%1 singular values of the matrix of axis 0 by the others: largest %2, smallest %3, numerical rank %4, participation %5")
             .arg(values.size())
-            .arg(number(values.front()), number(values.back()))
+            .arg(widgets::shownNumber(values.front()), widgets::shownNumber(values.back()))
             .arg(rank)
-            .arg(number(fourth > 0 ? squares * squares / fourth : 0)));
+            .arg(widgets::shownNumber(fourth > 0 ? squares * squares / fourth : 0)));
     m_singular->setSeries(QStringLiteral("values"), std::move(series));
     m_singular->showAll();
 }

@@ -6,6 +6,8 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
+#include <QScrollArea>
+#include <QScrollBar>
 #include <QSlider>
 #include <QSplitter>
 #include <QTabWidget>
@@ -143,6 +145,14 @@ void ModelGraphTest::thePictureStandsBesideWhereThereIsRoom()
     bench.panel->resize(1200, 800);
     QCOMPARE(split->count(), 2);
     QVERIFY(bench.page()->isVisible());
+    // The room that it has in a window of 1280 x 800, with a tensor on show: nothing has to be scrolled.
+    bench.choose("conv1.weight");
+    QTRY_VERIFY(!bench.tensor()->tensor().values.empty());
+    for (const QSize size : {QSize(580, 500), QSize(900, 420)}) {
+        bench.panel->resize(size);
+        QTRY_COMPARE(bench.panel->findChild<QScrollArea*>()->verticalScrollBar()->maximum(), 0);
+        QVERIFY(bench.tensor()->isVisible() && bench.tensor()->height() > 80);
+    }
 }
 
 void ModelGraphTest::aClickInThePictureChoosesEverywhere()

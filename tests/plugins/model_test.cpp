@@ -28,7 +28,7 @@ const char* const kLenet = "zoo:lenet?image_size=8&kernel=3&padding=1";
 
 QPushButton* button(const Bench& bench, const QString& text)
 {
-    for (auto* found : bench.child<QWidget>("modules")->findChildren<QPushButton*>())
+    for (auto* found : bench.panel->findChildren<QPushButton*>())
         if (found->text().remove('&') == text)
             return found;
     return nullptr;
