@@ -10,6 +10,7 @@
 #include <cmath>
 #include <functional>
 
+#include <core/base/error.h>
 #include <core/base/files.h>
 
 #include "theme.h"
@@ -127,7 +128,10 @@ struct ItemPainter {
 class PagePainter {
 public:
     /// @param newPage  Makes the painter paint on the next page.
-    PagePainter(std::function<void()> newPage, QPainter& painter) : m_newPage(std::move(newPage)), m_painter(painter) {}
+    PagePainter(std::function<void()> newPage, QPainter& painter, std::stop_token stop = {})
+        : m_newPage(std::move(newPage)), m_painter(painter), m_stop(std::move(stop))
+    {
+    }
     void paint(const report::Report& report);
     /// Where the last page ends.
     double bottom() const { return m_y; }
@@ -148,6 +152,7 @@ private:
 
     std::function<void()> m_newPage;
     QPainter& m_painter;
+    std::stop_token m_stop;
     double m_y = kMargin;
     int m_page = 1;
 };
@@ -163,6 +168,8 @@ void PagePainter::need(double height)
 {
     if (m_y + height <= kBottom || m_y == kMargin)
         return;
+    if (m_stop.stop_requested())
+        throw core::Cancelled();
     footer();
     m_newPage();
     ++m_page;
@@ -327,8 +334,11 @@ void PagePainter::paint(const report::Report& report)
         text(qt(report.summary), font(10), QColor(90, 90, 90));
     }
     m_y += report.title.empty() ? 0 : 10;
-    for (const auto& block : report.blocks)
+    for (const auto& block : report.blocks) {
+        if (m_stop.stop_requested())
+            throw core::Cancelled();
         paintBlock(block, 0);
+    }
     footer();
 }
 
@@ -388,7 +398,7 @@ QList<QImage> paintPages(const report::Report& report, double pixelsPerPoint, in
     return pages;
 }
 
-void writePdf(const report::Report& report, const QString& file)
+void writePdf(const report::Report& report, const QString& file, std::stop_token stop)
 {
     QByteArray bytes;
     QBuffer buffer(&bytes);
@@ -401,7 +411,7 @@ void writePdf(const report::Report& report, const QString& file)
         writer.setCreator("Orrery");
         QPainter painter(&writer);
         painter.setRenderHint(QPainter::Antialiasing);
-        PagePainter([&] { writer.newPage(); }, painter).paint(report);
+        PagePainter([&] { writer.newPage(); }, painter, std::move(stop)).paint(report);
     }
     core::writeFileAtomically(file.toStdString(), std::string_view(bytes.constData(), std::size_t(bytes.size())));
 }

@@ -2,6 +2,7 @@
 #include <QImage>
 #include <QList>
 #include <QString>
+#include <stop_token>
 
 #include <core/report/blocks.h>
 
@@ -10,8 +11,8 @@ class QPainter;
 namespace orrery::widgets {
 
 /// Paints the report on A4 pages with page numbers: the same tree of blocks that becomes HTML. Colours as on paper. Needs a QGuiApplication (any platform, also offscreen).
-/// Written to a temporary name and renamed. @throws core::StorageError if the file cannot be written.
-void writePdf(const report::Report& report, const QString& file);
+/// Written to a temporary name and renamed. @throws core::StorageError if the file cannot be written; core::Cancelled, and then nothing is written.
+void writePdf(const report::Report& report, const QString& file, std::stop_token stop = {});
 
 /// The pages of the PDF as pictures, at most `mostPages` of them, for a preview: laid out and painted as `writePdf` does. Any thread.
 QList<QImage> paintPages(const report::Report& report, double pixelsPerPoint, int mostPages);

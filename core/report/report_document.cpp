@@ -291,8 +291,13 @@ Report buildDocument(const store::Workspace& workspace, const store::ReportDocum
         throw core::InputError(
             fmt::format("report \"{}\" is empty: add something with `orrery-cli report add`, or \"Add to report\" in a panel", document.name));
     Report report{document.name, "", {}};
-    for (const ReportItem& item : items)
-        addItem(report.blocks, workspace, item);
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        if (options.stop.stop_requested())
+            throw core::Cancelled();
+        if (options.progress)
+            options.progress(double(i), double(items.size()));
+        addItem(report.blocks, workspace, items[i]);
+    }
     if (!options.written.empty())
         report.blocks.emplace_back(Section{"Dates", {KeyValues{{{"Report written", options.written}}}}});
     return report;

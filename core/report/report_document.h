@@ -1,6 +1,8 @@
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,10 +25,12 @@ namespace orrery::report {
 
 struct DocumentOptions {
     std::string written;  ///< when the report is made; stands in its last section; empty: not said
+    std::stop_token stop = {};
+    std::function<void(double done, double total)> progress = {};  ///< items
 };
 
 /// Same workspace, items and options, same blocks. A source that is gone or damaged becomes a warning in its place.
-/// @throws core::InputError if there is no item: the message says how to add one. Any thread.
+/// @throws core::InputError if there is no item: the message says how to add one; core::Cancelled. Any thread.
 Report buildDocument(const store::Workspace& workspace, const store::ReportDocument& document, std::span<const store::ReportItem> items,
                      const DocumentOptions& options = {});
 /// One item alone, as in the report: what a preview shows.

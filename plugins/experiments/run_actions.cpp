@@ -251,12 +251,12 @@ void RunActions::writeReport()
         return;
     m_session.runInBackground(
         this,
-        [workspace = m_session.workspace(), ids = ids(), file](BackgroundContext&) {
+        [workspace = m_session.workspace(), ids = ids(), file](BackgroundContext& context) {
             report::RunReportOptions options;
             options.written = core::isoTimeNow();
             const auto made = report::buildRunReport(*workspace, ids, options);
             if (file.endsWith(".pdf", Qt::CaseInsensitive))
-                widgets::writePdf(made, file);
+                widgets::writePdf(made, file, context.stopToken());
             else
                 core::writeFileAtomically(file.toStdString(), report::toHtml(made));
         },

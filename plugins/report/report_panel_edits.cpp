@@ -193,12 +193,15 @@ void ReportPanel::exportTo(const QString& file, bool isPdf)
         this,
         [workspace, id = shown->id, file, isPdf](widgets::BackgroundContext& context) {
             const store::Reports reports(workspace);
-            const auto made = report::buildDocument(*workspace, reports.report(id), reports.items(id), {core::isoTimeNow()});
+            const auto progress = [&context](double done, double total) { context.progress(done, total, "items"); };
+            const auto made =
+                report::buildDocument(*workspace, reports.report(id), reports.items(id), {core::isoTimeNow(), context.stopToken(), progress});
             context.throwIfStopped();
             if (isPdf)
-                widgets::writePdf(made, file);
-            else
-                core::writeFileAtomically(file.toStdString(), report::toHtml(made));
+                return widgets::writePdf(made, file, context.stopToken());
+            const std::string html = report::toHtml(made);
+            context.throwIfStopped();
+            core::writeFileAtomically(file.toStdString(), html);
         },
         [this, file] { session().report(tr("Written: %1").arg(file)); }, [this](const QString& text) { showError(text); }, options));
     updateButtons();

@@ -181,6 +181,7 @@ QWidget* ReportPanel::makeEditor()
     m_side->addWidget(m_preview);
     m_side->setStretchFactor(0, 0);
     m_side->setStretchFactor(1, 1);
+    m_side->setSizes({110, 300});
     m_side->setChildrenCollapsible(false);
     connect(m_title, &QLineEdit::textEdited, &m_typing, qOverload<>(&QTimer::start));
     connect(m_title, &QLineEdit::editingFinished, this, &ReportPanel::commitText);

@@ -6,6 +6,8 @@
 #include <QLineEdit>
 #include <QListView>
 #include <QPlainTextEdit>
+#include <QPushButton>
+#include <QTimer>
 #include <QToolButton>
 #include <QUndoStack>
 
@@ -60,6 +62,30 @@ QImage chequers(int size, int cell = 8)
         for (int x = 0; x < size; ++x)
             image.setPixel(x, y, (x / cell + y / cell) % 2 ? qRgb(200, 30, 30) : qRgb(30, 30, 200));
     return image;
+}
+
+/// Drags in the list by events of the window system: while QDrag runs, it has a loop of its own and listens to nothing else.
+void dragInList(const Bench& bench, QPoint from, QPoint to)
+{
+    auto* top = bench.panel->window();
+    auto* window = top->windowHandle();
+    const auto place = [&](QPoint at) { return bench.list()->viewport()->mapTo(top, at); };
+    QTimer steps;
+    int step = 0;
+    QObject::connect(&steps, &QTimer::timeout, window, [&] {
+        ++step;
+        if (step <= 3)
+            QTest::mouseMove(window, place(to) - QPoint(3 - step, 0));
+        else
+            QTest::mouseRelease(window, Qt::LeftButton, {}, place(to));
+        if (step > 3)
+            steps.stop();
+    });
+    steps.start(30);
+    QTest::mousePress(window, Qt::LeftButton, {}, place(from));
+    QTest::mouseMove(window, place(from) + QPoint(0, QApplication::startDragDistance() + 2));
+    QTest::mouseMove(window, place(from) + QPoint(0, QApplication::startDragDistance() + 6));  // the drag runs in here
+    QTRY_VERIFY(!steps.isActive());
 }
 
 }  // namespace
@@ -162,6 +188,76 @@ private Q_SLOTS:
         drop(1, 2);  // both leave it where it is
         WAIT_FOR(bench.panel->isIdle());
         QCOMPARE(bench.session.undoStack().count(), 2);
+    }
+
+    void aDragByTheMouseMovesAnItem()
+    {
+        Bench bench;
+        for (const char* text : {"a", "b", "c"})
+            bench.note(text);
+        bench.show();
+        WAIT_FOR_TITLES("1. a", "2. b", "3. c");
+        WAIT_FOR(bench.panel->isIdle());
+        const auto rect = [&](int row) { return bench.list()->visualRect(bench.list()->model()->index(row, 0)); };
+        dragInList(bench, rect(0).center(), QPoint(rect(2).center().x(), rect(2).bottom() - 1));
+        WAIT_FOR_TITLES("1. b", "2. c", "3. a");
+        WAIT_FOR(bench.panel->isIdle());
+        bench.session.undoStack().undo();
+        WAIT_FOR_TITLES("1. a", "2. b", "3. c");
+    }
+
+    void anExportCanBeCancelledInTheMiddle_data()
+    {
+        QTest::addColumn<QString>("button");
+        QTest::addColumn<QString>("name");
+        QTest::newRow("html") << "export_html_button"
+                              << "out.html";
+        QTest::newRow("pdf") << "export_pdf_button"
+                             << "out.pdf";
+    }
+
+    void anExportCanBeCancelledInTheMiddle()
+    {
+        QFETCH(QString, button);
+        QFETCH(QString, name);
+        Bench bench;
+        std::string lines;
+        for (int i = 0; i < 1300; ++i)
+            lines += fmt::format("line {} of a long note, with some words that have to be laid out\n\n", i);
+        for (int i = 0; i < 4; ++i)
+            bench.reports().add({}, {"note", core::Json(), fmt::format("long {}", i), lines});
+        bench.show();
+        WAIT_FOR(bench.titles().size() == 4 && bench.panel->isIdle());
+        const QDir out(bench.folder.filePath("out"));
+        QVERIFY(out.mkpath("."));
+        core::writeFileAtomically(out.filePath(name).toStdString(), "what was there before");
+        widgets::askSaveFile() = [&](QWidget*, const QString&, const QString&) { return out.filePath(name); };
+        bench.click(button.toLatin1().constData());
+        auto* cancel = bench.child<QPushButton>("cancel");
+        QVERIFY(cancel->isVisible());
+        QVERIFY(!bench.panel->isIdle());
+        QTest::mouseClick(cancel, Qt::LeftButton);
+        WAIT_FOR(bench.panel->isIdle() && !bench.session.hasBackgroundWork());
+        // Nothing half-written, and what was there is whole.
+        QCOMPARE(out.entryList(QDir::Files | QDir::Hidden), QStringList{name});
+        QCOMPARE(core::readFile(out.filePath(name).toStdString()), std::string("what was there before"));
+        QVERIFY(bench.panel->errorText().isEmpty());
+        QVERIFY(bench.action("export_pdf")->isEnabled());
+    }
+
+    void aStoppedReportIsNotWritten()
+    {
+        Bench bench;
+        bench.note("a");
+        std::stop_source stop;
+        stop.request_stop();
+        const auto items = bench.reports().items(1);
+        QVERIFY_EXCEPTION_THROWN(report::buildDocument(*bench.workspace(), bench.reports().report(1), items, {"", stop.get_token()}),
+                                 core::Cancelled);
+        const auto made = report::buildDocument(*bench.workspace(), bench.reports().report(1), items);
+        const QString file = bench.folder.filePath("stopped.pdf");
+        QVERIFY_EXCEPTION_THROWN(widgets::writePdf(made, file, stop.get_token()), core::Cancelled);
+        QVERIFY(!QFile::exists(file));
     }
 
     void titlesAreEditedInTheListAndBeside()
