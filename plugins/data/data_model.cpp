@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include <core/base/text.h>
+#include <core/data/label_tables.h>
 #include <core/data/vocabulary.h>
 #include <widgets/session.h>
 
@@ -40,12 +41,23 @@ QString tableRow(const data::DataInfo& info, const at::Tensor& sample)
     return parts.join(QStringLiteral("   ")) + (values.numel() > kFeaturesInRow ? QStringLiteral("   …") : QString());
 }
 
+/// One line: blanks joined; control characters (marks of padding, begin and end, which have no glyph) as points, and none at the end.
+QString onOneLine(QString text)
+{
+    text = text.simplified();
+    const auto isControl = [](QChar letter) { return letter.category() == QChar::Other_Control; };
+    while (!text.isEmpty() && isControl(text.back()))
+        text.chop(1);
+    std::replace_if(text.begin(), text.end(), isControl, QChar(0xB7));
+    return text;
+}
+
 QString tokenRow(const data::DataSet& data, const at::Tensor& sample)
 {
     const at::Tensor tokens = sample.slice(0, 0, kTokensInRow).contiguous();
     const std::span<const std::int64_t> numbers(tokens.data_ptr<std::int64_t>(), std::size_t(tokens.numel()));
     if (const auto* vocabulary = data.vocabulary())
-        return QString::fromStdString(vocabulary->decode(numbers)).simplified();
+        return onOneLine(QString::fromStdString(vocabulary->decode(numbers)));
     QStringList parts;
     for (const auto number : numbers)
         parts << QString::number(number);
@@ -89,8 +101,8 @@ void DataModel::readTargets()
     using data::Task;
     if (!m_data || (m_data->info().task != Task::Classification && m_data->info().task != Task::Regression) || m_entries.empty())
         return;
-    if (m_data->info().target.axes.size() > 2)
-        return;  // whole pictures are no numbers to sort by
+    if (m_data->info().target.axes.size() > 2 || data::holdsLabels(m_data->info()))
+        return;  // whole pictures and several labels are no numbers to sort by
     changeReading(1);
     const auto generation = m_generation;
     auto work = [data = m_data, part = m_part, this, generation](widgets::BackgroundContext& context) {
@@ -243,6 +255,15 @@ QString DataModel::valueText(float value) const
     return value >= 0 && at < info.classNames.size() ? QString::fromStdString(info.classNames[at]) : QString::number(int(value));
 }
 
+/// Labels of a picture are read with the picture itself, when it is shown.
+QString DataModel::targetText(int row, const Entry& entry) const
+{
+    if (!m_data || !data::holdsLabels(m_data->info()))
+        return valueText(entry.target);
+    const Shown* const read = shown(row);
+    return read ? read->text : QString();
+}
+
 QVariant DataModel::data(const QModelIndex& index, int role) const
 {
     const qint64 number = numberAt(index.row());
@@ -251,7 +272,7 @@ QVariant DataModel::data(const QModelIndex& index, int role) const
     const Entry& entry = m_entries[std::size_t(number)];
     switch (role) {
     case NumberRole: return number;
-    case TargetTextRole: return valueText(entry.target);
+    case TargetTextRole: return targetText(index.row(), entry);
     case PredictedTextRole: return valueText(entry.predicted);
     case ConfidenceRole: return std::isnan(entry.confidence) ? QVariant() : QVariant(double(entry.confidence));
     case WrongRole: return isWrong(entry);
@@ -259,14 +280,16 @@ QVariant DataModel::data(const QModelIndex& index, int role) const
     case RowTextRole: return shown(index.row()) ? shown(index.row())->text : QString();
     default: break;
     }
-    const QString target = valueText(entry.target), predicted = valueText(entry.predicted);
+    const QString target = targetText(index.row(), entry), predicted = valueText(entry.predicted);
     if (role != Qt::ToolTipRole && role != Qt::AccessibleTextRole && role != Qt::DisplayRole)
         return {};
     if (role == Qt::DisplayRole)
         return isWrong(entry) ? tr("%1 taken for %2").arg(target, predicted) : target;
     QString text = tr("Sample %1").arg(number);
     if (!target.isEmpty())
-        text += m_data->info().task == data::Task::Classification ? tr("\nTrue class: %1").arg(target) : tr("\nTrue value: %1").arg(target);
+        text += data::holdsLabels(m_data->info())                   ? tr("\nTrue labels: %1").arg(target)
+                : m_data->info().task == data::Task::Classification ? tr("\nTrue class: %1").arg(target)
+                                                                    : tr("\nTrue value: %1").arg(target);
     if (!predicted.isEmpty())
         text += tr("\nPredicted: %1").arg(predicted) +
                 (std::isnan(entry.confidence) ? QString() : tr(" (probability %1)").arg(double(entry.confidence), 0, 'f', 4));
@@ -294,7 +317,8 @@ std::vector<DataModel::Shown> DataModel::shownOf(const data::DataSet& data, cons
     for (std::int64_t i = 0; i < batch.size(); ++i) {
         const at::Tensor sample = batch.inputs[0][i];
         if (info.kind == data::DataKind::Image)
-            out.push_back({pictureOf(info, sample), {}});
+            out.push_back({pictureOf(info, sample),
+                           data::holdsLabels(info) ? QString::fromStdString(data.targetText(batch.indices[std::size_t(i)])) : QString()});
         else
             out.push_back({{}, info.kind == data::DataKind::Table ? tableRow(info, sample) : tokenRow(data, sample)});
     }

@@ -13,7 +13,7 @@
 namespace orrery::plugins {
 namespace {
 
-constexpr int kAutomaticSettings = 5;
+constexpr int kAutomaticSettings = 5, kCandidates = 24;
 const QStringList kIdle{"name", "notes", "tags", "data_hash"};  ///< documents' fields that are no settings
 
 std::optional<core::Json> valueOf(const store::RunSummary& run, const std::string& field)
@@ -90,17 +90,41 @@ void ParallelPage::setAxes(const QStringList& fields)
     refresh();
 }
 
+/// Settings that have more than one value in the workspace: of the model and the training first, since most people vary those.
+QStringList ParallelPage::candidates() const
+{
+    QStringList first, others;
+    for (const auto& field : m_model.fields()) {
+        const auto name = QString::fromStdString(field.name);
+        if (field.kind == store::RunField::Kind::Document && field.values.size() > 1 && !kIdle.contains(name))
+            (name.startsWith(QLatin1String("model.")) || name.startsWith(QLatin1String("train.")) ? first : others) << name;
+    }
+    return (first + others).mid(0, kCandidates);
+}
+
+/// Whether a setting has two values among the runs on show.
+bool ParallelPage::differs(const QString& field) const
+{
+    std::optional<core::Json> seen;
+    for (const auto run : m_model.shownRuns()) {
+        auto value = valueOf(*m_model.find(run), field.toStdString());
+        if (value && seen && *value != *seen)
+            return true;
+        if (value && !seen)
+            seen = std::move(value);
+    }
+    return false;
+}
+
 QStringList ParallelPage::automaticAxes() const
 {
     QStringList settings, metrics;
-    for (const auto& field : m_model.fields()) {
-        const auto name = QString::fromStdString(field.name);
+    for (const auto& field : m_model.fields())
         if (field.kind == store::RunField::Kind::Metric)
-            metrics << name;
-        else if (field.kind == store::RunField::Kind::Document && field.values.size() > 1 && !kIdle.contains(name) &&
-                 settings.size() < kAutomaticSettings)
-            settings << name;
-    }
+            metrics << QString::fromStdString(field.name);
+    for (const auto& field : candidates())
+        if (settings.size() < kAutomaticSettings && differs(field))
+            settings << field;
     for (const char* part : {"test/accuracy", "val/accuracy", "test/loss", "val/loss", "train/loss"})
         if (metrics.contains(part))
             return settings << part;
@@ -139,13 +163,13 @@ void ParallelPage::refresh()
 {
     if (!isVisible())
         return;
-    const auto fields = axes();
     QStringList unread;
-    for (const auto& field : fields)
+    for (const auto& field : m_chosen.isEmpty() ? candidates() : m_chosen)
         if (!isMetric(m_model, field) && !m_model.documentColumns().contains(field))
             unread << field;
     if (!unread.isEmpty())
         return m_model.addDocumentColumns(unread, false);  // comes back when they are read
+    const auto fields = axes();
     std::vector<ParallelAxis> drawn;
     for (const auto& field : fields)
         drawn.push_back(axisOf(field));

@@ -19,7 +19,7 @@ public:
     ParallelView* view() const { return m_view; }
     /// Fields drawn now, from left to right; the last gives the colours.
     QStringList axes() const;
-    /// Paths into the documents, or metrics; empty: those that differ between the runs, and the first metric of a test or validation.
+    /// Paths into the documents, or metrics; empty: those that differ between the runs on show, and the first metric of a test or validation.
     void setAxes(const QStringList& fields);
     /// The runs that the table has chosen.
     void setSelectedRuns(const QList<qint64>& runs) { m_view->setHighlighted(runs); }
@@ -38,6 +38,8 @@ private:
     void buildMenu();
     void toggleLog(const QString& field);
     QStringList automaticAxes() const;
+    QStringList candidates() const;
+    bool differs(const QString& field) const;
     ParallelAxis axisOf(const QString& field) const;
 
     RunsModel& m_model;

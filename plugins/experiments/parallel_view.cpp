@@ -284,8 +284,10 @@ void ParallelView::drawAxis(QPainter& painter, int axis) const
     bold.setBold(true);
     painter.setFont(bold);
     painter.setPen(palette().color(QPalette::WindowText));
-    const double half = std::min(room / 2 - 4, double(axis == 0 || axis + 1 == int(m_axes.size()) ? kSide + room / 2 : room));
-    const double left = std::max(2.0, x - std::max(half, double(kSide) - 4)), right = std::min(width() - 2.0, x + std::max(half, double(kSide) - 4));
+    // As far as the middle between two axes; at the ends there is the margin.
+    const double half = room / 2 - 4, margin = double(kSide) - 4;
+    const double left = std::max(2.0, x - (axis == 0 ? margin : half)),
+                 right = std::min(width() - 2.0, x + (axis + 1 == int(m_axes.size()) ? margin : half));
     const auto& one = m_axes[std::size_t(axis)];
     const QString title = QFontMetrics(bold).elidedText(one.log ? tr("%1 (log)").arg(one.title) : one.title, Qt::ElideLeft, int(right - left));
     painter.drawText(QRectF(left, 2, right - left, kTop - 12), Qt::AlignHCenter | Qt::AlignVCenter, title);

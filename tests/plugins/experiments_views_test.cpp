@@ -200,6 +200,21 @@ private Q_SLOTS:
         QVERIFY(bench.panel->table()->isColumnShown("status"));
     }
 
+    void theAxesAreWhatDiffersAmongTheRunsOnShow()
+    {
+        Bench bench;
+        QTRY_COMPARE(bench.rows().rowCount(), 5);
+        bench.panel->tabs()->setCurrentWidget(bench.panel->parallel());
+        const QStringList all{"model.width", "train.optimizer.lr", "seed", "test/accuracy"};
+        QTRY_COMPARE(bench.panel->parallel()->axes(), all);
+        bench.panel->query()->edit()->setFocus();
+        QTest::keyClicks(bench.panel->query()->edit(), "width = 8");
+        QTest::keyClick(bench.panel->query()->edit(), Qt::Key_Return);
+        QTRY_COMPARE(bench.rows().rowCount(), 3);
+        QTRY_COMPARE(bench.panel->parallel()->axes(), (QStringList{"seed", "test/accuracy"}));
+        QTRY_COMPARE(bench.panel->parallel()->view()->axes().size(), std::size_t(2));
+    }
+
     void aStretchOfAnAxisChoosesRuns()
     {
         Bench bench;
