@@ -1,6 +1,7 @@
 #include "main_window.h"
 
 #include <QApplication>
+#include <QChildEvent>
 #include <QCloseEvent>
 #include <QCryptographicHash>
 #include <QDir>
@@ -9,6 +10,7 @@
 #include <QLabel>
 #include <QMessageBox>
 #include <QSettings>
+#include <QTabBar>
 
 #include <core/base/text.h>
 #include <core/jobs/queue.h>
@@ -133,6 +135,18 @@ void MainWindow::fillDock(QDockWidget* dock)
     }
 }
 
+// A bar of many panels is scrolled: titles cut to "R…" and "T…" would say nothing.
+void MainWindow::childEvent(QChildEvent* event)
+{
+    QMainWindow::childEvent(event);
+    if (event->type() != QEvent::ChildPolished)
+        return;
+    if (auto* bar = qobject_cast<QTabBar*>(event->child())) {
+        bar->setElideMode(Qt::ElideNone);
+        bar->setUsesScrollButtons(true);
+    }
+}
+
 // One panel a turn of the event loop: a plugin takes some ten milliseconds to load and build, and the window answers in between.
 void MainWindow::fillNextDock()
 {
@@ -248,7 +262,7 @@ void MainWindow::applyShares()
             columns << dock;
             widths << width() * share / 100;
         }
-    for (const auto& [side, share] : {std::pair{DockSide::Center, 76}, {DockSide::Bottom, 24}})
+    for (const auto& [side, share] : {std::pair{DockSide::Center, 80}, {DockSide::Bottom, 20}})
         if (auto* dock = lead.value(int(side))) {
             rows << dock;
             heights << height() * share / 100;
