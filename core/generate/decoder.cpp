@@ -8,12 +8,12 @@
 #include <core/graph/sequence_limit.h>
 #include <core/train/evaluate.h>
 
+#include "step_inputs.h"
+
 namespace orrery::generation {
 namespace {
 
 constexpr std::int64_t kFirstCapacity = 64;
-/// Tables are computed for two lengths, to see which of their axes are positions.
-constexpr std::int64_t kShortLength = 3, kLongLength = 5;
 /// Masks grow with the square of the capacity: this one takes 256 MiB.
 constexpr std::int64_t kLargestCapacity = 8192;
 
@@ -21,11 +21,6 @@ at::Tensor asRow(std::span<const std::int64_t> tokens, const c10::Device& device
 {
     return at::tensor(at::ArrayRef<std::int64_t>(tokens.data(), tokens.size()), at::kLong).unsqueeze(0).to(device);
 }
-
-/// Axes of a table along which there is one row a position: those of queries and of keys.
-struct TableAxes {
-    std::optional<std::int64_t> query, key;
-};
 
 }  // namespace
 
@@ -72,15 +67,10 @@ private:
 class Decoder::CachedPath : public Decoder::Path {
 public:
     CachedPath(const graph::Model& model, CachedGraph parts, at::Tensor source)
-        : m_model(model), m_whole(model.graph), m_step(parts.step), m_parts(std::move(parts)), m_source(std::move(source)),
+        : m_model(model), m_step(parts.step), m_parts(std::move(parts)), m_inputs(model, m_parts, std::move(source)),
           m_device(train::optionsOf(model.weights).device())
     {
-        const auto shortTables = computed(m_parts.tables, kShortLength), longTables = computed(m_parts.tables, kLongLength);
-        for (std::size_t i = 0; i < m_parts.tables.size(); ++i)
-            m_axes.push_back(axesOf(shortTables[i].toTensor(), longTables[i].toTensor(), m_parts.tables[i]));
-        m_constants = computed(m_parts.constants, 1);
-        const auto entries = computed(m_parts.cached, 1);
-        for (const auto& entry : entries)
+        for (const auto& entry : m_inputs.computed(m_parts.cached, 1))
             m_buffers.push_back(entry.toTensor().slice(2, 0, 0));
     }
 
@@ -90,55 +80,12 @@ public:
         reserve(total);
         graph::RunRequest request;
         request.stop = stop;
-        request.inputs = {asRow(text.subspan(text.size() - added), m_device), past};
-        request.inputs.insert(request.inputs.end(), m_constants.begin(), m_constants.end());
-        for (std::size_t i = 0; i < m_tables.size(); ++i)
-            request.inputs.push_back(tableRows(i, past, total));
+        request.inputs = m_inputs.values(asRow(text.subspan(text.size() - added), m_device), past, total);
         request.inputs.insert(request.inputs.end(), m_buffers.begin(), m_buffers.end());
         return m_step.run(m_model.weights, request).tensor();
     }
 
 private:
-    /// Values of the whole graph for a text of so many tokens.
-    std::vector<c10::IValue> computed(const std::vector<std::string>& values, std::int64_t length) const
-    {
-        if (values.empty())
-            return {};
-        graph::RunRequest request;
-        request.targets = values;
-        if (m_source.defined())
-            request.inputs.push_back(m_source);
-        request.inputs.push_back(at::zeros({1, length}, at::TensorOptions().dtype(at::kLong).device(m_device)));
-        return m_whole.run(m_model.weights, request).outputs;
-    }
-
-    /// @throws core::InputError for a table that is not the beginning of the same table for more positions.
-    static TableAxes axesOf(const at::Tensor& few, const at::Tensor& many, const std::string& name)
-    {
-        TableAxes axes;
-        at::Tensor beginning = many;
-        for (std::int64_t axis = 0; axis < few.dim(); ++axis) {
-            if (few.dim() != many.dim() || few.size(axis) == many.size(axis))
-                continue;
-            if (few.size(axis) != kShortLength || many.size(axis) != kLongLength || axes.key)
-                throw core::InputError(fmt::format("the size of {} does not follow the number of positions", name));
-            beginning = beginning.slice(axis, 0, kShortLength);
-            const bool onlyKeys = !axes.query && axis == few.dim() - 1 && few.dim() > 1;
-            (axes.query || onlyKeys ? axes.key : axes.query) = axis;
-        }
-        if (!at::equal(beginning, few))
-            throw core::InputError(fmt::format("{} for few positions is not the beginning of {} for more", name, name));
-        return axes;
-    }
-
-    at::Tensor tableRows(std::size_t index, std::int64_t past, std::int64_t total) const
-    {
-        at::Tensor rows = m_tables[index].toTensor();
-        if (m_axes[index].query)
-            rows = rows.narrow(*m_axes[index].query, past, total - past);
-        return m_axes[index].key ? rows.narrow(*m_axes[index].key, 0, total) : rows;
-    }
-
     /// Room for so many tokens: buffers double, and tables are computed for the new size.
     void reserve(std::int64_t length)
     {
@@ -151,7 +98,7 @@ private:
         std::int64_t capacity = std::min(std::max({2 * room, length, kFirstCapacity}), kLargestCapacity);
         if (const auto longest = graph::longestSequence(*m_model.graph, m_model.card))
             capacity = std::min(capacity, std::max(*longest, length));
-        m_tables = computed(m_parts.tables, capacity);
+        m_inputs.makeTables(capacity);
         for (auto& buffer : m_buffers) {
             at::Tensor larger = at::zeros({buffer.size(0), buffer.size(1), capacity, buffer.size(3)}, buffer.options());
             larger.narrow(2, 0, room).copy_(buffer);
@@ -160,12 +107,10 @@ private:
     }
 
     const graph::Model& m_model;
-    const graph::Executor m_whole, m_step;
+    const graph::Executor m_step;
     const CachedGraph m_parts;
-    const at::Tensor m_source;
+    StepInputs m_inputs;
     const c10::Device m_device;
-    std::vector<c10::IValue> m_constants, m_tables;
-    std::vector<TableAxes> m_axes;
     std::vector<at::Tensor> m_buffers;
 };
 
@@ -214,9 +159,6 @@ Decoder::Decoder(graph::Model model, Cache cache, const at::Tensor& source) : m_
         m_source = source.to(train::optionsOf(m_model.weights).device());
     if (cache == Cache::No) {
         m_reason = "no cache was asked for";
-    } else if (source.defined() && m_model.graph->data().name == "seq2seq") {
-        m_reason =
-            "the built-in encoder-decoder is written without a cache: with one, some of its logits come out differently";  // known, not understood
     } else {
         CachedGraph parts = cachedGraph(m_model);
         m_reason = parts.reason;

@@ -7,12 +7,12 @@
 #include <core/base/error.h>
 #include <core/base/text.h>
 
+#include "frontier.h"
 #include "output_metric.h"
 
 namespace orrery::intervene {
 namespace {
 
-using graph::Node;
 using graph::ValueId;
 
 c10::IValue repeated(const c10::IValue& value, std::int64_t rows)
@@ -22,32 +22,6 @@ c10::IValue repeated(const c10::IValue& value, std::int64_t rows)
     auto sizes = value.toTensor().sizes().vec();
     sizes[0] = rows;
     return value.toTensor().expand(sizes);
-}
-
-void addReads(const Node& node, std::set<ValueId>& reads)
-{
-    for (const auto& input : node.inputs)
-        if (!input.isConstant())
-            reads.insert(input.value);
-    for (const auto& block : node.blocks) {
-        for (const auto& inner : block.nodes)
-            addReads(inner, reads);
-        for (const auto& output : block.outputs)
-            if (!output.isConstant())
-                reads.insert(output.value);
-    }
-}
-
-/// Nodes behind a value that the output needs, in order.
-std::vector<const Node*> coneOf(const graph::Executor& executor, const std::string& value)
-{
-    const auto& graph = *executor.graph();
-    std::vector<const Node*> nodes;
-    for (const auto& name : executor.dependencyCone({value}))
-        if (const auto id = graph.findValue(name))
-            if (const auto* node = graph.producer(*id))
-                nodes.push_back(node);
-    return nodes;
 }
 
 void checkSameShape(const graph::Graph& graph, const PatchRunner::Inputs& inputs)
@@ -69,10 +43,10 @@ void checkSameShape(const graph::Graph& graph, const PatchRunner::Inputs& inputs
     }
 }
 
-bool isClose(const at::Tensor& a, const at::Tensor& b)
+bool isClose(const at::Tensor& a, const at::Tensor& b, double tolerance = 1e-3)
 {
     const double scale = std::max(1e-6, b.abs().max().item<double>());
-    return a.sizes() == b.sizes() && (a - b).abs().max().item<double>() <= 1e-3 * scale;
+    return a.sizes() == b.sizes() && (a - b).abs().max().item<double>() <= tolerance * scale;
 }
 
 }  // namespace
@@ -143,32 +117,9 @@ void PatchRunner::narrow()
     m_parts = std::move(made.values);
 }
 
-/// What the nodes behind the sites read and do not compute themselves.
-std::vector<std::string> PatchRunner::frontier() const
-{
-    const auto& graph = *runner().graph();
-    std::set<ValueId> outside;
-    for (const auto& value : m_inputs.values) {
-        std::set<ValueId> reads, made;
-        for (const auto* node : coneOf(runner(), value)) {
-            addReads(*node, reads);
-            made.insert(node->outputs.begin(), node->outputs.end());
-        }
-        for (const auto id : reads)
-            if (!made.count(id))
-                outside.insert(id);
-    }
-    std::vector<std::string> names;
-    for (const auto& node : graph.nodes())
-        for (const auto id : node.outputs)
-            if (outside.count(id))
-                names.push_back(graph.value(id).name);
-    return names;
-}
-
 void PatchRunner::keepFrontier()
 {
-    const auto names = frontier();
+    const auto names = frontierOf(runner(), m_inputs.values);
     const auto run = [&](std::int64_t rows) {
         graph::RunRequest request;
         for (const auto& input : base())
@@ -255,7 +206,54 @@ graph::RunResult PatchRunner::runRows(const std::string& value, const at::Tensor
     return runner().run(*m_weights, request);
 }
 
-at::Tensor PatchRunner::logits(const std::string& value, const at::Tensor& patched, std::stop_token stop) const
+bool PatchRunner::readsLastPosition() const
+{
+    if (m_outputRank != 3 || base().size() != 1 || !base()[0].isTensor() || base()[0].toTensor().dim() != 2)
+        return false;
+    const auto positions = base()[0].toTensor().size(1);
+    return positionIndex(m_inputs.position, positions) == positions - 1;
+}
+
+void PatchRunner::tryCausality(const graph::ModelCard& card, const std::string& value, std::int64_t first)
+{
+    if (!m_batches || !readsLastPosition())
+        return;
+    const auto tokens = base()[0].toTensor();
+    const auto axis = findAxis(axesOf(*m_executor->graph(), card, value, std::size_t(baseValue(value).dim())), Axis::Position);
+    if (!axis || baseValue(value).size(std::int64_t(*axis)) != tokens.size(1))
+        return;
+    auto causal = CausalRunner::make({{m_executor->graph(), *m_weights, card, {}}, tokens, m_inputs.values, m_inputs.output}, m_stop);
+    if (!causal || !causal->holds(value))
+        return;
+    // A run from the very beginning would prove nothing.
+    if (causal->begin(first) == 0)
+        first = tokens.size(1) / 2;
+    // Everything from there on: were earlier positions to read it, the output would be another one.
+    const auto length = tokens.size(1) - first;
+    const at::Tensor patched = baseValue(value).clone();
+    patched.narrow(std::int64_t(*axis), first, length).copy_(sourceValue(value).narrow(std::int64_t(*axis), first, length));
+    try {
+        const at::Tensor tail = causal->logits(value, patched, std::int64_t(*axis), first, m_stop), whole = wholeLogits(value, patched, m_stop);
+        if (isClose(tail.to(at::kDouble), whole.to(at::kDouble), 3e-5))
+            m_causal = std::move(causal);
+    } catch (const core::Error&) {
+        // Whole sequences can be run all the same.
+    }
+}
+
+at::Tensor PatchRunner::logits(const std::string& value, const at::Tensor& patched, std::stop_token stop, std::optional<Beginning> from) const
+{
+    if (m_causal && from && m_causal->begin(from->first) > 0 && m_causal->holds(value)) {
+        try {
+            return m_causal->logits(value, patched, from->axis, from->first, stop);
+        } catch (const graph::NodeError&) {
+            // An operator of it wants rows with memory of their own.
+        }
+    }
+    return wholeLogits(value, patched, std::move(stop));
+}
+
+at::Tensor PatchRunner::wholeLogits(const std::string& value, const at::Tensor& patched, std::stop_token stop) const
 {
     const auto at = [&](const graph::RunResult& result) { return logitsAt(result.tensor(0), m_positionInOutput); };
     if (!m_copies) {

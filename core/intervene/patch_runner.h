@@ -2,6 +2,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include <core/graph/executor.h>
 #include <core/graph/narrow.h>
 
+#include "causal_runner.h"
 #include "patch_sites.h"
 
 /// Internal to patching: the base run kept once, and batches of patched rows run from it.
@@ -36,8 +38,15 @@ public:
     bool takesBatches() const { return m_batches; }
     /// Largest number of bytes alive at a time when the part of the model behind a value runs, for each row.
     std::int64_t bytesPerRow(const std::string& value) const;
+    /// For a decoder whose last position is read: batches that are patched from some position on will be run from there on (see CausalRunner), if that gives the same output where
+    /// `value` is patched from position `first` on.
+    void tryCausality(const graph::ModelCard& card, const std::string& value, std::int64_t first);
+    /// Where a batch begins to differ from the base run: at index `first` of `axis`, which runs over positions.
+    struct Beginning {
+        std::int64_t axis = 0, first = 0;
+    };
     /// Output at the position [row, class] when `value` is `patched` [row, ...]. @throws what running the model throws, core::Cancelled.
-    at::Tensor logits(const std::string& value, const at::Tensor& patched, std::stop_token stop) const;
+    at::Tensor logits(const std::string& value, const at::Tensor& patched, std::stop_token stop, std::optional<Beginning> from = {}) const;
 
 private:
     const std::vector<c10::IValue>& base() const { return m_inputs.baseIsClean ? m_inputs.clean : m_inputs.corrupted; }
@@ -46,9 +55,10 @@ private:
     void runPair();
     void narrow();
     void keepFrontier();
-    std::vector<std::string> frontier() const;
     graph::KeptValues keptFor(std::int64_t rows, bool copied) const;
     graph::RunResult runRows(const std::string& value, const at::Tensor& patched, bool copied, std::stop_token stop) const;
+    bool readsLastPosition() const;
+    at::Tensor wholeLogits(const std::string& value, const at::Tensor& patched, std::stop_token stop) const;
     const graph::Executor& runner() const { return m_narrowed ? *m_narrowed : *m_executor; }
 
     const graph::Executor* m_executor;
@@ -61,6 +71,7 @@ private:
     graph::Shapes m_one, m_two;                           // of the base run and of the pair
     std::map<std::string, at::Tensor> m_rowed, m_shared;  // kept values with and without a batch axis
     std::map<std::string, std::int64_t> m_bytes;          // of each node's outputs, for one row
+    std::unique_ptr<CausalRunner> m_causal;               // null: whole sequences are run
     bool m_batches = true;
     std::int64_t m_positionInOutput = -1;
     std::int64_t m_outputRank = 0;

@@ -214,6 +214,15 @@ void PatchingTest::equalsOneWholeRunAPatch_data()
     row("gpt noise", "gpt", R"({"components": ["resid_mid", "v"], "direction": "noise"})");
     row("gpt early position", "gpt", R"({"components": ["resid_pre", "pattern"], "metric": {"id": "logit_difference", "answer": 1, "wrong": 2,
                                          "normalised": false, "position": 5}})");
+    // So little memory that each patch is a run of its own, from its position on.
+    row("gpt residual stream from each position on", "gpt",
+        R"({"components": ["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"], "memory_limit": 0.001})");
+    row("gpt attention from each position on", "gpt", R"({"components": ["q", "k", "v", "pattern", "z"], "by_head": true, "memory_limit": 0.001})");
+    row("gpt inside the MLP from each position on", "gpt", R"({"components": ["mlp.pre", "mlp.post"], "memory_limit": 0.01})");
+    row("gpt noise from each position on", "gpt", R"({"components": ["resid_mid", "v"], "direction": "noise", "memory_limit": 0.001})");
+    row("gpt early position, batches of one", "gpt", R"({"components": ["resid_pre", "pattern"], "memory_limit": 0.001,
+        "metric": {"id": "logit_difference", "answer": 1, "wrong": 2, "normalised": false, "position": 5}})");
+    row("both directions are read", "bert", R"({"components": ["resid_pre", "resid_mid", "z", "v"], "by_head": true, "memory_limit": 0.001})");
     row("gpt values by path", "gpt", R"({"components": ["blocks.*.ln_2.layer_norm", "embed"]})");
     row("vit", "vit", R"({"components": ["resid_pre", "z", "mlp_out", "pattern"], "by_head": true})");
     row("cnn channels", "resnet", R"({"components": ["layer*.*.conv1.*", "op:relu"]})");
@@ -224,6 +233,9 @@ static Bench benchFor(const QString& architecture, core::Json settings)
 {
     if (architecture == "gpt")
         return {smallGpt(), randomTokens(10, 20, 1), randomTokens(10, 20, 2), std::move(settings)};
+    if (architecture == "bert")
+        return {enlarged(zoo::buildModel("bert", {{"layers", 2}, {"heads", 4}, {"width", 32}, {"vocabulary", 20}, {"block_length", 12}}, 3)),
+                randomTokens(10, 20, 1), randomTokens(10, 20, 2), std::move(settings)};
     if (architecture == "vit") {
         auto model = zoo::buildModel(
             "vit",
