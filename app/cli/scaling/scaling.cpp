@@ -13,6 +13,7 @@ const std::vector<Command>& scalingCommands()
         {"plan", "What a fitted law advises: the best split of a budget, losses, crossings of two laws.", declareScalingPlan},
         {"coord-check", "How activations and their changes follow the width, and which learning rate is best at each.", declareScalingCoordCheck},
         {"count", "Parameters and FLOPs of a model, and the tokens that fit into a time budget.", declareScalingCount},
+        {"equal-compute", "As many training steps of each model as fit into the same time here, as experiments.", declareScalingEqualCompute},
     };
     return list;
 }

@@ -11,5 +11,6 @@ std::function<Exit(Session&)> declareScalingIsoflop(CLI::App& app);
 std::function<Exit(Session&)> declareScalingPlan(CLI::App& app);
 std::function<Exit(Session&)> declareScalingCoordCheck(CLI::App& app);
 std::function<Exit(Session&)> declareScalingCount(CLI::App& app);
+std::function<Exit(Session&)> declareScalingEqualCompute(CLI::App& app);
 
 }  // namespace orrery::cli

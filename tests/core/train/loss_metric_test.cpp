@@ -234,6 +234,69 @@ private Q_SLOTS:
                  QString("photometric: expected colours and target of one shape, got [2, 3] and [2]"));
     }
 
+    /// Row b58. By hand: log(1 + e^-2), log(1 + e^1) and log(1 + e^3), the last one of a label that is there.
+    void missingLabelsGiveNeitherLossNorGradient()
+    {
+        const double none = std::nan("");
+        const at::Tensor logits = at::tensor({2.0, 7.0, 1.0, -3.0, 400.0, 0.5}, at::kDouble).view({2, 3}).requires_grad_(),
+                         target = at::tensor({1.0, none, 0.0, 1.0, none, none}, at::kDouble).view({2, 3});
+        const double expected = (std::log1p(std::exp(-2.0)) + std::log1p(std::exp(1.0)) + std::log1p(std::exp(3.0))) / 3;
+        const auto loss = train::makeLoss("masked_binary_cross_entropy");
+        const at::Tensor mean = loss.mean(logits, target);
+        QVERIFY(near(mean.item<double>(), expected));
+        QCOMPARE(loss.count(logits, target), std::int64_t(3));
+        mean.backward();
+        const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+        const at::Tensor gradient =
+            at::tensor({(sigmoid(2) - 1) / 3, 0.0, sigmoid(1) / 3, (sigmoid(-3) - 1) / 3, 0.0, 0.0}, at::kDouble).view({2, 3});
+        QVERIFY(at::allclose(logits.grad(), gradient, 1e-12, 1e-14));
+        QCOMPARE(logits.grad()[0][1].item<double>(), 0.0);
+        // Present labels may weigh more.
+        const auto weighted = train::makeLoss({{"id", "masked_binary_cross_entropy"}, {"pos_weight", 4.0}});
+        QVERIFY(near(weighted.mean(logits, target).item<double>(),
+                     (4 * std::log1p(std::exp(-2.0)) + std::log1p(std::exp(1.0)) + 4 * std::log1p(std::exp(3.0))) / 3));
+    }
+
+    void aBatchWithoutAKnownLabelChangesNothing()
+    {
+        const at::Tensor logits = random({4, 2}, 3).requires_grad_(), target = at::full({4, 2}, std::nan(""));
+        const auto loss = train::makeLoss("masked_binary_cross_entropy");
+        const at::Tensor mean = loss.mean(logits, target);
+        QCOMPARE(mean.item<double>(), 0.0);
+        QCOMPARE(loss.count(logits, target), std::int64_t(0));
+        mean.backward();
+        QVERIFY(at::equal(logits.grad(), at::zeros({4, 2})));
+        QCOMPARE(errorOf([&] { loss.mean(logits, target.slice(1, 0, 1)); }),
+                 QString("masked_binary_cross_entropy: expected one logit a label, got [4, 2] logits for [4, 1] labels"));
+    }
+
+    void areasUnderTheCurveCountKnownLabelsAlone()
+    {
+        const at::Tensor scores = random({60, 3}, 21).to(at::kDouble);
+        at::Tensor target = random({60, 3}, 22).gt(0.3).to(at::kDouble);
+        target.masked_fill_(random({60, 3}, 23).gt(0.4), std::nan(""));
+        target.select(1, 2).masked_fill_(target.select(1, 2).eq(1), 0.0);  // the third label is never there
+        double sum = 0;
+        for (int label = 0; label < 2; ++label) {
+            double wins = 0, pairs = 0;
+            for (int i = 0; i < 60; ++i)
+                for (int j = 0; j < 60; ++j)
+                    if (target[i][label].item<double>() == 1 && target[j][label].item<double>() == 0) {
+                        pairs += 1;
+                        wins += scores[i][label].item<double>() > scores[j][label].item<double>();
+                    }
+            const Json document{{"id", "label_auc"}, {"labels", {"mass", "nodule", "hernia"}}};
+            QVERIFY(near(metric(document, scores, target, label ? "auc_nodule" : "auc_mass"), wins / pairs));
+            sum += wins / pairs;
+        }
+        QVERIFY(near(metric("label_auc", scores, target, "auc"), sum / 2));
+        QVERIFY(std::isnan(metric("label_auc", scores, target, "auc_2")));
+        QCOMPARE(errorOf([&] {
+                     metric({{"id", "label_auc"}, {"labels", {"mass"}}}, scores, target, "");
+                 }),
+                 QString("label_auc: expected 1 labels, as it has names, got 3"));
+    }
+
     void nothingAddedIsNan()
     {
         for (const std::string& id : train::metrics().ids())

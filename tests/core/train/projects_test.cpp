@@ -67,6 +67,17 @@ private Q_SLOTS:
         const auto result = train::trainExperiment(experiment, context, sink);
         QVERIFY2(result.metrics.at("test/accuracy") >= accuracy, qPrintable(QString::number(result.metrics.at("test/accuracy"))));
     }
+
+    /// Row b58: two sources with different labels; each label is told from the pictures, among them those that only one source knows.
+    void findingsAreLearnedFromTwoSources()
+    {
+        const auto experiment = train::readExperiment(ORRERY_SOURCE_DIR "/projects/x-ray/experiment.yaml", {"train.epochs=8"});
+        jobs::DirectContext context({}, 2);
+        MemorySink sink;
+        const auto result = train::trainExperiment(experiment, context, sink);
+        for (const char* const name : {"test/auc_Mass", "test/auc_Nodule", "test/auc_Effusion"})
+            QVERIFY2(result.metrics.at(name) >= 0.8, qPrintable(QString("%1 %2").arg(name).arg(result.metrics.at(name))));
+    }
 };
 
 QTEST_APPLESS_MAIN(ProjectsTest)

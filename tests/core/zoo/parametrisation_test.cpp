@@ -95,6 +95,8 @@ private Q_SLOTS:
         QTest::newRow("mlp, mean field") << one << "mean_field";
         QTest::newRow("gpt") << "zoo:gpt?vocabulary=40&block_length=12&layers=1&heads=4&width=32"
                              << "mup";
+        QTest::newRow("lstm") << "zoo:lstm?vocabulary=40&layers=2&width=32"
+                              << "mup";
         QTest::newRow("vit") << "zoo:vit?image_size=8&channels=1&patch_size=4&layers=1&heads=4&width=32&mlp_width=64"
                              << "mup";
     }
@@ -109,7 +111,7 @@ private Q_SLOTS:
             for (const auto& [optimizer, rate] : parameter.init.at("rate").items())
                 QCOMPARE(rate.get<double>(), 1.0);
         at::Tensor input = at::randn({5, 8});
-        if (reference.contains("gpt"))
+        if (reference.contains("gpt") || reference.contains("lstm"))
             input = at::randint(40, {2, 9}, at::kLong);
         else if (reference.contains("vit"))
             input = at::randn({2, 1, 8, 8});

@@ -342,4 +342,91 @@ struct Gpt : Net {
     }
 };
 
+/// torchvision's layout of DenseNet-BC: named modules below `features`, then relu, mean and classifier.
+struct DenseNet : Net {
+    nn::Sequential features{nullptr};
+    nn::Linear classifier{nullptr};
+
+    struct Layer : nn::Module {
+        nn::BatchNorm2d norm1{nullptr}, norm2{nullptr};
+        nn::Conv2d conv1{nullptr}, conv2{nullptr};
+        Layer(std::int64_t in, std::int64_t growth)
+        {
+            norm1 = register_module("norm1", nn::BatchNorm2d(in));
+            conv1 = register_module("conv1", convolution(in, 4 * growth, 1, 1, 0));
+            norm2 = register_module("norm2", nn::BatchNorm2d(4 * growth));
+            conv2 = register_module("conv2", convolution(4 * growth, growth, 3, 1, 1));
+        }
+        torch::Tensor forward(const torch::Tensor& x) { return conv2(torch::relu(norm2(conv1(torch::relu(norm1(x)))))); }
+    };
+    struct Block : nn::Module {
+        std::vector<std::shared_ptr<Layer>> layers;
+        Block(std::int64_t in, std::int64_t growth, std::int64_t count)
+        {
+            for (std::int64_t i = 0; i < count; ++i)
+                layers.push_back(register_module("denselayer" + std::to_string(i + 1), std::make_shared<Layer>(in + i * growth, growth)));
+        }
+        torch::Tensor forward(const torch::Tensor& x)
+        {
+            std::vector<torch::Tensor> made{x};
+            for (const auto& layer : layers)
+                made.push_back(layer->forward(torch::cat(made, 1)));
+            return torch::cat(made, 1);
+        }
+    };
+    struct Transition : nn::Module {
+        nn::BatchNorm2d norm{nullptr};
+        nn::Conv2d conv{nullptr};
+        explicit Transition(std::int64_t in)
+        {
+            norm = register_module("norm", nn::BatchNorm2d(in));
+            conv = register_module("conv", convolution(in, in / 2, 1, 1, 0));
+        }
+        torch::Tensor forward(const torch::Tensor& x) { return torch::avg_pool2d(conv(torch::relu(norm(x))), 2, 2); }
+    };
+
+    DenseNet(std::int64_t channels, std::int64_t width, std::int64_t growth, const std::vector<std::int64_t>& blocks, std::int64_t classes)
+    {
+        nn::Sequential list;
+        list->push_back("conv0", convolution(channels, width, 7, 2, 3));
+        list->push_back("norm0", nn::BatchNorm2d(width));
+        list->push_back("relu0", nn::ReLU());
+        list->push_back("pool0", nn::MaxPool2d(nn::MaxPool2dOptions(3).stride(2).padding(1)));
+        for (std::size_t i = 0; i < blocks.size(); ++i) {
+            list->push_back("denseblock" + std::to_string(i + 1), Block(width, growth, blocks[i]));
+            width += growth * blocks[i];
+            if (i + 1 == blocks.size())
+                break;
+            list->push_back("transition" + std::to_string(i + 1), Transition(width));
+            width /= 2;
+        }
+        list->push_back("norm5", nn::BatchNorm2d(width));
+        features = register_module("features", list);
+        classifier = register_module("classifier", nn::Linear(width, classes));
+    }
+    torch::Tensor forward(torch::Tensor x) override
+    {
+        return classifier(torch::flatten(torch::adaptive_avg_pool2d(torch::relu(features->forward(x)), {1, 1}), 1));
+    }
+};
+
+struct Lstm : Net {
+    nn::Embedding wte{nullptr};
+    nn::LSTM lstm{nullptr};
+    nn::Linear lm_head{nullptr};
+
+    Lstm(std::int64_t vocabulary, std::int64_t width, std::int64_t layers, bool tied)
+    {
+        wte = register_module("wte", nn::Embedding(vocabulary, width));
+        lstm = register_module("lstm", nn::LSTM(nn::LSTMOptions(width, width).num_layers(layers).batch_first(true)));
+        if (!tied)
+            lm_head = register_module("lm_head", nn::Linear(nn::LinearOptions(width, vocabulary).bias(false)));
+    }
+    torch::Tensor forward(torch::Tensor tokens) override
+    {
+        const torch::Tensor states = std::get<0>(lstm->forward(wte(tokens)));
+        return torch::linear(states, lm_head.is_empty() ? wte->weight : lm_head->weight);
+    }
+};
+
 }  // namespace reference

@@ -31,6 +31,8 @@ void addSmallModels()
     QTest::newRow("mlp") << "zoo:mlp?features=12&batch_norm=true";
     QTest::newRow("lenet") << "zoo:lenet";
     QTest::newRow("resnet") << "zoo:resnet?depth=8";
+    QTest::newRow("densenet") << "zoo:densenet?blocks=2,2&growth=4&width=8&stem=small&image_size=8";
+    QTest::newRow("lstm") << "zoo:lstm?vocabulary=40&width=8";
     QTest::newRow("vit") << "zoo:vit?image_size=8&channels=1&patch_size=2&layers=2&heads=4&width=32&mlp_width=64&classes=10";
     QTest::newRow("gpt") << QString::fromStdString(kTinyGpt);
     QTest::newRow("gravnet") << "zoo:gravnet?width=16";
@@ -68,6 +70,11 @@ private Q_SLOTS:
         QTest::newRow("ResNet-18 (torchvision)") << "zoo:resnet?layout=imagenet&depth=18&classes=1000&image_size=224" << qint64(11'689'512);
         QTest::newRow("ResNet-34 (torchvision)") << "zoo:resnet?layout=imagenet&depth=34&classes=1000&image_size=224" << qint64(21'797'672);
         QTest::newRow("ResNet-50 (torchvision)") << "zoo:resnet?layout=imagenet&depth=50&classes=1000&image_size=224" << qint64(25'557'032);
+        QTest::newRow("DenseNet-121 (torchvision)") << "zoo:densenet" << qint64(7'978'856);
+        QTest::newRow("DenseNet-169 (torchvision)") << "zoo:densenet?blocks=6,12,32,32" << qint64(14'149'480);
+        QTest::newRow("DenseNet-161 (torchvision)") << "zoo:densenet?blocks=6,12,36,24&growth=48&width=96" << qint64(28'681'000);
+        // Table, then in each layer two matrices and two biases of four gates.
+        QTest::newRow("LSTM, by hand") << "zoo:lstm?vocabulary=100&width=64&layers=3" << qint64(100 * 64 + 3 * (2 * 4 * 64 * 64 + 2 * 4 * 64));
         QTest::newRow("ViT-B/16 (torchvision)") << "zoo:vit" << qint64(86'567'656);
         QTest::newRow("ViT-B/32 (torchvision)") << "zoo:vit?patch_size=32" << qint64(88'224'232);
         QTest::newRow("ViT-L/16 (torchvision)") << "zoo:vit?layers=24&heads=16&width=1024&mlp_width=4096" << qint64(304'326'632);
@@ -160,8 +167,8 @@ private Q_SLOTS:
 
     void everyModelSaysWhatItTakes()
     {
-        QCOMPARE(zoo::zooRegistry().ids(), (std::vector<std::string>{"mlp", "lenet", "resnet", "vit", "gpt", "seq2seq", "nerf", "hash_field",
-                                                                     "splats", "gravnet", "kilo_nerf"}));
+        QCOMPARE(zoo::zooRegistry().ids(), (std::vector<std::string>{"mlp", "lenet", "resnet", "densenet", "vit", "gpt", "bert", "lstm", "seq2seq",
+                                                                     "nerf", "hash_field", "splats", "gravnet", "kilo_nerf"}));
         for (const core::Component& component : zoo::zooRegistry().components()) {
             QVERIFY2(!component.title.empty() && !component.summary.empty() && !component.source.empty(), component.id.c_str());
             const std::size_t inputs = component.id == "seq2seq" ? 2 : 1;
@@ -215,6 +222,10 @@ private Q_SLOTS:
                                  << "vit: expected an image size that is a multiple of the patch size, got image size 8 with patch size 3";
         QTest::newRow("heads") << "zoo:gpt?heads=5&width=16"
                                << "expected a width that the number of heads divides, got width 16 with 5 heads";
+        QTest::newRow("labels of another number") << "zoo:densenet?labels=chest_x_ray"
+                                                  << "densenet: labels chest_x_ray: expected classes 18, got 1000";
+        QTest::newRow("image too small for the blocks") << "zoo:densenet?image_size=16"
+                                                        << "densenet: expected an image_size of at least 32 for 4 blocks, got 16";
         QTest::newRow("image too small") << "zoo:lenet?image_size=8"
                                          << "lenet: an image of 8 px is too small for kernel 5 with padding 0";
     }

@@ -90,6 +90,24 @@ std::vector<std::pair<const char*, Case>> cases()
         {"resnet 18", {"zoo:resnet?layout=imagenet&depth=18&classes=7", resnet(true, {2, 2, 2, 2}, false, Shortcut::B, 7), {2, 3, 64, 64}}},
         {"resnet 34", {"zoo:resnet?layout=imagenet&depth=34&classes=7", resnet(true, {3, 4, 6, 3}, false, Shortcut::B, 7), {2, 3, 64, 64}}},
         {"resnet 50", {"zoo:resnet?layout=imagenet&depth=50&classes=7", resnet(true, {3, 4, 6, 3}, true, Shortcut::B, 7), {2, 3, 64, 64}}},
+        {"densenet of three blocks",
+         {"zoo:densenet?blocks=3,2,2&growth=8&width=12&classes=18&channels=1&labels=chest_x_ray",
+          [] {
+              return std::make_shared<reference::DenseNet>(1, 12, 8, Hidden{3, 2, 2}, 18);
+          },
+          {2, 1, 48, 48}}},
+        {"densenet of two blocks",
+         {"zoo:densenet?blocks=2,3&growth=8&width=16&classes=5",
+          [] {
+              return std::make_shared<reference::DenseNet>(3, 16, 8, Hidden{2, 3}, 5);
+          },
+          {3, 3, 40, 40}}},
+        {"lstm, tied", {"zoo:lstm?vocabulary=31&width=24&layers=2", [] { return std::make_shared<reference::Lstm>(31, 24, 2, true); }, {3, 11}, 31}},
+        {"lstm, one layer",
+         {"zoo:lstm?vocabulary=31&width=20&layers=1&tied_head=false",
+          [] { return std::make_shared<reference::Lstm>(31, 20, 1, false); },
+          {2, 9},
+          31}},
         {"vit for digits",
          {"zoo:vit?image_size=8&channels=1&patch_size=2&layers=3&heads=4&width=32&mlp_width=64&classes=10",
           [] { return std::make_shared<reference::Vit>(1, 8, 2, 3, 4, 32, 64, 10); },

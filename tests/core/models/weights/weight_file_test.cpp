@@ -1,13 +1,17 @@
 #include <QTemporaryDir>
 #include <QtTest>
 
+#include <torch/csrc/autograd/autograd.h>
+
 #include <core/base/files.h>
+#include <core/graph/executor.h>
 #include <core/graph/runnable.h>
 #include <core/io/npy.h>
 #include <core/io/tensors.h>
 #include <core/models/open_model.h>
 #include <core/models/weights/gguf_weights.h>
 #include <core/models/weights/weight_file.h>
+#include <core/train/predict.h>
 #include <core/zoo/zoo.h>
 
 #include "../../message_of.h"
@@ -152,6 +156,48 @@ private Q_SLOTS:
         QVERIFY2(said.find("cut.pt") != std::string::npos && said.find("storage") != std::string::npos, said.c_str());
         const auto other = messageOf([&] { models::readWeightFile(data("make_weights.py")); });
         QVERIFY2(other.find("expected a file of weights") != std::string::npos, other.c_str());
+    }
+
+    /// Row b58: a classifier's file as TorchXRayVision and torchvision name its tensors, against python3-torch.
+    void aDensenetOpensByItsNames_data()
+    {
+        QTest::addColumn<QString>("file");
+        QTest::newRow("names of today") << "densenet.pt";
+        QTest::newRow("names before torchvision 0.3") << "densenet-old.pt";
+    }
+    void aDensenetOpensByItsNames()
+    {
+        QFETCH(QString, file);
+        std::vector<std::string> notes;
+        const auto model = models::openModel(
+            data(file.toStdString()), {.architecture = "densenet?blocks=2,3&growth=4&width=8&classes=18&channels=1&image_size=40&labels=chest_x_ray",
+                                       .note = [&](const std::string& note) { notes.push_back(note); }});
+        QVERIFY(std::find(notes.begin(), notes.end(), "not used: op_threshs") != notes.end());
+        QCOMPARE(model.card.task, std::string("multi_label"));
+        QCOMPARE(model.card.classNames[7], std::string("Effusion"));
+        const auto reference = expected("densenet.npz");
+        graph::RunRequest request;
+        at::Tensor input = reference.at("input").clone().requires_grad_();
+        request.inputs = {input};
+        request.gradients = graph::Gradients::Inputs;
+        const at::AutoGradMode gradMode(true);
+        const at::Tensor output = graph::Executor(model.graph).run(model.weights, request).tensor();
+        // One build of libtorch sums in another order than the other.
+        QVERIFY(at::allclose(output, reference.at("output"), 1e-4, 1e-5));
+        const at::Tensor gradient = torch::autograd::grad({output.select(1, 3).sum()}, {input})[0], wanted = reference.at("gradient");
+        QVERIFY((gradient - wanted).abs().max().item<double>() < 1e-4 * wanted.abs().max().item<double>());
+    }
+
+    void answersOfSeveralLabelsAreProbabilitiesOfTheirOwn()
+    {
+        graph::ModelCard card;
+        card.task = "multi_label";
+        card.classNames = {"Mass", "Nodule", "Hernia"};
+        const auto row = train::topClasses(at::tensor({0.0, 2.0, -1.0}).view({1, 3}), card, 3)[0];
+        QCOMPARE(row[0].name, std::string("Nodule"));
+        for (const auto& [score, logit] : {std::pair{row[0], 2.0}, {row[1], 0.0}, {row[2], -1.0}})
+            QVERIFY(std::abs(score.probability - 1 / (1 + std::exp(-logit))) < 1e-6);
+        QCOMPARE(train::topClasses(at::zeros({1, 1}), card, 3)[0].size(), std::size_t(1));
     }
 };
 

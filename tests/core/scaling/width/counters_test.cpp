@@ -11,6 +11,7 @@
 #include <core/base/error.h>
 #include <core/graph/executor.h>
 #include <core/scaling/width/counters.h>
+#include <core/scaling/width/equal_compute.h>
 #include <core/zoo/zoo.h>
 
 #include "../../message_of.h"
@@ -73,6 +74,9 @@ void addArchitectures()
     QTest::newRow("resnet-8, projections") << "zoo:resnet?depth=8&shortcut=B&width=4&image_size=15" << 2 << 1;
     QTest::newRow("resnet-18") << "zoo:resnet?layout=imagenet&depth=18&image_size=64" << 1 << 1;
     QTest::newRow("resnet-50") << "zoo:resnet?layout=imagenet&depth=50&image_size=65" << 1 << 1;
+    QTest::newRow("lstm") << "zoo:lstm?vocabulary=40&width=24&layers=3" << 3 << 7;
+    QTest::newRow("lstm, dropout and mup") << "zoo:lstm?vocabulary=40&width=32&layers=2&tied_head=false&dropout=0.2&parametrisation=mup&base_width=16"
+                                           << 2 << 9;
     QTest::newRow("vit") << "zoo:vit?image_size=8&channels=1&patch_size=2&layers=3&heads=4&width=64&mlp_width=128&classes=10" << 3 << 1;
     QTest::newRow("vit, dropout and mup")
         << "zoo:vit?image_size=8&patch_size=4&layers=1&heads=2&width=64&mlp_width=128&dropout=0.1&attention_dropout=0.1&"
@@ -102,7 +106,7 @@ private Q_SLOTS:
         QVERIFY(cost.formula.has_value());
         QCOMPARE(*cost.formula, cost.forward);
         QCOMPARE(cost.samples, std::int64_t(batch));
-        QCOMPARE(cost.tokens, std::int64_t(batch) * (reference.contains("gpt") ? length : 1));
+        QCOMPARE(cost.tokens, std::int64_t(batch) * (reference.contains("gpt") || reference.contains("lstm") ? length : 1));
     }
 
     void theBackwardProductsAreWhatLibtorchIsCalledWith_data() { addArchitectures(); }
@@ -183,6 +187,35 @@ private Q_SLOTS:
         QCOMPARE(measured.steps, 3);
         QCOMPARE(measured.tokens, std::int64_t(16));
         QVERIFY(measured.stepSeconds > 0);
+    }
+
+    /// Row b94: a tiny GPT and a tiny LSTM on one text carry the same measured compute, and are trained as their rows say.
+    void twoModelsOfOneBudgetCarryTheSameCompute()
+    {
+        std::vector<scaling::EqualCompute> rows;
+        for (const char* const model : {R"({"id": "gpt", "layers": 1, "heads": 2, "width": 16})", R"({"id": "lstm", "layers": 1, "width": 16})"}) {
+            const core::Json document{{"model", core::Json::parse(model)},
+                                      {"data", {{"id", "kjv"}, {"block_length", 16}, {"limit", 400}}},
+                                      {"train", {{"batch_size", 8}, {"threads", 1}}}};
+            rows.push_back(scaling::equalCompute(train::resolveExperiment(document), 0.3, 0.05));
+        }
+        for (const scaling::EqualCompute& row : rows) {
+            QVERIFY(row.seconds <= 0.3 && row.seconds > 0.3 - row.throughput.stepSeconds);
+            QCOMPARE(row.seconds, double(row.steps) * row.throughput.stepSeconds);
+            QCOMPARE(row.tokens, row.steps * 8 * 16);
+            QCOMPARE(row.toJson().at("compute").get<double>(), row.seconds);
+            core::Json cut = row.document;
+            cut["train"]["steps"] = 2;
+            test::MemorySink sink;
+            jobs::DirectContext context;
+            QVERIFY(train::trainExperiment(train::resolveExperiment(cut), context, sink).metrics.contains("test/loss"));
+        }
+        const double longest = std::max(rows[0].throughput.stepSeconds, rows[1].throughput.stepSeconds);
+        QVERIFY(std::abs(rows[0].seconds - rows[1].seconds) <= longest);
+        QVERIFY(rows[0].model == "gpt" && rows[1].model == "lstm");
+        QVERIFY(saidBy([&] {
+                    scaling::equalCompute(train::resolveExperiment(rows[0].document), 1e-9, 0);
+                }).contains("expected a budget of at least one training step"));
     }
 
     void sizesThatDoNotFitAreNamed()
