@@ -7,6 +7,7 @@
 
 #include <core/base/error.h>
 
+#include "memory_budget.h"
 #include "protobuf.h"
 #include "utf8.h"
 
@@ -49,7 +50,7 @@ TypedField typedField(ElementType type)
 /// Reads one file. Each function takes the bytes of one message.
 class OnnxReader {
 public:
-    OnnxReader(std::string_view file, std::string_view name) : m_file(file), m_name(name) {}
+    OnnxReader(std::string_view file, std::string_view name) : m_file(file), m_name(name), m_budget(fileMemory(file.size())) {}
     OnnxModel model();
     OnnxTensor tensor(std::string_view message);
     ProtobufReader reader(std::string_view message) const { return {message, m_file, m_name}; }
@@ -72,18 +73,28 @@ private:
     std::pair<std::string, std::int64_t> opset(std::string_view message);
     std::pair<std::string, std::string> entry(std::string_view message);
     std::string_view bytesOf(const ProtobufField& field) const;
-    void count();
+    /// @param memory  What the part takes at most, with the room that its list keeps for more.
+    void count(std::uint64_t memory);
+    void take(std::uint64_t memory);
     [[noreturn]] void fail(const std::string& sentence) const { throw core::FormatError(fmt::format("{}: {}", m_name, sentence)); }
 
     std::string_view m_file, m_name;
+    MemoryBudget m_budget;
     std::size_t m_items = 0;
     int m_depth = 0;
 };
 
-void OnnxReader::count()
+void OnnxReader::count(std::uint64_t memory)
 {
     if (++m_items > kMaxOnnxItems)
         fail(fmt::format("expected at most {} nodes, attributes and names, found more", kMaxOnnxItems));
+    take(memory);
+}
+
+void OnnxReader::take(std::uint64_t memory)
+{
+    if (!m_budget.take(memory))
+        fail(m_budget.refusal());
 }
 
 std::string_view OnnxReader::bytesOf(const ProtobufField& field) const
@@ -95,7 +106,7 @@ std::string_view OnnxReader::bytesOf(const ProtobufField& field) const
 
 std::string OnnxReader::text(const ProtobufField& field)
 {
-    count();
+    count(2 * sizeof(std::string) + bytesOf(field).size());
     return std::string(bytesOf(field));
 }
 
@@ -113,8 +124,10 @@ void OnnxReader::addInt(std::vector<std::int64_t>& list, const ProtobufField& fi
     if (field.wire == FieldWire::Varint)
         return list.push_back(field.asInt());
     auto packed = reader(bytesOf(field));
-    for (std::uint64_t value = 0; packed.nextVarint(value);)
+    for (std::uint64_t value = 0; packed.nextVarint(value);) {
+        take(2 * sizeof value);
         list.push_back(std::int64_t(value));
+    }
 }
 
 void OnnxReader::addReal(std::vector<float>& list, const ProtobufField& field)
@@ -176,7 +189,7 @@ OnnxTensor::External OnnxReader::external(const std::vector<std::string_view>& e
 
 OnnxTensor OnnxReader::tensor(std::string_view message)
 {
-    count();
+    count(3 * sizeof(OnnxTensor));
     OnnxTensor tensor;
     int type = 0;
     bool isExternal = false;
@@ -191,7 +204,10 @@ OnnxTensor OnnxReader::tensor(std::string_view message)
         case 5:
         case 7:
         case 10:
-        case 11: typed.push_back(field); break;
+        case 11:
+            take(3 * sizeof field);
+            typed.push_back(field);
+            break;
         case 6: tensor.strings.push_back(text(field)); break;
         case 8: tensor.name = name(field); break;
         case 9: tensor.raw = bytesOf(field); break;
@@ -237,6 +253,7 @@ void OnnxReader::decode(OnnxTensor& tensor, const std::vector<ProtobufField>& ty
     const std::size_t realSize = wanted == TypedField::Float ? 4 : 8;
     const std::size_t size = isReal ? realSize : elementSize(tensor.type);
     const auto add = [&](std::uint64_t value) {
+        take(2 * size);
         char bytes[8];
         std::memcpy(bytes, &value, 8);
         tensor.decoded.append(bytes, size);
@@ -265,7 +282,7 @@ std::vector<OnnxValueInfo::Dimension> OnnxReader::shape(std::string_view message
     for (ProtobufField field; fields.next(field);) {
         if (field.number != 1)
             continue;
-        count();
+        count(3 * sizeof(OnnxValueInfo::Dimension));
         OnnxValueInfo::Dimension dimension;
         auto parts = reader(bytesOf(field));
         for (ProtobufField part; parts.next(part);)
@@ -307,7 +324,7 @@ void OnnxReader::readType(std::string_view message, OnnxValueInfo& info, int dep
 
 OnnxValueInfo OnnxReader::valueInfo(std::string_view message)
 {
-    count();
+    count(3 * sizeof(OnnxValueInfo));
     OnnxValueInfo info;
     auto fields = reader(message);
     for (ProtobufField field; fields.next(field);)
@@ -320,7 +337,7 @@ OnnxValueInfo OnnxReader::valueInfo(std::string_view message)
 
 OnnxAttribute OnnxReader::attribute(std::string_view message)
 {
-    count();
+    count(3 * sizeof(OnnxAttribute));
     OnnxAttribute attribute;
     auto fields = reader(message);
     for (ProtobufField field; fields.next(field);)
@@ -348,7 +365,7 @@ OnnxAttribute OnnxReader::attribute(std::string_view message)
 
 OnnxNode OnnxReader::node(std::string_view message)
 {
-    count();
+    count(3 * sizeof(OnnxNode));
     OnnxNode node;
     auto fields = reader(message);
     for (ProtobufField field; fields.next(field);)
@@ -391,7 +408,7 @@ OnnxGraph OnnxReader::graph(std::string_view message)
 
 OnnxFunction OnnxReader::function(std::string_view message)
 {
-    count();
+    count(3 * sizeof(OnnxFunction));
     OnnxFunction function;
     auto fields = reader(message);
     for (ProtobufField field; fields.next(field);)

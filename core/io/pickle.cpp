@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
+#include <limits>
 #include <unordered_map>
 
 #include <core/base/error.h>
 
+#include "memory_budget.h"
 #include "pickle_calls.h"
 #include "pickle_opcodes.h"
 
@@ -16,11 +19,15 @@ namespace {
 
 constexpr PickleIndex kMarkIndex = 0xffffffff;
 constexpr std::size_t kMaxProtocol = 5;
+// What things take at most, with what is made of them later: holders of tensors and tensors of the graph among it.
+constexpr std::uint64_t kNodeMemory = 40, kBlockMemory = 32, kItemMemory = 12, kNameMemory = 64, kStorageMemory = 350, kTensorMemory = 1500,
+                        kMemoMemory = 8, kFarMemoMemory = 64;
 
 class Unpickler {
 public:
     Unpickler(std::string_view bytes, std::string_view name, const PickleLimits& limits)
-        : m_bytes(bytes), m_name(name), m_limits(limits), m_fail([this](const std::string& what) { fail(what); })
+        : m_bytes(bytes), m_name(name), m_limits(limits), m_fail([this](const std::string& what) { fail(what); }),
+          m_budget(limits.maxMemory ? limits.maxMemory : fileMemory(bytes.size()))
     {
     }
     Pickle wholePickle();
@@ -60,11 +67,17 @@ private:
     std::string_view line();
 
     // Values and the stack.
+    void reserve(std::uint64_t memory)
+    {
+        if (!m_budget.take(memory))
+            fail(m_budget.refusal());
+    }
     PickleIndex add(PickleNode node)
     {
         // Small constants exist once, so that no real pickle has more values than half its bytes.
         if (m_pickle.nodes.size() >= std::min(m_limits.maxNodes, 100 + m_bytes.size() / 2))
             fail(fmt::format("expected at most {} values", m_pickle.nodes.size()));
+        reserve(kNodeMemory);
         m_pickle.nodes.push_back(std::move(node));
         return PickleIndex(m_pickle.nodes.size() - 1);
     }
@@ -72,6 +85,8 @@ private:
     {
         if (m_stack.size() >= m_limits.maxItems)
             fail(fmt::format("expected at most {} values on the stack", m_limits.maxItems));
+        if (m_stack.size() == m_stack.capacity())
+            reserve(2 * sizeof(PickleIndex) * std::max<std::size_t>(m_stack.size(), 16));  // the old block lives until the new one is filled
         m_stack.push_back(index);
     }
     void pushNode(PickleNode node) { push(add(std::move(node))); }
@@ -95,6 +110,7 @@ private:
     void countItems(std::size_t count)
     {
         m_items += count;
+        reserve(count == 0 ? 0 : kBlockMemory + count * kItemMemory);
         if (m_items > m_limits.maxItems)
             fail(fmt::format("expected at most {} entries in lists, tuples and dictionaries", m_limits.maxItems));
     }
@@ -102,6 +118,7 @@ private:
     // Opcodes, by family; each says whether it was one of its own.
     bool pushConstant(Op op);
     bool pushText(Op op);
+    void pushText(PickleKind kind, std::string_view content);
     bool pushContainer(Op op);
     bool fillContainer(Op op);
     bool useMemo(Op op);
@@ -109,14 +126,9 @@ private:
     bool arrangeStack(Op op);
     void pushSmall(PickleKind kind, std::int64_t value);
     void pushLong(std::string_view digits);
-    void pushTuple(std::vector<PickleIndex> items);
+    void pushTuple(const std::vector<PickleIndex>& items);
     void pushGlobal(std::string_view module, std::string_view name);
-    void remember(std::uint64_t key)
-    {
-        m_memo[key] = top();
-        if (m_memo.size() > m_pickle.nodes.size())
-            fail("found more memo entries than values");
-    }
+    void remember(std::uint64_t key);
     void recall(std::uint64_t key);
     void reduce();
     void build();
@@ -128,9 +140,11 @@ private:
     PickleFail m_fail;
     Pickle m_pickle;
     std::size_t m_at = 0, m_opcodeAt = 0, m_items = 0;
-    std::vector<PickleIndex> m_stack;
-    std::unordered_map<std::uint64_t, PickleIndex> m_memo;
-    std::unordered_map<std::int64_t, PickleIndex> m_small;  // None, booleans and small integers exist once
+    MemoryBudget m_budget;
+    std::vector<PickleIndex> m_stack, m_memo;                  // the memo by number, kMarkIndex where nothing was written
+    std::unordered_map<std::uint64_t, PickleIndex> m_farMemo;  // numbers that no writer gives
+    std::size_t m_remembered = 0, m_overwritten = 0;           // in both
+    std::unordered_map<std::int64_t, PickleIndex> m_small;     // None, booleans and small integers exist once
 };
 
 std::string_view Unpickler::line()
@@ -163,7 +177,7 @@ void Unpickler::appendItems(PickleIndex target, const std::vector<PickleIndex>& 
     if (inPairs && items.size() % 2 != 0)
         fail("expected keys and values in pairs");
     countItems(items.size());
-    node(target).items.insert(node(target).items.end(), items.begin(), items.end());
+    node(target).items.append(items.data(), items.size());
 }
 
 void Unpickler::pushSmall(PickleKind kind, std::int64_t value)
@@ -171,10 +185,7 @@ void Unpickler::pushSmall(PickleKind kind, std::int64_t value)
     const auto key = value * 4 + std::int64_t(kind);  // kinds up to Integer, which is 2
     auto it = m_small.find(key);
     if (it == m_small.end()) {
-        PickleNode made;
-        made.kind = kind;
-        made.integer = value;
-        it = m_small.emplace(key, add(std::move(made))).first;
+        it = m_small.emplace(key, add(PickleNode::number(kind, value))).first;
     }
     push(it->second);
 }
@@ -184,9 +195,9 @@ void Unpickler::pushLong(std::string_view digits)
     std::int64_t value = !digits.empty() && std::int8_t(digits.back()) < 0 ? -1 : 0;
     if (digits.size() <= sizeof value) {
         std::memcpy(&value, digits.data(), digits.size());
-        return pushNode({PickleKind::Integer, false, value, 0, {}, {}, {}});
+        return pushNode(PickleNode::number(PickleKind::Integer, value));
     }
-    pushNode({PickleKind::Long, false, 0, 0, {}, digits, {}});
+    pushText(PickleKind::Long, digits);
 }
 
 bool Unpickler::pushConstant(Op op)
@@ -197,21 +208,28 @@ bool Unpickler::pushConstant(Op op)
     case Op::NewFalse: pushSmall(PickleKind::Boolean, 0); return true;
     case Op::BinaryInt1: pushSmall(PickleKind::Integer, number<std::uint8_t>("an integer")); return true;
     case Op::BinaryInt2: pushSmall(PickleKind::Integer, number<std::uint16_t>("an integer")); return true;
-    case Op::BinaryInt: pushNode({PickleKind::Integer, false, number<std::int32_t>("an integer"), 0, {}, {}, {}}); return true;
+    case Op::BinaryInt: pushNode(PickleNode::number(PickleKind::Integer, number<std::int32_t>("an integer"))); return true;
     case Op::Long1: pushLong(counted<std::uint8_t>("an integer")); return true;
     case Op::Long4: pushLong(counted<std::int32_t>("an integer")); return true;
     case Op::BinaryFloat: {
         const auto bits = __builtin_bswap64(number<std::uint64_t>("a number"));
-        pushNode({PickleKind::Real, false, 0, std::bit_cast<double>(bits), {}, {}, {}});
+        pushNode(PickleNode::realNumber(std::bit_cast<double>(bits)));
         return true;
     }
     default: return false;
     }
 }
 
+void Unpickler::pushText(PickleKind kind, std::string_view content)
+{
+    if (content.size() > std::numeric_limits<std::uint32_t>::max())
+        fail(fmt::format("expected texts below 4 GiB, found {} bytes", content.size()));
+    pushNode(PickleNode::text(kind, content));
+}
+
 bool Unpickler::pushText(Op op)
 {
-    const auto text = [this](PickleKind kind, std::string_view content) { pushNode({kind, false, 0, 0, {}, content, {}}); };
+    const auto text = [this](PickleKind kind, std::string_view content) { pushText(kind, content); };
     switch (op) {
     case Op::BinaryUnicode: text(PickleKind::Text, counted<std::uint32_t>("a text")); return true;
     case Op::ShortBinaryUnicode: text(PickleKind::Text, counted<std::uint8_t>("a text")); return true;
@@ -226,15 +244,17 @@ bool Unpickler::pushText(Op op)
     }
 }
 
-void Unpickler::pushTuple(std::vector<PickleIndex> items)
+void Unpickler::pushTuple(const std::vector<PickleIndex>& items)
 {
     countItems(items.size());
-    pushNode({PickleKind::Tuple, false, 0, 0, {}, {}, std::move(items)});
+    PickleNode made = PickleNode::number(PickleKind::Tuple, 0);
+    made.items.append(items.data(), items.size());
+    pushNode(std::move(made));
 }
 
 bool Unpickler::pushContainer(Op op)
 {
-    const auto empty = [this](PickleKind kind) { pushNode({kind, false, 0, 0, {}, {}, {}}); };
+    const auto empty = [this](PickleKind kind) { pushNode(PickleNode::number(kind, 0)); };
     const auto filled = [&](PickleKind kind) {
         const auto items = popToMark();
         empty(kind);
@@ -255,7 +275,7 @@ bool Unpickler::pushContainer(Op op)
         std::vector<PickleIndex> items(std::size_t(op) - std::size_t(Op::Tuple1) + 1);
         for (auto it = items.rbegin(); it != items.rend(); ++it)
             *it = pop();
-        pushTuple(std::move(items));
+        pushTuple(items);
         return true;
     }
     default: return false;
@@ -286,10 +306,32 @@ bool Unpickler::fillContainer(Op op)
     }
 }
 
+/// Writers number their entries from 0 or 1 on, one a value at most: a number far above that is kept apart, so that it takes no table up to it.
+void Unpickler::remember(std::uint64_t key)
+{
+    if (++m_remembered > m_pickle.nodes.size() + m_overwritten)
+        fail("found more memo entries than values");
+    if (key > 2 * m_pickle.nodes.size() + 1000) {
+        if (m_farMemo.insert_or_assign(key, top()).second)
+            reserve(kFarMemoMemory);
+        else
+            ++m_overwritten;
+        return;
+    }
+    if (key >= m_memo.size()) {
+        reserve(kMemoMemory * (key + 1 - m_memo.size()));
+        m_memo.resize(std::size_t(key) + 1, kMarkIndex);
+    }
+    m_overwritten += m_memo[std::size_t(key)] != kMarkIndex;
+    m_memo[std::size_t(key)] = top();
+}
+
 void Unpickler::recall(std::uint64_t key)
 {
-    const auto found = m_memo.find(key);
-    if (found == m_memo.end())
+    if (key < m_memo.size() && m_memo[std::size_t(key)] != kMarkIndex)
+        return push(m_memo[std::size_t(key)]);
+    const auto found = m_farMemo.find(key);
+    if (found == m_farMemo.end())
         fail(fmt::format("memo entry {} is read before it is written", key));
     push(found->second);
 }
@@ -301,7 +343,7 @@ bool Unpickler::useMemo(Op op)
     case Op::LongBinaryGet: recall(number<std::uint32_t>("a memo number")); return true;
     case Op::BinaryPut: remember(number<std::uint8_t>("a memo number")); return true;
     case Op::LongBinaryPut: remember(number<std::uint32_t>("a memo number")); return true;
-    case Op::Memoize: remember(m_memo.size()); return true;
+    case Op::Memoize: remember(m_remembered - m_overwritten); return true;
     default: return false;
     }
 }
@@ -311,7 +353,9 @@ void Unpickler::pushGlobal(std::string_view module, std::string_view name)
     constexpr std::size_t kMaxName = 1000;
     if (module.empty() || name.empty() || module.size() > kMaxName || name.size() > kMaxName)
         fail("expected the name of a class");
-    pushNode({PickleKind::Global, false, 0, 0, module, name, {}});
+    reserve(kNameMemory);
+    m_pickle.names.push_back({module, name});
+    pushNode(PickleNode::number(PickleKind::Global, std::int64_t(m_pickle.names.size() - 1)));
 }
 
 void Unpickler::reduce()
@@ -323,7 +367,7 @@ void Unpickler::reduce()
     const auto& made = node(top());
     countItems(made.items.size());
     if (made.kind == PickleKind::Tensor)
-        countItems(4 * m_pickle.tensors.back().sizes.size());
+        reserve(kTensorMemory + 100 * m_pickle.tensors.back().sizes.size());
 }
 
 void Unpickler::build()
@@ -336,7 +380,7 @@ void Unpickler::build()
     if (target.kind != PickleKind::Object || target.hasState)
         fail("expected an object to give a state to, found another value");
     countItems(1);
-    target.items.push_back(state);
+    target.items.append(&state, 1);
     target.hasState = true;
 }
 
@@ -366,7 +410,7 @@ bool Unpickler::makeObject(Op op)
         const auto name = pop(), module = pop();
         if (node(name).kind != PickleKind::Text || node(module).kind != PickleKind::Text)
             fail("expected the name of a class, found another value");
-        pushGlobal(node(module).text, node(name).text);
+        pushGlobal(node(module).text(), node(name).text());
         return true;
     }
     case Op::Reduce: reduce(); return true;
@@ -375,7 +419,9 @@ bool Unpickler::makeObject(Op op)
     case Op::NewObjectEx: newObject(true); return true;
     case Op::BinaryPersistentId: {
         const auto id = pop();
+        const auto before = m_pickle.storages.size();
         pushNode(pickleStorage(m_pickle, node(id), m_fail));
+        reserve(kStorageMemory * (m_pickle.storages.size() - before));
         return true;
     }
     default: return false;
@@ -432,16 +478,6 @@ Pickle Unpickler::wholePickle()
 }
 
 }  // namespace
-
-const PickleNode* Pickle::find(const PickleNode& dict, std::string_view key) const
-{
-    const PickleNode* found = nullptr;
-    if (dict.kind == PickleKind::Dict)
-        for (std::size_t i = 0; i + 1 < dict.items.size(); i += 2)
-            if (at(dict.items[i]).kind == PickleKind::Text && at(dict.items[i]).text == key)
-                found = &at(dict.items[i + 1]);
-    return found;
-}
 
 Pickle parsePickle(std::string_view bytes, std::string_view name, const PickleLimits& limits)
 {

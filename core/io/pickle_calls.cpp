@@ -5,7 +5,7 @@
 namespace orrery::io {
 namespace {
 
-using Arguments = std::vector<PickleIndex>;
+using Arguments = PickleItems;
 
 constexpr std::size_t kMaxAxes = 64;
 
@@ -19,7 +19,7 @@ struct CallContext {
     const PickleNode& argument(std::size_t i, PickleKind kind, std::string_view what) const
     {
         if (i >= arguments.size() || pickle.at(arguments[i]).kind != kind)
-            fail(fmt::format("{}: expected {} as argument {}, found {}", pickleName(function), what, i + 1,
+            fail(fmt::format("{}: expected {} as argument {}, found {}", pickleName(pickle, function), what, i + 1,
                              i < arguments.size() ? "another value" : "none"));
         return pickle.at(arguments[i]);
     }
@@ -27,11 +27,11 @@ struct CallContext {
     {
         const auto& tuple = argument(i, PickleKind::Tuple, what);
         if (tuple.items.size() > kMaxAxes)
-            fail(fmt::format("{}: expected at most {} axes, found {}", pickleName(function), kMaxAxes, tuple.items.size()));
+            fail(fmt::format("{}: expected at most {} axes, found {}", pickleName(pickle, function), kMaxAxes, tuple.items.size()));
         std::vector<std::int64_t> values;
         for (const auto item : tuple.items) {
             if (pickle.at(item).kind != PickleKind::Integer)
-                fail(fmt::format("{}: expected integers as {}, found another value", pickleName(function), what));
+                fail(fmt::format("{}: expected integers as {}, found another value", pickleName(pickle, function), what));
             values.push_back(pickle.at(item).integer);
         }
         return values;
@@ -59,8 +59,8 @@ PickleNode container(const CallContext& call, PickleKind kind)
             for (const auto pair : content.items) {
                 const auto& items = call.pickle.at(pair).items;
                 if (items.size() != 2)
-                    call.fail(fmt::format("{}: expected pairs of key and value", pickleName(call.function)));
-                made.items.insert(made.items.end(), items.begin(), items.end());
+                    call.fail(fmt::format("{}: expected pairs of key and value", pickleName(call.pickle, call.function)));
+                made.items.append(items.begin(), items.size());
             }
     }
     return made;
@@ -104,10 +104,10 @@ PickleNode rebuildTensor(const CallContext& call)
     tensor.sizes = call.integers(2, "sizes");
     tensor.strides = call.integers(3, "strides");
     if (tensor.sizes.size() != tensor.strides.size())
-        call.fail(fmt::format("{}: expected as many strides as sizes, found {} and {}", pickleName(call.function), tensor.strides.size(),
+        call.fail(fmt::format("{}: expected as many strides as sizes, found {} and {}", pickleName(call.pickle, call.function), tensor.strides.size(),
                               tensor.sizes.size()));
-    if (call.function.text.ends_with("_v3"))
-        tensor.dtype = call.argument(6, PickleKind::Global, "a dtype").text;
+    if (call.pickle.nameOf(call.function).text.ends_with("_v3"))
+        tensor.dtype = call.pickle.nameOf(call.argument(6, PickleKind::Global, "a dtype")).text;
     return call.tensorNode(std::move(tensor));
 }
 
@@ -124,8 +124,8 @@ PickleNode rebuildFromType(const CallContext& call)
 {
     const auto function = call.argument(0, PickleKind::Global, "a function");
     const auto arguments = call.argument(2, PickleKind::Tuple, "arguments");
-    if (function.text == call.function.text)
-        call.fail(fmt::format("{}: is handed to itself", pickleName(call.function)));
+    if (call.pickle.nameOf(function).text == call.pickle.nameOf(call.function).text)
+        call.fail(fmt::format("{}: is handed to itself", pickleName(call.pickle, call.function)));
     return pickleCall(call.pickle, function, arguments, call.fail);
 }
 
@@ -187,23 +187,25 @@ std::string shortened(std::string_view text)
 
 }  // namespace
 
-std::string pickleName(const PickleNode& node)
+std::string pickleName(const Pickle& pickle, const PickleNode& node)
 {
-    return shortened(node.module) + "." + shortened(node.text);
+    const PickleName& name = pickle.nameOf(node);
+    return shortened(name.module) + "." + shortened(name.text);
 }
 
 PickleNode pickleCall(Pickle& pickle, const PickleNode& function, const PickleNode& arguments, const PickleFail& fail)
 {
     const CallContext call{pickle, function, arguments.items, fail};
+    const PickleName name = pickle.nameOf(function);
     for (const auto& known : kKnownCalls)
-        if (known.module == function.module && known.name == function.text)
+        if (known.module == name.module && known.name == name.text)
             return known.make(call);
     for (const auto& refused : kRefusedTensors)
-        if (refused.name == function.text)
-            fail(fmt::format("{}: {}", pickleName(function), refused.why));
+        if (refused.name == name.text)
+            fail(fmt::format("{}: {}", pickleName(pickle, function), refused.why));
     fail(fmt::format(
         "the file asks to call {}, which is refused: only tensors, numbers, texts, lists and dictionaries are read, and nothing is executed",
-        pickleName(function)));
+        pickleName(pickle, function)));
     return {};
 }
 
@@ -216,15 +218,15 @@ PickleNode pickleStorage(Pickle& pickle, const PickleNode& id, const PickleFail&
     };
     if (id.kind != PickleKind::Tuple)
         fail("persistent id: expected a storage, found another value");
-    const auto what = item(0, PickleKind::Text, "a text").text;
+    const auto what = item(0, PickleKind::Text, "a text").text();
     if (what == "module")  // a class with its source, as files before 2020 keep it
         return item(1, PickleKind::Global, "a class");
     if (what != "storage")
         fail(fmt::format("persistent id: expected a storage, found \"{}\"", shortened(what)));
     PickleStorage storage;
-    storage.type = item(1, PickleKind::Global, "a class").text;
-    storage.key = item(2, PickleKind::Text, "a key").text;
-    storage.location = item(3, PickleKind::Text, "a location").text;
+    storage.type = pickle.nameOf(item(1, PickleKind::Global, "a class")).text;
+    storage.key = item(2, PickleKind::Text, "a key").text();
+    storage.location = item(3, PickleKind::Text, "a location").text();
     storage.elements = item(4, PickleKind::Integer, "a number of elements").integer;
     if (storage.elements < 0)
         fail(fmt::format("storage {}: expected a number of elements, found {}", shortened(storage.key), storage.elements));
@@ -234,7 +236,7 @@ PickleNode pickleStorage(Pickle& pickle, const PickleNode& id, const PickleFail&
                             pickle.at(view.items[1]).kind == PickleKind::Integer && pickle.at(view.items[2]).kind == PickleKind::Integer;
         if (!isView)
             fail("persistent id: expected key, offset and length of a view");
-        storage.viewKey = pickle.at(view.items[0]).text;
+        storage.viewKey = pickle.at(view.items[0]).text();
         storage.viewOffset = pickle.at(view.items[1]).integer;
         storage.viewElements = pickle.at(view.items[2]).integer;
     }

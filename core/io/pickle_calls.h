@@ -18,6 +18,6 @@ PickleNode pickleCall(Pickle& pickle, const PickleNode& function, const PickleNo
 PickleNode pickleStorage(Pickle& pickle, const PickleNode& id, const PickleFail& fail);
 
 /// "module.name" of a Global or Object, shortened, for messages.
-std::string pickleName(const PickleNode& node);
+std::string pickleName(const Pickle& pickle, const PickleNode& node);
 
 }  // namespace orrery::io

@@ -11,9 +11,13 @@
 #include <core/base/files.h>
 #include <core/base/json.h>
 
+#include "memory_budget.h"
+
 namespace orrery::io {
 namespace {
 
+// What one takes at most, with its name among those that were seen and the room that lists keep for more.
+constexpr std::uint64_t kMetadataMemory = 300, kEntryMemory = 500;
 constexpr std::string_view kMetadataKey = "__metadata__";
 constexpr std::string_view kTypeNames[] = {"BOOL", "U8",   "I8",      "U16",     "I16", "U32", "I32", "U64", "I64",
                                            "F16",  "BF16", "F8_E4M3", "F8_E5M2", "F32", "F64", "C64", ""};
@@ -29,7 +33,7 @@ std::optional<ElementType> typeFromName(std::string_view name)
 /// Takes the header apart while it is read: names given twice are seen, and nothing but the three known levels is accepted.
 class HeaderReader : public nlohmann::json_sax<core::Json> {
 public:
-    explicit HeaderReader(std::string_view name) : m_name(name) {}
+    HeaderReader(std::string_view name, std::uint64_t fileBytes) : m_name(name), m_budget(fileMemory(fileBytes)) {}
     SafetensorsHeader header;
 
     bool null() override { return unexpected("null"); }
@@ -52,6 +56,7 @@ public:
     bool string(string_t& text) override
     {
         if (m_depth == 2 && m_inMetadata && m_array == Field::None) {
+            take(kMetadataMemory + m_key.size() + text.size());
             header.metadata.emplace_back(m_key, std::move(text));
             return true;
         }
@@ -70,6 +75,8 @@ public:
             m_inMetadata = m_key == kMetadataKey;
             m_seen = 0;
             m_keys.clear();
+            if (!m_inMetadata)
+                take(kEntryMemory + m_key.size());
             if (!m_inMetadata)
                 header.entries.push_back({m_key, ElementType::Float32, {}, 0, 0});
         }
@@ -126,6 +133,11 @@ private:
     enum class Field : unsigned { None, Type, Shape, Offsets };
 
     [[noreturn]] void fail(std::string_view what) const { throw core::FormatError(fmt::format("{}: broken safetensors header: {}", m_name, what)); }
+    void take(std::uint64_t memory)
+    {
+        if (!m_budget.take(memory))
+            fail(m_budget.refusal());
+    }
     SafetensorsEntry& current() { return header.entries.back(); }
     bool unexpected(std::string_view what) const
     {
@@ -139,6 +151,7 @@ private:
     }
 
     std::string_view m_name;
+    MemoryBudget m_budget;
     std::unordered_set<std::string> m_names, m_keys;
     std::string m_key;
     int m_depth = 0, m_offsets = 0;
@@ -258,7 +271,7 @@ SafetensorsHeader parseSafetensors(std::string_view file, std::string_view name)
     const std::string_view text = file.substr(8, length);
     if (!text.starts_with('{'))
         throw core::FormatError(fmt::format("{}: expected a safetensors header that starts with {{, got something else", name));
-    HeaderReader reader(name);
+    HeaderReader reader(name, file.size());
     core::Json::sax_parse(text.begin(), text.end(), &reader);
     checkLayout(reader.header.entries, 8 + length, file.size(), name);
     return std::move(reader.header);

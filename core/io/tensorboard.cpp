@@ -9,6 +9,8 @@
 
 #include <core/base/error.h>
 
+#include "memory_budget.h"
+
 namespace orrery::io {
 namespace {
 
@@ -225,13 +227,12 @@ private:
 
 class EventReader {
 public:
-    EventReader(EventFile& file, const std::string& name) : m_file(file), m_name(name) {}
+    EventReader(EventFile& file, const std::string& name, std::size_t bytes) : m_file(file), m_name(name), m_budget(fileMemory(bytes)) {}
 
     void read(std::string_view data, std::size_t offset)
     {
         // The fields may come in any order: the summary needs step and time of its event.
         ScalarEvent event;
-        std::vector<MessageReader> summaries;
         MessageReader message(data, offset, m_name);
         Field field;
         while (message.next(field))
@@ -239,15 +240,21 @@ public:
                 event.time = littleEndian<double>(field.bytes);
             else if (field.number == 2 && field.wire == Wire::Varint)
                 event.step = std::int64_t(field.varint);
-            else if (field.number == 5 && field.wire == Wire::Bytes)
-                summaries.push_back(message.inside(field));
-        for (MessageReader& summary : summaries)
-            while (summary.next(field))
-                if (field.number == 1 && field.wire == Wire::Bytes)
-                    readValue(summary.inside(field), event);
+        MessageReader again(data, offset, m_name);
+        while (again.next(field))
+            if (field.number == 5 && field.wire == Wire::Bytes)
+                readSummary(again.inside(field), event);
     }
 
 private:
+    void readSummary(MessageReader summary, const ScalarEvent& event)
+    {
+        Field field;
+        while (summary.next(field))
+            if (field.number == 1 && field.wire == Wire::Bytes)
+                readValue(summary.inside(field), event);
+    }
+
     void readValue(MessageReader message, ScalarEvent event)
     {
         std::optional<double> value;
@@ -267,11 +274,15 @@ private:
             return;
         }
         event.value = *value;
+        // A list keeps room for as many again while it grows.
+        if (!m_budget.take(3 * sizeof event + event.tag.size()))
+            throw core::FormatError(fmt::format("{}: {}", m_name, m_budget.refusal()));
         m_file.scalars.push_back(std::move(event));
     }
 
     EventFile& m_file;
     const std::string& m_name;
+    MemoryBudget m_budget;
 };
 
 void requireChecksum(std::string_view bytes, std::uint32_t stored, std::size_t offset, const std::string& name, std::string_view what)
@@ -320,12 +331,40 @@ std::string timeField(double time)
     return out;
 }
 
+/// A TensorProto of one double without dimensions.
+std::string doubleTensor(double number)
+{
+    std::string tensor, values;
+    appendKey(tensor, 1, Wire::Varint);
+    appendVarint(tensor, kDouble);
+    appendBytes(tensor, 2, {});
+    appendLittleEndian(values, number);
+    appendBytes(tensor, 6, values);
+    return tensor;
+}
+
+/// Says that a tensor is for the page of scalars: TensorBoard shows tensors nowhere else.
+std::string scalarMetadata()
+{
+    std::string plugin, metadata;
+    appendBytes(plugin, 1, "scalars");
+    appendBytes(metadata, 1, plugin);
+    appendKey(metadata, 4, Wire::Varint);
+    appendVarint(metadata, 1);  // DATA_CLASS_SCALAR
+    return metadata;
+}
+
 std::string scalarMessage(const ScalarEvent& scalar)
 {
     std::string value, summary, event = timeField(scalar.time);
     appendBytes(value, 1, scalar.tag);
-    appendKey(value, 2, Wire::Fixed32);
-    appendLittleEndian(value, float(scalar.value));
+    if (const auto single = float(scalar.value); double(single) == scalar.value || std::isnan(scalar.value)) {
+        appendKey(value, 2, Wire::Fixed32);
+        appendLittleEndian(value, single);
+    } else {
+        appendBytes(value, 8, doubleTensor(scalar.value));
+        appendBytes(value, 9, scalarMetadata());
+    }
     appendBytes(summary, 1, value);
     if (scalar.step != 0) {
         appendKey(event, 2, Wire::Varint);
@@ -354,7 +393,7 @@ std::uint32_t maskedCrc32c(std::string_view bytes)
 EventFile parseEventFile(std::string_view bytes, const std::string& name)
 {
     EventFile file;
-    EventReader reader(file, name);
+    EventReader reader(file, name, bytes.size());
     for (std::size_t at = 0; at < bytes.size();) {
         if (bytes.size() - at < kRecordHeader) {
             if (file.records == 0)

@@ -31,7 +31,8 @@ struct EventFile {
 /// Buffers encoding, https://protobuf.dev/programming-guides/encoding.
 EventFile parseEventFile(std::string_view bytes, const std::string& name);
 
-/// An event file with these scalars as `simple_value`, which holds single precision. The first record names the format version ("brain.Event:2").
+/// An event file with these scalars: those that single precision holds as `simple_value`, the others as tensors of one double, which TensorBoard shows as scalars, too. The first
+/// record names the format version ("brain.Event:2").
 std::string eventFileBytes(std::span<const ScalarEvent> scalars, double startTime);
 
 /// CRC-32C (Castagnoli) of RFC 3720, appendix B.4.

@@ -19,7 +19,7 @@ namespace {
 constexpr std::string_view kStateNames[] = {"state_dict", "model_state_dict", "model_state", "model",  "module",
                                             "net",        "network",          "weights",     "params", "ema"};
 constexpr int kMaxEntered = 4, kMaxNested = 64, kShownDepth = 4;
-constexpr std::size_t kShownItems = 16, kShownText = 200;
+constexpr std::size_t kShownItems = 16, kShownText = 200, kMaxShown = 2000;
 
 class CheckpointReader {
 public:
@@ -37,11 +37,12 @@ private:
             fail("the values hold themselves or one another too often");
     }
     void markHolders();
-    bool holdsTensors(const PickleNode& node) const { return m_holds[std::size_t(&node - m_pickle.nodes.data())]; }
+    bool holdsTensors(PickleIndex index) const { return m_holds[index]; }
     std::size_t tensorsBelow(const PickleNode& node);
     const PickleNode* moduleState(const PickleNode& node);
     const PickleNode& enter(const PickleNode& root);
     void noteRest(const PickleNode& dict, std::string_view entered);
+    void noteOther(const std::string& name, core::Json shown);
     std::string keyText(PickleIndex key) const;
     void add(const std::string& name, const PickleNode& tensor, bool isBuffer);
     void flatten(const PickleNode& node, const std::string& prefix, int depth);
@@ -58,14 +59,14 @@ private:
     TorchCheckpoint m_result;
     std::unordered_set<std::string> m_names;
     std::vector<bool> m_holds;  // one a node
-    std::size_t m_visited = 0, m_budget = 0;
+    std::size_t m_visited = 0, m_budget = 0, m_notShown = 0;
 };
 
 /// From every tensor back to whatever holds it; each value is looked at once.
 void CheckpointReader::markHolders()
 {
     const auto& nodes = m_pickle.nodes;
-    std::vector<std::size_t> first(nodes.size() + 1, 0);  // where the holders of a node begin
+    std::vector<std::uint32_t> first(nodes.size() + 1, 0);  // where the holders of a node begin
     for (const auto& node : nodes)
         for (const auto item : node.items)
             ++first[item + 1];
@@ -131,11 +132,11 @@ std::string CheckpointReader::keyText(PickleIndex key) const
     if (node.kind != PickleKind::Text)
         fail("expected texts or integers as the keys of a dictionary of tensors, found another value");
     try {
-        decodeUtf8(node.text, m_name);
+        decodeUtf8(node.text(), m_name);
     } catch (const core::FormatError&) {
         fail("the name of a tensor is no text (UTF-8)");
     }
-    return std::string(node.text);
+    return std::string(node.text());
 }
 
 void CheckpointReader::noteRest(const PickleNode& dict, std::string_view entered)
@@ -143,11 +144,20 @@ void CheckpointReader::noteRest(const PickleNode& dict, std::string_view entered
     for (std::size_t i = 0; i + 1 < dict.items.size(); i += 2) {
         const auto& value = at(dict.items[i + 1]);
         const auto& key = at(dict.items[i]);
-        if ((key.kind != PickleKind::Text && key.kind != PickleKind::Integer) || (key.kind == PickleKind::Text && key.text == entered))
+        if ((key.kind != PickleKind::Text && key.kind != PickleKind::Integer) || (key.kind == PickleKind::Text && key.text() == entered))
             continue;
-        const bool hasTensors = value.kind != PickleKind::Tensor && holdsTensors(value);
-        m_result.about[keyText(dict.items[i])] = hasTensors ? core::Json(fmt::format("{} tensors", tensorsBelow(value))) : shown(value, 0);
+        const bool hasTensors = value.kind != PickleKind::Tensor && holdsTensors(dict.items[i + 1]);
+        noteOther(keyText(dict.items[i]), hasTensors ? core::Json(fmt::format("{} tensors", tensorsBelow(value))) : shown(value, 0));
     }
+}
+
+/// What stands beside the tensors is for people to read: what no one would is counted.
+void CheckpointReader::noteOther(const std::string& name, core::Json shown)
+{
+    if (m_result.about.size() < kMaxShown)
+        m_result.about[name] = std::move(shown);
+    else
+        m_result.about["..."] = fmt::format("{} more", ++m_notShown);
 }
 
 /// From the root to the dictionary of tensors, one usual name after another.
@@ -158,10 +168,10 @@ const PickleNode& CheckpointReader::enter(const PickleNode& root)
     for (int depth = 0; depth < kMaxEntered && node->kind == PickleKind::Dict; ++depth) {
         const PickleNode* inside = nullptr;
         for (const auto name : kStateNames) {
-            const auto* value = m_pickle.find(*node, name);
-            if (!value || (value->kind != PickleKind::Dict && !moduleState(*value)) || !holdsTensors(*value))
+            const auto index = m_pickle.findIndex(*node, name);
+            if (!index || (at(*index).kind != PickleKind::Dict && !moduleState(at(*index))) || !holdsTensors(*index))
                 continue;
-            inside = value;
+            inside = &at(*index);
             noteRest(*node, name);
             path += (path.empty() ? "" : ".") + std::string(name);
             break;
@@ -193,7 +203,7 @@ void CheckpointReader::flattenItem(const PickleNode& value, const std::string& n
     else if (value.kind == PickleKind::Dict || value.kind == PickleKind::List || value.kind == PickleKind::Tuple)
         flatten(value, name + ".", depth);
     else
-        m_result.about[name] = shown(value, 0);
+        noteOther(name, shown(value, 0));
 }
 
 void CheckpointReader::flatten(const PickleNode& node, const std::string& prefix, int depth)
@@ -201,15 +211,16 @@ void CheckpointReader::flatten(const PickleNode& node, const std::string& prefix
     visit(depth);
     const bool isDict = node.kind == PickleKind::Dict;
     for (std::size_t i = 0; i + (isDict ? 1 : 0) < node.items.size(); i += isDict ? 2 : 1) {
-        const auto& value = at(node.items[i + (isDict ? 1 : 0)]);
+        const auto index = node.items[i + (isDict ? 1 : 0)];
+        const auto& value = at(index);
         visit(depth);
         // A list of plain numbers is one thing beside the tensors, not many.
-        const bool isOther = !holdsTensors(value);
+        const bool isOther = !holdsTensors(index);
         if (isOther && (!isDict || at(node.items[i]).kind != PickleKind::Text))
             continue;
         const auto name = prefix + (isDict ? keyText(node.items[i]) : std::to_string(i));
         if (isOther)
-            m_result.about[name] = shown(value, 0);
+            noteOther(name, shown(value, 0));
         else
             flattenItem(value, name, depth + 1);
     }
@@ -231,7 +242,7 @@ void CheckpointReader::walkModule(const PickleNode& object, const std::string& p
     const auto* state = moduleState(object);
     if (!state)
         return;
-    m_result.modules.push_back({path, std::string(object.text)});
+    m_result.modules.push_back({path, std::string(m_pickle.nameOf(object).text)});
     const auto prefix = path.empty() ? std::string() : path + ".";
     addLeaves(*state, "_parameters", prefix, false);
     addLeaves(*state, "_buffers", prefix, true);
@@ -276,19 +287,19 @@ core::Json CheckpointReader::shown(const PickleNode& node, int depth) const
     case PickleKind::Boolean: return node.integer != 0;
     case PickleKind::Integer: return node.integer;
     case PickleKind::Real: return std::isfinite(node.real) ? core::Json(node.real) : core::Json(core::formatNumber(node.real));
-    case PickleKind::Long: return fmt::format("an integer of {} bytes", node.text.size());
-    case PickleKind::Bytes: return fmt::format("{} bytes", node.text.size());
+    case PickleKind::Long: return fmt::format("an integer of {} bytes", node.text().size());
+    case PickleKind::Bytes: return fmt::format("{} bytes", node.text().size());
     case PickleKind::Text:
         try {
-            decodeUtf8(node.text.substr(0, kShownText), m_name);
-            return std::string(node.text.substr(0, kShownText)) + (node.text.size() > kShownText ? "..." : "");
+            decodeUtf8(node.text().substr(0, kShownText), m_name);
+            return std::string(node.text().substr(0, kShownText)) + (node.text().size() > kShownText ? "..." : "");
         } catch (const core::FormatError&) {
-            return fmt::format("{} bytes", node.text.size());
+            return fmt::format("{} bytes", node.text().size());
         }
     case PickleKind::Tensor: return shownTensor(node);
     case PickleKind::Storage: return "a storage";
-    case PickleKind::Global: return pickleName(node);
-    case PickleKind::Object: return "an object of class " + pickleName(node);
+    case PickleKind::Global: return pickleName(m_pickle, node);
+    case PickleKind::Object: return "an object of class " + pickleName(m_pickle, node);
     case PickleKind::List:
     case PickleKind::Tuple:
     case PickleKind::Set:
@@ -305,8 +316,8 @@ TorchCheckpoint CheckpointReader::checkpoint()
         add("tensor", node, false);
     } else if (moduleState(node)) {
         walkModule(node, "", 0);
-        m_result.notes.push_back(
-            fmt::format("a whole pickled module of class {}: its weights and its tree of modules were read, its code was not run", pickleName(node)));
+        m_result.notes.push_back(fmt::format(
+            "a whole pickled module of class {}: its weights and its tree of modules were read, its code was not run", pickleName(m_pickle, node)));
     } else if (node.kind == PickleKind::Dict || node.kind == PickleKind::List || node.kind == PickleKind::Tuple) {
         flatten(node, "", 0);
     }

@@ -7,6 +7,7 @@
 
 #include <core/base/error.h>
 
+#include "memory_budget.h"
 #include "zip.h"
 
 namespace orrery::io {
@@ -130,7 +131,7 @@ void TorchReader::readZip()
         fail("expected data.pkl in the archive, found none");
     const std::string_view prefix = std::string_view(pickle->name).substr(0, pickle->name.size() - kPickleName.size());
     // torch.save packs nothing; an archive that was packed again may be, within reason.
-    if (const auto limit = pickle->isStored ? kMaxPickle : kMaxDeflated; pickle->size > limit)
+    if (const auto limit = pickle->isStored ? kMaxPickle : std::min(kMaxDeflated, fileMemory(m_bytes.size())); pickle->size > limit)
         fail(fmt::format("expected a pickle of at most {} bytes, found {}", limit, pickle->size));
     std::unordered_map<std::string_view, const ZipMember*> byKey;
     const std::string dataPrefix = std::string(prefix) + "data/";
@@ -141,13 +142,15 @@ void TorchReader::readZip()
             byKey[std::string_view(member.name).substr(dataPrefix.size())] = &member;
     }
     std::string_view text = pickle->packed;
+    std::uint64_t memory = fileMemory(m_bytes.size());
     if (pickle->isStored) {
         checkStoredZipMember(*pickle, m_name);
     } else {
         m_file.unpacked = std::make_shared<const std::string>(unpackZipMember(*pickle, m_name));
         text = *m_file.unpacked;
+        memory = std::max<std::uint64_t>(1, memory - text.size());
     }
-    m_file.pickle = parsePickle(text, m_name);
+    m_file.pickle = parsePickle(text, m_name, {.maxMemory = memory});
     for (const auto& storage : m_file.pickle.storages) {
         const auto found = byKey.find(storage.key);
         if (found == byKey.end())
@@ -199,20 +202,20 @@ void TorchReader::readLegacyStorages(std::size_t at)
         fail("expected a list of storages");
     for (const auto item : keys.at(keys.root).items) {
         const auto& key = keys.at(item);
-        const auto found = known.find(key.text);
-        if (key.kind != PickleKind::Text || found == known.end())
+        const auto found = key.kind == PickleKind::Text ? known.find(key.text()) : known.end();
+        if (found == known.end())
             fail("the list of storages names one that no tensor uses");
         const auto& storage = *found->second;
         std::int64_t elements = 0;
         if (m_bytes.size() - at < sizeof elements)
-            fail(fmt::format("storage {} begins at byte {}, behind the end of the file ({} bytes)", key.text.substr(0, 40), at, m_bytes.size()));
+            fail(fmt::format("storage {} begins at byte {}, behind the end of the file ({} bytes)", key.text().substr(0, 40), at, m_bytes.size()));
         std::memcpy(&elements, m_bytes.data() + at, sizeof elements);
         at += sizeof elements;
         if (elements != storage.elements)
-            fail(fmt::format("storage {}: expected {} elements, found {}", key.text.substr(0, 40), storage.elements, elements));
+            fail(fmt::format("storage {}: expected {} elements, found {}", key.text().substr(0, 40), storage.elements, elements));
         const auto size = bytesOf(storage);
         if (size > m_bytes.size() - at)
-            fail(fmt::format("storage {}: expected {} bytes from byte {} on, found {}", key.text.substr(0, 40), size, at, m_bytes.size() - at));
+            fail(fmt::format("storage {}: expected {} bytes from byte {} on, found {}", key.text().substr(0, 40), size, at, m_bytes.size() - at));
         addPlace(storage.key, typeOf(storage), at, at + size);
         at += std::size_t(size);
     }

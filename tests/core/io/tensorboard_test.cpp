@@ -125,10 +125,33 @@ private Q_SLOTS:
         QCOMPARE(QByteArray::fromStdString(io::eventFileBytes(scalars, 1)).toHex(), QByteArray(kVersionRecord) + kSimpleRecord);
     }
 
+    /// 0.1 is no single: a tensor of a double, with the word that makes TensorBoard show it. Written out after tensor.proto and summary.proto.
+    void doublesAreWrittenAsTensors()
+    {
+        const std::string message = bytesOf("09"
+                                            "0000000000000440"  // 1: wall_time 2.5
+                                            "1007"              // 2: step 7
+                                            "2a24"
+                                            "0a22"
+                                            "0a0178"  //       1: tag "x"
+                                            "420e"
+                                            "0802"                  //          1: dtype DT_DOUBLE
+                                            "1200"                  //          2: shape, empty
+                                            "32089a9999999999b93f"  //          6: double_val, packed: 0.1
+                                            "4a0d"
+                                            "0a09"
+                                            "0a077363616c617273"  //             1: plugin_name "scalars"
+                                            "2001");              //          4: data_class DATA_CLASS_SCALAR
+        const std::vector<ScalarEvent> scalars{{"x", 7, 2.5, 0.1}};
+        QCOMPARE(QByteArray::fromStdString(io::eventFileBytes(scalars, 1)).toHex(),
+                 QByteArray::fromStdString(bytesOf(kVersionRecord) + record(message)).toHex());
+    }
+
     void whatIsWrittenReadsBack()
     {
         const std::vector<ScalarEvent> scalars{
-            {"a", 0, 1e9, 0.25}, {"a", 1, 1e9 + 1, -1e30f}, {"b/c", 1, 1e9 + 1, INFINITY}, {"a", -5, 0, 3}, {"ä", INT64_MAX, 2, std::nan("")}};
+            {"a", 0, 1e9, 0.25}, {"a", 1, 1e9 + 1, -1e30f}, {"b/c", 1, 1e9 + 1, INFINITY}, {"a", -5, 0, 3},
+            {"a", 2, 1, 0.1},    {"a", 3, 1, 1e300},        {"a", 4, 1, -5e-324},          {"ä", INT64_MAX, 2, std::nan("")}};
         const auto read = io::parseEventFile(io::eventFileBytes(scalars, 1e9), "again").scalars;
         QCOMPARE(read.size(), scalars.size());
         for (std::size_t i = 0; i < read.size(); ++i) {

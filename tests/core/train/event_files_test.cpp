@@ -70,7 +70,7 @@ private Q_SLOTS:
         from->startRun(run);
         // More than one packed chunk, and what is no finite number.
         for (std::int64_t step = 1; step <= 9000; ++step)
-            from->metric(run, "train/loss", step, float(1.0 / double(step)), 1000 + double(step) / 8);
+            from->metric(run, "train/loss", step, 1.0 / double(step), 1000 + double(step) / 8);
         from->metric(run, "val/loss", 10, std::nan(""), 1002);
         from->metric(run, "val/loss", 20, INFINITY, 1003);
         from->flush();
