@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <core/base/rng.h>
 #include <core/base/text.h>
@@ -67,6 +68,26 @@ Optimum polishBest(const Problem& problem, const std::vector<Optimum>& optima)
     return best;
 }
 
+/// How far parameter k of another start lies from the best one: relative to itself or, where that is less, in what it makes of the losses. A parameter that the rows let vanish
+/// (a floor of 1e-30) differs by much and means nothing.
+double distanceOf(const Problem& problem, const std::vector<double>& best, std::size_t k, double other, const std::vector<double>& losses)
+{
+    constexpr double kNoDifference = 1e-9;
+    const double relative = best[k] == other ? 0 : std::abs(other - best[k]) / std::max(std::abs(best[k]), std::numeric_limits<double>::min());
+    if (relative < kNoDifference)
+        return relative;
+    std::vector<double> changed = best, moved(problem.rows.count);
+    changed[k] = other;
+    const auto coordinates = problem.law.coordinatesOf(changed, problem.rows.centre);
+    problem.law.evaluate(problem.rows, coordinates.data(), moved.data(), nullptr);
+    double effect = 0;
+    for (std::size_t row = 0; row < moved.size(); ++row) {
+        const double change = std::abs(moved[row] - losses[row]) / std::abs(losses[row]);
+        effect = std::isfinite(change) ? std::max(effect, change) : std::numeric_limits<double>::infinity();
+    }
+    return std::min(relative, effect);
+}
+
 Certificate certificateOf(const Problem& problem, const std::vector<Optimum>& optima, const Optimum& best)
 {
     Certificate certificate;
@@ -74,7 +95,8 @@ Certificate certificateOf(const Problem& problem, const std::vector<Optimum>& op
     certificate.gradient = best.gradient;
     const double floor = negligible(problem.objective, problem.rows.count);
     const auto parameters = problem.law.parametersOf(best.coordinates, problem.rows.centre);
-    std::vector<double> objectives;
+    std::vector<double> objectives, losses(problem.rows.count);
+    problem.law.evaluate(problem.rows, best.coordinates.data(), losses.data(), nullptr);
     for (const auto& optimum : optima) {
         certificate.converged += optimum.converged;
         if (std::isfinite(optimum.objective))
@@ -84,7 +106,7 @@ Certificate certificateOf(const Problem& problem, const std::vector<Optimum>& op
         ++certificate.reachedBest;
         const auto other = problem.law.parametersOf(optimum.coordinates, problem.rows.centre);
         for (std::size_t k = 0; k < other.size(); ++k)
-            certificate.spread = std::max(certificate.spread, std::abs(other[k] - parameters[k]) / std::max(std::abs(parameters[k]), 1e-12));
+            certificate.spread = std::max(certificate.spread, distanceOf(problem, parameters, k, other[k], losses));
     }
     std::sort(objectives.begin(), objectives.end());
     for (const double objective : objectives) {

@@ -41,8 +41,8 @@ struct Certificate {
     std::size_t starts = 0;
     std::size_t converged = 0;    ///< starts that ended where the gradient vanishes
     std::size_t reachedBest = 0;  ///< starts that ended with the best objective, to a relative 1e-6
-    double spread = 0;            ///< largest relative difference between parameters of those
-    double gradient = 0;          ///< largest entry of the objective's gradient at the end, in coordinates
+    double spread = 0;    ///< largest difference between parameters of those: relative to the parameter, or to the losses where it makes less of them
+    double gradient = 0;  ///< largest entry of the objective's gradient at the end, in coordinates
     struct Optimum {
         double objective = 0;
         std::size_t count = 0;

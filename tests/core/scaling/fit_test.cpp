@@ -187,6 +187,19 @@ private Q_SLOTS:
         QVERIFY(counted <= 4500 && result.certificate.optima[0].count >= result.certificate.reachedBest);
     }
 
+    /// The floor of a curve that bends below its power law is fitted away: starts end at floors of 1e-20 and 1e-40, which are the same curve.
+    void aParameterThatVanishesDoesNotSpoilTheCertificate()
+    {
+        const auto law = makeLaw("power_law_floor");
+        auto points = pointsOfLaw(*makeLaw("power_law"), {10, 0.3}, {logPlaces(1e1, 1e4, 30)}, 0, 1);
+        for (double& loss : points.loss)
+            loss -= 0.05;
+        const auto result = fit(*law, points, objectiveOf(Kind::LeastSquares));
+        QVERIFY2(result.parameters[2] < 1e-6, qPrintable(QString::number(result.parameters[2])));
+        QVERIFY(result.certificate.reachedBest > 10);
+        QVERIFY2(result.certificate.spread < 1e-3, qPrintable(QString::number(result.certificate.spread)));
+    }
+
     void outliersMoveHuberLessThanSquares()
     {
         const auto law = makeLaw("power_law");
