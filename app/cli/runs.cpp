@@ -304,7 +304,8 @@ std::function<Exit(Session&)> declareRuns(CLI::App& app)
         "a path into the document, or its end (optimizer.lr). = null: not there. Other words are searched in name, notes, tags and id.");
     list->add_option("--tag", options->tag, "Only runs with this tag.");
     list->add_option("--status", options->status, "Only runs of this status.");
-    list->add_option("--order", options->order, "id, name, status, created, or a metric such as test/accuracy.");
+    list->add_option("--order", options->order,
+                     "id, name, status, created, a metric such as test/accuracy, or a value of the documents such as train.optimizer.lr.");
     list->add_flag("--descending", options->descending, "Largest first.");
     list->add_option("--limit", options->limit, "At most so many.");
     add("show", "Everything about one run.", showRun)->add_option("run", options->run, "Run id.")->required();

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <core/base/log.h>
+#include <core/base/schema.h>
 #include <core/base/text.h>
 #include <core/jobs/queue.h>
 
@@ -69,9 +70,12 @@ private:
     void begin(std::int64_t index)
     {
         try {
+            if (isKnownToBeDone(index) && m_state.hasEnded(index, m_rung, std::nullopt, !m_options.retriesFailed))
+                return tellEnd(index);
             const train::Experiment experiment = m_state.experiment(index);
             const auto lastStep = lastStepIn(m_stored.sweep, rungs()[m_rung], experiment);
             dropForeignRun(index, experiment);
+            noteDone(index);
             if (m_state.hasEnded(index, m_rung, lastStep, !m_options.retriesFailed))
                 return tellEnd(index);
             start(index, experiment, lastStep);
@@ -88,6 +92,43 @@ private:
         auto& run = m_state.trial(index).run;
         if (run && train::experimentHash(m_workspace->run(*run).document) != train::experimentHash(experiment.document))
             run.reset();
+    }
+
+    /// A document without what a place in the space decides, and without what people write on it.
+    core::Json withoutPlace(core::Json document) const
+    {
+        for (const char* key : {"name", "tags", "notes"})
+            document.erase(key);
+        for (const Dimension& dimension : m_stored.sweep.space)
+            core::setByPath(document, dimension.path + "=null");
+        return document;
+    }
+
+    std::optional<core::Json> finishedDocument(std::int64_t index)
+    {
+        const auto& run = m_state.trial(index).run;
+        const bool isFinished = run && rungs()[m_rung].part >= 1 && m_workspace->findRun(*run)->status == store::RunStatus::Finished;
+        return isFinished ? std::optional(m_workspace->run(*run).document) : std::nullopt;
+    }
+
+    void noteDone(std::int64_t index)
+    {
+        if (const auto document = finishedDocument(index); document && m_doneDocument.is_null())
+            m_doneDocument = withoutPlace(*document);
+    }
+
+    /// True for a finished training whose document says what one that was compared in full says, but for the values of this trial's place: to resolve it again would open the
+    /// data once a trial.
+    bool isKnownToBeDone(std::int64_t index)
+    {
+        const auto document = m_doneDocument.is_null() ? std::nullopt : finishedDocument(index);
+        if (!document || withoutPlace(*document) != m_doneDocument)
+            return false;
+        core::Json placed = *document;
+        const Place& place = m_state.place(index);
+        for (std::size_t i = 0; i < place.size(); ++i)
+            core::setByPath(placed, m_stored.sweep.space[i].path + "=" + m_stored.sweep.space[i].valueAt(place[i]).dump());
+        return placed == *document;
     }
 
     void start(std::int64_t index, const train::Experiment& experiment, std::optional<std::int64_t> lastStep)
@@ -162,6 +203,7 @@ private:
     SweepState m_state;
     std::size_t m_rung = 0;
     double m_partBefore = 0, m_done = 0;
+    core::Json m_doneDocument;  ///< of a finished trial, without its place
     std::vector<ActiveTrial> m_active;
 
     std::mutex m_mutex;  ///< guards m_hasEnded

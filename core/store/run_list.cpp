@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 #include <unordered_map>
 
 #include <core/base/text.h>
@@ -120,9 +121,50 @@ void sortBy(std::vector<RunSummary>& runs, bool descending, Key key)
                      [&](const RunSummary& a, const RunSummary& b) { return descending ? key(b) < key(a) : key(a) < key(b); });
 }
 
-void sortByMetric(Connection& connection, std::vector<RunSummary>& runs, const RunQuery& query)
+/// What a run's document says at a path: numbers go before texts.
+struct DocumentValue {
+    bool isText = false;
+    double number = 0;
+    std::string text;
+    bool operator<(const DocumentValue& other) const { return std::tie(isText, number, text) < std::tie(other.isText, other.number, other.text); }
+};
+
+/// The path of that name, or the only one that ends in it, as the query language takes names; nothing if there is none.
+std::optional<std::int64_t> pathNamed(Connection& connection, const std::string& name)
 {
-    const Values values = lastValues(connection, query.orderBy);
+    const std::string ending = "." + name;
+    const auto rows =
+        connection.query("SELECT id, path FROM document_paths WHERE path = ?1 OR substr(path, -length(?2)) = ?2 ORDER BY path <> ?1", name, ending);
+    std::optional<std::int64_t> found;
+    while (rows->next()) {
+        if (rows->text(1) == name)
+            return rows->integer(0);
+        if (found)
+            return std::nullopt;
+        found = rows->integer(0);
+    }
+    return found;
+}
+
+void sortByDocument(Connection& connection, std::vector<RunSummary>& runs, const RunQuery& query)
+{
+    std::unordered_map<RunId, DocumentValue> values;
+    if (const auto path = pathNamed(connection, query.orderBy)) {
+        const auto rows = connection.query("SELECT run, typeof(value) = 'text', value FROM document_values WHERE path = ?", *path);
+        while (rows->next())
+            values[rows->integer(0)] = rows->integer(1) ? DocumentValue{true, 0, rows->text(2)} : DocumentValue{false, rows->real(2), {}};
+    }
+    // No value comes last in both directions.
+    std::stable_sort(runs.begin(), runs.end(), [&](const RunSummary& a, const RunSummary& b) {
+        const auto x = values.find(a.id), y = values.find(b.id);
+        if (x == values.end() || y == values.end())
+            return x != values.end() && y == values.end();
+        return query.descending ? y->second < x->second : x->second < y->second;
+    });
+}
+
+void sortByMetric(std::vector<RunSummary>& runs, const RunQuery& query, const Values& values)
+{
     const auto valueOf = [&](const RunSummary& run) {
         const auto found = values.find(run.id);
         return found == values.end() ? std::nan("") : found->second;
@@ -151,7 +193,9 @@ void sortRuns(Connection& connection, std::vector<RunSummary>& runs, const RunQu
         return sortBy(runs, query.descending, [](const RunSummary& r) -> const std::string& { return r.started; });
     if (by == "ended")
         return sortBy(runs, query.descending, [](const RunSummary& r) -> const std::string& { return r.ended; });
-    sortByMetric(connection, runs, query);
+    if (const Values values = lastValues(connection, by); !values.empty())
+        return sortByMetric(runs, query, values);
+    sortByDocument(connection, runs, query);
 }
 
 void cutPage(std::vector<RunSummary>& runs, const RunQuery& query)

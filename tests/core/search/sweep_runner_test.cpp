@@ -1,6 +1,7 @@
 #include <QTemporaryDir>
 #include <QTest>
 
+#include <core/base/files.h>
 #include <core/catalogue.h>
 #include <core/jobs/process_engine.h>
 #include <core/search/sweep_runner.h>
@@ -229,6 +230,32 @@ private Q_SLOTS:
         QVERIFY(saidBy([&] { bench.run(); }).contains("is being worked on"));
         other->setStatus(run, store::RunStatus::Cancelled);
         QCOMPARE(bench.run().failed, std::size_t(0));
+    }
+
+    /// The data is gone after the first trial was looked at: what is finished needs it no more.
+    void finishedTrialsAreNotResolvedAgain()
+    {
+        QTemporaryDir folder;
+        const std::string file = (folder.path() + "/t.csv").toStdString();
+        std::string table = "a,b,class\n";
+        for (int i = 0; i < 80; ++i)
+            table += std::to_string(i % 7) + "," + std::to_string(i % 5) + "," + (i % 7 > 3 ? "x" : "y") + "\n";
+        core::writeFileAtomically(file, table);
+        Json document = test::smallSweep();
+        document["model"] = {{"id", "mlp"}, {"hidden", {4}}};
+        document["data"] = {{"id", "csv"}, {"path", file}};
+        Bench bench(document);
+        const auto first = bench.run();
+        QCOMPARE(first.failed, std::size_t(0));
+        search::SweepOptions options;
+        int ended = 0;
+        options.ended = [&](const search::Trial&) {
+            if (++ended == 1)
+                std::filesystem::remove(file);
+        };
+        const auto again = bench.run(options);
+        QCOMPARE(ended, 4);
+        QCOMPARE(bench.values(again), bench.values(first));
     }
 
     void runsOfAnotherSweepWithTheSameTagsAreLeftAlone()

@@ -385,6 +385,38 @@ private Q_SLOTS:
         QCOMPARE(list.runs[0].id, first);
         QVERIFY(list.runs[0].columns.at("train.optimizer.lr") == 0.001);
     }
+
+    void runsAreOrderedByValuesOfTheirDocuments()
+    {
+        QTemporaryDir folder;
+        const auto workspace = Workspace::open(folder.path().toStdString());
+        const auto add = [&](const core::Json& lr, const char* model) {
+            core::Json document{{"model", {{"id", model}}}, {"train", {{"optimizer", {{"lr", lr}}}, {"extra", {{"lr", 1}}}}}};
+            if (lr.is_null())
+                document["train"].erase("optimizer");
+            NewRun run = newRun("r");
+            run.document = document;
+            return workspace->createRun(run);
+        };
+        const RunId large = add(0.5, "vit"), none = add(nullptr, "mlp"), small = add(0.001, "gpt"), text = add("auto", "mlp"),
+                    middle = add(0.01, "lenet");
+        const auto order = [&](const std::string& by, bool descending) {
+            RunQuery query;
+            query.orderBy = by;
+            query.descending = descending;
+            std::vector<RunId> ids;
+            for (const RunSummary& run : workspace->runs(query).runs)
+                ids.push_back(run.id);
+            return ids;
+        };
+        using Ids = std::vector<RunId>;
+        QCOMPARE(order("train.optimizer.lr", false), (Ids{small, middle, large, text, none}));
+        QCOMPARE(order("train.optimizer.lr", true), (Ids{text, large, middle, small, none}));
+        QCOMPARE(order("model.id", false), (Ids{small, middle, none, text, large}));
+        // An ending is enough where it says which path is meant.
+        QCOMPARE(order("optimizer.lr", false), (Ids{small, middle, large, text, none}));
+        QCOMPARE(order("lr", false), (Ids{large, none, small, text, middle}));
+    }
 };
 
 QTEST_APPLESS_MAIN(RunQueryTest)
