@@ -38,7 +38,7 @@ void checkMemory(const QString& file, std::size_t needed, std::size_t memory)
 OpenCloud openCloud(const QString& file, std::size_t memory, widgets::BackgroundContext& context)
 {
     checkMemory(file, std::size_t(QFileInfo(file).size()), memory);
-    auto read = scene::readCloud(file.toStdString());
+    auto read = scene::readCloud(file.toStdString(), context.stopToken());
     context.throwIfStopped();
     const auto& mesh = read.mesh;
     checkMemory(file, scene::bytesOf(mesh) + viewers::pictureBytes(mesh.points.size(), mesh.triangleCount(), mesh.edgeCount()), memory);

@@ -28,7 +28,7 @@ Exit applyFilters(Session& session, const SceneFilterOptions& options)
     std::vector<core::ComponentText> filters;  // all are checked before the first one works
     for (const auto& text : options.filters)
         filters.push_back(core::parseComponentText(scene::cloudFilters(), text));
-    auto file = scene::readCloud(options.in);
+    auto file = scene::readCloud(options.in, session.stopToken());
     printNotices(file);
     jobs::DirectContext context(session.stopToken(), session.threads);
     context.onProgress = [&](const jobs::Progress& progress) { session.showProgress(progress.done, progress.total, progress.unit, progress.phase); };

@@ -113,7 +113,7 @@ Exit info(Session& session, const std::string& file)
     }
     if (scene::holdsSplats(file))
         return splatInfo(session, file, scene::openSplats(file).splats);
-    const auto read = scene::readCloud(file);
+    const auto read = scene::readCloud(file, session.stopToken());
     if (session.json)
         session.print(infoJson(file, read));
     else

@@ -86,8 +86,8 @@ void addCsv(FormatRegistry& registry)
         const auto separator = parameters.at("separator").get<std::string>();
         writeXyz(mesh, separator == "comma" ? ',' : separator == "tab" ? '\t' : ';', append);
     };
-    const auto parse = [](std::string_view bytes, std::string_view name) {
-        auto file = parseXyz(bytes, name);
+    const auto parse = [](std::string_view bytes, std::string_view name, std::stop_token stop) {
+        auto file = parseXyz(bytes, name, std::move(stop));
         file.format = "csv";
         return file;
     };
@@ -143,7 +143,7 @@ const FormatRegistry& cloudFormats()
     return registry;
 }
 
-CloudFile readCloud(const std::filesystem::path& path)
+CloudFile readCloud(const std::filesystem::path& path, std::stop_token stop)
 {
     if (path == kShapesName)
         return {shapesCloud(kShapesPoints), "built-in", "made, not read", {}, 0, {}};
@@ -155,11 +155,11 @@ CloudFile readCloud(const std::filesystem::path& path)
         throw core::FormatError(fmt::format("{}: expected points, but the file is empty", path.string()));
     for (const auto& id : cloudFormats().ids())
         if (const auto& format = cloudFormats().factory(id); format.recognises && format.recognises(file.text()))
-            return format.parse(file.text(), path.string());
+            return format.parse(file.text(), path.string(), stop);
     const auto id = findByExtension(path);
     if (id.empty())
         throw core::InputError(fmt::format("{}: not a known file of points; known extensions: {}", path.string(), allExtensions()));
-    return cloudFormats().factory(id).parse(file.text(), path.string());
+    return cloudFormats().factory(id).parse(file.text(), path.string(), stop);
 }
 
 std::string formatForWriting(const std::filesystem::path& file)

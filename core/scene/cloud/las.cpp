@@ -86,8 +86,9 @@ LasHeader parseHeader(std::string_view bytes, std::string_view name)
 
 class LasReader {
 public:
-    LasReader(std::string_view bytes, const LasHeader& header, PointCloud& cloud)
-        : m_header(header), m_layout(kLayouts[std::size_t(header.format)]), m_first(bytes.data() + header.dataOffset), m_cloud(cloud)
+    LasReader(std::string_view bytes, const LasHeader& header, PointCloud& cloud, std::stop_token stop)
+        : m_header(header), m_stop(std::move(stop)), m_layout(kLayouts[std::size_t(header.format)]), m_first(bytes.data() + header.dataOffset),
+          m_cloud(cloud)
     {
     }
 
@@ -139,6 +140,7 @@ private:
     }
     void readColours()
     {
+        throwIfStopped(m_stop);
         m_cloud.colours.resize(3 * m_header.points);
         const auto colour = [this](std::size_t i, std::size_t k) { return load<std::uint16_t>(record(i) + m_layout.colour + 2 * k); };
         int largest = 0;
@@ -151,6 +153,7 @@ private:
     template <class Value>
     void field(const char* name, const Value& value)
     {
+        throwIfStopped(m_stop);
         m_values.resize(m_header.points);
         bool isZero = true;
         for (std::size_t i = 0; i < m_header.points; ++i) {
@@ -162,6 +165,7 @@ private:
     }
 
     const LasHeader& m_header;
+    std::stop_token m_stop;
     const LasLayout& m_layout;
     const char* m_first;
     PointCloud& m_cloud;
@@ -175,7 +179,7 @@ bool isLas(std::string_view bytes)
     return bytes.starts_with("LASF");
 }
 
-CloudFile parseLas(std::string_view bytes, std::string_view name)
+CloudFile parseLas(std::string_view bytes, std::string_view name, std::stop_token stop)
 {
     const auto header = parseHeader(bytes, name);
     CloudFile file;
@@ -185,7 +189,7 @@ CloudFile parseLas(std::string_view bytes, std::string_view name)
         file.leftOut.push_back(fmt::format("{} variable-length records", header.variableRecords));
     if (const auto extra = header.recordBytes - kLayouts[std::size_t(header.format)].bytes; extra > 0)
         file.leftOut.push_back(fmt::format("{} extra bytes of each point", extra));
-    LasReader(bytes, header, file.mesh.points).read();
+    LasReader(bytes, header, file.mesh.points, std::move(stop)).read();
     finish(file, name);
     return file;
 }

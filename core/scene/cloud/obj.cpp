@@ -19,7 +19,7 @@ namespace {
 
 class ObjParser {
 public:
-    ObjParser(std::string_view bytes, std::string_view name) : m_lines(bytes, name), m_name(name) {}
+    ObjParser(std::string_view bytes, std::string_view name, std::stop_token stop) : m_lines(bytes, name, 0, std::move(stop)), m_name(name) {}
 
     CloudFile parse()
     {
@@ -115,8 +115,11 @@ private:
     void readFace(Scanner& words)
     {
         std::vector<Corner> corners;
-        for (auto word = words.word(); !word.empty(); word = words.word())
+        for (auto word = words.word(); !word.empty(); word = words.word()) {
+            if (corners.size() == kMaxCorners)
+                fail(fmt::format("expected a face of at most {} corners, got more", kMaxCorners));
             corners.push_back(corner(word));
+        }
         if (corners.size() < 3)
             fail(fmt::format("expected at least three corners of a face, got {}", corners.size()));
         for (std::size_t i = 2; i < corners.size(); ++i)
@@ -174,9 +177,9 @@ private:
 
 }  // namespace
 
-CloudFile parseObj(std::string_view bytes, std::string_view name)
+CloudFile parseObj(std::string_view bytes, std::string_view name, std::stop_token stop)
 {
-    return ObjParser(bytes, name).parse();
+    return ObjParser(bytes, name, std::move(stop)).parse();
 }
 
 void writeObj(const TriangleMesh& mesh, const Append& append)

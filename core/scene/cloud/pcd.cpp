@@ -16,6 +16,9 @@
 namespace orrery::scene {
 namespace {
 
+/// Fields of a point: a header line of millions of words is no description of anything.
+constexpr std::size_t kMaxWords = 10'000;
+
 constexpr std::array<std::string_view, 3> kPcdEncodings = {"ascii", "binary", "binary_compressed"};
 
 struct PcdField {
@@ -71,8 +74,11 @@ private:
         Scanner words(line, m_name);
         const auto keyword = words.word();
         std::vector<std::string_view> values;
-        for (auto word = words.word(); !word.empty(); word = words.word())
+        for (auto word = words.word(); !word.empty(); word = words.word()) {
+            if (values.size() == kMaxWords)
+                fail(fmt::format("expected at most {} words behind {}, got more", kMaxWords, printable(keyword.substr(0, 40))));
             values.push_back(word);
+        }
         if (keyword == "FIELDS" || keyword == "COLUMNS")
             for (const auto word : values)
                 m_header.fields.push_back({std::string(word), 'F', 4, 1, 0});
@@ -152,11 +158,11 @@ private:
 /// The numbers of all points, whatever the encoding.
 class PcdData {
 public:
-    PcdData(std::string_view bytes, const PcdHeader& header, std::string_view name) : m_header(header)
+    PcdData(std::string_view bytes, const PcdHeader& header, std::string_view name, const std::stop_token& stop) : m_header(header)
     {
         auto data = bytes.substr(header.dataOffset);
         if (header.encoding == PcdEncoding::Ascii)
-            readText(bytes, name);
+            readText(bytes, name, stop);
         else if (header.encoding == PcdEncoding::Binary)
             m_bytes = checked(data, data.size(), name);
         else
@@ -217,13 +223,13 @@ private:
         m_bytes = m_owned;
     }
     // Text becomes bytes of the same layout.
-    void readText(std::string_view bytes, std::string_view name)
+    void readText(std::string_view bytes, std::string_view name, const std::stop_token& stop)
     {
         const std::size_t available = bytes.size() - m_header.dataOffset;
         if (m_header.numbers == 0 || m_header.points > (available + 1) / (2 * m_header.numbers))
             throw core::FormatError(fmt::format("{}: the header announces {} points of {} numbers, but {} bytes follow it", name, m_header.points,
                                                 m_header.numbers, available));
-        Scanner words(bytes, name, m_header.dataOffset);
+        Scanner words(bytes, name, m_header.dataOffset, stop);
         m_owned.reserve(m_header.points * m_header.stride);
         double value = 0;
         for (std::size_t i = 0; i < m_header.points; ++i)
@@ -360,7 +366,7 @@ bool isPcd(std::string_view bytes)
     return bytes.starts_with("# .PCD") || bytes.starts_with("VERSION ");
 }
 
-CloudFile parsePcd(std::string_view bytes, std::string_view name)
+CloudFile parsePcd(std::string_view bytes, std::string_view name, std::stop_token stop)
 {
     if (!isPcd(bytes))
         throw core::FormatError(fmt::format("{}: expected a PCD file (its first line is \"# .PCD ...\" or \"VERSION ...\")", name));
@@ -371,7 +377,7 @@ CloudFile parsePcd(std::string_view bytes, std::string_view name)
     file.comments = header.comments;
     if (header.hasViewpoint)
         file.leftOut.push_back("the viewpoint");
-    const PcdData data(bytes, header, name);
+    const PcdData data(bytes, header, name, stop);
     if (!PcdReader(header, data, file).read(frameOf(file.comments)))
         throw core::FormatError(fmt::format("{}: expected the fields x, y and z, one number each", name));
     finish(file, name);

@@ -100,8 +100,8 @@ double loadAs(PlyType type, const char* at)
 /// The data behind the header, element by element.
 class Body {
 public:
-    Body(std::string_view bytes, std::string_view name, const PlyHeader& header)
-        : m_bytes(bytes), m_name(name), m_header(header), m_words(bytes, name, header.dataOffset), m_at(header.dataOffset)
+    Body(std::string_view bytes, std::string_view name, const PlyHeader& header, const std::stop_token& stop)
+        : m_bytes(bytes), m_name(name), m_header(header), m_stop(stop), m_words(bytes, name, header.dataOffset, stop), m_at(header.dataOffset)
     {
     }
 
@@ -129,7 +129,9 @@ public:
     void readLists(const PlyElement& element, std::size_t wanted, const Take& take)
     {
         std::vector<double> values;
-        for (m_entry = 0; m_entry < element.count; ++m_entry)
+        for (m_entry = 0; m_entry < element.count; ++m_entry) {
+            if (m_entry % 4096 == 0)
+                throwIfStopped(m_stop);
             for (std::size_t k = 0; k < element.properties.size(); ++k) {
                 const auto& property = element.properties[k];
                 if (!property.isList)
@@ -137,12 +139,17 @@ public:
                 else if (k != wanted)
                     passList(property);
                 else {
-                    values.resize(length(property));
+                    const auto corners = length(property);
+                    if (corners > kMaxCorners)
+                        throw core::FormatError(fmt::format("{}: element {} {}: expected a list of at most {} numbers, got {}", m_name,
+                                                            printable(element.name), m_entry, kMaxCorners, corners));
+                    values.resize(corners);
                     for (double& each : values)
                         each = value(property.type);
                     take(m_entry, values);
                 }
             }
+        }
     }
 
 private:
@@ -205,6 +212,7 @@ private:
 
     std::string_view m_bytes, m_name;
     const PlyHeader& m_header;
+    std::stop_token m_stop;
     Scanner m_words;
     std::size_t m_at;
     const PlyElement* m_element = nullptr;
@@ -360,7 +368,7 @@ void readEdges(Body& body, const PlyElement& element, CloudFile& file, std::stri
 
 }  // namespace
 
-CloudFile parsePly(std::string_view bytes, std::string_view name)
+CloudFile parsePly(std::string_view bytes, std::string_view name, std::stop_token stop)
 {
     const auto header = parsePlyHeader(bytes, name);
     CloudFile file;
@@ -369,7 +377,7 @@ CloudFile parsePly(std::string_view bytes, std::string_view name)
     file.comments = header.comments;
     if (!header.find("vertex"))
         throw core::FormatError(fmt::format("{}: expected an element vertex, got none", name));
-    Body body(bytes, name, header);
+    Body body(bytes, name, header, stop);
     for (const auto& element : header.elements) {
         body.startElement(element);
         if (element.name == "vertex")

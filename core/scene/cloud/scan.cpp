@@ -23,8 +23,15 @@ void Scanner::skipBlanks()
         ++m_at;
 }
 
+void throwIfStopped(const std::stop_token& stop)
+{
+    if (stop.stop_requested())
+        throw core::Cancelled();
+}
+
 std::string_view Scanner::line()
 {
+    heedStop();
     const std::size_t end = std::min(m_text.find('\n', m_at), m_text.size());
     auto line = m_text.substr(m_at, end - m_at);
     m_at = std::min(end + 1, m_text.size());
@@ -35,6 +42,7 @@ std::string_view Scanner::line()
 
 std::string_view Scanner::word()
 {
+    heedStop();
     skipBlanks();
     const std::size_t start = m_at;
     while (m_at < m_text.size() && !isBlank(m_text[m_at]))
@@ -44,6 +52,7 @@ std::string_view Scanner::word()
 
 bool Scanner::number(double& value)
 {
+    heedStop();
     skipBlanks();
     const char* first = m_text.data() + m_at;
     const char* last = m_text.data() + m_text.size();

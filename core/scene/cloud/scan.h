@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdint>
 #include <cstring>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,11 +11,21 @@
 /// Words and numbers of text files, numbers of binary ones.
 namespace orrery::scene {
 
+/// Corners of one face: polygons are cut into fans, so that a face of millions of them would take many times its bytes.
+constexpr std::size_t kMaxCorners = 10'000;
+
+/// @throws core::Cancelled if asked to stop.
+void throwIfStopped(const std::stop_token& stop);
+
 /// Goes through text word by word; blanks are spaces, tabs and carriage returns, and line ends where `word` and `number` may cross lines.
 class Scanner {
 public:
     /// @param name  Of the file, for messages; must outlive the scanner, as the text must.
-    Scanner(std::string_view text, std::string_view name, std::size_t at = 0) : m_text(text), m_name(name), m_at(at) {}
+    /// @param stop  Looked at every few thousand words or lines: they then throw core::Cancelled.
+    Scanner(std::string_view text, std::string_view name, std::size_t at = 0, std::stop_token stop = {})
+        : m_text(text), m_name(name), m_at(at), m_stop(std::move(stop))
+    {
+    }
 
     std::size_t at() const { return m_at; }
     bool isAtEnd() const { return m_at >= m_text.size(); }
@@ -31,8 +42,14 @@ public:
 
 private:
     void skipBlanks();
+    void heedStop()
+    {
+        if ((++m_taken & 0xfff) == 0)
+            throwIfStopped(m_stop);
+    }
     std::string_view m_text, m_name;
-    std::size_t m_at = 0;
+    std::size_t m_at = 0, m_taken = 0;
+    std::stop_token m_stop;
 };
 
 /// A text that is a number as a whole. `+1` is one, too.

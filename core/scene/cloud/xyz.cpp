@@ -56,9 +56,9 @@ std::optional<std::string_view> commentIn(std::string_view line)
 
 class XyzParser {
 public:
-    XyzParser(std::string_view bytes, std::string_view name) : m_lines(bytes, name), m_name(name)
+    XyzParser(std::string_view bytes, std::string_view name, std::stop_token stop) : m_lines(bytes, name), m_name(name)
     {
-        m_lines = Scanner(bytes, name, bytes.starts_with("\xef\xbb\xbf") ? 3 : 0);
+        m_lines = Scanner(bytes, name, bytes.starts_with("\xef\xbb\xbf") ? 3 : 0, std::move(stop));
     }
 
     CloudFile parse()
@@ -220,9 +220,9 @@ private:
 
 }  // namespace
 
-CloudFile parseXyz(std::string_view bytes, std::string_view name)
+CloudFile parseXyz(std::string_view bytes, std::string_view name, std::stop_token stop)
 {
-    auto file = XyzParser(bytes, name).parse();
+    auto file = XyzParser(bytes, name, std::move(stop)).parse();
     file.format = "xyz";
     file.encoding = "text";
     return file;

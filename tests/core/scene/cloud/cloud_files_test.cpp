@@ -394,7 +394,7 @@ private Q_SLOTS:
         for (const bool georeferenced : {false, true}) {
             const auto mesh = sample(georeferenced);
             const auto bytes = bytesOf(id, mesh, settings);
-            const auto read = cloudFormats().factory(id).parse(bytes, "again");
+            const auto read = cloudFormats().factory(id).parse(bytes, "again", {});
             QVERIFY(bytesOf(id, read.mesh, settings) == bytes);
             const auto& known = cloudFormats().factory(id);
             if (id != "las") {
@@ -516,7 +516,7 @@ private Q_SLOTS:
         QFETCH(QString, format);
         QFETCH(QByteArray, bytes);
         QFETCH(QString, message);
-        const auto said = messageOf([&] { cloudFormats().factory(format.toStdString()).parse({bytes.data(), std::size_t(bytes.size())}, "f"); });
+        const auto said = messageOf([&] { cloudFormats().factory(format.toStdString()).parse({bytes.data(), std::size_t(bytes.size())}, "f", {}); });
         QVERIFY2(said.startsWith("f: ") && said.contains(message), qPrintable(said));
     }
 
@@ -565,6 +565,30 @@ private Q_SLOTS:
         core::writeFileAtomically(path("d.ply"), "");
         QVERIFY(messageOf([&] { readCloud(path("d.ply")); }).contains("the file is empty"));
         QVERIFY(messageOf<core::StorageError>([&] { readCloud(path("none.ply")); }).contains("none.ply"));
+    }
+
+    void readingEndsWhenAskedTo_data()
+    {
+        QTest::addColumn<QString>("name");
+        for (const char* const name : {"p.xyz", "p.csv", "p.obj", "p.ply", "p.pcd", "p.las"})
+            QTest::newRow(name) << name;
+    }
+    void readingEndsWhenAskedTo()
+    {
+        QFETCH(QString, name);
+        QTemporaryDir folder;
+        const std::filesystem::path file = (folder.path() + "/" + name).toStdString();
+        TriangleMesh mesh;
+        std::vector<double> coordinates(3 * 20'000);
+        for (std::size_t i = 0; i < coordinates.size(); ++i)
+            coordinates[i] = double(i % 977);
+        setPositions(mesh.points, coordinates, std::nullopt);
+        const bool isText = name == "p.ply" || name == "p.pcd";
+        writeCloud(file, mesh, isText ? core::Json{{"encoding", "ascii"}} : core::Json());
+        QCOMPARE(readCloud(file).mesh.points.size(), std::size_t(20'000));
+        std::stop_source stop;
+        stop.request_stop();
+        QVERIFY_EXCEPTION_THROWN(readCloud(file, stop.get_token()), core::Cancelled);
     }
 };
 
