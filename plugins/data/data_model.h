@@ -91,6 +91,7 @@ private:
     bool passes(const Entry& entry) const;
     bool isWrong(const Entry& entry) const;
     QString valueText(float value) const;
+    QString targetText(int row, const Entry& entry) const;
     const Shown* shown(int row) const;
     void readShown();
     void changeReading(int change);

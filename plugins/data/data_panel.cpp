@@ -231,7 +231,7 @@ void DataPanel::fillClasses()
     m_class->clear();
     m_class->addItem(tr("All classes"));
     int number = 0;
-    if (m_model->dataSet())
+    if (m_model->dataSet() && m_model->dataSet()->info().task == data::Task::Classification)
         for (const auto& name : m_model->dataSet()->info().classNames)
             m_class->addItem(QString::fromStdString(name), number++);
     m_class->setEnabled(number > 0);
