@@ -274,6 +274,8 @@ void SplatTrainer::restore(std::string_view bytes)
     if (perGaussian == 0 || count == 0 || reader.left() % perGaussian != 0 || reader.left() / perGaussian != count)
         throw core::FormatError(
             fmt::format("saved training of splats: expected {} Gaussians of degree {}, got {} bytes", count, degree, reader.left()));
+    if (step > std::uint64_t(1) << 40)
+        throw core::FormatError(fmt::format("saved training of splats: expected a number of steps, got {}", step));
     m_splats.resize(std::size_t(count), int(degree));
     forArrays(*this, [&](std::vector<float>& values, Moments& moments, std::size_t) {
         moments.first.resize(values.size());
