@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "matvec.h"
+
 namespace {
 
 /// 'C' (conjugate transpose) is 'T' for real numbers. 0 for a letter that BLAS does not know.
@@ -92,6 +94,11 @@ extern "C" __attribute__((visibility("default"))) void sgemm_(const char* transA
             scale(*m, *n, *beta, c, *ldc);
         return;
     }
+    // A vector on one side: the matrix is read once, and nobody waits for a thread that does not come.
+    if (*n == 1)
+        return orrery::gemm::multiplyVector(ta == 'T', *m, *k, *alpha, a, *lda, b, tb == 'T' ? *ldb : 1, *beta, c, 1);
+    if (*m == 1)
+        return orrery::gemm::multiplyVector(tb == 'N', *n, *k, *alpha, b, *ldb, a, ta == 'T' ? 1 : *lda, *beta, c, *ldc);
     // oneDNN is row-major: C^T = op(B)^T op(A)^T, so the operands and m, n change places.
     if (dnnl_sgemm(tb, ta, *n, *m, *k, *alpha, b, *ldb, a, *lda, *beta, c, *ldc) == dnnl_success)
         return;

@@ -2,9 +2,13 @@
 
 #include <dlfcn.h>
 
+#include <atomic>
 #include <cmath>
 #include <limits>
+#include <thread>
 #include <vector>
+
+#include <ATen/Parallel.h>
 
 #include <core/base/rng.h>
 
@@ -44,6 +48,7 @@ private Q_SLOTS:
     void initTestCase();
     void productEqualsDefinition_data();
     void productEqualsDefinition();
+    void vectorsDoNotDependOnThreads();
     void betaZeroOverwritesNan();
     void emptyInnerSizeScalesOnly();
     void rowsBetweenColumnsStayUntouched();
@@ -70,6 +75,13 @@ void GemmTest::productEqualsDefinition_data()
     QTest::newRow("one number") << Case{'N', 'N', 1, 1, 1, 2, 0, 0};
     QTest::newRow("row times matrix") << Case{'N', 'N', 1, 65, 33, 1, 0, 0};
     QTest::newRow("matrix times column") << Case{'T', 'N', 65, 1, 33, 1, 1, 1};
+    for (const char a : {'N', 'T'})
+        for (const char b : {'N', 'T'}) {
+            QTest::addRow("matrix times vector, %c%c, many parts", a, b) << Case{a, b, 517, 1, 771, 1.5f, -0.5f, 3};
+            QTest::addRow("vector times matrix, %c%c, many parts", a, b) << Case{a, b, 1, 517, 771, 0.5f, 2, 1};
+            QTest::addRow("tall matrix times vector, %c%c", a, b) << Case{a, b, 5003, 1, 19, 1, 0, 0};
+            QTest::addRow("vector times wide matrix, %c%c", a, b) << Case{a, b, 1, 3, 9001, 1, 1, 0};
+        }
     QTest::newRow("outer product") << Case{'N', 'T', 31, 37, 1, 1, 1, 0};
     QTest::newRow("long sum") << Case{'N', 'N', 3, 5, 4097, 1, 0, 0};
     QTest::newRow("blocks and rest") << Case{'T', 'T', 129, 257, 65, -1, 2, 7};
@@ -104,6 +116,38 @@ void GemmTest::productEqualsDefinition()
             QVERIFY2(std::abs(double(result[at]) - expected) <= bound,
                      qPrintable(QString("at %1, %2: expected %3, got %4").arg(row).arg(column).arg(expected).arg(double(result[at]))));
         }
+}
+
+void GemmTest::vectorsDoNotDependOnThreads()
+{
+    const int m = 700, n = 1, k = 900;
+    const float one = 1, zero = 0;
+    const auto a = randomMatrix(std::size_t(m * k), 7), x = randomMatrix(std::size_t(k), 8);
+    const auto product = [&](const char* trans) {
+        std::vector<float> y(std::size_t(m), 0.0f);
+        m_sgemm(trans, "N", &m, &n, &k, &one, a.data(), trans[0] == 'N' ? &m : &k, x.data(), &k, &zero, y.data(), &m);
+        return y;
+    };
+    for (const char* trans : {"N", "T"}) {
+        at::set_num_threads(1);
+        const auto alone = product(trans);
+        at::set_num_threads(4);
+        for (int round = 0; round < 50; ++round)
+            QCOMPARE(product(trans), alone);
+        // Several threads at a time: one of them has the helpers, the others do without.
+        std::vector<std::thread> threads;
+        std::atomic<int> wrong = 0;
+        for (int i = 0; i < 4; ++i)
+            threads.emplace_back([&] {
+                at::set_num_threads(2);
+                for (int round = 0; round < 50; ++round)
+                    wrong += product(trans) != alone;
+            });
+        for (auto& thread : threads)
+            thread.join();
+        QCOMPARE(wrong.load(), 0);
+    }
+    at::set_num_threads(1);
 }
 
 void GemmTest::betaZeroOverwritesNan()
