@@ -5,6 +5,8 @@
 
 #include <QTest>
 
+#include "../message_of.h"
+
 using namespace orrery;
 using explain::AttributionRequest;
 using explain::AttributionResult;
@@ -55,16 +57,6 @@ AttributionResult run(const graph::Model& model, const char* method, const at::T
 double largest(const at::Tensor& a, const at::Tensor& b)
 {
     return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
-}
-
-QString failure(const std::function<void()>& work)
-{
-    try {
-        work();
-    } catch (const core::Error& error) {
-        return QString::fromUtf8(error.what());
-    }
-    return "nothing was thrown";
 }
 
 }  // namespace
@@ -304,22 +296,22 @@ void AttributionTest::badRequestsSayWhatWasExpected()
 {
     const Linear linear;
     const auto x = noise({2, 4}, 3);
-    QCOMPARE(failure([&] { run(linear.model, "saliency", x, {}, 3); }), QString("target: expected 0..2, got 3"));
-    QCOMPARE(failure([&] { run(linear.model, "salience", x); }), QString("unknown attribution \"salience\"; did you mean \"saliency\"?"));
-    QVERIFY(failure([&] {
+    QCOMPARE(saidBy([&] { run(linear.model, "saliency", x, {}, 3); }), QString("target: expected 0..2, got 3"));
+    QCOMPARE(saidBy([&] { run(linear.model, "salience", x); }), QString("unknown attribution \"salience\"; did you mean \"saliency\"?"));
+    QVERIFY(saidBy([&] {
                 run(linear.model, "integrated_gradients", x, {{"n_step", 3}});
             }).contains("integrated_gradients.n_step: unknown key; did you mean \"n_steps\"?"));
-    QVERIFY(failure([&] { run(linear.model, "saliency", x, {}, 1, "fcx"); }).startsWith("no value fits \"fcx\""));
-    QVERIFY(failure([&] { run(linear.model, "saliency", noise({2, 5}, 1), {}, 1); }).contains("aten::linear"));
-    QVERIFY(failure([&] {
+    QVERIFY(saidBy([&] { run(linear.model, "saliency", x, {}, 1, "fcx"); }).startsWith("no value fits \"fcx\""));
+    QVERIFY(saidBy([&] { run(linear.model, "saliency", noise({2, 5}, 1), {}, 1); }).contains("aten::linear"));
+    QVERIFY(saidBy([&] {
                 run(linear.model, "occlusion", x, {{"window", {5}}, {"stride", {6}}});
             }).contains("leaves gaps") ||
-            failure([&] {
+            saidBy([&] {
                 run(linear.model, "occlusion", x, {{"window", {2}}, {"stride", {3}}});
             }).contains("leaves gaps"));
-    QVERIFY(failure([&] { run(linear.model, "occlusion", x, {{"window", {1, 2}}}); }).startsWith("occlusion.window: expected 1 or 1 numbers"));
+    QVERIFY(saidBy([&] { run(linear.model, "occlusion", x, {{"window", {1, 2}}}); }).startsWith("occlusion.window: expected 1 or 1 numbers"));
     const auto power = powerModel(2, 2);
-    QVERIFY(failure([&] { run(power, "saliency", noise({1, 2}, 1), {}, 0); }).contains("has no classes"));
+    QVERIFY(saidBy([&] { run(power, "saliency", noise({1, 2}, 1), {}, 0); }).contains("has no classes"));
 }
 
 void AttributionTest::stopsWhenAsked()

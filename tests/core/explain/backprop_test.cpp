@@ -4,6 +4,7 @@
 #include <QTest>
 
 #include "../graph/sample_graphs.h"
+#include "../message_of.h"
 #include "lenet_by_hand.h"
 
 using namespace orrery;
@@ -372,14 +373,14 @@ void BackpropTest::nonlinearitiesInLoopsAndBranchesAreRefused()
 {
     const auto branch = graph::branchModel();
     for (const char* method : {"guided_backprop", "deconvolution", "deep_lift"})
-        QCOMPARE(failure([&] {
+        QCOMPARE(saidBy([&] {
                      attributionOf(branch, method, {noise({3, 2}, 1)});
                  }),
                  QString("%1: node positive (aten::relu) sits inside the branch chosen; expected its kind outside of loops and branches only")
                      .arg(method));
     const auto loop = graph::loopModel(3);
     const std::vector<c10::IValue> inputs = {noise({3, 4}, 1), noise({4}, 2)};
-    QVERIFY(failure([&] { attributionOf(loop, "deep_lift", inputs); }).contains("node cell (aten::tanh) sits inside the loop last"));
+    QVERIFY(saidBy([&] { attributionOf(loop, "deep_lift", inputs); }).contains("node cell (aten::tanh) sits inside the loop last"));
     // No relu there: the rectifiers have nothing to refuse.
     QVERIFY(size(attributionOf(loop, "guided_backprop", inputs).attribution) > 0);
 }

@@ -6,7 +6,6 @@
 /// What the tests of core/explain share: small models in double, one call of a method, comparisons.
 namespace orrery::test {
 
-using explain::failure;
 using explain::largest;
 using explain::noise;
 

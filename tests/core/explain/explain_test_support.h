@@ -21,17 +21,6 @@ inline double largest(const at::Tensor& a, const at::Tensor& b)
     return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
 }
 
-/// What `work` throws of core's errors.
-inline QString failure(const std::function<void()>& work)
-{
-    try {
-        work();
-    } catch (const core::Error& error) {
-        return QString::fromUtf8(error.what());
-    }
-    return "nothing was thrown";
-}
-
 /// A request for one tensor input; what a test changes is given.
 struct Ask {
     at::Tensor x;

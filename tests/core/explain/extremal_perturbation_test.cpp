@@ -14,6 +14,7 @@
 
 #include <QTest>
 
+#include "../message_of.h"
 #include "planted_patch.h"
 #include "trained_digits.h"
 
@@ -31,16 +32,6 @@ AttributionResult extremal(const graph::Model& model, const at::Tensor& x, Json 
     request.parameters = std::move(parameters);
     request.target = 0;
     return explain::attribute(graph::Executor(model.graph), model.weights, "extremal_perturbation", request, control);
-}
-
-QString failure(const std::function<void()>& work)
-{
-    try {
-        work();
-    } catch (const core::Error& error) {
-        return QString::fromUtf8(error.what());
-    }
-    return "nothing was thrown";
 }
 
 double outputOf(const graph::Model& model, const at::Tensor& x)
@@ -390,18 +381,18 @@ void ExtremalPerturbationTest::badRequestsSayWhatWasExpected()
 {
     const test::PlantedPatch patch;
     const auto x = patch.image({1, 1}, 1);
-    QVERIFY(failure([&] { extremal(patch.model, x, {{"areas", Json::array()}}); }).contains("expected at least one area"));
-    QVERIFY(failure([&] { extremal(patch.model, x, {{"areas", {1.5}}}); }).contains("areas"));
-    QVERIFY(failure([&] { extremal(patch.model, x, {{"step", 14}}); }).contains("step: expected 1..13"));
-    QVERIFY(failure([&] { extremal(patch.model, x * std::nan(""), Json::object()); }).contains("not finite"));
+    QVERIFY(saidBy([&] { extremal(patch.model, x, {{"areas", Json::array()}}); }).contains("expected at least one area"));
+    QVERIFY(saidBy([&] { extremal(patch.model, x, {{"areas", {1.5}}}); }).contains("areas"));
+    QVERIFY(saidBy([&] { extremal(patch.model, x, {{"step", 14}}); }).contains("step: expected 1..13"));
+    QVERIFY(saidBy([&] { extremal(patch.model, x * std::nan(""), Json::object()); }).contains("not finite"));
     const Json ofChannels = {{"mask", "channels"}};
     QCOMPARE(
-        failure([&] { extremal(patch.model, x, ofChannels); }),
+        saidBy([&] { extremal(patch.model, x, ofChannels); }),
         QString(
             "extremal_perturbation: a mask of channels expects [batch, channel, ...] with at least two channels at \"image\", got [1, 1, 13, 13]; "
             "choose an inner value"));
     const auto mlp = zoo::buildModel("mlp", {{"features", 3}}, 1);
-    QVERIFY(failure([&] {
+    QVERIFY(saidBy([&] {
                 extremal(mlp, at::ones({1, 3}), Json::object());
             }).contains("expected an image [batch, channel, height, width] at \"table\", got [1, 3]"));
 }

@@ -5,6 +5,7 @@
 
 #include <core/explain/metrics/metric.h>
 
+#include "../message_of.h"
 #include "explain_bench.h"
 #include "trained_digits.h"
 
@@ -144,7 +145,7 @@ void FeatureInversionTest::badRequestsSayWhatWasExpected()
     const auto model = zooModel("mlp", kTanh, 8);
     const auto x = noise({1, 5}, 1);
     const auto said = [&](const at::Tensor& input, const Json& parameters, const char* site) {
-        return failure([&] { attributionOf(model, "feature_inversion", {input}, {.parameters = parameters, .site = site}); });
+        return saidBy([&] { attributionOf(model, "feature_inversion", {input}, {.parameters = parameters, .site = site}); });
     };
     QVERIFY(said(x, Json::object(), "").contains("choose an inner value"));
     QCOMPARE(said(x, {{"channels", {8}}}, "fc1"), QString("feature_inversion.channels: expected 0..7 (\"fc1.linear\" is [1, 8]), got 8"));
@@ -159,7 +160,7 @@ void FeatureInversionTest::badRequestsSayWhatWasExpected()
     request.parameters = {{"max_iter", 1}};
     const graph::Executor executor(model.graph);
     const auto found = explain::attribute(executor, model.weights, "feature_inversion", request);
-    QVERIFY(failure([&] {
+    QVERIFY(saidBy([&] {
                 explain::measure(executor, model.weights, "feature_inversion", request, found, {{"deletion"}});
             }).contains("metrics of attributions do not fit it"));
 }

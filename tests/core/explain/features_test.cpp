@@ -6,6 +6,7 @@
 #include <QTemporaryDir>
 #include <QTest>
 
+#include "../message_of.h"
 #include "explain_test_support.h"
 
 using namespace orrery;
@@ -109,9 +110,9 @@ void FeaturesTest::masksAndBaselinesComeFromFiles()
         QCOMPARE(masked[sample][1].item<double>(), 1.0);
         QCOMPARE(masked[sample][2].item<double>(), x[sample][2].item<double>());
     }
-    QVERIFY(failure([&] { featuresOf(x, path("none.npy")); }).contains("none.npy"));
+    QVERIFY(saidBy([&] { featuresOf(x, path("none.npy")); }).contains("none.npy"));
     io::writeNpy(path("wrong.npy"), io::toArray(at::zeros({4}, at::kLong)));
-    QCOMPARE(failure([&] { featuresOf(x, path("wrong.npy")); }),
+    QCOMPARE(saidBy([&] { featuresOf(x, path("wrong.npy")); }),
              QString("test.feature_mask: expected an array that broadcasts to a sample [3], got [4]"));
 }
 
@@ -201,7 +202,7 @@ void FeaturesTest::badMasksAndBaselinesSayWhatWasExpected()
     QFETCH(QString, mask);
     QFETCH(QString, baseline);
     QFETCH(QString, message);
-    QCOMPARE(failure([&] {
+    QCOMPARE(saidBy([&] {
                  featuresOf(noise({2, 3}, 1), core::Json::parse(mask.toStdString()), core::Json::parse(baseline.toStdString()));
              }),
              message);

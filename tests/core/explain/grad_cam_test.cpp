@@ -1,6 +1,7 @@
 // Class activation maps against the paper's formula on plain tensors.
 #include <QTest>
 
+#include "../message_of.h"
 #include "lenet_by_hand.h"
 
 using namespace orrery;
@@ -140,14 +141,14 @@ void GradCamTest::picturesAreAskedFor()
     const auto table = zooModel("mlp", {{"features", 5}, {"hidden", {6}}, {"classes", 3}}, 8);
     const auto x = noise({2, 5}, 1);
     for (const char* method : {"grad_cam", "guided_grad_cam"}) {
-        QVERIFY(failure([&] { attributionOf(table, method, {x}); }).startsWith(QString(method) + ": no layer of this model holds a picture"));
-        QVERIFY(failure([&] {
+        QVERIFY(saidBy([&] { attributionOf(table, method, {x}); }).startsWith(QString(method) + ": no layer of this model holds a picture"));
+        QVERIFY(saidBy([&] {
                     attributionOf(table, method, {x}, {.site = "op:relu"});
                 }).startsWith(QString(method) + ": expected a place that holds [batch, channel, height, width], "));
     }
     const auto gpt = zoo::buildModel("gpt", {{"vocabulary", 11}, {"block_length", 8}, {"layers", 1}, {"heads", 2}, {"width", 8}}, 2);
     const auto tokens = at::tensor(std::vector<std::int64_t>{1, 4, 7, 2}, at::kLong).unsqueeze(0);
-    QVERIFY(failure([&] { attributionOf(gpt, "grad_cam", {tokens}, {.site = "blocks.0.attn.scores"}); }).contains("the map is laid over a picture"));
+    QVERIFY(saidBy([&] { attributionOf(gpt, "grad_cam", {tokens}, {.site = "blocks.0.attn.scores"}); }).contains("the map is laid over a picture"));
     QCOMPARE(
         attributionOf(gpt, "grad_cam", {tokens}, {.parameters = {{"upsample", false}}, .site = "blocks.0.attn.scores"}).attribution.sizes().vec(),
         (std::vector<std::int64_t>{1, 1, 4, 4}));

@@ -9,6 +9,8 @@
 
 #include <QTest>
 
+#include "../message_of.h"
+
 using namespace orrery;
 using core::Json;
 using explain::AttributionRequest;
@@ -62,16 +64,6 @@ double largest(const at::Tensor& a, const at::Tensor& b)
 double total(const at::Tensor& tensor)
 {
     return tensor.to(at::kDouble).sum().item<double>();
-}
-
-QString failure(const std::function<void()>& work)
-{
-    try {
-        work();
-    } catch (const core::Error& error) {
-        return QString::fromUtf8(error.what());
-    }
-    return "nothing was thrown";
 }
 
 /// h = relu(W1 x + b1) = (2, 2.5), y = W2 h + b2 = 2 at x = (1, 2).
@@ -476,16 +468,16 @@ void LrpTest::badRequestsSayWhatWasExpected()
 {
     const auto x = numbers({1, 2}, {1, 2});
     const auto model = handNet();
-    QVERIFY(failure([&] { relevance(model, x, {{"rule", "gama"}}); }).contains("gamma"));
-    QVERIFY(failure([&] { relevance(model, x, {{"gamma", -1}}); }).contains("lrp.gamma: expected a number >= 0"));
-    QVERIFY(failure([&] { relevance(model, x, {{"rule", "alpha_beta"}, {"alpha", 2}, {"beta", 2}}); }).contains("expected alpha - beta = 1"));
-    QVERIFY(failure([&] { relevance(model, x, {{"rule", "z_box"}, {"low", 0}, {"high", 1}}); }).contains("outside the box 0..1"));
-    QVERIFY(failure([&] { relevance(model, x, {{"rule", "z_box"}, {"low", 3}, {"high", 1}}); }).contains("expected low <= high"));
-    QVERIFY(failure([&] { relevance(model, x * std::nan(""), Json::object()); }).contains("not finite"));
+    QVERIFY(saidBy([&] { relevance(model, x, {{"rule", "gama"}}); }).contains("gamma"));
+    QVERIFY(saidBy([&] { relevance(model, x, {{"gamma", -1}}); }).contains("lrp.gamma: expected a number >= 0"));
+    QVERIFY(saidBy([&] { relevance(model, x, {{"rule", "alpha_beta"}, {"alpha", 2}, {"beta", 2}}); }).contains("expected alpha - beta = 1"));
+    QVERIFY(saidBy([&] { relevance(model, x, {{"rule", "z_box"}, {"low", 0}, {"high", 1}}); }).contains("outside the box 0..1"));
+    QVERIFY(saidBy([&] { relevance(model, x, {{"rule", "z_box"}, {"low", 3}, {"high", 1}}); }).contains("expected low <= high"));
+    QVERIFY(saidBy([&] { relevance(model, x * std::nan(""), Json::object()); }).contains("not finite"));
     Builder builder("odd");
     const auto value = builder.input("x", "float64", {"batch", "2"});
     const auto odd = builder.finish({{"y", builder.op("aten::exp", {value})}});
-    const auto message = failure([&] { relevance(odd, x, Json::object(), 0); });
+    const auto message = saidBy([&] { relevance(odd, x, Json::object(), 0); });
     QVERIFY2(message.contains("node \"exp\" (aten::exp) has no relevance rule"), qPrintable(message));
 }
 

@@ -12,6 +12,7 @@
 
 #include <QTest>
 
+#include "../message_of.h"
 #include "planted_patch.h"
 #include "trained_digits.h"
 
@@ -75,16 +76,6 @@ MetricResult measured(const Question& question, const at::Tensor& x, const std::
 double only(const MetricResult& result)
 {
     return result.value.item<double>();
-}
-
-QString failure(const std::function<void()>& work)
-{
-    try {
-        work();
-    } catch (const core::Error& error) {
-        return QString::fromUtf8(error.what());
-    }
-    return "nothing was thrown";
 }
 
 void setRandom(AttributionResult& result, std::uint64_t seed)
@@ -377,7 +368,7 @@ void MetricsTest::badRequestsSayWhatWasExpected()
     const Linear linear;
     const auto x = at::ones({1, 4}, at::kDouble);
     const auto message = [&](const char* metric, Json parameters) {
-        return failure([&] { measured({linear.model}, x, metric, std::move(parameters)); });
+        return saidBy([&] { measured({linear.model}, x, metric, std::move(parameters)); });
     };
     QVERIFY(message("infidelty", Json::object()).contains("did you mean \"infidelity\"?"));
     QVERIFY(message("infidelity", {{"n_perturb_samples", 0}}).contains("infidelity.n_perturb_samples: expected an integer in 1.."));
@@ -387,7 +378,7 @@ void MetricsTest::badRequestsSayWhatWasExpected()
     QVERIFY(message("pointing_game", {{"mask", {0, 1}}}).contains("1 list(s) of 4 numbers"));
     QVERIFY(message("pointing_game", {{"mask", {0, 0, 0, 0}}}).contains("at least one element that is not 0"));
     const auto wrongShape = [](AttributionResult& result) { result.attribution = at::zeros({1, 3}); };
-    QVERIFY(failure([&] { measured({linear.model}, x, "deletion", Json::object(), {}, wrongShape); }).contains("[1, 4], got [1, 3]"));
+    QVERIFY(saidBy([&] { measured({linear.model}, x, "deletion", Json::object(), {}, wrongShape); }).contains("[1, 4], got [1, 3]"));
 }
 
 void MetricsTest::stopsWhenAsked()

@@ -1,6 +1,7 @@
 // Methods of single neurons against the network's own formulas.
 #include <QTest>
 
+#include "../message_of.h"
 #include "tanh_net.h"
 
 using namespace orrery;
@@ -163,9 +164,9 @@ void NeuronTest::badNeuronsAndLayersAreRefused()
     const auto model = zooModel("lenet", {{"image_size", 8}, {"maps", {2, 3}}, {"kernel", 3}, {"padding", 1}, {"hidden", {6}}}, 5);
     for (const char* method : {"neuron_gradient", "neuron_conductance"}) {
         const Json parameters = {{"layer", layer.toStdString()}, {"neuron", Json::parse(neuron.toStdString())}};
-        const auto said = failure([&] { attributionOf(model, method, {noise({1, 1, 8, 8}, 3)}, {.parameters = parameters}); });
+        const auto said = saidBy([&] { attributionOf(model, method, {noise({1, 1, 8, 8}, 3)}, {.parameters = parameters}); });
         QVERIFY2(said.contains(QString(message).replace("METHOD", method)), qPrintable(said));
-        QVERIFY(failure([&] { attributionOf(model, method, {noise({1, 1, 8, 8}, 3)}); }).contains("layer: is required"));
+        QVERIFY(saidBy([&] { attributionOf(model, method, {noise({1, 1, 8, 8}, 3)}); }).contains("layer: is required"));
     }
 }
 
@@ -174,7 +175,7 @@ void NeuronTest::layersThatDoNotFollowAreRefused()
     const Net net;
     for (const char* method : {"neuron_gradient", "neuron_conductance"})
         QCOMPARE(
-            failure([&] {
+            saidBy([&] {
                 attributionOf(net.model, method, {noise({2, 5}, 1)}, {.parameters = {{"layer", net.before}, {"neuron", {0}}}, .site = net.after});
             }),
             QString("%1.layer: fc1.linear does not depend on %2").arg(method, net.after.c_str()));

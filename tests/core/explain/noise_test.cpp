@@ -10,6 +10,7 @@
 #include <QTemporaryDir>
 #include <QTest>
 
+#include "../message_of.h"
 #include "explain_bench.h"
 
 using namespace orrery;
@@ -332,7 +333,7 @@ void NoiseTest::badTunnelsAreRefused()
     QFETCH(QString, parameters);
     QFETCH(QString, message);
     const auto model = zooModel("mlp", kTanh, 8);
-    const auto said = failure([&] {
+    const auto said = saidBy([&] {
         attributionOf(model, "noise_tunnel", {noise({1, 5}, 1)}, {.parameters = Json::parse(parameters.toStdString())});
     });
     QVERIFY2(said.contains(message), qPrintable(said));
@@ -451,7 +452,7 @@ void NoiseTest::badBaselinesAreRefused()
     const QTemporaryDir folder;
     const auto file = folder.filePath("b.npy").toStdString();
     const auto said = [&](const Json& baselines) {
-        return failure([&] { attributionOf(model, "gradient_shap", {x}, {.parameters = {{"baselines", baselines}}}); });
+        return saidBy([&] { attributionOf(model, "gradient_shap", {x}, {.parameters = {{"baselines", baselines}}}); });
     };
     QCOMPARE(said(true), QString("gradient_shap.baselines: expected a number or the path of a .npy array, got true"));
     QVERIFY(said(file).contains("b.npy"));

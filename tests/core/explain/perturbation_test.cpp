@@ -2,6 +2,7 @@
 
 #include <QTest>
 
+#include "../message_of.h"
 #include "explain_test_support.h"
 
 using namespace orrery;
@@ -435,7 +436,7 @@ void PerturbationTest::badParametersSayWhatWasExpected()
     QFETCH(QString, method);
     QFETCH(QString, parameters);
     QFETCH(QString, message);
-    const auto text = failure([&] {
+    const auto text = saidBy([&] {
         explained(tanhModel(24, 48), method.toLatin1(), {noise({1, 24}, 49), core::Json::parse(parameters.toStdString()), 0});
     });
     QVERIFY2(text.contains(message), qPrintable(text));
@@ -453,11 +454,11 @@ void PerturbationTest::notANumberIsRefused()
     auto x = noise({2, 6}, 50);
     x[1][3] = std::nan("");
     const auto chosen = core::Json::parse(parameters.toStdString());
-    QCOMPARE(failure([&] {
+    QCOMPARE(saidBy([&] {
                  explained(tanhModel(6, 51), method.toLatin1(), {x, chosen, 0});
              }),
              method + ": x holds NaN or infinite numbers; expected finite ones");
-    QCOMPARE(failure([&] {
+    QCOMPARE(saidBy([&] {
                  explained(tanhModel(6, 51), method.toLatin1(), {at::zeros({0, 6}, at::kDouble), chosen, 0});
              }),
              method + ": expected at least one sample, got x [0, 6]");

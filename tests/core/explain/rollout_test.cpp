@@ -8,6 +8,8 @@
 
 #include <QTest>
 
+#include "../message_of.h"
+
 using namespace orrery;
 using core::Json;
 using explain::AttributionRequest;
@@ -93,16 +95,6 @@ double miss(const at::Tensor& row, const std::vector<double>& expected)
     for (std::size_t i = 0; i < expected.size(); ++i)
         worst = std::max(worst, std::abs(row[std::int64_t(i)].item<double>() - expected[i]));
     return worst;
-}
-
-QString failure(const std::function<void()>& work)
-{
-    try {
-        work();
-    } catch (const core::Error& error) {
-        return QString::fromUtf8(error.what());
-    }
-    return "nothing was thrown";
 }
 
 graph::Model tinyGpt()
@@ -231,15 +223,15 @@ void RolloutTest::badRequestsSayWhatWasExpected()
 {
     const HandMade net;
     const auto x = at::ones({1, 3}, at::kDouble);
-    QVERIFY(failure([&] { rollout(net.model, x, {{"start", 2}}); }).contains("start: expected 0..1 (2 attention patterns fit"));
-    QVERIFY(failure([&] { rollout(net.model, x, {{"query", 3}}); }).contains("query: expected 0..2, got 3"));
-    QVERIFY(failure([&] { rollout(net.model, x, {{"residual", 2}}); }).contains("residual"));
-    QVERIFY(failure([&] {
+    QVERIFY(saidBy([&] { rollout(net.model, x, {{"start", 2}}); }).contains("start: expected 0..1 (2 attention patterns fit"));
+    QVERIFY(saidBy([&] { rollout(net.model, x, {{"query", 3}}); }).contains("query: expected 0..2, got 3"));
+    QVERIFY(saidBy([&] { rollout(net.model, x, {{"residual", 2}}); }).contains("residual"));
+    QVERIFY(saidBy([&] {
                 rollout(net.model, x, {{"attention", "x"}});
             }).contains("expected an attention pattern [batch, head, position, position], got [1, 3]"));
     const auto mlp = zoo::buildModel("mlp", {{"features", 3}}, 1);
-    QVERIFY(failure([&] { rollout(mlp, at::ones({1, 3})); }).contains("blocks.*.attn.softmax"));
-    const auto nan = failure([&] { rollout(tinyVit(), at::full({1, 2, 8, 8}, std::nanf(""))); });
+    QVERIFY(saidBy([&] { rollout(mlp, at::ones({1, 3})); }).contains("blocks.*.attn.softmax"));
+    const auto nan = saidBy([&] { rollout(tinyVit(), at::full({1, 2, 8, 8}, std::nanf(""))); });
     QVERIFY2(nan.contains("not finite"), qPrintable(nan));
 }
 

@@ -34,8 +34,11 @@ TextModel textModel(const QString& name)
 {
     if (name.startsWith("zoo:")) {
         auto model = zoo::openZoo(name.toStdString(), 3);
+        // Sharp predictions: a mistake in the cache changes them. In double, as such weights are ill-conditioned: half a unit in the last place of
+        // float32 moves logits of the encoder-decoder by 8e-3.
+        model.weights = model.weights.to(c10::Device(c10::kCPU), at::kDouble);
         for (const auto& [key, tensor] : model.weights.tensors())
-            tensor.mul_(4);  // sharp predictions: a mistake in the cache changes them
+            tensor.mul_(4);
         const bool pairs = model.card.inputs.size() == 2;
         const at::Tensor source = pairs ? at::tensor({5, 9, 4, 2}, at::kLong).unsqueeze(0) : at::Tensor();
         return {std::move(model), source, pairs ? Tokens{1} : Tokens{7, 30, 2, 11, 5}, {}};
@@ -62,6 +65,11 @@ void addTextModels()
     QTest::newRow("zoo gpt") << kTinyGpt;
     QTest::newRow("zoo gpt without norms") << "zoo:gpt?vocabulary=40&block_length=24&layers=2&heads=2&width=16&norm=false&mlp=false&tied_head=false";
     QTest::newRow("zoo seq2seq") << "zoo:seq2seq?vocabulary=40&block_length=24&layers=2&heads=2&width=16";
+}
+
+double toleranceOf(const at::Tensor& logits)
+{
+    return (logits.scalar_type() == at::kDouble ? 1e-11 : 1e-5) * std::max(1.0, logits.abs().max().item<double>());
 }
 
 generation::TextOptions greedyOptions(std::int64_t count)
@@ -107,10 +115,6 @@ private Q_SLOTS:
         QFETCH(QString, name);
         const auto made = textModel(name);
         Decoder cached(made.model, Decoder::Cache::Use, made.source), plain(made.model, Decoder::Cache::No, made.source);
-        if (name == "zoo seq2seq" || name.startsWith("zoo:seq2seq")) {
-            QVERIFY(!cached.isCached());  // see Decoder
-            return;
-        }
         QVERIFY2(cached.isCached(), cached.whyNotCached().c_str());
         QVERIFY(!plain.isCached());
         // One token, several at once, many single ones: prefill, continuation and steps.
@@ -119,7 +123,7 @@ private Q_SLOTS:
             for (std::size_t i = 0; i < added; ++i)
                 next.push_back(std::int64_t((7 * (plain.tokens().size() + i) + 3) % 37));
             const at::Tensor a = cached.next(next), b = plain.next(next);
-            QVERIFY2(largestDifference(a, b) < 1e-5 * std::max(1.0, b.abs().max().item<double>()), QTest::toString(largestDifference(a, b)));
+            QVERIFY2(largestDifference(a, b) < toleranceOf(b), QTest::toString(largestDifference(a, b)));
             QVERIFY(b.std().item<double>() > 1e-3);
             next.clear();
         }
@@ -138,8 +142,7 @@ private Q_SLOTS:
         auto all = made.prompt;
         all.insert(all.end(), {11, 20, 21});
         const at::Tensor expected = fresh.next(all);
-        QVERIFY2(largestDifference(after, expected) < 1e-5 * std::max(1.0, expected.abs().max().item<double>()),
-                 QTest::toString(largestDifference(after, expected)));
+        QVERIFY2(largestDifference(after, expected) < toleranceOf(expected), QTest::toString(largestDifference(after, expected)));
     }
 
     void buffersGrowWithTheText()

@@ -3,6 +3,8 @@
 #include <core/graph/builder.h>
 #include <core/intervene/alignment.h>
 
+#include "../message_of.h"
+
 using namespace orrery;
 using core::Json;
 using graph::Builder;
@@ -39,17 +41,6 @@ struct SumNetwork {
     }
 };
 
-template <class Work>
-QString failure(const Work& work)
-{
-    try {
-        work();
-    } catch (const core::Error& error) {
-        return QString::fromUtf8(error.what());
-    }
-    return "nothing was thrown";
-}
-
 }  // namespace
 
 class AlignmentTest : public QObject {
@@ -84,16 +75,16 @@ private Q_SLOTS:
     void faultsAreNamed()
     {
         const SumNetwork net;
-        auto message = failure([&] { net.find({{"dimensions", 5}}, net.pairs()); });
+        auto message = saidBy([&] { net.find({{"dimensions", 5}}, net.pairs()); });
         QVERIFY2(message.contains("at most the 4 features"), qPrintable(message));
         auto pairs = net.pairs();
         pairs.labels = pairs.labels + 9;
-        message = failure([&] { net.find({}, pairs); });
+        message = saidBy([&] { net.find({}, pairs); });
         QVERIFY2(message.contains("labels: expected 0..9"), qPrintable(message));
         pairs.labels = net.labels.narrow(0, 0, 5);
-        message = failure([&] { net.find({}, pairs); });
+        message = saidBy([&] { net.find({}, pairs); });
         QVERIFY2(message.contains("expected one class number a pair, [300], got [5]"), qPrintable(message));
-        message = failure([&] { net.find({{"lr", 0}}, net.pairs()); });
+        message = saidBy([&] { net.find({{"lr", 0}}, net.pairs()); });
         QVERIFY2(message.contains("align.lr"), qPrintable(message));
     }
 

@@ -6,6 +6,8 @@
 #include <core/intervene/generate.h>
 #include <core/zoo/zoo.h>
 
+#include "../message_of.h"
+
 using namespace orrery;
 using core::Json;
 using intervene::GenerationOptions;
@@ -138,17 +140,6 @@ GenerationOptions greedy(std::int64_t count)
     GenerationOptions options;
     options.maxNewTokens = count;
     return options;
-}
-
-template <class Work>
-QString failure(const Work& work)
-{
-    try {
-        work();
-    } catch (const core::Error& error) {
-        return QString::fromUtf8(error.what());
-    }
-    return "nothing was thrown";
 }
 
 }  // namespace
@@ -354,23 +345,23 @@ private Q_SLOTS:
         QCOMPARE(graph::longestSequence(*model.graph, model.card), std::optional<std::int64_t>(kBlock));
         // 5 + 12 - 1 positions are read: the longest text.
         QCOMPARE(generated(model, Json(), greedy(12)).tokens.size(), std::size_t(12));
-        auto message = failure([&] { generated(model, Json(), greedy(13)); });
+        auto message = saidBy([&] { generated(model, Json(), greedy(13)); });
         QVERIFY2(message.contains("at most 16 tokens") && message.contains("got 5 and 13"), qPrintable(message));
-        message = failure([&] { intervene::generate(executor, model.weights, model.card, at::zeros({2, 3}, at::kLong), greedy(2)); });
+        message = saidBy([&] { intervene::generate(executor, model.weights, model.card, at::zeros({2, 3}, at::kLong), greedy(2)); });
         QVERIFY2(message.contains("expected tokens [1, position], got int64 [2, 3]"), qPrintable(message));
         const auto mlp = zoo::buildModel("mlp", {{"features", 4}}, 1);
-        message = failure([&] { intervene::generate(graph::Executor(mlp.graph), mlp.weights, mlp.card, promptTensor(), greedy(2)); });
+        message = saidBy([&] { intervene::generate(graph::Executor(mlp.graph), mlp.weights, mlp.card, promptTensor(), greedy(2)); });
         QVERIFY2(message.contains("takes tokens alone"), qPrintable(message));
-        message = failure([&] {
+        message = saidBy([&] {
             generated(model, Json::parse(R"([{"at": "blocks.0.attn.scores", "do": "attention_knockout", "unit": {"query": 4, "key": -2}}])"),
                       greedy(2));
         });
         QVERIFY2(message.contains("keys are counted from 0"), qPrintable(message));
-        message = failure([&] {
+        message = saidBy([&] {
             generated(model, Json::parse(R"j([{"at": "blocks.0.mlp.post", "do": {"id": "expression", "formula": "log(-1 - abs(x))"}}])j"), greedy(2));
         });
         QVERIFY2(message.contains("the logits hold NaN"), qPrintable(message));
-        message = failure([&] { intervene::generationOptions({{"do_sample", true}, {"temperature", 0}}, 0); });
+        message = saidBy([&] { intervene::generationOptions({{"do_sample", true}, {"temperature", 0}}, 0); });
         QVERIFY2(message.contains("generate.temperature"), qPrintable(message));
     }
 

@@ -11,6 +11,8 @@
 #include <core/train/document_file.h>
 #include <core/zoo/zoo.h>
 
+#include "../message_of.h"
+
 using namespace orrery;
 using core::Json;
 using graph::Builder;
@@ -75,16 +77,6 @@ InterventionResult run(const graph::Model& model, const Json& list, const at::Te
 double largest(const at::Tensor& a, const at::Tensor& b)
 {
     return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
-}
-
-QString failure(const std::function<void()>& work)
-{
-    try {
-        work();
-    } catch (const core::Error& error) {
-        return QString::fromUtf8(error.what());
-    }
-    return "nothing was thrown";
 }
 
 Json one(Json at, Json doing, Json unit = nullptr, const std::string& source = {})
@@ -347,7 +339,7 @@ private Q_SLOTS:
                     QVERIFY(largest(after[0][head][query], wanted) < 1e-6);
                 }
         }
-        const auto message = failure([&] { run(model, one("blocks.1.attn.scores", "attention_knockout", {{"key", 0}}), input); });
+        const auto message = saidBy([&] { run(model, one("blocks.1.attn.scores", "attention_knockout", {{"key", 0}}), input); });
         QVERIFY2(message.contains("query position 0 of head 0 has no key left"), qPrintable(message));
     }
 
@@ -496,7 +488,7 @@ private Q_SLOTS:
     {
         QFETCH(QString, document);
         QFETCH(QString, part);
-        const auto message = failure([&] { InterventionDocument::fromJson(Json::parse(document.toStdString())); });
+        const auto message = saidBy([&] { InterventionDocument::fromJson(Json::parse(document.toStdString())); });
         QVERIFY2(message.contains(part), qPrintable(message));
     }
 
@@ -568,7 +560,7 @@ private Q_SLOTS:
         const SourceInputs sources = {{"short", {tokens({1, 2, 3, 4})}},
                                       {"pair", {tokens({1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6}, 2)}},
                                       {"empty", {at::zeros({0, 6}, at::kLong)}}};
-        const auto message = failure([&] { run(model, Json::array({Json::parse(entry.toStdString())}), tokens({1, 2, 3, 4, 5, 6}), sources); });
+        const auto message = saidBy([&] { run(model, Json::array({Json::parse(entry.toStdString())}), tokens({1, 2, 3, 4, 5, 6}), sources); });
         QVERIFY2(message.contains(part), qPrintable(message));
     }
 
@@ -578,7 +570,7 @@ private Q_SLOTS:
         const QTemporaryDir folder;
         const auto file = folder.filePath("nan.npy").toStdString();
         io::writeNpy(file, io::toArray(at::full({5}, std::nan(""), at::kDouble)));
-        const auto message = failure([&] { run(net.model, one("relu", {{"id", "add"}, {"value", file}}), net.x); });
+        const auto message = saidBy([&] { run(net.model, one("relu", {{"id", "add"}, {"value", file}}), net.x); });
         QVERIFY2(message.contains("holds NaN"), qPrintable(message));
     }
 
