@@ -32,6 +32,12 @@ namespace {
 constexpr int kPatience = 300000;  ///< ms; threads of jobs stand behind everything else on a busy machine
 
 struct Bench : test::PanelBench<SceneTrainingPanel> {
+    /// Small, since every pixel of the scene is computed.
+    void show(const core::Json& state = core::Json::object())
+    {
+        PanelBench::show(state);
+        panel->resize(400, 620);
+    }
     /// Twelve pictures of the built-in scene, 24 pixels a side.
     QString pictures(const char* name = "set")
     {
@@ -123,7 +129,7 @@ private Q_SLOTS:
         QCOMPARE(bench.view()->cameras().size(), std::size_t(12));
         QCOMPARE(bench.view()->camera().fov(), 50.0);
         QSignalSpy shown(bench.view(), &viewers::PictureView::pictureShown);
-        bench.train(120);
+        bench.train(80);
         QVERIFY(bench.status().contains("finished"));
         QVERIFY(shown.count() > 0);
         // The curve on screen ends where the store says.
@@ -175,7 +181,7 @@ private Q_SLOTS:
         Bench bench;
         bench.show();
         bench.open(bench.pictures());
-        bench.train(200);
+        bench.train(100);
         bench.child<QTabWidget>("pages")->setCurrentIndex(2);
         bench.child<widgets::SchemaForm>("surface")->setDocument({{"resolution", 24}, {"density", 2}});
         const QString mesh = bench.folder.filePath("mesh.ply"), student = bench.folder.filePath("student.safetensors");
@@ -289,7 +295,7 @@ private Q_SLOTS:
         Bench bench;
         bench.show();
         bench.open(bench.pictures());
-        bench.train(60);
+        bench.train(30);
         auto settings = bench.view()->settings();
         settings.channel = viewers::RadianceChannel::Opacity;
         bench.view()->setSettings(settings);
