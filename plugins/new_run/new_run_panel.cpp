@@ -214,13 +214,16 @@ QWidget* NewRunPanel::buildStart()
         widgets::setTrainsInProcess(on);
         m_memory->setEnabled(on);
     });
-    row->addWidget(m_inProcess);
     column->addLayout(row);
-    row = new QHBoxLayout;  // a second one, so that a narrow dock shows both
+    row = new QHBoxLayout;  // rows of their own, so that a narrow dock shows all of it
     auto* memory = new QLabel(tr("&Memory"), foot);
     memory->setBuddy(makeMemoryLimit(foot));
+    row->addWidget(m_inProcess);
+    row->addStretch(1);
     row->addWidget(memory);
     row->addWidget(m_memory);
+    column->addLayout(row);
+    row = new QHBoxLayout;
     row->addStretch(1);
     row->addWidget(button(m_copyCommand, foot));
     row->addWidget(m_start);
@@ -230,7 +233,7 @@ QWidget* NewRunPanel::buildStart()
 
 QWidget* NewRunPanel::makeMemoryLimit(QWidget* parent)
 {
-    constexpr int kMostGibibytes = 16'384, kMebibytes = 1024;
+    constexpr int kMostGibibytes = 9'999, kMebibytes = 1024;
     m_memory = new QDoubleSpinBox(parent);
     m_memory->setObjectName("memory_limit");
     m_memory->setRange(0, kMostGibibytes);
