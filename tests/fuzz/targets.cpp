@@ -11,6 +11,7 @@
 #include <core/io/csv.h>
 #include <core/io/exported_program.h>
 #include <core/io/gguf.h>
+#include <core/io/grey_image.h>
 #include <core/io/idx.h>
 #include <core/io/image.h>
 #include <core/io/json_lines.h>
@@ -22,6 +23,7 @@
 #include <core/io/torch_checkpoint.h>
 #include <core/io/utf8.h>
 #include <core/jobs/frames.h>
+#include <core/models/weights/gguf_tokenizer.h>
 #include <core/report/blocks_json.h>
 #include <core/scene/camera/posed_images.h>
 #include <core/scene/cloud/las.h>
@@ -31,7 +33,9 @@
 #include <core/scene/cloud/points.h>
 #include <core/scene/cloud/xyz.h>
 #include <core/scene/splat/splat_ply.h>
+#include <core/scene/splat/splat_trainer.h>
 #include <core/store/run_filter.h>
+#include <core/text/sentencepiece.h>
 #include <core/text/tokenizer.h>
 #include <core/text/unicode.h>
 
@@ -78,6 +82,12 @@ void image(string_view bytes)
     const orrery::io::Image decoded = orrery::io::decodeImage(bytes, "fuzz", {2048, 1 << 20});
     if (decoded.pixels.size() != std::size_t(decoded.width) * std::size_t(decoded.height) * std::size_t(decoded.channels))
         std::abort();
+    const orrery::io::GreyImage grey = orrery::io::decodeGrey(bytes, "fuzz", {2048, 1 << 20});
+    if (grey.width != decoded.width || grey.height != decoded.height || grey.values.size() != std::size_t(grey.width) * std::size_t(grey.height))
+        std::abort();
+    for (const auto value : grey.values)
+        if (value > grey.maximum)
+            std::abort();
 }
 
 void runFilter(string_view bytes)
@@ -238,6 +248,18 @@ void splatPly(string_view bytes)
         std::abort();
 }
 
+void splatTraining(string_view bytes)
+{
+    // What was restored is saved as the same, and is whole.
+    orrery::scene::Splats one;
+    one.resize(1, 0);
+    one.rotations[0] = 1;
+    orrery::scene::SplatTrainer trainer(one, {});
+    trainer.restore(bytes);
+    if (trainer.save() != bytes || trainer.steps() < 0 || trainer.splats().means.size() != 3 * trainer.splats().size())
+        std::abort();
+}
+
 // What every reader of points promises.
 void checkCloud(const orrery::scene::CloudFile& file)
 {
@@ -321,6 +343,24 @@ void tokenizer(string_view bytes)
     const auto end = std::min(bytes.find('\0'), bytes.size());
     const auto made = orrery::text::tokenizerFromJson(bytes.substr(0, end), "fuzz");
     checkEncoding(*made, bytes.substr(std::min(end + 1, bytes.size())).substr(0, 2000), false);
+}
+
+void sentencePiece(string_view bytes)
+{
+    // A model, and behind four zero bytes a text for it.
+    const auto end = std::min(bytes.find(string_view("\0\0\0\0", 4)), bytes.size());
+    const auto vocabulary = orrery::text::parseSentencePiece(bytes.substr(0, end), "fuzz");
+    const auto tree = orrery::text::tokenizerTree(vocabulary, {}, "fuzz");
+    const auto made = orrery::text::tokenizerFromJson(tree.dump(), "fuzz");
+    checkEncoding(*made, bytes.substr(std::min(end + 4, bytes.size())).substr(0, 2000), false);
+}
+
+void ggufTokenizer(string_view bytes)
+{
+    const auto file = orrery::io::parseGguf(bytes, "fuzz");
+    orrery::models::ggufSpecialTokens(file, "fuzz");
+    if (const auto card = orrery::models::ggufTokenizerCard(file, "fuzz"); !card.is_null())
+        checkEncoding(*orrery::text::tokenizerFromJson(card["json"].get<std::string>(), "fuzz"), "the light <s> \xf0\x9f\x99\x82", false);
 }
 
 void tokenizedText(string_view bytes)
