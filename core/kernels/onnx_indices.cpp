@@ -157,6 +157,12 @@ IntList allAxes(const at::Tensor& x, at::IntArrayRef axes)
     return places;
 }
 
+/// A sum over nothing is the tensor itself.
+at::Tensor sumOrNone(const at::Tensor& x, at::IntArrayRef axes, bool keepAxes)
+{
+    return axes.empty() ? x.clone() : x.sum(axes, keepAxes, x.scalar_type());
+}
+
 at::Tensor productOver(const at::Tensor& x, at::IntArrayRef axes, bool keeps)
 {
     auto result = x;
@@ -212,6 +218,7 @@ void registerOnnxIndices(torch::Library& library)
     library.def("onnx_unique(Tensor x, int? axis, bool sorted) -> (Tensor, Tensor, Tensor, Tensor)", uniqueOf);
     library.def("onnx_cumsum(Tensor x, int axis, bool exclusive, bool reverse) -> Tensor", cumulativeSum);
     library.def("onnx_reverse_sequence(Tensor x, Tensor lengths, int time_axis, int batch_axis) -> Tensor", reverseSequences);
+    library.def("onnx_sum_or_none(Tensor x, int[] axes, bool keepdim) -> Tensor", sumOrNone);
     library.def("onnx_reduce_prod(Tensor x, int[] axes, bool keepdim) -> Tensor", productOver);
     library.def("onnx_logsumexp(Tensor x, int[] axes, bool keepdim) -> Tensor", logSumExp);
     library.def("onnx_last_extremum(Tensor x, int axis, bool keepdim, bool maximum) -> Tensor", lastExtremum);

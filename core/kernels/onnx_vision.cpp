@@ -155,11 +155,12 @@ at::Tensor complexOf(const at::Tensor& x)
 at::Tensor fourier(const at::Tensor& x, c10::optional<std::int64_t> length, std::int64_t axis, bool oneSided, bool inverse)
 {
     const auto along = frontAxis(axis, x.dim());
-    const auto data = complexOf(x);
+    // In double, as NumPy computes it: where terms cancel, sums of singles leave a remainder of their own.
+    const auto data = complexOf(x.to(at::kDouble));
     auto y = inverse ? at::fft_ifft(data, length, along) : at::fft_fft(data, length, along);
     if (oneSided)
         y = y.narrow(along, 0, y.size(along) / 2 + 1);
-    return at::view_as_real(y.contiguous());
+    return at::view_as_real(y.contiguous()).to(x.scalar_type());
 }
 
 at::Tensor shortTimeFourier(const at::Tensor& signal, std::int64_t step, const Optional& window, c10::optional<std::int64_t> length, bool oneSided)
