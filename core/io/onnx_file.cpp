@@ -106,7 +106,7 @@ std::string_view OnnxReader::bytesOf(const ProtobufField& field) const
 
 std::string OnnxReader::text(const ProtobufField& field)
 {
-    count(2 * sizeof(std::string) + bytesOf(field).size());
+    count(3 * sizeof(std::string) + bytesOf(field).size());
     return std::string(bytesOf(field));
 }
 
@@ -125,7 +125,7 @@ void OnnxReader::addInt(std::vector<std::int64_t>& list, const ProtobufField& fi
         return list.push_back(field.asInt());
     auto packed = reader(bytesOf(field));
     for (std::uint64_t value = 0; packed.nextVarint(value);) {
-        take(2 * sizeof value);
+        take(3 * sizeof value);
         list.push_back(std::int64_t(value));
     }
 }
@@ -141,6 +141,7 @@ void OnnxReader::addReal(std::vector<float>& list, const ProtobufField& field)
 
 std::pair<std::string, std::string> OnnxReader::entry(std::string_view message)
 {
+    count(3 * sizeof(std::pair<std::string, std::string>));
     std::pair<std::string, std::string> pair;
     auto fields = reader(message);
     for (ProtobufField field; fields.next(field);)
