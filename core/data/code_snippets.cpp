@@ -30,7 +30,7 @@ constexpr std::array<std::string_view, 6> kSnippetForms{
     "def @($0, $1):\n    while ?0 < ?1:\n        ?0 += 1\n    return ?0\n",
     "def @($0):\n    with open(?0) as $1:\n        $2 = ?1.read()\n    return ?2\n",
 };
-constexpr std::array<std::string_view, 16> kVariableNames{"count", "total", "items", "value", "index", "path", "data", "result",
+constexpr std::array<std::string_view, 16> kVariableNames{"count", "total", "items", "value", "index", "path",  "data", "result",
                                                           "left",  "right", "name",  "size",  "start", "limit", "key",  "entry"};
 constexpr std::array<std::string_view, 8> kFunctionNames{"compute", "update", "collect", "load", "merge", "find", "scale", "check"};
 constexpr std::string_view kOperators = "+-*";
@@ -39,30 +39,25 @@ constexpr const char* kPaddingPiece = "<pad>";
 constexpr std::int64_t kCorpusSnippets = 600;
 constexpr std::size_t kCorpusVocabulary = 360;
 
-template <std::size_t N>
-std::string_view drawn(const std::array<std::string_view, N>& names, core::SplitMix64& random)
-{
-    return names[std::size_t(random.below(N))];
-}
-
-std::vector<std::string_view> distinctNames(std::size_t count, core::SplitMix64& random)
+std::vector<std::string_view> distinctNames(std::size_t count, std::size_t names, core::SplitMix64& random)
 {
     std::vector<std::string_view> out;
     while (out.size() < count)
-        if (const auto name = drawn(kVariableNames, random); std::find(out.begin(), out.end(), name) == out.end())
+        if (const auto name = kVariableNames[std::size_t(random.below(names))]; std::find(out.begin(), out.end(), name) == out.end())
             out.push_back(name);
     return out;
 }
 
 /// One function. With a misuse one use has another variable of the same function.
-std::string snippetOf(std::uint64_t seed, bool misuse)
+std::string snippetOf(std::uint64_t seed, bool misuse, std::size_t variableNames = kVariableNames.size())
 {
     core::SplitMix64 random(seed);
-    const std::string_view form = drawn(kSnippetForms, random);
-    const auto slots = std::size_t(*std::max_element(form.begin(), form.end(), [](char a, char b) {
-                           return (a >= '0' && a <= '9' ? a : 0) < (b >= '0' && b <= '9' ? b : 0);
-                       }) - '0') + 1;
-    const auto names = distinctNames(slots, random);
+    const std::string_view form = kSnippetForms[std::size_t(random.below(kSnippetForms.size()))];
+    const auto slots = std::size_t(*std::max_element(form.begin(), form.end(),
+                                                     [](char a, char b) { return (a >= '0' && a <= '9' ? a : 0) < (b >= '0' && b <= '9' ? b : 0); }) -
+                                   '0') +
+                       1;
+    const auto names = distinctNames(slots, variableNames, random);
     const auto uses = std::count(form.begin(), form.end(), '?');
     const auto wrong = misuse ? std::int64_t(random.below(std::uint64_t(uses))) : -1;
     const auto shift = 1 + std::size_t(random.below(slots - 1));
@@ -70,7 +65,7 @@ std::string snippetOf(std::uint64_t seed, bool misuse)
     std::int64_t use = 0;
     for (std::size_t i = 0; i < form.size(); ++i)
         switch (form[i]) {
-        case '@': out += drawn(kFunctionNames, random); break;
+        case '@': out += kFunctionNames[std::size_t(random.below(kFunctionNames.size()))]; break;
         case '~': out += kOperators[std::size_t(random.below(kOperators.size()))]; break;
         case '$': out += names[std::size_t(form[++i] - '0')]; break;
         case '?': out += names[(std::size_t(form[++i] - '0') + (use++ == wrong ? shift : 0)) % slots]; break;
@@ -153,13 +148,18 @@ std::int64_t paddingIdOf(const text::Tokenizer& tokenizer)
     throw core::InputError("data.tokenizer: expected a tokenizer with padding ([PAD] or <pad>), got one without");
 }
 
-at::Tensor snippetTokens(const text::Tokenizer& tokenizer, const at::Tensor& classes, std::uint64_t seed, std::int64_t block)
+at::Tensor snippetTokens(const text::Tokenizer& tokenizer, const at::Tensor& classes, const Json& parameters)
 {
+    const auto seed = parameters.at("seed").get<std::uint64_t>();
+    const auto block = parameters.at("block_length").get<std::int64_t>();
+    const auto names = parameters.at("names").get<std::size_t>();
     at::Tensor out = at::full({classes.size(0), block}, paddingIdOf(tokenizer), at::kLong);
     for (std::int64_t i = 0; i < classes.size(0); ++i) {
-        const auto ids = tokenizer.ids(snippetOf(core::deriveSeed(seed, std::uint64_t(i), "variable_misuse"), classes.data_ptr<std::int64_t>()[i] == 1), true);
+        const bool misuse = classes.data_ptr<std::int64_t>()[i] == 1;
+        const auto ids = tokenizer.ids(snippetOf(core::deriveSeed(seed, std::uint64_t(i), "variable_misuse"), misuse, names), true);
         if (std::int64_t(ids.size()) > block)
-            throw core::InputError(fmt::format("data.block_length: expected room for every snippet, got {}; snippet {} has {} tokens", block, i, ids.size()));
+            throw core::InputError(
+                fmt::format("data.block_length: expected room for every snippet, got {}; snippet {} has {} tokens", block, i, ids.size()));
         std::copy(ids.begin(), ids.end(), out.data_ptr<std::int64_t>() + i * block);
     }
     return out;
@@ -173,8 +173,9 @@ DataSetPtr openVariableMisuse(const Json& parameters, const std::filesystem::pat
     const auto samples = parameters.at("samples").get<std::int64_t>(), block = parameters.at("block_length").get<std::int64_t>();
     // What fills masks learns from functions as they should be.
     const at::Tensor classes = masking ? at::zeros({samples}, at::kLong) : at::arange(samples, at::kLong).remainder(2);
-    at::Tensor tokens = snippetTokens(*vocabulary.tokenizer(), classes, parameters.at("seed").get<std::uint64_t>(), block);
-    SplitLists splits = randomSplit(samples, SplitOptions::fromJson(parameters.at("split")), {classes.data_ptr<std::int64_t>(), std::size_t(samples)});
+    at::Tensor tokens = snippetTokens(*vocabulary.tokenizer(), classes, parameters);
+    SplitLists splits =
+        randomSplit(samples, SplitOptions::fromJson(parameters.at("split")), {classes.data_ptr<std::int64_t>(), std::size_t(samples)});
     applyLimit(splits, parameters);
     DataInfo info;
     info.id = "variable_misuse";
@@ -197,11 +198,15 @@ DataSetPtr openVariableMisuse(const Json& parameters, const std::filesystem::pat
 
 core::Schema misuseSchema()
 {
-    core::Schema schema{core::integer("samples", 4000, "Number of functions; half of them are right.").range(10, 200'000),
-                        core::integer("seed", 0, "Seed of the functions.").atLeast(0),
-                        core::text("tokenizer", "", "Tokens: the pieces of this tokenizer (tokenizer.json, or a folder with one); empty: pieces learned from such functions."),
-                        core::integer("block_length", 48, "Tokens in a sample; shorter functions are filled up.").range(4, 4096),
-                        splitParameter({0.2, 0.1, 0, true})};
+    core::Schema schema{
+        core::integer("samples", 4000, "Number of functions; half of them are right.").range(10, 200'000),
+        core::integer("seed", 0, "Seed of the functions.").atLeast(0),
+        core::integer("names", 6, "Different names of variables: the more, the less can be learned by heart.")
+            .range(3, std::int64_t(kVariableNames.size())),
+        core::text("tokenizer", "",
+                   "Tokens: the pieces of this tokenizer (tokenizer.json, or a folder with one); empty: pieces learned from such functions."),
+        core::integer("block_length", 48, "Tokens in a sample; shorter functions are filled up.").range(4, 4096),
+        splitParameter({0.2, 0.1, 0, true})};
     addLimits(schema);
     addMaskingParameters(schema);
     return schema;
@@ -211,14 +216,16 @@ core::Schema misuseSchema()
 
 void addVariableMisuse(DataRegistry& registry)
 {
-    registry.add({"variable_misuse",
-                  "Variable misuse",
-                  "Small Python functions; in half of them one use of a variable has another variable of the function. With masks: right functions alone.",
-                  "Task: Kanade et al. (2020), \"Learning and Evaluating Contextual Embedding of Source Code\", arXiv:2001.00059, section 3.2; functions made up here",
-                  misuseSchema(),
-                  {},
-                  {{"tokens", "token_id", {"batch", "position"}}}},
-                 openVariableMisuse);
+    registry.add(
+        {"variable_misuse",
+         "Variable misuse",
+         "Small Python functions; in half of them one use of a variable has another variable of the function. With masks: right functions alone.",
+         "Task: Kanade et al. (2020), \"Learning and Evaluating Contextual Embedding of Source Code\", arXiv:2001.00059, section 3.2; functions made "
+         "up here",
+         misuseSchema(),
+         {},
+         {{"tokens", "token_id", {"batch", "position"}}}},
+        openVariableMisuse);
 }
 
 }  // namespace orrery::data

@@ -84,7 +84,7 @@ TokenizerPtr namedTokenizer(const std::string& argument, const std::function<gra
         return vocabularyTokenizer({{"kind", "bytes"}});
     const auto path = core::resolvePath(argument);
     const auto ending = path.extension();
-    const bool isFile = std::filesystem::is_regular_file(path) && (ending == ".json" || ending == ".txt" || ending == ".words");
+    const bool isFile = std::filesystem::is_regular_file(path) && (ending == ".json" || ending == ".txt" || ending == ".words" || ending == ".model");
     if (isFile || (std::filesystem::is_directory(path) && holdsTokenizer(path)))
         return openTokenizer(path);
     auto tokenizer = tokenizerOf(openCard(argument));

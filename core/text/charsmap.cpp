@@ -9,6 +9,8 @@
 namespace orrery::text {
 namespace {
 
+constexpr std::string_view kBase64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 // A unit of the double array: label in the low byte, bit 8 says that a value stands below, bits 9 and up are the offset (scaled by 256 where bit 9 is set).
 std::uint32_t unitLabel(std::uint32_t unit)
 {
@@ -115,10 +117,9 @@ std::string decodeBase64(std::string_view text, const std::string& place)
     int count = 0;
     while (text.ends_with('='))
         text.remove_suffix(1);
-    static constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto value = kAlphabet.find(text[i]);
-        if (value == kAlphabet.npos)
+        const auto value = kBase64Digits.find(text[i]);
+        if (value == kBase64Digits.npos)
             throw core::FormatError(
                 fmt::format("{}: expected Base64, got the byte 0x{:02x} at position {}", place, static_cast<unsigned char>(text[i]), i));
         bits = bits << 6 | std::uint32_t(value);
@@ -134,6 +135,20 @@ std::string decodeBase64(std::string_view text, const std::string& place)
         out += char(bits >> 4 & 0xff);
     if (count == 3)
         out += {char(bits >> 10 & 0xff), char(bits >> 2 & 0xff)};
+    return out;
+}
+
+std::string encodeBase64(std::string_view bytes)
+{
+    std::string out;
+    out.reserve((bytes.size() + 2) / 3 * 4);
+    for (std::size_t i = 0; i < bytes.size(); i += 3) {
+        std::uint32_t group = 0;
+        for (std::size_t j = 0; j < 3; ++j)
+            group = group << 8 | (i + j < bytes.size() ? static_cast<unsigned char>(bytes[i + j]) : 0);
+        for (std::size_t j = 0; j < 4; ++j)
+            out += i + j <= bytes.size() ? kBase64Digits[group >> (18 - 6 * j) & 63] : '=';
+    }
     return out;
 }
 

@@ -27,5 +27,7 @@ private:
 
 /// Bytes of standard Base64 (RFC 4648, section 4). @throws core::FormatError.
 std::string decodeBase64(std::string_view text, const std::string& place);
+/// The same the other way round.
+std::string encodeBase64(std::string_view bytes);
 
 }  // namespace orrery::text

@@ -10,6 +10,7 @@
 
 #include "dictionary.h"
 #include "json_place.h"
+#include "sentencepiece.h"
 
 namespace orrery::text {
 namespace {
@@ -206,9 +207,28 @@ JsonTree bytePairTree(const fs::path& file)
     return tree;
 }
 
+/// A SentencePiece model. What stands around a text is said by the settings beside it, or else by the two names that such files have.
+JsonTree sentencePieceTreeOf(const fs::path& file)
+{
+    const Settings settings(file);
+    const ScoredVocabulary vocabulary = parseSentencePiece(core::readFile(file, kMostBytes), file.string());
+    const auto numberOf = [&](const char* key, const char* otherwise) -> std::optional<std::int64_t> {
+        const auto piece = settings.special(key, otherwise);
+        const auto found =
+            std::find_if(vocabulary.entries.begin(), vocabulary.entries.end(), [&](const auto& entry) { return entry.piece == piece; });
+        return found == vocabulary.entries.end() ? std::nullopt : std::optional<std::int64_t>(found - vocabulary.entries.begin());
+    };
+    TextBounds bounds;
+    if (settings.flag("add_bos_token", file.filename() == "tokenizer.model"))
+        bounds.before = numberOf("bos_token", "<s>");
+    if (settings.flag("add_eos_token", file.filename() == "spiece.model"))
+        bounds.after = numberOf("eos_token", "</s>");
+    return tokenizerTree(vocabulary, bounds, file.string());
+}
+
 fs::path fileIn(const fs::path& folder)
 {
-    for (const char* name : {"tokenizer.json", "vocab.txt", "vocab.json"})
+    for (const char* name : {"tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model"})
         if (fs::is_regular_file(folder / name) && (std::string_view(name) != "vocab.json" || fs::exists(folder / "merges.txt")))
             return folder / name;
     return {};
@@ -232,10 +252,13 @@ TokenizerPtr openTokenizer(const fs::path& path)
         throw core::InputError(fmt::format("{}: expected a tokenizer, found no such file or folder", path.string()));
     const fs::path file = fs::is_directory(path) ? fileIn(path) : path;
     if (file.empty())
-        throw core::InputError(
-            fmt::format("{}: expected a folder with tokenizer.json, vocab.txt, or vocab.json and merges.txt, found none of them", path.string()));
+        throw core::InputError(fmt::format(
+            "{}: expected a folder with tokenizer.json, vocab.txt, vocab.json and merges.txt, tokenizer.model or spiece.model, found none of them",
+            path.string()));
     if (file.extension() == ".words")
         return dictionaryTokenizer({{"kind", "dictionary"}, {"words", core::split(core::readFile(file, kMostBytes), '\n')}});
+    if (file.extension() == ".model")
+        return fromTree(sentencePieceTreeOf(file), file);
     if (file.extension() == ".txt")
         return fromTree(wordPieceTree(file), file);
     if (file.filename() == "vocab.json")

@@ -6,7 +6,7 @@
 namespace orrery::text {
 
 /// Opens a tokenizer: a `tokenizer.json`; a `vocab.txt` (WordPiece) or `vocab.json` (byte-level BPE, with `merges.txt` beside it); a list of words, one a line,
-/// in a file ending in `.words`; or a folder with one of the first three. `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` beside them are read, too.
+/// in a file ending in `.words`; a SentencePiece model (`tokenizer.model`, `spiece.model`, any file ending in `.model`); or a folder with one of them, a list of words excepted. `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` beside them are read, too.
 /// @throws core::InputError for something else (says what was expected), core::FormatError, core::StorageError.
 TokenizerPtr openTokenizer(const std::filesystem::path& path);
 

@@ -15,6 +15,7 @@
 #include "pre_tokenizers.h"
 #include "string_map.h"
 #include "unicode.h"
+#include "unigram_training.h"
 
 namespace orrery::text {
 namespace {
@@ -230,6 +231,48 @@ std::map<std::string, std::int64_t> countedWords(const JsonTree& steps, std::str
     return counts;
 }
 
+/// The special tokens of a kind, then others.
+std::vector<std::string> allSpecial(TrainedKind kind, const std::vector<std::string>& others)
+{
+    std::vector<std::string> special = kind == TrainedKind::BytePairs ? std::vector<std::string>{"<|endoftext|>"}
+                                       : kind == TrainedKind::Unigram ? std::vector<std::string>{"<unk>"}
+                                                                      : std::vector<std::string>{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+    for (const auto& name : others) {
+        if (name.empty())
+            throw core::InputError("special tokens: expected at least one character, got an empty one");
+        if (std::find(special.begin(), special.end(), name) == special.end())
+            special.push_back(name);
+    }
+    return special;
+}
+
+TokenizerPtr trainUnigramTokenizer(std::string_view text, const MergeTraining& training)
+{
+    JsonTree tree = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}, {"normalizer", {{"type", "NFKC"}}}};
+    tree["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "\xe2\x96\x81"}, {"prepend_scheme", "always"}, {"split", true}};
+    tree["decoder"] = tree["pre_tokenizer"];
+    const auto words = countedWords(tree, text);
+    if (words.empty())
+        throw core::InputError("text: expected at least one word, got none");
+    if (training.vocabulary <= training.special.size())
+        throw core::InputError(
+            fmt::format("expected a vocabulary of more than the {} special tokens, got {}", training.special.size(), training.vocabulary));
+    UnigramTraining wanted;
+    wanted.vocabulary = training.vocabulary - training.special.size();
+    wanted.stop = training.stop;
+    wanted.progress = training.progress;
+    const UnigramPieces trained = trainUnigram(words, wanted);
+    JsonTree pieces = JsonTree::array();
+    for (const auto& name : training.special)
+        pieces.push_back(JsonTree::array({name, 0.0}));
+    for (std::size_t i = 0; i < trained.pieces.size(); ++i)
+        pieces.push_back(JsonTree::array({trained.pieces[i], trained.scores[i]}));
+    tree["added_tokens"] = specialTokens(training.special);
+    tree["post_processor"] = nullptr;
+    tree["model"] = {{"type", "Unigram"}, {"unk_id", 0}, {"byte_fallback", false}, {"vocab", std::move(pieces)}};
+    return tokenizerFromJson(tree.dump(1), "trained tokenizer");
+}
+
 }  // namespace
 
 TrainedMerges trainMerges(const std::map<std::string, std::int64_t>& words, const MergeTraining& training)
@@ -240,7 +283,9 @@ TrainedMerges trainMerges(const std::map<std::string, std::int64_t>& words, cons
 TokenizerPtr trainTokenizer(TrainedKind kind, std::string_view text, MergeTraining training)
 {
     const bool bytes = kind == TrainedKind::BytePairs;
-    training.special = bytes ? std::vector<std::string>{"<|endoftext|>"} : std::vector<std::string>{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+    training.special = allSpecial(kind, training.special);
+    if (kind == TrainedKind::Unigram)
+        return trainUnigramTokenizer(text, training);
     training.continuation = bytes ? "" : "##";
     if (bytes)
         for (unsigned byte = 0; byte < 256; ++byte)

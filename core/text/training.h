@@ -14,7 +14,7 @@ namespace orrery::text {
 struct MergeTraining {
     std::size_t vocabulary = 1000;     ///< pieces at most, special ones and single characters included
     std::int64_t minimumCount = 2;     ///< a pair that is seen less often is not merged
-    std::vector<std::string> special;  ///< the first numbers
+    std::vector<std::string> special;  ///< the first numbers; each one once
     std::vector<char32_t> alphabet;    ///< characters that are pieces although no word has them
     std::size_t alphabetLimit = 1000;  ///< of the characters of words only the most frequent ones are pieces; words with others lose them
     std::string continuation;          ///< prefix of pieces inside a word: "##"
@@ -29,10 +29,10 @@ struct TrainedMerges {
 /// words alone. Source: Sennrich, Haddow & Birch (2016), arXiv:1508.07909, algorithm 1.
 TrainedMerges trainMerges(const std::map<std::string, std::int64_t>& words, const MergeTraining& training);
 
-enum class TrainedKind { BytePairs, WordPiece };
+enum class TrainedKind { BytePairs, WordPiece, Unigram };
 /// A tokenizer made from a text: byte-level BPE with GPT-2's words and the special token <|endoftext|>; or WordPiece with BERT's words (lower case, without accents)
-/// and its special tokens, its pieces learned as BPE.
-/// @param training  Its special tokens and alphabet are set here. @throws core::InputError if the vocabulary is too small for the characters, or the text has no words.
+/// and its special tokens, its pieces learned as BPE; or Unigram with words that keep the blank before them, and <unk> (unigram_training.h).
+/// @param training  Its alphabet is set here; its special tokens come behind those of the kind ("<mask>" for a model that fills masks). @throws core::InputError if the vocabulary is too small for the characters, or the text has no words.
 TokenizerPtr trainTokenizer(TrainedKind kind, std::string_view text, MergeTraining training);
 
 }  // namespace orrery::text

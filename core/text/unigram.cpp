@@ -85,9 +85,14 @@ public:
         readPieces(json.at("vocab"));
         if (json.has("unk_id"))
             m_unknown = std::int32_t(json.at("unk_id").number(0, std::int64_t(m_scores.size()) - 1));
+        const auto hidden = hiddenPieces(json);
+        for (std::size_t id = 0; id < m_scores.size(); ++id)
+            if (!hidden[id])
+                m_lowest = std::min(m_lowest, m_scores[id]);
         std::vector<std::pair<std::string_view, std::int32_t>> sorted;
         for (std::size_t id = 0; id < m_scores.size(); ++id)
-            if (const auto* piece = m_pieces.pieceOf(std::int64_t(id)); piece && m_pieces.find(*piece) == std::int32_t(id) && !piece->empty())
+            if (const auto* piece = m_pieces.pieceOf(std::int64_t(id));
+                piece && !hidden[id] && m_pieces.find(*piece) == std::int32_t(id) && !piece->empty())
                 sorted.emplace_back(*piece, std::int32_t(id));
         std::sort(sorted.begin(), sorted.end());
         m_trie = std::make_unique<PieceTrie>(sorted);
@@ -134,10 +139,19 @@ private:
             m_scores.push_back(pair[1].decimal());
             if (!std::isfinite(m_scores.back()))
                 pair[1].fail("a finite log probability");
-            m_lowest = std::min(m_lowest, m_scores.back());
         }
         if (m_scores.empty())
             vocabulary.fail("at least one piece");
+    }
+
+    /// Pieces that stand for no text: those of a SentencePiece model that are control or byte pieces ("not_in_text", which the library's own files do not have).
+    std::vector<bool> hiddenPieces(const JsonPlace& json) const
+    {
+        std::vector<bool> hidden(m_scores.size());
+        if (json.has("not_in_text"))
+            for (const auto& id : json.at("not_in_text").list())
+                hidden[std::size_t(id.number(0, std::int64_t(m_scores.size()) - 1))] = true;
+        return hidden;
     }
 
     std::vector<Node> bestPath(std::string_view word) const

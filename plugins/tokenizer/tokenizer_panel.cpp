@@ -83,7 +83,8 @@ QLayout* TokenizerPanel::makeButtons(QWidget* parent)
         row->addWidget(made);
         return made;
     };
-    button(tr("Add file…"), "add_file", tr("tokenizer.json, vocab.txt, vocab.json beside merges.txt, or a list of words (.words)"),
+    button(tr("Add file…"), "add_file",
+           tr("tokenizer.json, vocab.txt, vocab.json beside merges.txt, a SentencePiece model (.model), or a list of words (.words)"),
            &TokenizerPanel::askFile);
     button(tr("Add folder…"), "add_folder", tr("A checkpoint folder with a tokenizer"), &TokenizerPanel::askFolder);
     m_remove = button(tr("Remove"), "remove", tr("Take the chosen tokenizer out of the comparison"), &TokenizerPanel::removeChosen);
@@ -320,7 +321,7 @@ void TokenizerPanel::addTokenizer(const QString& name)
 
 void TokenizerPanel::askFile()
 {
-    const QString file = widgets::askOpenFile()(this, tr("Open a tokenizer"), tr("Tokenizers (*.json *.txt *.words);;All files (*)"));
+    const QString file = widgets::askOpenFile()(this, tr("Open a tokenizer"), tr("Tokenizers (*.json *.txt *.model *.words);;All files (*)"));
     if (!file.isEmpty())
         addTokenizer(file);
 }

@@ -1,4 +1,5 @@
-// ConvNeXt. Source: Liu et al. (2022), "A ConvNet for the 2020s", arXiv:2201.03545, figure 4 and section 2.
+// ConvNeXt. Sources: Liu et al. (2022), "A ConvNet for the 2020s", arXiv:2201.03545, figure 4 and section 2; Woo et al. (2023), "ConvNeXt V2: Co-designing and Scaling ConvNets with Masked
+// Autoencoders", arXiv:2301.00808, section 3.2.
 #include "assembly.h"
 
 namespace orrery::models::families {
@@ -11,10 +12,12 @@ struct ConvnextSettings {
     std::vector<std::int64_t> widths, depths;
     double epsilon, layerScale;
     std::string activation;
+    bool second;  ///< V2: a norm of responses in place of the layer scale
     explicit ConvnextSettings(const Config& config)
         : channels(config.count("num_channels", 3)), patch(config.count("patch_size", 4)), widths(config.counts("hidden_sizes", {96, 192, 384, 768})),
           depths(config.depths("depths", {3, 3, 9, 3})), epsilon(config.real("layer_norm_eps", 1e-12)),
-          layerScale(config.real("layer_scale_init_value", 1e-6)), activation(config.text("hidden_act", "gelu"))
+          layerScale(config.real("layer_scale_init_value", 1e-6)), activation(config.text("hidden_act", "gelu")),
+          second(config.text("model_type", "convnext") == "convnextv2")
     {
         if (widths.size() != depths.size())
             config.fail("depths", fmt::format("as many numbers as hidden_sizes has ({})", widths.size()));
@@ -37,15 +40,30 @@ Var channelNorm(Builder& builder, const std::string& name, Var x, std::int64_t w
     return channelsFirst(builder, builder.layerNorm(name, channelsLast(builder, x), width, kChannelNormEpsilon));
 }
 
+/// x + weight * x * n + bias with n the norm of a channel over the picture, divided by the mean of these norms over the channels (algorithm 1). x [batch, height, width, channel].
+Var responseNorm(Builder& builder, Var x, std::int64_t width)
+{
+    const Builder::Scope scope = builder.module("grn", "GlobalResponseNorm");
+    const Var weight = builder.parameter("weight", {1, 1, 1, width}, {{"kind", "zeros"}}),
+              bias = builder.parameter("bias", {1, 1, 1, width}, {{"kind", "zeros"}});
+    const Var norms = builder.op("aten::norm.ScalarOpt_dim", {x, 2, std::vector<std::int64_t>{1, 2}, true});
+    const Var mean = builder.op("aten::mean.dim", {norms, std::vector<std::int64_t>{-1}, true});
+    const Var relative = builder.op("aten::div.Tensor", {norms, builder.op("aten::add.Scalar", {mean, 1e-6}, "shifted")}, "relative");
+    const Var scaled = builder.op("aten::mul.Tensor", {weight, builder.op("aten::mul.Tensor", {x, relative}, "responses")}, "scaled");
+    return builder.op("aten::add.Tensor", {builder.op("aten::add.Tensor", {scaled, bias}, "biased"), x}, "sum");
+}
+
 Var convnextBlock(Assembly& assembly, const std::string& name, Var x, std::int64_t width, const ConvnextSettings& settings)
 {
     Builder& builder = assembly.builder;
     const Builder::Scope scope = builder.module(name, "ConvNextLayer");
     const Var depthwise = builder.conv2d("dwconv", x, width, width, 7, 1, 3, true, width);
     const Var normed = builder.layerNorm("layernorm", channelsLast(builder, depthwise), width, kChannelNormEpsilon);
-    const Var hidden = activated(assembly, "hidden_act", settings.activation, builder.linear("pwconv1", normed, width, 4 * width));
+    Var hidden = activated(assembly, "hidden_act", settings.activation, builder.linear("pwconv1", normed, width, 4 * width));
+    if (settings.second)
+        hidden = responseNorm(builder, hidden, 4 * width);
     Var out = builder.linear("pwconv2", hidden, 4 * width, width);
-    if (settings.layerScale > 0) {
+    if (settings.layerScale > 0 && !settings.second) {
         const Var scale = builder.parameter("layer_scale_parameter", {width}, {{"kind", "constant"}, {"value", settings.layerScale}});
         out = builder.op("aten::mul.Tensor", {scale, out}, "scaled");
     }
@@ -70,11 +88,12 @@ Var convnextStage(Assembly& assembly, std::size_t number, Var x, std::int64_t in
 graph::Model buildConvnext(const Request& request)
 {
     const ConvnextSettings settings(request.config);
-    Assembly assembly(request, "convnext");
+    const std::string name = settings.second ? "convnextv2" : "convnext", title = settings.second ? "ConvNeXt V2" : "ConvNeXt";
+    Assembly assembly(request, name);
     Builder& builder = assembly.builder;
     Var x = assembly.imageInput(settings.channels, 0, 0), pooled;
     {
-        const Scopes base(builder, {{assembly.base("convnext"), "ConvNextModel"}});
+        const Scopes base(builder, {{assembly.base(name), "ConvNextModel"}});
         {
             const Builder::Scope scope = builder.module("embeddings", "ConvNextEmbeddings");
             x = builder.conv2d("patch_embeddings", x, settings.channels, settings.widths[0], settings.patch, settings.patch);
@@ -89,8 +108,8 @@ graph::Model buildConvnext(const Request& request)
         pooled = builder.layerNorm("layernorm", mean, settings.widths.back(), settings.epsilon);
     }
     if (request.head == Head::Base)
-        return assembly.finish({{"last_hidden_state", x}, {"pooler_output", pooled}}, "ConvNeXt", "");
-    return assembly.finish({{"logits", builder.linear("classifier", pooled, settings.widths.back(), request.config.labels())}}, "ConvNeXt",
+        return assembly.finish({{"last_hidden_state", x}, {"pooler_output", pooled}}, title, "");
+    return assembly.finish({{"logits", builder.linear("classifier", pooled, settings.widths.back(), request.config.labels())}}, title,
                            "classification");
 }
 
@@ -104,6 +123,18 @@ Family convnextFamily()
             {"convnext"},
             {Head::ImageClassification, Head::Base},
             "convnext",
+            buildConvnext,
+            {}};
+}
+
+Family convnextV2Family()
+{
+    return {"convnextv2",
+            "ConvNeXt V2",
+            "Woo et al. (2023), \"ConvNeXt V2: Co-designing and Scaling ConvNets with Masked Autoencoders\", arXiv:2301.00808",
+            {"convnextv2"},
+            {Head::ImageClassification, Head::Base},
+            "convnextv2",
             buildConvnext,
             {}};
 }

@@ -42,7 +42,7 @@ const std::vector<Family>& families()
 {
     static const std::vector<Family> kFamilies = {
         gpt2Family(),       gptNeoxFamily(), optFamily(), llamaFamily(), phiFamily(),    bertFamily(),     robertaFamily(),
-        distilbertFamily(), t5Family(),      vitFamily(), clipFamily(),  resnetFamily(), convnextFamily(),
+        distilbertFamily(), t5Family(),      vitFamily(), clipFamily(),  resnetFamily(), convnextFamily(), convnextV2Family(),
     };
     return kFamilies;
 }

@@ -80,5 +80,6 @@ Family vitFamily();
 Family clipFamily();
 Family resnetFamily();
 Family convnextFamily();
+Family convnextV2Family();
 
 }  // namespace orrery::models::families

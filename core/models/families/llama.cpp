@@ -1,5 +1,5 @@
 // LLaMA and its kin, which differ in a few switches: Mistral (a sliding window), Qwen2 (biases of q, k, v), Qwen3 (norms of q and k), Phi-3 (fused projections), Gemma (norms with
-// offset 1, scaled embedding) and Gemma 2 (norms after the branches, capped scores and logits).
+// offset 1, scaled embedding), Gemma 2 (norms after the branches, capped scores and logits) and Gemma 3 (norms of q and k, rotary frequencies of their own where the window slides).
 #include <cmath>
 
 #include <core/base/error.h>
@@ -13,11 +13,11 @@ struct LlamaSettings {
     std::string type;
     std::int64_t features, heads, keyHeads, headSize, hidden, layers, vocabulary;
     double epsilon, attentionDropout, residualDropout, scale, normOffset = 0;
-    bool qkvBias, outBias, mlpBias, qkNorm, fused, gemma, gemma2;
+    bool qkvBias, outBias, mlpBias, qkNorm, fused, gemma, gemma3, branchNorms;
     std::string activation;
     std::optional<std::int64_t> window;
     std::optional<double> scoreCap, logitCap;
-    RotarySettings rotary;
+    RotarySettings rotary, slidingRotary;
     explicit LlamaSettings(const Config& config);
     bool slides(const Config& config, std::int64_t layer) const;
 };
@@ -25,6 +25,16 @@ struct LlamaSettings {
 std::optional<double> cap(const Config& config, std::string_view key)
 {
     return config.has(key) ? std::optional(config.real(key, 0)) : std::nullopt;
+}
+
+/// What a Gemma 3 config says of the rotary positions of one kind of layer: its part of `rope_parameters`; before that was there, everything but the base of the sliding layers
+/// stood in the config itself.
+Config rotaryConfig(const Config& config, const char* kind)
+{
+    const Config parameters = config.section("rope_parameters");
+    if (parameters.has(kind))
+        return {core::Json{{"rope_parameters", parameters.section(kind).json()}}, config.where()};
+    return std::string_view(kind) == "full_attention" ? config : Config(core::Json::object(), config.where());
 }
 
 LlamaSettings::LlamaSettings(const Config& config)
@@ -36,8 +46,8 @@ LlamaSettings::LlamaSettings(const Config& config)
       hidden(config.count("intermediate_size", 11008)), layers(config.layers("num_hidden_layers", 32)), vocabulary(config.count("vocab_size", 32000)),
       epsilon(config.real("rms_norm_eps", 1e-6)), attentionDropout(config.real("attention_dropout", 0)),
       residualDropout(config.real("resid_pdrop", 0)), qkvBias(config.flag("attention_bias", type == "qwen2")),
-      outBias(config.flag("attention_bias", false)), mlpBias(config.flag("mlp_bias", false)), qkNorm(type == "qwen3"), fused(type == "phi3"),
-      gemma(type.starts_with("gemma")), gemma2(type == "gemma2")
+      outBias(config.flag("attention_bias", false)), mlpBias(config.flag("mlp_bias", false)), qkNorm(type == "qwen3" || type == "gemma3_text"),
+      fused(type == "phi3"), gemma(type.starts_with("gemma")), gemma3(type == "gemma3_text"), branchNorms(type == "gemma2" || gemma3)
 {
     if (heads % keyHeads != 0)
         config.fail("num_key_value_heads", fmt::format("a divisor of the {} attention heads", heads));
@@ -45,7 +55,7 @@ LlamaSettings::LlamaSettings(const Config& config)
         qkvBias = true;
         outBias = false;
     }
-    scale = 1.0 / std::sqrt(gemma2 ? config.real("query_pre_attn_scalar", 256) : double(headSize));
+    scale = 1.0 / std::sqrt(branchNorms ? config.real("query_pre_attn_scalar", 256) : double(headSize));
     normOffset = gemma ? 1 : 0;
     // Gemma's first configs said "gelu" and meant the approximation by tanh.
     activation = gemma ? config.text("hidden_activation", "gelu_pytorch_tanh") : config.text("hidden_act", "silu");
@@ -53,12 +63,14 @@ LlamaSettings::LlamaSettings(const Config& config)
         window = config.count("sliding_window");
     if (type == "qwen2" || type == "qwen3")
         window = config.flag("use_sliding_window", false) ? window : std::nullopt;
-    scoreCap = gemma2 ? cap(config, "attn_logit_softcapping") : std::nullopt;
-    logitCap = gemma2 ? cap(config, "final_logit_softcapping") : std::nullopt;
-    rotary = rotarySettings(config, headSize, 10000);
+    scoreCap = branchNorms ? cap(config, "attn_logit_softcapping") : std::nullopt;
+    logitCap = branchNorms ? cap(config, "final_logit_softcapping") : std::nullopt;
+    rotary = gemma3 ? rotarySettings(rotaryConfig(config, "full_attention"), headSize, 1e6) : rotarySettings(config, headSize, 10000);
+    slidingRotary = gemma3 ? rotarySettings(rotaryConfig(config, "sliding_attention"), headSize, config.real("rope_local_base_freq", 10000)) : rotary;
 }
 
-/// `layer_types` says it; before it was there, Qwen's first `max_window_layers` see everything and every second layer of Gemma 2 does.
+/// `layer_types` says it; before it was there, Qwen's first `max_window_layers` see everything and every second layer of Gemma 2 and
+/// every sixth of Gemma 3 does.
 bool LlamaSettings::slides(const Config& config, std::int64_t layer) const
 {
     if (!window)
@@ -71,6 +83,8 @@ bool LlamaSettings::slides(const Config& config, std::int64_t layer) const
     }
     if (type.starts_with("qwen"))
         return layer >= config.number("max_window_layers").value_or(28);
+    if (gemma3)
+        return (layer + 1) % config.count("sliding_window_pattern", 6) != 0;
     return type != "gemma2" || layer % 2 == 0;
 }
 
@@ -78,7 +92,7 @@ bool LlamaSettings::slides(const Config& config, std::int64_t layer) const
 struct LlamaShared {
     LlamaSettings settings;
     AttentionSettings attention;
-    RotaryTables tables{};
+    RotaryTables tables{}, slidingTables{};
     Masks full, sliding;
 };
 
@@ -108,8 +122,8 @@ ProjectedHeads projections(Assembly& assembly, Var x, const LlamaSettings& setti
     };
     ProjectedHeads made{part("q_proj", "query", settings.heads), part("k_proj", "key", settings.keyHeads), part("v_proj", "v", settings.keyHeads)};
     if (settings.qkNorm) {
-        made.q = rmsNorm(builder, "q_norm", made.q, settings.headSize, settings.epsilon);
-        made.k = rmsNorm(builder, "k_norm", made.k, settings.headSize, settings.epsilon);
+        made.q = rmsNorm(builder, "q_norm", made.q, settings.headSize, settings.epsilon, settings.normOffset);
+        made.k = rmsNorm(builder, "k_norm", made.k, settings.headSize, settings.epsilon, settings.normOffset);
     }
     return made;
 }
@@ -120,8 +134,10 @@ Var llamaAttention(Assembly& assembly, Var x, const std::string& block, bool sli
     const LlamaSettings& settings = shared.settings;
     const Builder::Scope scope = builder.module("self_attn", "Attention");
     const ProjectedHeads heads = projections(assembly, x, settings);
-    const Var q = rotated(builder, "q", heads.q, shared.tables, settings.rotary, settings.headSize);
-    const Var k = rotated(builder, "k", heads.k, shared.tables, settings.rotary, settings.headSize);
+    const RotaryTables& tables = slides ? shared.slidingTables : shared.tables;
+    const RotarySettings& rotary = slides ? settings.slidingRotary : settings.rotary;
+    const Var q = rotated(builder, "q", heads.q, tables, rotary, settings.headSize);
+    const Var k = rotated(builder, "k", heads.k, tables, rotary, settings.headSize);
     const Var merged = attend(assembly, assembly.sizes, q, k, heads.v, slides ? shared.sliding : shared.full, shared.attention, block + ".attn");
     return builder.linear("o_proj", merged, settings.heads * settings.headSize, settings.features, settings.outBias);
 }
@@ -156,13 +172,13 @@ Var llamaBlock(Assembly& assembly, Var x, std::int64_t number, const LlamaShared
         return rmsNorm(builder, name, value, settings.features, settings.epsilon, settings.normOffset);
     };
     Var attended = llamaAttention(assembly, norm("input_layernorm", x), block, settings.slides(assembly.config, number), shared);
-    if (settings.gemma2)
+    if (settings.branchNorms)
         attended = norm("post_attention_layernorm", attended);
     attended = builder.dropout("resid_attn_dropout", attended, settings.residualDropout);
     const Var middle = builder.op("aten::add.Tensor", {x, attended}, "resid_mid");
-    const Var normed = norm(settings.gemma2 ? "pre_feedforward_layernorm" : "post_attention_layernorm", middle);
+    const Var normed = norm(settings.branchNorms ? "pre_feedforward_layernorm" : "post_attention_layernorm", middle);
     Var transformed = llamaPerceptron(assembly, normed, block, settings);
-    if (settings.gemma2)
+    if (settings.branchNorms)
         transformed = norm("post_feedforward_layernorm", transformed);
     transformed = builder.dropout("resid_mlp_dropout", transformed, settings.residualDropout);
     const Var after = builder.op("aten::add.Tensor", {middle, transformed}, "resid_post");
@@ -174,13 +190,14 @@ Var llamaBlock(Assembly& assembly, Var x, std::int64_t number, const LlamaShared
 
 const char* llamaTitle(const std::string& type)
 {
-    return type == "mistral"  ? "Mistral"
-           : type == "qwen2"  ? "Qwen2"
-           : type == "qwen3"  ? "Qwen3"
-           : type == "phi3"   ? "Phi-3"
-           : type == "gemma"  ? "Gemma"
-           : type == "gemma2" ? "Gemma 2"
-                              : "LLaMA";
+    return type == "mistral"       ? "Mistral"
+           : type == "qwen2"       ? "Qwen2"
+           : type == "qwen3"       ? "Qwen3"
+           : type == "phi3"        ? "Phi-3"
+           : type == "gemma"       ? "Gemma"
+           : type == "gemma2"      ? "Gemma 2"
+           : type == "gemma3_text" ? "Gemma 3"
+                                   : "LLaMA";
 }
 
 void prepareMasks(Assembly& assembly, Var like, LlamaShared& shared)
@@ -194,7 +211,7 @@ void prepareMasks(Assembly& assembly, Var like, LlamaShared& shared)
 graph::Model buildLlama(const Request& request)
 {
     const Config& config = request.config;
-    LlamaShared shared{LlamaSettings(config), {}, {}, {}, {}};
+    LlamaShared shared{LlamaSettings(config), {}, {}, {}, {}, {}};
     const LlamaSettings& settings = shared.settings;
     shared.attention = {settings.heads, settings.keyHeads, settings.headSize, settings.scale, settings.attentionDropout, settings.scoreCap};
     Assembly assembly(request, settings.type);
@@ -211,6 +228,8 @@ graph::Model buildLlama(const Request& request)
             x = builder.op("aten::mul.Scalar", {x, std::sqrt(double(settings.features))}, "embed_scaled");
         x = builder.dropout("embed_dropout", x, config.real("embd_pdrop", 0));
         shared.tables = rotaryTables(builder, embedding.rows, assembly.sizes.position, settings.rotary);
+        shared.slidingTables =
+            settings.gemma3 ? rotaryTables(builder, embedding.rows, assembly.sizes.position, settings.slidingRotary) : shared.tables;
         prepareMasks(assembly, embedding.rows, shared);
         for (std::int64_t i = 0; i < settings.layers; ++i)
             x = llamaBlock(assembly, x, i, shared);
@@ -230,10 +249,10 @@ graph::Model buildLlama(const Request& request)
 Family llamaFamily()
 {
     return {"llama",
-            "LLaMA, Mistral, Qwen2, Qwen3, Phi-3, Gemma, Gemma 2",
+            "LLaMA, Mistral, Qwen2, Qwen3, Phi-3, Gemma, Gemma 2, Gemma 3 (text)",
             "Touvron et al. (2023), arXiv:2302.13971; Jiang et al. (2023), arXiv:2310.06825; Qwen team (2024), arXiv:2407.10671; Gemma team (2024), "
-            "arXiv:2408.00118",
-            {"llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gemma2"},
+            "arXiv:2408.00118; Gemma team (2025), arXiv:2503.19786",
+            {"llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gemma2", "gemma3_text"},
             {Head::CausalLM, Head::Base, Head::SequenceClassification, Head::TokenClassification},
             "model",
             buildLlama,

@@ -22,6 +22,8 @@ graph::Model openGguf(const ModelSource& source, const OpenOptions& options)
     const auto& family = *families::findFamily(config.text("model_type", ""));
     auto model = families::buildFamily(family, config, options.keepInputs);
     families::completeCard(model, source.file.parent_path(), config, options.note);
+    if (model.card.tokenizer.is_null())
+        model.card.tokenizer = checkpoint.tokenizer;
     auto notes = std::move(checkpoint.notes);
     model.weights = families::weightsFor(*model.graph, checkpoint.tensors, family, source.name(), notes);
     model.graph = families::withDtypesOf(model.graph, model.weights);
@@ -34,14 +36,15 @@ graph::Model openGguf(const ModelSource& source, const OpenOptions& options)
 
 void registerGgufImporter(ImporterRegistry& registry)
 {
-    registry.add({"gguf",
-                  "GGUF (llama, qwen2, qwen3, gpt2; F32, F16, BF16, Q8_0, Q4_0)",
-                  "A file of llama.cpp as the checkpoint that it was made of; its tokenizer is taken from a tokenizer.json beside it.",
-                  "ggml, docs/gguf.md",
-                  {},
-                  {},
-                  {}},
-                 {isRunnableGguf, openGguf});
+    registry.add(
+        {"gguf",
+         "GGUF (llama, qwen2, qwen3, gpt2; F32, F16, BF16, Q8_0, Q4_0)",
+         "A file of llama.cpp as the checkpoint that it was made of; its tokenizer is a tokenizer.json beside it, or else the one in the file.",
+         "ggml, docs/gguf.md",
+         {},
+         {},
+         {}},
+        {isRunnableGguf, openGguf});
 }
 
 }  // namespace orrery::models

@@ -8,6 +8,8 @@
 #include <core/base/text.h>
 #include <core/io/gguf.h>
 
+#include "gguf_tokenizer.h"
+
 namespace orrery::models {
 namespace {
 
@@ -260,6 +262,21 @@ std::string ggufModelType(std::string_view bytes)
     }
 }
 
+namespace {
+
+/// A model without its tokenizer still computes: what is wrong with it is told, not thrown.
+void readTokenizer(const io::GgufFile& file, const std::string& name, GgufCheckpoint& result)
+{
+    try {
+        result.tokenizer = ggufTokenizerCard(file, name);
+        result.config.update(ggufSpecialTokens(file, name));
+    } catch (const core::Error& error) {
+        result.notes.push_back(fmt::format("the file's tokenizer is left out: {}", error.what()));
+    }
+}
+
+}  // namespace
+
 GgufCheckpoint readGgufCheckpoint(const Mapping& file, const std::string& name)
 {
     const auto parsed = io::parseGguf(file->text(), name);
@@ -268,7 +285,8 @@ GgufCheckpoint readGgufCheckpoint(const Mapping& file, const std::string& name)
         throw core::FormatError(
             fmt::format("{}: expected an architecture that can be run (llama, qwen2, qwen3, gpt2), found \"{}\"", name, modelType));
     const GgufConfig config(parsed, modelType, name);
-    GgufCheckpoint result{config.json(), {}, notesOf(parsed)};
+    GgufCheckpoint result{config.json(), {}, {}, notesOf(parsed)};
+    readTokenizer(parsed, name, result);
     const auto heads = config.count("attention.head_count"), keyHeads = config.count("attention.head_count_kv", heads);
     for (const auto& tensor : parsed.tensors) {
         const std::string own(tensor.name);

@@ -17,6 +17,7 @@ WeightFile readGgufWeights(const Mapping& file, const std::string& name);
 struct GgufCheckpoint {
     core::Json config;       ///< as `config.json` says it: model_type, hidden_size, ...
     graph::Weights tensors;  ///< under the names of that checkpoint, in its layout
+    core::Json tokenizer;    ///< as a model card keeps it; null: none in the file, or one that is not read (a note says why)
     std::vector<std::string> notes;
 };
 

@@ -1,4 +1,4 @@
-// Functions with a misused variable: what they hold, and that a reader of code notices.
+// Functions with a misused variable: what they hold, and that code comes back from its pieces.
 #include <QTest>
 
 #include <ATen/ATen.h>
@@ -8,7 +8,6 @@
 
 #include <core/data/masking.h>
 #include <core/data/vocabulary.h>
-#include <core/intervene/representations.h>
 #include <core/text/tokenizer.h>
 
 #include "../train/training_fixture.h"
@@ -101,24 +100,6 @@ private Q_SLOTS:
         QVERIFY(openData(misuse({{"seed", 1}}))->vocabulary()->toJson() ==
                 openData(misuse({{"objective", "masked"}, {"samples", 50}}))->vocabulary()->toJson());
         QVERIFY(test::errorOf([] { openData(misuse({{"block_length", 8}})); }).contains("data.block_length: expected room for every snippet, got 8"));
-    }
-
-    void aProbeOnAnEncoderOfCodeBeatsTheMajority()
-    {
-        const Json document = Json::parse(R"({"seed": 1, "model": {"id": "bert", "layers": 2, "heads": 4, "width": 48, "dropout": 0},
-            "data": {"id": "variable_misuse", "seed": 5, "samples": 3000, "objective": "masked"},
-            "train": {"steps": 300, "batch_size": 32, "optimizer": {"id": "adamw", "lr": 0.004}, "warmup": 20, "schedule": "cosine", "evaluate_every": 300}})");
-        const auto experiment = train::resolveExperiment(document);
-        test::MemorySink sink;
-        jobs::DirectContext context;
-        const auto trained = train::trainExperiment(experiment, context, sink);
-        const DataSetPtr set = openData(misuse());
-        const graph::Executor executor(trained.model.graph);
-        intervene::ProbeStudy study;
-        study.places = intervene::layerPlaces(trained.model);
-        const auto results = intervene::probeModel(trained.model, executor, *set, study, {});
-        for (const auto& result : results)
-            qInfo("%s", result.toJson().dump().substr(0, 400).c_str());
     }
 };
 
