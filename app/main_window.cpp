@@ -193,6 +193,16 @@ widgets::Panel* MainWindow::currentPanel() const
     return nullptr;
 }
 
+// What a panel gives the focus to may lie behind its empty state: then what can be pressed there takes it, or the keys would go to the panel of before.
+void MainWindow::focusInside(widgets::Panel& panel)
+{
+    if (auto* focused = focusWidget(); focused && (focused == &panel || panel.isAncestorOf(focused)) && focused->isVisible())
+        return;
+    for (auto* child : panel.findChildren<QWidget*>())
+        if (child->isVisible() && child->isEnabled() && (child->focusPolicy() & Qt::TabFocus))
+            return child->setFocus();
+}
+
 bool MainWindow::showPanel(const QString& id)
 {
     auto* dock = m_docks.value(id);
@@ -206,8 +216,10 @@ bool MainWindow::showPanel(const QString& id)
     dock->show();
     dock->raise();
     fillDock(dock);
-    if (auto* panel = panelIn(dock))
+    if (auto* panel = panelIn(dock)) {
         panel->setFocus();
+        focusInside(*panel);
+    }
     return panelIn(dock) != nullptr;
 }
 

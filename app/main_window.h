@@ -66,6 +66,7 @@ private:
     void restorePanel(widgets::Panel& panel) const;
     widgets::Panel* panelIn(QDockWidget* dock) const;
     widgets::Panel* currentPanel() const;
+    void focusInside(widgets::Panel& panel);
     void resetLayout();
     void applyShares();
     QHash<int, QDockWidget*> leadDocks() const;
