@@ -227,7 +227,7 @@ void ExpressionPanel::study()
         [asked = request(), font = m_views[0]->font()](widgets::BackgroundContext& context) {
             return std::make_shared<ExpressionResult>(studyForPanel(asked, font, context.stopToken()));
         },
-        [this](std::shared_ptr<ExpressionResult> result) { show(std::move(result)); }, [this](const QString& error) { showError(error); });
+        [this](std::shared_ptr<ExpressionResult> result) { present(std::move(result)); }, [this](const QString& error) { showError(error); });
 }
 
 void ExpressionPanel::openAsModel()

@@ -54,7 +54,7 @@ private:
     void readVariables();
     void study();
     ExpressionRequest request() const;
-    void show(std::shared_ptr<ExpressionResult> result);
+    void present(std::shared_ptr<ExpressionResult> result);
     void showGraphs();
     void showValues();
     void showRules();

@@ -60,7 +60,7 @@ void addLines(QString& text, const QString& title, const symbolic::Formula& form
 
 }  // namespace
 
-void ExpressionPanel::show(std::shared_ptr<ExpressionResult> result)
+void ExpressionPanel::present(std::shared_ptr<ExpressionResult> result)
 {
     m_result = std::move(result);
     m_open->setEnabled(true);

@@ -9,6 +9,8 @@
 #include <QTabWidget>
 #include <QTableWidget>
 
+#include <ATen/ATen.h>
+
 #include <cmath>
 
 #include <core/graph/inspect.h>
@@ -31,7 +33,7 @@ struct Bench : test::PanelBench<ExpressionPanel> {
     using test::PanelBench<ExpressionPanel>::PanelBench;
     void open(const core::Json& state = core::Json::object())
     {
-        show(state);
+        test::PanelBench<ExpressionPanel>::show(state);
         settle();
     }
     void settle() { QTRY_VERIFY_WITH_TIMEOUT(panel->isIdle() && panel->result(), kPatience); }
@@ -50,7 +52,7 @@ struct Bench : test::PanelBench<ExpressionPanel> {
     std::size_t boxes(const char* name) const
     {
         std::size_t nodes = 0;
-        for (const auto& item : child<widgets::GraphView>(name)->content()->tree->items)
+        for (const auto& item : child<widgets::GraphView>(name)->content()->tree->items())
             nodes += item.kind == layout::Item::Kind::Node;
         return nodes;
     }
@@ -153,7 +155,9 @@ private Q_SLOTS:
         QTRY_COMPARE_WITH_TIMEOUT(asked.count(), 1, kPatience);
         QCOMPARE(asked[0][0].toString(), QString("model"));
         const auto model = models::openModel(bench.session.selection().model.toStdString());
-        const auto result = graph::Executor(model.graph).run(model.weights, {{at::tensor({3.0}, at::kDouble)}, {}, {}, {}, {}, {}, {}});
+        graph::RunRequest request;
+        request.inputs = {at::full({1}, 3.0, at::kDouble)};
+        const auto result = graph::Executor(model.graph).run(model.weights, request);
         QCOMPARE(result.tensor(0).item<double>(), 15.0);
         QCOMPARE(result.tensor(1).item<double>(), 8.0);
         QCOMPARE(graph::exampleInputs(model.card).at(0).toTensor().item<double>(), 0.5);

@@ -226,10 +226,13 @@ WeightFile readGgufWeights(const Mapping& file, const std::string& name)
     WeightFile result;
     result.format = "GGUF";
     for (const auto& [key, value] : parsed.metadata)
-        result.about[std::string(key)] = io::toJson(value);
+        if (result.about.size() < kMaxAbout)
+            result.about[std::string(key)] = io::toJson(value);
     for (const auto& tensor : parsed.tensors)
         result.tensors.set(std::string(tensor.name), tensorOf(file, tensor));
     result.notes = notesOf(parsed);
+    if (parsed.metadata.size() > kMaxAbout)
+        result.notes.push_back(fmt::format("{} of {} entries of metadata are shown", kMaxAbout, parsed.metadata.size()));
     return result;
 }
 

@@ -40,7 +40,7 @@ WeightFile readSafetensors(const Mapping& file, const std::string& name)
     const auto header = io::parseSafetensors(file->text(), name);
     WeightFile result{mappedTensors(file, header), "safetensors", {}, {}, {}, {}};
     for (const auto& [key, value] : header.metadata)
-        if (key != "format")  // "pt", as nearly every file has it
+        if (key != "format" && result.about.size() < kMaxAbout)  // "pt", as nearly every file has it
             result.about[key] = value;
     return result;
 }

@@ -12,6 +12,9 @@
 /// Files that hold tensors by name and no program.
 namespace orrery::models {
 
+/// Entries of `WeightFile::about` that are kept: a file can hold hundreds of thousands, and nobody reads them.
+inline constexpr std::size_t kMaxAbout = 2000;
+
 struct WeightFile {
     graph::Weights tensors;              ///< under the file's names; mapped wherever the file keeps elements as they are used
     std::string format;                  ///< "safetensors", "npz", "torch.save", "GGUF", "checkpoint folder"
