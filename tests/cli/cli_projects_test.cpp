@@ -1,4 +1,5 @@
 // Every example document goes through the command line, cut short.
+#include "../experiment_documents.h"
 #include "cli_runner.h"
 #include <cmath>
 
@@ -7,15 +8,7 @@ using namespace orrery;
 class CliProjectsTest : public QObject {
     Q_OBJECT
 private Q_SLOTS:
-    void isTrainedAndReadBack_data()
-    {
-        QTest::addColumn<QString>("file");
-        for (const auto& entry : std::filesystem::recursive_directory_iterator(ORRERY_SOURCE_DIR "/projects"))
-            // Sweeps are many experiments: cli_sweep_test and cli_scaling_test run them.
-            if (entry.path().filename() != "sweep.yaml" && (entry.path().extension() == ".yaml" || entry.path().extension() == ".json"))
-                QTest::newRow(std::filesystem::relative(entry.path(), ORRERY_SOURCE_DIR "/projects").c_str())
-                    << QString::fromStdString(entry.path().string());
-    }
+    void isTrainedAndReadBack_data() { test::addExperimentDocuments(); }
     void isTrainedAndReadBack()
     {
         QFETCH(QString, file);

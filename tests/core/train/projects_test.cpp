@@ -3,6 +3,7 @@
 
 #include <core/train/document_file.h>
 
+#include "../../experiment_documents.h"
 #include "training_fixture.h"
 
 using namespace orrery;
@@ -11,15 +12,7 @@ using test::MemorySink;
 class ProjectsTest : public QObject {
     Q_OBJECT
 private Q_SLOTS:
-    void trainsCutShort_data()
-    {
-        QTest::addColumn<QString>("file");
-        for (const auto& entry : std::filesystem::recursive_directory_iterator(ORRERY_SOURCE_DIR "/projects"))
-            // Sweeps are many experiments: cli_sweep_test and cli_scaling_test run them.
-            if (entry.path().filename() != "sweep.yaml" && (entry.path().extension() == ".yaml" || entry.path().extension() == ".json"))
-                QTest::newRow(std::filesystem::relative(entry.path(), ORRERY_SOURCE_DIR "/projects").c_str())
-                    << QString::fromStdString(entry.path().string());
-    }
+    void trainsCutShort_data() { test::addExperimentDocuments(); }
     void trainsCutShort()
     {
         QFETCH(QString, file);
