@@ -34,7 +34,8 @@ std::vector<ExampleDocument> exampleDocuments()
     }
     for (const auto& project : root.entryInfoList(QDir::Dirs | QDir::NoDotAndDotDot, QDir::Name)) {
         auto documents = QDir(project.filePath()).entryInfoList({"*.yaml", "*.json"}, QDir::Files, QDir::Name);
-        documents.removeIf([](const QFileInfo& file) { return file.completeBaseName() == "sweep"; });  // many experiments: `orrery-cli sweep`
+        // Sweeps are many experiments (`orrery-cli sweep`), a tokenizer is none.
+        documents.removeIf([](const QFileInfo& file) { return file.completeBaseName() == "sweep" || file.fileName() == "tokenizer.json"; });
         for (const auto& document : documents) {
             const auto title = documents.size() > 1 ? project.fileName() + " / " + document.completeBaseName() : project.fileName();
             found.push_back({title, summaryOf(project.filePath()), document.filePath()});

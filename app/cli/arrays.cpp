@@ -115,6 +115,9 @@ at::ScalarType modelDtype(const graph::Model& model)
     for (const auto& parameter : model.graph->data().parameters)
         if (at::isFloatingType(parameter.dtype))
             return parameter.dtype;
+    for (const auto& input : model.card.inputs)  // a formula has no weights
+        if (const auto dtype = graph::dtypeFromName(input.dtype); at::isFloatingType(dtype))
+            return dtype;
     return at::kFloat;
 }
 

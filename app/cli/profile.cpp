@@ -3,6 +3,7 @@
 #include <map>
 
 #include <core/base/files.h>
+#include <core/base/log.h>
 #include <core/base/text.h>
 #include <core/debug/bias_gelu.h>
 #include <core/debug/cost_model.h>
@@ -206,7 +207,14 @@ void addPredictions(const Session& session, const ProfileArguments& options, deb
 {
     if (options.costModel == "none")
         return;
-    const auto stored = debug::loadCostModel(debug::costModelFile());
+    std::optional<debug::StoredCostModel> stored;
+    try {
+        stored = debug::loadCostModel(debug::costModelFile());
+    } catch (const core::Error& error) {
+        if (!options.costModel.empty())
+            throw;
+        core::log().warn("{}; the profile is shown without predictions", error.what());  // nobody asked for them
+    }
     if (!stored && options.costModel.empty())
         return;
     if (!stored)

@@ -84,7 +84,7 @@ void ExpressionPanel::showGraphs()
     m_titles[1]->setText(tr("Rewritten: %n operation(s)", nullptr, rewritten.after));
     const QString by = plain(core::join(m_result->request.by, ", "));
     m_titles[2]->setText(by.isEmpty() ? tr("Derivative: no variable is chosen")
-                                      : tr("Derivative by %1: %n operation(s)", nullptr, m_result->derivativeOperations).arg(by));
+                                      : tr("By %1: %n operation(s)", nullptr, m_result->derivativeOperations).arg(by));
     for (auto* title : m_titles)
         title->setToolTip(title->text());
 }

@@ -274,7 +274,7 @@ private Q_SLOTS:
         }
         QVERIFY(cli.compute({"predict", "run:1", "--workspace", "w", "--text", "abc", "--beam", "2"}).out.contains("log prob"));
         VERIFY_REFUSED(cli.compute({"predict", "run:1", "--workspace", "w", "--text", "ABC", "--beam", "2"}), 2, "orrery-cli: ");
-        VERIFY_REFUSED(cli.compute({"predict", "run:1", "--workspace", "w", "--beam", "2"}), 2, "expected --text");
+        VERIFY_REFUSED(cli.compute({"predict", "run:1", "--workspace", "w", "--beam", "2"}), 2, "expected one --text");
         VERIFY_REFUSED(cli.compute({"predict", "run:1", "--workspace", "w", "--text", "abc", "--beam", "0"}), 2, "--beam");
     }
 
