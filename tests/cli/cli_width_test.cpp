@@ -79,7 +79,7 @@ private Q_SLOTS:
         QTest::newRow("no such file") << check + QStringList{"nowhere.yaml"} << 2 << "nowhere.yaml";
         QTest::newRow("damaged document") << check + QStringList{"broken.yaml"} << 2 << "broken.yaml";
         QTest::newRow("architecture without a width")
-            << check + QStringList{"zoo:lenet"} << 2 << "expected an architecture with a width (mlp, gpt, vit)";
+            << check + QStringList{"zoo:lenet"} << 2 << "expected an architecture with a width (mlp, gpt, vit, lstm)";
         QTest::newRow("one width") << check + QStringList{"zoo:mlp", "--widths", "64"} << 2 << "expected at least two different ones";
         QTest::newRow("width that is no number") << check + QStringList{"zoo:mlp", "--widths", "64,wide"} << 2 << "wide";
         QTest::newRow("unknown parametrisation") << check + QStringList{"zoo:mlp", "--parametrisation", "mpu"} << 2
