@@ -4,6 +4,7 @@
 #include <core/models/model_file.h>
 #include <core/models/open_model.h>
 #include <core/models/weights/gguf_tokenizer.h>
+#include <core/models/weights/weight_file.h>
 
 #include <core/text/sentencepiece.h>
 
@@ -187,6 +188,21 @@ private Q_SLOTS:
             ++compared;
         }
         QVERIFY(compared > 10);
+    }
+
+    void entriesOfMetadataBeyondWhatAnybodyReadsAreCounted()
+    {
+        GgufHeader header;
+        const std::size_t count = models::kMaxAbout + 5;
+        for (std::size_t i = 0; i < count; ++i)
+            header.number("x" + std::to_string(i), 1);
+        const QTemporaryDir folder;
+        const std::filesystem::path file = folder.filePath("many.gguf").toStdString();
+        core::writeFileAtomically(file, header.bytes());
+        const auto read = models::readWeightFile(file);
+        QCOMPARE(read.about.size(), models::kMaxAbout);
+        const auto counted = fmt::format("{} of {} entries of metadata are shown", models::kMaxAbout, count);
+        QVERIFY(std::find(read.notes.begin(), read.notes.end(), counted) != read.notes.end());
     }
 
     void brokenTokenizersAreNamed()
