@@ -89,7 +89,13 @@ public:
 private:
     void runExamples();
     bool run(const std::vector<c10::IValue>& inputs, std::vector<graph::Probe> probes) const;
-    /// Sizes that are the same when every size that the card leaves open is another one.
+    /// What stands for the sizes that a card leaves open.
+    struct OpenSizes {
+        std::int64_t batch, length, picture;
+    };
+    /// Zeros of those sizes; empty if the example does not fit the card.
+    std::vector<c10::IValue> exampleOf(const OpenSizes& sizes) const;
+    /// Sizes that are the same whatever the sizes are that the card leaves open.
     void findSteadySizes();
     bool isFixed(const graph::Node& node) const;
     void see(const graph::Node* node, graph::ValueId id, const c10::IValue& value);

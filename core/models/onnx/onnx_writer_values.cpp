@@ -130,40 +130,50 @@ bool OnnxWriter::run(const std::vector<c10::IValue>& inputs, std::vector<graph::
     return true;
 }
 
-void OnnxWriter::findSteadySizes()
+std::vector<c10::IValue> OnnxWriter::exampleOf(const OpenSizes& sizes) const
 {
-    // Smaller than the first example's eight positions and 224 pixels, so that no table is too short.
-    constexpr std::int64_t kOtherBatch = 3, kOtherLength = 5, kOtherPicture = 192;
     std::vector<c10::IValue> others;
     for (std::size_t i = 0; i < m_example.size(); ++i) {
         const auto& described = m_model.card.inputs.at(i);
         if (!m_example[i].isTensor() || std::int64_t(described.shape.size()) != m_example[i].toTensor().dim())
-            return;
+            return {};
         std::vector<std::int64_t> shape;
         for (const auto& size : described.shape)
             shape.push_back(isNumber(size)              ? std::stoll(size)
-                            : size == "batch"           ? kOtherBatch
-                            : described.kind == "image" ? kOtherPicture
-                                                        : kOtherLength);
-        if (shape == m_example[i].toTensor().sizes() && !std::all_of(described.shape.begin(), described.shape.end(), isNumber))
-            return;
+                            : size == "batch"           ? sizes.batch
+                            : described.kind == "image" ? sizes.picture
+                                                        : sizes.length);
         others.emplace_back(at::zeros(shape, m_example[i].toTensor().options()));
     }
-    std::map<graph::ValueId, std::int64_t> first, second;
-    const auto noting = [&](std::map<graph::ValueId, std::int64_t>& sizes) {
-        return graph::Probe::onValue("op:aten::size", [&](const std::string& name, const c10::IValue& value) {
-            if (const auto id = graph().findValue(name); id && value.isInt())
-                sizes[*id] = value.toInt();
-        });
-    };
+    return others;
+}
+
+void OnnxWriter::findSteadySizes()
+{
+    // Beside an example of eight positions and 224 pixels: fewer, so that no table is too short; one, and more, which some models refuse: a size that is cut off at a limit shows there.
+    constexpr OpenSizes kOthers[] = {{3, 5, 192}, {2, 1, 160}, {4, 13, 256}};
     const auto& nodes = graph().allNodes();
     if (std::none_of(nodes.begin(), nodes.end(), [](const Node* node) { return node->op == "aten::size"; }))
         return;
-    if (!run(m_example, {noting(first)}) || !run(others, {noting(second)}))
-        return;
-    for (const auto& [id, size] : first)
-        if (const auto other = second.find(id); other != second.end() && other->second == size)
-            m_fixed[id] = size;
+    const auto sizesOn = [&](const std::vector<c10::IValue>& inputs) {
+        std::map<graph::ValueId, std::int64_t> sizes;
+        const auto note = [&](const std::string& name, const c10::IValue& value) {
+            if (const auto id = graph().findValue(name); id && value.isInt())
+                sizes[*id] = value.toInt();
+        };
+        return !inputs.empty() && run(inputs, {graph::Probe::onValue("op:aten::size", note)}) ? std::optional(sizes) : std::nullopt;
+    };
+    auto steady = sizesOn(m_example);
+    std::size_t compared = 0;
+    for (const auto& open : kOthers) {
+        const auto other = steady ? sizesOn(exampleOf(open)) : std::nullopt;
+        if (!other)
+            continue;
+        ++compared;
+        std::erase_if(*steady, [&](const auto& size) { return !other->count(size.first) || other->at(size.first) != size.second; });
+    }
+    if (compared > 0)
+        m_fixed.insert(steady->begin(), steady->end());
 }
 
 // Dimensions and types are what runs on an example show; sizes are not looked at. The last run goes into the branches that the first one did not take.

@@ -63,6 +63,7 @@ private Q_SLOTS:
     void checkpointsAreTheSameForEveryLength();
     void programsOfOthersAreTheSame_data();
     void programsOfOthersAreTheSame();
+    void aSizeThatIsCutOffAtALimitStaysComputed();
     void namesAndModulesStay();
     void theCardStays();
     void tiedWeightsAreWrittenOnce();
@@ -188,6 +189,20 @@ void OnnxExportTest::programsOfOthersAreTheSame()
     QVERIFY2(reason == unwritable().end(), "is written after all");
     const auto text = differenceOf(model, written, inputs);
     QVERIFY2(text.empty(), text.c_str());
+}
+
+void OnnxExportTest::aSizeThatIsCutOffAtALimitStaysComputed()
+{
+    graph::Builder builder("cut");
+    const auto x = builder.input("x", "float32", {"batch", "position"});
+    const auto first = builder.op("aten::slice.Tensor", {x, 1, 0, 4, 1}, "first");
+    const auto size = builder.op("aten::size.int", {first, 1}, "size");
+    const auto model = builder.finish({{"y", builder.op("aten::mul.Scalar", {x, size}, "scaled")}});
+    const auto written = again(model);
+    for (const std::int64_t length : {2, 3, 4, 9}) {
+        const auto text = differenceOf(model, written, {at::ones({2, length})});
+        QVERIFY2(text.empty(), text.c_str());
+    }
 }
 
 void OnnxExportTest::namesAndModulesStay()
