@@ -282,6 +282,7 @@ void DataPanel::predict()
     const auto data = m_model->dataSet();
     if (argument.isEmpty() || !data || m_job->isRunning())
         return;
+    m_readTask.cancel();  // stored predictions that arrive late would take the place of these
     showError({});
     widgets::BackgroundOptions options;
     options.title = tr("Predict %1 of %2").arg(m_split->currentData().toString(), idOf(m_document));

@@ -200,8 +200,10 @@ void ReportPanel::exportTo(const QString& file, bool isPdf)
             if (isPdf)
                 return widgets::writePdf(made, file, context.stopToken());
             const std::string html = report::toHtml(made);
-            context.throwIfStopped();
-            core::writeFileAtomically(file.toStdString(), html);
+            core::writeFileAtomically(file.toStdString(), [&](const std::function<void(std::string_view)>& append) {
+                append(html);
+                context.throwIfStopped();  // what is cancelled while it is written leaves the old file
+            });
         },
         [this, file] { session().report(tr("Written: %1").arg(file)); }, [this](const QString& text) { showError(text); }, options));
     updateButtons();

@@ -224,10 +224,11 @@ private Q_SLOTS:
         std::string lines;
         for (int i = 0; i < 1300; ++i)
             lines += fmt::format("line {} of a long note, with some words that have to be laid out\n\n", i);
-        for (int i = 0; i < 4; ++i)
+        constexpr int kNotes = 24;
+        for (int i = 0; i < kNotes; ++i)
             bench.reports().add({}, {"note", core::Json(), fmt::format("long {}", i), lines});
         bench.show();
-        WAIT_FOR(bench.titles().size() == 4 && bench.panel->isIdle());
+        WAIT_FOR(bench.titles().size() == kNotes && bench.panel->isIdle());
         const QDir out(bench.folder.filePath("out"));
         QVERIFY(out.mkpath("."));
         core::writeFileAtomically(out.filePath(name).toStdString(), "what was there before");
@@ -238,8 +239,8 @@ private Q_SLOTS:
         QVERIFY(!bench.panel->isIdle());
         QTest::mouseClick(cancel, Qt::LeftButton);
         WAIT_FOR(bench.panel->isIdle() && !bench.session.hasBackgroundWork());
-        // Nothing half-written, and what was there is whole.
-        QCOMPARE(out.entryList(QDir::Files | QDir::Hidden), QStringList{name});
+        // Nothing half-written (cancelled work may take a moment to put its temporary file away), and what was there is whole.
+        QTRY_COMPARE(out.entryList(QDir::Files | QDir::Hidden), QStringList{name});
         QCOMPARE(core::readFile(out.filePath(name).toStdString()), std::string("what was there before"));
         QVERIFY(bench.panel->errorText().isEmpty());
         QVERIFY(bench.action("export_pdf")->isEnabled());
