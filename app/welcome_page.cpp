@@ -115,19 +115,23 @@ WelcomePage::WelcomePage(QWidget* parent) : QWidget(parent)
     columns->setSpacing(32);
     layout->addLayout(columns);
 
+    constexpr int kBetweenLinks = 6;  // else the columns' own distance would be taken over
     auto* left = new QVBoxLayout;
+    left->setSpacing(kBetweenLinks);
     columns->addLayout(left, 1);
     left->addWidget(heading(tr("Open"), 1.2, column));
     auto* workspace = link(tr("Workspace ..."), tr("A folder with runs; an empty folder becomes a new one."), column);
     auto* file = link(tr("File ..."), tr("A model, an experiment document or a table. Dropping it on the window does the same."), column);
     left->addWidget(workspace);
     left->addWidget(file);
+    left->addSpacing(3 * kBetweenLinks);
     left->addWidget(heading(tr("Recent"), 1.2, column));
     m_recent = new QVBoxLayout;
     left->addLayout(m_recent);
     left->addStretch(1);
 
     auto* right = new QVBoxLayout;
+    right->setSpacing(kBetweenLinks);
     columns->addLayout(right, 1);
     right->addWidget(heading(tr("Examples"), 1.2, column));
     for (const auto& example : examples()) {
