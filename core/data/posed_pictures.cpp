@@ -1,10 +1,10 @@
 #include "posed_pictures.h"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <core/base/files.h>
 #include <core/io/image.h>
+#include <core/kernels/parallel.h>
 #include <core/scene/field/synthesis.h>
 
 namespace orrery::data {
@@ -32,7 +32,7 @@ io::Image onBackground(const io::Image& image, const std::vector<double>& backgr
 std::vector<io::Image> drawn(const scene::PosedSet& set)
 {
     std::vector<io::Image> out(set.views.size());
-    at::parallel_for(0, std::int64_t(out.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+    kernels::parallelFor(0, std::int64_t(out.size()), 1, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i)
             out[std::size_t(i)] = scene::renderShapes(set.views[std::size_t(i)].camera).image;
     });

@@ -2,9 +2,9 @@
 #include "views.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
+#include <core/kernels/parallel.h>
 #include <core/scene/camera/camera_row.h>
 #include <core/scene/camera/vector.h>
 
@@ -68,7 +68,7 @@ void straighten(scene::Camera& camera, std::span<std::uint8_t> pixels)
     const scene::Camera lens = camera;
     const std::vector<std::uint8_t> source(pixels.begin(), pixels.end());
     camera.distortion = {};
-    at::parallel_for(0, camera.height, 8, [&](std::int64_t begin, std::int64_t end) {
+    kernels::parallelFor(0, camera.height, 8, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t row = begin; row < end; ++row)
             for (int column = 0; column < camera.width; ++column) {
                 const scene::Ray ray = scene::rayThrough(camera, column + 0.5, double(row) + 0.5);

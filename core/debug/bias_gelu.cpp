@@ -1,12 +1,13 @@
 #include "bias_gelu.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
 #include <algorithm>
 #include <map>
+
+#include <core/kernels/parallel.h>
 
 namespace orrery::debug {
 namespace {
@@ -28,7 +29,7 @@ void overRows(const at::Tensor& rows, const Work& work)
 {
     const std::int64_t width = std::max<std::int64_t>(rows.size(1), 1), block = std::max<std::int64_t>(1, kBlockElements / width);
     const std::int64_t blocks = (rows.size(0) + block - 1) / block;
-    at::parallel_for(0, blocks, 1, [&](std::int64_t from, std::int64_t to) {
+    kernels::parallelFor(0, blocks, 1, [&](std::int64_t from, std::int64_t to) {
         const at::AutoDispatchBelowADInplaceOrView guard;
         for (std::int64_t i = from; i < to; ++i)
             work(i * block, std::min(block, rows.size(0) - i * block));

@@ -1,11 +1,10 @@
 #include "machine_peaks.h"
 
-#include <ATen/Parallel.h>
-
 #include <chrono>
 #include <vector>
 
 #include <core/base/devices.h>
+#include <core/kernels/parallel.h>
 
 namespace orrery::debug {
 
@@ -19,7 +18,7 @@ double measureTriad()
     const auto start = Clock::now();
     for (int i = 0; i < 30 && (i < 3 || Clock::now() - start < std::chrono::milliseconds(300)); ++i) {
         const auto before = Clock::now();
-        at::parallel_for(0, kCount, 1 << 16, [=](std::int64_t from, std::int64_t to) {
+        kernels::parallelFor(0, kCount, 1 << 16, [=](std::int64_t from, std::int64_t to) {
             for (std::int64_t k = from; k < to; ++k)
                 out[k] = left[k] + 3.f * right[k];
         });

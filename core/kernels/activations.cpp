@@ -1,7 +1,7 @@
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include "kernels.h"
+#include "parallel.h"
 #include "vector_math.h"
 
 #pragma GCC diagnostic ignored "-Wpsabi"
@@ -117,7 +117,7 @@ template <class Work>
 void forRows(const at::Tensor& x, const Work& work)
 {
     const std::int64_t width = x.size(-1), rows = width == 0 ? 0 : x.numel() / width;
-    at::parallel_for(0, rows, std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, width)), work);
+    parallelFor(0, rows, std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, width)), work);
 }
 
 }  // namespace
@@ -127,8 +127,8 @@ at::Tensor geluTanh(const at::Tensor& x)
     at::Tensor y = at::empty_like(x);
     const float* const from = x.data_ptr<float>();
     float* const to = y.data_ptr<float>();
-    at::parallel_for(0, x.numel(), kGrain,
-                     [&](std::int64_t begin, std::int64_t end) { runOnThisMachine<GeluForward>(from + begin, to + begin, end - begin); });
+    parallelFor(0, x.numel(), kGrain,
+                [&](std::int64_t begin, std::int64_t end) { runOnThisMachine<GeluForward>(from + begin, to + begin, end - begin); });
     return y;
 }
 
@@ -137,8 +137,8 @@ at::Tensor geluTanhBackward(const at::Tensor& gradient, const at::Tensor& x)
     at::Tensor out = at::empty_like(x);
     const float *const g = gradient.data_ptr<float>(), *const from = x.data_ptr<float>();
     float* const to = out.data_ptr<float>();
-    at::parallel_for(0, x.numel(), kGrain,
-                     [&](std::int64_t begin, std::int64_t end) { runOnThisMachine<GeluBackward>(g + begin, from + begin, to + begin, end - begin); });
+    parallelFor(0, x.numel(), kGrain,
+                [&](std::int64_t begin, std::int64_t end) { runOnThisMachine<GeluBackward>(g + begin, from + begin, to + begin, end - begin); });
     return out;
 }
 

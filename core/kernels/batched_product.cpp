@@ -8,6 +8,7 @@
 
 #include "gemm_symbol.h"
 #include "kernels.h"
+#include "parallel.h"
 
 namespace orrery::kernels {
 namespace {
@@ -82,7 +83,7 @@ at::Tensor product(const at::Tensor* addend, const at::Tensor& a, const at::Tens
     if (batch < threads)
         run(0, batch);
     else
-        at::parallel_for(0, batch, std::max<std::int64_t>(1, 1'000'000 / (1 + std::int64_t(m) * n * k)), run);
+        parallelFor(0, batch, std::max<std::int64_t>(1, 1'000'000 / (1 + std::int64_t(m) * n * k)), run);
     return out;
 }
 

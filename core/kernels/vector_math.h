@@ -99,17 +99,41 @@ template <class Body, class... Arguments>
 }
 #endif
 
-/// `Body` is a struct with one static function `run`, marked ORRERY_KERNEL.
-template <class Body, class... Arguments>
-void runOnThisMachine(Arguments... arguments)
+enum class InstructionSet { Baseline, Avx2, Avx512 };
+
+inline InstructionSet instructionSet()
 {
 #if defined(__x86_64__)
     static const bool hasAvx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     static const bool hasAvx512 = hasAvx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    if (hasAvx512)
+    return hasAvx512 ? InstructionSet::Avx512 : hasAvx2 ? InstructionSet::Avx2 : InstructionSet::Baseline;
+#else
+    return InstructionSet::Baseline;
+#endif
+}
+
+/// `Body<set>` is a struct with one static function `run`, marked ORRERY_KERNEL: for loops whose shape depends on the number of registers.
+template <template <InstructionSet> class Body, class... Arguments>
+void runShapedOnThisMachine(Arguments... arguments)
+{
+#if defined(__x86_64__)
+    if (instructionSet() == InstructionSet::Avx512)
+        return runAvx512<Body<InstructionSet::Avx512>>(arguments...);
+    if (instructionSet() == InstructionSet::Avx2)
+        return runAvx2<Body<InstructionSet::Avx2>>(arguments...);
+#endif
+    Body<InstructionSet::Baseline>::run(arguments...);
+}
+
+/// `Body` is a struct with one static function `run`, marked ORRERY_KERNEL.
+template <class Body, class... Arguments>
+void runOnThisMachine(Arguments... arguments)
+{
+#if defined(__x86_64__)
+    if (instructionSet() == InstructionSet::Avx512)
         return runAvx512<Body>(arguments...);
-    if (hasAvx2)
+    if (instructionSet() == InstructionSet::Avx2)
         return runAvx2<Body>(arguments...);
 #endif
     Body::run(arguments...);

@@ -1,7 +1,7 @@
 #pragma once
-#include <ATen/Parallel.h>
-
 #include <atomic>
+
+#include <core/kernels/parallel.h>
 
 #include "solver.h"
 
@@ -19,7 +19,7 @@ std::vector<double> logsOf(std::span<const double> values);
 void addErrors(const Law& law, const Points& points, HeldOut& held);
 void completeFit(const Law& law, const Points& points, const Objective& objective, FitResult& fit);
 
-/// work(i) for each i of [0, count) on the context's cores, in any order. Progress and stop requests are looked at between two.
+/// work(i) for each i of [0, count) on the context's cores, in any order. Between two, stop requests are looked at, and on the calling thread progress is told.
 /// @throws core::Cancelled and what `work` throws.
 template <class Work>
 void forEachOnCores(jobs::Context& context, std::size_t count, const char* unit, const char* phase, const Work& work)
@@ -27,12 +27,13 @@ void forEachOnCores(jobs::Context& context, std::size_t count, const char* unit,
     std::atomic<std::size_t> next{0};
     const auto stop = context.stopToken();
     context.pausePoint();
-    at::parallel_for(0, std::max(1, context.threads()), 1, [&](std::int64_t begin, std::int64_t end) {
+    kernels::parallelFor(0, std::max(1, context.threads()), 1, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t share = begin; share < end; ++share)
             for (std::size_t i; (i = next.fetch_add(1)) < count;) {
                 if (stop.stop_requested())
                     throw core::Cancelled();
-                context.progress(double(i), double(count), unit, phase);
+                if (share == 0)
+                    context.progress(double(i), double(count), unit, phase);
                 work(i);
             }
     });

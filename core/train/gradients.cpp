@@ -1,9 +1,10 @@
 #include "gradients.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <algorithm>
 #include <cmath>
+
+#include <core/kernels/parallel.h>
 
 namespace orrery::train {
 namespace {
@@ -39,7 +40,7 @@ double sumOfBlocks(const std::vector<Block>& blocks)
     if (count < 64)
         run(0, count);
     else
-        at::parallel_for(0, count, 4, run);
+        kernels::parallelFor(0, count, 4, run);
     double total = 0;
     for (const double sum : sums)
         total += sum;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <core/base/text.h>
+#include <core/kernels/parallel.h>
 
 namespace orrery::train {
 namespace {
@@ -109,7 +110,7 @@ void SlotOptimizer::runFused(std::span<const Job> jobs) const
     if (chunks.size() < 2 * std::size_t(at::get_num_threads()) && jobs.size() < 64)
         run(0, std::int64_t(chunks.size()));
     else
-        at::parallel_for(0, std::int64_t(chunks.size()), 2, run);
+        kernels::parallelFor(0, std::int64_t(chunks.size()), 2, run);
 }
 
 std::map<std::string, at::Tensor> SlotOptimizer::state() const

@@ -5,8 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
+
+#include <core/kernels/parallel.h>
 
 #include "checks.h"
 #include "field.h"
@@ -38,7 +39,7 @@ struct Order {
     std::int64_t cellFrom(std::int64_t sample) const { return std::lower_bound(begins.begin(), begins.end(), sample) - begins.begin(); }
 };
 
-/// At most kBlock samples of one cell.
+/// At most kRows samples of one cell.
 struct Block {
     std::int64_t cell = 0, first = 0, rows = 0;
 };
@@ -47,8 +48,8 @@ std::vector<Block> blocksOf(const Order& order, std::int64_t fromCell, std::int6
 {
     std::vector<Block> out;
     for (std::int64_t c = fromCell; c < toCell; ++c)
-        for (std::int64_t first = order.begins[std::size_t(c)]; first < order.begins[std::size_t(c) + 1]; first += kBlock)
-            out.push_back({c, first, std::min(kBlock, order.begins[std::size_t(c) + 1] - first)});
+        for (std::int64_t first = order.begins[std::size_t(c)]; first < order.begins[std::size_t(c) + 1]; first += kRows)
+            out.push_back({c, first, std::min(kRows, order.begins[std::size_t(c) + 1] - first)});
     return out;
 }
 
@@ -64,71 +65,119 @@ void scatter(const float* from, const std::int64_t* rows, std::int64_t count, st
         std::copy_n(from + i * width, width, to + rows[i] * width);
 }
 
-void addBias(float* values, const float* bias, std::int64_t rows, std::int64_t width, bool rectified)
+std::vector<std::int64_t> widthsOfCells(const std::vector<at::Tensor>& weights)
 {
-    const float least = rectified ? 0.0f : -std::numeric_limits<float>::infinity();
-    for (std::int64_t i = 0; i < rows; ++i, values += width)
-        for (std::int64_t o = 0; o < width; ++o)
-            values[o] = std::max(values[o] + bias[o], least);
+    std::vector<std::int64_t> out{weights[0].size(2)};
+    for (const at::Tensor& weight : weights)
+        out.push_back(weight.size(1));
+    return out;
 }
 
-/// The networks of all cells; values of a block are written one layer after another into `hidden`.
-class Networks {
+/// The networks of all cells, one of which is unpacked at a time: one for each thread.
+class CellNetwork {
 public:
-    Networks(std::vector<at::Tensor> weights, std::vector<at::Tensor> biases) : m_weights(std::move(weights)), m_biases(std::move(biases))
+    CellNetwork(const std::vector<at::Tensor>& weights, const std::vector<at::Tensor>& biases, bool forBackward)
+        : m_weights(weights), m_biases(biases), m_net(widthsOfCells(weights)), m_memory(at::zeros({m_net.memory()})),
+          m_in(std::size_t(kRows * m_net.in())), m_out(std::size_t(kRows * m_net.out()))
     {
-        for (const at::Tensor& weight : m_weights)
-            m_widest = std::max({m_widest, weight.size(1), weight.size(2)});
+        for (SmallLayer& layer : m_net.layers) {
+            m_copies.push_back(at::zeros({layer.in, layer.outPadded}));
+            layer.byInput = m_copies.back().data_ptr<float>();
+            m_copies.push_back(at::zeros({layer.outPadded}));
+            layer.bias = m_copies.back().data_ptr<float>();
+            m_copies.push_back(forBackward ? at::zeros({layer.out, layer.inPadded}) : at::Tensor());
+            layer.byOutput = forBackward ? m_copies.back().data_ptr<float>() : nullptr;
+        }
     }
-    std::size_t layers() const { return m_weights.size(); }
-    std::int64_t in(std::size_t l) const { return m_weights[l].size(2); }
-    std::int64_t out(std::size_t l) const { return m_weights[l].size(1); }
-    std::int64_t widest() const { return m_widest; }
-    std::int64_t memory() const { return std::int64_t(layers() + 1) * kBlock * m_widest; }
-    const float* weight(std::size_t l, std::int64_t cell) const { return m_weights[l].data_ptr<float>() + cell * in(l)*out(l); }
-    /// Input of layer l of a block, whose first input lies at hidden: output of layer l - 1, rectified.
-    float* values(float* hidden, std::size_t l) const { return hidden + std::int64_t(l) * kBlock * m_widest; }
-    void forward(const Block& block, float* hidden, std::size_t upTo) const
+    const SmallNetwork& net() const { return m_net; }
+    float* memory() { return m_memory.data_ptr<float>(); }
+    /// One block's inputs, and its outputs or their gradients.
+    float* in() { return m_in.data(); }
+    float* out() { return m_out.data(); }
+
+    void unpack(std::int64_t cell)
     {
-        for (std::size_t l = 0; l < upTo; ++l) {
-            const float* const bias = m_biases[l].data_ptr<float>() + block.cell * out(l);
-            float* const to = values(hidden, l + 1);
-            product(false, true, block.rows, out(l), in(l), values(hidden, l), weight(l, block.cell), false, to);
-            addBias(to, bias, block.rows, out(l), l + 1 < layers());
+        if (cell == m_cell)
+            return;
+        m_cell = cell;
+        for (std::size_t l = 0; l < m_net.layers.size(); ++l) {
+            const SmallLayer& layer = m_net.layers[l];
+            const float* const weight = m_weights[l].data_ptr<float>() + cell * layer.in * layer.out;
+            float* const turned = m_copies[3 * l].data_ptr<float>();
+            for (std::int64_t o = 0; o < layer.out; ++o)
+                for (std::int64_t i = 0; i < layer.in; ++i)
+                    turned[i * layer.outPadded + o] = weight[o * layer.in + i];
+            std::copy_n(m_biases[l].data_ptr<float>() + cell * layer.out, layer.out, m_copies[3 * l + 1].data_ptr<float>());
+            if (layer.byOutput)
+                copyRows(weight, layer.in, m_copies[3 * l + 2].data_ptr<float>(), layer.inPadded, layer.out, layer.in);
         }
     }
 
 private:
-    std::vector<at::Tensor> m_weights, m_biases;
-    std::int64_t m_widest = 1;
+    const std::vector<at::Tensor>&m_weights, &m_biases;
+    SmallNetwork m_net;
+    std::vector<at::Tensor> m_copies;  // three a layer: [in, outPadded], the bias, [out, inPadded]
+    at::Tensor m_memory;
+    std::vector<float> m_in, m_out;
+    std::int64_t m_cell = -1;
 };
 
-/// Where one share of the backward pass writes.
-struct Gradients {
-    float* x = nullptr;  // or null
-    std::vector<float*> weights, biases;
-};
-
-/// Gradients of one block; a cell's blocks are visited by one thread, in their order.
-void backwardBlock(const Networks& nets, const Block& block, float* hidden, std::vector<float>& ahead, std::vector<float>& behind,
-                   const std::int64_t* rows, const Gradients& to)
-{
-    nets.forward(block, hidden, nets.layers() - 1);
-    for (std::size_t l = nets.layers(); l-- > 0;) {
-        const std::int64_t in = nets.in(l), out = nets.out(l);
-        float* const bias = to.biases[l] + block.cell * out;
-        for (std::int64_t i = 0; i < block.rows; ++i)
-            for (std::int64_t o = 0; o < out; ++o)
-                bias[o] += ahead[std::size_t(i * out + o)];
-        product(true, false, out, in, block.rows, ahead.data(), nets.values(hidden, l), true, to.weights[l] + block.cell * in * out);
-        if (l == 0 && !to.x)
-            return;
-        product(false, false, block.rows, in, out, ahead.data(), nets.weight(l, block.cell), false, behind.data());
-        if (l > 0)
-            mask(behind.data(), nets.values(hidden, l), block.rows * in);
-        std::swap(ahead, behind);
+template <kernels::InstructionSet set>
+struct CellForward {
+    ORRERY_KERNEL static void run(CellNetwork* network, std::int64_t rows)
+    {
+        forwardBlock<set>(network->net(), network->in(), rows, network->out(), network->memory());
     }
-    scatter(ahead.data(), rows, block.rows, nets.in(0), to.x);
+};
+
+template <kernels::InstructionSet set>
+struct CellBackward {
+    ORRERY_KERNEL static void run(CellNetwork* network, std::int64_t rows, const BlockGradients& gradients)
+    {
+        backwardBlock<set>(network->net(), network->in(), rows, gradients, network->memory());
+    }
+};
+
+/// Gradients of x (or undefined) and of all cells' weights and biases.
+struct CellGradients {
+    at::Tensor x;
+    std::vector<at::Tensor> weights, biases;
+
+    /// What one cell's blocks have summed up: each cell is written once.
+    void put(const SmallNetwork& net, std::int64_t cell, const float* weightSums, const float* biasSums) const
+    {
+        for (std::size_t l = 0; l < net.layers.size(); ++l) {
+            const SmallLayer& layer = net.layers[l];
+            copyRows(weightSums + layer.offset, layer.inPadded, weights[l].data_ptr<float>() + cell * layer.in * layer.out, layer.in, layer.out,
+                     layer.in);
+            std::copy_n(biasSums + layer.biasOffset, layer.out, biases[l].data_ptr<float>() + cell * layer.out);
+        }
+    }
+};
+
+/// The backward pass of some blocks, whole cells in their order.
+void backwardCells(CellNetwork& network, const Order& order, const std::vector<Block>& blocks, const at::Tensor& x, const at::Tensor& gradient,
+                   const CellGradients& to)
+{
+    const SmallNetwork& net = network.net();
+    std::vector<float> weightSums(std::size_t(net.weights)), biasSums(std::size_t(net.biases));
+    std::vector<float> dx(to.x.defined() ? std::size_t(kRows * net.in()) : 0);
+    for (std::size_t b = 0; b < blocks.size(); ++b) {
+        const Block& block = blocks[b];
+        const std::int64_t* const rows = order.samples.data() + block.first;
+        network.unpack(block.cell);
+        gather(x.data_ptr<float>(), rows, block.rows, net.in(), network.in());
+        gather(gradient.data_ptr<float>(), rows, block.rows, net.out(), network.out());
+        kernels::runShapedOnThisMachine<CellBackward>(
+            &network, block.rows, BlockGradients{network.out(), dx.empty() ? nullptr : dx.data(), weightSums.data(), biasSums.data()});
+        if (!dx.empty())
+            scatter(dx.data(), rows, block.rows, net.in(), to.x.data_ptr<float>());
+        if (b + 1 == blocks.size() || blocks[b + 1].cell != block.cell) {
+            to.put(net, block.cell, weightSums.data(), biasSums.data());
+            std::fill(weightSums.begin(), weightSums.end(), 0.0f);
+            std::fill(biasSums.begin(), biasSums.end(), 0.0f);
+        }
+    }
 }
 
 /// Contiguous weights and biases that fit together and to x.
@@ -154,14 +203,6 @@ std::vector<at::Tensor> zerosLike(const std::vector<at::Tensor>& tensors)
     return out;
 }
 
-std::vector<float*> pointersOf(const std::vector<at::Tensor>& tensors)
-{
-    std::vector<float*> out;
-    for (const at::Tensor& tensor : tensors)
-        out.push_back(tensor.data_ptr<float>());
-    return out;
-}
-
 class CellMlp : public torch::autograd::Function<CellMlp> {
 public:
     static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& xIn, const at::Tensor& cellsIn, at::TensorList weightsIn,
@@ -172,19 +213,18 @@ public:
             throw core::ShapeError(fmt::format("cell_mlp: expected a cell for each of the {} samples, got {}", x.size(0), cells.numel()));
         std::vector<at::Tensor> weights = weightsIn.vec(), biases = biasesIn.vec();
         check(x, weights, biases);
-        const Networks nets(weights, biases);
         const Order order(cells, weights[0].size(0));
         const std::vector<Block> blocks = blocksOf(order, 0, order.cells());
-        at::Tensor out = at::empty({x.size(0), nets.out(nets.layers() - 1)});
-        at::parallel_for(0, std::int64_t(blocks.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-            const at::NoGradGuard noGrad;
-            std::vector<float> hidden(static_cast<std::size_t>(nets.memory()));
+        at::Tensor out = at::empty({x.size(0), weights.back().size(1)});
+        kernels::parallelFor(0, std::int64_t(blocks.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+            CellNetwork network(weights, biases, false);
             for (std::int64_t b = begin; b < end; ++b) {
                 const Block& block = blocks[std::size_t(b)];
                 const std::int64_t* const rows = order.samples.data() + block.first;
-                gather(x.data_ptr<float>(), rows, block.rows, nets.in(0), hidden.data());
-                nets.forward(block, hidden.data(), nets.layers());
-                scatter(nets.values(hidden.data(), nets.layers()), rows, block.rows, out.size(1), out.data_ptr<float>());
+                network.unpack(block.cell);
+                gather(x.data_ptr<float>(), rows, block.rows, x.size(1), network.in());
+                kernels::runShapedOnThisMachine<CellForward>(&network, block.rows);
+                scatter(network.out(), rows, block.rows, out.size(1), out.data_ptr<float>());
             }
         });
         torch::autograd::variable_list saved{x, cells};
@@ -202,29 +242,20 @@ public:
         const auto layers = std::ptrdiff_t(saved.size() - 2) / 2;
         const std::vector<at::Tensor> weights(saved.begin() + 2, saved.begin() + 2 + layers), biases(saved.begin() + 2 + layers, saved.end());
         const at::Tensor gradient = gradients[0].contiguous();
-        const Networks nets(weights, biases);
         const Order order(cells, weights[0].size(0));
-        const std::vector<at::Tensor> dw = zerosLike(weights), db = zerosLike(biases);
-        const at::Tensor dx = context->saved_data["input"].toBool() ? at::empty_like(x) : at::Tensor();
-        const Gradients to{dx.defined() ? dx.data_ptr<float>() : nullptr, pointersOf(dw), pointersOf(db)};
+        const CellGradients to{context->saved_data["input"].toBool() ? at::empty_like(x) : at::Tensor(), zerosLike(weights), zerosLike(biases)};
         // Shares of whole cells with about as many samples each: no sum is shared, so the number of threads changes nothing.
         const std::int64_t shares = std::max(1, at::get_num_threads());
-        at::parallel_for(0, shares, 1, [&](std::int64_t begin, std::int64_t end) {
-            const at::NoGradGuard noGrad;
-            std::vector<float> hidden(static_cast<std::size_t>(nets.memory())), ahead(std::size_t(kBlock * nets.widest())), behind(ahead.size());
+        kernels::parallelFor(0, shares, 1, [&](std::int64_t begin, std::int64_t end) {
+            CellNetwork network(weights, biases, true);
             const auto cellOf = [&](std::int64_t share) {
                 return share == shares ? order.cells() : std::min(order.cells(), order.cellFrom(share * order.total() / shares));
             };
-            for (const Block& block : blocksOf(order, cellOf(begin), cellOf(end))) {
-                const std::int64_t* const rows = order.samples.data() + block.first;
-                gather(x.data_ptr<float>(), rows, block.rows, nets.in(0), hidden.data());
-                gather(gradient.data_ptr<float>(), rows, block.rows, gradient.size(1), ahead.data());
-                backwardBlock(nets, block, hidden.data(), ahead, behind, rows, to);
-            }
+            backwardCells(network, order, blocksOf(order, cellOf(begin), cellOf(end)), x, gradient, to);
         });
-        torch::autograd::variable_list out{dx, at::Tensor()};
-        out.insert(out.end(), dw.begin(), dw.end());
-        out.insert(out.end(), db.begin(), db.end());
+        torch::autograd::variable_list out{to.x, at::Tensor()};
+        out.insert(out.end(), to.weights.begin(), to.weights.end());
+        out.insert(out.end(), to.biases.begin(), to.biases.end());
         return out;
     }
 };
@@ -262,7 +293,7 @@ CellPlaces cellPlaces(const at::Tensor& positionsIn, std::int64_t grid)
     const float* const from = positions.data_ptr<float>();
     std::int64_t* const cells = out.cells.data_ptr<std::int64_t>();
     float* const local = out.local.data_ptr<float>();
-    at::parallel_for(0, count, 4096, [&](std::int64_t begin, std::int64_t end) {
+    kernels::parallelFor(0, count, 4096, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
             std::int64_t cell = 0;
             for (int a = 0; a < 3; ++a) {

@@ -1,9 +1,10 @@
 // Emission and absorption along rays, forward and backward.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
+
+#include <core/kernels/parallel.h>
 
 #include "checks.h"
 #include "composite_ray.h"
@@ -59,7 +60,7 @@ public:
                            *const l = lengths.data_ptr<float>();
         float *const toRgb = rgb.data_ptr<float>(), *const toOpacity = opacity.data_ptr<float>(), *const toDepth = depth.data_ptr<float>(),
                      *const w = weights.data_ptr<float>();
-        at::parallel_for(0, rays, kGrain, [&](std::int64_t from, std::int64_t to) {
+        kernels::parallelFor(0, rays, kGrain, [&](std::int64_t from, std::int64_t to) {
             for (std::int64_t r = from; r < to; ++r) {
                 const std::int64_t b = begin[r];
                 const RayTotals totals = compositeRay(s + b, c + 3 * b, t + b, l + b, begin[r + 1] - b, w + b);
@@ -89,7 +90,7 @@ public:
         const auto data = [](const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr<float>() : nullptr; };
         const float *const gRgb = data(rgb), *const gOpacity = data(opacity), *const gDepth = data(depth), *const gWeights = data(perSample);
         const std::int64_t* const begin = starts.data_ptr<std::int64_t>();
-        at::parallel_for(0, starts.numel() - 1, kGrain, [&](std::int64_t from, std::int64_t to) {
+        kernels::parallelFor(0, starts.numel() - 1, kGrain, [&](std::int64_t from, std::int64_t to) {
             for (std::int64_t r = from; r < to; ++r) {
                 const std::int64_t b = begin[r];
                 RayGradients ray{density.data_ptr<float>() + b,

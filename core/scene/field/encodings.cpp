@@ -1,9 +1,10 @@
 // Encodings without weights.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <cmath>
 #include <numbers>
+
+#include <core/kernels/parallel.h>
 
 #include "checks.h"
 #include "cuda_field.h"
@@ -20,7 +21,7 @@ at::Tensor directionEncode(const at::Tensor& raysIn)
     at::Tensor out = at::empty({rays.size(0), 16});
     const float* const rows = rays.data_ptr<float>();
     float* const to = out.data_ptr<float>();
-    at::parallel_for(0, rays.size(0), 1024, [&](std::int64_t begin, std::int64_t end) {
+    kernels::parallelFor(0, rays.size(0), 1024, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t r = begin; r < end; ++r)
             directionHarmonics(rows + 6 * r + 3, to + 16 * r);
     });

@@ -5,82 +5,76 @@
 
 #include <algorithm>
 
+#include <core/kernels/parallel.h>
+
 #include "checks.h"
 #include "cuda_field.h"
 #include "field.h"
 #include "small_networks.h"
 
+#pragma GCC diagnostic ignored "-Wpsabi"
+
 namespace orrery::scene {
 namespace {
 
-/// Sizes and weights of the layers, and memory for the values of one block.
-class Network {
-public:
-    explicit Network(const std::vector<at::Tensor>& weights) : m_weights(weights)
+std::vector<std::int64_t> widthsOf(const std::vector<at::Tensor>& weights)
+{
+    std::vector<std::int64_t> out{weights[0].size(1)};
+    for (const at::Tensor& weight : weights)
+        out.push_back(weight.size(0));
+    return out;
+}
+
+/// The network and padded copies of its weights.
+struct FusedNetwork {
+    SmallNetwork net;
+    std::vector<at::Tensor> copies;
+
+    explicit FusedNetwork(const std::vector<at::Tensor>& weights) : net(widthsOf(weights))
     {
-        for (const at::Tensor& weight : weights)
-            m_widest = std::max({m_widest, weight.size(0), weight.size(1)});
-    }
-    std::size_t layers() const { return m_weights.size(); }
-    std::int64_t in(std::size_t layer) const { return m_weights[layer].size(1); }
-    std::int64_t out(std::size_t layer) const { return m_weights[layer].size(0); }
-    std::int64_t widest() const { return m_widest; }
-    const float* weight(std::size_t layer) const { return m_weights[layer].data_ptr<float>(); }
-    /// Hidden values of a block: layer l's begin at hidden + l * kBlock * widest.
-    void forward(const float* x, std::int64_t rows, float* hidden, std::size_t upTo, float* result) const
-    {
-        for (std::size_t l = 0; l < upTo; ++l) {
-            const bool last = l + 1 == layers();
-            float* const to = last ? result : hidden + std::int64_t(l) * kBlock * m_widest;
-            product(false, true, rows, out(l), in(l), l == 0 ? x : hidden + (std::int64_t(l) - 1) * kBlock * m_widest, weight(l), false, to);
-            if (!last)
-                rectify(to, rows * out(l));
+        for (std::size_t l = 0; l < weights.size(); ++l) {
+            SmallLayer& layer = net.layers[l];
+            copies.push_back(at::constant_pad_nd(weights[l], {0, layer.inPadded - layer.in}).contiguous());
+            layer.byOutput = copies.back().data_ptr<float>();
+            copies.push_back(at::constant_pad_nd(weights[l].t(), {0, layer.outPadded - layer.out}).contiguous());
+            layer.byInput = copies.back().data_ptr<float>();
         }
     }
-    std::int64_t memory() const { return std::int64_t(layers()) * kBlock * m_widest; }
-
-private:
-    const std::vector<at::Tensor>& m_weights;
-    std::int64_t m_widest = 1;
 };
 
-/// Blocks from..to of `rows` rows: f(first row, rows).
-template <class Work>
-void forBlocks(std::int64_t from, std::int64_t to, std::int64_t rows, const Work& work)
-{
-    for (std::int64_t block = from; block < to; ++block)
-        work(block * kBlock, std::min(kBlock, rows - block * kBlock));
-}
+/// A share of the blocks of kRows samples.
+struct FusedShare {
+    const SmallNetwork* net;
+    std::int64_t rows, begin, end;  ///< samples in all; blocks
+    const float* x;                 ///< [rows, in]
+    float* memory;
+    float* out;                ///< of the forward pass: [rows, out]
+    BlockGradients gradients;  ///< of the backward pass, from the first sample on
+};
 
-/// The backward pass of the blocks that one thread has: gradients of x, and of the weights one after another.
-void backwardBlocks(const Network& net, std::int64_t from, std::int64_t to, const at::Tensor& x, const at::Tensor& gradient, float* dx, float* dw)
-{
-    const std::int64_t rows = x.size(0), wide = net.widest();
-    const std::size_t layers = net.layers();
-    std::vector<float> hidden(static_cast<std::size_t>(net.memory())), ahead(static_cast<std::size_t>(kBlock * wide)), behind(ahead.size());
-    forBlocks(from, to, rows, [&](std::int64_t first, std::int64_t count) {
-        const float* const in = x.data_ptr<float>() + first * net.in(0);
-        net.forward(in, count, hidden.data(), layers - 1, nullptr);
-        const float* g = gradient.data_ptr<float>() + first * net.out(layers - 1);
-        float* weights = dw;
-        for (std::size_t l = 0; l < layers; ++l)
-            weights += net.in(l)*net.out(l);
-        for (std::size_t l = layers; l-- > 0;) {
-            weights -= net.in(l)*net.out(l);
-            const float* const values = l == 0 ? in : hidden.data() + (std::int64_t(l) - 1) * kBlock * wide;
-            product(true, false, net.out(l), net.in(l), count, g, values, true, weights);
-            if (l == 0 && !dx)
-                break;
-            float* const to0 = l == 0 ? dx + first * net.in(0) : behind.data();
-            product(false, false, count, net.in(l), net.out(l), g, net.weight(l), false, to0);
-            if (l == 0)
-                break;
-            mask(behind.data(), values, count * net.in(l));
-            std::swap(ahead, behind);
-            g = ahead.data();
+template <kernels::InstructionSet set>
+struct FusedForward {
+    ORRERY_KERNEL static void run(const FusedShare& share)
+    {
+        for (std::int64_t first = share.begin * kRows; first < share.end * kRows; first += kRows)
+            forwardBlock<set>(*share.net, share.x + first * share.net->in(), std::min(kRows, share.rows - first),
+                              share.out + first * share.net->out(), share.memory);
+    }
+};
+
+template <kernels::InstructionSet set>
+struct FusedBackward {
+    ORRERY_KERNEL static void run(const FusedShare& share)
+    {
+        for (std::int64_t first = share.begin * kRows; first < share.end * kRows; first += kRows) {
+            BlockGradients block = share.gradients;
+            block.out += first * share.net->out();
+            if (block.x)
+                block.x += first * share.net->in();
+            backwardBlock<set>(*share.net, share.x + first * share.net->in(), std::min(kRows, share.rows - first), block, share.memory);
         }
-    });
-}
+    }
+};
 
 std::vector<at::Tensor> checkedWeights(const at::Tensor& x, const std::vector<at::Tensor>& weights)
 {
@@ -108,16 +102,12 @@ public:
         context->saved_data["input"] = xIn.requires_grad();
         if (x.is_cuda())
             return cuda_field::mlpForward(x, weights);
-        const Network net(weights);
-        at::Tensor out = at::empty({x.size(0), net.out(net.layers() - 1)});
-        const float* const from = x.data_ptr<float>();
-        float* const to = out.data_ptr<float>();
-        at::parallel_for(0, (x.size(0) + kBlock - 1) / kBlock, 1, [&](std::int64_t begin, std::int64_t end) {
-            const at::NoGradGuard noGrad;
-            std::vector<float> hidden(static_cast<std::size_t>(net.memory()));
-            forBlocks(begin, end, x.size(0), [&](std::int64_t first, std::int64_t rows) {
-                net.forward(from + first * net.in(0), rows, hidden.data(), net.layers(), to + first * net.out(net.layers() - 1));
-            });
+        const FusedNetwork network(weights);
+        at::Tensor out = at::empty({x.size(0), network.net.out()});
+        kernels::parallelFor(0, (x.size(0) + kRows - 1) / kRows, 1, [&](std::int64_t begin, std::int64_t end) {
+            const at::Tensor memory = at::zeros({network.net.memory()});
+            kernels::runShapedOnThisMachine<FusedForward>(
+                FusedShare{&network.net, x.size(0), begin, end, x.data_ptr<float>(), memory.data_ptr<float>(), out.data_ptr<float>(), {}});
         });
         return out;
     }
@@ -130,29 +120,30 @@ public:
         const at::Tensor gradient = gradients[0].contiguous();
         if (x.is_cuda())
             return cuda_field::mlpBackward(x, weights, gradient, context->saved_data["input"].toBool());
-        const Network net(weights);
-        std::int64_t size = 0;
-        for (const at::Tensor& weight : weights)
-            size += weight.numel();
-        const bool wantsInput = context->saved_data["input"].toBool();
-        at::Tensor dx = wantsInput ? at::empty_like(x) : at::Tensor();
+        const FusedNetwork network(weights);
+        const SmallNetwork& net = network.net;
+        const at::Tensor dx = context->saved_data["input"].toBool() ? at::empty_like(x) : at::Tensor();
         // One sum a share of the blocks; the shares depend on the number of threads alone, and are added in their order.
-        const std::int64_t blocks = (x.size(0) + kBlock - 1) / kBlock,
+        const std::int64_t blocks = (x.size(0) + kRows - 1) / kRows,
                            shares = std::max<std::int64_t>(1, std::min<std::int64_t>(blocks, at::get_num_threads()));
-        at::Tensor sums = at::zeros({shares, size});
-        at::parallel_for(0, shares, 1, [&](std::int64_t begin, std::int64_t end) {
-            const at::NoGradGuard noGrad;
-            for (std::int64_t share = begin; share < end; ++share)
-                backwardBlocks(net, share * blocks / shares, (share + 1) * blocks / shares, x, gradient, wantsInput ? dx.data_ptr<float>() : nullptr,
-                               sums.data_ptr<float>() + share * size);
+        const at::Tensor sums = at::zeros({shares, net.weights});
+        kernels::parallelFor(0, shares, 1, [&](std::int64_t begin, std::int64_t end) {
+            const at::Tensor memory = at::zeros({net.memory()});
+            for (std::int64_t s = begin; s < end; ++s)
+                kernels::runShapedOnThisMachine<FusedBackward>(
+                    FusedShare{&net,
+                               x.size(0),
+                               s * blocks / shares,
+                               (s + 1) * blocks / shares,
+                               x.data_ptr<float>(),
+                               memory.data_ptr<float>(),
+                               nullptr,
+                               {gradient.data_ptr<float>(), dx.defined() ? dx.data_ptr<float>() : nullptr, sums[s].data_ptr<float>(), nullptr}});
         });
         const at::Tensor total = sums.sum(0);
         torch::autograd::variable_list out{dx};
-        std::int64_t at = 0;
-        for (const at::Tensor& weight : weights) {
-            out.push_back(total.narrow(0, at, weight.numel()).view(weight.sizes()).clone());
-            at += weight.numel();
-        }
+        for (const SmallLayer& layer : net.layers)
+            out.push_back(total.narrow(0, layer.offset, layer.out * layer.inPadded).view({layer.out, layer.inPadded}).narrow(1, 0, layer.in).clone());
         return out;
     }
 };

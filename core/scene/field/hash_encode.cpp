@@ -1,11 +1,11 @@
 // The hash grid of instant-ngp, forward and backward.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include <core/kernels/parallel.h>
 #include <core/kernels/vector_math.h>
 
 #include "checks.h"
@@ -22,7 +22,9 @@ using kernels::Floats;
 using kernels::Ints;
 using kernels::kLanes;
 
-constexpr std::int64_t kBlock = 256;  // samples whose rows of features stay in the cache while the levels go over them
+// Samples that go through one level before the next one's turn: their features and the entries of a level (a few hundred KiB each) lie in the second cache.
+constexpr std::int64_t kBlock = 4096;
+constexpr std::int64_t kEncodeGrain = 256;  // samples a thread should have at least
 
 std::vector<HashLevel> levelsOf(const std::vector<std::int64_t>& resolutions, const std::vector<std::int64_t>& offsets, std::int64_t entries)
 {
@@ -95,57 +97,76 @@ ORRERY_KERNEL void gatherPositions(const float* positions, std::int64_t count, f
     }
 }
 
+/// The features of an entry, as one value that fits into a register.
+template <int F>
+struct Entry {
+    using Values [[gnu::vector_size(F * sizeof(float)), gnu::may_alias, gnu::aligned(4)]] = float;
+};
+template <>
+struct Entry<1> {
+    using Values [[gnu::may_alias]] = float;
+};
+
+/// The corners of sixteen samples after another in one level: f(first sample, number of samples, corners).
+template <class Use>
+ORRERY_KERNEL void overCorners(const float* positions, std::int64_t begin, std::int64_t end, const HashLevel& level, const Use& use)
+{
+    float xyz[3 * kLanes];
+    Corners corners;
+    for (std::int64_t first = begin; first < end; first += kLanes) {
+        const std::int64_t lanes = end - first < kLanes ? end - first : kLanes;
+        gatherPositions(positions + 3 * first, lanes, xyz);
+        CornerKernel::find(xyz, level, corners);
+        use(first, lanes, corners);
+    }
+}
+
 template <int F>
 struct Forward {
+    using Values = typename Entry<F>::Values;
     ORRERY_KERNEL static void run(const float* positions, std::int64_t count, const float* table, const HashLevel* levels, std::int64_t levelCount,
                                   float* out)
     {
         const std::int64_t width = levelCount * F;
-        float xyz[3 * kLanes];
-        Corners corners;
-        for (std::int64_t begin = 0; begin < count; begin += kLanes) {
-            const std::int64_t lanes = count - begin < kLanes ? count - begin : kLanes;
-            gatherPositions(positions + 3 * begin, lanes, xyz);
+        for (std::int64_t block = 0; block < count; block += kBlock)
             for (std::int64_t l = 0; l < levelCount; ++l) {
-                CornerKernel::find(xyz, levels[l], corners);
-                const float* const entries = table + levels[l].offset * F;
-                for (std::int64_t lane = 0; lane < lanes; ++lane) {
-                    float sum[F] = {};
-                    for (int corner = 0; corner < 8; ++corner)
-                        for (int f = 0; f < F; ++f)
-                            sum[f] += corners.weight[corner][lane] * entries[std::int64_t(corners.index[corner][lane]) * F + f];
-                    for (int f = 0; f < F; ++f)
-                        out[(begin + lane) * width + l * F + f] = sum[f];
-                }
+                const auto* const entries = reinterpret_cast<const Values*>(table + levels[l].offset * F);
+                const auto interpolate = [=](std::int64_t first, std::int64_t lanes, const Corners& corners) __attribute__((always_inline))
+                {
+                    for (std::int64_t lane = 0; lane < lanes; ++lane) {
+                        Values sum = corners.weight[0][lane] * entries[corners.index[0][lane]];
+#pragma GCC unroll 8
+                        for (int corner = 1; corner < 8; ++corner)
+                            sum += corners.weight[corner][lane] * entries[corners.index[corner][lane]];
+                        *reinterpret_cast<Values*>(out + (first + lane) * width + l * F) = sum;
+                    }
+                };
+                overCorners(positions, block, count < block + kBlock ? count : block + kBlock, levels[l], interpolate);
             }
-        }
     }
 };
 
 /// Levels `from` to `to` alone: each thread owns the entries of its levels, so sums come in one order.
 template <int F>
 struct Backward {
+    using Values = typename Entry<F>::Values;
     ORRERY_KERNEL static void run(const float* positions, std::int64_t count, const float* gradient, const HashLevel* levels, std::int64_t levelCount,
                                   std::int64_t from, std::int64_t to, float* table)
     {
         const std::int64_t width = levelCount * F;
-        float xyz[3 * kLanes];
-        Corners corners;
         for (std::int64_t block = 0; block < count; block += kBlock)
             for (std::int64_t l = from; l < to; ++l) {
-                float* const entries = table + levels[l].offset * F;
-                const std::int64_t end = count < block + kBlock ? count : block + kBlock;
-                for (std::int64_t begin = block; begin < end; begin += kLanes) {
-                    const std::int64_t lanes = end - begin < kLanes ? end - begin : kLanes;
-                    gatherPositions(positions + 3 * begin, lanes, xyz);
-                    CornerKernel::find(xyz, levels[l], corners);
+                auto* const entries = reinterpret_cast<Values*>(table + levels[l].offset * F);
+                const auto spread = [=](std::int64_t first, std::int64_t lanes, const Corners& corners) __attribute__((always_inline))
+                {
                     for (std::int64_t lane = 0; lane < lanes; ++lane) {
-                        const float* const g = gradient + (begin + lane) * width + l * F;
+                        const Values g = *reinterpret_cast<const Values*>(gradient + (first + lane) * width + l * F);
+#pragma GCC unroll 8
                         for (int corner = 0; corner < 8; ++corner)
-                            for (int f = 0; f < F; ++f)
-                                entries[std::int64_t(corners.index[corner][lane]) * F + f] += corners.weight[corner][lane] * g[f];
+                            entries[corners.index[corner][lane]] += corners.weight[corner][lane] * g;
                     }
-                }
+                };
+                overCorners(positions, block, count < block + kBlock ? count : block + kBlock, levels[l], spread);
             }
     }
 };
@@ -180,7 +201,7 @@ public:
         at::Tensor out = at::empty({positions.size(0), width});
         const float *const from = positions.data_ptr<float>(), *const entries = table.data_ptr<float>();
         float* const to = out.data_ptr<float>();
-        at::parallel_for(0, positions.size(0), kBlock, [&](std::int64_t begin, std::int64_t end) {
+        kernels::parallelFor(0, positions.size(0), kEncodeGrain, [&](std::int64_t begin, std::int64_t end) {
             runFor<Forward>(features, from + 3 * begin, end - begin, entries, levels.data(), std::int64_t(levels.size()), to + begin * width);
         });
         return out;
@@ -197,7 +218,7 @@ public:
         at::Tensor table = at::zeros({offsets.back(), features});
         const float *const from = positions.data_ptr<float>(), *const g = gradient.data_ptr<float>();
         float* const to = table.data_ptr<float>();
-        at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
+        kernels::parallelFor(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
             runFor<Backward>(features, from, positions.size(0), g, levels.data(), count, begin, end, to);
         });
         return {at::Tensor(), table, at::Tensor(), at::Tensor()};

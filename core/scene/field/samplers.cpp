@@ -1,9 +1,10 @@
 // Where samples lie on rays.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
+
+#include <core/kernels/parallel.h>
 
 #include "checks.h"
 #include "cuda_field.h"
@@ -99,7 +100,7 @@ RaySamples marchRays(const at::Tensor& raysIn, const at::Tensor& grid, const at:
     const float *const rows = rays.data_ptr<float>(), *const shifts = jitter.data_ptr<float>();
     at::Tensor starts = at::zeros({count + 1}, at::kLong);
     std::int64_t* const begin = starts.data_ptr<std::int64_t>();
-    at::parallel_for(0, count, kSamplerGrain, [&](std::int64_t from, std::int64_t to) {
+    kernels::parallelFor(0, count, kSamplerGrain, [&](std::int64_t from, std::int64_t to) {
         for (std::int64_t r = from; r < to; ++r) {
             std::int64_t samples = 0;
             march.walk(CubeRay(rows + 6 * r), training ? shifts[r] : 0.5f, [&](float, float) { ++samples; });
@@ -110,7 +111,7 @@ RaySamples marchRays(const at::Tensor& raysIn, const at::Tensor& grid, const at:
         begin[r + 1] += begin[r];
     const RaySamples out = allocate(std::move(starts));
     const Writer writer(out);
-    at::parallel_for(0, count, kSamplerGrain, [&](std::int64_t from, std::int64_t to) {
+    kernels::parallelFor(0, count, kSamplerGrain, [&](std::int64_t from, std::int64_t to) {
         for (std::int64_t r = from; r < to; ++r) {
             const CubeRay ray(rows + 6 * r);
             std::int64_t i = begin[r];
@@ -129,7 +130,7 @@ RaySamples stratifiedRays(const at::Tensor& raysIn, const at::Tensor& jitterIn, 
     const RaySamples out = allocate(startsOf(rays.size(0), samples));
     const Writer writer(out);
     const float *const rows = rays.data_ptr<float>(), *const shifts = jitter.data_ptr<float>();
-    at::parallel_for(0, rays.size(0), kSamplerGrain, [&](std::int64_t from, std::int64_t to) {
+    kernels::parallelFor(0, rays.size(0), kSamplerGrain, [&](std::int64_t from, std::int64_t to) {
         for (std::int64_t r = from; r < to; ++r) {
             const CubeRay ray(rows + 6 * r);
             const float bin = (ray.far - ray.near) / float(samples);
@@ -156,7 +157,7 @@ RaySamples importanceRays(const at::Tensor& raysIn, const RaySamples& coarse, co
     const Writer writer(out);
     const float *const rows = rays.data_ptr<float>(), *const w = weights.data_ptr<float>(), *const t = distances.data_ptr<float>(),
                        *const shifts = jitter.data_ptr<float>();
-    at::parallel_for(0, count, kSamplerGrain, [&](std::int64_t from, std::int64_t to) {
+    kernels::parallelFor(0, count, kSamplerGrain, [&](std::int64_t from, std::int64_t to) {
         std::vector<float> all(static_cast<std::size_t>(each));
         for (std::int64_t r = from; r < to; ++r) {
             const CubeRay ray(rows + 6 * r);

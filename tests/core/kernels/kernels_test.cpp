@@ -5,10 +5,17 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/version.h>
 
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <limits>
+#include <mutex>
+#include <set>
+#include <stdexcept>
+#include <thread>
 
 #include <core/kernels/kernels.h>
+#include <core/kernels/parallel.h>
 
 using namespace orrery;
 
@@ -92,6 +99,10 @@ private Q_SLOTS:
     void resultsDoNotDependOnThreads();
     void otherTypesGoToLibtorch();
     void saysWhatItReplaces();
+    void loopsRunOnAllThreadsAtOnce();
+    void stretchesCoverTheRangeOnce_data();
+    void stretchesCoverTheRangeOnce();
+    void whatALoopThrowsIsThrownAgain();
 };
 
 void KernelsTest::geluEqualsDefinition_data()
@@ -267,6 +278,83 @@ void KernelsTest::saysWhatItReplaces()
 {
     const auto& names = kernels::replacedOperators();
     QCOMPARE(std::count(names.begin(), names.end(), "gelu"), std::ptrdiff_t(TORCH_VERSION_MAJOR < 2 ? 1 : 0));
+}
+
+void KernelsTest::loopsRunOnAllThreadsAtOnce()
+{
+    at::set_num_threads(2);
+    std::mutex mutex;
+    std::set<std::thread::id> threads;
+    std::atomic<int> inside = 0, together = 0, nested = 0;
+    kernels::parallelFor(0, 2, 1, [&](std::int64_t, std::int64_t) {
+        {
+            const std::scoped_lock lock(mutex);
+            threads.insert(std::this_thread::get_id());
+        }
+        ++inside;
+        // The other one comes while this one waits, if it comes at all.
+        for (const auto begin = std::chrono::steady_clock::now(); inside < 2 && std::chrono::steady_clock::now() - begin < std::chrono::seconds(20);)
+            std::this_thread::yield();
+        together += inside == 2;
+        kernels::parallelFor(0, 100, 1, [&](std::int64_t from, std::int64_t to) { nested += from == 0 && to == 100; });
+    });
+    QCOMPARE(int(threads.size()), 2);
+    QCOMPARE(int(together), 2);
+    QCOMPARE(int(nested), 2);  // a loop inside a loop is one stretch
+}
+
+void KernelsTest::stretchesCoverTheRangeOnce_data()
+{
+    QTest::addColumn<int>("threads");
+    QTest::addColumn<qlonglong>("begin");
+    QTest::addColumn<qlonglong>("end");
+    QTest::addColumn<qlonglong>("grain");
+    QTest::newRow("even") << 2 << 0LL << 1000LL << 1LL;
+    QTest::newRow("odd, not from 0") << 3 << 7LL << 1008LL << 10LL;
+    QTest::newRow("more threads than elements") << 4 << 0LL << 3LL << 1LL;
+    QTest::newRow("one stretch") << 4 << 0LL << 100LL << 100LL;
+    QTest::newRow("grain 0") << 2 << 0LL << 5LL << 0LL;
+    QTest::newRow("empty") << 2 << 5LL << 5LL << 1LL;
+    QTest::newRow("inside out") << 2 << 5LL << 4LL << 1LL;
+    QTest::newRow("one thread") << 1 << 0LL << 1000LL << 1LL;
+}
+
+void KernelsTest::stretchesCoverTheRangeOnce()
+{
+    QFETCH(int, threads);
+    QFETCH(qlonglong, begin);
+    QFETCH(qlonglong, end);
+    QFETCH(qlonglong, grain);
+    at::set_num_threads(threads);
+    std::vector<std::atomic<int>> visits(2000);
+    std::atomic<int> calls = 0, narrow = 0;
+    kernels::parallelFor(begin, end, grain, [&](std::int64_t from, std::int64_t to) {
+        ++calls;
+        narrow += to - from < grain && to != end;
+        for (std::int64_t i = from; i < to; ++i)
+            ++visits[std::size_t(i)];
+    });
+    for (std::int64_t i = 0; i < std::int64_t(visits.size()); ++i)
+        QCOMPARE(int(visits[std::size_t(i)]), int(i >= begin && i < end));
+    QVERIFY(calls <= threads);
+    QCOMPARE(int(narrow), 0);
+}
+
+void KernelsTest::whatALoopThrowsIsThrownAgain()
+{
+    at::set_num_threads(2);
+    std::atomic<int> ended = 0;
+    try {
+        kernels::parallelFor(0, 2, 1, [&](std::int64_t from, std::int64_t) {
+            if (from == 1)
+                throw std::runtime_error("of the second");
+            ++ended;
+        });
+        QFAIL("nothing was thrown");
+    } catch (const std::runtime_error& error) {
+        QCOMPARE(error.what(), "of the second");
+    }
+    QCOMPARE(int(ended), 1);
 }
 
 QTEST_APPLESS_MAIN(KernelsTest)

@@ -7,7 +7,9 @@
 #include <cmath>
 
 #include <core/base/error.h>
+#include <core/kernels/vector_math.h>
 #include <core/scene/field/field.h>
+#include <core/scene/field/small_product.h>
 #include <core/scene/field/views.h>
 
 #include "../../message_of.h"
@@ -48,6 +50,35 @@ RaySamples marchThrough(const at::Tensor& rays, std::int64_t steps, std::int64_t
 std::vector<at::Tensor> gradientsOf(const at::Tensor& value, const std::vector<at::Tensor>& of)
 {
     return torch::autograd::grad({value}, of, {}, c10::nullopt, false, true);
+}
+
+template <kernels::InstructionSet set>
+struct Product {
+    ORRERY_KERNEL static void run(const SmallProduct& p, After after)
+    {
+        switch (after) {
+        case After::Nothing: return smallProduct<set, After::Nothing>(p);
+        case After::Added: return smallProduct<set, After::Added>(p);
+        case After::Rectified: return smallProduct<set, After::Rectified>(p);
+        case After::Masked: return smallProduct<set, After::Masked>(p);
+        }
+    }
+};
+
+/// False: this machine has not got it.
+bool runProduct(kernels::InstructionSet set, const SmallProduct& p, After after)
+{
+    if (set > kernels::instructionSet())
+        return false;
+#if defined(__x86_64__)
+    if (set == kernels::InstructionSet::Avx512)
+        kernels::runAvx512<Product<kernels::InstructionSet::Avx512>>(p, after);
+    else if (set == kernels::InstructionSet::Avx2)
+        kernels::runAvx2<Product<kernels::InstructionSet::Avx2>>(p, after);
+    else
+#endif
+        Product<kernels::InstructionSet::Baseline>::run(p, after);
+    return true;
 }
 
 }  // namespace
@@ -243,6 +274,55 @@ private Q_SLOTS:
         QCOMPARE(levels.offsets.back() - levels.offsets[15], std::int64_t(1) << 19);
     }
 
+    void smallProductsEqualTheDefinition_data()
+    {
+        QTest::addColumn<int>("set");
+        QTest::addColumn<int>("rows");
+        QTest::addColumn<int>("vectors");
+        QTest::addColumn<int>("inner");
+        const std::pair<const char*, kernels::InstructionSet> sets[] = {
+            {"baseline", kernels::InstructionSet::Baseline}, {"AVX2", kernels::InstructionSet::Avx2}, {"AVX-512", kernels::InstructionSet::Avx512}};
+        for (const auto& [name, set] : sets) {
+            QTest::addRow("%s, 64 x 64 x 64", name) << int(set) << 64 << 4 << 64;
+            QTest::addRow("%s, one row", name) << int(set) << 1 << 1 << 5;
+            QTest::addRow("%s, odd sizes", name) << int(set) << 19 << 3 << 7;
+            QTest::addRow("%s, nothing to sum", name) << int(set) << 9 << 2 << 0;
+        }
+    }
+    void smallProductsEqualTheDefinition()
+    {
+        QFETCH(int, set);
+        QFETCH(int, rows);
+        QFETCH(int, vectors);
+        QFETCH(int, inner);
+        const std::int64_t columns = 16 * vectors;
+        const at::Tensor a = uniform({rows, inner}, 1) - 0.5, b = uniform({inner, columns}, 2) - 0.5, before = uniform({rows, columns}, 3),
+                         start = uniform({columns}, 4) - 0.5, values = uniform({rows, columns}, 5) - 0.5;
+        const at::Tensor plain = a.to(at::kDouble).mm(b.to(at::kDouble)), started = plain + start;
+        const std::pair<After, at::Tensor> cases[] = {{After::Nothing, started},
+                                                      {After::Added, plain + before},
+                                                      {After::Rectified, started.clamp_min(0)},
+                                                      {After::Masked, started * (values > 0)}};
+        for (const bool turned : {false, true})
+            for (const auto& [after, expected] : cases) {
+                // Turned: the same matrix, column after column.
+                const at::Tensor left = turned ? a.t().contiguous() : a, c = before.clone();
+                const SmallProduct product{rows,
+                                           vectors,
+                                           inner,
+                                           left.data_ptr<float>(),
+                                           turned ? 1 : inner,
+                                           turned ? rows : 1,
+                                           b.data_ptr<float>(),
+                                           c.data_ptr<float>(),
+                                           after == After::Added ? nullptr : start.data_ptr<float>(),
+                                           values.data_ptr<float>()};
+                if (!runProduct(kernels::InstructionSet(set), product, after))
+                    QSKIP("this processor has not got these instructions");
+                QVERIFY2(largest(c - expected) < 1e-5, qPrintable(QString("%1: %2").arg(int(after)).arg(largest(c - expected))));
+            }
+    }
+
     void fusedNetworkEqualsTheReferenceWithGradients_data()
     {
         QTest::addColumn<QVector<int>>("widths");
@@ -334,11 +414,24 @@ private Q_SLOTS:
 
     void resultsAreTheSameEachTime()
     {
-        const at::Tensor x = uniform({5000, 32}, 70);
+        const at::Tensor x = uniform({5000, 32}, 70), positions = uniform({20000, 3}, 73) - 0.5;
         const std::vector<at::Tensor> weights{uniform({64, 32}, 71).requires_grad_(true), uniform({16, 64}, 72).requires_grad_(true)};
-        const auto once = [&] { return gradientsOf(fusedMlp(x, weights).square().sum(), weights); };
-        const auto a = once(), b = once();
-        QVERIFY(at::equal(a[0], b[0]) && at::equal(a[1], b[1]));
+        const HashLevels levels = hashLevels(8, 4, 1.6, 9);
+        const at::Tensor table = uniform({levels.offsets.back(), 2}, 74).requires_grad_(true);
+        const auto once = [&](int threads) {
+            at::set_num_threads(threads);
+            auto out = gradientsOf(fusedMlp(x, weights).square().sum(), weights);
+            const at::Tensor encoded = hashEncode(positions, table, levels.resolutions, levels.offsets);
+            out.push_back(encoded.detach());
+            out.push_back(gradientsOf(encoded.square().sum(), {table})[0]);
+            return out;
+        };
+        const auto a = once(2), b = once(2), c = once(1);
+        for (std::size_t i = 0; i < a.size(); ++i)
+            QVERIFY(at::equal(a[i], b[i]));
+        // Sums over samples in the networks' weights are rounded by the number of threads; nothing in the grid is.
+        QVERIFY(largest(a[0] - c[0]) < 1e-5 * largest(c[0]) && largest(a[1] - c[1]) < 1e-5 * largest(c[1]));
+        QVERIFY(at::equal(a[2], c[2]) && at::equal(a[3], c[3]));
     }
 
     void directionsAreOrthonormalHarmonics()
