@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include <core/base/text.h>
@@ -10,6 +11,11 @@ namespace orrery::io {
 namespace {
 
 using ArgumentKind = ExportedArgument::Kind;
+
+// What a tensor's description takes with its name in a map, and what one of its sizes does, with the room that lists keep for more.
+constexpr std::uint64_t kDescriptionMemory = sizeof(ExportedTensor) + 100, kSizeMemory = 100;
+constexpr std::uint64_t kDefinedNameMemory = 80;  // of a value among those that are known
+constexpr std::uint64_t kModuleMemory = 150;      // of a module around a node, while it is taken apart, too
 
 ExportedArgument literal(ArgumentKind kind, std::int64_t integer)
 {
@@ -36,74 +42,75 @@ ExportedArgument numberArgument(double number)
 }
 
 // SymIntArgument and its kin: a name, or the number itself.
-ExportedArgument symbolic(const ExportJson& value, ArgumentKind kind, const ExportPlace& place)
+ExportedArgument symbolic(ExportJson value, ArgumentKind kind, const ExportPlace& place)
 {
     const auto [which, content] = unionOf(value, place);
     if (which == "as_name")
-        return named(kind, textOf(*content, place));
+        return named(kind, textOf(content, place));
     if (which == "as_int")
-        return literal(ArgumentKind::Int, integerOf(*content, place));
+        return literal(ArgumentKind::Int, integerOf(content, place));
     if (which == "as_bool")
-        return literal(ArgumentKind::Bool, flagOf(*content, place));
+        return literal(ArgumentKind::Bool, flagOf(content, place));
     if (which == "as_float")
-        return numberArgument(numberOf(*content, place));
+        return numberArgument(numberOf(content, place));
     place.fail(fmt::format("expected as_name, as_int, as_float or as_bool, found {}", which));
 }
 
-ExportedArgument tensorNamed(const ExportJson& value, const ExportPlace& place)
+ExportedArgument tensorNamed(ExportJson value, const ExportPlace& place)
 {
     return named(ArgumentKind::Tensor, textField(value, "name", place));
 }
 
-ExportedArgument optionalTensor(const ExportJson& value, const ExportPlace& place)
+ExportedArgument optionalTensor(ExportJson value, const ExportPlace& place)
 {
-    if (!value.is_object())  // schema 5 wrote `[]` for nothing
+    if (!value.isObject())  // schema 5 wrote `[]` for nothing
         return {};
     if (findField(value, "name"))
         return tensorNamed(value, place);
     const auto [which, content] = unionOf(value, place);
-    return which == "as_tensor" ? tensorNamed(*content, place) : ExportedArgument();
+    return which == "as_tensor" ? tensorNamed(content, place) : ExportedArgument();
 }
 
 template <class Read>
-ExportedArgument listOf(const ExportJson& value, ArgumentKind itemKind, const ExportPlace& place, const Read& read)
+ExportedArgument listOf(ExportJson value, ArgumentKind itemKind, const ExportPlace& place, const Read& read)
 {
-    if (!value.is_array())
-        place.fail(fmt::format("expected a list, found {}", value.type_name()));
+    if (!value.isList())
+        place.fail(fmt::format("expected a list, found {}", value.typeName()));
     ExportedArgument list;
     list.kind = ArgumentKind::List;
     list.itemKind = itemKind;
-    for (std::size_t i = 0; i < value.size(); ++i)
-        list.items.push_back(read(value[i], place.at(i)));
+    place.take(value.size() * sizeof(ExportedArgument));
+    list.items.reserve(value.size());
+    eachOf(value, place, [&](ExportJson item, const ExportPlace& at) { list.items.push_back(read(item, at)); });
     return list;
 }
 
-ExportedArgument intArgument(const ExportJson& value, const ExportPlace& place)
+ExportedArgument intArgument(ExportJson value, const ExportPlace& place)
 {
     return literal(ArgumentKind::Int, integerOf(value, place));
 }
-ExportedArgument floatArgument(const ExportJson& value, const ExportPlace& place)
+ExportedArgument floatArgument(ExportJson value, const ExportPlace& place)
 {
     return numberArgument(numberOf(value, place));
 }
-ExportedArgument boolArgument(const ExportJson& value, const ExportPlace& place)
+ExportedArgument boolArgument(ExportJson value, const ExportPlace& place)
 {
     return literal(ArgumentKind::Bool, flagOf(value, place));
 }
-ExportedArgument stringArgument(const ExportJson& value, const ExportPlace& place)
+ExportedArgument stringArgument(ExportJson value, const ExportPlace& place)
 {
     return named(ArgumentKind::String, textOf(value, place));
 }
 
-ExportedArgument deviceArgument(const ExportJson& value, const ExportPlace& place)
+ExportedArgument deviceArgument(ExportJson value, const ExportPlace& place)
 {
     auto text = textField(value, "type", place);
-    if (const auto* index = findField(value, "index"))
+    if (const auto index = findField(value, "index"))
         text += fmt::format(":{}", integerOf(*index, place.in("index")));
     return named(ArgumentKind::Device, std::move(text));
 }
 
-ExportedArgument complexArgument(const ExportJson& value, const ExportPlace& place)
+ExportedArgument complexArgument(ExportJson value, const ExportPlace& place)
 {
     auto argument = numberArgument(numberOf(requiredField(value, "real", place), place));
     argument.kind = ArgumentKind::Complex;
@@ -115,19 +122,19 @@ ExportedArgument complexArgument(const ExportJson& value, const ExportPlace& pla
 class GraphReader {
 public:
     explicit GraphReader(int depth) : m_depth(depth) {}
-    ExportedGraph read(const ExportJson& json, const ExportPlace& place);
-    ExportedArgument argument(const ExportJson& json, const ExportPlace& place) const;
+    ExportedGraph read(ExportJson json, const ExportPlace& place);
+    ExportedArgument argument(ExportJson json, const ExportPlace& place) const;
 
 private:
-    ExportedArgument listArgument(const std::string& which, const ExportJson& value, const ExportPlace& place) const;
-    ExportedNode node(const ExportJson& json, const ExportPlace& place);
+    ExportedArgument listArgument(const std::string& which, ExportJson value, const ExportPlace& place) const;
+    ExportedNode node(ExportJson json, const ExportPlace& place);
     void use(const ExportedArgument& argument, const ExportPlace& place) const;
     void define(const ExportedArgument& argument, const ExportPlace& place);
     int m_depth;
     std::set<std::string> m_defined;
 };
 
-ExportedArgument GraphReader::listArgument(const std::string& which, const ExportJson& value, const ExportPlace& place) const
+ExportedArgument GraphReader::listArgument(const std::string& which, ExportJson value, const ExportPlace& place) const
 {
     if (which == "as_tensors")
         return listOf(value, ArgumentKind::Tensor, place, tensorNamed);
@@ -145,35 +152,36 @@ ExportedArgument GraphReader::listArgument(const std::string& which, const Expor
                                                std::tuple("as_sym_floats", ArgumentKind::SymFloat, ArgumentKind::Float),
                                                std::tuple("as_sym_bools", ArgumentKind::SymBool, ArgumentKind::Bool)})
         if (which == name)
-            return listOf(value, itemKind, place, [kind = kind](const ExportJson& item, const ExportPlace& at) { return symbolic(item, kind, at); });
+            return listOf(value, itemKind, place, [kind = kind](ExportJson item, const ExportPlace& at) { return symbolic(item, kind, at); });
     if (which == "as_nested_tensors" || which == "as_int_lists")
-        return listOf(value, ArgumentKind::List, place, [&](const ExportJson& item, const ExportPlace& at) {
+        return listOf(value, ArgumentKind::List, place, [&](ExportJson item, const ExportPlace& at) {
             return listArgument(which == "as_int_lists" ? "as_ints" : "as_tensors", item, at);
         });
     place.fail(
         fmt::format("{}: a kind of argument that is not known here (schema versions {} to {} are)", which, kOldestExportSchema, kNewestExportSchema));
 }
 
-ExportedArgument GraphReader::argument(const ExportJson& json, const ExportPlace& outer) const
+ExportedArgument GraphReader::argument(ExportJson json, const ExportPlace& outer) const
 {
     const auto [which, content] = unionOf(json, outer);
     const ExportPlace place = outer.in(which);
+    place.take(sizeof(ExportedArgument));
     if (which == "as_none")
         return {};
     if (which == "as_tensor")
-        return tensorNamed(*content, place);
+        return tensorNamed(content, place);
     if (which == "as_optional_tensor")
-        return optionalTensor(*content, place);
+        return optionalTensor(content, place);
     if (which == "as_int")
-        return intArgument(*content, place);
+        return intArgument(content, place);
     if (which == "as_float")
-        return floatArgument(*content, place);
+        return floatArgument(content, place);
     if (which == "as_bool")
-        return boolArgument(*content, place);
+        return boolArgument(content, place);
     if (which == "as_string")
-        return stringArgument(*content, place);
+        return stringArgument(content, place);
     if (which == "as_sym_int" || which == "as_sym_float" || which == "as_sym_bool")
-        return symbolic(*content,
+        return symbolic(content,
                         which == "as_sym_int"     ? ArgumentKind::SymInt
                         : which == "as_sym_float" ? ArgumentKind::SymFloat
                                                   : ArgumentKind::SymBool,
@@ -182,21 +190,21 @@ ExportedArgument GraphReader::argument(const ExportJson& json, const ExportPlace
         return literal(which == "as_scalar_type" ? ArgumentKind::ScalarType
                        : which == "as_layout"    ? ArgumentKind::Layout
                                                  : ArgumentKind::MemoryFormat,
-                       integerOf(*content, place));
+                       integerOf(content, place));
     if (which == "as_device")
-        return deviceArgument(*content, place);
+        return deviceArgument(content, place);
     if (which == "as_complex")
-        return complexArgument(*content, place);
+        return complexArgument(content, place);
     if (which == "as_custom_obj")
-        return named(ArgumentKind::Object, textField(*content, "name", place));
+        return named(ArgumentKind::Object, textField(content, "name", place));
     if (which == "as_operator")
-        return named(ArgumentKind::Operator, textOf(*content, place));
+        return named(ArgumentKind::Operator, textOf(content, place));
     if (which != "as_graph")
-        return listArgument(which, *content, place);
+        return listArgument(which, content, place);
     if (m_depth >= kMaxExportedGraphDepth)
         place.fail(fmt::format("expected graphs nested at most {} deep", kMaxExportedGraphDepth));
-    auto graph = named(ArgumentKind::Graph, textField(*content, "name", place));
-    graph.graph = std::make_shared<const ExportedGraph>(GraphReader(m_depth + 1).read(requiredField(*content, "graph", place), place));
+    auto graph = named(ArgumentKind::Graph, textField(content, "name", place));
+    graph.graph = std::make_shared<const ExportedGraph>(GraphReader(m_depth + 1).read(requiredField(content, "graph", place), place));
     return graph;
 }
 
@@ -210,6 +218,8 @@ void GraphReader::use(const ExportedArgument& argument, const ExportPlace& place
 
 void GraphReader::define(const ExportedArgument& argument, const ExportPlace& place)
 {
+    if (argument.isValue())
+        place.take(kDefinedNameMemory);
     if (argument.isValue() && !m_defined.insert(argument.text).second)
         place.fail(fmt::format("value {} is made twice", argument.text));
     for (const auto& item : argument.items)
@@ -252,28 +262,28 @@ std::string lastSource(const std::string& trace)
     return fmt::format("{}:{}", file, trace.substr(line + 5, digits - line - 5));
 }
 
-ExportedNode GraphReader::node(const ExportJson& json, const ExportPlace& place)
+ExportedNode GraphReader::node(ExportJson json, const ExportPlace& place)
 {
     ExportedNode node;
     node.target = textField(json, "target", place);
-    const auto& inputs = listField(json, "inputs", place);
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-        const ExportPlace at = place.in("inputs").at(i);
-        node.inputs.push_back({textField(inputs[i], "name", at), argument(requiredField(inputs[i], "arg", at), at)});
+    eachOf(listField(json, "inputs", place), place.in("inputs"), [&](ExportJson input, const ExportPlace& at) {
+        at.take(sizeof(ExportedNode::Input));
+        node.inputs.push_back({textField(input, "name", at), argument(requiredField(input, "arg", at), at)});
         use(node.inputs.back().value, at);
-    }
-    const auto& outputs = listField(json, "outputs", place);
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
-        node.outputs.push_back(argument(outputs[i], place.in("outputs").at(i)));
-        define(node.outputs.back(), place.in("outputs").at(i));
-    }
-    const auto* metadata = findField(json, "metadata");
-    if (!metadata || !metadata->is_object())
+    });
+    eachOf(listField(json, "outputs", place), place.in("outputs"), [&](ExportJson output, const ExportPlace& at) {
+        node.outputs.push_back(argument(output, at));
+        define(node.outputs.back(), at);
+    });
+    const auto metadata = findField(json, "metadata");
+    if (!metadata || !metadata->isObject())
         return node;
-    if (const auto* stack = findField(*metadata, "nn_module_stack"); stack && stack->is_string())
-        node.modules = moduleStack(stack->get<std::string>());
-    if (const auto* trace = findField(*metadata, "stack_trace"); trace && trace->is_string())
-        node.source = lastSource(trace->get<std::string>());
+    if (const auto stack = findField(*metadata, "nn_module_stack"); stack && stack->isText()) {
+        place.take(std::uint64_t(std::count(stack->text().begin(), stack->text().end(), ';')) * kModuleMemory);
+        node.modules = moduleStack(std::string(stack->text()));
+    }
+    if (const auto trace = findField(*metadata, "stack_trace"); trace && trace->isText())
+        node.source = lastSource(std::string(trace->text()));
     return node;
 }
 
@@ -290,70 +300,68 @@ std::optional<ElementType> elementTypeOf(std::int64_t number)
 }
 
 // A SymInt: a number, or -1 with its expression.
-std::pair<std::int64_t, std::string> sizeOf(const ExportJson& json, const ExportPlace& place)
+std::pair<std::int64_t, std::string> sizeOf(ExportJson json, const ExportPlace& place)
 {
     const auto [which, content] = unionOf(json, place);
     if (which == "as_int") {
-        const auto size = integerOf(*content, place);
+        const auto size = integerOf(content, place);
         if (size < 0)
             place.fail(fmt::format("expected a size of at least 0, found {}", size));
         return {size, ""};
     }
     if (which == "as_expr")
-        return {-1, textField(*content, "expr_str", place)};
+        return {-1, textField(content, "expr_str", place)};
     place.fail(fmt::format("expected as_int or as_expr, found {}", which));
 }
 
-ExportedGraph GraphReader::read(const ExportJson& json, const ExportPlace& place)
+ExportedGraph GraphReader::read(ExportJson json, const ExportPlace& place)
 {
     ExportedGraph graph;
-    const auto& inputs = listField(json, "inputs", place);
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-        graph.inputs.push_back(argument(inputs[i], place.in("inputs").at(i)));
-        define(graph.inputs.back(), place.in("inputs").at(i));
-    }
-    const auto& nodes = listField(json, "nodes", place);
-    for (std::size_t i = 0; i < nodes.size(); ++i)
-        graph.nodes.push_back(node(nodes[i], place.in("nodes").at(i)));
-    const auto& outputs = listField(json, "outputs", place);
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
-        graph.outputs.push_back(argument(outputs[i], place.in("outputs").at(i)));
-        use(graph.outputs.back(), place.in("outputs").at(i));
-    }
-    if (const auto* values = findField(json, "tensor_values"); values && values->is_object())
-        for (const auto& [name, meta] : values->items())
-            graph.tensors[name] = readExportedTensor(meta, place.in("tensor_values").in(name));
+    eachOf(listField(json, "inputs", place), place.in("inputs"), [&](ExportJson input, const ExportPlace& at) {
+        graph.inputs.push_back(argument(input, at));
+        define(graph.inputs.back(), at);
+    });
+    eachOf(listField(json, "nodes", place), place.in("nodes"), [&](ExportJson each, const ExportPlace& at) {
+        at.take(sizeof(ExportedNode));
+        graph.nodes.push_back(node(each, at));
+    });
+    eachOf(listField(json, "outputs", place), place.in("outputs"), [&](ExportJson output, const ExportPlace& at) {
+        graph.outputs.push_back(argument(output, at));
+        use(graph.outputs.back(), at);
+    });
+    if (const auto values = findField(json, "tensor_values"); values && values->isObject())
+        for (const ExportJson meta : *values)
+            graph.tensors[std::string(meta.key())] = readExportedTensor(meta, place.in("tensor_values").in(meta.key()));
     return graph;
 }
 
 }  // namespace
 
-ExportedTensor readExportedTensor(const ExportJson& json, const ExportPlace& place)
+ExportedTensor readExportedTensor(ExportJson json, const ExportPlace& place)
 {
     ExportedTensor tensor;
     tensor.type = elementTypeOf(integerOf(requiredField(json, "dtype", place), place.in("dtype")));
-    const auto& sizes = listField(json, "sizes", place);
-    for (std::size_t i = 0; i < sizes.size(); ++i) {
-        auto [size, symbol] = sizeOf(sizes[i], place.in("sizes").at(i));
+    place.take(kDescriptionMemory);
+    eachOf(listField(json, "sizes", place), place.in("sizes"), [&](ExportJson each, const ExportPlace& at) {
+        at.take(kSizeMemory);
+        auto [size, symbol] = sizeOf(each, at);
         tensor.sizes.push_back(size);
         tensor.symbols.push_back(std::move(symbol));
-    }
-    if (findField(json, "strides")) {
-        const auto& strides = listField(json, "strides", place);
-        for (std::size_t i = 0; i < strides.size(); ++i)
-            tensor.strides.push_back(sizeOf(strides[i], place.in("strides").at(i)).first);
-    }
-    if (const auto* offset = findField(json, "storage_offset"))
-        tensor.offset = offset->is_number_integer() ? integerOf(*offset, place) : sizeOf(*offset, place.in("storage_offset")).first;
+    });
+    if (findField(json, "strides"))
+        eachOf(listField(json, "strides", place), place.in("strides"),
+               [&](ExportJson each, const ExportPlace& at) { tensor.strides.push_back(sizeOf(each, at).first); });
+    if (const auto offset = findField(json, "storage_offset"))
+        tensor.offset = offset->isInteger() ? integerOf(*offset, place) : sizeOf(*offset, place.in("storage_offset")).first;
     return tensor;
 }
 
-ExportedGraph readExportedGraph(const ExportJson& json, const ExportPlace& place)
+ExportedGraph readExportedGraph(ExportJson json, const ExportPlace& place)
 {
     return GraphReader(0).read(json, place);
 }
 
-ExportedArgument readExportedArgument(const ExportJson& json, const ExportPlace& place)
+ExportedArgument readExportedArgument(ExportJson json, const ExportPlace& place)
 {
     return GraphReader(kMaxExportedGraphDepth).argument(json, place);
 }

@@ -9,13 +9,13 @@
 namespace orrery::io {
 namespace {
 
-constexpr int kMaxJsonDepth = 800;
 constexpr std::size_t kShownExportText = 60;
 
 // Python writes infinities and NaN as bare words, which JSON does not know: they become text.
 std::string withQuotedNumbers(std::string_view json)
 {
     std::string out;
+    out.reserve(json.size() + json.size() / 8);
     bool inText = false;
     for (std::size_t i = 0; i < json.size(); ++i) {
         const char c = json[i];
@@ -43,16 +43,6 @@ std::string withQuotedNumbers(std::string_view json)
     return out;
 }
 
-ExportJson parsedText(std::string_view text, const ExportPlace& place)
-{
-    const auto checkDepth = [&](int depth, ExportJson::parse_event_t, ExportJson&) {
-        if (depth > kMaxJsonDepth)
-            place.fail(fmt::format("expected at most {} nested levels", kMaxJsonDepth));
-        return true;
-    };
-    return ExportJson::parse(text.begin(), text.end(), checkDepth);
-}
-
 }  // namespace
 
 void ExportPlace::fail(std::string_view what) const
@@ -62,98 +52,106 @@ void ExportPlace::fail(std::string_view what) const
 
 ExportPlace ExportPlace::in(std::string_view part) const
 {
-    return {file, fmt::format("{}.{}", path, part)};
+    return {file, fmt::format("{}.{}", path, part), budget};
 }
 
 ExportPlace ExportPlace::at(std::size_t index) const
 {
-    return {file, fmt::format("{}[{}]", path, index)};
+    return {file, fmt::format("{}[{}]", path, index), budget};
 }
 
-const ExportJson* findField(const ExportJson& object, const char* key)
+void ExportPlace::take(std::uint64_t bytes) const
 {
-    const auto it = object.find(key);
-    return it == object.end() || it->is_null() ? nullptr : &*it;
+    if (!budget->take(bytes))
+        fail(budget->refusal());
 }
 
-const ExportJson& requiredField(const ExportJson& object, const char* key, const ExportPlace& place)
+std::optional<ExportJson> findField(ExportJson object, const char* key)
 {
-    if (!object.is_object())
-        place.fail(fmt::format("expected an object, found {}", object.type_name()));
-    const auto* value = findField(object, key);
+    auto value = object.find(key);
+    return value && value->isNull() ? std::nullopt : value;
+}
+
+ExportJson requiredField(ExportJson object, const char* key, const ExportPlace& place)
+{
+    if (!object.isObject())
+        place.fail(fmt::format("expected an object, found {}", object.typeName()));
+    const auto value = findField(object, key);
     if (!value)
         place.fail(fmt::format("expected a field {}", key));
     return *value;
 }
 
-const ExportJson& listField(const ExportJson& object, const char* key, const ExportPlace& place)
+ExportJson listField(ExportJson object, const char* key, const ExportPlace& place)
 {
-    const auto& value = requiredField(object, key, place);
-    if (!value.is_array())
-        place.in(key).fail(fmt::format("expected a list, found {}", value.type_name()));
+    const auto value = requiredField(object, key, place);
+    if (!value.isList())
+        place.in(key).fail(fmt::format("expected a list, found {}", value.typeName()));
     return value;
 }
 
-std::string textOf(const ExportJson& value, const ExportPlace& place)
+std::string textOf(ExportJson value, const ExportPlace& place)
 {
-    if (!value.is_string())
-        place.fail(fmt::format("expected text, found {}", value.type_name()));
-    return value.get<std::string>();
+    if (!value.isText())
+        place.fail(fmt::format("expected text, found {}", value.typeName()));
+    return std::string(value.text());
 }
 
-std::string textField(const ExportJson& object, const char* key, const ExportPlace& place)
+std::string textField(ExportJson object, const char* key, const ExportPlace& place)
 {
     return textOf(requiredField(object, key, place), place.in(key));
 }
 
-std::int64_t integerOf(const ExportJson& value, const ExportPlace& place)
+std::int64_t integerOf(ExportJson value, const ExportPlace& place)
 {
-    if (!value.is_number_integer() ||
-        (value.is_number_unsigned() && value.get<std::uint64_t>() > std::uint64_t(std::numeric_limits<std::int64_t>::max())))
-        place.fail(fmt::format("expected an integer, found {}", value.dump().substr(0, kShownExportText)));
-    return value.get<std::int64_t>();
+    const auto integer = value.integer();
+    if (!integer)
+        place.fail(fmt::format("expected an integer, found {}", value.shown().substr(0, kShownExportText)));
+    return *integer;
 }
 
-double numberOf(const ExportJson& value, const ExportPlace& place)
+double numberOf(ExportJson value, const ExportPlace& place)
 {
-    if (value.is_number())
-        return value.get<double>();
-    const auto text = value.is_string() ? value.get<std::string>() : std::string();
+    if (value.isNumber())
+        return value.number();
+    const auto text = value.isText() ? value.text() : std::string_view();
     if (text == "Infinity" || text == "-Infinity")
         return (text[0] == '-' ? -1 : 1) * std::numeric_limits<double>::infinity();
     if (text == "NaN")
         return std::numeric_limits<double>::quiet_NaN();
-    place.fail(fmt::format("expected a number, found {}", value.dump().substr(0, kShownExportText)));
+    place.fail(fmt::format("expected a number, found {}", value.shown().substr(0, kShownExportText)));
 }
 
-bool flagOf(const ExportJson& value, const ExportPlace& place)
+bool flagOf(ExportJson value, const ExportPlace& place)
 {
-    if (!value.is_boolean())
-        place.fail(fmt::format("expected true or false, found {}", value.type_name()));
-    return value.get<bool>();
+    if (!value.isBoolean())
+        place.fail(fmt::format("expected true or false, found {}", value.typeName()));
+    return value.boolean();
 }
 
-ExportJson parsedExport(std::string_view text, std::string_view name)
+JsonTape parsedExport(std::string_view text, const ExportPlace& place)
 {
-    const ExportPlace place{name, "document"};
+    const auto where = fmt::format("{}: {}", place.file, place.path);
+    MemoryBudget first = *place.budget;  // a document that is read twice counts once
     try {
-        return parsedText(text, place);
-    } catch (const nlohmann::json::exception&) {
+        JsonTape tape(text, where, first);
+        *place.budget = first;
+        return tape;
+    } catch (const core::FormatError&) {
+        if (text.find("Infinity") == text.npos && text.find("NaN") == text.npos)
+            throw;
     }
-    try {
-        return parsedText(withQuotedNumbers(text), place);
-    } catch (const nlohmann::json::exception& error) {
-        place.fail(fmt::format("expected JSON: {}", error.what()));
-    }
+    place.take(text.size());
+    return JsonTape(withQuotedNumbers(text), where, *place.budget);
 }
 
-std::pair<std::string, const ExportJson*> unionOf(const ExportJson& value, const ExportPlace& place)
+std::pair<std::string, ExportJson> unionOf(ExportJson value, const ExportPlace& place)
 {
-    if (!value.is_object())
-        place.fail(fmt::format("expected an object, found {}", value.type_name()));
-    for (const auto& [key, content] : value.items())
-        if (!content.is_null() && !key.starts_with('$'))
-            return {key, &content};
+    if (!value.isObject())
+        place.fail(fmt::format("expected an object, found {}", value.typeName()));
+    for (const ExportJson content : value)
+        if (!content.isNull() && !content.key().starts_with('$'))
+            return {std::string(content.key()), content};
     place.fail("expected one field, found none");
 }
 

@@ -6,6 +6,7 @@
 #include <core/base/error.h>
 #include <core/base/files.h>
 #include <core/base/text.h>
+#include <core/io/json_tape.h>
 #include <core/train/document_file.h>
 
 namespace orrery::models {
@@ -15,6 +16,7 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMaxJson = std::uint64_t(64) << 20;
 constexpr std::size_t kMaxShards = 10'000;
+constexpr std::uint64_t kMapEntryMemory = 150;
 constexpr std::string_view kConfigName = "config.json";
 // A file alone or the index of its shards, in the order in which they are looked for.
 constexpr std::string_view kWholeNames[] = {"model.safetensors", "pytorch_model.bin"};
@@ -74,7 +76,7 @@ fs::path indexFile(const fs::path& folder)
 
 core::Json readObject(const fs::path& file)
 {
-    const train::DocumentLimits limits{kMaxJson, 4'000'000, 64};
+    const train::DocumentLimits limits{kMaxJson, 200'000, 64};
     auto json = train::parseJsonDocument(core::readFile(file, kMaxJson), file.string(), limits);
     if (!json.is_object())
         throw core::FormatError(fmt::format("{}: expected an object, found {}", file.string(), json.type_name()));
@@ -89,17 +91,20 @@ bool isPlainName(const std::string& name)
 /// Tensor name -> file name, as the index says.
 std::map<std::string, std::string> readWeightMap(const fs::path& index)
 {
-    const auto json = readObject(index);
-    const auto map = json.find("weight_map");
-    if (map == json.end() || !map->is_object())
-        throw core::FormatError(
-            fmt::format("{}: expected an object \"weight_map\", found {}", index.string(), map == json.end() ? "none" : map->type_name()));
+    const auto text = core::readFile(index, kMaxJson);
+    io::MemoryBudget budget(io::fileMemory(text.size()));
+    const io::JsonTape tape(text, index.string(), budget);  // of 100,000 tensors, where a tree that keeps the order looks through all names for each
+    const auto map = tape.root().find("weight_map");
+    if (!map || !map->isObject())
+        throw core::FormatError(fmt::format("{}: expected an object \"weight_map\", found {}", index.string(), map ? map->typeName() : "none"));
     std::map<std::string, std::string> files;
-    for (const auto& [tensor, file] : map->items()) {
-        if (!file.is_string() || !isPlainName(file.get<std::string>()))
+    for (const io::JsonValue file : *map) {
+        if (!file.isText() || !isPlainName(std::string(file.text())))
             throw core::FormatError(
-                fmt::format("{}: tensor {}: expected the name of a file in the same folder, found {}", index.string(), tensor, file.dump()));
-        files[tensor] = file.get<std::string>();
+                fmt::format("{}: tensor {}: expected the name of a file in the same folder, found {}", index.string(), file.key(), file.shown()));
+        if (!budget.take(kMapEntryMemory + file.key().size() + file.text().size()))
+            throw core::FormatError(fmt::format("{}: {}", index.string(), budget.refusal()));
+        files[std::string(file.key())] = file.text();
     }
     return files;
 }

@@ -3,6 +3,7 @@
 #include <core/base/error.h>
 #include <core/base/text.h>
 #include <core/graph/executor.h>
+#include <core/io/json_memory.h>
 
 namespace orrery::models {
 namespace {
@@ -91,7 +92,7 @@ void applyClientDocument(ImportedModel& imported, std::string_view text)
 {
     const auto note = [&](const std::string& what) { imported.notes.push_back(what); };
     try {
-        const auto document = core::Json::parse(text.begin(), text.end());
+        const auto document = core::Json::parse(text.begin(), text.end(), io::JsonMemory(kClientDocument, io::fileMemory(text.size())));
         if (document.contains("card"))
             mergeCard(imported.model.card, document["card"]);
         if (document.contains("example") && document["example"].is_object())

@@ -5,6 +5,7 @@
 #include <core/base/error.h>
 #include <core/base/files.h>
 #include <core/base/text.h>
+#include <core/io/json_memory.h>
 #include <core/io/safetensors.h>
 #include <core/io/tensors.h>
 
@@ -59,11 +60,7 @@ int versionOf(const io::SafetensorsHeader& header, const std::string& file)
 
 core::Json parsed(const std::string& text, const std::string& file, std::string_view key)
 {
-    try {
-        return core::Json::parse(text);
-    } catch (const nlohmann::json::exception& error) {
-        throw core::FormatError(fmt::format("{}: expected JSON in metadata {}: {}", file, key, error.what()));
-    }
+    return io::parseJson(text, fmt::format("{}: metadata {}", file, key));
 }
 
 // Version 0: no card; one is made of what the graph says. (What changed inside the graph's JSON, graph::fromJson knows.)

@@ -73,6 +73,8 @@ AddedTokens::AddedTokens(const JsonPlace& list, const SubwordModel& model, const
         const auto known = model.pieces().find(token.content);
         token.id = known >= 0 ? known : entry.at("id").number(0, (1 << 24) - 1);
         token.special = entry.flag("special", false);
+        if (entry.has("surface"))
+            token.surface = entry.at("surface").text();
         token.singleWord = entry.flag("single_word", false);
         token.leftStrip = entry.flag("lstrip", false);
         token.rightStrip = entry.flag("rstrip", false);

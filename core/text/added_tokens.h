@@ -18,6 +18,8 @@ struct AddedToken {
     bool singleWord = false;                     ///< only where no letter or digit touches it
     bool leftStrip = false, rightStrip = false;  ///< takes the blanks on that side with it
     bool normalised = true;                      ///< looked for in the normalised text
+    std::optional<std::string>
+        surface;  ///< what a decoded text has in its place, also where special tokens are left out: the unknown piece of SentencePiece
 };
 
 /// Finds added tokens: at each place the longest, from the left. Immutable, any thread.

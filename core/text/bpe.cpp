@@ -30,7 +30,7 @@ struct Candidate {
 class BytePairs final : public SubwordModel {
 public:
     explicit BytePairs(const JsonPlace& json)
-        : m_pieces(pieceTableOf(json.at("vocab"))), m_merges(json.at("merges").value().is_array() ? json.at("merges").value().size() : 0),
+        : m_pieces(pieceTableOf(json.at("vocab"))), m_merges(countedMerges(json.at("merges"), m_pieces)),
           m_prefix(json.text("continuing_subword_prefix", "")), m_suffix(json.text("end_of_word_suffix", "")), m_unknown(json.text("unk_token", "")),
           m_fuseUnknown(json.flag("fuse_unk", false)), m_byteFallback(json.flag("byte_fallback", false)),
           m_ignoreMerges(json.flag("ignore_merges", false))
@@ -79,15 +79,24 @@ private:
         }
     }
 
+    /// A piece is made in as many ways as it has characters, in most files in one or two: more would only take memory.
+    static std::size_t countedMerges(const JsonPlace& merges, const PieceTable& pieces)
+    {
+        const std::size_t count = merges.list().size(), limit = std::max<std::size_t>(1 << 20, 16 * pieces.count());
+        if (count > limit)
+            merges.fail(fmt::format("at most {} merges for {} pieces", limit, pieces.count()));
+        return count;
+    }
+
     /// ["a", "b"] or "a b".
     static std::pair<std::string, std::string> pairOf(const JsonPlace& entry)
     {
-        if (entry.value().is_array()) {
+        if (entry.value().isList()) {
             const auto items = entry.list();
             if (items.size() == 2)
                 return {items[0].text(), items[1].text()};
-        } else if (entry.value().is_string()) {
-            const auto& text = entry.text();
+        } else if (entry.value().isText()) {
+            const auto text = entry.text();
             const auto blank = text.find(' ');
             if (blank != text.npos && text.find(' ', blank + 1) == text.npos)
                 return {text.substr(0, blank), text.substr(blank + 1)};

@@ -10,9 +10,7 @@ namespace orrery::text {
 
 void JsonPlace::fail(std::string_view expected) const
 {
-    std::string found = m_value->is_object()  ? "an object"
-                        : m_value->is_array() ? fmt::format("a list of {}", m_value->size())
-                                              : m_value->dump(-1, ' ', false, JsonTree::error_handler_t::replace);
+    std::string found = m_value.shown();
     if (found.size() > 80)
         found = withReplacements(found.substr(0, 80)) + "...";
     throw core::FormatError(fmt::format("{}: expected {}, got {}", m_place, expected, found));
@@ -20,58 +18,65 @@ void JsonPlace::fail(std::string_view expected) const
 
 bool JsonPlace::has(std::string_view key) const
 {
-    if (!m_value->is_object())
-        return false;
-    const auto found = m_value->find(key);
-    return found != m_value->end() && !found->is_null();
+    const auto found = m_value.find(key);
+    return found && !found->isNull();
 }
 
 JsonPlace JsonPlace::at(std::string_view key) const
 {
-    if (!m_value->is_object())
+    if (!m_value.isObject())
         fail("an object");
-    const auto found = m_value->find(key);
-    if (found == m_value->end())
+    const auto found = m_value.find(key);
+    if (!found)
         throw core::FormatError(fmt::format("{}: expected \"{}\", found none", m_place, key));
     return {*found, fmt::format("{}.{}", m_place, key)};
 }
 
-std::vector<JsonPlace> JsonPlace::list() const
+JsonPlaces JsonPlace::list() const
 {
-    if (!m_value->is_array())
+    if (!m_value.isList())
         fail("a list");
-    std::vector<JsonPlace> items;
-    items.reserve(m_value->size());
-    for (std::size_t i = 0; i < m_value->size(); ++i)
-        items.emplace_back((*m_value)[i], fmt::format("{}[{}]", m_place, i));
-    return items;
+    return {m_value, m_place};
 }
 
-const std::string& JsonPlace::text() const
+JsonPlace JsonPlaces::operator[](std::size_t index) const
 {
-    if (!m_value->is_string())
+    auto at = m_list.begin();
+    for (std::size_t i = 0; i < index; ++i)
+        ++at;
+    return placeOf(*at, index);
+}
+
+JsonPlace JsonPlaces::placeOf(io::JsonValue value, std::size_t index) const
+{
+    return {value, fmt::format("{}[{}]", m_place, index)};
+}
+
+std::string JsonPlace::text() const
+{
+    if (!m_value.isText())
         fail("a text");
-    return m_value->get_ref<const std::string&>();
+    return std::string(m_value.text());
 }
 
 std::int64_t JsonPlace::number(std::int64_t lowest, std::int64_t highest) const
 {
-    const bool whole = m_value->is_number_integer() && !(m_value->is_number_unsigned() && m_value->get<std::uint64_t>() > INT64_MAX);
-    if (!whole || m_value->get<std::int64_t>() < lowest || m_value->get<std::int64_t>() > highest)
+    const auto number = m_value.integer();
+    if (!number || *number < lowest || *number > highest)
         fail(fmt::format("a whole number from {} to {}", lowest, highest));
-    return m_value->get<std::int64_t>();
+    return *number;
 }
 
 double JsonPlace::decimal() const
 {
-    if (!m_value->is_number())
+    if (!m_value.isNumber())
         fail("a number");
-    return m_value->get<double>();
+    return m_value.number();
 }
 
 char32_t JsonPlace::character() const
 {
-    const auto& found = text();
+    const auto found = text();
     if (found.empty() || pointAt(found, 0).bytes != found.size())
         fail("one character");
     return pointAt(found, 0).value;
@@ -87,9 +92,9 @@ bool JsonPlace::flag(std::string_view key, bool otherwise) const
     if (!has(key))
         return otherwise;
     const auto member = at(key);
-    if (!member.value().is_boolean())
+    if (!member.value().isBoolean())
         member.fail("true or false");
-    return member.value().get<bool>();
+    return member.value().boolean();
 }
 
 std::int64_t JsonPlace::number(std::string_view key, std::int64_t otherwise, std::int64_t lowest, std::int64_t highest) const

@@ -206,7 +206,9 @@ std::string Pipeline::decode(std::span<const std::int64_t> ids, bool skipSpecial
     checkIds(ids);
     std::vector<std::string> tokens;
     for (const auto id : ids)
-        if (auto piece = pieceOf(id); piece && !(skipSpecial && isSpecial(id)))
+        if (const auto* token = m_parts.added.find(id); token && token->surface)
+            tokens.push_back(*token->surface);
+        else if (auto piece = pieceOf(id); piece && !(skipSpecial && isSpecial(id)))
             tokens.push_back(std::move(*piece));
     std::string text;
     if (m_parts.decoder)

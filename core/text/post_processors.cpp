@@ -185,6 +185,7 @@ public:
     }
 
 private:
+    static constexpr std::size_t kMostSpecials = 256;
     struct Item {
         int sequence = -1;  ///< 0 or 1: a text; -1: tokens
         std::vector<Special> specials;
@@ -195,11 +196,14 @@ private:
     {
         if (!json.isObject())
             json.fail("an object of special tokens");
-        for (const auto& [name, value] : json.value().items()) {
+        for (const io::JsonValue value : json.value()) {
+            const std::string name(value.key());
             const JsonPlace special(value, json.place() + "." + name);
             const auto ids = special.at("ids").list(), tokens = special.at("tokens").list();
             if (ids.size() != tokens.size())
                 special.fail(fmt::format("as many tokens as numbers, {}", ids.size()));
+            if (ids.size() > kMostSpecials)  // each place of a template takes them all
+                special.fail(fmt::format("at most {} tokens", kMostSpecials));
             auto& list = m_specials[name];
             for (std::size_t i = 0; i < ids.size(); ++i)
                 list.push_back({tokens[i].text(), ids[i].number()});

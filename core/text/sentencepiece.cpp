@@ -32,7 +32,7 @@ constexpr std::size_t kMostMergedBytes = 512;
 // Numbers of fields in sentencepiece_model.proto.
 constexpr std::uint32_t kPieces = 1, kTrainerSpec = 2, kNormaliserSpec = 3;
 constexpr std::uint32_t kPiece = 1, kScore = 2, kType = 3;
-constexpr std::uint32_t kModelType = 3, kWhitespaceAsSuffix = 24, kByteFallback = 35;
+constexpr std::uint32_t kModelType = 3, kWhitespaceAsSuffix = 24, kByteFallback = 35, kUnknownSurface = 44;
 constexpr std::uint32_t kCharsmap = 2, kAddDummyPrefix = 3, kRemoveExtraWhitespaces = 4, kEscapeWhitespaces = 5;
 
 bool isPlainText(std::string_view bytes)
@@ -102,6 +102,8 @@ private:
         auto reader = message(bytes);
         ProtobufField field;
         while (reader.next(field)) {
+            if (field.number == kUnknownSurface && field.wire == ProtobufField::Wire::Bytes && isPlainText(field.bytes))
+                m_out.unknownSurface = field.bytes;
             if (field.wire != ProtobufField::Wire::Varint)
                 continue;
             if (field.number == kModelType && field.value != 1 && field.value != 2)
@@ -246,6 +248,8 @@ JsonTree addedTree(const ScoredVocabulary& vocabulary)
         const bool symbol = type == PieceType::UserDefined && vocabulary.kind == ScoredVocabulary::Kind::BytePairs;
         if (special || symbol)
             list.push_back({{"id", i}, {"content", vocabulary.entries[i].piece}, {"special", special}, {"normalized", false}});
+        if (type == PieceType::Unknown)
+            list.back()["surface"] = vocabulary.unknownSurface;
     }
     return list;
 }

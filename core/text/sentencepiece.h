@@ -24,6 +24,7 @@ struct ScoredVocabulary {
     bool byteFallback = false;   ///< characters without a piece become the pieces <0x00> to <0xFF>
     std::string charsmap;        ///< replacements before anything else (charsmap.h); empty: none
     bool addDummyPrefix = true, removeExtraWhitespaces = true;
+    std::string unknownSurface = " \xe2\x81\x87 ";  ///< what a decoded text has for the unknown piece
 };
 
 /// Special tokens that are put around each text; numbers of the vocabulary.

@@ -114,8 +114,9 @@ PieceTable pieceTableOf(const JsonPlace& vocabulary)
         vocabulary.fail("an object of pieces and their numbers");
     PieceTable table;
     // A gap of numbers takes memory, too: there may be no more of them than a vocabulary that is cut down has.
-    const std::int64_t limit = std::max<std::int64_t>(1 << 20, std::int64_t(vocabulary.value().size()) * 64);
-    for (const auto& [piece, id] : vocabulary.value().items()) {
+    const std::int64_t limit = std::max<std::int64_t>(1 << 20, std::int64_t(vocabulary.value().size()) * 8);
+    for (const io::JsonValue id : vocabulary.value()) {
+        const std::string piece(id.key());
         const JsonPlace entry(id, fmt::format("{}[\"{}\"]", vocabulary.place(), piece.substr(0, 80)));
         table.add(piece, entry.number(0, limit), vocabulary.place());
     }

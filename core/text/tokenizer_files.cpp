@@ -7,6 +7,7 @@
 #include <core/base/error.h>
 #include <core/base/files.h>
 #include <core/base/text.h>
+#include <core/io/json_memory.h>
 
 #include "dictionary.h"
 #include "json_place.h"
@@ -20,11 +21,29 @@ constexpr std::uint64_t kMostBytes = std::uint64_t(512) << 20;
 
 JsonTree treeOf(const fs::path& file)
 {
+    const auto text = core::readFile(file, kMostBytes);
     try {
-        return JsonTree::parse(core::readFile(file, kMostBytes));
+        return JsonTree::parse(text, io::JsonMemory(file.string(), io::fileMemory(text.size())));
     } catch (const JsonTree::exception& error) {
         throw core::FormatError(fmt::format("{}: expected JSON: {}", file.string(), error.what()));
     }
+}
+
+/// Without the ends of lines that a Windows program wrote, and without the last one if it is empty.
+std::vector<std::string> linesOf(const fs::path& file)
+{
+    constexpr std::uint64_t kLineMemory = 100;
+    const auto text = core::readFile(file, kMostBytes);
+    io::MemoryBudget budget(io::fileMemory(text.size()));
+    if (!budget.take(std::uint64_t(std::count(text.begin(), text.end(), '\n')) * kLineMemory))
+        throw core::FormatError(fmt::format("{}: {}", file.string(), budget.refusal()));
+    auto lines = core::split(text, '\n');
+    if (!lines.empty() && lines.back().empty())
+        lines.pop_back();
+    for (auto& line : lines)
+        if (line.ends_with('\r'))
+            line.pop_back();
+    return lines;
 }
 
 JsonTree treeBeside(const fs::path& file, const char* name)
@@ -92,14 +111,8 @@ JsonTree wordPieceTree(const fs::path& file)
     const Settings settings(file);
     JsonTree vocabulary = JsonTree::object();
     std::int64_t number = 0;
-    auto lines = core::split(core::readFile(file, kMostBytes), '\n');
-    if (!lines.empty() && lines.back().empty())
-        lines.pop_back();
-    for (auto& line : lines) {
-        if (line.ends_with('\r'))
-            line.pop_back();
+    for (const auto& line : linesOf(file))
         vocabulary[line] = number++;
-    }
     if (vocabulary.size() < 2)
         throw core::FormatError(fmt::format("{}: expected one piece a line, found {}", file.string(), vocabulary.size()));
     const auto cls = settings.special("cls_token", "[CLS]"), sep = settings.special("sep_token", "[SEP]"),
@@ -135,12 +148,9 @@ JsonTree wordPieceTree(const fs::path& file)
 JsonTree mergesOf(const fs::path& file)
 {
     JsonTree merges = JsonTree::array();
-    for (auto line : core::split(core::readFile(file, kMostBytes), '\n')) {
-        if (line.ends_with('\r'))
-            line.pop_back();
+    for (auto& line : linesOf(file))
         if (!line.empty() && !line.starts_with("#version"))
             merges.push_back(std::move(line));
-    }
     return merges;
 }
 
@@ -256,7 +266,7 @@ TokenizerPtr openTokenizer(const fs::path& path)
             "{}: expected a folder with tokenizer.json, vocab.txt, vocab.json and merges.txt, tokenizer.model or spiece.model, found none of them",
             path.string()));
     if (file.extension() == ".words")
-        return dictionaryTokenizer({{"kind", "dictionary"}, {"words", core::split(core::readFile(file, kMostBytes), '\n')}});
+        return dictionaryTokenizer({{"kind", "dictionary"}, {"words", linesOf(file)}});
     if (file.extension() == ".model")
         return fromTree(sentencePieceTreeOf(file), file);
     if (file.extension() == ".txt")

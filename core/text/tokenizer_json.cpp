@@ -7,22 +7,18 @@
 namespace orrery::text {
 namespace {
 
-JsonTree parsedTree(std::string_view document, const std::string& name)
+io::JsonTape parsedTape(std::string_view document, const std::string& name)
 {
     if (document.starts_with("\xef\xbb\xbf"))
         document.remove_prefix(3);
-    try {
-        return JsonTree::parse(document);
-    } catch (const JsonTree::exception& error) {
-        throw core::FormatError(fmt::format("{}: expected JSON: {}", name, error.what()));
-    }
+    io::MemoryBudget budget(io::fileMemory(document.size()));
+    return {document, name, budget};
 }
 
 /// A member that may be missing: null then.
 JsonPlace memberOf(const JsonPlace& json, const char* key)
 {
-    static const JsonTree kNull;
-    return json.has(key) ? json.at(key) : JsonPlace(kNull, json.place() + "." + key);
+    return json.has(key) ? json.at(key) : JsonPlace({}, json.place() + "." + key);
 }
 
 bool isLeft(const JsonPlace& json)
@@ -64,8 +60,8 @@ PipelineParts::Padding paddingOf(const JsonPlace& json)
 
 TokenizerPtr tokenizerFromJson(std::string_view document, const std::string& name)
 {
-    const JsonTree tree = parsedTree(document, name);
-    const JsonPlace json(tree, name);
+    const io::JsonTape tape = parsedTape(document, name);
+    const JsonPlace json(tape.root(), name);
     PipelineParts parts;
     parts.model = subwordModel(json.at("model"));
     parts.normaliser = normaliserOf(memberOf(json, "normalizer"));

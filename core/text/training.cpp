@@ -210,7 +210,10 @@ JsonTree stepsOf(TrainedKind kind)
 
 std::map<std::string, std::int64_t> countedWords(const JsonTree& steps, std::string_view text)
 {
-    const JsonPlace json(steps, "tokenizer");
+    const std::string document = steps.dump();
+    io::MemoryBudget budget(io::fileMemory(document.size()));
+    const io::JsonTape tape(document, "tokenizer", budget);
+    const JsonPlace json(tape.root(), "tokenizer");
     const auto normaliser = normaliserOf(json.at("normalizer"));
     const auto preTokenizer = preTokenizerOf(json.at("pre_tokenizer"));
     const auto invalid = preTokenizer->takesBytes() ? AlignedText::Invalid::Escape : AlignedText::Invalid::Replace;

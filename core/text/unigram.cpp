@@ -15,10 +15,11 @@ namespace {
 /// An unknown character costs so much more than the rarest piece, in natural logarithms.
 constexpr double kUnknownPenalty = 10;
 
-/// All pieces by their first bytes. Children of a node are sorted, so that memory stays small and the search is a few steps.
+/// All pieces by their first bytes, a radix tree: an edge is as long as all below it agree, so that there are at most twice as many nodes as pieces, however long those are.
+/// Children of a node are sorted, so that memory stays small and the search is a few steps.
 class PieceTrie {
 public:
-    /// @param pieces  Sorted by text, with their numbers.
+    /// @param pieces  Sorted by text, with their numbers; the texts are kept as views.
     explicit PieceTrie(const std::vector<std::pair<std::string_view, std::int32_t>>& pieces)
     {
         m_nodes.push_back({});
@@ -29,24 +30,29 @@ public:
     void prefixes(std::string_view text, const Found& found) const
     {
         std::uint32_t node = 0;
-        for (std::size_t i = 0; i < text.size(); ++i) {
+        for (std::size_t at = 0; at < text.size();) {
             const auto& parent = m_nodes[node];
             const auto first = m_labels.begin() + parent.firstChild, last = first + parent.children;
-            const auto child = std::lower_bound(first, last, static_cast<unsigned char>(text[i]));
-            if (child == last || *child != static_cast<unsigned char>(text[i]))
+            const auto child = std::lower_bound(first, last, static_cast<unsigned char>(text[at]));
+            if (child == last || *child != static_cast<unsigned char>(text[at]))
                 return;
             node = m_children[std::size_t(child - m_labels.begin())];
+            const auto edge = m_nodes[node].edge;
+            if (!text.substr(at).starts_with(edge))
+                return;
+            at += edge.size();
             if (m_nodes[node].id >= 0)
-                found(i + 1, m_nodes[node].id);
+                found(at, m_nodes[node].id);
         }
     }
 
 private:
     struct Node {
+        std::string_view edge;  ///< the bytes between the node above and this one
         std::int32_t id = -1;
         std::uint32_t firstChild = 0, children = 0;
     };
-    // Breadth of one node, then each child. Depth is a piece's length, so pieces are limited in length by who calls.
+    // Breadth of one node, then each child. Depth is at most a piece's length, so pieces are limited in length by who calls.
     void grow(std::uint32_t node, const std::vector<std::pair<std::string_view, std::int32_t>>& pieces, std::size_t first, std::size_t last,
               std::size_t depth)
     {
@@ -66,10 +72,17 @@ private:
         for (const auto& [begin, end] : groups) {
             m_labels.push_back(static_cast<unsigned char>(pieces[begin].first[depth]));
             m_children.push_back(std::uint32_t(m_nodes.size()));
-            m_nodes.push_back({});
+            m_nodes.push_back({pieces[begin].first.substr(depth, sharedBytes(pieces[begin].first, pieces[end - 1].first) - depth)});
         }
-        for (std::size_t i = 0; i < groups.size(); ++i)
-            grow(m_children[firstChild + i], pieces, groups[i].first, groups[i].second, depth + 1);
+        for (std::size_t i = 0; i < groups.size(); ++i) {
+            const auto child = m_children[firstChild + i];
+            grow(child, pieces, groups[i].first, groups[i].second, depth + m_nodes[child].edge.size());
+        }
+    }
+    /// Of sorted texts the first and the last share what all of them share.
+    static std::size_t sharedBytes(std::string_view first, std::string_view last)
+    {
+        return std::size_t(std::mismatch(first.begin(), first.end(), last.begin(), last.end()).first - first.begin());
     }
 
     std::vector<Node> m_nodes;
@@ -133,9 +146,10 @@ private:
             const auto pair = entry.list();
             if (pair.size() != 2)
                 entry.fail("[piece, log probability]");
-            if (pair[0].text().size() > 4096)
+            auto piece = pair[0].text();
+            if (piece.size() > 4096)
                 entry.fail("a piece of at most 4096 bytes");
-            m_pieces.add(pair[0].text(), std::int64_t(m_scores.size()), vocabulary.place());
+            m_pieces.add(std::move(piece), std::int64_t(m_scores.size()), vocabulary.place());
             m_scores.push_back(pair[1].decimal());
             if (!std::isfinite(m_scores.back()))
                 pair[1].fail("a finite log probability");

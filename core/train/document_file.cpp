@@ -16,6 +16,7 @@
 #include <core/base/error.h>
 #include <core/base/files.h>
 #include <core/base/text.h>
+#include <core/io/json_memory.h>
 
 namespace orrery::train {
 namespace {
@@ -52,7 +53,7 @@ std::string reasonOf(const std::string& what)
 /// Depth, number of values and repeated keys, looked at while the document is parsed.
 class JsonGuard {
 public:
-    JsonGuard(const std::string& name, const DocumentLimits& limits) : m_name(name), m_limits(limits) {}
+    JsonGuard(const std::string& name, const DocumentLimits& limits, std::uint64_t memory) : m_name(name), m_limits(limits), m_memory(name, memory) {}
     bool operator()(int depth, Json::parse_event_t event, Json& parsed)
     {
         using Event = Json::parse_event_t;
@@ -60,6 +61,7 @@ public:
             throw FormatError(fmt::format("{}: expected at most {} nested levels", m_name, m_limits.maxDepth));
         if (event != Event::object_end && event != Event::array_end && ++m_nodes > m_limits.maxNodes)
             throw FormatError(fmt::format("{}: expected at most {} values", m_name, m_limits.maxNodes));
+        m_memory(depth, event, parsed);
         if (event == Event::object_start)
             m_keys.emplace_back();
         else if (event == Event::object_end)
@@ -72,6 +74,7 @@ public:
 private:
     const std::string& m_name;
     const DocumentLimits& m_limits;
+    io::JsonMemory m_memory;
     std::size_t m_nodes = 0;
     std::vector<std::set<std::string>> m_keys;
 };
@@ -132,7 +135,7 @@ Json parseJsonDocument(std::string_view text, const std::string& name, const Doc
 {
     checkSize(text, name, limits);
     try {
-        return Json::parse(text, JsonGuard(name, limits));
+        return Json::parse(text, JsonGuard(name, limits, io::fileMemory(text.size()) / 2));  // the other half: names that were seen
     } catch (const Json::parse_error& error) {
         const auto [line, column] = lineAndColumn(text, error.byte > 0 ? error.byte - 1 : 0);
         throw FormatError(fmt::format("{}:{}:{}: expected JSON: {}", name, line, column, reasonOf(error.what())));

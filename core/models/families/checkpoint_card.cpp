@@ -2,6 +2,7 @@
 
 #include <core/base/error.h>
 #include <core/base/files.h>
+#include <core/io/json_memory.h>
 #include <core/text/tokenizer_files.h>
 
 namespace orrery::models::families {
@@ -17,12 +18,7 @@ Config sideFile(const std::filesystem::path& folder, const char* name)
     std::error_code error;
     if (!std::filesystem::exists(file, error))
         return {core::Json::object(), file.string()};
-    core::Json json;
-    try {
-        json = core::Json::parse(core::readFile(file, kMaxSideFileBytes));
-    } catch (const nlohmann::json::exception& problem) {
-        throw core::FormatError(fmt::format("{}: expected JSON: {}", file.string(), problem.what()));
-    }
+    core::Json json = io::parseJson(core::readFile(file, kMaxSideFileBytes), file.string());
     if (!json.is_object())
         throw core::FormatError(fmt::format("{}: expected an object, found {}", file.string(), json.type_name()));
     return {std::move(json), file.string()};

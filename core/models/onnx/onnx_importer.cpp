@@ -1,4 +1,5 @@
 #include <core/base/error.h>
+#include <core/io/json_memory.h>
 #include <core/models/importer.h>
 
 #include "converter.h"
@@ -49,7 +50,8 @@ std::optional<graph::ModelCard> keptCard(const io::OnnxModel& model)
 {
     for (const auto& [key, value] : model.metadata)
         if (key == "orrery.card")
-            if (const auto json = core::Json::parse(value, nullptr, false); !json.is_discarded())
+            if (const auto json = core::Json::parse(value, io::JsonMemory("metadata " + key, io::fileMemory(value.size())), false);
+                !json.is_discarded())
                 return graph::ModelCard::fromJson(json);
     return {};
 }

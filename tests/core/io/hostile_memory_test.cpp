@@ -13,6 +13,7 @@
 #include <core/io/exported_program.h>
 #include <core/io/gguf.h>
 #include <core/io/json_lines.h>
+#include <core/io/json_memory.h>
 #include <core/io/npy.h>
 #include <core/io/onnx_file.h>
 #include <core/io/safetensors.h>
@@ -25,13 +26,14 @@
 #include <core/scene/cloud/ply.h>
 #include <core/scene/cloud/xyz.h>
 #include <core/text/tokenizer.h>
+#include <core/train/document_file.h>
 
 using namespace orrery;
 using namespace std::string_literals;
 
 namespace {
 
-constexpr std::size_t kSize = 6'000'000;
+constexpr std::size_t kSize = 6'000'000, kLarge = 12'000'000;
 constexpr double kMebi = 1 << 20;
 
 std::string times(std::string_view part, std::size_t size = kSize)
@@ -135,6 +137,24 @@ std::string ggufText(const std::string& text)
     return little(std::uint64_t(text.size())) + text;
 }
 
+/// A program of one node with these inputs and this stack of modules.
+std::string pt2Graph(const std::string& inputs, const std::string& modules)
+{
+    return R"({"schema_version":{"major":8,"minor":1},"graph_module":{"graph":{"inputs":[],"outputs":[],"nodes":[{"target":"t","inputs":[)" + inputs +
+           R"(],"outputs":[],"metadata":{"nn_module_stack":")" + modules + R"("}}]},"signature":{"input_specs":[],"output_specs":[]}}})";
+}
+
+/// Outputs that lie below one key of a megabyte: the names of a thousand would take a gigabyte.
+std::string pt2Leaves()
+{
+    const std::string leaf = R"({\"type\":null})";
+    const std::string leaves = times(leaf + ",", 16'000) + leaf;
+    return R"({"schema_version":{"major":8,"minor":1},"graph_module":{"graph":{"inputs":[],"outputs":[],"nodes":[]},"signature":{"input_specs":[],"output_specs":[]},)"
+           R"("module_call_graph":[{"fqn":"","signature":{"out_spec":"[1,{\"type\":\"builtins.dict\",\"context\":\"[\\\")" +
+           std::string(1 << 20, 'k') + R"(\\\"]\",\"children_spec\":[{\"type\":\"builtins.list\",\"context\":\"null\",\"children_spec\":[)" + leaves +
+           R"(]}]}]"}}]}})";
+}
+
 void parse(const std::string& reader, const std::string& bytes)
 {
     if (reader == "pickle")
@@ -157,6 +177,10 @@ void parse(const std::string& reader, const std::string& bytes)
         io::parseExportedProgram(bytes, "f");
     else if (reader == "tokenizer")
         text::tokenizerFromJson(bytes, "f");
+    else if (reader == "json")
+        io::parseJson(bytes, "f");
+    else if (reader == "document")
+        train::parseJsonDocument(bytes, "f", {std::size_t(64) << 20, 10'000'000, 64});
     else if (reader == "ply")
         scene::parsePly(bytes, "f");
     else if (reader == "pcd")
@@ -341,10 +365,52 @@ const std::vector<HostileCase>& hostileCases()
         {"obj, faces", "obj", [] { return "v 0 0 0\nv 1 0 0\nv 0 1 0\nf " + times("1 ") + "\n"; }, 2},
         {"obj, normals", "obj", [] { return "v 0 0 0\n" + times("vn 0 0 1\n"); }, 2},
         {"las, records", "las", [] { return "LASF" + times(std::string(54, '\x01')); }, 2},
-        // A tree of JSON values: 16 bytes a value, and what objects and texts take. Read by a library, whose tree is not ours to shrink.
-        {"pt2, a list", "pt2", [] { return "[" + times("0,") + "0]"; }, 60},
-        {"tokenizer.json, objects", "tokenizer", [] { return "[" + times("{},") + "0]"; }, 60},
-        {"tokenizer.json, texts", "tokenizer", [] { return "[" + times("\"\",") + "0]"; }, 60},
+        {"pt2, a list", "pt2", [] { return "[" + times("0,", kLarge) + "0]"; }, 2},
+        {"pt2, arguments", "pt2", [] { return pt2Graph(R"({"name":"a","arg":{"as_ints":[)" + times("1000000000,") + "1]}}", ""); }, 2},
+        {"pt2, inputs of a node", "pt2",
+         [] { return pt2Graph(times(R"({"name":"a","arg":{"as_none":1}},)") + R"({"name":"a","arg":{"as_none":1}})", ""); }, 2},
+        {"pt2, modules of a node", "pt2", [] { return pt2Graph("", times(";,,")); }, 2},
+        {"pt2, names of leaves", "pt2", [] { return pt2Leaves(); }, 2},
+        {"tokenizer.json, numbers", "tokenizer", [] { return "[" + times("0,", kLarge) + "0]"; }, 2},
+        {"tokenizer.json, objects", "tokenizer", [] { return "[" + times("{},", kLarge) + "0]"; }, 2},
+        {"tokenizer.json, texts", "tokenizer", [] { return "[" + times("\"\",", kLarge) + "0]"; }, 2},
+        {"tokenizer.json, keys", "tokenizer",
+         [] { return "{" + counted([](std::string& out, std::size_t i) { out += "\"" + std::to_string(i) + "\":0,"; }) + R"("model":0})"; }, 2},
+        {"tokenizer.json, merges", "tokenizer",
+         [] { return R"({"model":{"type":"BPE","vocab":{"a":0,"aa":1},"merges":[)" + times("\"a a\",", kLarge) + R"("a a"]}})"; }, 2},
+        {"tokenizer.json, far numbers", "tokenizer",
+         [] {
+             return R"({"model":{"type":"WordLevel","vocab":{)" +
+                    counted([](std::string& out, std::size_t i) { out += "\"" + std::to_string(i) + "\":" + std::to_string(i) + ","; }, 1'000'000) +
+                    R"("":16000000}}})";
+         },
+         2},
+        {"tokenizer.json, long pieces", "tokenizer",
+         [] {
+             return R"({"model":{"type":"Unigram","vocab":[)" + counted([](std::string& out, std::size_t i) {
+                        out += "[\"" + std::to_string(1'000'000 + i) + std::string(4000, 'x') + "\",-1],";
+                    }) +
+                    R"(["u",-1]]}})";
+         },
+         2},
+        // A vocabulary of the shortest entries: 100 bytes a piece of what a file of 15 bytes a piece says.
+        {"tokenizer.json, pieces", "tokenizer",
+         [] {
+             return R"({"model":{"type":"WordLevel","vocab":{)" +
+                    counted([](std::string& out, std::size_t i) { out += "\"" + std::to_string(i) + "\":" + std::to_string(i) + ","; }) +
+                    R"("":1}}})";
+         },
+         12},
+        {"json, a list", "json", [] { return "[" + times("0,", kLarge) + "0]"; }, 2},
+        {"json, objects", "json", [] { return "[" + times("{},", kLarge) + "0]"; }, 2},
+        {"json, texts", "json", [] { return "[" + times("\"\",", kLarge) + "0]"; }, 2},
+        {"json, objects in objects", "json", [] { return "[" + times(R"({"a":{"b":0}},)", kLarge) + "0]"; }, 2},
+        {"json, keys", "json",
+         [] { return "{" + counted([](std::string& out, std::size_t i) { out += "\"" + std::to_string(i) + "\":0,"; }) + R"("a":0})"; }, 2},
+        {"document, a list", "document", [] { return "[" + times("0,", 4'000'000) + "0]"; }, 2},
+        {"document, keys", "document",
+         [] { return "{" + counted([](std::string& out, std::size_t i) { out += "\"" + std::to_string(i) + "\":0,"; }, 4'000'000) + R"("a":0})"; },
+         2},
     };
     return cases;
 }

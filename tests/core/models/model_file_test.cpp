@@ -182,7 +182,7 @@ void ModelFileTest::brokenFilesAreRefused_data()
     QTest::newRow("no graph") << "1"
                               << "" << card << false << "found weights alone";
     QTest::newRow("graph is no JSON") << "1"
-                                      << "{\"values\":" << card << false << "expected JSON in metadata orrery.graph";
+                                      << "{\"values\":" << card << false << "metadata orrery.graph: expected JSON";
     QTest::newRow("graph of a newer version") << "1"
                                               << "{\"version\": 99}" << card << false << "version 99";
     QTest::newRow("graph is a list") << "1"

@@ -35,6 +35,67 @@ class TokenizerTest : public QObject {
     Q_OBJECT
 
 private Q_SLOTS:
+    void aVocabularyOfAQuarterOfAMillionPiecesOpens()
+    {
+        // All words of one to three letters and more of four, each merged from the one that is a letter shorter.
+        std::vector<std::string> pieces;
+        for (char letter = 'a'; letter <= 'z'; ++letter)
+            pieces.emplace_back(1, letter);
+        std::string vocabulary, merges;
+        for (std::size_t i = 0; pieces.size() < 250'000; ++i)
+            for (char letter = 'a'; letter <= 'z' && pieces.size() < 250'000; ++letter) {
+                merges += std::string(merges.empty() ? "" : ",") + "[\"" + pieces[i] + "\",\"" + letter + "\"]";
+                pieces.push_back(pieces[i] + letter);
+            }
+        for (std::size_t i = 0; i < pieces.size(); ++i)
+            vocabulary += std::string(i ? "," : "") + "\"" + pieces[i] + "\":" + std::to_string(i);
+        const auto tokenizer = tokenizerFromJson(R"({"model":{"type":"BPE","vocab":{)" + vocabulary + R"(},"merges":[)" + merges + "]}}", "t.json");
+        QCOMPARE(tokenizer->size(), std::int64_t(250'000));
+        // Pairs of letters come before words of three.
+        const auto ids = tokenizer->ids("abcdz");
+        QCOMPARE(ids, (std::vector<std::int64_t>{26 + 1, 26 + 2 * 26 + 3, 25}));
+        QCOMPARE(*tokenizer->idOf("zzz"), std::int64_t(26 + 26 * 26 + 26 * 26 * 26 - 1));
+    }
+
+    void piecesOfAUnigramModelAreTheBestOfAll()
+    {
+        static const std::vector<std::string> kLetters = {"a", "b", "\xc3\xa9"};
+        std::mt19937 random(5);
+        const auto word = [&](std::size_t longest) {
+            std::string text;
+            for (std::size_t n = 1 + random() % longest; n > 0; --n)
+                text += kLetters[random() % 3];
+            return text;
+        };
+        for (int round = 0; round < 20; ++round) {
+            std::map<std::string, double> scores;
+            for (const auto& letter : kLetters)
+                scores[letter] = -8 - double(random() % 1000) / 500;
+            for (int i = 0; i < 150; ++i)
+                scores[word(i % 10 == 0 ? 12 : 5)] = -1 - double(random() % 100'000) / 10'000;
+            std::vector<std::pair<std::string, double>> pieces(scores.begin(), scores.end());
+            std::string list;
+            for (const auto& [piece, score] : pieces)
+                list += std::string(list.empty() ? "" : ",") + "[\"" + piece + "\"," + std::to_string(score) + "]";
+            const auto tokenizer = tokenizerFromJson(R"({"model":{"type":"Unigram","vocab":[)" + list + "]}}", "t.json");
+            const std::string text = word(40);
+            std::vector<double> best(text.size() + 1, -1e300);
+            best[0] = 0;
+            for (std::size_t begin = 0; begin < text.size(); ++begin)
+                for (std::size_t end = begin + 1; end <= text.size() && best[begin] > -1e299; ++end)
+                    if (const auto found = scores.find(text.substr(begin, end - begin)); found != scores.end())
+                        best[end] = std::max(best[end], best[begin] + found->second);
+            double sum = 0;
+            std::string joined;
+            for (const auto id : tokenizer->ids(text)) {
+                sum += pieces[std::size_t(id)].second;
+                joined += pieces[std::size_t(id)].first;
+            }
+            QCOMPARE(joined, text);
+            QVERIFY2(std::abs(sum - best.back()) < 1e-4, qPrintable(QString("%1 against %2").arg(sum).arg(best.back())));
+        }
+    }
+
     void byteLevelVocabulariesTakeAnyBytes_data()
     {
         QTest::addColumn<QString>("name");
