@@ -181,8 +181,8 @@ std::string fromFortranOrder(std::string_view bytes, std::span<const std::int64_
     return out;
 }
 
-/// Length of the header text and where it starts.
-std::pair<std::size_t, std::size_t> locateHeader(std::string_view bytes, std::string_view name)
+/// Length of the header text and where it starts. `size` is that of the whole file where `bytes` are its first ones.
+std::pair<std::size_t, std::size_t> locateHeader(std::string_view bytes, std::string_view name, std::uint64_t size)
 {
     if (!bytes.starts_with(kMagic) || bytes.size() < 10)
         throw core::FormatError(fmt::format("{}: expected an NPY file (it starts with \\x93NUMPY), got something else", name));
@@ -193,8 +193,8 @@ std::pair<std::size_t, std::size_t> locateHeader(std::string_view bytes, std::st
     std::uint32_t length = 0;
     if (bytes.size() >= start)
         std::memcpy(&length, bytes.data() + 8, lengthBytes);
-    if (bytes.size() < start || length > bytes.size() - start)
-        throw core::FormatError(fmt::format("{}: the NPY header is cut off: expected {} bytes, got {}", name, start + length, bytes.size()));
+    if (bytes.size() < start || length > size - start)
+        throw core::FormatError(fmt::format("{}: the NPY header is cut off: expected {} bytes, got {}", name, start + length, size));
     return {length, start};
 }
 
@@ -212,7 +212,7 @@ std::string_view npyKind(ElementType type)
 
 Array parseNpy(std::string_view bytes, std::string_view name)
 {
-    const auto [length, start] = locateHeader(bytes, name);
+    const auto [length, start] = locateHeader(bytes, name, bytes.size());
     const NpyHeader header = HeaderParser(bytes.substr(start, length), name).parse();
     const std::string_view data = bytes.substr(start + length);
     const std::uint64_t wanted = checkedByteSize(*header.shape, elementSize(*header.type), name);
@@ -248,15 +248,39 @@ std::string npyBytes(const Array& array)
     return out + header + array.bytes;
 }
 
-std::vector<std::pair<std::string, Array>> parseNpz(std::string_view bytes, std::string_view name, std::uint64_t maxBytes)
+std::uint64_t npzLimit(std::uint64_t fileBytes)
+{
+    constexpr std::uint64_t kAlways = std::uint64_t(256) << 20, kRatio = 100;
+    return std::max(kAlways, kRatio * fileBytes);
+}
+
+void checkNpyMember(const ZipMember& member, std::string_view place)
+{
+    constexpr std::size_t kUsualHeader = 4096;
+    const std::string begin = zipMemberStart(member, place, kUsualHeader);
+    if (begin.size() < kUsualHeader && begin.size() < member.size)
+        return;  // it ends early, and says so when it is unpacked
+    const auto [length, start] = locateHeader(begin, place, member.size);
+    if (start + length > begin.size())
+        return;  // seldom: it is looked at with the data
+    const NpyHeader header = HeaderParser(std::string_view(begin).substr(start, length), place).parse();
+    const std::uint64_t wanted = checkedByteSize(*header.shape, elementSize(*header.type), place);
+    if (wanted != member.size - start - length)
+        throw core::FormatError(fmt::format("{}: expected {} bytes of data, got {}", place, wanted, member.size - start - length));
+}
+
+std::vector<std::pair<std::string, Array>> parseNpz(std::string_view bytes, std::string_view name, std::optional<std::uint64_t> maxBytes)
 {
     std::vector<std::pair<std::string, Array>> arrays;
-    for (ZipEntry& entry : parseZip(bytes, name, maxBytes)) {
-        const std::string place = fmt::format("{}: {}", name, entry.name);
-        if (entry.name.ends_with(".npy"))
-            entry.name.resize(entry.name.size() - 4);
-        arrays.emplace_back(entry.name, parseNpy(entry.content, place));
-        entry.content = {};
+    for (const ZipMember& member : zipMembers(bytes, name, maxBytes.value_or(npzLimit(bytes.size())))) {
+        const std::string place = fmt::format("{}: {}", name, member.name);
+        if (member.isStored)
+            checkStoredZipMember(member, name);
+        else
+            checkNpyMember(member, place);
+        const std::string unpacked = member.isStored ? std::string() : unpackZipMember(member, name);
+        const bool named = member.name.ends_with(".npy");
+        arrays.emplace_back(member.name.substr(0, member.name.size() - (named ? 4 : 0)), parseNpy(member.isStored ? member.packed : unpacked, place));
     }
     return arrays;
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "array.h"
@@ -16,10 +17,17 @@ Array parseNpy(std::string_view bytes, std::string_view name);
 /// @throws core::InputError for element types NumPy does not have (bfloat16, float8).
 std::string npyBytes(const Array& array);
 
+/// What an archive of this size may hold when it is unpacked: 256 MiB, or a hundred times itself. Arrays that are nearly all zero deflate further, and are read from `.npy`.
+std::uint64_t npzLimit(std::uint64_t fileBytes);
+
+struct ZipMember;
+/// Before the whole is unpacked: the member is as long as its own header says. @throws core::FormatError.
+void checkNpyMember(const ZipMember& member, std::string_view place);
+
 /// An `.npz` archive: arrays by name (without `.npy`), in the archive's order. Entries are stored or deflated; ZIP64 sizes are understood; checksums are verified.
-/// @param maxBytes  Limit of all arrays together, unpacked.
+/// @param maxBytes  Limit of all arrays together, unpacked; nothing: npzLimit.
 /// Source: PKWARE APPNOTE 6.3, sections 4.3 and 4.5.
-std::vector<std::pair<std::string, Array>> parseNpz(std::string_view bytes, std::string_view name, std::uint64_t maxBytes = std::uint64_t(16) << 30);
+std::vector<std::pair<std::string, Array>> parseNpz(std::string_view bytes, std::string_view name, std::optional<std::uint64_t> maxBytes = {});
 
 /// An archive of stored entries with a fixed date: same arrays, same bytes.
 /// @throws core::InputError if it would need ZIP64 (an entry or the whole of 4 GiB or more).

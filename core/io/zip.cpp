@@ -264,6 +264,28 @@ std::string unpackZipMember(const ZipMember& member, std::string_view name)
     return content;
 }
 
+std::string zipMemberStart(const ZipMember& member, std::string_view name, std::size_t bytes)
+{
+    if (member.isStored)
+        return std::string(member.packed.substr(0, bytes));
+    const Reader reader{{}, name};
+    RawInflater inflater;
+    if (!inflater.started)
+        reader.fail("zlib cannot start");
+    std::string out(std::size_t(std::min<std::uint64_t>(bytes, member.size)), '\0');
+    const std::string_view packed = member.packed.substr(0, 1 << 30);
+    z_stream& stream = inflater.stream;
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
+    stream.avail_in = uInt(packed.size());
+    stream.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream.avail_out = uInt(out.size());
+    const int status = inflate(&stream, Z_SYNC_FLUSH);
+    if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR)
+        reader.fail(fmt::format("\"{}\": deflate data are damaged at the start", member.name));
+    out.resize(out.size() - stream.avail_out);
+    return out;
+}
+
 void checkStoredZipMember(const ZipMember& member, std::string_view name)
 {
     const Reader reader{{}, name};

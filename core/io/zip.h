@@ -32,6 +32,8 @@ struct ZipMember {
 std::vector<ZipMember> zipMembers(std::string_view bytes, std::string_view name, std::uint64_t maxBytes);
 /// The content, checked against its CRC. `name` is the archive's, for messages. @throws core::FormatError.
 std::string unpackZipMember(const ZipMember& member, std::string_view name);
+/// The first bytes of the content, at most `bytes` of them, unverified. @throws core::FormatError for damaged deflate data.
+std::string zipMemberStart(const ZipMember& member, std::string_view name, std::size_t bytes);
 /// Checks the CRC of a stored member in place. @throws core::FormatError, also for a deflated one.
 void checkStoredZipMember(const ZipMember& member, std::string_view name);
 

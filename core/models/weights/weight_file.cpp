@@ -56,6 +56,8 @@ WeightFile readNpzWeights(const Mapping& file, const std::string& name)
         const auto place = fmt::format("{}: {}", name, member.name);
         if (member.isStored)
             io::checkStoredZipMember(member, name);
+        else
+            io::checkNpyMember(member, place);
         const auto unpacked = member.isStored ? std::string() : io::unpackZipMember(member, name);
         const auto array = io::parseNpy(member.isStored ? member.packed : std::string_view(unpacked), place);
         result.tensors.set(member.name.substr(0, member.name.size() - kEnding.size()), io::toTensor(array));

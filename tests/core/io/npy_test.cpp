@@ -149,7 +149,8 @@ private Q_SLOTS:
         const std::size_t entry = bytes.find("PK\x01\x02");
         const std::uint32_t huge = 0xfffffff0;
         std::memcpy(bytes.data() + entry + 24, &huge, 4);
-        QVERIFY(messageOf([&] { parseNpz(bytes, "x.npz"); }).contains("promises 4294967280 bytes from"));
+        QVERIFY(messageOf([&] { parseZip(bytes, "x.npz", std::uint64_t(1) << 40); }).contains("promises 4294967280 bytes from"));
+        QCOMPARE(messageOf([&] { parseNpz(bytes, "x.npz"); }), QString("x.npz: expected at most 268435456 bytes when unpacked, got more"));
     }
 
     void readsZip64Sizes()
