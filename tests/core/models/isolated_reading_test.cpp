@@ -1,5 +1,10 @@
 // TorchScript files read by a process of their own, and what orrery_export.py writes.
+#include <signal.h>
 #include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+#include <thread>
 
 #include "scripted_models.h"
 
@@ -33,6 +38,25 @@ QString faultOf(const Call& call)
     return {};
 }
 
+/// By what the system says of each process: "PID (NAME) STATE PARENT ...".
+std::vector<pid_t> childrenOfThisProcess()
+{
+    std::vector<pid_t> children;
+    std::error_code error;
+    for (const auto& process : std::filesystem::directory_iterator("/proc", error)) {
+        const pid_t number = std::atoi(process.path().filename().c_str());
+        std::string line;
+        if (number <= 0 || !std::getline(std::ifstream(process.path() / "stat"), line) || line.rfind(')') == std::string::npos)
+            continue;
+        char state = 0;
+        pid_t parent = 0;
+        std::istringstream(line.substr(line.rfind(')') + 1)) >> state >> parent;
+        if (parent == ::getpid() && state != 'Z')
+            children.push_back(number);
+    }
+    return children;
+}
+
 }  // namespace
 
 class IsolatedReadingTest : public QObject {
@@ -63,6 +87,8 @@ private Q_SLOTS:
     void faultsOfTheFileAreThoseOfTheReader();
     void aProcessThatTakesTooLongIsEnded();
     void aProcessThatTakesTooMuchIsEnded();
+    void aProcessThatDiesBySignalIsADamagedFile_data();
+    void aProcessThatDiesBySignalIsADamagedFile();
     void otherMethodsCanBeOpened();
     void unknownOperatorsAreNamedAndStructureRemains();
     void theExampleOfTheClientIsChecked();
@@ -141,6 +167,35 @@ void IsolatedReadingTest::aProcessThatTakesTooMuchIsEnded()
 {
     const auto fault = faultOf([] { models::readIsolated(fixture("gpt"), {}, {.memory = 1 << 20, .seconds = 60}); });
     QVERIFY2(fault.contains("damaged file, or too large: reading it took more than"), qPrintable(fault));
+}
+
+void IsolatedReadingTest::aProcessThatDiesBySignalIsADamagedFile_data()
+{
+    QTest::addColumn<int>("number");
+    QTest::newRow("segmentation fault") << SIGSEGV;
+    QTest::newRow("abort") << SIGABRT;
+    QTest::newRow("killed") << SIGKILL;  // as the kernel does it where memory ends
+}
+
+/// libtorch's reader dies on some broken files; which ones is a matter of chance, so the process gets the signal from here, while it starts.
+void IsolatedReadingTest::aProcessThatDiesBySignalIsADamagedFile()
+{
+    QFETCH(int, number);
+    const auto before = childrenOfThisProcess();
+    QString fault;
+    std::thread reader([&] { fault = faultOf([] { models::readIsolated(fixture("gpt"), {}); }); });
+    bool sent = false;
+    for (int look = 0; look < 20'000 && !sent; ++look) {
+        for (const auto child : childrenOfThisProcess())
+            sent |= std::find(before.begin(), before.end(), child) == before.end() && ::kill(child, number) == 0;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    reader.join();
+    QVERIFY(sent);
+    const auto expected = QString("gpt.pt: damaged file: the process that read it died (signal %1, %2)").arg(number).arg(::strsignal(number));
+    QVERIFY2(fault.endsWith(expected), qPrintable(fault));
+    QCOMPARE(cached(), 0);  // nothing half-written is left or taken for the model
+    QCOMPARE(models::readIsolated(fixture("gpt"), {}).notes.size(), models::importTorchScript(fixture("gpt")).notes.size());
 }
 
 void IsolatedReadingTest::otherMethodsCanBeOpened()
