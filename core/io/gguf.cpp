@@ -20,7 +20,7 @@ namespace {
 constexpr std::string_view kGgufMagic = "GGUF", kAlignmentKey = "general.alignment";
 constexpr std::uint64_t kDefaultAlignment = 32, kMaxAlignment = 1 << 20, kMaxName = 65535;
 constexpr std::uint32_t kMaxTensorAxes = 4;
-constexpr std::int64_t kBlock = 32;
+constexpr std::int64_t kBlock = kGgufBlock;
 
 constexpr std::uint64_t kValueSizes[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};  // 0: has a length of its own
 

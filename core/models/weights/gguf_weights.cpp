@@ -1,6 +1,8 @@
 #include "gguf_weights.h"
 
 #include <ATen/ops/empty.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <set>
 
@@ -75,15 +77,35 @@ std::optional<std::string_view> counterpart(const std::vector<NamePair>& names, 
     return {};
 }
 
+/// Gives the pages that lie wholly in these bytes back to the system. Nothing else looks at them, and nobody wrote to them: read again, they come from the file.
+void giveBack(std::string_view bytes)
+{
+    const auto page = std::uintptr_t(::sysconf(_SC_PAGESIZE));
+    const auto begin = (std::uintptr_t(bytes.data()) + page - 1) / page * page, end = std::uintptr_t(bytes.data() + bytes.size()) / page * page;
+    if (end > begin)
+        ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+/// Part by part: file and numbers are never both in memory as a whole, which would be a quarter more.
+at::Tensor unpacked(std::string_view bytes, const io::GgufTensor& tensor)
+{
+    constexpr std::size_t kBlock = io::kGgufBlock, kTogether = std::size_t(1) << 17;
+    auto values = at::empty(tensor.shape, at::kFloat);
+    const std::size_t blocks = std::size_t(values.numel()) / kBlock;
+    for (std::size_t first = 0; first < blocks; first += kTogether) {
+        const std::size_t count = std::min(kTogether, blocks - first), blockBytes = bytes.size() / blocks;
+        const auto part = bytes.substr(first * blockBytes, count * blockBytes);
+        io::dequantise(tensor.type, part, {values.data_ptr<float>() + first * kBlock, count * kBlock});
+        giveBack(part);
+    }
+    return values;
+}
+
 at::Tensor tensorOf(const Mapping& file, const io::GgufTensor& tensor)
 {
     using io::ElementType;
-    if (io::isQuantised(tensor.type)) {
-        auto values = at::empty(tensor.shape, at::kFloat);
-        io::dequantise(tensor.type, file->text().substr(tensor.begin, tensor.end - tensor.begin),
-                       {values.data_ptr<float>(), std::size_t(values.numel())});
-        return values;
-    }
+    if (io::isQuantised(tensor.type))
+        return unpacked(file->text().substr(tensor.begin, tensor.end - tensor.begin), tensor);
     const auto type = tensor.type == GgufTensorType::Float32    ? ElementType::Float32
                       : tensor.type == GgufTensorType::Float16  ? ElementType::Float16
                       : tensor.type == GgufTensorType::BFloat16 ? ElementType::BFloat16

@@ -1,3 +1,7 @@
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <QTemporaryDir>
 #include <QtTest>
 
@@ -48,12 +52,75 @@ bool sameValues(const at::Tensor& ours, const at::Tensor& theirs)
     return ours.sizes() == theirs.sizes() && (ours.scalar_type() == at::kBFloat16 ? ours.to(at::kFloat) : ours).equal(theirs);
 }
 
+template <class T>
+std::string little(T value)
+{
+    return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+/// A GGUF file of one Q8_0 tensor: each block has the scale 1 and the numbers 0 to 31.
+std::string quantisedFile(std::uint64_t rows, std::uint64_t columns)
+{
+    std::string file = "GGUF" + little(std::uint32_t(3)) + little(std::uint64_t(1)) + little(std::uint64_t(0)) + little(std::uint64_t(1)) + "w" +
+                       little(std::uint32_t(2)) + little(columns) + little(rows) + little(std::uint32_t(8)) + little(std::uint64_t(0));
+    file.resize((file.size() + 31) / 32 * 32);
+    std::string block("\x00\x3c", 2);
+    for (int i = 0; i < 32; ++i)
+        block += char(i);
+    file.reserve(file.size() + rows * columns / 32 * block.size());
+    for (std::uint64_t i = 0; i < rows * columns / 32; ++i)
+        file += block;
+    return file;
+}
+
+/// How much the most that a process of its own takes grows by a call, in bytes; -1 if it fails.
+template <class Call>
+std::int64_t grownBy(const Call& call)
+{
+    int ends[2];
+    if (pipe(ends) != 0)
+        return -1;
+    const pid_t child = fork();
+    if (child == 0) {
+        const auto peak = [] {
+            rusage usage{};
+            getrusage(RUSAGE_SELF, &usage);
+            return std::int64_t(usage.ru_maxrss) * 1024;
+        };
+        const auto before = peak();
+        std::int64_t grown = call() ? 0 : -1;
+        grown = grown < 0 ? grown : peak() - before;
+        [[maybe_unused]] const auto written = write(ends[1], &grown, sizeof grown);
+        _exit(0);
+    }
+    close(ends[1]);
+    std::int64_t grown = -1;
+    [[maybe_unused]] const auto got = read(ends[0], &grown, sizeof grown);
+    close(ends[0]);
+    waitpid(child, nullptr, 0);
+    return grown;
+}
+
 }  // namespace
 
 class WeightFileTest : public QObject {
     Q_OBJECT
 
 private Q_SLOTS:
+    void quantisedWeightsTakeWhatTheirNumbersTake()
+    {
+        constexpr std::int64_t kRows = 4096, kColumns = 8192, kBytes = kRows * kColumns * 4;
+        const QTemporaryDir folder;
+        const std::filesystem::path file = folder.filePath("large.gguf").toStdString();
+        core::writeFileAtomically(file, quantisedFile(kRows, kColumns));
+        const auto grown = grownBy([&] {
+            const auto read = models::readWeightFile(file);
+            const auto tensor = read.tensors.at("w");
+            return tensor.sizes() == at::IntArrayRef({kRows, kColumns}) && tensor[4095][8191].item<float>() == 31 && tensor[1][33].item<float>() == 1;
+        });
+        QVERIFY2(grown > kBytes / 2 && double(grown) < 1.1 * double(kBytes), qPrintable(QString("%1 of %2 bytes").arg(grown).arg(kBytes)));
+    }
+
     void tensorsAreThoseThatTorchReads_data()
     {
         QTest::addColumn<QString>("reference");
