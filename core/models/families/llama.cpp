@@ -1,4 +1,4 @@
-// LLaMA and its kin, which differ in a few switches: Mistral (a sliding window), Qwen2 (biases of q, k, v), Qwen3 (norms of q and k), Phi-3 (fused projections), Gemma (norms with
+// LLaMA and its kin, which differ in a few switches: Mistral (a sliding window), Mixtral (a mixture of experts), Qwen2 (biases of q, k, v), Qwen3 (norms of q and k), Phi-3 (fused projections), Gemma (norms with
 // offset 1, scaled embedding), Gemma 2 (norms after the branches, capped scores and logits) and Gemma 3 (norms of q and k, rotary frequencies of their own where the window slides).
 #include <cmath>
 
@@ -9,9 +9,11 @@
 namespace orrery::models::families {
 namespace {
 
+constexpr std::int64_t kMostExperts = 512;
+
 struct LlamaSettings {
     std::string type;
-    std::int64_t features, heads, keyHeads, headSize, hidden, layers, vocabulary;
+    std::int64_t features, heads, keyHeads, headSize, hidden, layers, vocabulary, experts = 0, expertsUsed = 0;
     double epsilon, attentionDropout, residualDropout, scale, normOffset = 0;
     bool qkvBias, outBias, mlpBias, qkNorm, fused, gemma, gemma3, branchNorms;
     std::string activation;
@@ -39,18 +41,24 @@ Config rotaryConfig(const Config& config, const char* kind)
 
 LlamaSettings::LlamaSettings(const Config& config)
     : type(config.text("model_type", "llama")), features(config.count("hidden_size", 4096)), heads(config.count("num_attention_heads", 32)),
-      keyHeads(config.count("num_key_value_heads", type == "mistral" ? 8 : heads)),
+      keyHeads(config.count("num_key_value_heads", type == "mistral" || type == "mixtral" ? 8 : heads)),
       headSize(config.count("head_dim", type == "qwen3"             ? 128
                                         : type.starts_with("gemma") ? 256
                                                                     : std::max<std::int64_t>(features / heads, 1))),
       hidden(config.count("intermediate_size", 11008)), layers(config.layers("num_hidden_layers", 32)), vocabulary(config.count("vocab_size", 32000)),
-      epsilon(config.real("rms_norm_eps", 1e-6)), attentionDropout(config.real("attention_dropout", 0)),
+      epsilon(config.real("rms_norm_eps", type == "mixtral" ? 1e-5 : 1e-6)), attentionDropout(config.real("attention_dropout", 0)),
       residualDropout(config.real("resid_pdrop", 0)), qkvBias(config.flag("attention_bias", type == "qwen2")),
       outBias(config.flag("attention_bias", false)), mlpBias(config.flag("mlp_bias", false)), qkNorm(type == "qwen3" || type == "gemma3_text"),
       fused(type == "phi3"), gemma(type.starts_with("gemma")), gemma3(type == "gemma3_text"), branchNorms(type == "gemma2" || gemma3)
 {
     if (heads % keyHeads != 0)
         config.fail("num_key_value_heads", fmt::format("a divisor of the {} attention heads", heads));
+    if (type == "mixtral") {
+        experts = config.count("num_local_experts", 8);
+        expertsUsed = config.count("num_experts_per_tok", 2);
+        if (experts > kMostExperts || expertsUsed > experts)
+            config.fail("num_experts_per_tok", fmt::format("at most num_local_experts, which is at most {}", kMostExperts));
+    }
     if (type == "qwen2") {
         qkvBias = true;
         outBias = false;
@@ -65,7 +73,8 @@ LlamaSettings::LlamaSettings(const Config& config)
         window = config.flag("use_sliding_window", false) ? window : std::nullopt;
     scoreCap = branchNorms ? cap(config, "attn_logit_softcapping") : std::nullopt;
     logitCap = branchNorms ? cap(config, "final_logit_softcapping") : std::nullopt;
-    rotary = gemma3 ? rotarySettings(rotaryConfig(config, "full_attention"), headSize, 1e6) : rotarySettings(config, headSize, 10000);
+    rotary = gemma3 ? rotarySettings(rotaryConfig(config, "full_attention"), headSize, 1e6)
+                    : rotarySettings(config, headSize, type == "mixtral" ? 1e6 : 10000);
     slidingRotary = gemma3 ? rotarySettings(rotaryConfig(config, "sliding_attention"), headSize, config.real("rope_local_base_freq", 10000)) : rotary;
 }
 
@@ -162,6 +171,32 @@ Var llamaPerceptron(Assembly& assembly, Var x, const std::string& block, const L
     return builder.linear("down_proj", after, settings.hidden, settings.features, settings.mlpBias);
 }
 
+/// A mixture of experts: a softmax over the scores of the best ones says how much each of them counts. All experts are computed and those that were not chosen count nothing, so that
+/// one can see what each would have said.
+/// Source: Jiang et al. (2024), "Mixtral of Experts", section 2, arXiv:2401.04088.
+Var llamaExperts(Assembly& assembly, Var x, const std::string& block, const LlamaSettings& settings)
+{
+    Builder& builder = assembly.builder;
+    const Builder::Scope scope = builder.module("block_sparse_moe", "SparseMixture");
+    const Var scores = builder.linear("gate", x, settings.features, settings.experts, false);
+    const auto best = builder.ops("aten::topk", {scores, settings.expertsUsed, -1, true, true}, "best");
+    const Var shares = builder.op("aten::softmax.int", {best[0], -1}, "shares");
+    const Var routing = builder.op("aten::scatter.src", {builder.op("aten::zeros_like", {scores}, "none"), -1, best[1], shares}, "routing");
+    assembly.name(block + ".mlp.routing", routing);
+    Var sum;
+    for (std::int64_t i = 0; i < settings.experts; ++i) {
+        const Scopes scopes(builder, {{"experts", "ModuleList"}, {std::to_string(i), "GatedMLP"}});
+        const Var gate = builder.linear("w1", x, settings.features, settings.hidden, false);
+        const Var up = builder.linear("w3", x, settings.features, settings.hidden, false);
+        const Var gated = builder.op("aten::mul.Tensor", {activated(assembly, "hidden_act", settings.activation, gate), up}, "gated");
+        const Var said = builder.linear("w2", gated, settings.hidden, settings.features, false);
+        const Var share = builder.op("aten::slice.Tensor", {routing, -1, i, i + 1, 1}, "share");
+        const Var weighted = builder.op("aten::mul.Tensor", {said, share}, "weighted");
+        sum = i == 0 ? weighted : builder.op("aten::add.Tensor", {sum, weighted}, "sum");
+    }
+    return sum;
+}
+
 Var llamaBlock(Assembly& assembly, Var x, std::int64_t number, const LlamaShared& shared)
 {
     Builder& builder = assembly.builder;
@@ -177,7 +212,7 @@ Var llamaBlock(Assembly& assembly, Var x, std::int64_t number, const LlamaShared
     attended = builder.dropout("resid_attn_dropout", attended, settings.residualDropout);
     const Var middle = builder.op("aten::add.Tensor", {x, attended}, "resid_mid");
     const Var normed = norm(settings.branchNorms ? "pre_feedforward_layernorm" : "post_attention_layernorm", middle);
-    Var transformed = llamaPerceptron(assembly, normed, block, settings);
+    Var transformed = settings.experts > 0 ? llamaExperts(assembly, normed, block, settings) : llamaPerceptron(assembly, normed, block, settings);
     if (settings.branchNorms)
         transformed = norm("post_feedforward_layernorm", transformed);
     transformed = builder.dropout("resid_mlp_dropout", transformed, settings.residualDropout);
@@ -191,6 +226,7 @@ Var llamaBlock(Assembly& assembly, Var x, std::int64_t number, const LlamaShared
 const char* llamaTitle(const std::string& type)
 {
     return type == "mistral"       ? "Mistral"
+           : type == "mixtral"     ? "Mixtral"
            : type == "qwen2"       ? "Qwen2"
            : type == "qwen3"       ? "Qwen3"
            : type == "phi3"        ? "Phi-3"
@@ -249,10 +285,11 @@ graph::Model buildLlama(const Request& request)
 Family llamaFamily()
 {
     return {"llama",
-            "LLaMA, Mistral, Qwen2, Qwen3, Phi-3, Gemma, Gemma 2, Gemma 3 (text)",
-            "Touvron et al. (2023), arXiv:2302.13971; Jiang et al. (2023), arXiv:2310.06825; Qwen team (2024), arXiv:2407.10671; Gemma team (2024), "
+            "LLaMA, Mistral, Mixtral, Qwen2, Qwen3, Phi-3, Gemma, Gemma 2, Gemma 3 (text)",
+            "Touvron et al. (2023), arXiv:2302.13971; Jiang et al. (2023), arXiv:2310.06825; Jiang et al. (2024), arXiv:2401.04088; Qwen team "
+            "(2024), arXiv:2407.10671; Gemma team (2024), "
             "arXiv:2408.00118; Gemma team (2025), arXiv:2503.19786",
-            {"llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gemma2", "gemma3_text"},
+            {"llama", "mistral", "mixtral", "qwen2", "qwen3", "phi3", "gemma", "gemma2", "gemma3_text"},
             {Head::CausalLM, Head::Base, Head::SequenceClassification, Head::TokenClassification},
             "model",
             buildLlama,

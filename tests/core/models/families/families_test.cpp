@@ -205,7 +205,7 @@ private Q_SLOTS:
     void logitsAreTakenApartIntoHeadsAndMlps_data()
     {
         QTest::addColumn<QString>("name");
-        for (const char* name : {"gpt2", "gpt_neox", "gpt_neox-sequential", "opt", "phi", "llama", "mistral", "qwen3", "gemma"})
+        for (const char* name : {"gpt2", "gpt_neox", "gpt_neox-sequential", "opt", "phi", "llama", "mistral", "mixtral", "qwen3", "gemma"})
             QTest::newRow(name) << name;
     }
     /// Parts that add up to the logit show that canonical names stand for what they say.
