@@ -205,6 +205,37 @@ std::string_view cKernel(const std::string& name)
                             *y++ = x[i0 * s0 + i1 * s1 + i2 * s2 + i3 * s3 + i4 * s4 + i5 * s5];
 }
 )"},
+        {"flip",
+         R"(static void flip(const float *x, float *y, int n0, int n1, int n2, int n3, int n4, int n5, int f0, int f1, int f2, int f3, int f4, int f5)
+{
+    for (int i0 = 0; i0 < n0; ++i0)
+        for (int i1 = 0; i1 < n1; ++i1)
+            for (int i2 = 0; i2 < n2; ++i2)
+                for (int i3 = 0; i3 < n3; ++i3)
+                    for (int i4 = 0; i4 < n4; ++i4)
+                        for (int i5 = 0; i5 < n5; ++i5) {
+                            int a = f0 ? n0 - 1 - i0 : i0, b = f1 ? n1 - 1 - i1 : i1, c = f2 ? n2 - 1 - i2 : i2;
+                            int d = f3 ? n3 - 1 - i3 : i3, e = f4 ? n4 - 1 - i4 : i4, f = f5 ? n5 - 1 - i5 : i5;
+                            *y++ = x[((((a * n1 + b) * n2 + c) * n3 + d) * n4 + e) * n5 + f];
+                        }
+}
+)"},
+        {"sum_axes",
+         R"(static void sum_axes(const float *x, float *y, int count, float scale, int n0, int n1, int n2, int n3, int n4, int n5, int s0, int s1, int s2, int s3, int s4, int s5)
+{
+    for (int i = 0; i < count; ++i)
+        y[i] = 0.0f;
+    for (int i0 = 0; i0 < n0; ++i0)
+        for (int i1 = 0; i1 < n1; ++i1)
+            for (int i2 = 0; i2 < n2; ++i2)
+                for (int i3 = 0; i3 < n3; ++i3)
+                    for (int i4 = 0; i4 < n4; ++i4)
+                        for (int i5 = 0; i5 < n5; ++i5)
+                            y[i0 * s0 + i1 * s1 + i2 * s2 + i3 * s3 + i4 * s4 + i5 * s5] += *x++;
+    for (int i = 0; i < count; ++i)
+        y[i] *= scale;
+}
+)"},
         {"broadcast",
          R"(static void broadcast(const float *a, const float *b, float *y, int kind, float factor, int n0, int n1, int n2, int n3, int n4, int n5, int a0, int a1, int a2,
                       int a3, int a4, int a5, int b0, int b1, int b2, int b3, int b4, int b5)

@@ -122,9 +122,9 @@ void CProgram::run(std::int64_t batch, std::int64_t length)
 
 void CProgram::refuse(const Node& node, const std::string& reason) const
 {
-    throw core::InputError(
-        fmt::format("node {}: {} {}; a C file holds products, convolution, pooling, normalisation, softmax, look-ups, pointwise and shape operators",
-                    node.name, node.qualifiedOp(), reason));
+    throw core::InputError(fmt::format(
+        "node {}: {} {}; a C file holds products, convolution, pooling, sums, normalisation, softmax, look-ups, pointwise and shape operators",
+        node.name, node.qualifiedOp(), reason));
 }
 
 const CProgram::Sizes& CProgram::sizes(ValueId id) const
@@ -193,7 +193,8 @@ void CProgram::addNode(const Node& node)
         return;  // sizes, and lists of tensors, are taken where they are used
     }
     if (!addAlias(node) && !addLayer(node) && !addPooling(node) && !addElementwise(node) && !addArithmetic(node) && !addBroadcast(node) &&
-        !addMove(node) && !addProduct(node) && !addPermutation(node) && !addLookUp(node) && !addParts(node) && !addFunction(node))
+        !addMove(node) && !addProduct(node) && !addPermutation(node) && !addFlip(node) && !addReduction(node) && !addLookUp(node) &&
+        !addParts(node) && !addFunction(node))
         refuse(node, "is not supported");
 }
 
@@ -220,11 +221,18 @@ bool CProgram::addLayer(const Node& node)
               text(w.at(0))});
         return true;
     }
-    if (node.op == "aten::conv2d" && node.overload.empty()) {
-        const auto &x = sizes(node, 0), &w = sizes(node, 1);
-        if (x.size() != 4)
-            refuse(node, "expected a batch of images");
-        const auto stride = pairOf(constant(node, 3)), padding = pairOf(constant(node, 4)), dilation = pairOf(constant(node, 5));
+    const bool isConv1d = node.op == "aten::conv1d";
+    if ((isConv1d || node.op == "aten::conv2d") && node.overload.empty()) {
+        auto x = sizes(node, 0), w = sizes(node, 1), out = m_sizes.at(node.outputs[0]);
+        auto stride = pairOf(constant(node, 3)), padding = pairOf(constant(node, 4)), dilation = pairOf(constant(node, 5));
+        if (x.size() != (isConv1d ? 3 : 4))
+            refuse(node, isConv1d ? "expected a batch of sequences" : "expected a batch of images");
+        if (isConv1d) {  // pictures of one row
+            for (auto* shape : {&x, &w, &out})
+                shape->insert(shape->begin() + 2, 1);
+            stride[0] = dilation[0] = 1;
+            padding[0] = 0;
+        }
         std::vector<std::variant<ValueId, std::string>> arguments = {node.inputs[0].value, node.inputs[1].value, optionalPointer(node, 2),
                                                                      node.outputs[0]};
         for (const auto size : {x[0], x[1], x[2], x[3], out.at(1), out.at(2), out.at(3), w.at(2), w.at(3), stride[0], stride[1], padding[0],
@@ -268,7 +276,7 @@ bool CProgram::addPooling(const Node& node)
         std::sort(dims.begin(), dims.end());
         for (std::size_t i = 0; i < dims.size(); ++i)
             if (dims[i] != std::int64_t(x.size() - dims.size() + i))
-                refuse(node, "over other than the last axes is not supported");
+                return false;  // see addReduction
         call(node, "mean_inner", {node.inputs[0].value},
              {node.inputs[0].value, node.outputs[0], text(countOf(out)), text(countOf(x) / std::max<std::int64_t>(countOf(out), 1))});
         return true;

@@ -47,6 +47,8 @@ private:
     bool addMove(const graph::Node& node);
     bool addProduct(const graph::Node& node);
     bool addPermutation(const graph::Node& node);
+    bool addFlip(const graph::Node& node);
+    bool addReduction(const graph::Node& node);
     bool addBroadcast(const graph::Node& node);
     bool addLookUp(const graph::Node& node);
     bool addParts(const graph::Node& node);

@@ -104,6 +104,50 @@ bool CProgram::addProduct(const Node& node)
     return true;
 }
 
+bool CProgram::addFlip(const Node& node)
+{
+    if (node.op != "aten::flip")
+        return false;
+    const auto& x = sizes(node, 0);
+    if (x.size() > kAxes)
+        refuse(node, fmt::format("of more than {} axes is not supported", kAxes));
+    AxisSizes turned(x.size(), 0);
+    for (const auto dim : constant(node, 1).toIntVector())
+        turned.at(axisAt(dim, x.size())) = 1;
+    std::vector<std::variant<ValueId, std::string>> arguments = {node.inputs[0].value, node.outputs.at(0)};
+    addAxes(arguments, x, 1);
+    addAxes(arguments, turned, 0);
+    call(node, "flip", {node.inputs[0].value}, std::move(arguments));
+    return true;
+}
+
+// Sums and means over any axes; an empty list of them means all, as libtorch 1.13 has it.
+bool CProgram::addReduction(const Node& node)
+{
+    const bool isMean = node.op == "aten::mean";
+    if (!isMean && node.op != "aten::sum")
+        return false;
+    const auto &x = sizes(node, 0), &out = m_sizes.at(node.outputs.at(0));
+    if (x.size() > kAxes)
+        refuse(node, fmt::format("over more than {} axes is not supported", kAxes));
+    if (!node.overload.empty() && node.overload != "dim" && node.overload != "dim_IntList")
+        refuse(node, "is not supported in this overload");
+    const auto dims = node.overload.empty() || constant(node, 1).isNone() ? AxisSizes() : constant(node, 1).toIntVector();
+    AxisSizes kept = x;
+    for (const auto dim : dims)
+        kept.at(axisAt(dim, x.size())) = 1;
+    if (dims.empty())
+        kept.assign(x.size(), 1);
+    std::vector<std::variant<ValueId, std::string>> arguments = {node.inputs[0].value, node.outputs[0]};
+    const auto count = std::max<std::int64_t>(elementCount(out), 1);
+    arguments.emplace_back(std::to_string(elementCount(out)));
+    arguments.emplace_back(floatText(isMean ? double(count) / double(std::max<std::int64_t>(elementCount(x), 1)) : 1));
+    addAxes(arguments, x, 1);
+    addAxes(arguments, broadcastStrides(kept, x), 0);
+    call(node, "sum_axes", {node.inputs[0].value}, std::move(arguments));
+    return true;
+}
+
 bool CProgram::addPermutation(const Node& node)
 {
     const bool transposes = node.op == "aten::transpose", permutes = node.op == "aten::permute", turns = node.op == "aten::t";

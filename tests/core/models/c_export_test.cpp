@@ -64,6 +64,7 @@ private Q_SLOTS:
     void transformersAreAnsweredAsByLibtorch_data();
     void transformersAreAnsweredAsByLibtorch();
     void everyBroadcastAndPermutationIsRight();
+    void sequencesAreConvolvedTurnedAndSummed();
     void exportedProgramsAreAnswered();
     void everyPointwiseOperatorIsRight();
     void theArenaIsAsLargeAsWhatLives();
@@ -151,6 +152,33 @@ void CExportTest::everyBroadcastAndPermutationIsRight()
     const auto model = builder.finish({{"y", y}});
     auto generator = at::make_generator<at::CPUGeneratorImpl>(9);
     const double error = farthest(m_folder, model, at::randn({10, 3, 4}, generator));
+    QVERIFY2(error < 2e-5, std::to_string(error).c_str());
+}
+
+void CExportTest::sequencesAreConvolvedTurnedAndSummed()
+{
+    if (!hasCompiler())
+        QSKIP("there is no cc");
+    using Axes = std::vector<std::int64_t>;
+    graph::Builder builder("sequences");
+    const auto x = builder.input("x", "float32", {"batch", "4", "11"});
+    const auto weight = builder.parameter("weight", {6, 2, 3}, {}), bias = builder.parameter("bias", {6}, {});
+    auto y = builder.op("aten::conv1d", {x, weight, bias, Axes{2}, Axes{3}, Axes{2}, 2});  // [batch, 6, 7]
+    const auto convolved = y;
+    y = builder.op("aten::flip", {y, Axes{-1}});
+    y = builder.op("aten::sub.Tensor", {y, builder.op("aten::flip", {convolved, Axes{1, 2}}), 0.5});
+    const auto rows = builder.op("aten::sum.dim_IntList", {y, Axes{1}, false, nullptr});    // [batch, 7]
+    const auto columns = builder.op("aten::mean.dim", {y, Axes{-2}, true, nullptr});        // [batch, 1, 7]
+    const auto last = builder.op("aten::sum.dim_IntList", {y, Axes{2, 1}, true, nullptr});  // [batch, 1, 1]
+    y = builder.op("aten::mul.Tensor", {y, columns});
+    y = builder.op("aten::add.Tensor", {y, last, 1});
+    y = builder.op("aten::add.Tensor", {y, builder.op("aten::unsqueeze", {rows, 1}), 1});
+    y = builder.op("aten::add.Tensor", {y, builder.op("aten::mean", {convolved, nullptr}), 1});  // over everything
+    auto model = builder.finish({{"y", y}});
+    auto generator = at::make_generator<at::CPUGeneratorImpl>(9);
+    model.weights.set("weight", at::randn({6, 2, 3}, generator));
+    model.weights.set("bias", at::randn({6}, generator));
+    const double error = farthest(m_folder, model, at::randn({8, 4, 11}, generator));
     QVERIFY2(error < 2e-5, std::to_string(error).c_str());
 }
 
