@@ -3,6 +3,7 @@
 #include <QOpenGLContext>
 #include <QOpenGLExtraFunctions>
 #include <QVector2D>
+#include <numbers>
 
 namespace orrery::viewers {
 namespace {
@@ -13,33 +14,33 @@ void main() {
     gl_Position = vec4(corner, 0.0, 1.0);
 })";
 
-// The logarithm of the distance makes the shade the same near and far. Where nothing was drawn, depth is 1, and the background casts no shade and takes none.
+// The logarithm of the distance makes the shade the same near and far: the sum of the logarithms of the ratios to nearer neighbours is that of their product, which
+// costs one logarithm for all. Where nothing was drawn, depth is 1, and the background casts no shade and takes none. Steps are written out: a table of them that is
+// indexed in a loop costs a software renderer more than all the rest.
 const char* kFragment = R"(#version 150
 uniform sampler2D colour, depth;
 uniform vec2 planes;
-uniform float strength;
-uniform int neighbours;
+uniform float exponent;
+uniform int neighbours, reach;
 uniform ivec2 last;
 out vec4 result;
-float logDistance(float d) {
-    return log2(planes.x * planes.y / (planes.y - d * (planes.y - planes.x)));
+float inverseDistance(float d) {
+    return planes.y - d * (planes.y - planes.x);
+}
+float ratio(ivec2 place, float own) {
+    float other = texelFetch(depth, clamp(place, ivec2(0), last), 0).r;
+    return other < 1.0 ? max(1.0, inverseDistance(other) * own) : 1.0;
 }
 void main() {
     ivec2 at = ivec2(gl_FragCoord.xy);
-    vec3 own = texelFetch(colour, at, 0).rgb;
-    float d = texelFetch(depth, at, 0).r;
-    float response = 0.0;
+    float d = texelFetch(depth, at, 0).r, own = 1.0 / inverseDistance(d), shade = 1.0;
     if (d < 1.0) {
-        float here = logDistance(d);
-        ivec2 steps[8] = ivec2[8](ivec2(2, 0), ivec2(-2, 0), ivec2(0, 2), ivec2(0, -2), ivec2(1, 1), ivec2(-1, 1), ivec2(1, -1), ivec2(-1, -1));
-        for (int i = 0; i < neighbours; ++i) {
-            float other = texelFetch(depth, clamp(at + steps[i], ivec2(0), last), 0).r;
-            if (other < 1.0)
-                response += max(0.0, here - logDistance(other));
-        }
-        response /= float(neighbours);
+        float product = ratio(at + ivec2(reach, 0), own) * ratio(at - ivec2(reach, 0), own) * ratio(at + ivec2(0, reach), own) * ratio(at - ivec2(0, reach), own);
+        if (neighbours > 4)
+            product *= ratio(at + ivec2(1, 1), own) * ratio(at + ivec2(-1, 1), own) * ratio(at + ivec2(1, -1), own) * ratio(at + ivec2(-1, -1), own);
+        shade = pow(product, exponent);
     }
-    result = vec4(own * exp(-60.0 * strength * response), 1.0);
+    result = vec4(texelFetch(colour, at, 0).rgb * shade, 1.0);
 })";
 
 }  // namespace
@@ -65,8 +66,10 @@ void EdlPass::draw(const Input& input)
     m_program.setUniformValue("colour", 0);
     m_program.setUniformValue("depth", 1);
     m_program.setUniformValue("planes", QVector2D(float(input.nearPlane), float(input.farPlane)));
-    m_program.setUniformValue("strength", float(input.strength));
+    // exp(-60 strength mean(log2(ratio)))
+    m_program.setUniformValue("exponent", float(-60 * input.strength / (input.neighbours * std::numbers::ln2)));
     m_program.setUniformValue("neighbours", input.neighbours);
+    m_program.setUniformValue("reach", input.reach);
     const GLint last[] = {input.pixels.width() - 1, input.pixels.height() - 1};
     gl->glUniform2iv(m_program.uniformLocation("last"), 1, last);
     m_array.bind();

@@ -17,6 +17,7 @@ public:
         double nearPlane = 0.1, farPlane = 1;
         double strength = 1;
         int neighbours = 8;  ///< 4 is faster
+        int reach = 2;       ///< pixels to the farthest neighbours: half as many in a picture of half the size
         QSize pixels;
     };
     EdlPass();

@@ -186,11 +186,6 @@ void GlView::paintGL()
         drawControls(*m_overlay);
         m_overlay->endFrame();
     }
-    gl->glColorMask(GL_FALSE, GL_FALSE, GL_FALSE, GL_TRUE);  // else the window behind shines through
-    gl->glDisable(GL_SCISSOR_TEST);
-    gl->glClearColor(0, 0, 0, 1);
-    gl->glClear(GL_COLOR_BUFFER_BIT);
-    gl->glColorMask(GL_TRUE, GL_TRUE, GL_TRUE, GL_TRUE);
     gl->glFinish();  // the time is that of the picture, not that of queueing it
     keepTime(double(clock.nsecsElapsed()) / 1e6);
     if (m_controlsShown && m_overlay->wantsFrame())

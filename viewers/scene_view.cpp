@@ -1,8 +1,6 @@
 #include "scene_view.h"
 
-#include <QElapsedTimer>
 #include <QOpenGLContext>
-#include <QOpenGLFunctions>
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -17,14 +15,17 @@ namespace {
 
 using scene::operator+, scene::operator-, scene::operator*;
 
-constexpr double kMovingGoal = 20;  ///< ms for the scene while the camera moves; controls and the window's own composition come on top
-constexpr double kFewestMoving = 20000;
+constexpr double kMovingGoal =
+    29;  ///< ms from the beginning of a frame until the window shows it, while the camera moves: some less than a 30th of a second
+constexpr double kFewestMoving = 20000, kFewMoving = 120000;  ///< points; fewer than the second are drawn only with half the pixels an edge
+constexpr int kSlowFrames = 3;                                ///< one alone can be anybody's fault
 constexpr double kPickPixels = 6;
 
 }  // namespace
 
 SceneView::SceneView(QWidget* parent) : GlView(parent)
 {
+    connect(this, &QOpenGLWidget::frameSwapped, this, &SceneView::frameShown);
 }
 
 SceneView::~SceneView()
@@ -142,21 +143,37 @@ void SceneView::drawScene(QSize pixels)
     if (m_isStale)
         m_scene->setPicture(m_picture, m_colours);
     const bool wasStale = std::exchange(m_isStale, false);
-    QElapsedTimer clock;
-    clock.start();
+    if (!isMoving() && std::exchange(m_isEasy, false))
+        m_movingShrink = 1;
+    const int shrinkBefore = std::exchange(m_shrink, isMoving() ? m_movingShrink : 1);
+    // The first frame of another size pays for its memory.
+    if (isMoving() && !wasStale && m_shrink == shrinkBefore)
+        m_frameClock.start();
+    else
+        m_frameClock.invalidate();
     const auto budget = isMoving() ? std::min(m_settings.pointBudget, std::size_t(m_movingBudget)) : m_settings.pointBudget;
-    m_drawn = m_scene->draw({camera(), pixels, backgroundColor(), sceneLook(), budget, isMoving()}, defaultFramebufferObject());
-    context()->functions()->glFinish();
-    if (isMoving() && !wasStale)
-        adaptBudget(double(clock.nsecsElapsed()) / 1e6);
+    m_drawn = m_scene->draw({camera(), pixels, backgroundColor(), sceneLook(), budget, isMoving(), m_shrink}, defaultFramebufferObject());
 }
 
-// Slowly up, quickly down: a frame that comes late is seen, a point that is missing is not.
-void SceneView::adaptBudget(double milliseconds)
+void SceneView::frameShown()
+{
+    if (!m_frameClock.isValid())
+        return;
+    adaptDetail(double(m_frameClock.nsecsElapsed()) / 1e6);
+    m_frameClock.invalidate();
+}
+
+// Slowly up, quickly down: a frame that comes late is seen, a point that is missing is not. Where even few points take too long, it is the pixels that cost.
+void SceneView::adaptDetail(double milliseconds)
 {
     const double factor = std::clamp(kMovingGoal / std::max(0.1, milliseconds), 0.6, 1.1);
     const double most = m_picture ? double(m_picture->positions.size() / 3) : kFewestMoving;
     m_movingBudget = std::clamp(m_movingBudget * factor, kFewestMoving, std::max(kFewestMoving, 1.3 * most));
+    m_slowFrames = milliseconds > kMovingGoal ? m_slowFrames + 1 : 0;
+    if (m_slowFrames >= kSlowFrames && m_movingBudget < kFewMoving)
+        m_movingShrink = 2;
+    // All points in little time: the next movement begins with all pixels.
+    m_isEasy = m_shrink == 2 && milliseconds < 0.6 * kMovingGoal && m_movingBudget >= most;
 }
 
 }  // namespace orrery::viewers

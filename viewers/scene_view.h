@@ -1,4 +1,5 @@
 #pragma once
+#include <QElapsedTimer>
 #include <QString>
 #include <array>
 #include <memory>
@@ -32,7 +33,7 @@ struct SceneMark {
 };
 
 /// A point cloud, with triangles and edges, drawn by VTK under Dear ImGui controls. Draws finished pictures only: making one is a job. While the camera moves,
-/// as many points are drawn as keep 30 frames a second; when it rests, all that the budget allows.
+/// as many points are drawn as keep 30 frames a second, where they would be few with half the pixels an edge; when it rests, all that the budget allows.
 class SceneView : public GlView {
     Q_OBJECT
 public:
@@ -57,6 +58,8 @@ public:
     std::optional<QPointF> clipHandle(int side) const;
     /// Points in the last frame.
     std::size_t drawnPoints() const { return m_drawn; }
+    /// So many times fewer pixels an edge the last frame had: 1 or, while the camera moves, 2.
+    int shrink() const { return m_shrink; }
 
 Q_SIGNALS:
     void settingsChanged();
@@ -76,7 +79,8 @@ protected:
 
 private:
     SceneLook sceneLook() const;
-    void adaptBudget(double milliseconds);
+    void frameShown();
+    void adaptDetail(double milliseconds);
     void drawColourControls(Overlay& overlay);
     void drawRangeControls(Overlay& overlay);
     void drawLookControls(Overlay& overlay, SceneSettings& settings);
@@ -92,6 +96,9 @@ private:
     std::vector<SceneMark> m_marks;
     std::size_t m_drawn = 0;
     double m_movingBudget = 100000;
+    int m_shrink = 1, m_movingShrink = 1, m_slowFrames = 0;
+    bool m_isEasy = false;       ///< the last frame with half the pixels
+    QElapsedTimer m_frameClock;  ///< since the frame was begun; invalid: a frame that says nothing about its successors
     int m_dragSide = -1;
     QPointF m_dragLast;
 };

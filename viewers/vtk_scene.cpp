@@ -2,6 +2,7 @@
 
 #include <QOpenGLContext>
 #include <QOpenGLExtraFunctions>
+#include <QOpenGLFramebufferObject>
 #include <vector>
 #include <vtkActor.h>
 #include <vtkAutoInit.h>
@@ -123,6 +124,12 @@ std::vector<std::unique_ptr<Part>> makeParts(const CloudPicture& picture, const 
     return parts;
 }
 
+QSize drawnPixels(const VtkScene::Frame& frame)
+{
+    const auto share = [&](int edge) { return (edge + frame.shrink - 1) / frame.shrink; };
+    return {share(frame.pixels.width()), share(frame.pixels.height())};
+}
+
 void answer(vtkObject*, unsigned long event, void* context, void* data)
 {
     // QOpenGLWidget::makeCurrent would bind the widget's framebuffer in the middle of VTK's set-up.
@@ -143,11 +150,13 @@ struct VtkScene::Private {
     std::vector<std::unique_ptr<Part>> parts;
     std::optional<std::array<double, 6>> clip;
     EdlPass edl;
+    std::unique_ptr<QOpenGLFramebufferObject> small;  ///< what the lighting writes before it is stretched; null until it is needed
 
     void applyClip();
     std::size_t choose(const Frame& frame);
     void aim(const OrbitCamera& camera);
     void show(const Frame& frame, unsigned framebuffer);
+    void light(const Frame& frame, QSize pixels, unsigned framebuffer);
 };
 
 VtkScene::VtkScene(QOpenGLContext* context) : d(std::make_unique<Private>())
@@ -231,7 +240,7 @@ std::size_t VtkScene::Private::choose(const Frame& frame)
                                          : 0;  // a gap would be uneven: nothing after the first block that is left out
         }
         part->actor->SetVisibility(isShown);
-        part->actor->GetProperty()->SetPointSize(float(frame.look.pointSize));
+        part->actor->GetProperty()->SetPointSize(std::max(1.0f, float(frame.look.pointSize / frame.shrink)));
     }
     std::size_t count = 0;
     for (const auto& part : parts)
@@ -257,28 +266,46 @@ void VtkScene::Private::aim(const OrbitCamera& camera)
     own->SetClippingRange(std::max(ahead - 1.01 * radius, 2e-4 * farPlane), farPlane);
 }
 
+// What was drawn, with eye-dome lighting, into a framebuffer of the same size.
+void VtkScene::Private::light(const Frame& frame, QSize pixels, unsigned framebuffer)
+{
+    auto* gl = QOpenGLContext::currentContext()->extraFunctions();
+    auto* source = window->GetRenderFramebuffer();
+    gl->glBindFramebuffer(GL_FRAMEBUFFER, framebuffer);
+    gl->glViewport(0, 0, pixels.width(), pixels.height());
+    gl->glDisable(GL_SCISSOR_TEST);
+    const auto* range = renderer->GetActiveCamera()->GetClippingRange();
+    edl.draw({source->GetColorAttachmentAsTextureObject(0)->GetHandle(), source->GetDepthAttachmentAsTextureObject()->GetHandle(), range[0], range[1],
+              frame.look.edlStrength, frame.isFast ? 4 : 8, std::max(1, 2 / frame.shrink), pixels});
+}
+
 void VtkScene::Private::show(const Frame& frame, unsigned framebuffer)
 {
     auto* gl = QOpenGLContext::currentContext()->extraFunctions();
     auto* source = window->GetRenderFramebuffer();
     auto* state = window->GetState();
-    const int width = frame.pixels.width(), height = frame.pixels.height();
-    auto* colour = source->GetColorAttachmentAsTextureObject(0);
-    auto* depth = source->GetDepthAttachmentAsTextureObject();
-    if (frame.look.edl && !parts.empty() && colour && depth) {
-        gl->glBindFramebuffer(GL_FRAMEBUFFER, framebuffer);
-        gl->glViewport(0, 0, width, height);
-        gl->glDisable(GL_SCISSOR_TEST);
-        const auto* range = renderer->GetActiveCamera()->GetClippingRange();
-        edl.draw({colour->GetHandle(), depth->GetHandle(), range[0], range[1], frame.look.edlStrength, frame.isFast ? 4 : 8, frame.pixels});
-        return;
+    const QSize drawn = drawnPixels(frame);
+    const bool isLit =
+        frame.look.edl && !parts.empty() && source->GetColorAttachmentAsTextureObject(0) && source->GetDepthAttachmentAsTextureObject();
+    if (isLit && drawn == frame.pixels)
+        return light(frame, drawn, framebuffer);
+    if (isLit) {
+        if (!small || small->size() != drawn)
+            small = std::make_unique<QOpenGLFramebufferObject>(drawn);
+        light(frame, drawn, small->handle());
+        gl->glBindFramebuffer(GL_READ_FRAMEBUFFER, small->handle());
     }
     const GLenum buffers[] = {GL_COLOR_ATTACHMENT0};
     gl->glBindFramebuffer(GL_DRAW_FRAMEBUFFER, framebuffer);
     gl->glDrawBuffers(1, buffers);
     state->vtkglDisable(GL_SCISSOR_TEST);
     gl->glDisable(GL_SCISSOR_TEST);
-    window->BlitDisplayFramebuffer(0, 0, 0, width, height, 0, 0, width, height, GL_COLOR_BUFFER_BIT, GL_NEAREST);
+    const int width = frame.pixels.width(), height = frame.pixels.height();
+    const GLenum filter = drawn == frame.pixels ? GL_NEAREST : GL_LINEAR;
+    if (isLit)
+        gl->glBlitFramebuffer(0, 0, drawn.width(), drawn.height(), 0, 0, width, height, GL_COLOR_BUFFER_BIT, filter);
+    else
+        window->BlitDisplayFramebuffer(0, 0, 0, drawn.width(), drawn.height(), 0, 0, width, height, GL_COLOR_BUFFER_BIT, int(filter));
 }
 
 std::size_t VtkScene::draw(const Frame& frame, unsigned framebuffer)
@@ -290,7 +317,8 @@ std::size_t VtkScene::draw(const Frame& frame, unsigned framebuffer)
     const auto drawn = d->choose(frame);
     d->aim(frame.camera);
     d->renderer->SetBackground(frame.background.redF(), frame.background.greenF(), frame.background.blueF());
-    d->window->SetSize(frame.pixels.width(), frame.pixels.height());
+    d->renderer->SetBackgroundAlpha(1);  // else the window behind shines through
+    d->window->SetSize(drawnPixels(frame).width(), drawnPixels(frame).height());
     auto* state = d->window->GetState();
     state->Reset();
     state->Push();

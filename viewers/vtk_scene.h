@@ -38,6 +38,7 @@ public:
         SceneLook look;
         std::size_t budget = 0;  ///< points at most; rounded up to whole blocks
         bool isFast = false;     ///< cheaper shading
+        int shrink = 1;          ///< so many times fewer pixels an edge are drawn, and stretched
     };
     /// Draws into `framebuffer`. @return  the number of points drawn.
     std::size_t draw(const Frame& frame, unsigned framebuffer);

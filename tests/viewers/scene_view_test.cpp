@@ -3,6 +3,7 @@
 #include <QEventLoop>
 #include <QSignalSpy>
 #include <QTest>
+#include <QThread>
 #include <QTimer>
 #include <algorithm>
 #include <cmath>
@@ -206,6 +207,53 @@ private Q_SLOTS:
               bench.view.medianFrameTime(), drawn);
         QVERIFY(drawn >= 16384);
         QTRY_COMPARE(bench.view.drawnPoints(), std::size_t(342000));
+    }
+
+    void whereFramesTakeLongHalfThePixelsAreDrawnWhileMoving_data()
+    {
+        QTest::addColumn<bool>("eyeDome");
+        QTest::newRow("plain") << false;
+        QTest::newRow("eye-dome lighting") << true;
+    }
+    void whereFramesTakeLongHalfThePixelsAreDrawnWhileMoving()
+    {
+        QFETCH(bool, eyeDome);
+        Bench bench(fourPoints(), {641, 481});
+        auto settings = bench.view.settings();
+        settings.eyeDome = eyeDome;
+        bench.view.setSettings(settings);
+        bench.view.setControlsShown(false);
+        const auto slow = connect(&bench.view, &GlView::framePainted, [] { QThread::msleep(60); });
+        // A quarter of a second between two keys would be still.
+        for (int i = 0; i < 100 && bench.view.shrink() == 1; ++i) {
+            QTest::keyClick(&bench.view, i % 2 ? Qt::Key_Right : Qt::Key_Left);
+            QTest::qWait(1);
+        }
+        QCOMPARE(bench.view.shrink(), 2);
+        QCOMPARE(bench.view.drawnPoints(), std::size_t(4));
+        const QImage coarse = bench.view.grabFramebuffer();
+        QCOMPARE(coarse.size(), QSize(641, 481));
+        for (const auto& [point, colour] :
+             {std::pair(scene::Vector3{-1, 0, -1}, QColor(Qt::red)), std::pair(scene::Vector3{1, 0, -1}, QColor(Qt::green)),
+              std::pair(scene::Vector3{-1, 0, 1}, QColor(Qt::blue))})
+            QVERIFY2(isNear(coarse.pixelColor(bench.place(point)), colour), qPrintable(coarse.pixelColor(bench.place(point)).name()));
+        disconnect(slow);
+        QTRY_COMPARE(bench.view.shrink(), 1);
+        QVERIFY(isNear(bench.at({-1, 0, -1}), Qt::red));
+    }
+
+    void theWindowBehindDoesNotShineThrough()
+    {
+        Bench bench(fourPoints());
+        for (const bool eyeDome : {false, true}) {
+            auto settings = bench.view.settings();
+            settings.eyeDome = eyeDome;
+            bench.view.setSettings(settings);
+            const QImage image = bench.view.image(true);
+            for (int y = 0; y < image.height(); y += 3)
+                for (int x = 0; x < image.width(); x += 3)
+                    QCOMPARE(qAlpha(image.pixel(x, y)), 255);
+        }
     }
 
     void aViewThatMovesToAnotherWindowGoesOn()
