@@ -64,7 +64,9 @@ struct RunQuery {
     };
     std::vector<Condition> metrics;    ///< a run without the metric does not match
     std::vector<std::string> columns;  ///< dotted paths into the document (`train.optimizer.lr`) to be returned with every run
-    std::string orderBy = "id";        ///< id, name, status, created, started, ended, or a metric's name; runs without a value come last
+    /// id, name, status, created, started, ended, else a metric's name, else a path into the document or the only one that ends in it (`train.optimizer.lr`, `lr`): numbers go before
+    /// texts. Runs without a value come last.
+    std::string orderBy = "id";
     bool descending = false;
     std::size_t offset = 0, limit = SIZE_MAX;
 };
