@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
+#include <optional>
 #include <utility>
 
 #include <core/base/text.h>
 
 #include "bias_gelu.h"
 #include "divergence.h"
+#include "profile.h"
 #include "random_graphs.h"
 
 namespace orrery::debug {
@@ -193,6 +196,22 @@ private:
     std::map<graph::ValueId, graph::ValueId> m_instead;
 };
 
+/// Moves the inputs until all is finite, and counts. @return False if they cannot be moved so.
+bool countGraph(RandomGraph& graph, RandomGraphReport& report)
+{
+    const auto before = graph.inputs;
+    const bool finite = searchFiniteInputs(graph);
+    const bool moved = !std::equal(before.begin(), before.end(), graph.inputs.begin(),
+                                   [](const auto& a, const auto& b) { return a.toTensor().is_same(b.toTensor()); });
+    report.searched += finite && moved;
+    report.unsearchable += !finite;
+    for (const auto& node : graph.model.graph->nodes())
+        ++report.operators[node.qualifiedOp()];
+    report.nodes += int(graph.model.graph->nodes().size());
+    ++report.graphs;
+    return finite;
+}
+
 }  // namespace
 
 CheckedRewrite brokenOperator(const std::string& op)
@@ -217,31 +236,23 @@ std::vector<Disagreement> checkGraph(const RandomGraph& graph, std::uint64_t see
 }
 
 RandomGraphReport checkRandomGraphs(int count, std::uint64_t seed, const std::vector<CheckedRewrite>& rewrites,
-                                    const std::function<void(double, double)>& progress, std::stop_token stop, const std::vector<GraphPath>& paths)
+                                    const std::function<void(double, double)>& progress, std::stop_token stop, const std::vector<GraphPath>& paths,
+                                    const GraphMaker& make)
 {
     const ScratchFolder folder;
     RandomGraphReport report;
+    const auto take = [&](std::vector<Disagreement> found) { std::move(found.begin(), found.end(), std::back_inserter(report.disagreements)); };
     for (int i = 0; i < count; ++i) {
         if (stop.stop_requested())
             throw core::Cancelled();
         const std::uint64_t own = seed + std::uint64_t(i);
-        RandomGraph graph = randomGraph(own, 4 + int(own % 20));
-        const auto before = graph.inputs;
-        const bool finite = searchFiniteInputs(graph);
-        const bool moved = !std::equal(before.begin(), before.end(), graph.inputs.begin(),
-                                       [](const auto& a, const auto& b) { return a.toTensor().is_same(b.toTensor()); });
-        report.searched += finite && moved;
-        report.unsearchable += !finite;
-        for (const auto& node : graph.model.graph->nodes())
-            ++report.operators[node.qualifiedOp()];
-        report.nodes += int(graph.model.graph->nodes().size());
-        ++report.graphs;
-        for (auto& found : checkGraph(graph, own, rewrites))
-            report.disagreements.push_back(std::move(found));
-        for (const auto& path : paths)
-            if (finite && i % path.every == 0)  // what has no number differs in nothing
-                for (auto& found : checkPath(graph, own, path, folder.path(), report.paths[path.name]))
-                    report.disagreements.push_back(std::move(found));
+        if (auto graph = make ? make(own) : randomGraph(own, 4 + int(own % 20))) {
+            const bool finite = countGraph(*graph, report);
+            take(checkGraph(*graph, own, rewrites));
+            for (const auto& path : paths)
+                if (finite && i % path.every == 0)  // what has no number differs in nothing
+                    take(checkPath(*graph, own, path, folder.path(), report.paths[path.name]));
+        }
         if (progress)
             progress(i + 1, count);
     }
@@ -252,8 +263,12 @@ core::Json RandomGraphReport::toJson() const
 {
     core::Json json = {{"graphs", graphs}, {"nodes", nodes}, {"searched", searched}, {"not_finite", unsearchable}, {"operators", operators}};
     json["paths"] = core::Json::object();
-    for (const auto& [name, count] : paths)
+    for (const auto& [name, count] : paths) {
         json["paths"][name] = {{"taken", count.taken}, {"refused", count.refused}, {"reasons", count.reasons}};
+        if (!count.changes.empty())
+            json["paths"][name]["change"] = {{"median", medianOf(count.changes)},
+                                             {"largest", *std::max_element(count.changes.begin(), count.changes.end())}};
+    }
     json["disagreements"] = core::Json::array();
     for (const auto& each : disagreements)
         json["disagreements"].push_back(

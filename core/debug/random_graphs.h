@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -56,10 +57,13 @@ struct RandomGraphReport {
     std::vector<Disagreement> disagreements;
     core::Json toJson() const;
 };
-/// Graphs of the seeds seed, seed + 1, ..., each along every path as well. @throws core::Cancelled.
+/// Makes the graph of a seed; nothing: there is none.
+using GraphMaker = std::function<std::optional<RandomGraph>(std::uint64_t seed)>;
+
+/// Graphs of the seeds seed, seed + 1, ..., each along every path as well. @param make  Empty: randomGraph with 4 to 23 nodes. @throws core::Cancelled.
 RandomGraphReport checkRandomGraphs(int count, std::uint64_t seed, const std::vector<CheckedRewrite>& rewrites = {},
                                     const std::function<void(double done, double total)>& progress = {}, std::stop_token stop = {},
-                                    const std::vector<GraphPath>& paths = {});
+                                    const std::vector<GraphPath>& paths = {}, const GraphMaker& make = {});
 
 /// The part of a model that a value needs, with that value as its output and all inputs.
 graph::Model cutTo(const graph::Model& model, const std::string& value);

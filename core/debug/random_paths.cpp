@@ -9,10 +9,12 @@
 #include <core/base/text.h>
 #include <core/graph/executor.h>
 #include <core/models/exporter.h>
+#include <core/models/model_file.h>
 #include <core/models/open_model.h>
 
 #include "divergence.h"
 #include "random_graphs.h"
+#include "weight_compression.h"
 
 namespace orrery::debug {
 namespace {
@@ -31,19 +33,45 @@ std::vector<at::Tensor> plainOutputs(const graph::Model& model, const std::vecto
 }
 
 /// Written by an exporter, opened as any file is.
-std::vector<at::Tensor> throughFile(const graph::Model& model, const std::vector<c10::IValue>& inputs, const std::filesystem::path& folder,
-                                    const std::string& exporter)
+graph::Model readAgain(const graph::Model& model, const std::filesystem::path& folder, const std::string& exporter)
 {
     const auto file = folder / ("graph" + models::exporterRegistry().factory(exporter).ending);
     models::exportModel(file, model, exporter);
     models::OpenOptions options;
     options.foreignFiles = models::OpenOptions::ForeignFiles::ThisProcess;
-    graph::Model read;
     try {
-        read = models::openModel(file.string(), options);
+        return models::openModel(file.string(), options);
     } catch (const core::InputError& error) {
         throw core::Error(error.what());  // what was written must be read
     }
+}
+
+std::vector<at::Tensor> throughFile(const graph::Model& model, const std::vector<c10::IValue>& inputs, const std::filesystem::path& folder,
+                                    const std::string& exporter)
+{
+    return plainOutputs(readAgain(model, folder, exporter), inputs);
+}
+
+/// In fewer bits on the way through a file; what is narrower than a run needs is widened again.
+std::vector<at::Tensor> throughCompressedFile(const graph::Model& model, const std::vector<c10::IValue>& inputs, const std::filesystem::path& folder,
+                                              WeightForm form, const std::string& exporter)
+{
+    graph::Model read = readAgain(compressed(model, form), folder, exporter);
+    read.weights = read.weights.to(at::kCPU, at::kFloat);
+    return plainOutputs(read, inputs);
+}
+
+std::vector<at::Tensor> throughWeights(const graph::Model& model, const std::vector<c10::IValue>& inputs, const std::filesystem::path& folder)
+{
+    if (model.graph->data().parameters.empty())
+        throw core::InputError("a model without weights");
+    const auto file = folder / "weights.npz";
+    models::exportModel(file, model, "npz");
+    graph::Model read = model;
+    const auto loaded = models::loadWeights(*model.graph, file);
+    if (!loaded.missing.empty())
+        throw core::Error(loaded.missing.front() + ": was not read again");
+    read.weights = loaded.weights;
     return plainOutputs(read, inputs);
 }
 
@@ -111,11 +139,16 @@ PathResult taken(const GraphPath& path, const graph::Model& model, const std::ve
 }
 
 /// What is wrong with what a path gives; empty: nothing.
-std::string wrongWith(const PathResult& result, const graph::Model& model, const std::vector<c10::IValue>& inputs)
+std::string wrongWith(const GraphPath& path, const PathResult& result, const graph::Model& model, const std::vector<c10::IValue>& inputs)
 {
     if (!result.failure.empty())
         return result.failure;
-    const auto expected = plainOutputs(model, inputs);
+    std::vector<at::Tensor> expected;
+    try {
+        expected = plainOutputs(path.meant ? path.meant(model) : model, inputs);
+    } catch (const core::Error& error) {
+        return error.what();  // a weight beyond its bound
+    }
     if (expected.size() != result.outputs.size())
         return fmt::format("expected {} outputs, got {}", expected.size(), result.outputs.size());
     for (std::size_t i = 0; i < expected.size(); ++i) {
@@ -127,6 +160,19 @@ std::string wrongWith(const PathResult& result, const graph::Model& model, const
                                                           : difference.problem);
     }
     return {};
+}
+
+/// Of all outputs, where both are numbers.
+double largestChange(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& plain)
+{
+    double difference = 0, size = 0;
+    for (std::size_t i = 0; i < std::min(outputs.size(), plain.size()); ++i) {
+        if (plain[i].numel() == 0 || outputs[i].sizes() != plain[i].sizes())
+            continue;
+        difference = std::max(difference, (outputs[i] - plain[i]).abs().nan_to_num(0, 0, 0).max().item<double>());
+        size = std::max(size, plain[i].abs().nan_to_num(0, 0, 0).max().item<double>());
+    }
+    return size > 0 ? difference / size : 0;
 }
 
 /// Sentences name nodes and values: without them the same reason is the same text.
@@ -144,7 +190,7 @@ graph::Model shrunkOn(const RandomGraph& graph, const GraphPath& path, const std
             continue;
         graph::Model cut = cutTo(graph.model, node.name);
         const PathResult result = taken(path, cut, graph.inputs, folder);
-        if (result.refusal.empty() && !wrongWith(result, cut, graph.inputs).empty())
+        if (result.refusal.empty() && !wrongWith(path, result, cut, graph.inputs).empty())
             return cut;
     }
     return graph.model;
@@ -164,6 +210,28 @@ std::vector<GraphPath> graphPaths(int everyC)
     return paths;
 }
 
+std::vector<GraphPath> compressedPaths()
+{
+    std::vector<GraphPath> paths;
+    const auto add = [&](const std::string& name, WeightForm form, const std::string& exporter) {
+        GraphPath path{name, [form, exporter](const auto& model, const auto& inputs, const auto& folder) {
+                           return throughCompressedFile(model, inputs, folder, form, exporter);
+                       }};
+        path.meant = [form](const graph::Model& model) {
+            graph::Model meant = model;
+            meant.weights = weightsMeant(model, form);
+            return meant;
+        };
+        paths.push_back(std::move(path));
+    };
+    for (const auto form : {WeightForm::Float16, WeightForm::BFloat16, WeightForm::Int8, WeightForm::Pruned, WeightForm::Masked})
+        add(weightFormName(form), form, "orrery");
+    for (const auto form : {WeightForm::Int8, WeightForm::Pruned})
+        add(weightFormName(form) + "-onnx", form, "onnx");
+    paths.push_back({"npz", throughWeights});
+    return paths;
+}
+
 std::vector<Disagreement> checkPath(const RandomGraph& graph, std::uint64_t seed, const GraphPath& path, const std::filesystem::path& folder,
                                     PathCount& count)
 {
@@ -175,7 +243,9 @@ std::vector<Disagreement> checkPath(const RandomGraph& graph, std::uint64_t seed
         return {};
     }
     ++count.taken;
-    std::string wrong = wrongWith(result, graph.model, graph.inputs);
+    std::string wrong = wrongWith(path, result, graph.model, graph.inputs);
+    if (path.meant && result.failure.empty())
+        count.changes.push_back(largestChange(result.outputs, plainOutputs(graph.model, graph.inputs)));
     if (wrong.empty())
         return {};
     return {{seed, path.name, std::move(wrong), shrunkOn(graph, path, folder), graph.inputs}};

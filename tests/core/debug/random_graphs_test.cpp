@@ -1,13 +1,17 @@
 // Random valid graphs: predicted shapes, agreement of all ways to run them, a planted bug that is found and cut down, inputs without NaN.
 #include <core/debug/operator_rules.h>
 #include <core/debug/random_graphs.h>
+#include <core/debug/rule_graphs.h>
+#include <core/debug/weight_compression.h>
 
 #include <ATen/Parallel.h>
 
 #include <QtTest>
 
 #include <algorithm>
+#include <cmath>
 
+#include <core/debug/profile.h>
 #include <core/graph/executor.h>
 
 #include "../message_of.h"
@@ -133,6 +137,90 @@ private Q_SLOTS:
         QCOMPARE(failures, report.paths.at("failing").taken);
         QCOMPARE(report.paths.at("refusing").taken, 0);
         QCOMPARE(report.paths.at("refusing").reasons.begin()->first, std::string("aten::y is not held"));
+    }
+
+    void compressedGraphsComputeWhatTheirWeightsStandFor()
+    {
+        const RandomGraphReport report = checkRandomGraphs(40, 900, {}, {}, {}, compressedPaths());
+        QVERIFY2(report.disagreements.empty(), textOf(report).c_str());
+        for (const char* name : {"float16", "bfloat16", "int8", "pruned", "masked", "int8-onnx", "pruned-onnx", "npz"})
+            QVERIFY2(report.paths.count(name) && report.paths.at(name).taken > 20, (report.toJson()["paths"].dump() + name).c_str());
+        const auto median = [&](const char* name) { return medianOf(report.paths.at(name).changes); };
+        QCOMPARE(median("masked"), 0.0);
+        QVERIFY2(median("float16") > 0 && median("float16") < median("bfloat16") && median("bfloat16") < median("pruned"),
+                 report.toJson()["paths"].dump().c_str());
+    }
+
+    void weightsAreRoundedAsTheFormatsSay_data()
+    {
+        QTest::addColumn<int>("form");
+        QTest::addColumn<double>("number");
+        QTest::addColumn<double>("meant");
+        const int half = int(WeightForm::Float16), brain = int(WeightForm::BFloat16);
+        QTest::newRow("a third in float16, 0x3555") << half << 1.0 / 3 << 0.333251953125;
+        QTest::newRow("a tenth in float16, 0x2e66") << half << 0.1 << 0.0999755859375;
+        QTest::newRow("the largest of float16") << half << 65504.0 << 65504.0;
+        QTest::newRow("a tie goes to the even one below") << half << 1 + std::ldexp(1, -11) << 1.0;
+        QTest::newRow("a tie goes to the even one above") << half << 1 + std::ldexp(3, -11) << 1 + std::ldexp(1, -9);
+        QTest::newRow("the smallest of float16") << half << std::ldexp(1, -24) << std::ldexp(1, -24);
+        QTest::newRow("half of the smallest") << half << std::ldexp(-1, -25) << 0.0;
+        QTest::newRow("one and a half of the smallest") << half << std::ldexp(3, -25) << std::ldexp(1, -23);
+        QTest::newRow("a third in bfloat16, 0x3eab") << brain << 1.0 / 3 << 0.333984375;
+        QTest::newRow("-pi in bfloat16, 0xc049") << brain << -3.14159274101257324 << -3.140625;
+    }
+    void weightsAreRoundedAsTheFormatsSay()
+    {
+        QFETCH(int, form);
+        QFETCH(double, number);
+        QFETCH(double, meant);
+        graph::Model model;
+        model.weights.set("w", at::full({1}, number, at::TensorOptions(at::kFloat)));
+        QCOMPARE(weightsMeant(model, WeightForm(form)).at("w").item<double>(), meant);
+        QCOMPARE(compressed(model, WeightForm(form)).weights.at("w").to(at::kFloat).item<double>(), meant);
+    }
+
+    void whatAFormCannotHoldIsRefused()
+    {
+        graph::Model model;
+        model.weights.set("w", at::full({1}, 70000.0, at::TensorOptions(at::kFloat)));
+        QVERIFY(saidBy([&] { compressed(model, WeightForm::Float16); }).contains("w: holds a number beyond the range of float16"));
+    }
+
+    void aCompressorThatLosesMoreIsFound()
+    {
+        auto paths = compressedPaths();
+        GraphPath wrong = paths[1];  // bfloat16 in place of
+        wrong.name = "wrong";
+        wrong.meant = paths[0].meant;  // float16
+        const RandomGraphReport report = checkRandomGraphs(20, 900, {}, {}, {}, {wrong});
+        QVERIFY(report.disagreements.size() >= 5);
+        for (const auto& found : report.disagreements)
+            QCOMPARE(found.check, std::string("wrong"));
+    }
+
+    void graphsThatLearnedRulesDrawAreValid()
+    {
+        const OperatorRules rules = OperatorRules::learn(recordCalls(150, 1));
+        const DrawnShares shares = compareDrawn(rules, 60, 1);
+        QVERIFY2(shares.validWith >= 0.9 * shares.graphs, shares.toJson().dump().c_str());
+        QVERIFY2(shares.validWithout <= 0.3 * shares.graphs, shares.toJson().dump().c_str());
+        QVERIFY2(shares.nodesWith >= 8 * shares.graphs, shares.toJson().dump().c_str());
+        QCOMPARE(drawGraph(rules, 3, 8, Preconditions::Obeyed).model.graph->hash(),
+                 drawGraph(rules, 3, 8, Preconditions::Obeyed).model.graph->hash());
+        // Those that run are checked in all ways; the operators are those that were learned.
+        const RandomGraphReport report = checkRandomGraphs(60, 1, {}, {}, {}, graphPaths(29), drawnBy(rules));
+        QVERIFY2(report.disagreements.empty(), textOf(report).c_str());
+        QCOMPARE(report.graphs, shares.validWith);
+        for (const char* op : {"aten::matmul", "aten::conv2d", "aten::max_pool2d", "aten::reshape", "aten::cat", "aten::unfold", "aten::layer_norm"})
+            QVERIFY2(report.operators.count(op), op);
+    }
+
+    void rulesOfWrongRecordsDrawGraphsThatFail()
+    {
+        auto calls = recordCalls(60, 1);
+        std::erase_if(calls, [](const auto& call) { return !call.valid; });  // nothing is known of what cannot be
+        const DrawnShares shares = compareDrawn(OperatorRules::learn(calls), 40, 1);
+        QVERIFY2(shares.validWith <= 0.6 * shares.graphs, shares.toJson().dump().c_str());
     }
 
     void learnedRulesRejectInvalidCalls()
