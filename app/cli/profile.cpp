@@ -174,8 +174,10 @@ std::vector<c10::IValue> profileInputs(Session& session, const ProfileArguments&
 
 std::string heldOutText(const debug::HeldOut& ranks)
 {
-    return fmt::format("rank correlation with the measured times {:.3f}, of FLOPs alone {:.3f}, of bytes alone {:.3f}; median error {:.0f} %",
-                       ranks.model, ranks.flops, ranks.bytes, 100 * ranks.medianError);
+    const std::string alone =
+        ranks.flopsError > 0 ? fmt::format(", of FLOPs alone {:.0f} %, of bytes alone {:.0f} %", 100 * ranks.flopsError, 100 * ranks.bytesError) : "";
+    return fmt::format("rank correlation with the measured times {:.3f}, of FLOPs alone {:.3f}, of bytes alone {:.3f}; median error {:.0f} %{}",
+                       ranks.model, ranks.flops, ranks.bytes, 100 * ranks.medianError, alone);
 }
 
 /// Times this machine's operators and keeps the model.

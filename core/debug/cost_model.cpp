@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include <core/base/error.h>
 #include <core/explain/metrics/rank.h>
@@ -13,29 +14,38 @@ namespace {
 
 constexpr std::size_t kFewestRows = 10;
 constexpr std::size_t kFewestOfOperator = 5;
-constexpr int kStumps = 80;
-constexpr double kShrinkage = 0.3;
-constexpr std::size_t kFewestInLeaf = 5;
 constexpr double kShortest = 1e-8;  ///< s: no prediction below
+constexpr int kReweightings = 30;
+constexpr double kSmallError = 0.15;  ///< in ln: below it errors count squared, above it as they are
+constexpr double kKernelWidth = 1.2;  ///< in ln of the features
+constexpr double kKernelShrinkage = 0.5;
 
 CostModel::Features featuresOf(const CostRow& row)
 {
-    const double moved = std::max(row.bytes, 1.0);
-    return {std::log1p(row.flops), std::log1p(row.bytes),          std::log1p(row.elements),
-            std::log1p(row.width), std::log1p(row.parameterBytes), std::log((row.flops + 1) / moved)};
+    return {std::log1p(row.flops), std::log1p(row.bytes), std::log1p(row.elements), std::log1p(row.width), std::log1p(row.parameterBytes)};
 }
 
-/// The three columns of a row, divided by its time: errors count relatively.
-std::array<double, 3> columnsOf(const CostRow& row)
+CostModel::Rates columnsOf(const CostRow& row)
 {
-    return {1 / row.seconds, row.flops / row.seconds, row.bytes / row.seconds};
+    return {1, row.flops, row.bytes, row.elements / std::max(row.width, 1.0)};
 }
+
+double ratedSeconds(const CostModel::Rates& rates, const CostRow& row)
+{
+    const auto columns = columnsOf(row);
+    double seconds = 0;
+    for (std::size_t i = 0; i < CostModel::kRates; ++i)
+        seconds += rates[i] * columns[i];
+    return std::max(kShortest, seconds);
+}
+
+using Products = std::array<CostModel::Rates, CostModel::kRates>;
 
 /// Solves the normal equations over the columns in `chosen`; nothing if they are singular.
-std::optional<CostModel::Rates> solved(const std::array<std::array<double, 3>, 3>& products, const std::array<double, 3>& sums, unsigned chosen)
+std::optional<CostModel::Rates> solved(const Products& products, const CostModel::Rates& sums, unsigned chosen)
 {
     std::vector<std::size_t> columns;
-    for (std::size_t i = 0; i < 3; ++i)
+    for (std::size_t i = 0; i < CostModel::kRates; ++i)
         if (chosen >> i & 1u)
             columns.push_back(i);
     const std::size_t n = columns.size();
@@ -62,34 +72,38 @@ std::optional<CostModel::Rates> solved(const std::array<std::array<double, 3>, 3
     return rates;
 }
 
-/// Non-negative least squares of relative errors: three columns allow all seven choices of those that are not zero to be tried.
-CostModel::Rates fitRates(const std::vector<const CostRow*>& rows)
+/// Non-negative least squares of weighted errors: four columns allow all choices of those that are not zero to be tried.
+CostModel::Rates weightedRates(const std::vector<const CostRow*>& rows, const std::vector<double>& weights)
 {
-    std::array<double, 3> scale{};
-    for (const auto* row : rows)
-        for (std::size_t i = 0; i < 3; ++i)
-            scale[i] = std::max(scale[i], columnsOf(*row)[i]);
-    std::array<std::array<double, 3>, 3> products{};
-    std::array<double, 3> sums{};
-    for (const auto* row : rows) {
-        const auto columns = columnsOf(*row);
-        for (std::size_t i = 0; i < 3; ++i) {
-            const double left = scale[i] > 0 ? columns[i] / scale[i] : 0;
-            sums[i] += left;
-            for (std::size_t k = 0; k < 3; ++k)
-                products[i][k] += left * (scale[k] > 0 ? columns[k] / scale[k] : 0);
+    CostModel::Rates scale{};
+    for (std::size_t row = 0; row < rows.size(); ++row)
+        for (std::size_t i = 0; i < CostModel::kRates; ++i)
+            scale[i] = std::max(scale[i], weights[row] * columnsOf(*rows[row])[i]);
+    Products products{};
+    CostModel::Rates sums{};
+    double squares = 0;
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+        auto columns = columnsOf(*rows[row]);
+        const double target = weights[row] * rows[row]->seconds;
+        squares += target * target;
+        for (std::size_t i = 0; i < CostModel::kRates; ++i)
+            columns[i] = scale[i] > 0 ? weights[row] * columns[i] / scale[i] : 0;
+        for (std::size_t i = 0; i < CostModel::kRates; ++i) {
+            sums[i] += columns[i] * target;
+            for (std::size_t k = 0; k < CostModel::kRates; ++k)
+                products[i][k] += columns[i] * columns[k];
         }
     }
     CostModel::Rates best{};
     double least = INFINITY;
-    for (unsigned chosen = 1; chosen < 8; ++chosen) {
+    for (unsigned chosen = 1; chosen < 1u << CostModel::kRates; ++chosen) {
         const auto rates = solved(products, sums, chosen);
         if (!rates || std::any_of(rates->begin(), rates->end(), [](double rate) { return rate < 0; }))
             continue;
-        double error = double(rows.size());
-        for (std::size_t i = 0; i < 3; ++i) {
+        double error = squares;
+        for (std::size_t i = 0; i < CostModel::kRates; ++i) {
             error -= 2 * (*rates)[i] * sums[i];
-            for (std::size_t k = 0; k < 3; ++k)
+            for (std::size_t k = 0; k < CostModel::kRates; ++k)
                 error += (*rates)[i] * (*rates)[k] * products[i][k];
         }
         if (error < least) {
@@ -97,71 +111,37 @@ CostModel::Rates fitRates(const std::vector<const CostRow*>& rows)
             best = *rates;
         }
     }
-    for (std::size_t i = 0; i < 3; ++i)
+    for (std::size_t i = 0; i < CostModel::kRates; ++i)
         best[i] = scale[i] > 0 ? best[i] / scale[i] : 0;
     return best;
 }
 
-double ratedSeconds(const CostModel::Rates& rates, const CostRow& row)
+/// Errors relative to the time alone would let a prediction of next to nothing off lightly, so they are weighted anew: divided by the geometric mean of prediction and time they are those
+/// of the logarithms to second order.
+CostModel::Rates fitRates(const std::vector<const CostRow*>& rows)
 {
-    return std::max(kShortest, rates[0] + rates[1] * row.flops + rates[2] * row.bytes);
-}
-
-/// The split of one feature that explains most of the residuals: the first of equally good ones.
-struct Split {
-    CostModel::Stump stump;
-    double gain = 0;
-};
-
-void tryFeature(std::size_t feature, const std::vector<CostModel::Features>& features, const std::vector<double>& residuals, Split& best)
-{
-    std::vector<std::size_t> order(features.size());
-    for (std::size_t i = 0; i < order.size(); ++i)
-        order[i] = i;
-    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return features[a][feature] < features[b][feature]; });
-    double total = 0, left = 0;
-    for (const double each : residuals)
-        total += each;
-    const double count = double(order.size());
-    for (std::size_t i = 0; i + 1 < order.size(); ++i) {
-        left += residuals[order[i]];
-        const double here = features[order[i]][feature], next = features[order[i + 1]][feature];
-        const std::size_t below = i + 1, above = order.size() - below;
-        if (here == next || below < kFewestInLeaf || above < kFewestInLeaf)
-            continue;
-        const double gain = left * left / double(below) + (total - left) * (total - left) / double(above) - total * total / count;
-        if (gain > best.gain + 1e-12)
-            best = {{feature, (here + next) / 2, left / double(below), (total - left) / double(above)}, gain};
+    std::vector<double> weights;
+    for (const auto* row : rows)
+        weights.push_back(1 / row->seconds);
+    auto rates = weightedRates(rows, weights);
+    for (int i = 0; i < kReweightings; ++i) {
+        for (std::size_t row = 0; row < rows.size(); ++row) {
+            const double predicted = ratedSeconds(rates, *rows[row]), seconds = rows[row]->seconds;
+            weights[row] = 1 / std::sqrt(predicted * seconds * std::max(std::abs(std::log(predicted / seconds)), kSmallError));
+        }
+        rates = weightedRates(rows, weights);
     }
+    return rates;
 }
 
-double correction(const std::vector<CostModel::Stump>& stumps, const CostModel::Features& features)
+/// Of the rows that move bytes, or that move none; of all where there are too few.
+CostModel::Rates fitGroup(const std::vector<const CostRow*>& rows, bool moves)
 {
-    double sum = 0;
-    for (const auto& stump : stumps)
-        sum += features[stump.feature] <= stump.threshold ? stump.below : stump.above;
-    return sum;
-}
-
-std::vector<CostModel::Stump> fitStumps(const std::vector<CostRow>& rows, std::vector<double> residuals)
-{
-    std::vector<CostModel::Features> features;
-    for (const auto& row : rows)
-        features.push_back(featuresOf(row));
-    std::vector<CostModel::Stump> stumps;
-    for (int i = 0; i < kStumps; ++i) {
-        Split best;
-        for (std::size_t feature = 0; feature < CostModel::kFeatures; ++feature)
-            tryFeature(feature, features, residuals, best);
-        if (best.gain <= 0)
-            break;
-        best.stump.below *= kShrinkage;
-        best.stump.above *= kShrinkage;
-        for (std::size_t row = 0; row < rows.size(); ++row)
-            residuals[row] -= correction({best.stump}, features[row]);
-        stumps.push_back(best.stump);
-    }
-    return stumps;
+    std::vector<const CostRow*> group;
+    for (const auto* row : rows)
+        if ((row->bytes > 0) == moves)
+            group.push_back(row);
+    return fitRates(group.size() >= kFewestOfOperator ? group : rows);
 }
 
 [[noreturn]] void damaged(const std::string& name, const std::string& what)
@@ -169,24 +149,29 @@ std::vector<CostModel::Stump> fitStumps(const std::vector<CostRow>& rows, std::v
     throw core::FormatError(fmt::format("{}: cost model: expected {}", name, what));
 }
 
-double numberAt(const core::Json& json, const char* key, const std::string& name)
-{
-    if (!json.is_object() || !json.contains(key) || !json[key].is_number())
-        damaged(name, fmt::format("a number \"{}\"", key));
-    return json[key].get<double>();
-}
-
 CostModel::Rates ratesFrom(const core::Json& json, const std::string& name)
 {
-    if (!json.is_array() || json.size() != 3)
-        damaged(name, "three rates an operator");
+    if (!json.is_array() || json.size() != CostModel::kRates)
+        damaged(name, "four rates an operator");
     CostModel::Rates rates{};
-    for (std::size_t i = 0; i < 3; ++i) {
+    for (std::size_t i = 0; i < CostModel::kRates; ++i) {
         if (!json[i].is_number() || json[i].get<double>() < 0)
             damaged(name, "rates that are numbers, none negative");
         rates[i] = json[i].get<double>();
     }
     return rates;
+}
+
+CostModel::Residual residualFrom(const core::Json& json, const std::string& name)
+{
+    const auto isNumber = [](const core::Json& each) { return each.is_number() && std::isfinite(each.get<double>()); };
+    if (!json.is_array() || json.size() != CostModel::kFeatures + 1 || !std::all_of(json.begin(), json.end(), isNumber))
+        damaged(name, fmt::format("residuals of {} numbers", CostModel::kFeatures + 1));
+    CostModel::Residual residual;
+    for (std::size_t i = 0; i < CostModel::kFeatures; ++i)
+        residual.features[i] = json[i].get<double>();
+    residual.log = json[CostModel::kFeatures].get<double>();
+    return residual;
 }
 
 double medianRelativeError(const std::vector<CostRow>& rows, const std::vector<double>& predicted)
@@ -197,11 +182,25 @@ double medianRelativeError(const std::vector<CostRow>& rows, const std::vector<d
     return medianOf(std::move(errors));
 }
 
+/// Times by one column alone: the rate that fits best, as the model's own are fitted.
+std::vector<double> byOneColumn(const std::vector<CostRow>& fitted, const std::vector<CostRow>& rows, double CostRow::*column)
+{
+    std::vector<double> rates;
+    for (const auto& row : fitted)
+        if (row.*column > 0)
+            rates.push_back(row.seconds / row.*column);
+    const double rate = rates.empty() ? 0 : medianOf(std::move(rates));
+    std::vector<double> predicted;
+    for (const auto& row : rows)
+        predicted.push_back(std::max(kShortest, rate * row.*column));
+    return predicted;
+}
+
 }  // namespace
 
 CostRow costRowOf(const NodeCost& node)
 {
-    CostRow row{node.op, double(node.flops), double(node.bytes()), double(node.parameterBytes), 1, 1, node.seconds};
+    CostRow row{node.op, double(node.flops), double(node.bytes()), double(node.parameterBytes), 1, 1, node.quickest};
     for (const auto size : node.shape)
         row.elements *= double(size);
     row.width = node.shape.empty() ? 1 : double(node.shape.back());
@@ -249,52 +248,70 @@ CostModel CostModel::fit(const std::vector<CostRow>& rows)
         all.push_back(&row);
     }
     CostModel model;
-    model.m_all = fitRates(all);
+    model.m_moving = fitGroup(all, true);
+    model.m_still = fitGroup(all, false);
     for (const auto& [op, members] : byOperator)
         if (members.size() >= kFewestOfOperator)
             model.m_operators[op] = fitRates(members);
-    std::vector<double> residuals;
     for (const auto& row : rows)
-        residuals.push_back(std::log(row.seconds / model.combined(row)));
-    model.m_stumps = fitStumps(rows, std::move(residuals));
+        model.m_residuals[row.op].push_back({featuresOf(row), std::log(row.seconds / ratedSeconds(model.ratesOf(row), row))});
     return model;
 }
 
-double CostModel::combined(const CostRow& row) const
+const CostModel::Rates& CostModel::ratesOf(const CostRow& row) const
 {
     const auto known = m_operators.find(row.op);
-    return ratedSeconds(known == m_operators.end() ? m_all : known->second, row);
+    return known != m_operators.end() ? known->second : row.bytes > 0 ? m_moving : m_still;
+}
+
+double CostModel::correction(const CostRow& row) const
+{
+    const auto known = m_residuals.find(row.op);
+    if (known == m_residuals.end())
+        return 0;
+    const auto features = featuresOf(row);
+    double sum = 0, weights = kKernelShrinkage;
+    for (const auto& residual : known->second) {
+        double distance = 0;
+        for (std::size_t i = 0; i < kFeatures; ++i)
+            distance += (features[i] - residual.features[i]) * (features[i] - residual.features[i]);
+        const double weight = std::exp(-distance / (2 * kKernelWidth * kKernelWidth));
+        sum += weight * residual.log;
+        weights += weight;
+    }
+    return sum / weights;
 }
 
 double CostModel::predict(const CostRow& row) const
 {
-    return std::max(kShortest, combined(row) * std::exp(correction(m_stumps, featuresOf(row))));
+    return std::max(kShortest, ratedSeconds(ratesOf(row), row) * std::exp(correction(row)));
 }
 
 core::Json CostModel::toJson() const
 {
-    core::Json json = {{"all", m_all}, {"operators", m_operators}, {"stumps", core::Json::array()}};
-    for (const auto& stump : m_stumps)
-        json["stumps"].push_back({{"feature", stump.feature}, {"threshold", stump.threshold}, {"below", stump.below}, {"above", stump.above}});
+    core::Json json = {{"moving", m_moving}, {"still", m_still}, {"operators", m_operators}, {"residuals", core::Json::object()}};
+    for (const auto& [op, residuals] : m_residuals)
+        for (const auto& residual : residuals) {
+            core::Json numbers = residual.features;
+            numbers.push_back(residual.log);
+            json["residuals"][op].push_back(std::move(numbers));
+        }
     return json;
 }
 
 CostModel CostModel::fromJson(const core::Json& json, const std::string& name)
 {
-    if (!json.is_object() || !json.contains("all") || !json.contains("operators") || !json["operators"].is_object() || !json.contains("stumps") ||
-        !json["stumps"].is_array())
-        damaged(name, "all, operators and stumps");
+    if (!json.is_object() || !json.contains("moving") || !json.contains("still") || !json.contains("operators") || !json["operators"].is_object() ||
+        !json.contains("residuals") || !json["residuals"].is_object())
+        damaged(name, "moving, still, operators and residuals");
     CostModel model;
-    model.m_all = ratesFrom(json["all"], name);
+    model.m_moving = ratesFrom(json["moving"], name);
+    model.m_still = ratesFrom(json["still"], name);
     for (const auto& [op, rates] : json["operators"].items())
         model.m_operators[op] = ratesFrom(rates, name);
-    for (const auto& stump : json["stumps"]) {
-        const double feature = numberAt(stump, "feature", name);
-        if (!(feature >= 0 && feature < double(kFeatures)))
-            damaged(name, fmt::format("a feature below {}", kFeatures));
-        model.m_stumps.push_back(
-            {std::size_t(feature), numberAt(stump, "threshold", name), numberAt(stump, "below", name), numberAt(stump, "above", name)});
-    }
+    for (const auto& [op, residuals] : json["residuals"].items())
+        for (const auto& residual : residuals)
+            model.m_residuals[op].push_back(residualFrom(residual, name));
     return model;
 }
 
@@ -324,24 +341,35 @@ HeldOut heldOut(const std::vector<CostRow>& rows)
     std::map<std::string, int> seen;
     std::vector<int> part;
     for (const auto& row : rows)
-        part.push_back(seen[row.op]++ % kParts);
-    std::vector<double> predicted(rows.size());
+        part.push_back((row.round >= 0 ? row.round : seen[row.op]++) % kParts);
+    std::vector<double> predicted(rows.size()), byFlops(rows.size()), byBytes(rows.size());
     for (int held = 0; held < kParts; ++held) {
         std::vector<CostRow> others;
         for (std::size_t i = 0; i < rows.size(); ++i)
             if (part[i] != held)
                 others.push_back(rows[i]);
         const CostModel model = CostModel::fit(others);
+        const auto flops = byOneColumn(others, rows, &CostRow::flops), bytes = byOneColumn(others, rows, &CostRow::bytes);
         for (std::size_t i = 0; i < rows.size(); ++i)
-            if (part[i] == held)
+            if (part[i] == held) {
                 predicted[i] = model.predict(rows[i]);
+                byFlops[i] = flops[i];
+                byBytes[i] = bytes[i];
+            }
     }
-    return comparePredictions(rows, predicted);
+    HeldOut result = comparePredictions(rows, predicted);
+    result.flopsError = medianRelativeError(rows, byFlops);
+    result.bytesError = medianRelativeError(rows, byBytes);
+    return result;
 }
 
 core::Json HeldOut::toJson() const
 {
-    return {{"rows", rows}, {"rank_correlation", {{"model", model}, {"flops", flops}, {"bytes", bytes}}}, {"median_relative_error", medianError}};
+    return {{"rows", rows},
+            {"rank_correlation", {{"model", model}, {"flops", flops}, {"bytes", bytes}}},
+            {"median_relative_error", medianError},
+            {"median_relative_error_flops", flopsError},
+            {"median_relative_error_bytes", bytesError}};
 }
 
 }  // namespace orrery::debug

@@ -15,31 +15,31 @@
 namespace orrery::debug {
 namespace {
 
-constexpr int kCostModelVersion = 1;
+constexpr int kCostModelVersion = 2;
 constexpr std::uint64_t kMostBytes = std::uint64_t(64) << 20;
 
 core::Json rowsToJson(const std::vector<CostRow>& rows)
 {
     core::Json json = core::Json::array();
     for (const auto& row : rows)
-        json.push_back({row.op, row.flops, row.bytes, row.parameterBytes, row.elements, row.width, row.seconds});
+        json.push_back({row.op, row.flops, row.bytes, row.parameterBytes, row.elements, row.width, row.seconds, row.round});
     return json;
 }
 
 std::vector<CostRow> rowsFromJson(const core::Json& json, const std::string& name)
 {
     const auto isRow = [](const core::Json& row) {
-        const bool numbers = row.is_array() && row.size() == 7 && row[0].is_string() && std::all_of(row.begin() + 1, row.end(), [](const auto& each) {
-                                 return each.is_number() && each.template get<double>() >= 0;
-                             });
-        return numbers && row[6].get<double>() > 0;
+        const bool numbers =
+            row.is_array() && row.size() == 8 && row[0].is_string() &&
+            std::all_of(row.begin() + 1, row.end() - 1, [](const auto& each) { return each.is_number() && each.template get<double>() >= 0; });
+        return numbers && row[6].get<double>() > 0 && row[7].is_number_integer();
     };
     if (!json.is_array() || !std::all_of(json.begin(), json.end(), isRow))
-        throw core::FormatError(name + ": cost model: expected rows of an operator and six numbers, the last one a time");
+        throw core::FormatError(name + ": cost model: expected rows of an operator and seven numbers, the sixth a time");
     std::vector<CostRow> rows;
     for (const auto& row : json)
         rows.push_back({row[0].get<std::string>(), row[1].get<double>(), row[2].get<double>(), row[3].get<double>(), row[4].get<double>(),
-                        row[5].get<double>(), row[6].get<double>()});
+                        row[5].get<double>(), row[6].get<double>(), row[7].get<int>()});
     return rows;
 }
 

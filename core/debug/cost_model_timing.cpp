@@ -7,6 +7,8 @@
 #include <core/base/error.h>
 #include <core/graph/builder.h>
 #include <core/graph/executor.h>
+#include <core/scaling/width/counters.h>
+#include <core/zoo/zoo.h>
 
 #include "cost_model.h"
 
@@ -28,6 +30,23 @@ public:
     explicit CaseMaker(std::uint64_t seed) : m_random(seed), m_seed(seed) {}
     using Build = TimedCase (CaseMaker::*)();
     static std::vector<Build> builders();
+    /// A small network, in turn a language model, one of pictures, an encoder, ...: views, look-ups and sizes that no single operator shows.
+    TimedCase network(int round)
+    {
+        const std::int64_t heads = 2 * size(1, 4), width = heads * size(8, 48), layers = size(1, 3), batch = size(1, 8), length = size(8, 128);
+        const std::pair<const char*, core::Json> kinds[] = {
+            {"gpt", {{"vocabulary", 256}, {"block_length", 128}, {"layers", layers}, {"heads", heads}, {"width", width}}},
+            {"resnet", {{"depth", 8}, {"width", size(4, 32)}}},
+            {"bert", {{"vocabulary", 512}, {"block_length", 128}, {"layers", layers}, {"heads", heads}, {"width", width}, {"dropout", 0}}},
+            {"lenet", {{"maps", {size(4, 16), size(8, 48)}}}},
+            {"vit",
+             {{"image_size", 8 * size(3, 12)}, {"patch_size", 8}, {"layers", layers}, {"heads", heads}, {"width", width}, {"mlp_width", 4 * width}}}};
+        const auto& [id, parameters] = kinds[std::size_t(round) % std::size(kinds)];
+        TimedCase made;
+        made.model = zoo::buildModel(id, parameters, m_seed);
+        made.inputs = scaling::sizedInputs(made.model, batch, std::min(length, scaling::defaultLength(made.model)));
+        return made;
+    }
 
 private:
     using Shape = std::vector<std::int64_t>;
@@ -242,19 +261,24 @@ std::vector<CostRow> timeOperators(const TimingOptions& options, std::stop_token
     profile.measurePeaks = false;
     std::vector<CostRow> rows;
     int done = 0;
+    const auto time = [&](const TimedCase& timed, int round) {
+        if (stop.stop_requested())
+            throw core::Cancelled();
+        const auto result = profileModel(graph::Executor(timed.model.graph), timed.model.weights, timed.inputs, profile, stop);
+        for (const auto& node : result.nodes)
+            if (node.quickest > 0) {
+                rows.push_back(costRowOf(node));
+                rows.back().round = round;
+            }
+        if (options.progress)
+            options.progress(++done, double(options.cases) * double(builders.size() + 1));
+    };
     // Shape by shape, not operator by operator: what disturbs the machine for a second falls on all.
-    for (int i = 0; i < options.cases; ++i)
-        for (const auto build : builders) {
-            if (stop.stop_requested())
-                throw core::Cancelled();
-            const TimedCase timed = (maker.*build)();
-            const auto result = profileModel(graph::Executor(timed.model.graph), timed.model.weights, timed.inputs, profile, stop);
-            for (const auto& node : result.nodes)
-                if (node.seconds > 0)
-                    rows.push_back(costRowOf(node));
-            if (options.progress)
-                options.progress(++done, double(options.cases) * double(builders.size()));
-        }
+    for (int round = 0; round < options.cases; ++round) {
+        for (const auto build : builders)
+            time((maker.*build)(), round);
+        time(maker.network(round), round);
+    }
     return rows;
 }
 

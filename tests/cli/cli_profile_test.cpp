@@ -67,7 +67,7 @@ private Q_SLOTS:
                  qPrintable(table.out + table.error));
         m_cli.write("cache/orrery/cost-model.json", "{\"version\": 1}");
         const auto damaged = m_cli.compute({"profile", "mlp.safetensors", "--cost-model", "predict", "--no-peaks"});
-        QVERIFY2(damaged.status == 2 && damaged.error.contains("expected a cost model of version 1"), qPrintable(damaged.error));
+        QVERIFY2(damaged.status == 2 && damaged.error.contains("expected a cost model of version 2"), qPrintable(damaged.error));
         const auto unasked = m_cli.compute({"profile", "mlp.safetensors", "--no-peaks"});
         QVERIFY2(unasked.status == 0 && unasked.error.contains("without predictions"), qPrintable(unasked.error));
     }

@@ -6,6 +6,7 @@
 #include <QTemporaryDir>
 #include <QtTest>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -18,22 +19,23 @@ using namespace orrery::debug;
 
 namespace {
 
-/// Rows of a machine that takes `fixed` s, `perFlop` s and `perByte` s, different for each operator: FLOPs alone mislead.
+/// Rows of a machine that takes a fixed time and so much a FLOP, a byte and a row, different for each operator: FLOPs alone mislead.
 std::vector<CostRow> madeUp(int rows, double noise = 0)
 {
     std::mt19937_64 random(5);
     const auto between = [&](double low, double high) {
         return std::exp(std::uniform_real_distribution<double>(std::log(low), std::log(high))(random));
     };
-    const std::pair<const char*, CostModel::Rates> operators[] = {{"aten::linear", {2e-6, 1e-11, 1e-10}},
-                                                                  {"aten::tanh", {1e-6, 5e-10, 1e-10}},
-                                                                  {"aten::add.Tensor", {1e-6, 0, 3e-10}},
-                                                                  {"aten::transpose", {5e-7, 0, 0}}};
+    const std::pair<const char*, CostModel::Rates> operators[] = {{"aten::linear", {2e-6, 1e-11, 1e-10, 0}},
+                                                                  {"aten::softmax", {1e-6, 5e-10, 1e-10, 2e-8}},
+                                                                  {"aten::add.Tensor", {1e-6, 0, 3e-10, 0}},
+                                                                  {"aten::transpose", {5e-7, 0, 0, 0}}};
     std::vector<CostRow> made;
     for (int i = 0; i < rows; ++i) {
         const auto& [op, rates] = operators[i % 4];
         CostRow row{op, between(1e3, 1e9), between(1e3, 1e8), 0, between(1e3, 1e7), between(4, 1024), 0};
-        row.seconds = (rates[0] + rates[1] * row.flops + rates[2] * row.bytes) * std::exp(noise * std::normal_distribution<double>()(random));
+        row.seconds = (rates[0] + rates[1] * row.flops + rates[2] * row.bytes + rates[3] * row.elements / row.width) *
+                      std::exp(noise * std::normal_distribution<double>()(random));
         made.push_back(row);
     }
     return made;
@@ -62,7 +64,68 @@ private Q_SLOTS:
         QCOMPARE(ranks.rows, 300);
         QVERIFY2(ranks.model > 0.97 && ranks.model > ranks.flops + 0.1 && ranks.model > ranks.bytes + 0.1,
                  qPrintable(QString("%1 %2 %3").arg(ranks.model).arg(ranks.flops).arg(ranks.bytes)));
-        QVERIFY2(ranks.medianError < 0.35, qPrintable(QString::number(ranks.medianError)));
+        // The noise alone makes an error of exp(0.2 * 0.674) - 1 = 14 % in the median.
+        QVERIFY2(ranks.medianError < 0.17, qPrintable(QString::number(ranks.medianError)));
+        QVERIFY2(ranks.flopsError > 3 * ranks.medianError && ranks.bytesError > 3 * ranks.medianError,
+                 qPrintable(QString("%1 %2").arg(ranks.flopsError).arg(ranks.bytesError)));
+    }
+
+    void timesThatWereDisturbedMisleadNobody()
+    {
+        // One in ten is five times too long, as beside other programs: a fit of squares would be drawn to them.
+        auto rows = madeUp(400, 0.02);
+        for (std::size_t i = 0; i < rows.size(); i += 11)
+            rows[i].seconds *= 5;
+        const CostModel model = CostModel::fit(rows);
+        std::vector<double> errors;
+        for (const auto& row : madeUp(200))
+            errors.push_back(std::abs(model.predict(row) / row.seconds - 1));
+        QVERIFY2(medianOf(errors) < 0.05, qPrintable(QString::number(medianOf(errors))));
+    }
+
+    void whatTheRatesMissIsLearnedNearBy()
+    {
+        // Beyond a cache a byte takes four times as long: no combination of rates says so.
+        std::vector<CostRow> rows, others;
+        for (int i = 0; i < 60; ++i) {
+            const double bytes = std::exp2(10 + i * 0.25);
+            (i % 2 ? rows : others).push_back({"aten::relu", 0, bytes, 0, bytes / 8, 64, 1e-6 + bytes * (bytes > 1e6 ? 4e-10 : 1e-10)});
+        }
+        const CostModel model = CostModel::fit(rows);
+        std::vector<double> errors;
+        for (const auto& row : others)
+            errors.push_back(std::abs(model.predict(row) / row.seconds - 1));
+        QVERIFY2(medianOf(errors) < 0.1, qPrintable(QString::number(medianOf(errors))));
+    }
+
+    void anOperatorThatWasNeverTimedIsTakenForOneOfItsKind()
+    {
+        std::vector<CostRow> rows;
+        for (int i = 0; i < 40; ++i) {
+            const double bytes = 1000.0 * (i + 1);
+            rows.push_back({"aten::relu", 0, bytes, 0, bytes / 8, 50, 2e-6 + bytes * 1e-10});
+            rows.push_back({"aten::view", 0, 0, 0, bytes / 8, 50, 7e-7});
+        }
+        const CostModel model = CostModel::fit(rows);
+        QVERIFY(std::abs(model.predict({"aten::permute", 0, 0, 0, 400, 20, 0}) / 7e-7 - 1) < 1e-6);
+        QVERIFY(std::abs(model.predict({"aten::abs", 0, 20000, 0, 2500, 50, 0}) / 4e-6 - 1) < 1e-6);
+    }
+
+    void whatWasTimedTogetherIsHeldOutTogether()
+    {
+        // Each round has a time of its own that nothing else tells: with a round in two fifths it would be known.
+        std::vector<CostRow> rows;
+        std::mt19937_64 random(3);
+        for (int round = 0; round < 10; ++round) {
+            const double factor = std::exp(std::normal_distribution<double>()(random));
+            for (int i = 0; i < 8; ++i)
+                rows.push_back({"aten::relu", 0, std::exp2(10 + 3 * round), 0, 1e4, 10, 1e-5 * factor, round});
+        }
+        const double together = heldOut(rows).medianError;
+        for (auto& row : rows)
+            row.round = -1;
+        QVERIFY2(together > 0.2 && heldOut(rows).medianError < 0.5 * together,
+                 qPrintable(QString("%1 %2").arg(together).arg(heldOut(rows).medianError)));
     }
 
     void predictionsAreNeverNegative()
@@ -112,14 +175,18 @@ private Q_SLOTS:
         QTest::addColumn<QString>("text");
         QTest::newRow("empty") << "";
         QTest::newRow("no object") << "[1, 2]";
-        QTest::newRow("version") << R"({"version": 2, "model": {}, "rows": []})";
-        QTest::newRow("model") << R"({"version": 1, "model": 3, "rows": []})";
-        QTest::newRow("rates") << R"({"version": 1, "model": {"all": [1, -2, 3], "operators": {}, "stumps": []}, "rows": []})";
-        QTest::newRow("stump")
-            << R"({"version": 1, "model": {"all": [1, 2, 3], "operators": {}, "stumps": [{"feature": 99, "threshold": 0, "below": 0, "above": 0}]}, "rows": []})";
-        QTest::newRow("stump number") << R"({"version": 1, "model": {"all": [1, 2, 3], "operators": {}, "stumps": [{"feature": "x"}]}, "rows": []})";
-        QTest::newRow("rows") << R"({"version": 1, "model": {"all": [1, 2, 3], "operators": {}, "stumps": []}, "rows": [["a", 1]]})";
-        QTest::newRow("few rows") << R"({"version": 1, "model": {"all": [1, 2, 3], "operators": {}, "stumps": []}, "rows": []})";
+        QTest::newRow("version") << R"({"version": 1, "model": {}, "rows": []})";
+        QTest::newRow("model") << R"({"version": 2, "model": 3, "rows": []})";
+        const QString whole =
+            R"({"version": 2, "model": {"moving": [1, 2, 3, 4], "still": [1, 0, 0, 0], "operators": {}, "residuals": %1}, "rows": %2})";
+        QTest::newRow("rates")
+            << R"({"version": 2, "model": {"moving": [1, -2, 3, 4], "still": [1, 0, 0, 0], "operators": {}, "residuals": {}}, "rows": []})";
+        QTest::newRow("three rates")
+            << R"({"version": 2, "model": {"moving": [1, 2, 3], "still": [1, 0, 0, 0], "operators": {}, "residuals": {}}, "rows": []})";
+        QTest::newRow("residual") << whole.arg(R"({"a": [[1, 2]]})", "[]");
+        QTest::newRow("residual number") << whole.arg(R"({"a": [[1, 2, 3, 4, 5, "x"]]})", "[]");
+        QTest::newRow("rows") << whole.arg("{}", R"([["a", 1]])");
+        QTest::newRow("few rows") << whole.arg("{}", "[]");
     }
     void damagedFilesAreRefused()
     {
@@ -148,6 +215,10 @@ private Q_SLOTS:
         QVERIFY2(rows.size() > 120, qPrintable(QString::number(rows.size())));
         const HeldOut ranks = heldOut(rows);
         QVERIFY2(ranks.model > ranks.flops && ranks.model > 0.7, qPrintable(QString("%1 %2 %3").arg(ranks.model).arg(ranks.flops).arg(ranks.bytes)));
+        QVERIFY2(ranks.medianError < ranks.flopsError && ranks.medianError < ranks.bytesError,
+                 qPrintable(QString("%1 %2 %3").arg(ranks.medianError).arg(ranks.flopsError).arg(ranks.bytesError)));
+        for (const char* op : {"aten::permute", "aten::reshape", "aten::embedding", "aten::conv2d"})
+            QVERIFY2(std::any_of(rows.begin(), rows.end(), [&](const auto& row) { return row.op.starts_with(op); }), op);
         const CostModel model = CostModel::fit(rows);
         for (const auto& row : rows)
             QVERIFY(model.predict(row) > 0);
