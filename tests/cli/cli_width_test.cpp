@@ -1,4 +1,5 @@
 // orrery-cli scaling coord-check and count: numbers that a person can check, plots, and every fault with its sentence.
+#include <algorithm>
 #include <csignal>
 
 #include "cli_process.h"
@@ -51,6 +52,27 @@ private Q_SLOTS:
         QCOMPARE(sweep["widths"].size(), std::size_t(2));
         QCOMPARE(sweep["widths"][0]["best_rate"].get<double>(), 0.5);
         QVERIFY(sweep["widths"][1]["loss"][2].is_null() || sweep["widths"][1]["loss"][2].get<double>() > sweep["widths"][1]["loss"][1].get<double>());
+    }
+
+    void modelsOfSeveralBudgetsAreTrainedAndTabled()
+    {
+        m_cli.write("small.yaml", "model: {id: mlp, hidden: [8]}\ndata: {id: iris}\ntrain: {batch_size: 16}\n");
+        m_cli.write("wide.yaml", "model: {id: mlp, hidden: [32]}\ndata: {id: iris}\ntrain: {batch_size: 16}\n");
+        const Json rows = m_cli.json({"scaling", "equal-compute", "small.yaml", "wide.yaml", "--budget-seconds", "0.02,0.06", "--measure-seconds",
+                                      "0.1", "--train", "--out", "rows.csv", "--workspace", "w"})["rows"];
+        QCOMPARE(rows.size(), std::size_t(4));
+        for (std::size_t i = 0; i < 4; ++i) {
+            const double budget = i % 2 ? 0.06 : 0.02, step = rows[i]["step_seconds"].get<double>();
+            QVERIFY(rows[i]["compute"].get<double>() <= budget && rows[i]["compute"].get<double>() > budget - step);
+            QCOMPARE(step, rows[i - i % 2]["step_seconds"].get<double>());  // measured once
+            const Json run = m_cli.json({"runs", "show", QString::number(i + 1), "--workspace", "w"});
+            QCOMPARE(run["metrics"]["test/loss"].get<double>(), rows[i]["loss"].get<double>());
+            QVERIFY(run["document"]["train"]["steps"] == rows[i]["steps"]);
+        }
+        QVERIFY(m_cli.read("rows.csv").starts_with("model,N,D,compute,flops,steps,step_seconds,loss\n"));
+        const std::string table = m_cli.read("rows-mlp.csv");
+        QCOMPARE(std::count(table.begin(), table.end(), '\n'), std::ptrdiff_t(5));
+        VERIFY_REFUSED(m_cli.compute({"scaling", "equal-compute", "small.yaml", "--budget-seconds", "0.02,-1"}), 2, "budget-seconds");
     }
 
     void countsAreThoseOfTheFormula()

@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <set>
 
 #include <core/base/error.h>
 #include <core/base/files.h>
@@ -8,8 +10,10 @@
 #include <core/scaling/width/coordinate_check.h>
 #include <core/scaling/width/equal_compute.h>
 #include <core/train/document_file.h>
+#include <core/train/runs.h>
 #include <core/zoo/zoo.h>
 
+#include "../training.h"
 #include "scaling.h"
 
 namespace orrery::cli {
@@ -18,7 +22,9 @@ namespace {
 struct EqualOptions {
     std::vector<std::string> experiments, settings;
     std::string data, documents, out;
-    double budget = 0, measure = 2;
+    std::vector<double> budgets;
+    double measure = 2;
+    bool trains = false;
 };
 
 train::Experiment experimentOf(const EqualOptions& options, const std::string& text)
@@ -47,44 +53,88 @@ void writeDocuments(const EqualOptions& options, const std::vector<scaling::Equa
                                   rows[i].document.dump(2) + "\n");
 }
 
-void writeRows(const std::string& file, const std::vector<scaling::EqualCompute>& rows)
+/// Rows of one model, or of all.
+void writeRows(const std::filesystem::path& file, const std::vector<scaling::EqualCompute>& rows, const std::string& model)
 {
-    std::string text = "model,N,D,compute,flops,steps,step_seconds\n";
+    const bool trained = std::any_of(rows.begin(), rows.end(), [](const auto& row) { return row.loss.has_value(); });
+    std::string text = std::string("model,N,D,compute,flops,steps,step_seconds") + (trained ? ",loss" : "") + "\n";
     for (const scaling::EqualCompute& row : rows) {
+        if ((!model.empty() && row.model != model) || row.loss.has_value() != trained)
+            continue;
         const core::Json json = row.toJson();
         text += row.model;
         for (const char* const key : {"N", "D", "compute", "flops", "steps", "step_seconds"})
             text += "," + core::formatNumber(json.at(key).get<double>());
-        text += "\n";
+        text += trained ? "," + core::formatNumber(*row.loss) + "\n" : "\n";
     }
     core::writeFileAtomically(file, text);
 }
 
-void printRows(const std::vector<scaling::EqualCompute>& rows, double budget)
+/// The whole table, and what was trained as a table for each model, as a law is fitted to one.
+void writeTables(const EqualOptions& options, const std::vector<scaling::EqualCompute>& rows)
 {
-    std::cout << fmt::format("{:<12} {:>12} {:>12} {:>12} {:>12} {:>12} {:>10}\n", "model", "parameters", "step", "steps", "tokens", "compute",
-                             "FLOPs");
+    if (options.out.empty())
+        return;
+    const std::filesystem::path whole(options.out);
+    writeRows(whole, rows, {});
+    std::set<std::string> models;
+    for (const auto& row : rows)
+        if (row.loss)
+            models.insert(row.model);
+    for (const auto& model : models)
+        writeRows(whole.parent_path() / (whole.stem().string() + "-" + model + ".csv"), rows, model);
+}
+
+void printRows(const std::vector<scaling::EqualCompute>& rows)
+{
+    std::cout << fmt::format("{:<12} {:>12} {:>12} {:>12} {:>12} {:>12} {:>10} {}\n", "model", "parameters", "step", "steps", "tokens", "compute",
+                             "FLOPs", rows.front().loss ? "    loss" : "");
     for (const scaling::EqualCompute& row : rows)
-        std::cout << fmt::format("{:<12} {:>12} {:>10.4g} s {:>12} {:>12} {:>10.4g} s {:>10.3g}\n", row.model, row.cost.parameters,
-                                 row.throughput.stepSeconds, row.steps, row.tokens, row.seconds, double(row.cost.training()) * double(row.steps));
-    std::cout << fmt::format("budget {} s each, on this machine\n", core::formatNumber(budget));
+        std::cout << fmt::format("{:<12} {:>12} {:>10.4g} s {:>12} {:>12} {:>10.4g} s {:>10.3g} {}\n", row.model, row.cost.parameters,
+                                 row.throughput.stepSeconds, row.steps, row.tokens, row.seconds, double(row.cost.training()) * double(row.steps),
+                                 row.loss ? fmt::format("{:>8.5g}", *row.loss) : "");
+    std::cout << "compute as measured on this machine\n";
+}
+
+/// Trains one row after another as runs of the workspace. What is done is written after each.
+void trainRows(Session& session, const EqualOptions& options, const std::vector<train::Experiment>& experiments,
+               std::vector<scaling::EqualCompute>& rows)
+{
+    const auto workspace = session.workspace(store::OpenMode::OpenOrCreate);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        train::Experiment experiment = experiments[i / options.budgets.size()];
+        experiment.document["train"] = rows[i].document["train"];
+        const auto result = trainShown(session, workspace, train::createRun(*workspace, experiment), {});
+        const auto found = result.metrics.contains("test/loss") ? result.metrics.find("test/loss") : result.metrics.find("val/loss");
+        if (found == result.metrics.end())
+            throw core::InputError(rows[i].model + ": --train: expected data with a test or validation part, to measure a loss on");
+        rows[i].loss = found->second;
+        writeTables(options, rows);
+    }
 }
 
 Exit equalCompute(Session& session, const EqualOptions& options)
 {
     session.applyThreads();
+    std::vector<train::Experiment> experiments;
     std::vector<scaling::EqualCompute> rows;
-    for (const std::string& text : options.experiments)
-        rows.push_back(scaling::equalCompute(experimentOf(options, text), options.budget, options.measure, session.stopToken()));
+    for (const std::string& text : options.experiments) {
+        experiments.push_back(experimentOf(options, text));
+        const auto measured = scaling::equalCompute(experiments.back(), options.budgets.front(), options.measure, session.stopToken());
+        for (const double budget : options.budgets)
+            rows.push_back(scaling::cutTo(measured, budget));
+    }
     if (!options.documents.empty())
         writeDocuments(options, rows);
-    if (!options.out.empty())
-        writeRows(options.out, rows);
+    writeTables(options, rows);
+    if (options.trains)
+        trainRows(session, options, experiments, rows);
     if (!session.json) {
-        printRows(rows, options.budget);
+        printRows(rows);
         return Exit::Done;
     }
-    core::Json document{{"budget_seconds", options.budget}, {"rows", core::Json::array()}};
+    core::Json document{{"budget_seconds", options.budgets.size() == 1 ? core::Json(options.budgets.front()) : core::Json(options.budgets)},
+                        {"rows", core::Json::array()}};
     for (const scaling::EqualCompute& row : rows)
         document["rows"].push_back(row.toJson());
     session.print(document);
@@ -97,12 +147,19 @@ std::function<Exit(Session&)> declareScalingEqualCompute(CLI::App& app)
 {
     auto options = std::make_shared<EqualOptions>();
     app.add_option("experiments", options->experiments, "zoo:NAME?..., or experiment documents.")->required();
-    app.add_option("--budget-seconds", options->budget, "Time that each is given on this machine.")->required()->check(CLI::PositiveNumber);
+    app.add_option("--budget-seconds", options->budgets, "Time that each is given on this machine; several, parted by commas: a row for each.")
+        ->required()
+        ->delimiter(',')
+        ->check(CLI::PositiveNumber);
     app.add_option("--measure-seconds", options->measure, "How long steps of each are measured.")->check(CLI::Range(0.0, 3600.0));
     app.add_option("--data", options->data, "Data set or file, for all of them.");
     app.add_option("--set", options->settings, "Change a value of each document: path=value.");
     app.add_option("--documents", options->documents, "Folder for one experiment document each, with as many steps as fit: to be run with `train`.");
     app.add_option("--out", options->out, "CSV with a row each: model, N, D, compute (seconds), flops, steps, step_seconds.");
+    app.add_flag(
+        "--train", options->trains,
+        "Train each as a run of the workspace and add its held-out loss to the rows; with --out ROWS.csv also as ROWS-MODEL.csv, to be fitted: "
+        "`scaling fit ROWS-gpt.csv --law power_law_floor --x compute`.");
     return [options](Session& session) { return equalCompute(session, *options); };
 }
 

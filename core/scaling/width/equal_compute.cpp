@@ -21,14 +21,17 @@ std::vector<c10::IValue> oneBatch(const train::Experiment& experiment, const gra
 
 core::Json EqualCompute::toJson() const
 {
-    return {{"model", model},
-            {"parameters", cost.parameters},
-            {"N", cost.parameters - cost.embeddings},
-            {"D", tokens},
-            {"compute", seconds},
-            {"flops", double(cost.training()) * double(steps)},
-            {"steps", steps},
-            {"step_seconds", throughput.stepSeconds}};
+    core::Json json{{"model", model},
+                    {"parameters", cost.parameters},
+                    {"N", cost.parameters - cost.embeddings},
+                    {"D", tokens},
+                    {"compute", seconds},
+                    {"flops", double(cost.training()) * double(steps)},
+                    {"steps", steps},
+                    {"step_seconds", throughput.stepSeconds}};
+    if (loss)
+        json["loss"] = *loss;
+    return json;
 }
 
 EqualCompute equalCompute(const train::Experiment& experiment, double budgetSeconds, double measureSeconds, std::stop_token stop)
@@ -40,16 +43,21 @@ EqualCompute equalCompute(const train::Experiment& experiment, double budgetSeco
     out.model = named.is_object() ? named.at("id").get<std::string>() : named.get<std::string>();
     out.cost = countCost(model, batch, stop);
     out.throughput = measureThroughput(model, batch, measureSeconds, stop);
-    out.steps = out.throughput.stepsWithin(budgetSeconds);
-    if (out.steps < 1)
-        throw core::InputError(fmt::format("{}: expected a budget of at least one training step ({:.3g} s here), got {} s", out.model,
-                                           out.throughput.stepSeconds, core::formatNumber(budgetSeconds)));
-    out.tokens = out.steps * out.cost.tokens;
-    out.seconds = double(out.steps) * out.throughput.stepSeconds;
     out.document = experiment.document;
     out.document["train"]["epochs"] = nullptr;
-    out.document["train"]["steps"] = out.steps;
-    return out;
+    return cutTo(std::move(out), budgetSeconds);
+}
+
+EqualCompute cutTo(EqualCompute measured, double budgetSeconds)
+{
+    measured.steps = measured.throughput.stepsWithin(budgetSeconds);
+    if (measured.steps < 1)
+        throw core::InputError(fmt::format("{}: expected a budget of at least one training step ({:.3g} s here), got {} s", measured.model,
+                                           measured.throughput.stepSeconds, core::formatNumber(budgetSeconds)));
+    measured.tokens = measured.steps * measured.cost.tokens;
+    measured.seconds = double(measured.steps) * measured.throughput.stepSeconds;
+    measured.document["train"]["steps"] = measured.steps;
+    return measured;
 }
 
 }  // namespace orrery::scaling
