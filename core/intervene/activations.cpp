@@ -21,6 +21,7 @@ namespace {
 
 using Kind = Pooling::Kind;
 
+constexpr std::int64_t kTokenBins = 512;
 constexpr std::pair<std::string_view, Kind> kPoolings[] = {
     {"auto", Kind::Auto}, {"last", Kind::Last}, {"mean", Kind::Mean}, {"each", Kind::Each}, {"flatten", Kind::Flatten}};
 constexpr std::pair<std::string_view, Label> kLabels[] = {
@@ -140,6 +141,7 @@ private:
     bool rowsArePositions() const { return positionsAreRows(m_sites.front()); }
     bool hasRowPosition() const;
     at::Tensor ofRows(const at::Tensor& byPosition) const;
+    static at::Tensor tokenCounts(const at::Tensor& tokens);
 
     const graph::Model& m_model;
     const graph::Executor& m_executor;
@@ -278,6 +280,13 @@ at::Tensor Collector::ofRows(const at::Tensor& byPosition) const
     return byPosition.select(1, pooling.kind == Kind::Index ? pooling.index : byPosition.size(1) - 1).contiguous();
 }
 
+// [batch, position] as counts of tokens, [batch, bin]: numbers that k-means can tell alike from unlike.
+at::Tensor Collector::tokenCounts(const at::Tensor& tokens)
+{
+    const at::Tensor counts = at::zeros({tokens.size(0), kTokenBins}, at::TensorOptions(at::kFloat));
+    return counts.scatter_add(1, tokens.remainder(kTokenBins), at::ones_like(tokens, at::TensorOptions(at::kFloat)));
+}
+
 void Collector::addLabels(const data::Batch& batch)
 {
     const bool tokens = m_data.info().kind == data::DataKind::Tokens;
@@ -295,6 +304,8 @@ void Collector::addLabels(const data::Batch& batch)
         const at::Tensor flat = batch.inputs.at(0).flatten(1).to(at::kFloat);
         m_inputs.push_back(rowsArePositions() ? flat.repeat_interleave(m_length, 0) : flat);
     }
+    if (m_request.inputs && tokens && !hasRowPosition())
+        m_inputs.push_back(tokenCounts(batch.inputs.at(0)));
 }
 
 void Collector::addAnswers(const at::Tensor& output)

@@ -65,8 +65,9 @@ struct Activations {
     std::vector<std::string> classNames;  ///< of int64 labels; may be empty
     std::int64_t classes = 0;             ///< number of classes; 0 for numbers
     at::Tensor types;                     ///< [row] int64: the token at the row's position; undefined where a row has none
-    at::Tensor inputs;                    ///< [row, input] float: the model's own first input, flattened (not for tokens)
-    at::Tensor predicted, confidence;     ///< [row] double: the model's class and its probability; undefined where it gives no classes
+    at::Tensor
+        inputs;  ///< [row, input] float: the model's own first input, flattened; where a row is a whole text, its tokens counted by id modulo 512
+    at::Tensor predicted, confidence;  ///< [row] double: the model's class and its probability; undefined where it gives no classes
     std::int64_t rows() const { return std::int64_t(samples.size()); }
 };
 

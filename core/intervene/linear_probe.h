@@ -56,7 +56,7 @@ LinearProbe fitRidge(const at::Tensor& features, const at::Tensor& targets, cons
 
 /// Labels of a control task: every type (a word; for data without words a cluster of inputs) gets one label at random, drawn from the labels of the training
 /// rows, so that only a probe that memorises types can know them.
-/// With token positions a type is the token there, as in the paper. Elsewhere, which the paper does not treat, the model's own inputs are clustered
+/// With token positions a type is the token there, as in the paper. Elsewhere, which the paper does not treat, the model's own inputs (of a whole text: counts of its tokens) are clustered
 /// (k-means with k-means++ on the training rows, `clusters` of them); a held-out row belongs to the nearest centre.
 /// @return  Labels of the training and of the held-out rows, shaped like `train.labels` and `test.labels`.
 /// Source: Hewitt & Liang (2019), "Designing and Interpreting Probes with Control Tasks", arXiv:1909.03368, section 2.

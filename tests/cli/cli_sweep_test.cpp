@@ -1,4 +1,6 @@
 // Sweeps on the command line: run, list, show, broken off at any moment and gone on with, and what can go wrong.
+#include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <unistd.h>
 
@@ -226,6 +228,55 @@ private Q_SLOTS:
         std::filesystem::create_directories(m_cli.path("empty"));
         VERIFY_REFUSED(m_cli.compute({"runs", "import", "empty", "--workspace", "back"}), 2, "expected a folder with TensorBoard event files");
         VERIFY_REFUSED(m_cli.compute({"runs", "export", "1", "--format", "csv", "--out", "x", "--workspace", "whole"}), 2, "--format");
+    }
+
+    /// Row a36, cut short: two seeds each of a fifteenth as much text, tested on the same samples.
+    void theHeldOutLossFallsWithTheFractionOfTheText()
+    {
+        const QString parameters = R"({"data.fraction": {"choices": [0.001, 0.016]}, "seed": {"choices": [0, 1]}})";
+        const Json sweep = in("fractions", {"sweep", m_cli.project("data-fraction/sweep.yaml"), "--set", "sweep.parameters=" + parameters, "--set",
+                                            "train.steps=300", "--set", "train.evaluate_every=300"});
+        double worstOfMuch = 0, bestOfLittle = 1e9;
+        for (const Json& trial : sweep.at("trials")) {
+            const double loss = trial.at("value").get<double>();
+            const bool isMuch = trial.at("parameters").at("data.fraction").get<double>() > 0.01;
+            isMuch ? worstOfMuch = std::max(worstOfMuch, loss) : bestOfLittle = std::min(bestOfLittle, loss);
+        }
+        QVERIFY2(worstOfMuch > 0 && worstOfMuch < bestOfLittle - 0.02, qPrintable(QString("%1 %2").arg(worstOfMuch).arg(bestOfLittle)));
+        // A run on a thousandth of the text has the same loss on the test part of the whole text.
+        const Json run = in("fractions", {"runs", "show", "1"});
+        Json data = run.at("document").at("data");
+        data["fraction"] = 1;
+        const Json again = in("fractions", {"evaluate", "run:1", "--data", QString::fromStdString(data.dump()), "--split", "test"});
+        const double stored = run.at("metrics").at("test/loss").get<double>();
+        QVERIFY(std::abs(again.at("metrics").at("loss").get<double>() - stored) < 1e-5 * stored);
+    }
+
+    void anIndependentReaderFindsTheSameNumbersInEventFiles()
+    {
+        QCOMPARE(in("whole", {"runs", "export", "1", "2", "--format", "tensorboard", "--out", "for-others"}).at("files").size(), std::size_t(2));
+        QProcess reader;
+        reader.start("python3", {ORRERY_SOURCE_DIR "/tests/data/read_events.py", QString::fromStdString(m_cli.path("for-others").string())});
+        const auto said = test::answerOf(reader);
+        QVERIFY2(said.status == 0, qPrintable(said.error));
+        const Json runs = said.json();
+        QCOMPARE(runs.size(), std::size_t(2));
+        const auto workspace = store::Workspace::open(m_cli.path("whole"), store::OpenMode::ReadOnly);
+        for (const store::RunId id : {1, 2}) {
+            const Json& tags = runs.at(fmt::format("run-{}", id));
+            const auto metrics = workspace->metricInfos(id);
+            QCOMPARE(tags.size(), metrics.size());
+            for (const auto& metric : metrics) {
+                const auto points = workspace->metricSeries(id, metric.name).buckets;
+                const Json& found = tags.at(metric.name);
+                QCOMPARE(found.size(), points.size());
+                for (std::size_t i = 0; i < points.size(); ++i) {
+                    QCOMPARE(found[i][0].get<std::int64_t>(), points[i].firstStep);
+                    QCOMPARE(found[i][1].get<double>(), points[i].firstTime);
+                    QCOMPARE(found[i][2].get<double>(), points[i].mean);
+                }
+            }
+        }
     }
 
     void failedTrialsAreSaidAndAllFailedIsAFailure()

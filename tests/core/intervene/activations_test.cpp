@@ -102,6 +102,7 @@ private Q_SLOTS:
     void positionsArePooled();
     void everyPositionIsARow();
     void labelsOfTokens();
+    void wholeTextsAreKnownByTheirTokens();
     void globsLeaveOutWhatDoesNotFit();
     void answersAreTheModels();
     void memoryIsLookedAtBefore();
@@ -208,6 +209,19 @@ void ActivationsTest::labelsOfTokens()
         const auto tokens = texts().batch({previous.samples[row]}).inputs[0][0];
         QCOMPARE(previous.labels[std::int64_t(row)].item<std::int64_t>(), tokens[previous.positions[row] - 1].item<std::int64_t>());
     }
+}
+
+void ActivationsTest::wholeTextsAreKnownByTheirTokens()
+{
+    auto asked = asking({"blocks.0.resid_post"}, "mean", 20, Label::None);
+    asked.inputs = true;
+    const auto found = texts().collect(asked);
+    QCOMPARE(found.inputs.sizes(), at::IntArrayRef({20, 512}));
+    const at::Tensor tokens = texts().batch({found.samples[7]}).inputs[0][0];
+    for (std::int64_t token = 0; token < 512; ++token)
+        QCOMPARE(found.inputs[7][token].item<float>(), (tokens == token).sum().item<float>());
+    asked.pooling.kind = Pooling::Kind::Last;
+    QVERIFY(!texts().collect(asked).inputs.defined());  // there the token itself is the type
 }
 
 void ActivationsTest::globsLeaveOutWhatDoesNotFit()
