@@ -1,5 +1,8 @@
 #include "aligned_text.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <unordered_map>
@@ -175,8 +178,20 @@ void AlignedText::filter(const std::function<bool(char32_t)>& keeps)
         transform(changes, dropped);
 }
 
+/// Steps of a hostile file that each double a text would soon take all memory.
+void AlignedText::checkGrowth(std::size_t wanted) const
+{
+    constexpr std::size_t kAlways = std::size_t(16) << 20, kTimes = 64;
+    const std::size_t given = m_text.empty() ? 0 : spanOfByte(m_text.size() - 1).end - std::min(m_begin, spanOfByte(m_text.size() - 1).end);
+    if (wanted > kAlways + kTimes * given)
+        throw core::InputError(fmt::format("the tokenizer's steps make {} bytes and more of a text of {}: expected at most {}", wanted, given,
+                                           kAlways + kTimes * given));
+}
+
 void AlignedText::replace(const std::vector<Match>& matches, std::string_view content)
 {
+    const auto found = std::size_t(std::count_if(matches.begin(), matches.end(), [](const Match& match) { return match.isMatch; }));
+    checkGrowth(m_text.size() + found * content.size());
     std::string text;
     std::vector<Span> spans;
     bool any = false;
@@ -202,6 +217,7 @@ void AlignedText::prepend(std::string_view prefix)
 {
     if (m_text.empty() || prefix.empty())
         return;
+    checkGrowth(m_text.size() + prefix.size());
     const Span first = spanOfByte(0);
     std::vector<Span> spans(prefix.size(), first);
     spans.reserve(prefix.size() + m_text.size());

@@ -47,6 +47,7 @@ public:
     /// Keeps the code points that `keeps` says yes to.
     void filter(const std::function<bool(char32_t)>& keeps);
     /// Each match becomes `content`, which is aligned with the match's last character.
+    /// @throws core::InputError, as `prepend`, beyond 16 MiB and 64 times the given text.
     void replace(const std::vector<Match>& matches, std::string_view content);
     /// Puts `prefix` in front, aligned with the first character. An empty text stays empty.
     void prepend(std::string_view prefix);
@@ -55,6 +56,7 @@ public:
 
 private:
     Span spanOfByte(std::size_t at) const;
+    void checkGrowth(std::size_t wanted) const;
     std::string m_text;
     std::vector<Span> m_spans;  ///< one a byte; empty: the text is the given one from m_begin on
     std::uint32_t m_begin = 0;

@@ -51,10 +51,22 @@ private Q_SLOTS:
             vocabulary += std::string(i ? "," : "") + "\"" + pieces[i] + "\":" + std::to_string(i);
         const auto tokenizer = tokenizerFromJson(R"({"model":{"type":"BPE","vocab":{)" + vocabulary + R"(},"merges":[)" + merges + "]}}", "t.json");
         QCOMPARE(tokenizer->size(), std::int64_t(250'000));
-        // Pairs of letters come before words of three.
-        const auto ids = tokenizer->ids("abcdz");
-        QCOMPARE(ids, (std::vector<std::int64_t>{26 + 1, 26 + 2 * 26 + 3, 25}));
+        // Pairs of letters come before words of three: ab, cd, then cdz.
+        QCOMPARE(tokenizer->ids("abcdz"), (std::vector<std::int64_t>{26 + 1, 26 + 26 * 26 + 2 * 26 * 26 + 3 * 26 + 25}));
         QCOMPARE(*tokenizer->idOf("zzz"), std::int64_t(26 + 26 * 26 + 26 * 26 * 26 - 1));
+    }
+
+    void stepsThatMakeATextExplodeAreRefused()
+    {
+        std::string steps;
+        for (int i = 0; i < 40; ++i)
+            steps += std::string(i ? "," : "") + R"({"type":"Replace","pattern":{"String":"a"},"content":"aa"})";
+        const auto tokenizer = tokenizerFromJson(R"({"normalizer":{"type":"Sequence","normalizers":[)" + steps +
+                                                     R"(]},"model":{"type":"WordLevel","vocab":{"a":0},"unk_token":"a"}})",
+                                                 "t.json");
+        const auto said = saidBy([&] { tokenizer->encode("banana"); });
+        QVERIFY2(said.startsWith("the tokenizer's steps make ") && said.contains("of a text of 6: expected at most 16777600"), qPrintable(said));
+        QCOMPARE(tokenizer->ids("bbb"), std::vector<std::int64_t>{0});
     }
 
     void piecesOfAUnigramModelAreTheBestOfAll()
