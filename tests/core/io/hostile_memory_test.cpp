@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <cstdio>
 #include <functional>
@@ -96,6 +97,37 @@ std::string manyMembers()
         "PK\x06\x07"s + std::string(4, '\0') + little(std::uint64_t(local.size() + directory.size())) + little(std::uint32_t(1));
     return local + directory + end64 + locator + "PK\x05\x06"s + std::string(4, '\0') + "\xff\xff\xff\xff"s + "\xff\xff\xff\xff\xff\xff\xff\xff"s +
            "\0\0"s;
+}
+
+std::string deflated(const std::string& bytes)
+{
+    z_stream stream{};
+    deflateInit2(&stream, 9, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY);
+    std::string out(bytes.size() / 100 + 1000, '\0');
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+    stream.avail_in = uInt(bytes.size());
+    stream.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream.avail_out = uInt(out.size());
+    deflate(&stream, Z_FINISH);
+    out.resize(stream.total_out);
+    deflateEnd(&stream);
+    return out;
+}
+
+/// An archive of one array whose header says six numbers, and behind it 200 MB of zeros that take 200 kB.
+std::string longMember()
+{
+    std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
+    header.resize(117, ' ');
+    const std::string content = "\x93NUMPY\x01\x00"s + little(std::uint16_t(header.size() + 1)) + header + "\n" + std::string(200'000'000, '\0');
+    const std::string packed = deflated(content);
+    const std::string common = little(std::uint16_t(20)) + little(std::uint16_t(0)) + little(std::uint16_t(8)) + std::string(4, '\0') +
+                               little(std::uint32_t(0)) + little(std::uint32_t(packed.size())) + little(std::uint32_t(content.size())) +
+                               little(std::uint16_t(5)) + little(std::uint16_t(0));
+    const std::string local = "PK\x03\x04" + common + "a.npy" + packed;
+    const std::string directory = "PK\x01\x02" + little(std::uint16_t(20)) + common + std::string(10, '\0') + little(std::uint32_t(0)) + "a.npy";
+    return local + directory + "PK\x05\x06" + std::string(4, '\0') + little(std::uint16_t(1)) + little(std::uint16_t(1)) +
+           little(std::uint32_t(directory.size())) + little(std::uint32_t(local.size())) + little(std::uint16_t(0));
 }
 
 std::string safetensors(const std::string& header)
@@ -276,6 +308,7 @@ const std::vector<HostileCase>& hostileCases()
          2},
         {"zip, members", "npz", [] { return manyMembers(); }, 2},
         {"zip, members for torch", "torch", [] { return manyMembers(); }, 2},
+        {"npz, a member longer than its header says", "npz", longMember, 2},
         {"npy, a long header", "npy", [] { return "\x93NUMPY\x02\x00"s + little(std::uint32_t(kSize)) + times("("); }, 2},
         {"safetensors, tensors", "safetensors",
          [] {
