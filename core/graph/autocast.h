@@ -12,4 +12,7 @@ namespace orrery::graph {
 /// Learning Training", arXiv:1905.12322.
 GraphPtr autocast(const GraphPtr& graph, at::ScalarType dtype);
 
+/// The same graph for the processor with the literals and weights of one floating dtype in another; the rest stays as it is.
+GraphPtr withDtype(const GraphPtr& graph, at::ScalarType from, at::ScalarType to);
+
 }  // namespace orrery::graph

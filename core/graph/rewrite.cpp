@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "autocast.h"
 #include "graph.h"
 #include "operators.h"
 
@@ -25,7 +26,14 @@ bool makesTensors(const c10::FunctionSchema& schema)
            std::any_of(schema.returns().begin(), schema.returns().end(), isTensor);
 }
 
-void moveBlock(Block& block, c10::Device device, std::optional<at::ScalarType> dtype)
+/// What literals become. Without `from` all floating dtypes do.
+struct Move {
+    c10::Device device;
+    std::optional<at::ScalarType> dtype, from;
+    bool concerns(at::ScalarType literal) const { return from ? literal == *from : at::isFloatingType(literal); }
+};
+
+void moveBlock(Block& block, const Move& move)
 {
     for (auto& node : block.nodes) {
         const auto found = ownOperator(node.op) == OwnOperator::None ? findOperator(node.op, node.overload) : nullptr;
@@ -35,28 +43,38 @@ void moveBlock(Block& block, c10::Device device, std::optional<at::ScalarType> d
                 continue;
             const c10::Argument* const argument = found && i < found->schema().arguments().size() ? &found->schema().arguments()[i] : nullptr;
             const bool isPlace = argument && argument->name() == "device" && makesTensors(found->schema());
-            if (input.constant.isDevice() || (isPlace && input.constant.isNone() && !device.is_cpu()))
-                input.constant = device;
+            if (input.constant.isDevice() || (isPlace && input.constant.isNone() && !move.device.is_cpu()))
+                input.constant = move.device;
             const bool typed = argument && isDtypeArgument(*argument);
-            if (dtype && typed && input.constant.isInt() && at::isFloatingType(at::ScalarType(input.constant.toInt())))
-                input.constant = std::int64_t(*dtype);
+            if (move.dtype && typed && input.constant.isInt() && move.concerns(at::ScalarType(input.constant.toInt())))
+                input.constant = std::int64_t(*move.dtype);
         }
         for (auto& inner : node.blocks)
-            moveBlock(inner, device, dtype);
+            moveBlock(inner, move);
     }
+}
+
+GraphPtr moved(const GraphPtr& graph, const Move& move)
+{
+    auto data = graph->data();
+    moveBlock(data.body, move);
+    if (move.dtype)
+        for (auto& parameter : data.parameters)
+            if (move.concerns(parameter.dtype))
+                parameter.dtype = *move.dtype;
+    return std::make_shared<const Graph>(std::move(data));
 }
 
 }  // namespace
 
 GraphPtr moved(const GraphPtr& graph, c10::Device device, std::optional<at::ScalarType> dtype)
 {
-    auto data = graph->data();
-    moveBlock(data.body, device, dtype);
-    if (dtype)
-        for (auto& parameter : data.parameters)
-            if (at::isFloatingType(parameter.dtype))
-                parameter.dtype = *dtype;
-    return std::make_shared<const Graph>(std::move(data));
+    return moved(graph, Move{device, dtype, {}});
+}
+
+GraphPtr withDtype(const GraphPtr& graph, at::ScalarType from, at::ScalarType to)
+{
+    return moved(graph, Move{at::kCPU, to, from});
 }
 
 }  // namespace orrery::graph

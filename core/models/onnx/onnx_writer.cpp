@@ -114,8 +114,13 @@ void OnnxWriter::addInputs()
         info.name = fresh(input.name);
         info.kind = io::OnnxValueInfo::Kind::Tensor;
         info.elementType = 1;
+        const auto number = numberType(input.value);
+        if (number) {  // a vector of one
+            info.elementType = io::onnxDataType(io::toElementType(*number));
+            info.shape.emplace().push_back({1, ""});
+        }
         for (const auto& described : m_model.card.inputs) {
-            if (described.name != input.name)
+            if (described.name != input.name || number)
                 continue;
             info.elementType = io::onnxDataType(io::toElementType(graph::dtypeFromName(described.dtype)));
             if (described.shape.empty())
@@ -158,8 +163,10 @@ void OnnxWriter::writeNode(const Node& node)
         return;  // what is known is written where it is used
     if (node.op == "prim::If")
         return writeBranches(node);
-    if (!node.blocks.empty())
-        refuse(node, "loops are not written");
+    if (node.op == "prim::Loop")
+        return writeLoop(node);
+    if (m_growing.count(&node))
+        return;
     const auto* writer = findOperatorWriter(node.qualifiedOp());  // lists are joined by an overload of an addition
     if (!writer)
         writer = findOperatorWriter(node.op);
@@ -173,7 +180,8 @@ void OnnxWriter::addOutputs()
     const auto& data = graph().data();
     for (std::size_t i = 0; i < data.body.outputs.size(); ++i) {
         m_node = data.outputNames[i];
-        auto name = use(data.body.outputs[i]);
+        const auto number = data.body.outputs[i].isConstant() ? std::nullopt : numberType(data.body.outputs[i].value);
+        auto name = use(data.body.outputs[i], number.value_or(at::kFloat));
         const bool isTaken =
             std::any_of(m_out.graph.outputs.begin(), m_out.graph.outputs.end(), [&](const auto& other) { return other.name == name; });
         const bool isOwn = !data.body.outputs[i].isConstant() && graph().producer(data.body.outputs[i].value);
@@ -188,7 +196,7 @@ void OnnxWriter::addOutputs()
         io::OnnxValueInfo info;
         info.name = name;
         info.kind = io::OnnxValueInfo::Kind::Tensor;
-        info.elementType = io::onnxDataType(io::toElementType(known.dtype));
+        info.elementType = io::onnxDataType(io::toElementType(number.value_or(known.dtype)));
         if (known.rank >= 0) {
             info.shape.emplace();
             for (std::int64_t k = 0; k < known.rank; ++k)

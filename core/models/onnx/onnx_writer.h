@@ -2,6 +2,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -84,11 +85,22 @@ public:
 
     /// The parts of a list that a later unpacking takes apart.
     std::map<graph::ValueId, std::vector<std::string>> parts;
+    /// A list that a loop made longer by one tensor a step.
+    struct GrownList {
+        std::vector<std::string> first;  ///< what was in it before
+        std::string added;               ///< what was added, along a new first axis
+        graph::Operand item;             ///< inside the loop: what a step adds
+    };
+    std::map<graph::ValueId, GrownList> grown;
+    /// A number or tensor of one element, without dimensions.
+    std::string withoutAxes(const std::string& name) { return add("Reshape", {name, ints({})}); }
     const graph::Graph& graph() const { return *m_model.graph; }
 
 private:
     void runExamples();
-    bool run(const std::vector<c10::IValue>& inputs, std::vector<graph::Probe> probes) const;
+    bool run(const std::vector<c10::IValue>& inputs, const std::vector<graph::Probe>& probes);
+    bool runAs(const graph::GraphPtr& graph, std::map<std::string, at::Tensor> weights, const std::vector<c10::IValue>& inputs,
+               const std::vector<graph::Probe>& probes) const;
     /// What stands for the sizes that a card leaves open.
     struct OpenSizes {
         std::int64_t batch, length, picture;
@@ -98,10 +110,19 @@ private:
     /// Sizes that are the same whatever the sizes are that the card leaves open.
     void findSteadySizes();
     bool isFixed(const graph::Node& node) const;
-    void see(const graph::Node* node, graph::ValueId id, const c10::IValue& value);
+    void see(bool isFirstRun, graph::ValueId id, const c10::IValue& value);
+    bool mayGrow(const graph::Operand& list) const;
+    bool readsKnownOnly(const graph::Block& block, std::set<graph::ValueId> inside = {}) const;
     void need(const graph::Operand& operand);
     void writeBranches(const graph::Node& node);
     std::shared_ptr<const io::OnnxGraph> branch(const graph::Node& node, std::size_t number);
+    void writeLoop(const graph::Node& node);
+    std::string carriedStart(const graph::Node& node, std::size_t number);
+    const graph::Node* growthOf(const graph::Node& loop, std::size_t number);
+    std::shared_ptr<io::OnnxGraph> loopBody(const graph::Node& node, std::vector<std::size_t>& carried, std::vector<std::size_t>& growing);
+    /// Of numbers and lists of them, which are written as vectors; nothing for tensors.
+    std::optional<at::ScalarType> numberType(graph::ValueId id) const;
+    io::OnnxValueInfo described(const std::string& name, graph::ValueId like) const;
     std::string literal(const c10::IValue& constant, at::ScalarType numbers, const std::string& name);
     void addInputs();
     void addWeights();
@@ -119,6 +140,9 @@ private:
     std::map<graph::ValueId, SeenValue> m_seen;
     std::map<graph::ValueId, c10::IValue> m_fixed;
     std::map<graph::ValueId, c10::IValue> m_ofWeights;        ///< computed from weights alone
+    std::set<graph::ValueId> m_unsteady;                      ///< what a loop changes from step to step, though its kind does not show it
+    std::set<const graph::Node*> m_growing;                   ///< nodes that make a list longer, written as an output of their loop
+    bool m_halvesAreStoodIn = false;                          ///< the example ran in bfloat16, where this libtorch lacks operators in float16
     std::set<graph::ValueId> m_needed;                        ///< what outputs depend on
     std::vector<io::OnnxNode>* m_nodes = &m_out.graph.nodes;  ///< of the graph or branch being written
     std::set<std::string> m_own;                              ///< values that only the writer knows

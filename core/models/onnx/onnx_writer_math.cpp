@@ -144,13 +144,11 @@ OperatorWriter comparison(const char* op, bool negated = false)
 OperatorWriter logical(const char* op)
 {
     return [op](OnnxWriter& w, const Node& n) {
-        if (n.overload == "bool" || n.op == "aten::__not__")
-            w.refuse(n, "a decision that is made while it runs");
         if (n.op.rfind("aten::bitwise", 0) == 0 && w.rankOf(n, 0) >= 0 && w.resultType(n) != at::kBool)
             w.refuse(n, "bits of whole numbers");
         std::vector<std::string> sides;
         for (std::size_t i = 0; i < n.inputs.size(); ++i)
-            sides.push_back(w.operand(n, i, at::kBool));
+            sides.push_back(n.overload == "bool" ? w.use(n.inputs[i], at::kBool) : w.operand(n, i, at::kBool));
         w.give(n, op, sides);
     };
 }
@@ -338,6 +336,8 @@ void addMathWriters(WriterTable& table)
     table.insert({
         {"aten::Float", realNumber},
         {"aten::__and__", logical("And")},
+        {"aten::__not__", plain("Not")},
+        {"aten::__or__", logical("Or")},
         {"aten::abs", plain("Abs")},
         {"aten::acos", floating("Acos")},
         {"aten::add", arithmetic("Add")},

@@ -124,10 +124,70 @@ void recurrent(OnnxWriter& w, const Node& n)
     Recurrent{w, n}.write();
 }
 
+/// Arguments of aten::gru_cell, lstm_cell, rnn_tanh_cell, rnn_relu_cell: one step, written gate by gate.
+struct StepWriter {
+    OnnxWriter& w;
+    const Node& node;
+
+    /// All gates of x or of the state, side by side: x W^T + b.
+    std::string together(const std::string& x, std::size_t weight, std::size_t bias) const
+    {
+        std::vector<std::string> inputs = {x, w.use(node.inputs.at(weight))};
+        if (!w.isNone(node, bias))
+            inputs.push_back(w.use(node.inputs.at(bias)));
+        return w.add("Gemm", inputs, {attributeOf("transB", std::int64_t(1))});
+    }
+    std::vector<std::string> apart(const std::string& gates, std::int64_t count) const
+    {
+        std::vector<io::OnnxAttribute> attributes = {attributeOf("axis", std::int64_t(1))};
+        if (w.opset() >= 18)  // before, as many parts as there are outputs
+            attributes.push_back(attributeOf("num_outputs", count));
+        return w.addAll("Split", {gates}, attributes, std::size_t(count));
+    }
+    std::string both(const std::string& a, const std::string& b, const char* function) const { return w.add(function, {w.add("Add", {a, b})}); }
+};
+
+// In libtorch's order: reset, update, new.
+void gruStep(OnnxWriter& w, const Node& n)
+{
+    const StepWriter step{w, n};
+    const auto state = w.use(n.inputs.at(1));
+    const auto x = step.apart(step.together(w.use(n.inputs[0]), 2, 4), 3), h = step.apart(step.together(state, 3, 5), 3);
+    const auto reset = step.both(x[0], h[0], "Sigmoid"), update = step.both(x[1], h[1], "Sigmoid");
+    const auto fresh = step.both(x[2], w.add("Mul", {reset, h[2]}), "Tanh");
+    w.give(n, "Add", {fresh, w.add("Mul", {update, w.add("Sub", {state, fresh})})});
+}
+
+// In libtorch's order: input, forget, cell, output.
+void lstmStep(OnnxWriter& w, const Node& n)
+{
+    const StepWriter step{w, n};
+    const auto states = n.inputs.at(1).isConstant() ? w.parts.end() : w.parts.find(n.inputs[1].value);
+    if (states == w.parts.end() || states->second.size() != 2)
+        w.refuse(n, "its list is not put together in the graph");
+    const auto all = step.apart(w.add("Add", {step.together(w.use(n.inputs[0]), 2, 4), step.together(states->second[0], 3, 5)}), 4);
+    const auto gate = [&](std::size_t number, const char* function) { return w.add(function, {all[number]}); };
+    const auto kept = w.add("Mul", {gate(1, "Sigmoid"), states->second[1]}), added = w.add("Mul", {gate(0, "Sigmoid"), gate(2, "Tanh")});
+    w.give(n, "Add", {kept, added}, {}, 1);
+    w.give(n, "Mul", {gate(3, "Sigmoid"), w.add("Tanh", {w.use(graph::Operand::of(n.outputs.at(1)))})});
+}
+
+OperatorWriter plainStep(const char* function)
+{
+    return [function](OnnxWriter& w, const Node& n) {
+        const StepWriter step{w, n};
+        w.give(n, function, {w.add("Add", {step.together(w.use(n.inputs.at(0)), 2, 4), step.together(w.use(n.inputs.at(1)), 3, 5)})});
+    };
+}
+
 }  // namespace
 
 void addRecurrentWriters(WriterTable& table)
 {
+    table["aten::gru_cell"] = gruStep;
+    table["aten::lstm_cell"] = lstmStep;
+    table["aten::rnn_tanh_cell"] = plainStep("Tanh");
+    table["aten::rnn_relu_cell"] = plainStep("Relu");
     for (const char* op : {"aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"})
         table[op] = recurrent;
 }

@@ -72,15 +72,69 @@ std::vector<std::string> members(OnnxWriter& w, const Node& n, std::size_t input
     return found->second;
 }
 
+/// A list that a loop made; null for others.
+const OnnxWriter::GrownList* grownList(const OnnxWriter& w, const Node& n)
+{
+    const auto found = n.inputs.at(0).isConstant() ? w.grown.end() : w.grown.find(n.inputs[0].value);
+    return found == w.grown.end() ? nullptr : &found->second;
+}
+
+/// All of a list that grew, along a new first axis.
+std::string wholeList(OnnxWriter& w, const OnnxWriter::GrownList& list)
+{
+    if (list.first.empty())
+        return list.added;
+    std::vector<std::string> parts;
+    for (const auto& part : list.first)
+        parts.push_back(w.add("Unsqueeze", {part, w.ints({0})}));
+    parts.push_back(list.added);
+    return w.add("Concat", parts, {attributeOf("axis", std::int64_t(0))});
+}
+
+/// The first axis moved behind `axis` others.
+std::string firstAxisTo(OnnxWriter& w, const std::string& x, std::int64_t axis, std::int64_t rank)
+{
+    AxisList order;
+    for (std::int64_t i = 1; i < rank; ++i)
+        order.push_back(i);
+    order.insert(order.begin() + axis, 0);
+    return axis == 0 ? x : w.add("Transpose", {x}, {attributeOf("perm", order)});
+}
+
+std::int64_t itemRank(OnnxWriter& w, const Node& n, const OnnxWriter::GrownList& list)
+{
+    const auto rank = w.seen(list.item).rank;
+    if (rank < 0)
+        w.refuse(n, "the example made no step of the loop that fills its list, so the number of dimensions is not known");
+    return rank;
+}
+
 void concatenate(OnnxWriter& w, const Node& n)
 {
-    const auto axis = w.literalInt(n, 1);
+    auto axis = w.literalInt(n, 1);
+    if (const auto* list = grownList(w, n)) {
+        const auto rank = itemRank(w, n, *list);
+        axis += axis < 0 ? rank : 0;
+        const auto whole = firstAxisTo(w, wholeList(w, *list), axis, rank + 1);
+        std::vector<std::string> sizes;
+        if (axis > 0)
+            sizes.push_back(w.add("Shape", {whole}, {attributeOf("start", std::int64_t(0)), attributeOf("end", axis)}));
+        sizes.push_back(w.ints({-1}));
+        if (axis + 2 <= rank)
+            sizes.push_back(w.add("Shape", {whole}, {attributeOf("start", axis + 2), attributeOf("end", rank + 1)}));
+        const auto shape = sizes.size() == 1 ? sizes[0] : w.add("Concat", sizes, {attributeOf("axis", std::int64_t(0))});
+        return w.give(n, "Reshape", {whole, shape});
+    }
     w.give(n, "Concat", members(w, n, 0), {attributeOf("axis", axis)});
 }
 
 void stack(OnnxWriter& w, const Node& n)
 {
     const auto axis = w.literalInt(n, 1);
+    if (const auto* list = grownList(w, n)) {
+        const auto rank = itemRank(w, n, *list) + 1;
+        return w.alias(n, firstAxisTo(w, wholeList(w, *list), axis < 0 ? axis + rank : axis, rank));
+    }
     std::vector<std::string> raised;
     for (const auto& each : members(w, n, 0))
         raised.push_back(w.add("Unsqueeze", {each, w.ints({axis})}));
@@ -123,8 +177,21 @@ void unpackList(OnnxWriter& w, const Node& n)
         w.alias(n, names[i], i);
 }
 
+void lengthOf(OnnxWriter& w, const Node& n)
+{
+    if (const auto* list = grownList(w, n))
+        return w.give(n, "Shape", {wholeList(w, *list)}, {attributeOf("start", std::int64_t(0)), attributeOf("end", std::int64_t(1))});
+    if (n.inputs[0].isConstant() || !isWholeNumbers(w, n.inputs[0].value))
+        return w.alias(n, w.ints({std::int64_t(members(w, n, 0).size())}));
+    w.give(n, "Shape", {w.use(n.inputs[0])});
+}
+
 void itemOf(OnnxWriter& w, const Node& n)
 {
+    if (const auto* list = grownList(w, n))
+        return w.give(n, "Gather", {wholeList(w, *list), w.withoutAxes(w.use(n.inputs[1], at::kLong))}, {attributeOf("axis", std::int64_t(0))});
+    if (!w.known(n, 1) && !n.inputs[0].isConstant() && isWholeNumbers(w, n.inputs[0].value))
+        return w.give(n, "Gather", {w.use(n.inputs[0]), w.use(n.inputs[1])}, {attributeOf("axis", std::int64_t(0))});
     const auto place = w.literalInt(n, 1);
     if (!n.inputs[0].isConstant() && isWholeNumbers(w, n.inputs[0].value))
         return w.give(n, "Gather", {w.use(n.inputs[0]), w.ints({place})}, {attributeOf("axis", std::int64_t(0))});
@@ -174,11 +241,26 @@ void cut(OnnxWriter& w, const Node& n, std::int64_t axis, const std::vector<std:
         w.parts[n.outputs[0]].push_back(w.add("Slice", {w.use(n.inputs[0]), w.ints({from}), w.ints({to}), w.ints({axis})}));
 }
 
+/// Lengths that are computed: one for all parts, or a list of them.
+void splitByComputed(OnnxWriter& w, const Node& n)
+{
+    const auto sizes = w.use(n.inputs.at(1), at::kLong);
+    const bool isList = isWholeNumbers(w, n.inputs[1].value);
+    const auto axis = w.axis(n, 2, 0);
+    std::string from = w.ints({0});
+    for (std::size_t i = 0, count = partsTaken(w, n); i < count; ++i) {
+        const auto length = isList ? w.add("Gather", {sizes, w.ints({std::int64_t(i)})}, {attributeOf("axis", std::int64_t(0))}) : sizes;
+        const auto to = w.add("Add", {from, length});
+        w.parts[n.outputs[0]].push_back(w.add("Slice", {w.use(n.inputs[0]), from, to, w.ints({axis})}));
+        from = to;
+    }
+}
+
 void splitBySize(OnnxWriter& w, const Node& n)
 {
     const auto* size = w.known(n, 1);
     if (!size)
-        w.refuse(n, "argument 1 is computed while it runs");
+        return splitByComputed(w, n);
     std::vector<std::pair<std::int64_t, std::int64_t>> parts;
     std::int64_t from = 0;
     if (size->isIntList()) {
@@ -419,6 +501,7 @@ void addShapeWriters(WriterTable& table)
         {"aten::flip", flip},
         {"aten::full", filledTo(0, 1)},
         {"aten::full_like", fullLike},
+        {"aten::len", lengthOf},
         {"aten::new_full", filledTo(1, 2)},
         {"aten::new_ones", filledWith(1, 1)},
         {"aten::new_zeros", filledWith(1, 0)},
@@ -456,6 +539,8 @@ void addShapeWriters(WriterTable& table)
              w.give(n, "Expand", {w.use(n.inputs[0]), w.use(n.inputs[1])});
          }},
         {"orrery::onnx_ints", sameNumbers},
+        {"orrery::onnx_sequence_at", itemOf},
+        {"orrery::onnx_stack", stack},
         {"orrery::onnx_sizes_tensor", sameNumbers},
         {"orrery::onnx_squeeze", squeeze},
         {"orrery::onnx_to_bool_tensor", sameNumbers},

@@ -5,6 +5,7 @@
 #include <set>
 
 #include <core/base/error.h>
+#include <core/graph/autocast.h>
 #include <core/graph/executor.h>
 #include <core/graph/inspect.h>
 #include <core/io/tensors.h>
@@ -77,14 +78,32 @@ const at::Tensor* OnnxWriter::weightOf(const Operand& operand) const
     return found == m_ofWeights.end() || !found->second.isTensor() ? nullptr : &found->second.toTensor();
 }
 
+/// Everything that a block reads from outside of it is known, and nothing in it is drawn.
+bool OnnxWriter::readsKnownOnly(const graph::Block& block, std::set<graph::ValueId> inside) const
+{
+    inside.insert(block.inputs.begin(), block.inputs.end());
+    const auto isKnown = [&](const Operand& operand) { return operand.isConstant() || inside.count(operand.value) > 0 || known(operand) != nullptr; };
+    for (const auto& node : block.nodes) {
+        if (isRandom(node.op) || !std::all_of(node.inputs.begin(), node.inputs.end(), isKnown))
+            return false;
+        for (const auto& inner : node.blocks)
+            if (!readsKnownOnly(inner, inside))
+                return false;
+        inside.insert(node.outputs.begin(), node.outputs.end());
+    }
+    return std::all_of(block.outputs.begin(), block.outputs.end(), isKnown);
+}
+
 // A node whose outputs are known: nothing random, and all it depends on is known.
 bool OnnxWriter::isFixed(const Node& node) const
 {
     if (asksForKind(node))
-        return true;
+        return node.op != "aten::len" || !mayGrow(node.inputs.at(0));
     if (node.op == "aten::size" && weightOf(node.inputs.at(0)))
         return true;
     const auto isKnown = [&](const Operand& operand) { return known(operand) != nullptr; };
+    if (node.op == "prim::Loop")
+        return std::all_of(node.inputs.begin(), node.inputs.end(), isKnown) && readsKnownOnly(node.blocks.at(0));
     if (node.op == "prim::If") {
         const auto* condition = known(node.inputs.at(0));
         if (!condition || !condition->isBool())
@@ -95,13 +114,38 @@ bool OnnxWriter::isFixed(const Node& node) const
     return node.blocks.empty() && !isRandom(node.op) && std::all_of(node.inputs.begin(), node.inputs.end(), isKnown);
 }
 
-void OnnxWriter::see(const Node* node, graph::ValueId id, const c10::IValue& value)
+/// A list that a loop gives, or that is inside of one: how long it is depends on the steps.
+bool OnnxWriter::mayGrow(const Operand& list) const
+{
+    if (list.isConstant() || graph().parameterOf(list.value))
+        return false;
+    const auto* node = graph().producer(list.value);
+    if (!node || node->op == "prim::Loop")
+        return true;
+    return node->op != "prim::ListConstruct" && std::any_of(node->inputs.begin(), node->inputs.end(), [&](const Operand& input) {
+               return !input.isConstant() && graph().value(input.value).type.starts_with("List") && mayGrow(input);
+           });
+}
+
+void OnnxWriter::see(bool isFirstRun, graph::ValueId id, const c10::IValue& value)
 {
     const bool isTensor = value.isTensor() && value.toTensor().defined();
-    if (isTensor)
-        m_seen.try_emplace(id, SeenValue{value.toTensor().dim(), value.toTensor().scalar_type()});
-    if (!node)
+    const bool isStandIn = isTensor && m_halvesAreStoodIn && value.toTensor().scalar_type() == at::kBFloat16;
+    if (isTensor) {
+        const auto dtype = isStandIn ? at::kHalf : value.toTensor().scalar_type();
+        const auto [seen, isNew] = m_seen.try_emplace(id, SeenValue{value.toTensor().dim(), dtype});
+        if (!isNew && isFirstRun && seen->second.rank != value.toTensor().dim())
+            seen->second.rank = -1;  // another step of a loop
+    }
+    const auto* node = isFirstRun ? graph().producer(id) : nullptr;
+    if (!node || isStandIn || m_unsteady.count(id))  // rounded numbers are no table
         return;
+    if (const auto fixed = m_fixed.find(id); fixed != m_fixed.end() && asksForKind(*node) && value.isScalar() && fixed->second.isScalar() &&
+                                             fixed->second.toScalar().toDouble() != value.toScalar().toDouble()) {
+        m_fixed.erase(fixed);
+        m_unsteady.insert(id);
+        return;
+    }
     const bool isPlain =
         isTensor ? value.toTensor().numel() <= kLargestTable : isPlainList(value) || (!value.isList() && !value.isTuple() && !value.isGenericDict());
     if (isPlain && isFixed(*node))
@@ -111,23 +155,50 @@ void OnnxWriter::see(const Node* node, graph::ValueId id, const c10::IValue& val
         m_ofWeights.try_emplace(id, isTensor ? c10::IValue(value.toTensor().detach()) : value);
 }
 
-bool OnnxWriter::run(const std::vector<c10::IValue>& inputs, std::vector<graph::Probe> probes) const
+bool OnnxWriter::runAs(const graph::GraphPtr& graph, std::map<std::string, at::Tensor> weights, const std::vector<c10::IValue>& inputs,
+                       const std::vector<graph::Probe>& probes) const
 {
     graph::RunRequest request;
     request.inputs = inputs;
-    request.probes = std::move(probes);
+    request.probes = probes;
     // Layers of libtorch take fused paths of their own where no weight wants a gradient.
     request.gradients = graph::Gradients::Parameters;
-    auto trainable = m_model.weights.tensors();
-    for (const auto& parameter : graph().data().parameters)
-        if (auto& tensor = trainable.at(parameter.name); parameter.kind == graph::Parameter::Kind::Parameter && tensor.is_floating_point())
+    for (const auto& parameter : graph->data().parameters)
+        if (auto& tensor = weights.at(parameter.name); parameter.kind == graph::Parameter::Kind::Parameter && tensor.is_floating_point())
             tensor = tensor.detach().set_requires_grad(true);
     try {
-        graph::Executor(m_model.graph).run(graph::Weights(std::move(trainable)), request);
+        graph::Executor(graph).run(graph::Weights(std::move(weights)), request);
     } catch (const core::Error&) {
         return false;  // an example of the wrong size: what needs to know dimensions says so
     }
     return true;
+}
+
+// libtorch 1.13 has no product of halves on a processor: dimensions and types show in bfloat16, too, which then stands for float16.
+bool OnnxWriter::run(const std::vector<c10::IValue>& inputs, const std::vector<graph::Probe>& probes)
+{
+    const auto& weights = m_model.weights.tensors();
+    if (!m_halvesAreStoodIn && runAs(m_model.graph, weights, inputs, probes))
+        return true;
+    const auto isHalf = [](const at::Tensor& tensor) { return tensor.scalar_type() == at::kHalf; };
+    bool hasHalves =
+        std::any_of(inputs.begin(), inputs.end(), [&](const c10::IValue& input) { return input.isTensor() && isHalf(input.toTensor()); });
+    for (const auto& [name, tensor] : weights) {
+        hasHalves |= isHalf(tensor);
+        if (tensor.scalar_type() == at::kBFloat16)
+            return false;  // the two could not be told apart
+    }
+    if (!hasHalves)
+        return false;
+    m_halvesAreStoodIn = true;
+    const auto stoodIn = [&](const at::Tensor& tensor) { return isHalf(tensor) ? tensor.to(at::kBFloat16) : tensor; };
+    std::map<std::string, at::Tensor> others;
+    for (const auto& [name, tensor] : weights)
+        others[name] = stoodIn(tensor);
+    std::vector<c10::IValue> given;
+    for (const auto& input : inputs)
+        given.push_back(input.isTensor() ? c10::IValue(stoodIn(input.toTensor())) : input);
+    return runAs(graph::withDtype(m_model.graph, at::kHalf, at::kBFloat16), std::move(others), given, probes);
 }
 
 std::vector<c10::IValue> OnnxWriter::exampleOf(const OpenSizes& sizes) const
@@ -189,8 +260,8 @@ void OnnxWriter::runExamples()
         findSteadySizes();
     const auto seeing = [&](bool isFirst) {
         return graph::Probe::onValue("**", [this, isFirst](const std::string& name, const c10::IValue& value) {
-            if (const auto id = graph().findValue(name))
-                see(isFirst ? graph().producer(*id) : nullptr, *id, value);
+            if (const auto id = graph().findValue(graph::splitStep(name).first))
+                see(isFirst, *id, value);
         });
     };
     if (!run(m_example, {seeing(true)})) {
@@ -205,7 +276,7 @@ void OnnxWriter::runExamples()
     if (others.size() > 1)
         run(m_example, std::move(others));
     for (std::size_t i = 0; i < m_example.size(); ++i)
-        see(nullptr, graph().data().inputs[i].value, m_example[i]);
+        see(false, graph().data().inputs[i].value, m_example[i]);
 }
 
 std::string OnnxWriter::literal(const c10::IValue& constant, at::ScalarType numbers, const std::string& name)
@@ -316,15 +387,36 @@ std::shared_ptr<const io::OnnxGraph> OnnxWriter::branch(const Node& node, std::s
         writeNode(inner);
     m_node = made->name;
     for (std::size_t i = 0; i < block.outputs.size(); ++i) {  // an output has to be made inside
-        const auto name = add("Identity", {use(block.outputs[i], at::kLong)});
-        io::OnnxValueInfo info;
-        info.name = name;
-        info.kind = io::OnnxValueInfo::Kind::Tensor;
-        info.elementType = io::onnxDataType(io::toElementType(resultType(node, i)));
-        made->outputs.push_back(std::move(info));
+        const auto number = numberType(node.outputs[i]);
+        const auto* value = known(block.outputs[i]);
+        const bool isUnset = value && value->isNone() && !graph().value(node.outputs[i]).type.starts_with("Optional");
+        // What a branch that ends early leaves unset is looked at by nobody.
+        const auto dtype = number.value_or(resultType(node, i));
+        const auto given = isUnset
+                               ? tensor(made->name + ".unset", at::zeros(number ? std::vector<std::int64_t>{1} : std::vector<std::int64_t>{}, dtype))
+                               : use(block.outputs[i], number.value_or(at::kLong));
+        const auto name = add("Identity", {given});
+        made->outputs.push_back(described(name, node.outputs[i]));
     }
     m_nodes = outer;
     return made;
+}
+
+std::optional<at::ScalarType> OnnxWriter::numberType(graph::ValueId id) const
+{
+    const auto& type = graph().value(id).type;
+    if (type == "int" || type == "List[int]")
+        return at::kLong;
+    return type == "bool" ? std::optional(at::kBool) : type == "float" ? std::optional(at::kDouble) : std::nullopt;
+}
+
+io::OnnxValueInfo OnnxWriter::described(const std::string& name, graph::ValueId like) const
+{
+    io::OnnxValueInfo info;
+    info.name = name;
+    info.kind = io::OnnxValueInfo::Kind::Tensor;
+    info.elementType = io::onnxDataType(io::toElementType(numberType(like).value_or(seen(Operand::of(like)).dtype)));
+    return info;
 }
 
 std::int64_t OnnxWriter::literalInt(const Node& node, std::size_t input) const

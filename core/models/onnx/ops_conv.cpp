@@ -96,10 +96,12 @@ TransposedPlan planTransposed(Call& c, Windows& windows)
             const auto size = *c.converter().declaredSize(c.node().inputs[0], i + 2);
             const auto wanted = shape.empty() ? size * windows.strides[i] : shape[shape.size() - axes + i];
             const auto total = windows.strides[i] * (size - 1) + extra[i] + (windows.kernel[i] - 1) * windows.dilations[i] + 1 - wanted;
-            const auto half = total / 2;
+            const auto half = total >= 0 ? total / 2 : (total - 1) / 2;  // rounded down, so that what is missing is added at the end
             begin = windows.autoPad == "SAME_UPPER" ? half : total - half;
             end = total - begin;
         }
+        if (begin < 0)
+            c.unsupported("an output shape that begins before what the windows reach");
         const auto common = std::max<std::int64_t>(std::min(begin, end), 0);
         plan.padding.push_back(common);
         plan.cropBegins.push_back(begin - common);

@@ -21,9 +21,11 @@ inline at::Tensor tensorOf(const io::OnnxTensor& tensor)
 }
 
 /// What a file of a test case holds: a tensor, a sequence, or an optional of either.
-inline c10::IValue readCaseValue(const std::filesystem::path& file, io::OnnxValueInfo::Kind kind, bool optionalSequence)
+inline c10::IValue readCaseValue(const std::filesystem::path& file, const io::OnnxValueInfo& declared)
 {
     using Kind = io::OnnxValueInfo::Kind;
+    constexpr int kBfloat16 = 16;
+    auto kind = declared.kind;
     const auto bytes = core::readFile(file);
     std::string_view content = bytes;
     if (kind == Kind::Optional) {
@@ -31,10 +33,14 @@ inline c10::IValue readCaseValue(const std::filesystem::path& file, io::OnnxValu
         if (!inside)
             return {};
         content = inside->first;
-        kind = inside->second || optionalSequence ? Kind::Sequence : Kind::Tensor;
+        kind = inside->second || declared.optionalSequence ? Kind::Sequence : Kind::Tensor;
     }
-    if (kind != Kind::Sequence)
-        return tensorOf(io::parseOnnxTensor(content, file.string()));
+    if (kind != Kind::Sequence) {
+        auto tensor = io::parseOnnxTensor(content, file.string());
+        if (declared.elementType == kBfloat16 && tensor.type == io::ElementType::UInt16)  // NumPy has no such type: the bits are written
+            tensor.type = io::ElementType::BFloat16;
+        return tensorOf(tensor);
+    }
     c10::List<at::Tensor> list;
     for (const auto& each : io::parseOnnxSequence(content, file.string()))
         list.push_back(tensorOf(each));
