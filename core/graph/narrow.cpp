@@ -3,6 +3,7 @@
 #include <torch/csrc/jit/runtime/operator.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <set>
 
@@ -355,8 +356,10 @@ Operand Narrowing::cut(ValueId id, const Range& range, std::vector<Node>& nodes)
     node.overload = "Tensor";
     node.outputs = {newValue(m_data.values[std::size_t(id)].name + ".part", "Tensor")};
     node.name = m_data.values.back().name;
-    node.inputs = {Operand::of(id), Operand::literal(range.axis), Operand::literal(range.begin), Operand::literal(range.begin + range.length),
-                   Operand::literal(std::int64_t(1))};
+    const auto end = range.begin + range.length;
+    const bool reachesTheEnd = range.begin < 0 && end == 0;
+    node.inputs = {Operand::of(id), Operand::literal(range.axis), Operand::literal(range.begin),
+                   Operand::literal(reachesTheEnd ? std::numeric_limits<std::int64_t>::max() : end), Operand::literal(std::int64_t(1))};
     nodes.push_back(std::move(node));
     return m_cuts[key] = Operand::of(nodes.back().outputs[0]);
 }

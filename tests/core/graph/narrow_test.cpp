@@ -81,6 +81,7 @@ class NarrowTest : public QObject {
 private Q_SLOTS:
     void partOfTheOutputStaysTheSame_data();
     void partOfTheOutputStaysTheSame();
+    void countedFromTheEndItHoldsForOtherLengths();
     void lastBlockWorksOnOnePosition();
     void selectionsOfTheGraphItselfAreFollowed();
     void operatorsWithoutARuleAreComputedWhole();
@@ -98,6 +99,9 @@ void NarrowTest::partOfTheOutputStaysTheSame_data()
     QTest::newRow("gpt, first position") << false << 1 << 0 << 1;
     QTest::newRow("gpt, some positions") << false << 1 << 3 << 4;
     QTest::newRow("gpt, some tokens") << false << 2 << 2 << 5;
+    QTest::newRow("gpt, last position from the end") << false << 1 << -1 << 1;
+    QTest::newRow("gpt, positions from the end") << false << 1 << -4 << 2;
+    QTest::newRow("chain, from the end") << true << 1 << -2 << 2;
     QTest::newRow("chain, one position") << true << 1 << 2 << 1;
     QTest::newRow("chain, two positions") << true << 1 << 3 << 2;
     QTest::newRow("chain, last axis") << true << 2 << 1 << 3;
@@ -111,6 +115,22 @@ void NarrowTest::partOfTheOutputStaysTheSame()
     QFETCH(int, length);
     const Range range{axis, begin, length};
     QVERIFY((isChain ? worst(chain(), noise({1, 5, 6}, 1), noise({3, 5, 6}, 2), range) : worst(gpt(), tokens(1), tokens(3), range)) < 1e-5);
+}
+
+void NarrowTest::countedFromTheEndItHoldsForOtherLengths()
+{
+    const auto model = gpt();
+    const auto five = narrowedFor(model, tokens(1, 5), Range{1, -1, 1}), seven = narrowedFor(model, tokens(1, 7), Range{1, -1, 1});
+    QCOMPARE(five.graph->hash(), seven.graph->hash());
+    QCOMPARE(five.values.at("blocks.1.attn.scores"), (Range{2, -1, 1}));
+    for (const std::int64_t length : {1, 4, 9}) {
+        const auto whole = graph::Executor(model.graph).forward(model.weights, {tokens(3, length)}).narrow(1, length - 1, 1);
+        const auto part = graph::Executor(five.graph).forward(model.weights, {tokens(3, length)});
+        QCOMPARE(part.sizes().vec(), whole.sizes().vec());
+        QVERIFY((part - whole).abs().max().item<double>() < 1e-5);
+    }
+    // Counted from the front it is another graph for each length.
+    QVERIFY(narrowedFor(model, tokens(1, 5), Range{1, 4, 1}).graph->hash() != narrowedFor(model, tokens(1, 7), Range{1, 6, 1}).graph->hash());
 }
 
 void NarrowTest::lastBlockWorksOnOnePosition()
