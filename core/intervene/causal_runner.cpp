@@ -9,7 +9,8 @@
 namespace orrery::intervene {
 namespace {
 
-constexpr std::int64_t kTails = 8;  ///< round positions: more would save little, and each takes a few runs to prepare
+constexpr std::int64_t kTails = 8;  ///< round positions: batches of fewer patches would fill the operators less than they save
+constexpr std::int64_t kShort = 5;  ///< positions of a tail that is run to look at: below kTails, and seldom the length of another axis
 
 }  // namespace
 
@@ -28,29 +29,26 @@ std::unique_ptr<CausalRunner> CausalRunner::make(Base base, std::stop_token stop
 }
 
 CausalRunner::CausalRunner(Base base, generation::CachedGraph parts, std::stop_token stop)
-    : m_base(std::move(base)), m_parts(std::move(parts)), m_step(m_parts.step), m_inputs(m_base.model, m_parts), m_stop(std::move(stop))
+    : m_base(std::move(base)), m_parts(std::move(parts)), m_inputs(m_base.model, m_parts), m_stop(std::move(stop))
 {
-    const graph::Executor whole(m_base.model.graph);
     graph::RunRequest request;
     request.inputs = {m_base.tokens};
     request.targets = m_parts.cached;
     request.stop = m_stop;
-    for (const auto& value : whole.run(m_base.model.weights, request).outputs)
+    for (const auto& value : m_base.executor->run(m_base.model.weights, request).outputs)
         m_cached.push_back(value.toTensor().detach());
     m_inputs.makeTables(m_base.tokens.size(1));
-}
-
-bool CausalRunner::holds(const std::string& value) const
-{
-    const auto id = m_parts.step->findValue(value);
-    return id && m_parts.step->producer(*id);
+    narrow();
+    const auto patched = patchedValues();
+    findKept(patched);
+    findUsedBuffers(patched);
 }
 
 /// Buffers have memory of their own in each row: what is computed is written behind what the base run holds. Those that nothing reads are left out.
-std::vector<c10::IValue> CausalRunner::inputs(const Tail& tail, std::int64_t rows, const std::vector<bool>& used) const
+std::vector<c10::IValue> CausalRunner::inputs(std::int64_t first, std::int64_t rows, const std::vector<bool>& used) const
 {
     const auto total = m_base.tokens.size(1);
-    auto values = m_inputs.values(m_base.tokens.narrow(1, tail.first, total - tail.first).expand({rows, -1}), tail.first, total);
+    auto values = m_inputs.values(m_base.tokens.narrow(1, first, total - first).expand({rows, -1}), first, total);
     for (std::size_t i = 0; i < m_cached.size(); ++i) {
         const auto& base = m_cached[i];
         if (!used.empty() && !used[i]) {
@@ -58,61 +56,77 @@ std::vector<c10::IValue> CausalRunner::inputs(const Tail& tail, std::int64_t row
             continue;
         }
         const at::Tensor buffer = at::empty({rows, base.size(1), total, base.size(3)}, base.options());
-        buffer.narrow(2, 0, tail.first).copy_(base.narrow(2, 0, tail.first));
+        buffer.narrow(2, 0, first).copy_(base.narrow(2, 0, first));
         values.emplace_back(buffer);
     }
     return values;
 }
 
-graph::RunResult CausalRunner::run(const Tail& tail, const graph::Executor& executor, std::int64_t rows, graph::RunRequest request) const
+graph::RunResult CausalRunner::run(std::int64_t first, const graph::Executor& executor, std::int64_t rows, graph::RunRequest request) const
 {
-    request.inputs = inputs(tail, rows, {});
+    request.inputs = inputs(first, rows, {});
     request.stop = m_stop;
     return executor.run(m_base.model.weights, request);
 }
 
-/// Behind the last block only the last position counts.
-void CausalRunner::narrow(Tail& tail) const
+/// Behind the last block only the last position counts. The graph is found by a short tail; that it serves others shows where its output is compared with the whole model's for a
+/// tail of another length.
+void CausalRunner::narrow()
 {
+    m_executor = std::make_unique<graph::Executor>(m_parts.step);
+    const auto total = m_base.tokens.size(1), length = total / 2 == kShort ? kShort - 2 : kShort;
     graph::Shapes one, two;
     for (auto [rows, shapes] : {std::pair(1, &one), std::pair(2, &two)}) {
         graph::RunRequest request;
         request.probes = {graph::shapeProbe(*m_parts.step, *shapes)};
-        run(tail, m_step, rows, request);
+        run(total - length, *m_executor, rows, request);
     }
-    const auto length = m_base.tokens.size(1) - tail.first;
-    auto narrowed = graph::narrowed(m_parts.step, 0, graph::Range{1, length - 1, 1}, one, two);
-    tail.executor = std::make_unique<graph::Executor>(narrowed.values.empty() ? m_parts.step : narrowed.graph);
-    tail.parts = std::move(narrowed.values);
+    auto made = graph::narrowed(m_parts.step, 0, graph::Range{1, -1, 1}, one, two);
+    if (made.values.empty())
+        return;
+    m_executor = std::make_unique<graph::Executor>(made.graph);
+    m_partsOf = std::move(made.values);
 }
 
-/// Keeps what patched runs read and do not compute.
-void CausalRunner::keep(Tail& tail) const
+std::vector<std::string> CausalRunner::patchedValues() const
 {
-    std::vector<std::string> patched;
+    std::vector<std::string> names;
     for (const auto& value : m_base.values)
-        if (holds(value))
-            patched.push_back(value);
+        if (const auto id = m_executor->graph()->findValue(value); id && m_executor->graph()->producer(*id))
+            names.push_back(value);
+    return names;
+}
+
+/// Which values of a tail are worth keeping, and whether they have a batch axis.
+void CausalRunner::findKept(const std::vector<std::string>& patched)
+{
     graph::RunRequest request;
-    request.keep = frontierOf(*tail.executor, patched);
-    const auto one = run(tail, *tail.executor, 1, request), two = run(tail, *tail.executor, 2, request);
+    request.keep = request.targets = frontierOf(*m_executor, patched);
+    if (request.keep.empty())
+        return;
+    const auto first = m_base.tokens.size(1) - kShort;
+    const auto one = run(first, *m_executor, 1, request), two = run(first, *m_executor, 2, request);
     for (const auto& [name, value] : one.values) {
         const auto& twice = two.values.at(name);
         if (!value.isTensor() || !twice.isTensor() || value.toTensor().dim() == 0)
             continue;
         const auto &a = value.toTensor(), &b = twice.toTensor();
         if (a.sizes() == b.sizes())
-            tail.shared[name] = a;
+            m_sharedNames.push_back(name);
         else if (a.size(0) == 1 && b.size(0) == 2 && a.sizes().slice(1) == b.sizes().slice(1))
-            tail.rowed[name] = a;
+            m_rowedNames.push_back(name);
     }
-    const auto& graph = *tail.executor->graph();
+}
+
+void CausalRunner::findUsedBuffers(const std::vector<std::string>& patched)
+{
+    const auto& graph = *m_executor->graph();
     const std::size_t before = graph.data().inputs.size() - m_cached.size();
     for (const auto& value : patched) {
         std::set<graph::ValueId> reads;
-        for (const auto* node : coneOf(*tail.executor, value))
+        for (const auto* node : coneOf(*m_executor, value))
             addReads(*node, reads);
-        auto& used = tail.bufferUsed[value];
+        auto& used = m_bufferUsed[value];
         for (std::size_t i = 0; i < m_cached.size(); ++i)
             used.push_back(reads.contains(graph.data().inputs[before + i].value));
     }
@@ -128,13 +142,22 @@ const CausalRunner::Tail& CausalRunner::tailFrom(std::int64_t first)
 {
     const std::lock_guard lock(m_mutex);
     auto& tail = m_tails[begin(first)];
-    if (!tail) {
-        auto made = std::make_unique<Tail>();
-        made->first = begin(first);
-        narrow(*made);
-        keep(*made);
-        tail = std::move(made);
+    if (tail)
+        return *tail;
+    auto made = std::make_unique<Tail>();
+    made->first = begin(first);
+    graph::RunRequest request;
+    request.keep = m_rowedNames;
+    request.keep.insert(request.keep.end(), m_sharedNames.begin(), m_sharedNames.end());
+    request.targets = request.keep;
+    if (!request.keep.empty()) {
+        const auto values = run(made->first, *m_executor, 1, request).values;
+        for (const auto& name : m_rowedNames)
+            made->rowed[name] = values.at(name).toTensor();
+        for (const auto& name : m_sharedNames)
+            made->shared[name] = values.at(name).toTensor();
     }
+    tail = std::move(made);
     return *tail;
 }
 
@@ -151,15 +174,16 @@ at::Tensor CausalRunner::logits(const std::string& value, const at::Tensor& patc
         kept[name] = tensor.expand(sizes);
     }
     at::Tensor changed = patched.narrow(axis, tail.first, patched.size(axis) - tail.first);
-    if (const auto part = tail.parts.find(value); part != tail.parts.end())
+    if (const auto part = m_partsOf.find(value); part != m_partsOf.end())
         changed = changed.narrow(part->second.axis, part->second.begin, part->second.length);
+    const auto& graph = *m_executor->graph();
     graph::RunRequest request;
-    request.inputs = inputs(tail, rows, tail.bufferUsed.at(value));
+    request.inputs = inputs(tail.first, rows, m_bufferUsed.at(value));
     request.resumeFrom = &kept;
     request.changed[value] = changed;
-    request.targets = {tail.executor->graph()->value(tail.executor->graph()->data().body.outputs.at(0).value).name};
+    request.targets = {graph.value(graph.data().body.outputs.at(0).value).name};
     request.stop = std::move(stop);
-    const at::Tensor output = tail.executor->run(m_base.model.weights, request).tensor(0);
+    const at::Tensor output = m_executor->run(m_base.model.weights, request).tensor(0);
     return output.select(1, output.size(1) - 1);
 }
 

@@ -17,6 +17,7 @@ namespace orrery::intervene {
 class CausalRunner {
 public:
     struct Base {
+        const graph::Executor* executor = nullptr;  ///< of the model's graph; used only while this is made
         graph::Model model;
         at::Tensor tokens;                ///< of the base run, [1, position]
         std::vector<std::string> values;  ///< that will be patched
@@ -26,7 +27,7 @@ public:
     static std::unique_ptr<CausalRunner> make(Base base, std::stop_token stop);
 
     /// Whether `value` can be patched in this way.
-    bool holds(const std::string& value) const;
+    bool holds(const std::string& value) const { return m_bufferUsed.contains(value); }
     /// The round position from which a run for patches from `first` on computes; 0: all is computed, and nothing is saved.
     std::int64_t begin(std::int64_t first) const;
     /// Output at the last position [row, class] when `value` is `patched` [row, ...] from `first` (below the number of positions) on, which is along `axis`. Computed from a round position at or before `first`.
@@ -34,28 +35,31 @@ public:
     at::Tensor logits(const std::string& value, const at::Tensor& patched, std::int64_t axis, std::int64_t first, std::stop_token stop);
 
 private:
-    /// All that runs from one position on share.
+    /// What patched runs from one position on read and do not compute: values with and without a batch axis.
     struct Tail {
         std::int64_t first = 0;
-        std::unique_ptr<graph::Executor> executor;
-        std::map<std::string, graph::Range> parts;            // values of which the end needs a part alone
-        std::map<std::string, at::Tensor> rowed, shared;      // kept values with and without a batch axis
-        std::map<std::string, std::vector<bool>> bufferUsed;  // by patched value
+        std::map<std::string, at::Tensor> rowed, shared;
     };
     CausalRunner(Base base, generation::CachedGraph parts, std::stop_token stop);
-    std::vector<c10::IValue> inputs(const Tail& tail, std::int64_t rows, const std::vector<bool>& used) const;
-    graph::RunResult run(const Tail& tail, const graph::Executor& executor, std::int64_t rows, graph::RunRequest request) const;
+    std::vector<c10::IValue> inputs(std::int64_t first, std::int64_t rows, const std::vector<bool>& used) const;
+    graph::RunResult run(std::int64_t first, const graph::Executor& executor, std::int64_t rows, graph::RunRequest request) const;
     const Tail& tailFrom(std::int64_t first);
-    void narrow(Tail& tail) const;
-    void keep(Tail& tail) const;
+    void narrow();
+    void findKept(const std::vector<std::string>& patched);
+    void findUsedBuffers(const std::vector<std::string>& patched);
+    std::vector<std::string> patchedValues() const;
 
     const Base m_base;
     const generation::CachedGraph m_parts;
-    const graph::Executor m_step;
     generation::StepInputs m_inputs;
     std::vector<at::Tensor> m_cached;  // keys and values of the base run, [1, head, position, feature]
     std::stop_token m_stop;            // of whoever made it
-    std::mutex m_mutex;                // guards m_tails; a tail does not change any more
+    // One graph serves tails of any length: what it cuts, it counts from the end.
+    std::unique_ptr<graph::Executor> m_executor;
+    std::map<std::string, graph::Range> m_partsOf;          // values of which the end needs a part alone
+    std::vector<std::string> m_rowedNames, m_sharedNames;   // of a tail's values
+    std::map<std::string, std::vector<bool>> m_bufferUsed;  // by patched value
+    std::mutex m_mutex;                                     // guards m_tails; a tail does not change any more
     std::map<std::int64_t, std::unique_ptr<Tail>> m_tails;
 };
 

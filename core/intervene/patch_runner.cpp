@@ -1,11 +1,13 @@
 #include "patch_runner.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <set>
 
 #include <core/base/error.h>
 #include <core/base/text.h>
+#include <core/kernels/parallel.h>
 
 #include "frontier.h"
 #include "output_metric.h"
@@ -43,6 +45,22 @@ void checkSameShape(const graph::Graph& graph, const PatchRunner::Inputs& inputs
     }
 }
 
+/// Two pieces of work, at the same time where each gets a thread: what is run here is small, and its operators then do not wait for each other's threads. With more threads the
+/// operators use them all.
+template <class First, class Second>
+void together(const First& first, const Second& second)
+{
+    if (at::get_num_threads() > 2 || at::in_parallel_region()) {
+        first();
+        return second();
+    }
+    kernels::parallelFor(0, 2, 1, [&](std::int64_t from, std::int64_t to) {
+        at::NoGradGuard noGradients;
+        for (auto i = from; i < to; ++i)
+            i == 0 ? first() : second();
+    });
+}
+
 bool isClose(const at::Tensor& a, const at::Tensor& b, double tolerance = 1e-3)
 {
     const double scale = std::max(1e-6, b.abs().max().item<double>());
@@ -55,22 +73,42 @@ PatchRunner::PatchRunner(const graph::Executor& executor, const graph::Weights& 
     : m_executor(&executor), m_weights(&weights), m_inputs(std::move(inputs)), m_stop(std::move(stop))
 {
     checkSameShape(*executor.graph(), m_inputs);
-    graph::Shapes unused;
-    m_sourceLogits = runOne(source(), m_inputs.baseIsClean ? "corrupted" : "clean", unused, m_sourceValues);
-    m_baseLogits = runOne(base(), m_inputs.baseIsClean ? "clean" : "corrupted", m_one, m_baseValues);
-    runPair();
-    if (m_batches)
-        narrow();
-    keepFrontier();
+    at::Tensor pair;
+    together(
+        [&] {
+            m_sourceLogits = runOne(source(), m_inputs.baseIsClean ? "corrupted" : "clean", nullptr, m_sourceValues);
+            m_baseLogits = runOne(base(), m_inputs.baseIsClean ? "clean" : "corrupted", &m_one, m_baseValues);
+        },
+        [&] { pair = runPair(); });
+    // Whether the rows of a batch are treated apart is tried, not believed.
+    m_batches = pair.defined() && pair.size(0) == 2 && isClose(pair[0], m_baseLogits) && isClose(pair[1], m_sourceLogits);
 }
 
-at::Tensor PatchRunner::runOne(const std::vector<c10::IValue>& inputs, const char* which, graph::Shapes& shapes,
+void PatchRunner::prepare(const graph::ModelCard& card, const std::vector<std::string>& positionValues)
+{
+    std::unique_ptr<CausalRunner> causal;
+    together(
+        [&] {
+            if (m_batches)
+                narrow();
+            keepFrontier();
+        },
+        [&] {
+            if (m_batches && !positionValues.empty() && readsLastPosition())
+                causal = causalRunner(card);
+        });
+    if (causal)
+        tryCausality(card, std::move(causal), positionValues);
+}
+
+at::Tensor PatchRunner::runOne(const std::vector<c10::IValue>& inputs, const char* which, graph::Shapes* shapes,
                                std::map<std::string, at::Tensor>& values)
 {
     graph::RunRequest request;
     request.inputs = inputs;
     request.keep = m_inputs.values;
-    request.probes = {graph::shapeProbe(*m_executor->graph(), shapes)};
+    if (shapes)
+        request.probes = {graph::shapeProbe(*m_executor->graph(), *shapes)};
     request.stop = m_stop;
     const auto result = m_executor->run(*m_weights, request);
     for (const auto& name : m_inputs.values)
@@ -83,8 +121,8 @@ at::Tensor PatchRunner::runOne(const std::vector<c10::IValue>& inputs, const cha
     return logits;
 }
 
-// Whether the rows of a batch are treated apart is tried, not believed.
-void PatchRunner::runPair()
+/// The logits of both inputs as one batch; undefined if the model does not take it.
+at::Tensor PatchRunner::runPair()
 {
     std::vector<c10::IValue> pair;
     for (std::size_t i = 0; i < base().size(); ++i)
@@ -94,10 +132,9 @@ void PatchRunner::runPair()
     request.probes = {graph::shapeProbe(*m_executor->graph(), m_two)};
     request.stop = m_stop;
     try {
-        const at::Tensor logits = logitsAt(m_executor->run(*m_weights, request).tensor(m_inputs.output), m_inputs.position).to(at::kCPU, at::kDouble);
-        m_batches = logits.size(0) == 2 && isClose(logits[0], m_baseLogits) && isClose(logits[1], m_sourceLogits);
+        return logitsAt(m_executor->run(*m_weights, request).tensor(m_inputs.output), m_inputs.position).to(at::kCPU, at::kDouble);
     } catch (const core::Error&) {
-        m_batches = false;
+        return {};
     }
 }
 
@@ -125,14 +162,16 @@ void PatchRunner::keepFrontier()
         for (const auto& input : base())
             request.inputs.push_back(repeated(input, rows));
         request.keep = names;
-        request.profile = rows == 1;
+        request.profile = rows == 1;  // of the whole run
+        if (rows > 1)
+            request.targets = names;
         request.stop = m_stop;
         return runner().run(*m_weights, request);
     };
     const auto one = run(1);
     for (const auto& profile : one.profile)
         m_bytes[profile.node] = profile.outputBytes;
-    const auto two = m_batches ? run(2) : one;
+    const auto two = m_batches && !names.empty() ? run(2) : one;
     for (const auto& name : names) {
         const auto &a = one.values.at(name), &b = two.values.at(name);
         if (!a.isTensor() || !b.isTensor())
@@ -214,36 +253,49 @@ bool PatchRunner::readsLastPosition() const
     return positionIndex(m_inputs.position, positions) == positions - 1;
 }
 
-void PatchRunner::tryCausality(const graph::ModelCard& card, const std::string& value, std::int64_t first)
+// Everything from the middle on: were earlier positions to read it, the output would be another one.
+bool PatchRunner::agrees(CausalRunner& causal, const std::string& value, std::int64_t axis) const
 {
-    if (!m_batches || !readsLastPosition())
-        return;
-    const auto tokens = base()[0].toTensor();
-    const auto axis = findAxis(axesOf(*m_executor->graph(), card, value, std::size_t(baseValue(value).dim())), Axis::Position);
-    if (!axis || baseValue(value).size(std::int64_t(*axis)) != tokens.size(1))
-        return;
-    auto causal = CausalRunner::make({{m_executor->graph(), *m_weights, card, {}}, tokens, m_inputs.values, m_inputs.output}, m_stop);
-    if (!causal || !causal->holds(value))
-        return;
-    // A run from the very beginning would prove nothing.
-    if (causal->begin(first) == 0)
-        first = tokens.size(1) / 2;
-    // Everything from there on: were earlier positions to read it, the output would be another one.
-    const auto length = tokens.size(1) - first;
+    const auto total = baseValue(value).size(axis), first = total / 2;
     const at::Tensor patched = baseValue(value).clone();
-    patched.narrow(std::int64_t(*axis), first, length).copy_(sourceValue(value).narrow(std::int64_t(*axis), first, length));
+    patched.narrow(axis, first, total - first).copy_(sourceValue(value).narrow(axis, first, total - first));
+    at::Tensor tail, whole;
     try {
-        const at::Tensor tail = causal->logits(value, patched, std::int64_t(*axis), first, m_stop), whole = wholeLogits(value, patched, m_stop);
-        if (isClose(tail.to(at::kDouble), whole.to(at::kDouble), 3e-5))
-            m_causal = std::move(causal);
+        together([&] { tail = causal.logits(value, patched, axis, first, m_stop); }, [&] { whole = wholeLogits(value, patched, m_stop); });
     } catch (const core::Error&) {
-        // Whole sequences can be run all the same.
+        return false;  // whole sequences can be run all the same
     }
+    return isClose(tail.to(at::kDouble), whole.to(at::kDouble), 3e-5);
+}
+
+std::unique_ptr<CausalRunner> PatchRunner::causalRunner(const graph::ModelCard& card) const
+{
+    return CausalRunner::make({m_executor, {m_executor->graph(), *m_weights, card, {}}, base()[0].toTensor(), m_inputs.values, m_inputs.output},
+                              m_stop);
+}
+
+void PatchRunner::tryCausality(const graph::ModelCard& card, std::unique_ptr<CausalRunner> causal, const std::vector<std::string>& values)
+{
+    for (const auto& value : values) {
+        if (!causal->holds(value))
+            continue;
+        const auto axis = findAxis(axesOf(*m_executor->graph(), card, value, std::size_t(baseValue(value).dim())), Axis::Position);
+        if (!axis || baseValue(value).size(std::int64_t(*axis)) != base()[0].toTensor().size(1))
+            continue;
+        if (agrees(*causal, value, std::int64_t(*axis)))
+            m_causal = std::move(causal);
+        return;
+    }
+}
+
+std::int64_t PatchRunner::begin(const std::string& value, std::int64_t first) const
+{
+    return m_causal && m_causal->holds(value) ? m_causal->begin(first) : 0;
 }
 
 at::Tensor PatchRunner::logits(const std::string& value, const at::Tensor& patched, std::stop_token stop, std::optional<Beginning> from) const
 {
-    if (m_causal && from && m_causal->begin(from->first) > 0 && m_causal->holds(value)) {
+    if (from && begin(value, from->first) > 0) {
         try {
             return m_causal->logits(value, patched, from->axis, from->first, stop);
         } catch (const graph::NodeError&) {

@@ -26,7 +26,7 @@ public:
         std::int64_t position = -1;  ///< of the output that is read
         std::vector<std::string> values;
     };
-    /// Runs the model on both inputs and on the two together.
+    /// Runs the model on both inputs and on the two together. Values and logits of the runs are there then.
     /// @throws core::ShapeError, core::InputError and what running the model throws.
     PatchRunner(const graph::Executor& executor, const graph::Weights& weights, Inputs inputs, std::stop_token stop);
 
@@ -36,11 +36,13 @@ public:
     const at::Tensor& sourceLogits() const { return m_sourceLogits; }
     /// False if the model does not treat the rows of a batch apart (a trace with a fixed batch size): then each patch is a run of its own.
     bool takesBatches() const { return m_batches; }
+    /// Makes patched runs ready: to be called once before all that follows. For a decoder whose last position is read, batches that are patched from some position on will be run
+    /// from there on (see CausalRunner), if that gives the same output where one of `positionValues` is patched in its second half; empty: it is not tried.
+    void prepare(const graph::ModelCard& card, const std::vector<std::string>& positionValues);
     /// Largest number of bytes alive at a time when the part of the model behind a value runs, for each row.
     std::int64_t bytesPerRow(const std::string& value) const;
-    /// For a decoder whose last position is read: batches that are patched from some position on will be run from there on (see CausalRunner), if that gives the same output where
-    /// `value` is patched from position `first` on.
-    void tryCausality(const graph::ModelCard& card, const std::string& value, std::int64_t first);
+    /// The position from which a batch is run whose first patch of `value` is at position `first`; batches are best made of patches for which this is the same. 0: from the beginning.
+    std::int64_t begin(const std::string& value, std::int64_t first) const;
     /// Where a batch begins to differ from the base run: at index `first` of `axis`, which runs over positions.
     struct Beginning {
         std::int64_t axis = 0, first = 0;
@@ -51,13 +53,16 @@ public:
 private:
     const std::vector<c10::IValue>& base() const { return m_inputs.baseIsClean ? m_inputs.clean : m_inputs.corrupted; }
     const std::vector<c10::IValue>& source() const { return m_inputs.baseIsClean ? m_inputs.corrupted : m_inputs.clean; }
-    at::Tensor runOne(const std::vector<c10::IValue>& inputs, const char* which, graph::Shapes& shapes, std::map<std::string, at::Tensor>& values);
-    void runPair();
+    at::Tensor runOne(const std::vector<c10::IValue>& inputs, const char* which, graph::Shapes* shapes, std::map<std::string, at::Tensor>& values);
+    at::Tensor runPair();
     void narrow();
     void keepFrontier();
     graph::KeptValues keptFor(std::int64_t rows, bool copied) const;
     graph::RunResult runRows(const std::string& value, const at::Tensor& patched, bool copied, std::stop_token stop) const;
     bool readsLastPosition() const;
+    std::unique_ptr<CausalRunner> causalRunner(const graph::ModelCard& card) const;
+    void tryCausality(const graph::ModelCard& card, std::unique_ptr<CausalRunner> causal, const std::vector<std::string>& values);
+    bool agrees(CausalRunner& causal, const std::string& value, std::int64_t axis) const;
     at::Tensor wholeLogits(const std::string& value, const at::Tensor& patched, std::stop_token stop) const;
     const graph::Executor& runner() const { return m_narrowed ? *m_narrowed : *m_executor; }
 

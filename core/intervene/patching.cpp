@@ -1,20 +1,27 @@
 #include "patching.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <limits>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
 
 #include <core/base/error.h>
 #include <core/base/text.h>
+#include <core/kernels/parallel.h>
 
 #include "patch_runner.h"
 
 namespace orrery::intervene {
 namespace {
 
-/// Larger batches are no faster (measured from 1 to 64 MiB on a 6-layer GPT of width 128: within 7 %), and smaller ones stream and cancel sooner.
+/// What the batches that run at a time may take: larger ones are no faster, and smaller ones stream and cancel sooner.
 constexpr std::int64_t kCacheBytes = 8 << 20;
 constexpr std::int64_t kManyPatches = 64;  ///< so many pay for what running them from their positions on has to prepare
 
@@ -89,6 +96,41 @@ std::vector<AnswerChange> changesAt(const at::Tensor& reference, const at::Tenso
     return changes;
 }
 
+/// Patches of one site that run together, counted head by head.
+struct Batch {
+    std::size_t site = 0;
+    std::vector<std::int64_t> patches;
+};
+
+struct FinishedBatch {
+    const Batch* batch = nullptr;
+    at::Tensor worth;  ///< the metric of each
+};
+
+/// What several threads finish, until the one that asked takes it.
+class FinishedBatches {
+public:
+    void add(FinishedBatch batch)
+    {
+        const std::lock_guard lock(m_mutex);
+        m_waiting.push_back(std::move(batch));
+    }
+    std::vector<FinishedBatch> take()
+    {
+        const std::lock_guard lock(m_mutex);
+        return std::exchange(m_waiting, {});
+    }
+
+private:
+    std::mutex m_mutex;  // guards m_waiting
+    std::vector<FinishedBatch> m_waiting;
+};
+
+bool patchesPositions(const PatchSite& site)
+{
+    return site.unitAxis && (site.unit == Axis::Position || site.unit == Axis::Query);
+}
+
 void checkHeads(const std::vector<PatchSite>& sites, bool byHead)
 {
     if (byHead && std::none_of(sites.begin(), sites.end(), [](const PatchSite& site) { return site.headAxis.has_value(); }))
@@ -126,14 +168,20 @@ struct Patching::State {
                  std::stop_token stop);
     void layOutSites(const graph::Graph& graph, const graph::ModelCard& card);
     MetricReference reference() const;
-    void tryCausality(const graph::ModelCard& card) const;
-    std::int64_t rowsFor(const PatchSite& site) const;
-    std::int64_t batchRows(const PatchSite& site) const;  ///< as many in each batch
-    /// Patches [first, first + count) of a site, counted head by head.
-    at::Tensor logits(const PatchSite& site, std::int64_t first, std::int64_t count, std::stop_token stop) const;
+    std::vector<std::string> positionValues() const;
+    std::int64_t memoryLimit() const;  ///< bytes
+    /// Batches that are run at a time, each by a thread; 1: one after the other, their operators on all threads.
+    std::int64_t workers() const;
+    /// Largest number of rows of a batch from position `begin` on.
+    std::int64_t rowsFor(const PatchSite& site, std::int64_t bytesPerRow, std::int64_t begin, std::int64_t atATime) const;
+    std::map<std::int64_t, std::vector<std::int64_t>> patchesByBegin(const PatchSite& site) const;
+    /// All batches, site by site.
+    std::vector<Batch> batches(std::int64_t atATime) const;
+    /// The output of these patches of a site. Any thread.
+    at::Tensor logits(const PatchSite& site, std::span<const std::int64_t> patches, std::stop_token stop) const;
     /// The first position that any of these patches changes; nothing if they are not patches of positions.
-    static std::optional<PatchRunner::Beginning> beginning(const PatchSite& site, std::int64_t first, std::int64_t count);
-    void takeCells(PatchResult& result, std::size_t site, std::int64_t first, const at::Tensor& values, const PatchControl& control) const;
+    static std::optional<PatchRunner::Beginning> beginning(const PatchSite& site, std::span<const std::int64_t> patches);
+    void takeCells(PatchResult& result, const FinishedBatch& finished, const PatchControl& control) const;
 };
 
 MetricReference Patching::State::reference() const
@@ -172,78 +220,115 @@ void Patching::State::prepare(const graph::Executor& executor, const graph::Weig
         inputs.values.push_back(site.value);
     runner = std::make_unique<PatchRunner>(executor, weights, std::move(inputs), stop);
     layOutSites(*executor.graph(), card);
-    tryCausality(card);
+    runner->prepare(card, positionValues());
     metric = std::make_unique<BoundMetric>(settings["metric"], reference());
     settings["metric"] = metric->document();
 }
 
-// Where the first batch that begins behind the first position begins.
-void Patching::State::tryCausality(const graph::ModelCard& card) const
+/// Values whose patches may be run from their positions on.
+std::vector<std::string> Patching::State::positionValues() const
 {
-    if (patches < kManyPatches)
-        return;
-    for (const auto& site : sites) {
-        const auto rows = batchRows(site);
-        const auto first = rows < site.patches() ? beginning(site, rows, 1) : std::nullopt;
-        if (first && first->first > 0)
-            return runner->tryCausality(card, site.value, first->first);
-    }
+    std::vector<std::string> values;
+    for (const auto& site : sites)
+        if (patches >= kManyPatches && patchesPositions(site))
+            values.push_back(site.value);
+    return values;
 }
 
-std::int64_t Patching::State::batchRows(const PatchSite& site) const
+std::int64_t Patching::State::workers() const
 {
-    const auto most = rowsFor(site), batches = (site.patches() + most - 1) / most;
-    return (site.patches() + batches - 1) / batches;
+    if (!runner->baseValue(sites.front().value).device().is_cpu())
+        return 1;
+    std::int64_t most = 1;
+    for (const auto& site : sites)
+        most = std::max(most, runner->bytesPerRow(site.value));
+    return std::clamp<std::int64_t>(memoryLimit() / most, 1, at::get_num_threads());
 }
 
-std::int64_t Patching::State::rowsFor(const PatchSite& site) const
+std::int64_t Patching::State::memoryLimit() const
+{
+    return std::int64_t(settings["memory_limit"].get<double>() * (1 << 20));
+}
+
+std::int64_t Patching::State::rowsFor(const PatchSite& site, std::int64_t bytesPerRow, std::int64_t begin, std::int64_t atATime) const
 {
     if (!runner->takesBatches())
         return 1;
-    const auto bytes = runner->bytesPerRow(site.value);
-    const auto limit = std::int64_t(settings["memory_limit"].get<double>() * (1 << 20));
-    return std::max<std::int64_t>(1, std::min(limit, kCacheBytes) / bytes);
+    // Of a run from some position on only later positions take memory.
+    const auto positions = site.unitAxis ? site.shape[*site.unitAxis] : 1;
+    const double bytes = double(bytesPerRow) * double(positions - begin) / double(positions);
+    return std::max<std::int64_t>(1, std::int64_t(double(std::min(memoryLimit(), kCacheBytes)) / double(atATime) / bytes));
 }
 
-at::Tensor Patching::State::logits(const PatchSite& site, std::int64_t first, std::int64_t count, std::stop_token stop) const
+std::vector<Batch> Patching::State::batches(std::int64_t atATime) const
+{
+    std::vector<Batch> all;
+    for (std::size_t i = 0; i < sites.size(); ++i) {
+        const auto bytes = runner->bytesPerRow(sites[i].value);
+        for (const auto& [begin, patches] : patchesByBegin(sites[i])) {
+            const auto count = std::int64_t(patches.size()), most = rowsFor(sites[i], bytes, begin, atATime);
+            const auto cuts = (count + most - 1) / most, rows = (count + cuts - 1) / cuts;  // as many in each
+            for (std::int64_t first = 0; first < count; first += rows)
+                all.push_back({i, {patches.begin() + first, patches.begin() + std::min(count, first + rows)}});
+        }
+    }
+    return all;
+}
+
+/// Patches that are run from the same position on.
+std::map<std::int64_t, std::vector<std::int64_t>> Patching::State::patchesByBegin(const PatchSite& site) const
+{
+    std::map<std::int64_t, std::vector<std::int64_t>> groups;
+    for (std::int64_t patch = 0; patch < site.patches(); ++patch) {
+        const auto from = beginning(site, std::span(&patch, 1));
+        groups[from ? runner->begin(site.value, from->first) : 0].push_back(patch);
+    }
+    return groups;
+}
+
+at::Tensor Patching::State::logits(const PatchSite& site, std::span<const std::int64_t> patches, std::stop_token stop) const
 {
     const at::Tensor &base = runner->baseValue(site.value), &source = runner->sourceValue(site.value);
     auto sizes = base.sizes().vec();
-    sizes[0] = count;
+    sizes[0] = std::int64_t(patches.size());
     const at::Tensor patched = base.expand(sizes).clone(at::MemoryFormat::Contiguous);
     const auto units = std::int64_t(site.units.size());
-    for (std::int64_t row = 0; row < count; ++row) {
-        const auto head = (first + row) / units, unit = site.units[std::size_t((first + row) % units)];
-        patchedPart(site, patched, row, head, unit).copy_(patchedPart(site, source, 0, head, unit));
+    for (std::size_t row = 0; row < patches.size(); ++row) {
+        const auto head = patches[row] / units, unit = site.units[std::size_t(patches[row] % units)];
+        patchedPart(site, patched, std::int64_t(row), head, unit).copy_(patchedPart(site, source, 0, head, unit));
     }
-    return runner->logits(site.value, patched, std::move(stop), beginning(site, first, count));
+    return runner->logits(site.value, patched, std::move(stop), beginning(site, patches));
 }
 
-std::optional<PatchRunner::Beginning> Patching::State::beginning(const PatchSite& site, std::int64_t first, std::int64_t count)
+std::optional<PatchRunner::Beginning> Patching::State::beginning(const PatchSite& site, std::span<const std::int64_t> patches)
 {
-    if (!site.unitAxis || (site.unit != Axis::Position && site.unit != Axis::Query))
+    if (!patchesPositions(site))
         return {};
     const auto units = std::int64_t(site.units.size());
     PatchRunner::Beginning from{std::int64_t(*site.unitAxis), std::numeric_limits<std::int64_t>::max()};
-    for (std::int64_t row = first; row < first + count; ++row)
-        from.first = std::min(from.first, site.units[std::size_t(row % units)]);
+    for (const auto patch : patches)
+        from.first = std::min(from.first, site.units[std::size_t(patch % units)]);
     return from.first < 0 ? std::nullopt : std::optional(from);
 }
 
-void Patching::State::takeCells(PatchResult& result, std::size_t site, std::int64_t first, const at::Tensor& values,
-                                const PatchControl& control) const
+void Patching::State::takeCells(PatchResult& result, const FinishedBatch& finished, const PatchControl& control) const
 {
-    const auto [map, row] = places[site];
-    const auto units = std::int64_t(sites[site].units.size());
-    const at::Tensor worth = values.to(at::kCPU, at::kDouble).contiguous();
+    const auto& batch = *finished.batch;
+    const auto [map, row] = places[batch.site];
+    const auto units = std::int64_t(sites[batch.site].units.size());
+    const at::Tensor worth = finished.worth.to(at::kCPU, at::kDouble).contiguous();
     auto all = result.maps[map].cells.accessor<double, 3>();
     std::vector<PatchCell> cells;
-    for (std::int64_t i = 0; i < worth.size(0); ++i) {
-        cells.push_back({map, row, (first + i) / units, (first + i) % units, worth.data_ptr<double>()[i]});
+    for (std::size_t i = 0; i < batch.patches.size(); ++i) {
+        cells.push_back({map, row, batch.patches[i] / units, batch.patches[i] % units, worth.data_ptr<double>()[i]});
         all[row][cells.back().head][cells.back().column] = cells.back().value;
     }
+    result.patches += std::int64_t(cells.size());
+    ++result.runs;
     if (control.cells)
         control.cells(cells);
+    if (control.progress)
+        control.progress(double(result.patches), double(patches), "patches");
 }
 
 Patching::Patching(const graph::Executor& executor, const graph::Weights& weights, const graph::ModelCard& card, const PatchRequest& request,
@@ -285,20 +370,33 @@ PatchResult Patching::sweep(const PatchControl& control) const
     PatchResult result{m_state->settings, m_state->maps, metric().clean(), metric().corrupted(), reference.clean, reference.corrupted, 0, 0, 0};
     for (auto& map : result.maps)
         map.cells = map.cells.clone();
-    for (std::size_t i = 0; i < m_state->sites.size(); ++i) {
-        const auto& site = m_state->sites[i];
-        const auto rows = m_state->batchRows(site);
-        for (std::int64_t first = 0; first < site.patches(); first += rows) {
-            if (control.stop.stop_requested())
-                throw core::Cancelled();
-            const auto count = std::min(rows, site.patches() - first);
-            m_state->takeCells(result, i, first, metric()(m_state->logits(site, first, count, control.stop)), control);
-            result.patches += count;
-            ++result.runs;
-            if (control.progress)
-                control.progress(double(result.patches), double(m_state->patches), "patches");
+    const auto atATime = m_state->workers();
+    const auto batches = m_state->batches(atATime);
+    const auto caller = std::this_thread::get_id();
+    FinishedBatches finished;
+    const auto handOver = [&] {
+        for (const auto& each : finished.take())
+            m_state->takeCells(result, each, control);
+    };
+    std::atomic<std::size_t> next{0};
+    // Each thread takes the next batch; the operators of a batch then run on that thread alone, which costs less than meeting after each of them.
+    kernels::parallelFor(0, std::min(atATime, std::int64_t(batches.size())), 1, [&](std::int64_t, std::int64_t) {
+        at::NoGradGuard noGradientsHere;
+        try {
+            for (std::size_t i; (i = next.fetch_add(1)) < batches.size();) {
+                if (control.stop.stop_requested())
+                    throw core::Cancelled();
+                const auto& batch = batches[i];
+                finished.add({&batch, metric()(m_state->logits(m_state->sites[batch.site], batch.patches, control.stop))});
+                if (std::this_thread::get_id() == caller)
+                    handOver();
+            }
+        } catch (...) {
+            next = batches.size();  // the others end, too
+            throw;
         }
-    }
+    });
+    handOver();
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     return result;
 }
@@ -313,7 +411,8 @@ at::Tensor Patching::outputOf(const PatchCell& cell, std::stop_token stop) const
         const auto units = std::int64_t(site.units.size());
         if (cell.head < 0 || cell.head >= site.heads || cell.column < 0 || cell.column >= units)
             break;
-        return m_state->logits(site, cell.head * units + cell.column, 1, std::move(stop))[0].to(at::kCPU, at::kDouble);
+        const std::int64_t patch = cell.head * units + cell.column;
+        return m_state->logits(site, std::span(&patch, 1), std::move(stop))[0].to(at::kCPU, at::kDouble);
     }
     throw core::InputError(
         fmt::format("patching: there is no cell at map {}, site {}, head {}, column {}", cell.map, cell.site, cell.head, cell.column));
