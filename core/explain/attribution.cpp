@@ -1,6 +1,9 @@
 #include "attribution.h"
 
+#include <ATen/Parallel.h>
+
 #include <core/base/text.h>
+#include <core/kernels/parallel.h>
 
 #include "fast_model.h"
 #include "methods.h"
@@ -20,6 +23,43 @@ c10::IValue repeated(const c10::IValue& value, std::int64_t repeats)
     std::vector<std::int64_t> counts(std::size_t(value.toTensor().dim()), 1);
     counts[0] = repeats;
     return value.toTensor().repeat(counts);
+}
+
+/// Rows of one pass: enough to fill the operators of small networks. More do not make it faster, and take memory.
+constexpr std::int64_t kRowsPerPass = 32;
+/// Fewer rows are not worth a thread of their own.
+constexpr std::int64_t kFewestRows = 8;
+
+/// Stacked copies of a batch, cut into runs of `copies` each (the last ones may have one fewer).
+struct CopyShares {
+    std::int64_t count = 1, copies = 1, withOneFewer = 0;
+    std::int64_t begin(std::int64_t share) const { return share * copies - std::max<std::int64_t>(0, share - (count - withOneFewer)); }
+    std::int64_t size(std::int64_t share) const { return begin(share + 1) - begin(share); }
+};
+
+CopyShares sharesOf(const at::Tensor& x, std::int64_t batch, std::int64_t repeats)
+{
+    const auto threads = std::int64_t(at::get_num_threads());
+    const bool hasRows = x.dim() > 0 && x.size(0) == batch * repeats;
+    if (!hasRows || !x.device().is_cpu() || threads == 1 || at::in_parallel_region() || batch * repeats < threads * kFewestRows)
+        return {1, repeats, 0};
+    const auto wanted = (batch * repeats + kRowsPerPass - 1) / kRowsPerPass;
+    const auto count = std::min((wanted + threads - 1) / threads * threads, repeats);
+    const auto copies = (repeats + count - 1) / count;
+    return {count, copies, count * copies - repeats};
+}
+
+/// work(share, its part of x, copies) for each share. Samples do not depend on each other, so each thread takes some of them through the whole model: they stay in its
+/// cache, and no thread waits for the others after every operator.
+template <class Work>
+void forShares(const CopyShares& shares, const at::Tensor& x, std::int64_t batch, const Work& work)
+{
+    if (shares.count == 1)
+        return work(0, x, shares.copies);
+    kernels::parallelFor(0, shares.count, 1, [&](std::int64_t from, std::int64_t to) {
+        for (auto share = from; share < to; ++share)
+            work(share, x.narrow(0, shares.begin(share) * batch, shares.size(share) * batch), shares.size(share));
+    });
 }
 
 }  // namespace
@@ -93,14 +133,14 @@ at::Tensor ScalarFunction::pick(const at::Tensor& output, std::int64_t repeats) 
     return row.gather(1, index.repeat({repeats, 1}).to(row.device())).squeeze(1);
 }
 
-graph::RunResult ScalarFunction::run(const std::string& from, const at::Tensor& x, std::int64_t repeats, bool gradient,
-                                     const PassRequest& asked) const
+graph::RunResult ScalarFunction::run(const std::string& from, const at::Tensor& x, std::int64_t repeats, bool gradient, const PassRequest& asked,
+                                     std::int64_t rowsInAll) const
 {
     graph::RunRequest request;
     const auto& inputs = m_executor.graph()->data().inputs;
     // Where nobody sees the values inside, the model may run in another form.
     const bool isPlain = asked.values.empty() && asked.probes.empty();
-    const auto* fast = isPlain && m_fixed.empty() ? m_fast->form(from, x.dim() > 0 ? x.size(0) : 1) : nullptr;
+    const auto* fast = isPlain && m_fixed.empty() ? m_fast->form(from, rowsInAll) : nullptr;
     const auto entry = isPlain ? m_fast->laidOut(x) : x;
     for (std::size_t i = 0; i < m_request.inputs.size(); ++i) {
         const bool isFrom = i < inputs.size() && inputs[i].name == from;
@@ -156,8 +196,14 @@ ScalarFunction::ScalarFunction(const graph::Executor& executor, const graph::Wei
 
 at::Tensor ScalarFunction::wholeOutput(const at::Tensor& x, std::int64_t repeats) const
 {
-    at::NoGradGuard noGrad;
-    return run(m_site, x, repeats, false, {}).tensor(m_request.output).detach();
+    const auto batch = std::int64_t(m_targets.size());
+    const auto shares = sharesOf(x, batch, repeats);
+    std::vector<at::Tensor> outputs(std::size_t(shares.count));
+    forShares(shares, x, batch, [&](std::int64_t share, const at::Tensor& part, std::int64_t copies) {
+        at::NoGradGuard noGrad;
+        outputs[std::size_t(share)] = run(m_site, part, copies, false, {}, batch * repeats).tensor(m_request.output).detach();
+    });
+    return shares.count == 1 ? outputs[0] : at::cat(outputs);
 }
 
 at::Tensor ScalarFunction::at(const at::Tensor& x, std::int64_t repeats) const
@@ -167,15 +213,28 @@ at::Tensor ScalarFunction::at(const at::Tensor& x, std::int64_t repeats) const
 
 std::pair<at::Tensor, at::Tensor> ScalarFunction::withGradient(const at::Tensor& x, std::int64_t repeats) const
 {
-    auto result = pass(m_site, x, repeats, {});
-    return {std::move(result.outputs), std::move(result.gradient)};
+    const auto batch = std::int64_t(m_targets.size());
+    const auto shares = sharesOf(x, batch, repeats);
+    std::vector<at::Tensor> outputs(std::size_t(shares.count)), gradients(std::size_t(shares.count));
+    forShares(shares, x, batch, [&](std::int64_t share, const at::Tensor& part, std::int64_t copies) {
+        auto result = passOf(m_site, part, copies, {}, batch * repeats);
+        outputs[std::size_t(share)] = std::move(result.outputs);
+        gradients[std::size_t(share)] = std::move(result.gradient);
+    });
+    return shares.count == 1 ? std::pair{outputs[0], gradients[0]} : std::pair{at::cat(outputs), at::cat(gradients)};
 }
 
 Pass ScalarFunction::pass(const std::string& from, const at::Tensor& x, std::int64_t repeats, const PassRequest& request) const
 {
+    return passOf(from, x, repeats, request, x.dim() > 0 ? x.size(0) : 1);
+}
+
+Pass ScalarFunction::passOf(const std::string& from, const at::Tensor& x, std::int64_t repeats, const PassRequest& request,
+                            std::int64_t rowsInAll) const
+{
     at::AutoGradMode enable(true);
     const auto leaf = x.detach().requires_grad_(true);
-    const auto result = run(from, leaf, repeats, true, request);
+    const auto result = run(from, leaf, repeats, true, request, rowsInAll);
     const auto outputs = pick(result.tensor(m_request.output), repeats);
     Pass pass;
     std::map<std::string, at::Tensor> attached;
@@ -211,7 +270,7 @@ Pass ScalarFunction::pass(const std::string& from, const at::Tensor& x, std::int
 Pass ScalarFunction::forward(const std::string& from, const at::Tensor& x, std::int64_t repeats, const PassRequest& request) const
 {
     at::NoGradGuard noGrad;
-    const auto result = run(from, x, repeats, false, request);
+    const auto result = run(from, x, repeats, false, request, x.dim() > 0 ? x.size(0) : 1);
     Pass pass;
     pass.outputs = pick(result.tensor(m_request.output), repeats).detach();
     for (const auto& name : request.values)

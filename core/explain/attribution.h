@@ -112,7 +112,10 @@ private:
     bool isInput(const std::string& name) const;
     at::Tensor pick(const at::Tensor& output, std::int64_t repeats) const;
     ScalarFunction copied(std::int64_t repeats) const;
-    graph::RunResult run(const std::string& from, const at::Tensor& x, std::int64_t repeats, bool gradient, const PassRequest& asked) const;
+    /// @param rowsInAll  Of all runs that this one is part of: many pay for another form of the model.
+    graph::RunResult run(const std::string& from, const at::Tensor& x, std::int64_t repeats, bool gradient, const PassRequest& asked,
+                         std::int64_t rowsInAll) const;
+    Pass passOf(const std::string& from, const at::Tensor& x, std::int64_t repeats, const PassRequest& request, std::int64_t rowsInAll) const;
     const graph::Executor& m_executor;
     const graph::Weights& m_weights;
     AttributionRequest m_request;
