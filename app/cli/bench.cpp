@@ -1,6 +1,4 @@
-#include <ctime>
 #include <iostream>
-#include <limits>
 #include <numeric>
 
 #include <unistd.h>
@@ -11,10 +9,8 @@
 #include <core/base/files.h>
 #include <core/base/rng.h>
 #include <core/base/text.h>
-#include <core/explain/attribution.h>
 #include <core/graph/builder.h>
 #include <core/graph/executor.h>
-#include <core/intervene/patching.h>
 #include <core/scaling/fit.h>
 #include <core/scene/camera/camera_row.h>
 #include <core/scene/splat/rasterizer.h>
@@ -28,26 +24,6 @@
 
 namespace orrery::cli {
 namespace {
-
-double secondsOf(const std::function<void()>& work)
-{
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-// Median of repeated runs, at least `seconds` long in all.
-double medianSeconds(const std::function<void()>& work, double seconds = 1)
-{
-    work();
-    std::vector<double> times;
-    for (double total = 0; total < seconds || times.size() < 5;) {
-        times.push_back(secondsOf(work));
-        total += times.back();
-    }
-    std::nth_element(times.begin(), times.begin() + std::ptrdiff_t(times.size() / 2), times.end());
-    return times[times.size() / 2];
-}
 
 core::Json gemmSuite(const Session&)
 {
@@ -131,79 +107,6 @@ core::Json trainSuite(const Session& session)
     add("tiny_gpt", stepMilliseconds("tiny-gpt", 5, 45, session));
     add("tiny_gpt_bfloat16", stepMilliseconds("tiny-gpt", 5, 45, session, {"train.autocast=bfloat16"}));
     return result;
-}
-
-// A ResNet-20 on one picture of 32 x 32: the weights do not matter for the time. Beside each median the least processor time of a run, all threads
-// together, which other work on the machine disturbs less.
-core::Json explainSuite(const Session&)
-{
-    const auto model = zoo::buildModel("resnet", {{"depth", 20}}, 0);
-    const graph::Executor executor(model.graph);
-    explain::AttributionRequest request;
-    request.inputs = {at::randn({1, 3, 32, 32}, at::detail::createCPUGenerator(0))};
-    request.target = 3;
-    core::Json result;
-    const auto measure = [&](const std::string& name, const char* method, core::Json parameters) {
-        request.parameters = std::move(parameters);
-        auto least = std::numeric_limits<std::clock_t>::max();
-        result[name + "_s"] = medianSeconds([&] {
-            const auto start = std::clock();
-            explain::attribute(executor, model.weights, method, request);
-            least = std::min(least, std::clock() - start);
-        });
-        result[name + "_cpu_s"] = double(least) / CLOCKS_PER_SEC;
-    };
-    measure("integrated_gradients_50", "integrated_gradients", {{"n_steps", 50}});
-    measure("occlusion_8x8_stride_4", "occlusion", {{"window", {8}}, {"stride", {4}}});
-    measure("shapley_value_sampling_16x25", "shapley_value_sampling", {{"feature_mask", 8}, {"n_samples", 25}});
-    return result;
-}
-
-/// A 6-layer GPT of width 128 at 64 positions: the residual stream before each layer, patched one position at a time, 384 patches.
-struct PatchBench {
-    graph::Model model = zoo::buildModel("gpt", {{"layers", 6}, {"heads", 4}, {"width", 128}, {"vocabulary", 256}, {"block_length", 64}}, 0);
-    graph::Executor executor = graph::Executor(model.graph);
-    intervene::PatchRequest request;
-    PatchBench()
-    {
-        const auto tokens = at::arange(64, at::kLong).unsqueeze(0);
-        request.clean = {tokens * 37 % 256};
-        request.corrupted = {tokens * 91 % 256};
-    }
-    void sweep() const { intervene::Patching(executor, model.weights, model.card, request).sweep(); }
-    /// Whole runs of `rows` rows each, in every row another position replaced: the sweep without what it saves.
-    void wholeRuns(std::int64_t rows) const
-    {
-        graph::RunRequest clean;
-        clean.inputs = request.clean;
-        for (int layer = 0; layer < 6; ++layer)
-            clean.keep.push_back(model.card.canonicalNames.at(fmt::format("blocks.{}.resid_pre", layer)));
-        const auto values = executor.run(model.weights, clean).values;
-        for (const auto& name : clean.keep)
-            for (std::int64_t first = 0; first < 64; first += rows) {
-                graph::RunRequest patched;
-                patched.inputs = {request.corrupted[0].toTensor().expand({rows, 64})};
-                patched.probes = {graph::Probe::replacing(name, [&](const std::string&, const c10::IValue& value) -> c10::IValue {
-                    const auto copy = value.toTensor().clone();
-                    for (std::int64_t row = 0; row < rows; ++row)
-                        copy[row][first + row].copy_(values.at(name).toTensor()[0][first + row]);
-                    return copy;
-                })};
-                executor.run(model.weights, patched);
-            }
-    }
-};
-
-core::Json patchingSuite(const Session&)
-{
-    const PatchBench bench;
-    const double sweep = medianSeconds([&] { bench.sweep(); }), batched = medianSeconds([&] { bench.wholeRuns(64); }),
-                 single = medianSeconds([&] { bench.wholeRuns(1); });
-    return {{"patches_384_s", sweep},
-            {"whole_runs_batched_s", batched},
-            {"whole_runs_one_by_one_s", single},
-            {"times_as_fast_as_batched", batched / sweep},
-            {"times_as_fast_as_one_by_one", single / sweep}};
 }
 
 /// A folder in the system's temporary folder that is gone afterwards.
@@ -411,10 +314,10 @@ using Suite = core::Json (*)(const Session&);
 const std::vector<std::pair<std::string, Suite>>& suites()
 {
     static const std::vector<std::pair<std::string, Suite>> kSuites = {
-        {"gemm", gemmSuite},         {"executor", executorSuite},    {"train", trainSuite},   {"explain", explainSuite},
-        {"patching", patchingSuite}, {"store", storeSuite},          {"runs", runsSuite},     {"splats", splatsSuite},
-        {"field", fieldSuite},       {"scaling", scalingSuite},      {"import", importSuite}, {"tokenizer", tokenizerSuite},
-        {"forward", forwardSuite},   {"generation", generationSuite}};
+        {"gemm", gemmSuite},           {"executor", executorSuite},   {"train", trainSuite},          {"explain", explainSuite},
+        {"patching", patchingSuite},   {"intervene", interveneSuite}, {"store", storeSuite},          {"runs", runsSuite},
+        {"splats", splatsSuite},       {"field", fieldSuite},         {"scaling", scalingSuite},      {"import", importSuite},
+        {"tokenizer", tokenizerSuite}, {"forward", forwardSuite},     {"generation", generationSuite}};
     return kSuites;
 }
 
@@ -466,9 +369,9 @@ Exit bench(Session& session, const BenchOptions& options)
 std::function<Exit(Session&)> declareBench(CLI::App& app)
 {
     auto options = std::make_shared<BenchOptions>();
-    app.add_option(
-        "suite", options->suite,
-        "gemm, executor, train, explain, patching, store, runs, splats, field, scaling, import, tokenizer, forward or generation; default: all.");
+    app.add_option("suite", options->suite,
+                   "gemm, executor, train, explain, patching, intervene, store, runs, splats, field, scaling, import, tokenizer, forward or "
+                   "generation; default: all.");
     app.add_option("--fill", options->fill, "Measure nothing; add this many made-up finished runs to the workspace, to try large ones.")
         ->check(CLI::Range(1, 1'000'000));
     return [options](Session& session) { return bench(session, *options); };
