@@ -358,7 +358,7 @@ void AttributionPanel::measure()
     if (!m_quality->metrics()->isValid())
         return showError(tr("A parameter of a metric is out of range: see Settings under Quality."));
     widgets::BackgroundOptions options;
-    options.title = tr("Measure %n result(s)", nullptr, int(orders.size()));
+    options.title = orders.size() == 1 ? tr("Measure 1 result") : tr("Measure %1 results").arg(orders.size());
     options.lane = widgets::Lane::Queue;
     options.kind = QStringLiteral("attribute");
     const auto measured = [this](int card, const ExplanationPtr& result, const std::string& metric, const CardMetric& value) {

@@ -178,7 +178,8 @@ QLayout* InterventionsPanel::makeRunRow()
     m_probe = new QLineEdit;
     m_probe->setObjectName(QStringLiteral("probe"));
     m_probe->setAccessibleName(tr("Value to compare"));
-    m_probe->setPlaceholderText(tr("value to compare, if any"));
+    m_probe->setPlaceholderText(tr("compare a value"));
+    m_probe->setToolTip(tr("A value that is shown without and with the interventions, if any: a path or a canonical name"));
     m_run = new QPushButton(tr("&Run"));
     m_run->setObjectName(QStringLiteral("run"));
     connect(m_run, &QPushButton::clicked, this, &InterventionsPanel::run);
@@ -187,10 +188,7 @@ QLayout* InterventionsPanel::makeRunRow()
         addBusy(-1);
         updateButtons();
     });
-    auto* label = new QLabel(tr("C&ompare"));
-    label->setBuddy(m_probe);
     auto* row = new QHBoxLayout;
-    row->addWidget(label);
     row->addWidget(m_probe, 1);
     row->addWidget(m_run);
     row->addWidget(m_bar, 1);
@@ -234,8 +232,8 @@ QWidget* InterventionsPanel::makeContent()
     splitter->addWidget(top);
     splitter->addWidget(m_outcome);
     splitter->setStretchFactor(0, 5);
-    splitter->setStretchFactor(1, 4);
-    splitter->setSizes({500, 400});
+    splitter->setStretchFactor(1, 3);
+    splitter->setSizes({560, 340});
     splitter->setChildrenCollapsible(false);
     splitter->setFocusProxy(m_list);
     return splitter;

@@ -97,8 +97,8 @@ void CheckpointsPage::showSummary()
     if (m_steps == 0)
         return m_summary->setText(tr("This model has no checkpoints. Train a run with train.checkpoint.every and keep, and select it."));
     if (m_points.empty())
-        return m_summary->setText(
-            tr("%n checkpoint(s). The slider above moves every tab through the training; measuring draws the curves.", nullptr, m_steps));
+        return m_summary->setText((m_steps == 1 ? tr("1 checkpoint.") : tr("%1 checkpoints.").arg(m_steps)) + QLatin1Char(' ') +
+                                  tr("The slider above moves every tab through the training; measuring draws the curves."));
     double worst = 0;
     const intervene::CheckpointPoint* first = nullptr;
     for (const auto& point : m_points) {

@@ -305,8 +305,7 @@ void GridPage::showCell()
 void GridPage::showSummary(const LensAnswer& answer)
 {
     const auto& grid = std::get<intervene::LensGrid>(answer.result.value);
-    const QString own =
-        grid.offset == 1 ? tr("the model's own logits") : tr("the model's own logits %n token(s) later", nullptr, int(grid.offset - 1));
+    const QString own = grid.offset == 1 ? tr("the model's own logits") : tr("the model's own logits %1 further on").arg(grid.offset - 1);
     QString text = tr("Last layer against %1: %2").arg(own, number(grid.finalDifference, 3));
     if (const auto& score = answer.result.score) {
         const auto best = std::max_element(score->accuracy.begin(), score->accuracy.end());

@@ -1,9 +1,8 @@
 #include "patch_inputs.h"
 
 #include <QCheckBox>
-#include <QHBoxLayout>
+#include <QEvent>
 #include <QHeaderView>
-#include <QScrollArea>
 #include <QSignalBlocker>
 #include <algorithm>
 
@@ -12,6 +11,7 @@ namespace {
 
 /// Fitting each column to its text is quick up to here; longer inputs get columns of one width.
 constexpr qsizetype kFitted = 512;
+constexpr int kBetweenBoxes = 10, kBetweenLines = 4;
 
 }  // namespace
 
@@ -77,27 +77,52 @@ void TokenPairTable::showPosition(int position)
         setCurrentCell(0, position);
 }
 
-ComponentChoice::ComponentChoice(QWidget* parent) : QWidget(parent), m_row(new QHBoxLayout)
+ComponentChoice::ComponentChoice(QWidget* parent) : QWidget(parent)
 {
-    auto* row = new QWidget;
-    row->setLayout(m_row);
-    m_row->setSpacing(8);
-    m_row->setContentsMargins(0, 0, 0, 0);
-    auto* scroll = new QScrollArea;
-    scroll->setWidget(row);
-    scroll->setWidgetResizable(true);
-    scroll->setFrameShape(QFrame::NoFrame);
-    scroll->setVerticalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
-    scroll->setFixedHeight(fontMetrics().height() + 28);
-    auto* layout = new QHBoxLayout(this);
-    layout->setContentsMargins(0, 0, 0, 0);
-    layout->addWidget(scroll);
     hide();
+}
+
+QSize ComponentChoice::minimumSizeHint() const
+{
+    int width = 0;
+    for (const auto* button : m_buttons)
+        width = std::max(width, button->sizeHint().width());
+    return {width, height()};
+}
+
+QSize ComponentChoice::sizeHint() const
+{
+    return {4 * minimumSizeHint().width(), height()};
+}
+
+void ComponentChoice::resizeEvent(QResizeEvent* event)
+{
+    QWidget::resizeEvent(event);
+    arrange();
+}
+
+void ComponentChoice::changeEvent(QEvent* event)
+{
+    QWidget::changeEvent(event);
+    if (event->type() == QEvent::FontChange || event->type() == QEvent::StyleChange)
+        arrange();
+}
+
+/// Boxes stand under each other in columns, so that the eye finds them again when the panel gets another width.
+void ComponentChoice::arrange()
+{
+    if (m_buttons.empty())
+        return;
+    const int column = minimumSizeHint().width() + kBetweenBoxes, line = m_buttons.front()->sizeHint().height() + kBetweenLines;
+    const int count = int(m_buttons.size()), columns = std::clamp((width() + kBetweenBoxes) / column, 1, count);
+    for (int i = 0; i < count; ++i)
+        m_buttons[std::size_t(i)]->setGeometry(i % columns * column, i / columns * line, column - kBetweenBoxes, line - kBetweenLines);
+    setFixedHeight((count + columns - 1) / columns * line);
 }
 
 QCheckBox* ComponentChoice::makeButton(const QString& component)
 {
-    auto* button = new QCheckBox;
+    auto* button = new QCheckBox(this);
     button->setText(component);
     button->setObjectName(QStringLiteral("component_") + component);
     button->setToolTip(tr("Patch %1 of every layer").arg(component));
@@ -113,16 +138,16 @@ QCheckBox* ComponentChoice::makeButton(const QString& component)
 
 void ComponentChoice::setAvailable(const std::vector<std::string>& components)
 {
-    for (auto* button : m_buttons)
+    for (auto* button : m_buttons) {
+        button->hide();
         button->deleteLater();
+    }
     m_buttons.clear();
-    while (auto* item = m_row->takeAt(0))
-        delete item;
     for (const auto& component : components) {
         m_buttons.push_back(makeButton(QString::fromStdString(component)));
-        m_row->addWidget(m_buttons.back());
+        m_buttons.back()->show();
     }
-    m_row->addStretch(1);
+    arrange();
     setVisible(!m_buttons.empty());
 }
 

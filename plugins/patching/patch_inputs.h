@@ -5,7 +5,6 @@
 #include <vector>
 
 class QCheckBox;
-class QHBoxLayout;
 
 namespace orrery::plugins {
 
@@ -25,7 +24,7 @@ private:
     void fill(int row, int column, const QString& token, bool differs);
 };
 
-/// One box a component of the model, several of which may be on. What was chosen for another model is remembered.
+/// One box a component of the model, several of which may be on, in as many lines as they need. What was chosen for another model is remembered.
 class ComponentChoice : public QWidget {
     Q_OBJECT
 public:
@@ -37,14 +36,20 @@ public:
     /// All that were chosen, available here or not.
     const QStringList& remembered() const { return m_remembered; }
     void setRemembered(const QStringList& components);
+    QSize sizeHint() const override;
+    QSize minimumSizeHint() const override;
 
 Q_SIGNALS:
     void changed();
 
+protected:
+    void resizeEvent(QResizeEvent* event) override;
+    void changeEvent(QEvent* event) override;
+
 private:
     QCheckBox* makeButton(const QString& component);
+    void arrange();
     QStringList m_remembered = {QStringLiteral("resid_pre")};
-    QHBoxLayout* m_row;
     std::vector<QCheckBox*> m_buttons;
 };
 

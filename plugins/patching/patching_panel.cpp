@@ -152,10 +152,12 @@ void PatchingPanel::showStatus()
     const QString problem = m_prepared->isReady() ? answerProblem() : m_prepared->problem;
     if (!problem.isEmpty())
         m_status->setText(problem);
-    else if (!m_prepared->cleanTokens.isEmpty())
-        m_status->setText(tr("%n token(s) differ.", nullptr, int(intervene::differingPositions(m_prepared->request).size())));
-    else
+    else if (m_prepared->cleanTokens.isEmpty())
         m_status->clear();
+    else if (const auto count = intervene::differingPositions(m_prepared->request).size(); count == 1)
+        m_status->setText(tr("1 token differs."));
+    else
+        m_status->setText(tr("%1 tokens differ.").arg(count));
     updateButtons();
 }
 

@@ -102,6 +102,7 @@ private Q_SLOTS:
     void faultsStandWhereTheyAre();
     void sourcesGiveTheirValues();
     void textsAreWrittenBothWays();
+    void aRunIsCancelledInTheMiddle_data() { test::addWaysToEnd(); }
     void aRunIsCancelledInTheMiddle();
     void documentsAreSavedKeptAndOpened();
     void unitsAreTypedAsText();
@@ -289,6 +290,7 @@ void InterventionsTest::textsAreWrittenBothWays()
 
 void InterventionsTest::aRunIsCancelledInTheMiddle()
 {
+    QFETCH(bool, fromOutside);
     Bench bench;
     bench.show({{"text", "a"}, {"new_tokens", 20000}});
     bench.session.openModel(byteModel(bench, 20000));
@@ -298,7 +300,7 @@ void InterventionsTest::aRunIsCancelledInTheMiddle()
     QTRY_VERIFY(bench.child<QPushButton>("cancel")->isVisible());
     QTest::qWait(300);
     QVERIFY(!bench.panel->isIdle());
-    QTest::mouseClick(bench.child<QPushButton>("cancel"), Qt::LeftButton);
+    test::endJob(bench.session, bench.child<QPushButton>("cancel"), fromOutside);
     QTRY_VERIFY(isReady(bench));
     QTRY_VERIFY(!bench.session.hasBackgroundWork());
     QTRY_VERIFY(bench.panel->isIdle());

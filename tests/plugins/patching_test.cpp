@@ -74,6 +74,7 @@ private Q_SLOTS:
     void differingTokensAreMarked();
     void textsOfTwoLengthsAreExplained();
     void errorsOfTheSweepStandInTheBand();
+    void aSweepIsCancelledInTheMiddle_data() { test::addWaysToEnd(); }
     void aSweepIsCancelledInTheMiddle();
     void samplesOfARunAreStored();
     void theCommandComputesTheSame();
@@ -106,7 +107,7 @@ void PatchingPanelTest::theMapEqualsCore()
     bench.type("clean", kClean);
     bench.type("corrupted", kCorrupted);
     QTRY_VERIFY_WITH_TIMEOUT(bench.run()->isEnabled(), kPatience);
-    QVERIFY2(bench.status().contains("4 token(s) differ") || bench.status().contains("4 tokens differ"), qPrintable(bench.status()));
+    QVERIFY2(bench.status().contains("4 tokens differ"), qPrintable(bench.status()));
     QTest::mouseClick(bench.run(), Qt::LeftButton);
     QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle() && bench.heat()->rows() == 3, kPatience);
     const auto model = models::loadModel(bench.folder.filePath("model.safetensors").toStdString());
@@ -233,6 +234,7 @@ void PatchingPanelTest::errorsOfTheSweepStandInTheBand()
 
 void PatchingPanelTest::aSweepIsCancelledInTheMiddle()
 {
+    QFETCH(bool, fromOutside);
     Bench bench;
     const QString clean = QString(200, 'a'), corrupted = QString(200, 'b');
     bench.show({{"clean", clean.toStdString()},
@@ -245,7 +247,7 @@ void PatchingPanelTest::aSweepIsCancelledInTheMiddle()
     auto* result = bench.panel->findChild<PatchResultView*>();
     QTRY_VERIFY_WITH_TIMEOUT(result->finished() > 0, 60000);
     QVERIFY(!bench.panel->isIdle());
-    QTest::mouseClick(bench.child<QPushButton>("cancel"), Qt::LeftButton);
+    test::endJob(bench.session, bench.child<QPushButton>("cancel"), fromOutside);
     QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle(), kPatience);
     QTRY_VERIFY_WITH_TIMEOUT(!bench.session.hasBackgroundWork(), kPatience);
     QVERIFY(bench.run()->isVisible());

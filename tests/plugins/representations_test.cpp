@@ -105,6 +105,7 @@ private Q_SLOTS:
     void emptyStatesSayWhatToDo();
     void pcaEqualsCore();
     void selectedPointsAreSelectedEverywhere();
+    void umapMovesUntilCancelled_data() { test::addWaysToEnd(); }
     void umapMovesUntilCancelled();
     void textsAreColouredByToken();
     void probesEqualCore();
@@ -207,6 +208,7 @@ void RepresentationsTest::selectedPointsAreSelectedEverywhere()
 
 void RepresentationsTest::umapMovesUntilCancelled()
 {
+    QFETCH(bool, fromOutside);
     Bench bench;
     const auto run = test::trainedRun(bench.workspace(), kSmall, "iris", 1);
     bench.show({{"scatter", {{"method", "umap"}, {"parameters", {{"umap", {{"n_epochs", 100000}, {"n_neighbors", 5}}}}}}}});
@@ -217,7 +219,7 @@ void RepresentationsTest::umapMovesUntilCancelled()
     const QPointF before = view->point(3);
     QTRY_VERIFY_WITH_TIMEOUT(view->point(3) != before, 60000);
     QVERIFY(!bench.panel->isIdle() && labelText(bench, "scatterStatus").contains("still moving"));
-    QTest::mouseClick(page(bench)->findChild<QPushButton*>("cancel"), Qt::LeftButton);
+    test::endJob(bench.session, page(bench)->findChild<QPushButton*>("cancel"), fromOutside);
     QTRY_VERIFY(bench.panel->isIdle() && !bench.session.hasBackgroundWork());
     QCOMPARE(view->count(), 30);  // what came stays
     QVERIFY(bench.workspace()->analyses(run, "projection").empty());

@@ -1,9 +1,11 @@
 #pragma once
+#include <QPushButton>
 #include <QTemporaryDir>
 #include <QTest>
 #include <memory>
 
 #include <core/jobs/job.h>
+#include <core/jobs/queue.h>
 #include <core/store/workspace.h>
 #include <core/train/experiment.h>
 #include <core/train/runs.h>
@@ -52,5 +54,21 @@ struct PanelBench {
         return panel->template findChild<Widget*>(QString::fromLatin1(name));
     }
 };
+
+/// Rows of a test that ends a job in its middle: by the panel's button, and from outside (the Jobs panel, an end of its process).
+inline void addWaysToEnd()
+{
+    QTest::addColumn<bool>("fromOutside");
+    QTest::newRow("by its button") << false;
+    QTest::newRow("killed in the queue") << true;
+}
+
+inline void endJob(widgets::Session& session, QPushButton* cancel, bool fromOutside)
+{
+    if (fromOutside)
+        return session.jobs().cancelAll();
+    QTRY_VERIFY(cancel->isVisible());
+    QTest::mouseClick(cancel, Qt::LeftButton);
+}
 
 }  // namespace orrery::test
