@@ -160,7 +160,8 @@ void SceneView::drawFrameGraph(Overlay& overlay)
         ImGui::Text("frame %.1f ms", double(times.back()));
     }
     const auto all = m_picture->positions.size() / 3;
-    auto text = QStringLiteral("%1 of %2 points").arg(QLocale::c().toString(qulonglong(m_drawn)), QLocale::c().toString(qulonglong(all)));
+    auto text = QStringLiteral("%1 of %2 points")
+                    .arg(QLocale(QLocale::English).toString(qulonglong(m_drawn)), QLocale(QLocale::English).toString(qulonglong(all)));
     if (m_shrink > 1)
         text += QStringLiteral(", half the pixels");
     ImGui::TextUnformatted(text.toUtf8().constData());

@@ -75,7 +75,7 @@ void SplatView::drawLookControls(Overlay& overlay, SplatSettings& settings) cons
 void SplatView::drawCounts(Overlay& overlay) const
 {
     const auto counts = this->counts();
-    const auto number = [](std::size_t value) { return QLocale::c().toString(qulonglong(value)); };
+    const auto number = [](std::size_t value) { return QLocale(QLocale::English).toString(qulonglong(value)); };
     ImGui::TextUnformatted(QStringLiteral("%1 of %2 in view").arg(number(counts.visible), number(counts.all)).toUtf8().constData());
     if (m_settings.crops)
         ImGui::TextUnformatted(QStringLiteral("%1 in the box").arg(number(counts.inBox)).toUtf8().constData());

@@ -3,6 +3,7 @@
 #include <QOpenGLContext>
 #include <QOpenGLExtraFunctions>
 #include <QOpenGLFramebufferObject>
+#include <cmath>
 #include <vector>
 #include <vtkActor.h>
 #include <vtkAutoInit.h>
@@ -240,11 +241,16 @@ std::size_t VtkScene::Private::choose(const Frame& frame)
                                          : 0;  // a gap would be uneven: nothing after the first block that is left out
         }
         part->actor->SetVisibility(isShown);
-        part->actor->GetProperty()->SetPointSize(std::max(1.0f, float(frame.look.pointSize / frame.shrink)));
     }
-    std::size_t count = 0;
-    for (const auto& part : parts)
+    std::size_t count = 0, all = 0;
+    for (const auto& part : parts) {
         count += part->actor->GetVisibility() ? part->count : 0;
+        all += part->count;
+    }
+    // A part of the points stands for all: larger ones leave as few holes.
+    const double larger = frame.isFast && count > 0 ? std::min(2.0, std::sqrt(double(all) / double(count))) : 1;
+    for (const auto& part : parts)
+        part->actor->GetProperty()->SetPointSize(std::max(1.0f, float(frame.look.pointSize * larger / frame.shrink)));
     return count;
 }
 

@@ -213,12 +213,7 @@ private:
         std::vector<std::pair<std::string, graph::Builder::Var>> outputs = {{"out", m_values.back().var}};
         for (std::size_t i = m_inputShapes.size(); i + 1 < m_values.size(); i += 3)
             outputs.emplace_back("out" + std::to_string(i), m_values[i].var);
-        RandomGraph made;
-        made.model = m_builder.finish(outputs);
-        made.model.weights = graph::initialize(*made.model.graph, seed);
-        auto generator = at::detail::createCPUGenerator(seed);
-        for (const auto& shape : m_inputShapes)
-            made.inputs.emplace_back(at::randn(shape, generator, at::TensorOptions()));
+        RandomGraph made = RandomGraph::drawn(m_builder.finish(outputs), m_inputShapes, seed);
         for (std::size_t i = m_inputShapes.size(); i < m_values.size(); ++i)
             made.shapes[made.model.graph->value(m_values[i].var.id).name] = m_values[i].shape;
         for (const auto& [id, domain] : m_domains)
@@ -241,6 +236,17 @@ at::Tensor violation(const std::string& domain, const at::Tensor& value)
 }
 
 }  // namespace
+
+RandomGraph RandomGraph::drawn(graph::Model model, const std::vector<std::vector<std::int64_t>>& inputShapes, std::uint64_t seed)
+{
+    RandomGraph made;
+    made.model = std::move(model);
+    made.model.weights = graph::initialize(*made.model.graph, seed);
+    auto generator = at::detail::createCPUGenerator(seed);
+    for (const auto& shape : inputShapes)
+        made.inputs.emplace_back(at::randn(shape, generator, at::TensorOptions()));
+    return made;
+}
 
 RandomGraph randomGraph(std::uint64_t seed, int nodes)
 {

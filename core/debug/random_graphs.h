@@ -19,6 +19,8 @@ struct RandomGraph {
     std::map<std::string, std::vector<std::int64_t>> shapes;  ///< of every value that a node makes, as predicted
     /// Values that must stay positive, or away from zero, for the node that reads them to give numbers: value -> "log", "sqrt", "div".
     std::map<std::string, std::string> domains;
+    /// The model with weights and normal inputs of these shapes, drawn with the seed; nothing is said of its values.
+    static RandomGraph drawn(graph::Model model, const std::vector<std::vector<std::int64_t>>& inputShapes, std::uint64_t seed);
 };
 
 /// Up to `nodes` nodes, drawn from rules that know shapes: elementwise arithmetic with broadcasting, products, convolutions, reductions, normalisations, views,

@@ -86,12 +86,7 @@ private:
         std::vector<std::pair<std::string, graph::Builder::Var>> outputs = {{"out", m_made.back()}};
         for (std::size_t i = 0; i + 1 < m_made.size(); i += 3)
             outputs.emplace_back("out" + std::to_string(i), m_made[i]);
-        RandomGraph made;
-        made.model = m_builder.finish(outputs);
-        made.model.weights = graph::initialize(*made.model.graph, seed);
-        auto generator = at::detail::createCPUGenerator(seed);
-        for (const auto& shape : m_inputs)
-            made.inputs.emplace_back(at::randn(shape, generator, at::TensorOptions()));
+        RandomGraph made = RandomGraph::drawn(m_builder.finish(outputs), m_inputs, seed);
         for (std::size_t i = m_inputs.size(); i < m_values.size(); ++i)
             made.shapes[made.model.graph->value(m_values[i].id).name] = m_shapes[i];
         return made;

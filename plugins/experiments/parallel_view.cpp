@@ -13,10 +13,10 @@
 namespace orrery::plugins {
 namespace {
 
-constexpr int kTop = 34, kBottom = 14, kSide = 60;  ///< px around the axes
-constexpr int kGrip = 14;                           ///< px beside an axis that count as on it
-constexpr int kFewLines = 300;                      ///< up to so many are smoothed
-constexpr int kColours = 32;                        ///< lines of one colour are drawn in one go
+constexpr int kTop = 52, kBottom = 14, kLeastSide = 60;  ///< px around the axes
+constexpr int kGrip = 14;                                ///< px beside an axis that count as on it
+constexpr int kFewLines = 300;                           ///< up to so many are smoothed
+constexpr int kColours = 32;                             ///< lines of one colour are drawn in one go
 constexpr double kKeyStep = 0.02;
 
 double scaled(const ParallelAxis& axis, double value)
@@ -24,6 +24,18 @@ double scaled(const ParallelAxis& axis, double value)
     if (!axis.log)
         return value;
     return value > 0 ? std::log10(value) : std::nan("");
+}
+
+/// One line, or two that are parted at the dot in a path that is nearest to its middle; what is still too long loses its beginning.
+QString titleLines(const QFontMetrics& metrics, const QString& title, int room)
+{
+    qsizetype best = -1;
+    for (qsizetype at = title.indexOf('.'); at >= 0; at = title.indexOf('.', at + 1))
+        if (best < 0 || std::abs(2 * at - title.size()) < std::abs(2 * best - title.size()))
+            best = at;
+    if (metrics.horizontalAdvance(title) <= room || best < 0)
+        return metrics.elidedText(title, Qt::ElideLeft, room);
+    return metrics.elidedText(title.left(best + 1), Qt::ElideLeft, room) + '\n' + metrics.elidedText(title.mid(best + 1), Qt::ElideRight, room);
 }
 
 }  // namespace
@@ -173,8 +185,8 @@ double ParallelView::valueAt(int axis, double height) const
 
 double ParallelView::xOf(int axis) const
 {
-    const double room = width() - 2 * kSide;
-    return m_axes.size() < 2 ? width() / 2.0 : kSide + room * axis / double(m_axes.size() - 1);
+    const double room = width() - 2 * m_side;
+    return m_axes.size() < 2 ? width() / 2.0 : m_side + room * axis / double(m_axes.size() - 1);
 }
 
 double ParallelView::yOf(double share) const
@@ -234,6 +246,7 @@ void ParallelView::drawLines()
     m_lines.fill(palette().color(QPalette::Base));
     if (m_axes.size() < 2)
         return;
+    placeSides();
     const bool areFew = m_runs.size() <= kFewLines, dark = widgets::isDark(palette());
     const auto bins = binned();
     const auto draw = [&](const QList<QLineF>& lines, QColor colour, double share) {
@@ -272,6 +285,19 @@ QStringList ParallelView::ticks(int axis, std::vector<double>& heights) const
     return texts;
 }
 
+/// The outer axes' labels stand in the margins: as wide as they need, up to a fifth of the picture.
+void ParallelView::placeSides()
+{
+    int widest = kLeastSide;
+    for (const int axis : {0, int(m_axes.size()) - 1}) {
+        std::vector<double> heights;
+        for (const auto& text : ticks(axis, heights))
+            widest = std::max(widest, fontMetrics().horizontalAdvance(text) + 14);
+        widest = std::max(widest, fontMetrics().horizontalAdvance(m_axes[std::size_t(axis)].title) / 2 + 10);
+    }
+    m_side = std::min(double(widest), std::max(double(kLeastSide), width() / 5.0));
+}
+
 void ParallelView::drawAxis(QPainter& painter, int axis) const
 {
     const auto colours = widgets::themeColors(palette());
@@ -279,26 +305,28 @@ void ParallelView::drawAxis(QPainter& painter, int axis) const
     painter.setPen(
         QPen(axis == m_current && hasFocus() ? palette().color(QPalette::Highlight) : colours.axisLine, axis == m_current && hasFocus() ? 3 : 1.5));
     painter.drawLine(QPointF(x, yOf(0)), QPointF(x, yOf(1)));
-    const double room = m_axes.size() < 2 ? width() : (width() - 2 * kSide) / double(m_axes.size() - 1);
+    const double room = m_axes.size() < 2 ? width() : (width() - 2 * m_side) / double(m_axes.size() - 1);
     QFont bold = font();
     bold.setBold(true);
     painter.setFont(bold);
     painter.setPen(palette().color(QPalette::WindowText));
     // As far as the middle between two axes; at the ends there is the margin.
-    const double half = room / 2 - 4, margin = double(kSide) - 4;
+    const double half = room / 2 - 4, margin = m_side - 4;
     const double left = std::max(2.0, x - (axis == 0 ? margin : half)),
                  right = std::min(width() - 2.0, x + (axis + 1 == int(m_axes.size()) ? margin : half));
     const auto& one = m_axes[std::size_t(axis)];
-    const QString title = QFontMetrics(bold).elidedText(one.log ? tr("%1 (log)").arg(one.title) : one.title, Qt::ElideLeft, int(right - left));
+    const QString title = titleLines(QFontMetrics(bold), one.log ? tr("%1 (log)").arg(one.title) : one.title, int(right - left));
     painter.drawText(QRectF(left, 2, right - left, kTop - 12), Qt::AlignHCenter | Qt::AlignVCenter, title);
     painter.setFont(font());
     std::vector<double> heights;
     const QStringList texts = ticks(axis, heights);
+    const bool isOuter = axis == 0 || axis + 1 == int(m_axes.size());
+    const int tickRoom = int(isOuter ? m_side - 10 : std::max(kLeastSide - 10.0, 0.7 * room));  // the lines stay to be seen
     for (int i = 0; i < texts.size(); ++i) {
         const double y = yOf(heights[std::size_t(i)]);
         painter.setPen(colours.axisLine);
         painter.drawLine(QPointF(x - 3, y), QPointF(x + 3, y));
-        const QString text = fontMetrics().elidedText(texts[i], Qt::ElideRight, kSide - 10);
+        const QString text = fontMetrics().elidedText(texts[i], Qt::ElideMiddle, tickRoom);
         const bool isLast = axis + 1 == int(m_axes.size()) && m_axes.size() > 1;
         const int wide = fontMetrics().horizontalAdvance(text);
         const QRectF box(isLast ? x + 6 : x - 8 - wide, y - fontMetrics().height() / 2.0, wide + 2, fontMetrics().height());

@@ -77,6 +77,7 @@ private:
     std::vector<QList<QLineF>> binned() const;
     void drawLines();
     void drawAxis(QPainter& painter, int axis) const;
+    void placeSides();
     QStringList ticks(int axis, std::vector<double>& heights) const;
     void setStretch(int axis, Stretch stretch);
     void finishBrush();
@@ -86,7 +87,8 @@ private:
     QList<qint64> m_runs;
     std::vector<char> m_selected;  ///< one a run: passes all stretches
     QList<qint64> m_highlighted;
-    QImage m_lines;  ///< null: to be drawn
+    QImage m_lines;      ///< null: to be drawn
+    double m_side = 60;  ///< px: margin beside the outer axes
     int m_current = 0, m_dragged = -1;
     double m_dragStart = 0;
     bool m_hasMoved = false;

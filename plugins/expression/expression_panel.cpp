@@ -61,8 +61,8 @@ QWidget* ExpressionPanel::makeContent()
     splitter->addWidget(makeGraphs());
     splitter->addWidget(makeResults());
     splitter->setStretchFactor(0, 1);
-    splitter->setStretchFactor(1, 4);
-    splitter->setStretchFactor(2, 3);
+    splitter->setStretchFactor(1, 5);  // a graph is read as a whole; a few lines of values are enough to begin with
+    splitter->setStretchFactor(2, 2);
     return splitter;
 }
 
@@ -128,6 +128,7 @@ QTableWidget* ExpressionPanel::makeTable(const char* name, const QStringList& co
     table->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
     table->horizontalHeader()->setSectionResizeMode(stretched, QHeaderView::Stretch);
     table->verticalHeader()->hide();
+    table->verticalHeader()->setDefaultSectionSize(table->fontMetrics().height() + 6);
     table->setEditTriggers(QAbstractItemView::NoEditTriggers);
     table->setSelectionBehavior(QAbstractItemView::SelectRows);
     return table;

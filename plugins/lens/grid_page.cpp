@@ -204,15 +204,15 @@ QLayout* GridPage::makeControls()
     m_context->setMinimumWidth(40);
     auto* rows = new QGridLayout;
     rows->setVerticalSpacing(4);
-    const auto add = [rows](int row, int column, QLabel* label, QWidget* widget) {
+    const auto add = [rows](int row, int column, QLabel* label, QWidget* widget, int columns) {
         label->setBuddy(widget);
         rows->addWidget(label, row, column);
-        rows->addWidget(widget, row, column + 1);
+        rows->addWidget(widget, row, column + 1, 1, columns);
     };
-    add(0, 0, new QLabel(tr("&Colour")), m_color);
-    add(0, 2, new QLabel(tr("Tokens &ahead")), m_ahead);
-    add(1, 0, new QLabel(tr("&Read by")), m_by);
-    add(1, 2, m_contextLabel, m_context);
+    add(0, 0, new QLabel(tr("&Colour")), m_color, 1);
+    add(0, 2, new QLabel(tr("Tokens &ahead")), m_ahead, 1);
+    add(1, 0, new QLabel(tr("&Read by")), m_by, 3);
+    add(2, 0, m_contextLabel, m_context, 3);
     rows->setColumnStretch(1, 1);
     rows->setColumnStretch(3, 1);
     return rows;

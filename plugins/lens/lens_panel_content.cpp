@@ -183,14 +183,17 @@ QLayout* LensPanel::makeFoot()
             lookSoon();
     });
     auto* row = new QHBoxLayout;
-    row->addWidget(m_bar, 1);
-    row->addStretch(0);
+    row->addStretch(1);
     for (QAction* action : {m_lookAgain, m_keep, m_copyCommand}) {
         auto* button = new QToolButton;
         button->setDefaultAction(action);
         row->addWidget(button);
     }
-    return row;
+    // The bar beside the buttons would make the panel wider than its dock while something runs.
+    auto* foot = new QVBoxLayout;
+    foot->addWidget(m_bar);
+    foot->addLayout(row);
+    return foot;
 }
 
 QWidget* LensPanel::makeContent()

@@ -268,16 +268,19 @@ Json fractionSweep()
         {"model", {{"id", "gpt"}, {"layers", 2}, {"heads", 4}, {"width", 48}, {"dropout", 0.1}}},
         {"data", {{"id", "kjv"}, {"block_length", 64}, {"split", {{"test", 0.02}, {"val", 0.01}}}}},
         {"train",
-         {{"steps", 400},
-          {"batch_size", 32},
+         {{"steps", 1000},
+          {"batch_size", 16},
           {"optimizer", {{"id", "adamw"}, {"lr", 0.004}, {"weight_decay", 0.1}}},
           {"schedule", "cosine"},
           {"warmup", 25},
-          {"evaluate_every", 50},
+          {"clip_norm", 1},
+          {"evaluate_every", 250},
           {"evaluate_samples", 200}}},
         {"tags", {"scaling"}},
         {"sweep",
-         {{"sampler", "grid"}, {"metric", "test/loss"}, {"parameters", {{"data.fraction", {{"choices", {0.001, 0.004, 0.016, 0.064, 0.25, 1}}}}}}}}};
+         {{"sampler", "grid"},
+          {"metric", "test/loss"},
+          {"parameters", {{"data.fraction", {{"choices", {0.001, 0.002, 0.004, 0.008, 0.016, 0.064, 1}}}}, {"seed", {{"choices", {0, 1, 2}}}}}}}}};
 }
 
 Json equalComputeDocument(const std::string& model, std::int64_t batch, std::int64_t steps, double seconds)

@@ -416,7 +416,7 @@ void ScalingTest::presetsAreGoodDocuments()
 {
     const search::Sweep sweep = search::resolveSweep(mlpSweep());
     QCOMPARE(sweep.trials, std::int64_t(32));
-    QCOMPARE(search::resolveSweep(fractionSweep()).trials, std::int64_t(6));
+    QCOMPARE(search::resolveSweep(fractionSweep()).trials, std::int64_t(7 * 3));  // fractions, seeds
     const core::Json equal = equalComputeDocument("zoo:gpt?layers=1&heads=2&width=16", 8, 12, 60);
     const core::Json resolved = train::resolveExperiment(equal).document;
     QCOMPARE(resolved["train"]["steps"], core::Json(12));

@@ -48,12 +48,14 @@ public:
         : m_grid(grid), m_cells(int(cells)), m_step(std::sqrt(3.0f) / float(steps)), m_threshold(threshold)
     {
     }
+    /// In lengths of the ray's direction.
+    ORRERY_BOTH float step(const CubeRay& ray) const { return m_step / ray.speed(); }
     template <class Visit>
     ORRERY_BOTH void walk(const CubeRay& ray, float jitter, const Visit& visit) const
     {
         if (!(ray.far > ray.near))
             return;
-        const float dt = m_step / ray.speed();
+        const float dt = step(ray);
         const auto count = std::int64_t(std::ceil((ray.far - ray.near) / dt));
         for (std::int64_t i = 0; i < count;) {
             const float t = ray.near + (float(i) + jitter) * dt;

@@ -100,23 +100,31 @@ RaySamples marchRays(const at::Tensor& raysIn, const at::Tensor& grid, const at:
     const float *const rows = rays.data_ptr<float>(), *const shifts = jitter.data_ptr<float>();
     at::Tensor starts = at::zeros({count + 1}, at::kLong);
     std::int64_t* const begin = starts.data_ptr<std::int64_t>();
-    kernels::parallelFor(0, count, kSamplerGrain, [&](std::int64_t from, std::int64_t to) {
-        for (std::int64_t r = from; r < to; ++r) {
-            std::int64_t samples = 0;
-            march.walk(CubeRay(rows + 6 * r), training ? shifts[r] : 0.5f, [&](float, float) { ++samples; });
-            begin[r + 1] = samples;
-        }
+    // Each ray is walked once: where its samples lie is kept, piece by piece of the rays, until all are counted.
+    const std::int64_t pieces = (count + kSamplerGrain - 1) / kSamplerGrain;
+    std::vector<std::vector<float>> distances(static_cast<std::size_t>(pieces));
+    const auto overRays = [&](const auto& work) {
+        kernels::parallelFor(0, pieces, 1, [&](std::int64_t from, std::int64_t to) {
+            for (std::int64_t p = from; p < to; ++p)
+                for (std::int64_t r = p * kSamplerGrain; r < std::min(count, (p + 1) * kSamplerGrain); ++r)
+                    work(distances[std::size_t(p)], r);
+        });
+    };
+    overRays([&](std::vector<float>& found, std::int64_t r) {
+        const std::size_t before = found.size();
+        march.walk(CubeRay(rows + 6 * r), training ? shifts[r] : 0.5f, [&](float t, float) { found.push_back(t); });
+        begin[r + 1] = std::int64_t(found.size() - before);
     });
     for (std::int64_t r = 0; r < count; ++r)
         begin[r + 1] += begin[r];
     const RaySamples out = allocate(std::move(starts));
     const Writer writer(out);
-    kernels::parallelFor(0, count, kSamplerGrain, [&](std::int64_t from, std::int64_t to) {
-        for (std::int64_t r = from; r < to; ++r) {
-            const CubeRay ray(rows + 6 * r);
-            std::int64_t i = begin[r];
-            march.walk(ray, training ? shifts[r] : 0.5f, [&](float t, float dt) { writer.put(i++, r, ray, t, dt * ray.speed()); });
-        }
+    overRays([&](const std::vector<float>& found, std::int64_t r) {
+        const CubeRay ray(rows + 6 * r);
+        const float length = march.step(ray) * ray.speed();
+        const float* t = found.data() + (begin[r] - begin[r / kSamplerGrain * kSamplerGrain]);
+        for (std::int64_t i = begin[r]; i < begin[r + 1]; ++i)
+            writer.put(i, r, ray, *t++, length);
     });
     return out;
 }

@@ -125,7 +125,7 @@ FieldView::Picture FieldView::render(const Camera& camera, const std::stop_token
     const at::Tensor middle = at::tensor({m_middle[0], m_middle[1], m_middle[2], 0.0, 0.0, 0.0}, at::kDouble);
     const at::Tensor world = pixelRays(camera), rays = ((world - middle) / m_size).to(at::kFloat);
     const Vector3 forward = -1.0 * axis(camera.cameraToWorld, 2);
-    const at::Tensor slant = world.slice(1, 3, 6).matmul(at::tensor({forward[0], forward[1], forward[2]}, at::kDouble)).to(at::kFloat);
+    const at::Tensor slant = (world.slice(1, 3, 6) * at::tensor({forward[0], forward[1], forward[2]}, at::kDouble)).sum(1).to(at::kFloat);
     Picture out;
     out.colour = at::zeros({height * width, 3});
     const bool whole = m_values.contains("opacity") && m_values.contains("depth");

@@ -1,3 +1,5 @@
+#include <ATen/Parallel.h>
+
 #include <core/base/error.h>
 #include <core/explain/attribution.h>
 #include <core/graph/builder.h>
@@ -72,6 +74,8 @@ private Q_SLOTS:
     void leftAndRightRulesErrAsTheirFormulasSay();
     void convergedModeDoublesStepsUntilTheErrorIsSmall();
     void integratedGradientsAreTheSameInBatchesOfAnySize();
+    void copiesSharedOutAmongThreadsGiveTheSame_data();
+    void copiesSharedOutAmongThreadsGiveTheSame();
     void completenessHoldsOnAConvolutionalNetwork();
     void gradientsAgreeWithCentralDifferences();
     void occlusionEqualsBruteForce_data();
@@ -166,6 +170,36 @@ void AttributionTest::integratedGradientsAreTheSameInBatchesOfAnySize()
     for (const int size : {1, 3, 7, 10})
         QVERIFY(largest(run(model, "integrated_gradients", x, {{"n_steps", 21}, {"internal_batch_size", size}}, 1).attribution, whole.attribution) <
                 1e-14);
+}
+
+void AttributionTest::copiesSharedOutAmongThreadsGiveTheSame_data()
+{
+    QTest::addColumn<QString>("method");
+    QTest::addColumn<QString>("parameters");
+    QTest::addColumn<int>("threads");
+    for (const int threads : {2, 3}) {
+        QTest::addRow("gradients, %d threads", threads) << "integrated_gradients" << R"({"n_steps": 23, "internal_batch_size": 1000})" << threads;
+        QTest::addRow("outputs, %d threads", threads) << "occlusion" << R"({"window": [1], "perturbations_per_eval": 1000})" << threads;
+    }
+}
+
+// Three samples of three classes in uneven shares: a row in another's place would have another target and another input.
+void AttributionTest::copiesSharedOutAmongThreadsGiveTheSame()
+{
+    QFETCH(QString, method);
+    QFETCH(QString, parameters);
+    QFETCH(int, threads);
+    const auto model = zoo::buildModel("mlp", {{"features", 23}, {"hidden", {8}}, {"classes", 5}, {"activation", "tanh"}}, 3);
+    const auto x = noise({3, 23}, 4).to(at::kFloat) * 3;
+    const auto attribution = [&](int count) {
+        at::set_num_threads(count);
+        return run(model, method.toUtf8().constData(), x, core::Json::parse(parameters.toStdString())).attribution;
+    };
+    const int before = at::get_num_threads();
+    const auto alone = attribution(1), shared = attribution(threads);
+    at::set_num_threads(before);
+    QVERIFY(largest(alone, shared) < 1e-5);
+    QVERIFY(largest(alone[0], alone[1]) > 1e-2);
 }
 
 void AttributionTest::completenessHoldsOnAConvolutionalNetwork()
