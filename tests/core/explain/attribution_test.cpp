@@ -178,8 +178,10 @@ void AttributionTest::copiesSharedOutAmongThreadsGiveTheSame_data()
     QTest::addColumn<QString>("parameters");
     QTest::addColumn<int>("threads");
     for (const int threads : {2, 3}) {
-        QTest::addRow("gradients, %d threads", threads) << "integrated_gradients" << R"({"n_steps": 23, "internal_batch_size": 1000})" << threads;
-        QTest::addRow("outputs, %d threads", threads) << "occlusion" << R"({"window": [1], "perturbations_per_eval": 1000})" << threads;
+        QTest::addRow("gradients, %d threads", threads) << "integrated_gradients"
+                                                        << R"({"n_steps": 23, "internal_batch_size": 1000})" << threads;
+        QTest::addRow("outputs, %d threads", threads) << "occlusion"
+                                                      << R"({"window": [1], "perturbations_per_eval": 1000})" << threads;
     }
 }
 
