@@ -100,7 +100,8 @@ private Q_SLOTS:
         for (int each = 2; each <= run; ++each) {
             cli.json({"runs", "export", QString::number(each), "--workspace", "w", "--out", "killed.safetensors"});
             QVERIFY(cli.read("killed.safetensors") == cli.read("whole.safetensors"));
-            for (const auto& [name, values] : cli.json({"runs", "compare", "1", QString::number(each), "--workspace", "w"}).at("metrics").items())
+            for (const core::Json compared = cli.json({"runs", "compare", "1", QString::number(each), "--workspace", "w"});
+                 const auto& [name, values] : compared.at("metrics").items())
                 QVERIFY2(values[0] == values[1], name.c_str());
         }
     }
@@ -275,7 +276,7 @@ private Q_SLOTS:
         if (!cli.has("w/orrery.db"))
             return;
         // A run that failed says why, in the workspace, too.
-        for (const auto& run : cli.json({"runs", "list", "--workspace", "w"}).at("runs")) {
+        for (const core::Json listed = cli.json({"runs", "list", "--workspace", "w"}); const auto& run : listed.at("runs")) {
             QVERIFY(run.at("status") == "failed");
             QVERIFY(QString::fromStdString(run.at("error").get<std::string>()).contains(message));
         }

@@ -33,7 +33,8 @@ private Q_SLOTS:
                     .at("metrics")
                     .contains("loss"));
         // A run is measured with its own data, loss and metrics: its numbers come out again.
-        for (const auto& [name, value] : cli.json({"evaluate", "run:1", "--workspace", "w"}).at("metrics").items()) {
+        for (const core::Json evaluated = cli.json({"evaluate", "run:1", "--workspace", "w"});
+             const auto& [name, value] : evaluated.at("metrics").items()) {
             const auto stored = result.at("metrics").at("test/" + name).get<double>();
             QVERIFY2(std::abs(value.get<double>() - stored) <= 1e-5 * std::abs(stored) + 1e-7, name.c_str());
         }

@@ -96,7 +96,7 @@ private Q_SLOTS:
     {
         for (const auto& folder : caseFolders()) {
             const auto tokenizer = tokenizerIn(folder);
-            for (const auto& wanted : core::Json::parse(dataFile(folder / "cases.json.gz"))["cases"]) {
+            for (const auto cases = core::Json::parse(dataFile(folder / "cases.json.gz")); const auto& wanted : cases.at("cases")) {
                 EncodeOptions options;
                 options.addSpecialTokens = false;
                 const auto text = wanted["text"].get<std::string>();

@@ -175,7 +175,7 @@ private Q_SLOTS:
         core::writeFileAtomically(path / "vocab.txt", dataFile(dataFolder("bert-uncased") / "vocab.txt.gz"));
         const auto own = openTokenizer(path), wanted = tokenizerIn(dataFolder("bert-uncased"));
         QCOMPARE(own->kind(), std::string("WordPiece"));
-        for (const auto& entry : core::Json::parse(dataFile(dataFolder("bert-uncased") / "cases.json.gz"))["cases"]) {
+        for (const auto cases = core::Json::parse(dataFile(dataFolder("bert-uncased") / "cases.json.gz")); const auto& entry : cases.at("cases")) {
             const auto text = entry["text"].get<std::string>();
             QCOMPARE(own->encode(text).ids, wanted->encode(text).ids);
             QCOMPARE(own->encode(text, {.pair = "pair"}).typeIds, wanted->encode(text, {.pair = "pair"}).typeIds);
@@ -200,7 +200,7 @@ private Q_SLOTS:
             core::writeFileAtomically(path / "vocab.json", vocabulary.dump());
             core::writeFileAtomically(path / "merges.txt", merges);
             const auto own = openTokenizer(path), wanted = tokenizerIn(dataFolder(name));
-            for (const auto& entry : core::Json::parse(dataFile(dataFolder(name) / "cases.json.gz"))["cases"]) {
+            for (const auto cases = core::Json::parse(dataFile(dataFolder(name) / "cases.json.gz")); const auto& entry : cases.at("cases")) {
                 const auto text = entry["text"].get<std::string>();
                 QCOMPARE(own->encode(text).ids, wanted->encode(text).ids);
                 QCOMPARE(own->decode(own->ids(text)), wanted->decode(wanted->ids(text)));

@@ -150,7 +150,7 @@ private Q_SLOTS:
     {
         const auto tokenizer = tokenizerOfHeader(scoredHeader());
         const auto folder = std::filesystem::path(ORRERY_TEST_DATA) / "text" / "sentencepiece";
-        for (const auto& each : core::Json::parse(text::dataFile(folder / "bpe-bytes.json.gz")).at("cases")) {
+        for (const auto cases = core::Json::parse(text::dataFile(folder / "bpe-bytes.json.gz")); const auto& each : cases.at("cases")) {
             const auto given = each.at("text").get<std::string>();
             const auto wanted = each.at("ids").get<std::vector<std::int64_t>>();
             QVERIFY2(tokenizer->ids(given) == wanted, given.c_str());
