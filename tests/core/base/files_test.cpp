@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -13,7 +12,10 @@
 #include <core/base/error.h>
 #include <core/base/files.h>
 
+#include "../deflated.h"
+
 using namespace orrery::core;
+using orrery::gzip;
 
 namespace {
 
@@ -27,21 +29,6 @@ QString errorOf(const std::function<void()>& call)
         return error.what();
     }
     return "no error";
-}
-
-std::string gzip(const std::string& text)
-{
-    z_stream stream{};
-    deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-    std::string out(text.size() + 1024, '\0');
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-    stream.avail_in = uInt(text.size());
-    stream.next_out = reinterpret_cast<Bytef*>(out.data());
-    stream.avail_out = uInt(out.size());
-    deflate(&stream, Z_FINISH);
-    out.resize(stream.total_out);
-    deflateEnd(&stream);
-    return out;
 }
 
 std::vector<std::string> namesIn(const fs::path& folder)

@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <cstdio>
 #include <functional>
@@ -28,6 +27,8 @@
 #include <core/scene/cloud/xyz.h>
 #include <core/text/tokenizer.h>
 #include <core/train/document_file.h>
+
+#include "../deflated.h"
 
 using namespace orrery;
 using namespace std::string_literals;
@@ -99,28 +100,13 @@ std::string manyMembers()
            "\0\0"s;
 }
 
-std::string deflated(const std::string& bytes)
-{
-    z_stream stream{};
-    deflateInit2(&stream, 9, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY);
-    std::string out(bytes.size() / 100 + 1000, '\0');
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-    stream.avail_in = uInt(bytes.size());
-    stream.next_out = reinterpret_cast<Bytef*>(out.data());
-    stream.avail_out = uInt(out.size());
-    deflate(&stream, Z_FINISH);
-    out.resize(stream.total_out);
-    deflateEnd(&stream);
-    return out;
-}
-
 /// An archive of one array whose header says six numbers, and behind it 200 MB of zeros that take 200 kB.
 std::string longMember()
 {
     std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
     header.resize(117, ' ');
     const std::string content = "\x93NUMPY\x01\x00"s + little(std::uint16_t(header.size() + 1)) + header + "\n" + std::string(200'000'000, '\0');
-    const std::string packed = deflated(content);
+    const std::string packed = deflated(content, -15);
     const std::string common = little(std::uint16_t(20)) + little(std::uint16_t(0)) + little(std::uint16_t(8)) + std::string(4, '\0') +
                                little(std::uint32_t(0)) + little(std::uint32_t(packed.size())) + little(std::uint32_t(content.size())) +
                                little(std::uint16_t(5)) + little(std::uint16_t(0));

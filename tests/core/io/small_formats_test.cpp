@@ -3,8 +3,7 @@
 #include <core/io/json_lines.h>
 #include <core/io/utf8.h>
 
-#include <zlib.h>
-
+#include "../deflated.h"
 #include "support.h"
 
 using namespace orrery;
@@ -13,21 +12,6 @@ using namespace orrery::io;
 namespace {
 
 const std::string kIdx("\0\0\x08\x02\0\0\0\x02\0\0\0\x03\x01\x02\x03\x04\x05\x06", 18);
-
-std::string gzip(const std::string& bytes)
-{
-    z_stream stream{};
-    deflateInit2(&stream, 9, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY);
-    std::string out(1000, '\0');
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-    stream.avail_in = uInt(bytes.size());
-    stream.next_out = reinterpret_cast<Bytef*>(out.data());
-    stream.avail_out = uInt(out.size());
-    deflate(&stream, Z_FINISH);
-    out.resize(stream.total_out);
-    deflateEnd(&stream);
-    return out;
-}
 
 }  // namespace
 
