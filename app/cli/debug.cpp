@@ -9,6 +9,7 @@
 
 #include "arrays.h"
 #include "debug_inputs.h"
+#include "number_checks.h"
 
 namespace orrery::cli {
 namespace {
@@ -145,7 +146,7 @@ std::function<Exit(Session&)> declareDebug(CLI::App& app)
     app.add_option("--command", options->commands, "A command of the prompt; several are run in order instead of standard input.");
     app.add_option("--script", options->script, "File with commands of the prompt, one a line; else they come from standard input.");
     app.add_option("--keep", options->keepMegabytes, "MiB of values to keep that nothing ahead needs; older ones are computed again.")
-        ->check(CLI::NonNegativeNumber);
+        ->check(notNegative());
     app.add_flag("--training", options->training, "Run in training mode (dropout and batch statistics).");
     app.footer(
         "Commands at the prompt: next, step, node, finish, continue, until, back, reverse, break, watch, print, set, info, list, where,\nbackward, "

@@ -6,6 +6,7 @@
 
 #include "arrays.h"
 #include "debug_inputs.h"
+#include "number_checks.h"
 
 namespace orrery::cli {
 namespace {
@@ -125,8 +126,8 @@ std::function<Exit(Session&)> declareDiffRun(CLI::App& app)
     app.add_option("--input-b", options->inputsB, "Inputs of the second model, if they are not the same.");
     app.add_option("--rtol", options->relative,
                    "Relative tolerance: |a - b| <= atol + rtol |b|; without it as the coarser dtype asks (float32 1.3e-6).")
-        ->check(CLI::NonNegativeNumber);
-    app.add_option("--atol", options->absolute, "Absolute tolerance (float32 1e-5).")->check(CLI::NonNegativeNumber);
+        ->check(notNegative());
+    app.add_option("--atol", options->absolute, "Absolute tolerance (float32 1e-5).")->check(notNegative());
     app.add_flag("--equal-nan", options->equalNan, "NaN at the same place is equal.");
     app.add_flag("--all", options->all, "Go on behind the first difference and list every value.");
     app.add_option("--dtype-a", options->dtypeA, "Compute type of the first run: float32, float64, bfloat16, float16.");

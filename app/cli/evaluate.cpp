@@ -6,6 +6,7 @@
 #include <core/train/samples.h>
 
 #include "arrays.h"
+#include "number_checks.h"
 #include "sample_argument.h"
 
 namespace orrery::cli {
@@ -85,7 +86,7 @@ std::function<Exit(Session&)> declareEvaluate(CLI::App& app)
     app.add_option("--data", options->data, "Registered data set, or a file or folder; default: the data of run:ID.");
     app.add_option("--split", options->split, "train, val or test.");
     app.add_option("--metrics", options->metrics, "Metrics by id, separated by commas; default: those of run:ID, else by the task.");
-    app.add_option("--limit", options->limit, "At most so many samples, evenly spread; 0: all.")->check(CLI::NonNegativeNumber);
+    app.add_option("--limit", options->limit, "At most so many samples, evenly spread; 0: all.")->check(notNegative());
     app.add_option("--batch-size", options->batchSize, "Samples at a time.")->check(CLI::Range(1, 1000000));
     return [options](Session& session) { return evaluate(session, *options); };
 }

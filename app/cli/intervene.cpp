@@ -10,6 +10,7 @@
 #include <core/train/samples.h>
 
 #include "arrays.h"
+#include "number_checks.h"
 #include "sample_argument.h"
 
 namespace orrery::cli {
@@ -375,7 +376,7 @@ std::function<Exit(Session&)> declareIntervene(CLI::App& app)
     app.add_option("--unit", options->units, "Its unit: AXIS=INDEX, such as head=3, position=last or position=[1,2].");
     app.add_option("--set", options->settings, "Its parameters: name=value.");
     app.add_option("--probe", options->probes, "Value compared between both runs: a place as above.");
-    app.add_option("--position", options->position, "Position of a sequence output that is shown; default: the last.")->check(CLI::NonNegativeNumber);
+    app.add_option("--position", options->position, "Position of a sequence output that is shown; default: the last.")->check(notNegative());
     app.add_option("--top", options->top, "Classes shown, by change of probability.")->check(CLI::Range(1, 1000));
     app.add_option("--generate", options->newTokens, "Write on from the text by so many tokens, without and with.")->check(CLI::Range(1, 100000));
     app.add_option("--sampling", options->sampling, "How tokens are chosen: name=value, see below; default: the most probable.");

@@ -1,4 +1,5 @@
 #include "representation_argument.h"
+#include "number_checks.h"
 
 namespace orrery::cli {
 namespace {
@@ -21,7 +22,7 @@ void RepresentationArgument::declare(CLI::App& app)
         "--position", position,
         "Positions of a sequence: last, mean, each (a row a position), flatten, or a number; maps: mean or flatten. auto: each where every "
         "position has a label, else mean; maps: flatten.");
-    app.add_option("--limit", limit, "At most so many rows of a part, drawn with --seed; 0: all.")->check(CLI::NonNegativeNumber);
+    app.add_option("--limit", limit, "At most so many rows of a part, drawn with --seed; 0: all.")->check(notNegative());
 }
 
 intervene::CollectRequest RepresentationArgument::request(std::uint64_t seed) const

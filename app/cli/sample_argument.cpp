@@ -3,6 +3,7 @@
 #include <core/train/samples.h>
 
 #include "arrays.h"
+#include "number_checks.h"
 
 namespace orrery::cli {
 
@@ -10,7 +11,7 @@ void SampleArgument::declare(CLI::App& app)
 {
     app.add_option("--data", data, "Data set that --sample is taken from: a registered id, JSON, or a path; default: the data of run:ID.");
     app.add_option("--split", split, "Part of the data: train, val or test.");
-    app.add_option("--sample", samples, "Number of a sample within the part, from 0; may be given several times.")->check(CLI::NonNegativeNumber);
+    app.add_option("--sample", samples, "Number of a sample within the part, from 0; may be given several times.")->check(notNegative());
 }
 
 std::optional<store::RunId> runOf(const std::string& model)

@@ -9,6 +9,7 @@
 #include <core/train/document_file.h>
 #include <core/zoo/zoo.h>
 
+#include "../number_checks.h"
 #include "scaling.h"
 
 namespace orrery::cli {
@@ -137,13 +138,13 @@ std::function<Exit(Session&)> declareScalingCoordCheck(CLI::App& app)
     app.add_option("--widths", options->widths, "Widths: 64,128,256,512,1024.")->delimiter(',');
     app.add_option("--parametrisation", options->parametrisation, "standard, mup, ntk or mean_field; without it as the model says.");
     app.add_option("--base-width", options->baseWidth, "Width at which all parametrisations are the same; without it the smallest.")
-        ->check(CLI::PositiveNumber);
-    app.add_option("--seeds", options->seeds, "Models at each width.")->check(CLI::PositiveNumber);
-    app.add_option("--steps", options->steps, "Training steps; without it 5, with --rates 40.")->check(CLI::PositiveNumber);
-    app.add_option("--samples", options->samples, "Samples that are measured on; without it 64, with --rates 512.")->check(CLI::PositiveNumber);
+        ->check(positive());
+    app.add_option("--seeds", options->seeds, "Models at each width.")->check(positive());
+    app.add_option("--steps", options->steps, "Training steps; without it 5, with --rates 40.")->check(positive());
+    app.add_option("--samples", options->samples, "Samples that are measured on; without it 64, with --rates 512.")->check(positive());
     app.add_option("--rates", options->rates, "Learning rates: the loss at each width and rate instead of the check.")->delimiter(',');
     app.add_option("--optimizer", options->optimizer, "Optimizer: adam (the default of a zoo model), sgd, ...");
-    app.add_option("--lr", options->rate, "Learning rate.")->check(CLI::PositiveNumber);
+    app.add_option("--lr", options->rate, "Learning rate.")->check(positive());
     app.add_option("--data", options->data, "Data set; without it the digits, for gpt the bundled text.");
     app.add_option("--set", options->settings, "Change the experiment document: train.batch_size=32.");
     app.add_option("--plot", options->plot, "Write the plot as SVG.");

@@ -6,6 +6,7 @@
 
 #include "../arrays.h"
 #include "../model_argument.h"
+#include "../number_checks.h"
 #include "scaling.h"
 
 namespace orrery::cli {
@@ -100,10 +101,10 @@ std::function<Exit(Session&)> declareScalingCount(CLI::App& app)
     auto options = std::make_shared<CountOptions>();
     options->model.declare(app);
     app.add_option("--input", options->inputs, "Array file, or NAME=FILE; without it inputs of --batch and --length as the model card says.");
-    app.add_option("--batch", options->batch, "Samples.")->check(CLI::PositiveNumber);
-    app.add_option("--length", options->length, "Positions of a sequence; without it the longest the model takes.")->check(CLI::PositiveNumber);
+    app.add_option("--batch", options->batch, "Samples.")->check(positive());
+    app.add_option("--length", options->length, "Positions of a sequence; without it the longest the model takes.")->check(positive());
     app.add_option("--budget-seconds", options->budget, "Measure training steps here and say how many tokens fit into so many seconds.")
-        ->check(CLI::PositiveNumber);
+        ->check(positive());
     app.add_option("--measure-seconds", options->measure, "How long steps are measured.")->check(CLI::Range(0.0, 3600.0));
     return [options](Session& session) { return countModel(session, *options); };
 }

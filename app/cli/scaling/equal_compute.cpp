@@ -13,6 +13,7 @@
 #include <core/train/runs.h>
 #include <core/zoo/zoo.h>
 
+#include "../number_checks.h"
 #include "../training.h"
 #include "scaling.h"
 
@@ -150,7 +151,7 @@ std::function<Exit(Session&)> declareScalingEqualCompute(CLI::App& app)
     app.add_option("--budget-seconds", options->budgets, "Time that each is given on this machine; several, parted by commas: a row for each.")
         ->required()
         ->delimiter(',')
-        ->check(CLI::PositiveNumber);
+        ->check(positive());
     app.add_option("--measure-seconds", options->measure, "How long steps of each are measured.")->check(CLI::Range(0.0, 3600.0));
     app.add_option("--data", options->data, "Data set or file, for all of them.");
     app.add_option("--set", options->settings, "Change a value of each document: path=value.");

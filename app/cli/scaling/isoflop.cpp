@@ -6,6 +6,7 @@
 #include <core/report/html.h>
 #include <core/scaling/fit_plot.h>
 
+#include "../number_checks.h"
 #include "scaling.h"
 #include "table_argument.h"
 
@@ -115,9 +116,9 @@ std::function<Exit(Session&)> declareScalingIsoflop(CLI::App& app)
     auto options = std::make_shared<IsoflopArguments>();
     options->table.declare(app);
     app.add_option("--tolerance", options->settings.tolerance, "Budgets that differ by less than this share are one.")->check(CLI::Range(0.0, 10.0));
-    app.add_option("--flops", options->settings.k, "FLOPs per parameter and token, where the table has D instead of C.")->check(CLI::PositiveNumber);
+    app.add_option("--flops", options->settings.k, "FLOPs per parameter and token, where the table has D instead of C.")->check(positive());
     app.add_option("--budget", options->budgets, "Also say the best N and D for this budget in FLOPs; may be given several times.")
-        ->check(CLI::PositiveNumber);
+        ->check(positive());
     app.add_option("--resamples", options->settings.resamples, "Resamples of the bootstrap of the exponents; 0: none.")
         ->check(CLI::Range(0, 1'000'000));
     app.add_option("--level", options->settings.level, "Share of the resamples that intervals hold.")->check(CLI::Range(0.01, 0.9999));

@@ -17,6 +17,7 @@
 #include <core/scene/splat/synthetic.h>
 
 #include "../model_argument.h"
+#include "../number_checks.h"
 #include "model_pictures.h"
 #include "scene.h"
 
@@ -349,8 +350,8 @@ std::function<Exit(Session&)> declareSceneRender(CLI::App& app)
         ->capture_default_str();
     app.add_option("--crop", options->crop, "draw only what lies in this box, x0,y0,z0,x1,y1,z1")->delimiter(',');
     app.add_flag("--antialias", options->antialias, "compensate opacities for the low-pass filter");
-    app.add_option("--near", options->nearPlane, "nothing nearer than this is drawn")->check(CLI::PositiveNumber)->capture_default_str();
-    app.add_option("--point-radius", options->pointRadius, "of the points of a cloud, pixels")->check(CLI::NonNegativeNumber)->capture_default_str();
+    app.add_option("--near", options->nearPlane, "nothing nearer than this is drawn")->check(positive())->capture_default_str();
+    app.add_option("--point-radius", options->pointRadius, "of the points of a cloud, pixels")->check(notNegative())->capture_default_str();
     return [options](Session& session) { return run(session, *options); };
 }
 

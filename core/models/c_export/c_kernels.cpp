@@ -7,6 +7,38 @@ namespace orrery::models {
 
 std::string_view cKernel(const std::string& name)
 {
+    // alpha a b, for both functions that multiply.
+    static const std::string product = R"(    for (int n = 0; n < batch; ++n)
+        for (int r = 0; r < rows; ++r)
+            for (int c = 0; c < columns; ++c) {
+                float sum = 0.0f;
+                for (int i = 0; i < inner; ++i)
+                    sum += a[n * step_a + r * inner + i] * b[n * step_b + i * columns + c];
+                y[(n * rows + r) * columns + c] = alpha * sum;
+            }
+)";
+    static const std::string matrixProduct =
+        R"(static void matrix_product(const float *a, const float *b, float *y, int batch, int rows, int inner, int columns, int step_a, int step_b, float alpha)
+{
+)" + product +
+        "}\n";
+    static const std::string matrixProductAdd =
+        R"(static void matrix_product_add(const float *a, const float *b, float *y, int batch, int rows, int inner, int columns, int step_a, int step_b, float alpha,
+                               const float *base, float beta, int n0, int n1, int n2, int n3, int n4, int n5, int s0, int s1, int s2, int s3, int s4, int s5)
+{
+)" + product +
+        R"(    if (beta == 0.0f)
+        return;
+    int at = 0;
+    for (int i0 = 0; i0 < n0; ++i0)
+        for (int i1 = 0; i1 < n1; ++i1)
+            for (int i2 = 0; i2 < n2; ++i2)
+                for (int i3 = 0; i3 < n3; ++i3)
+                    for (int i4 = 0; i4 < n4; ++i4)
+                        for (int i5 = 0; i5 < n5; ++i5)
+                            y[at++] += beta * base[i0 * s0 + i1 * s1 + i2 * s2 + i3 * s3 + i4 * s4 + i5 * s5];
+}
+)";
     static const std::map<std::string, std::string_view> kKernels = {
         {"linear", R"(static void linear(const float *x, const float *w, const float *b, float *y, int rows, int in, int out)
 {
@@ -156,43 +188,8 @@ std::string_view cKernel(const std::string& name)
         y[i] = x[i] * scale + shift;
 }
 )"},
-        {"matrix_product",
-         R"(static void matrix_product(const float *a, const float *b, float *y, int batch, int rows, int inner, int columns, int step_a, int step_b, float alpha)
-{
-    for (int n = 0; n < batch; ++n)
-        for (int r = 0; r < rows; ++r)
-            for (int c = 0; c < columns; ++c) {
-                float sum = 0.0f;
-                for (int i = 0; i < inner; ++i)
-                    sum += a[n * step_a + r * inner + i] * b[n * step_b + i * columns + c];
-                y[(n * rows + r) * columns + c] = alpha * sum;
-            }
-}
-)"},
-        {"matrix_product_add",
-         R"(static void matrix_product_add(const float *a, const float *b, float *y, int batch, int rows, int inner, int columns, int step_a, int step_b, float alpha,
-                               const float *base, float beta, int n0, int n1, int n2, int n3, int n4, int n5, int s0, int s1, int s2, int s3, int s4, int s5)
-{
-    int at = 0;
-    for (int n = 0; n < batch; ++n)
-        for (int r = 0; r < rows; ++r)
-            for (int c = 0; c < columns; ++c) {
-                float sum = 0.0f;
-                for (int i = 0; i < inner; ++i)
-                    sum += a[n * step_a + r * inner + i] * b[n * step_b + i * columns + c];
-                y[(n * rows + r) * columns + c] = alpha * sum;
-            }
-    if (beta == 0.0f)
-        return;
-    for (int i0 = 0; i0 < n0; ++i0)
-        for (int i1 = 0; i1 < n1; ++i1)
-            for (int i2 = 0; i2 < n2; ++i2)
-                for (int i3 = 0; i3 < n3; ++i3)
-                    for (int i4 = 0; i4 < n4; ++i4)
-                        for (int i5 = 0; i5 < n5; ++i5)
-                            y[at++] += beta * base[i0 * s0 + i1 * s1 + i2 * s2 + i3 * s3 + i4 * s4 + i5 * s5];
-}
-)"},
+        {"matrix_product", matrixProduct},
+        {"matrix_product_add", matrixProductAdd},
         {"strided",
          R"(static void strided(const float *x, float *y, int n0, int n1, int n2, int n3, int n4, int n5, int s0, int s1, int s2, int s3, int s4, int s5)
 {

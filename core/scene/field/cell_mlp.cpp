@@ -65,19 +65,11 @@ void scatter(const float* from, const std::int64_t* rows, std::int64_t count, st
         std::copy_n(from + i * width, width, to + rows[i] * width);
 }
 
-std::vector<std::int64_t> widthsOfCells(const std::vector<at::Tensor>& weights)
-{
-    std::vector<std::int64_t> out{weights[0].size(2)};
-    for (const at::Tensor& weight : weights)
-        out.push_back(weight.size(1));
-    return out;
-}
-
 /// The networks of all cells, one of which is unpacked at a time: one for each thread.
 class CellNetwork {
 public:
     CellNetwork(const std::vector<at::Tensor>& weights, const std::vector<at::Tensor>& biases, bool forBackward)
-        : m_weights(weights), m_biases(biases), m_net(widthsOfCells(weights)), m_memory(at::zeros({m_net.memory()})),
+        : m_weights(weights), m_biases(biases), m_net(widthsOf(weights)), m_memory(at::zeros({m_net.memory()})),
           m_in(std::size_t(kRows * m_net.in())), m_out(std::size_t(kRows * m_net.out()))
     {
         for (SmallLayer& layer : m_net.layers) {

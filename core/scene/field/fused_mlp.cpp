@@ -17,14 +17,6 @@
 namespace orrery::scene {
 namespace {
 
-std::vector<std::int64_t> widthsOf(const std::vector<at::Tensor>& weights)
-{
-    std::vector<std::int64_t> out{weights[0].size(1)};
-    for (const at::Tensor& weight : weights)
-        out.push_back(weight.size(0));
-    return out;
-}
-
 /// The network and padded copies of its weights.
 struct FusedNetwork {
     SmallNetwork net;

@@ -1,4 +1,6 @@
 #pragma once
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -20,6 +22,15 @@ struct SmallLayer {
     const float* byOutput = nullptr;          ///< [out, inPadded]; the backward pass alone reads it
     const float* bias = nullptr;              ///< [outPadded], or null
 };
+
+/// Of the input and of each layer, from weights [.., out, in].
+inline std::vector<std::int64_t> widthsOf(const std::vector<at::Tensor>& weights)
+{
+    std::vector<std::int64_t> out{weights[0].size(-1)};
+    for (const at::Tensor& weight : weights)
+        out.push_back(weight.size(-2));
+    return out;
+}
 
 /// ReLU between layers, none after the last.
 struct SmallNetwork {
