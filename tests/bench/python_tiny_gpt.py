@@ -59,11 +59,14 @@ class Gpt(nn.Module):
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, std=0.02)
 
-    def forward(self, tokens, targets):
+    def logits(self, tokens):
         x = self.wte(tokens) + self.wpe(torch.arange(tokens.size(1)))
         for block in self.blocks:
             x = block(x)
-        logits = self.lm_head(self.ln_f(x))
+        return self.lm_head(self.ln_f(x))
+
+    def forward(self, tokens, targets):
+        logits = self.logits(tokens)
         return F.cross_entropy(logits.view(-1, logits.size(-1)), targets.view(-1))
 
 
