@@ -1,7 +1,9 @@
 #include "panel.h"
 
+#include <QLabel>
 #include <QScrollArea>
 #include <QStackedLayout>
+#include <QTimerEvent>
 #include <QVBoxLayout>
 
 #include "empty_state.h"
@@ -19,6 +21,9 @@ public:
     QSize sizeHint() const override { return widget() ? widget()->sizeHint() : QScrollArea::sizeHint(); }
 };
 
+/// How long a changed setting may stand beside an older result without a word, milliseconds.
+constexpr int kOutdatedInterval = 300;
+
 }  // namespace
 
 Panel::Panel(QString id, QString title, Session& session, QWidget* parent)
@@ -34,6 +39,13 @@ Panel::Panel(QString id, QString title, Session& session, QWidget* parent)
     m_stack = new QStackedLayout;
     m_stack->addWidget(m_empty);
     layout->addLayout(m_stack, 1);
+    m_outdated = new QLabel(tr("The settings have changed since this result was computed."), this);
+    m_outdated->setObjectName("outdated");
+    m_outdated->setContentsMargins(6, 2, 6, 3);
+    m_outdated->setWordWrap(true);
+    m_outdated->hide();
+    layout->addWidget(m_outdated);
+    m_outdatedTimer = startTimer(kOutdatedInterval);
 }
 
 Panel::~Panel() = default;
@@ -70,6 +82,22 @@ void Panel::showError(const QString& text)
 QString Panel::errorText() const
 {
     return m_band->text();
+}
+
+bool Panel::isShownOutdated() const
+{
+    return !m_outdated->isHidden();
+}
+
+void Panel::timerEvent(QTimerEvent* event)
+{
+    if (event->timerId() != m_outdatedTimer)
+        return QWidget::timerEvent(event);
+    if (!isVisible())
+        return;
+    const QString shown = isShowingEmptyState() ? QString() : shownCommand(), now = shown.isEmpty() ? QString() : commandLine();
+    m_outdated->setVisible(!now.isEmpty() && now != shown);
+    m_outdated->setToolTip(tr("On show is the result of: %1").arg(shown));
 }
 
 void Panel::setContent(QWidget* content)

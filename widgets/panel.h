@@ -7,6 +7,7 @@
 
 #include <core/base/json.h>
 
+class QLabel;
 class QStackedLayout;
 
 /// Shared parts of the window: the base of all panels, the session they share, plots, forms, tables, themes.
@@ -37,6 +38,9 @@ public:
     virtual void restoreState(const core::Json& state);
     /// The `orrery-cli` line that does what the panel shows now ("Copy as command"); empty if there is none at the moment.
     virtual QString commandLine() const { return {}; }
+    /// What `commandLine()` was when the result on show was asked for; empty where none is, or where it follows the settings by itself.
+    /// While the two differ, a line below the content says that the settings have changed since.
+    virtual QString shownCommand() const { return {}; }
     /// What "Add to report" adds: what the panel shows now; nothing if it shows nothing yet. Includers that give one include "report_item.h".
     virtual std::optional<ReportItem> reportItem() const;
     /// The help page shown by F1: `resources/help/PAGE.html`.
@@ -54,6 +58,8 @@ public:
     /// An error where it happened: a band above the content with the text of the command line, until closed or replaced. Empty text hides it.
     void showError(const QString& text);
     QString errorText() const;
+    /// The line about changed settings is on show.
+    bool isShownOutdated() const;
 
 Q_SIGNALS:
     /// `isIdle()` may have changed.
@@ -62,6 +68,7 @@ Q_SIGNALS:
     void statusMessage(const QString& text);
 
 protected:
+    void timerEvent(QTimerEvent* event) override;
     /// The panel's own widget; takes ownership. Call once, in the constructor.
     void setContent(QWidget* content);
     /// Counts work in flight for `isIdle`. Every call with +1 is followed by one with -1, on the UI thread.
@@ -71,9 +78,10 @@ private:
     QString m_id, m_title;
     Session& m_session;
     MessageBand* m_band = nullptr;
+    QLabel* m_outdated = nullptr;
     EmptyState* m_empty = nullptr;
     QStackedLayout* m_stack = nullptr;
-    int m_busy = 0;
+    int m_busy = 0, m_outdatedTimer = 0;
 };
 
 }  // namespace orrery::widgets
