@@ -3,6 +3,8 @@
 #include <QHBoxLayout>
 #include <QPushButton>
 
+#include <core/base/error.h>
+
 namespace orrery::widgets {
 
 JobPage::JobPage(Session& session, const QString& buttonText, const QString& progressName)
@@ -28,6 +30,15 @@ void JobPage::updateButton()
     const QString why = whyNot();
     m_run->setEnabled(why.isEmpty() && !isRunning());
     m_run->setToolTip(why.isEmpty() ? tr("Compute as a job") : why);
+}
+
+QString JobPage::commandOrNothing() const
+{
+    try {
+        return command();
+    } catch (const core::Error&) {
+        return {};
+    }
 }
 
 }  // namespace orrery::widgets

@@ -25,6 +25,8 @@ public:
     /// Unknown and ill-typed keys are ignored.
     virtual void restoreState(const core::Json& state) = 0;
     bool isRunning() const { return m_bar->isRunning(); }
+    /// What `command()` was when the work began whose result arrived last; empty before the first, or where what is on show was read.
+    const QString& shownCommand() const { return m_shownCommand; }
 
 Q_SIGNALS:
     void failed(const QString& text);
@@ -41,6 +43,8 @@ protected:
     void updateButton();
     QHBoxLayout* buttonRow() const { return m_row; }
     Session& session() const { return m_session; }
+    /// What is on show now is not the result of a command.
+    void clearShownCommand() { m_shownCommand.clear(); }
 
     template <class Work, class Done>
     void start(Work work, Done done, const QString& title, const char* kind, core::Json document, int threads = 1)
@@ -52,14 +56,22 @@ protected:
         options.kind = QString::fromLatin1(kind);
         options.document = std::move(document);
         options.threads = threads;
+        auto shown = [this, command = commandOrNothing(), done = std::move(done)](auto&&... result) mutable {
+            m_shownCommand = command;
+            done(std::forward<decltype(result)>(result)...);
+        };
         m_bar->follow(m_session.runInBackground(
-            this, std::move(work), std::move(done), [this](const QString& text) { Q_EMIT failed(text); }, options));
+            this, std::move(work), std::move(shown), [this](const QString& text) { Q_EMIT failed(text); }, options));
         Q_EMIT busyChanged(1);
         updateButton();
     }
 
 private:
+    /// Empty where what is typed is not complete.
+    QString commandOrNothing() const;
+
     Session& m_session;
+    QString m_shownCommand;
     QPushButton* m_run;
     JobBar* m_bar;
     QHBoxLayout* m_row;

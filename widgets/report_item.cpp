@@ -115,7 +115,10 @@ QImage lightPicture(QWidget& view)
 
 ReportItem reportShown(const Panel& panel, const QString& title, std::optional<qint64> analysis, QWidget& view)
 {
-    return analysis ? reportAnalysis({}, *analysis) : reportPicture(panel.id(), title, lightPicture(view), panel.commandLine());
+    // The settings may have changed since: what is kept is the command of what is on show.
+    const QString shown = panel.shownCommand();
+    return analysis ? reportAnalysis({}, *analysis)
+                    : reportPicture(panel.id(), title, lightPicture(view), shown.isEmpty() ? panel.commandLine() : shown);
 }
 
 void addToReport(Session& session, const ReportItem& item)

@@ -110,6 +110,7 @@ void TableView::Private::setUp()
     table->verticalHeader()->hide();
     QHeaderView* header = table->horizontalHeader();
     header->setSectionsMovable(true);
+    header->setTextElideMode(Qt::ElideMiddle);
     header->setHighlightSections(false);
     header->setContextMenuPolicy(Qt::CustomContextMenu);
     header->setSortIndicator(-1, Qt::AscendingOrder);

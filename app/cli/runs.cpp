@@ -42,12 +42,13 @@ core::Json summaryJson(const store::RunSummary& run)
     return json;
 }
 
-double metricOr(const store::RunSummary& run, std::initializer_list<const char*> names)
+/// The first of the metrics that the run has; "-" where it has none.
+std::string metricText(const store::RunSummary& run, std::initializer_list<const char*> names)
 {
     for (const auto* name : names)
         if (const auto it = run.lastMetrics.find(name); it != run.lastMetrics.end())
-            return it->second;
-    return std::nan("");
+            return fmt::format("{:.5g}", it->second);
+    return "-";
 }
 
 Exit listRuns(Session& session, const RunsOptions& options)
@@ -73,9 +74,9 @@ Exit listRuns(Session& session, const RunsOptions& options)
     }
     std::cout << fmt::format("{:>5}  {:<28} {:<12} {:<20} {:>10} {:>10}  {}\n", "id", "name", "status", "created", "loss", "accuracy", "tags");
     for (const auto& run : list.runs)
-        std::cout << fmt::format("{:>5}  {:<28} {:<12} {:<20} {:>10.5g} {:>10.5g}  {}\n", run.id, run.name.substr(0, 28),
-                                 store::statusName(run.status), run.created.substr(0, 19), metricOr(run, {"test/loss", "val/loss", "train/loss"}),
-                                 metricOr(run, {"test/accuracy", "val/accuracy"}), core::join(run.tags, ", "));
+        std::cout << fmt::format("{:>5}  {:<28} {:<12} {:<20} {:>10} {:>10}  {}\n", run.id, run.name.substr(0, 28), store::statusName(run.status),
+                                 run.created.substr(0, 19), metricText(run, {"test/loss", "val/loss", "train/loss"}),
+                                 metricText(run, {"test/accuracy", "val/accuracy"}), core::join(run.tags, ", "));
     return Exit::Done;
 }
 

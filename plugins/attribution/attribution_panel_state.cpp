@@ -94,6 +94,15 @@ QString AttributionPanel::commandLine() const
     return attributeCommand(subject, data, settings(), m_subject->question(), metrics, workspace);
 }
 
+QString AttributionPanel::shownCommand() const
+{
+    // A result that was read from the workspace holds resolved parameters, which are written otherwise.
+    if (m_tabs->currentIndex() != 0 || !m_current || !m_current->raw)
+        return {};
+    return attributeCommand(m_current->subject->subject, m_current->subject->dataDocument, m_current->settings, m_current->question, {},
+                            session().workspaceFolder());
+}
+
 std::optional<widgets::ReportItem> AttributionPanel::reportItem() const
 {
     const bool isResult = m_tabs->currentIndex() == 0;

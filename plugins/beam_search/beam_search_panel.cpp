@@ -178,12 +178,14 @@ void BeamSearchPanel::search()
     };
     addBusy(1);
     m_bar->follow(session().runInBackground(
-        this, work, [this](const Found& found) { takeFound(found); }, [this](const QString& text) { showError(text); }, background));
+        this, work, [this, command = commandLine()](const Found& found) { takeFound(found, command); },
+        [this](const QString& text) { showError(text); }, background));
     updateButtons();
 }
 
-void BeamSearchPanel::takeFound(const Found& found)
+void BeamSearchPanel::takeFound(const Found& found, const QString& command)
 {
+    m_shownCommand = command;
     m_table->setRowCount(int(found.result.hypotheses.size()));
     for (int row = 0; row < m_table->rowCount(); ++row) {
         const auto& hypothesis = found.result.hypotheses[std::size_t(row)];
@@ -227,7 +229,7 @@ std::optional<widgets::ReportItem> BeamSearchPanel::reportItem() const
     report::Snapshot snapshot{id().toStdString(),
                               tr("Beam search from \"%1\"").arg(m_text->text().left(60)).toStdString(),
                               {{"model", m_model.toStdString()}, {"text", m_text->text().toStdString()}},
-                              commandLine().toStdString(),
+                              m_shownCommand.toStdString(),
                               {},
                               {}};
     snapshot.pictures.push_back(

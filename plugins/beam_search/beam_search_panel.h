@@ -32,6 +32,7 @@ public:
     core::Json saveState() const override;
     void restoreState(const core::Json& state) override;
     QString commandLine() const override;
+    QString shownCommand() const override { return m_shownCommand; }
     std::optional<widgets::ReportItem> reportItem() const override;
 
 private:
@@ -46,7 +47,7 @@ private:
     QLayout* makeForm();
     void followSelection(widgets::SelectionParts parts);
     void search();
-    void takeFound(const Found& found);
+    void takeFound(const Found& found, const QString& command);
     void updateButtons();
     void savePicture();
     intervene::BeamOptions options() const;
@@ -58,6 +59,7 @@ private:
     QPushButton* m_search = nullptr;
     QLabel* m_subject = nullptr;
     QTableWidget* m_table = nullptr;
+    QString m_shownCommand;
     BeamTreeView* m_tree = nullptr;
     widgets::JobBar* m_bar = nullptr;
 };

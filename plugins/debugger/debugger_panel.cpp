@@ -270,6 +270,13 @@ QString DebuggerPanel::commandLine() const
     return widgets::cliCommand(words);
 }
 
+QString DebuggerPanel::shownCommand() const
+{
+    if (m_opened && m_tabs->currentWidget() == m_profile && m_profile->profile())
+        return m_profile->shownCommand();
+    return m_opened && m_tabs->currentWidget() == m_divergence && m_divergence->divergence() ? m_divergence->shownCommand() : QString();
+}
+
 std::optional<widgets::ReportItem> DebuggerPanel::reportItem() const
 {
     if (!m_opened)

@@ -218,6 +218,7 @@ void GeneratePanel::write()
     if (!m_write->isEnabled())
         return;
     m_writtenPrompt = m_prompt->toPlainText().toStdString();
+    m_shownCommand = commandLine();
     m_tokens.clear();
     start({});
 }
@@ -359,7 +360,7 @@ std::optional<widgets::ReportItem> GeneratePanel::reportItem() const
     report::Snapshot snapshot{id().toStdString(),
                               tr("Text from \"%1\"").arg(QString::fromStdString(m_writtenPrompt).left(60)).toStdString(),
                               {{"model", m_model.toStdString()}, {"prompt", m_writtenPrompt}},
-                              commandLine().toStdString(),
+                              m_shownCommand.toStdString(),
                               {},
                               {}};
     snapshot.blocks.emplace_back(std::move(table));

@@ -32,6 +32,7 @@ public:
     core::Json saveState() const override;
     void restoreState(const core::Json& state) override;
     QString commandLine() const override;
+    QString shownCommand() const override { return m_tokens.empty() ? QString() : m_shownCommand; }
     std::optional<widgets::ReportItem> reportItem() const override;
     const std::vector<ShownToken>& shownTokens() const { return m_tokens; }
 
@@ -59,6 +60,7 @@ private:
     QString m_model;
     std::vector<ShownToken> m_tokens;
     std::string m_writtenPrompt;  ///< prompt of the text on show
+    QString m_shownCommand;
     QPlainTextEdit* m_prompt = nullptr;
     widgets::SchemaForm* m_form = nullptr;
     QSpinBox* m_seed = nullptr;

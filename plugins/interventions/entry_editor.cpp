@@ -131,7 +131,7 @@ QLineEdit* EntryEditor::makeUnitField(const char* axis, const QString& label)
     field->setObjectName(QString::fromLatin1(axis));
     field->setAccessibleName(label);
     field->setPlaceholderText(tr("all"));
-    field->setToolTip(tr("%1: a number (negative from the end), first, last, a range 2..5, or a list 1, 4; empty: all").arg(label));
+    field->setToolTip(tr("%1: a number (negative from the end), first, last, a range 2..5 or 2-5, or a list 1, 4; empty: all").arg(label));
     connect(field, &QLineEdit::textChanged, this, [this, axis](const QString& text) { changeUnit(axis, text); });
     m_unit[axis] = field;
     return field;

@@ -275,7 +275,8 @@ Json indexFromText(const QString& text)
             list.push_back(indexFromText(part));
         return list;
     }
-    static const QRegularExpression kRange(QStringLiteral("^(-?\\d{1,9})\\s*\\.\\.\\s*(-?\\d{1,9})$"));
+    // A dash can only join numbers that have no sign.
+    static const QRegularExpression kRange(QStringLiteral("^(?|(-?\\d{1,9})\\s*\\.\\.\\s*(-?\\d{1,9})|(\\d{1,9})\\s*[-\u2013]\\s*(\\d{1,9}))$"));
     if (const auto range = kRange.match(plain); range.hasMatch())
         return {{"from", range.captured(1).toLongLong()}, {"to", range.captured(2).toLongLong()}};
     bool isNumber = false;

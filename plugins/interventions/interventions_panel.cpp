@@ -176,6 +176,7 @@ void InterventionsPanel::takePrepared(const PreparedInterventionPtr& prepared)
     m_text->setVisible(prepared->readsText);
     m_textLabel->setVisible(prepared->readsText);
     m_outcome->clearOutcome();
+    m_shownCommand.clear();
     updateButtons();
 }
 
@@ -347,17 +348,18 @@ void InterventionsPanel::run()
     };
     addBusy(1);
     m_bar->follow(session().runInBackground(
-        this, std::move(work), [this](const InterventionOutcome& outcome) { takeOutcome(outcome); }, [this](const QString& text) { showError(text); },
-        options));
+        this, std::move(work), [this, command = commandLine()](const InterventionOutcome& outcome) { takeOutcome(outcome, command); },
+        [this](const QString& text) { showError(text); }, options));
     updateButtons();
 }
 
-void InterventionsPanel::takeOutcome(const InterventionOutcome& outcome)
+void InterventionsPanel::takeOutcome(const InterventionOutcome& outcome, const QString& command)
 {
     // Stepped on while it ran: the numbers would stand beside another input.
     if (!m_prepared || !(outcome.subject->subject == m_prepared->subject))
         return;
     m_outcome->setOutcome(outcome);
+    m_shownCommand = command;
     if (!outcome.whyNotStored.empty())
         showError(tr("The result is shown, but could not be stored: %1").arg(QString::fromStdString(outcome.whyNotStored)));
 }

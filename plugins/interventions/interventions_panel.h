@@ -40,6 +40,7 @@ public:
     core::Json saveState() const override;
     void restoreState(const core::Json& state) override;
     QString commandLine() const override;
+    QString shownCommand() const override { return m_shownCommand; }
     std::optional<widgets::ReportItem> reportItem() const override;
     InterventionsModel& model() { return m_model; }
 
@@ -78,7 +79,7 @@ private:
     void setSources(const std::vector<SourceLine>& lines);
     InterventionSettings settings() const;
     void run();
-    void takeOutcome(const InterventionOutcome& outcome);
+    void takeOutcome(const InterventionOutcome& outcome, const QString& command);
     void updateButtons();
     void updateEmptyState();
 
@@ -101,6 +102,7 @@ private:
     QPushButton* m_run = nullptr;
     widgets::JobBar* m_bar = nullptr;
     OutcomeView* m_outcome = nullptr;
+    QString m_shownCommand;
     QAction *m_copyCommand = nullptr, *m_keep = nullptr, *m_openKept = nullptr, *m_remove = nullptr, *m_up = nullptr, *m_down = nullptr,
             *m_showRuns = nullptr;
 };

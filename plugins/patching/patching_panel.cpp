@@ -219,6 +219,7 @@ void PatchingPanel::run()
         return runSweep(prepared, settings, workspace, listener, context);
     };
     m_result->clear();
+    m_shownCommand = commandLine();
     m_status->clear();
     m_bar->follow(session().runInBackground(
         this, std::move(work), [this](const FinishedSweep& made) { finish(made); }, [this](const QString& text) { showError(text); }, options));
@@ -303,6 +304,11 @@ QString PatchingPanel::commandLine() const
     if (!m_prepared || m_prepared->subject.clean.isEmpty() || m_prepared->subject.corrupted.isEmpty() || !answerProblem().isEmpty())
         return {};
     return patchCommand(m_prepared->subject, m_prepared->cleanOrigin.value("data", core::Json()), settings(), session().workspaceFolder());
+}
+
+QString PatchingPanel::shownCommand() const
+{
+    return m_result->finished() > 0 ? m_shownCommand : QString();
 }
 
 std::optional<widgets::ReportItem> PatchingPanel::reportItem() const

@@ -37,6 +37,7 @@ public:
     core::Json saveState() const override;
     void restoreState(const core::Json& state) override;
     QString commandLine() const override;
+    QString shownCommand() const override;
     std::optional<widgets::ReportItem> reportItem() const override;
 
 private:
@@ -79,6 +80,7 @@ private:
     QPushButton* m_run = nullptr;
     widgets::JobBar* m_bar = nullptr;
     PatchResultView* m_result = nullptr;
+    QString m_shownCommand;
     QAction *m_copyCommand = nullptr, *m_showRuns = nullptr;
 };
 

@@ -363,6 +363,11 @@ QString RepresentationsPanel::commandLine() const
     return m_opened && m_copyCommand->isEnabled() ? page()->command() : QString();
 }
 
+QString RepresentationsPanel::shownCommand() const
+{
+    return page()->hasResult() ? page()->shownCommand() : QString();
+}
+
 std::optional<widgets::ReportItem> RepresentationsPanel::reportItem() const
 {
     if (!m_opened || !page()->hasResult())

@@ -98,6 +98,11 @@ void AttributionTest::integratedGradientsEqualCore()
     QCOMPARE(overlay->overlayRange(), result.attribution.abs().max().item<double>());
     takeShots(*bench.panel, "attribution-picture");
     QTRY_VERIFY(bench.panel->isIdle());
+    // Another setting is not what was computed.
+    QCOMPARE(bench.panel->shownCommand(), bench.panel->commandLine());
+    QVERIFY(!bench.panel->isShownOutdated());
+    chooseMethod(bench, "saliency");
+    QTRY_VERIFY(bench.panel->isShownOutdated());
 }
 
 void AttributionTest::tablesShowEachFeature()

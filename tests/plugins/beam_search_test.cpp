@@ -79,10 +79,16 @@ private Q_SLOTS:
             QCOMPARE(table->item(row, 0)->text(), QString::number(expected.hypotheses[std::size_t(row)].score, 'f', 4));
         QCOMPARE(tree->tokenProbability(0, 0), std::exp(expected.steps[0][0].logProbability));
         QVERIFY(bench.panel->commandLine().contains("--beam 3") && bench.panel->commandLine().contains("--max-length 9"));
+        // Settings that were changed since are said; the report keeps the command of what is on show.
+        const QString shown = bench.panel->commandLine();
+        QVERIFY(bench.panel->shownCommand() == shown && !bench.panel->isShownOutdated());
+        bench.child<QSpinBox>("beams")->setValue(4);
+        QTRY_VERIFY(bench.panel->isShownOutdated());
         // The report gets the same numbers and the tree.
         const auto item = bench.panel->reportItem();
         QVERIFY(item);
         const auto made = item->make(*bench.workspace());
+        QCOMPARE(bench.workspace()->analysis(made.source.at("analysis").get<std::int64_t>()).inputs.at("command"), core::Json(shown.toStdString()));
         const auto section = report::analysisSection(*bench.workspace(), bench.workspace()->analysis(made.source.at("analysis").get<std::int64_t>()));
         QVERIFY(std::get_if<report::Picture>(&section.blocks.at(0).content));
         const auto& rows = std::get<report::Table>(section.blocks.at(1).content).rows;

@@ -304,6 +304,7 @@ private Q_SLOTS:
         QTest::qWait(100);
         takeShots(*bench.panel, "debugger-roofline");
         QVERIFY(bench.panel->commandLine().contains("profile"));
+        QCOMPARE(bench.panel->shownCommand(), bench.panel->commandLine());
     }
 
     void theFirstDivergenceIsNamed()
@@ -325,6 +326,7 @@ private Q_SLOTS:
         QTRY_VERIFY_WITH_TIMEOUT(page->divergence() && bench.panel->isIdle(), kPatience);
         QVERIFY2(page->findChild<QLabel*>("first")->text().contains("blocks.1.fc.linear"), qPrintable(page->findChild<QLabel*>("first")->text()));
         QVERIFY(bench.panel->commandLine().contains("diff-run"));
+        QCOMPARE(bench.panel->shownCommand(), bench.panel->commandLine());
         bench.panel->resize(1000, 700);
         takeShots(*bench.panel, "debugger-divergence");
     }

@@ -105,6 +105,7 @@ private Q_SLOTS:
         QVERIFY(!view->tokenColor(0).isValid() && view->tokenColor(5).isValid());
         QVERIFY2(bench.child<QLabel>("summary")->text().contains("keys and values kept"), qPrintable(bench.child<QLabel>("summary")->text()));
         QVERIFY(bench.panel->commandLine().contains("--prompt abc") && bench.panel->commandLine().contains("--max-tokens 9"));
+        QCOMPARE(bench.panel->shownCommand(), bench.panel->commandLine());
         const auto item = bench.panel->reportItem();
         QVERIFY(item);
         const auto made = item->make(*bench.workspace());

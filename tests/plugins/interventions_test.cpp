@@ -166,7 +166,18 @@ void InterventionsTest::changedProbabilitiesEqualCore()
     QCOMPARE(analyses[0].parameters["interventions"][0]["do"]["id"], Json("zero"));
     QCOMPARE(analyses[0].artifacts.size(), std::size_t(3));
     QTRY_VERIFY(bench.panel->isIdle());
+    QCOMPARE(bench.panel->shownCommand(), bench.panel->commandLine());
     takeShots(*bench.panel, "interventions-answer");
+    // What is changed afterwards is said until it is taken back.
+    QVERIFY(!bench.panel->isShownOutdated());
+    feature->setFocus();
+    feature->end(false);
+    QTest::keyClicks(feature, ", 5");
+    QTRY_VERIFY(bench.panel->isShownOutdated());
+    takeShots(*bench.panel, "interventions-outdated");
+    for (int i = 0; i < 3; ++i)
+        QTest::keyClick(feature, Qt::Key_Backspace);
+    QTRY_VERIFY(!bench.panel->isShownOutdated());
     auto* tabs = bench.panel->findChildren<QTabWidget*>().back();
     for (auto* found : bench.panel->findChildren<QTabWidget*>())
         if (found->tabText(0).contains("Answer"))
@@ -343,6 +354,9 @@ void InterventionsTest::unitsAreTypedAsText()
     QCOMPARE(indexFromText("last"), Json("last"));
     QCOMPARE(indexFromText("1, 2..5"), Json({1, {{"from", 2}, {"to", 5}}}));
     QCOMPARE(indexFromText(""), Json());
+    QCOMPARE(indexFromText("0-3"), Json({{"from", 0}, {"to", 3}}));
+    QCOMPARE(indexFromText("-3"), Json(-3));
+    QCOMPARE(indexFromText("-3-1"), Json("-3-1"));
     for (const char* text : {"3", "-1", "first", "1, 4", "2..-1", "1, 2..5"})
         QCOMPARE(textFromIndex(indexFromText(text)), QString(text));
     QCOMPARE(unitText({{"head", 3}, {"position", "last"}}), QString("head 3; position last"));

@@ -123,6 +123,8 @@ void PatchingPanelTest::theMapEqualsCore()
             QVERIFY(std::abs(bench.heat()->value(row, column) - result.maps[0].cells[row][0][column].item<double>()) < 1e-5);
     QVERIFY2(bench.status().contains(QString::number(result.clean, 'g', 4).left(4)), qPrintable(bench.status()));
     takeShots(*bench.panel, "patching");
+    QVERIFY(!bench.panel->shownCommand().isEmpty() && !bench.panel->isShownOutdated());
+    QCOMPARE(bench.panel->shownCommand(), bench.panel->commandLine());
 }
 
 void PatchingPanelTest::aCellShowsItsRun()

@@ -160,6 +160,7 @@ void RepresentationsTest::pcaEqualsCore()
     QCOMPARE(bench.panel->commandLine(),
              widgets::cliCommand({"probe", QString("run:%1").arg(run), "--split", "test", "--position", "auto", "--limit", "1000", "--at",
                                   "fc1.linear", "--project", "pca", "--out", "points.npy", "--workspace", bench.session.workspaceFolder()}));
+    QCOMPARE(bench.panel->shownCommand(), bench.panel->commandLine());
     choose(bench.child<QComboBox>("colour"), "confidence");
     takeShots(*bench.panel, "representations-confidence");
 }
