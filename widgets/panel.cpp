@@ -43,6 +43,9 @@ Panel::Panel(QString id, QString title, Session& session, QWidget* parent)
     m_outdated->setObjectName("outdated");
     m_outdated->setContentsMargins(6, 2, 6, 3);
     m_outdated->setWordWrap(true);
+    QFont font = m_outdated->font();
+    font.setBold(true);
+    m_outdated->setFont(font);
     m_outdated->hide();
     layout->addWidget(m_outdated);
     m_outdatedTimer = startTimer(kOutdatedInterval);

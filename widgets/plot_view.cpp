@@ -174,11 +174,18 @@ void PlotView::setLog(PlotAxis which, bool log)
     if (isLog(which) == log)
         return;
     axis->setScaleType(log ? QCPAxis::stLogarithmic : QCPAxis::stLinear);
-    axis->setTicker(log ? QSharedPointer<QCPAxisTicker>(new QCPAxisTickerLog) : QSharedPointer<QCPAxisTicker>(new QCPAxisTicker));
+    axis->setTicker(d->ticker(which, log));
     axis->setNumberFormat(log ? QStringLiteral("gb") : QStringLiteral("g"));
     axis->grid()->setSubGridVisible(false);
     d->following = true;
     d->changed();
+}
+
+void PlotView::setWhole(PlotAxis which, bool whole)
+{
+    d->whole[int(which)] = whole;
+    d->axis(which)->setTicker(d->ticker(which, isLog(which)));
+    d->changed(false);
 }
 
 bool PlotView::isLog(PlotAxis axis) const

@@ -81,6 +81,8 @@ public:
     void setAxisTitle(PlotAxis axis, const QString& title);
     void setLog(PlotAxis axis, bool log);
     bool isLog(PlotAxis axis) const;
+    /// What is counted (steps, layers, positions) has marks at whole numbers alone. A logarithmic axis keeps its own.
+    void setWhole(PlotAxis axis, bool whole = true);
     /// Exponential moving average with bias correction: weight of the past in [0, 1), 0 is off. The raw line stays behind, faint.
     /// It runs over the points as drawn: of a series with a provider these are buckets, so it is stronger the further one is zoomed out.
     /// Source: Kingma & Ba (2015), "Adam", arXiv:1412.6980, section 3 (the bias correction of a moving average).

@@ -37,6 +37,13 @@ QString shortNumber(double value)
     return QString::number(value, 'g', 5);
 }
 
+/// Marks at whole numbers.
+class WholeTicker : public QCPAxisTicker {
+protected:
+    double getTickStep(const QCPRange& range) override { return std::max(1.0, std::floor(QCPAxisTicker::getTickStep(range))); }
+    int getSubTickCount(double tickStep) override { return tickStep < 2 ? 0 : QCPAxisTicker::getSubTickCount(tickStep); }
+};
+
 }  // namespace
 
 PlotCurve* PlotView::Private::find(const QString& id) const
@@ -257,6 +264,13 @@ void PlotView::Private::answered(const QString& id, quint64 number, PlotData dat
     curve->setDrawn(std::move(data));
     changed();
     Q_EMIT q.idleChanged();
+}
+
+QSharedPointer<QCPAxisTicker> PlotView::Private::ticker(PlotAxis which, bool log) const
+{
+    if (log)
+        return QSharedPointer<QCPAxisTickerLog>::create();
+    return whole[int(which)] ? QSharedPointer<QCPAxisTicker>(new WholeTicker) : QSharedPointer<QCPAxisTicker>::create();
 }
 
 void PlotView::Private::updateLegend()

@@ -67,6 +67,7 @@ struct PlotView::Private {
     bool mouse(QMouseEvent* event);
     void paint(QPaintDevice& device, QSize size);
     QCPAxis* axis(PlotAxis which) const { return which == PlotAxis::X ? plot->xAxis : plot->yAxis; }
+    QSharedPointer<QCPAxisTicker> ticker(PlotAxis which, bool log) const;
     void updateLegend();
     void placeLegend();
     int pointsIn(const QRectF& part) const;
@@ -83,6 +84,7 @@ struct PlotView::Private {
     std::shared_ptr<PlotGroup> group;
     double smoothing = 0;
     bool following = true, legend = true, settingRange = false, printing = false;
+    bool whole[2] = {false, false};  ///< by PlotAxis
     QTimer requestTimer;
     QList<QAction*> exports;
     QAction *showAllAction = nullptr, *logX = nullptr, *logY = nullptr, *legendAction = nullptr;

@@ -7,6 +7,7 @@
 #include <QToolButton>
 #include <QVBoxLayout>
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
 #include <core/explain/metrics/metric.h>
@@ -131,6 +132,7 @@ void QualityView::showCurve(widgets::PlotView& plot, const std::string& metric)
             continue;
         const CardMetric& measured = found->second;
         plot.setAxisTitle(widgets::PlotAxis::X, measured.xName);
+        plot.setWhole(widgets::PlotAxis::X, std::all_of(measured.x.begin(), measured.x.end(), [](double x) { return x == std::floor(x); }));
         plot.setAxisTitle(widgets::PlotAxis::Y, measured.yName);
         lines.emplace_back(QString::number(card.id), lineOf(withArea(titleOf(card.settings), measured.value), measured.x, measured.y));
         const auto isKnown = [&](const auto& other) { return other.second.data.y == measured.referenceY; };

@@ -132,6 +132,7 @@ DivergencePage::DivergencePage(widgets::Session& session)
     m_table->table()->setColumnWidth(0, 240);
     m_plot->setObjectName(QStringLiteral("growth"));
     m_plot->setAxisTitle(widgets::PlotAxis::X, tr("line"));
+    m_plot->setWhole(widgets::PlotAxis::X);
     m_plot->setAxisTitle(widgets::PlotAxis::Y, tr("relative error (rms)"));
     m_plot->setLog(widgets::PlotAxis::Y, true);
     m_plot->setLegendVisible(false);

@@ -278,6 +278,7 @@ void RunCurves::showPlots()
         plot->setAccessibleName(tr("Curves of %1").arg(group));
         plot->setTitle(group);
         plot->setAxisTitle(widgets::PlotAxis::X, tr("step"));
+        plot->setWhole(widgets::PlotAxis::X);
         plot->setMinimumHeight(kPlotHeight);
         connect(plot, &widgets::PlotView::idleChanged, this, &RunCurves::idleChanged);
         m_plots.insert(group, plot);

@@ -19,6 +19,7 @@ widgets::PlotView* makePlot(const QString& title)
 {
     auto* plot = new widgets::PlotView;
     plot->setAxisTitle(widgets::PlotAxis::X, CheckpointsPage::tr("Step"));
+    plot->setWhole(widgets::PlotAxis::X);
     plot->setAxisTitle(widgets::PlotAxis::Y, title);
     return plot;
 }

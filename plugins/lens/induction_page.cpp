@@ -48,6 +48,7 @@ InductionPage::InductionPage(QWidget* parent)
     m_map->setDecimals(2);
     connect(m_map, &widgets::HeatMapView::cellClicked, this, &InductionPage::headChosen);
     m_loss->setAxisTitle(widgets::PlotAxis::X, tr("Position"));
+    m_loss->setWhole(widgets::PlotAxis::X);
     m_loss->setAxisTitle(widgets::PlotAxis::Y, tr("Loss of the next token (nats)"));
     m_loss->setLegendVisible(false);
     m_summary->setWordWrap(true);

@@ -126,6 +126,7 @@ QWidget* ComparePage::makeResults()
     m_histogram->setAxisTitle(widgets::PlotAxis::Y, tr("elements"));
     m_curves = new widgets::PlotView;
     m_curves->setAxisTitle(widgets::PlotAxis::X, tr("step"));
+    m_curves->setWhole(widgets::PlotAxis::X);
     connect(m_nodeView, &widgets::TableView::selectionChanged, this, [this](const QList<qint64>& ids) {
         if (ids.size() == 1 && m_comparison && !m_comparison->graph.nodes[std::size_t(ids[0])].first.empty())
             Q_EMIT pathChosen(QString::fromStdString(m_comparison->graph.nodes[std::size_t(ids[0])].first));

@@ -147,6 +147,7 @@ QWidget* TensorDetail::makeSingularPage()
     m_singular = new widgets::PlotView;
     m_singular->setLegendVisible(false);
     m_singular->setAxisTitle(widgets::PlotAxis::X, tr("number"));
+    m_singular->setWhole(widgets::PlotAxis::X);
     m_singular->setAxisTitle(widgets::PlotAxis::Y, tr("singular value"));
     m_singular->setAccessibleName(tr("Singular values"));
     m_singularText = new QLabel;

@@ -44,6 +44,7 @@ ProbePage::ProbePage(widgets::Session& session)
     connect(m_form, &widgets::SchemaForm::issuesChanged, this, &ProbePage::updateButton);
     m_plot->setObjectName(QStringLiteral("probeCurves"));
     m_plot->setAxisTitle(widgets::PlotAxis::X, tr("Layer"));
+    m_plot->setWhole(widgets::PlotAxis::X);
     connect(m_plot, &widgets::PlotView::pointClicked, this, [this](const QString&, double x, double) { m_table->selectRow(int(std::lround(x))); });
     m_status->setObjectName(QStringLiteral("probeStatus"));
     m_status->setWordWrap(true);

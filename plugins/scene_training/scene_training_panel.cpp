@@ -129,6 +129,7 @@ QWidget* SceneTrainingPanel::makeContent()
     m_plot = new widgets::PlotView(m_tabs);
     m_plot->setObjectName("curves");
     m_plot->setAxisTitle(widgets::PlotAxis::X, tr("step"));
+    m_plot->setWhole(widgets::PlotAxis::X);
     m_plot->setAxisTitle(widgets::PlotAxis::Y, tr("PSNR, dB"));
     m_plot->setSmoothing(0.9);
     m_tabs->addTab(m_plot, tr("Progress"));

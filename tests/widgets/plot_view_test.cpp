@@ -61,6 +61,7 @@ private Q_SLOTS:
     void appendedPointsAreDrawn();
     void appendRefusesUnequalLengths();
     void logAxesLeaveOutWhatIsNotPositive();
+    void countedAxesAreMarkedAtWholeNumbers();
     void rubberBandZoomsToTheDraggedStretch();
     void wheelZoomsAtThePointer();
     void middleButtonPans();
@@ -155,6 +156,27 @@ void PlotViewTest::logAxesLeaveOutWhatIsNotPositive()
     // A decade takes the same room everywhere.
     const double first = m_view->toPixel(1, 0.1).y() - m_view->toPixel(1, 1).y(), second = m_view->toPixel(1, 1).y() - m_view->toPixel(1, 10).y();
     QVERIFY(std::abs(first - second) < 0.5);
+}
+
+void PlotViewTest::countedAxesAreMarkedAtWholeNumbers()
+{
+    m_view->setAxisTitle(PlotAxis::X, "layer");
+    m_view->setSeries("a", named("loss", ramp(3, 0.5)));
+    const auto marks = [&] {
+        QTest::qWait(0);  // the range follows the data a moment later
+        m_view->grab();
+        QVector<double> found;
+        for (const auto* child : m_view->findChildren<QObject*>())
+            if (child->inherits("QCPAxis") && child->property("label") == "layer")
+                found = child->property("tickVector").value<QVector<double>>();
+        return found;
+    };
+    const auto isWhole = [](double x) { return x == std::round(x); };
+    const auto plain = marks();
+    QVERIFY(plain.size() > 2 && !std::all_of(plain.begin(), plain.end(), isWhole));
+    m_view->setWhole(PlotAxis::X);
+    const auto whole = marks();
+    QVERIFY(whole.size() > 2 && std::all_of(whole.begin(), whole.end(), isWhole));
 }
 
 void PlotViewTest::rubberBandZoomsToTheDraggedStretch()
