@@ -72,4 +72,8 @@ TokenizerPtr tokenizerFromJson(std::string_view document, const std::string& nam
 /// @throws core::FormatError.
 TokenizerPtr tokenizerFromCard(const core::Json& card);
 
+/// The tokenizer of a card as a `tokenizer.json` that gives the same numbers (bytes and characters as pieces without merges); nothing: that format has no such kind.
+/// A character that is not in the vocabulary is an error here, and left out there. @throws core::FormatError for a broken card.
+std::optional<std::string> tokenizerDocument(const core::Json& card);
+
 }  // namespace orrery::text

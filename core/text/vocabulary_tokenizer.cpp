@@ -3,6 +3,7 @@
 #include <core/base/error.h>
 #include <core/data/vocabulary.h>
 
+#include "aligned_text.h"
 #include "tokenizer.h"
 #include "unicode.h"
 
@@ -80,6 +81,43 @@ private:
 TokenizerPtr vocabularyTokenizer(const core::Json& card)
 {
     return std::make_shared<VocabularyTokenizer>(card);
+}
+
+std::optional<std::string> tokenizerDocument(const core::Json& card)
+{
+    const auto kind = card.is_object() ? card.value("kind", "") : "";
+    if (kind == "tokenizer_json" && card.contains("json") && card["json"].is_string())
+        return card["json"].get<std::string>();
+    if (kind != "bytes" && kind != "characters")
+        return {};
+    const VocabularyTokenizer tokenizer(card);
+    core::Json pieces = core::Json::object(), added = core::Json::array(), decoder = {{"type", "Fuse"}}, words;
+    for (std::int64_t id = 0; id < tokenizer.size(); ++id)
+        if (tokenizer.isSpecial(id))
+            added.push_back({{"id", id},
+                             {"content", *tokenizer.pieceOf(id)},
+                             {"single_word", false},
+                             {"lstrip", false},
+                             {"rstrip", false},
+                             {"normalized", false},
+                             {"special", true}});
+        else
+            pieces[kind == "bytes" ? utf8Of(byteCharacter(std::uint8_t(id))) : *tokenizer.pieceOf(id)] = id;
+    if (kind == "bytes") {
+        words = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}};
+        decoder = words;
+    }
+    const core::Json model = {{"type", "BPE"},
+                              {"dropout", nullptr},
+                              {"unk_token", nullptr},
+                              {"continuing_subword_prefix", nullptr},
+                              {"end_of_word_suffix", nullptr},
+                              {"fuse_unk", false},
+                              {"vocab", pieces},
+                              {"merges", core::Json::array()}};
+    return core::Json{{"version", "1.0"},       {"truncation", nullptr},     {"padding", nullptr}, {"added_tokens", added}, {"normalizer", nullptr},
+                      {"pre_tokenizer", words}, {"post_processor", nullptr}, {"decoder", decoder}, {"model", model}}
+        .dump(1);
 }
 
 }  // namespace orrery::text

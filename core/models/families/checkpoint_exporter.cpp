@@ -3,18 +3,13 @@
 #include <core/base/files.h>
 #include <core/models/exporter.h>
 #include <core/models/model_file.h>
+#include <core/text/tokenizer.h>
 
 #include "checkpoint_card.h"
 #include "family.h"
 
 namespace orrery::models {
 namespace {
-
-void writeTokenizer(const std::filesystem::path& folder, const core::Json& tokenizer)
-{
-    if (tokenizer.is_object() && tokenizer.value("kind", "") == "tokenizer_json" && tokenizer.contains("json"))
-        core::writeFileAtomically(folder / "tokenizer.json", tokenizer.at("json").get_ref<const std::string&>());
-}
 
 /// The config says how many parameters of which names and shapes there are: a graph that was changed since (a head cut off, a layer added) no longer is what it says.
 void checkFits(const graph::Model& model, const core::Json& config)
@@ -44,7 +39,8 @@ void writeCheckpoint(const std::filesystem::path& folder, const graph::Model& mo
     checkFits(model, config);
     std::filesystem::create_directories(folder);
     core::writeFileAtomically(folder / "config.json", config.dump(2) + "\n");
-    writeTokenizer(folder, model.card.tokenizer);
+    if (const auto tokenizer = text::tokenizerDocument(model.card.tokenizer))
+        core::writeFileAtomically(folder / "tokenizer.json", *tokenizer);
     saveWeights(folder / "model.safetensors", model.weights);
     if (options.note)
         options.note("config.json is the one that the model was opened with");

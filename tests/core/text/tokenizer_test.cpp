@@ -300,6 +300,34 @@ private Q_SLOTS:
         QVERIFY(saidBy([&] { tokenizerOf(card); }).startsWith("tokenizer: expected"));
     }
 
+    void bytesAndCharactersAreWrittenAsATokenizerJson_data()
+    {
+        QTest::addColumn<QByteArray>("card");
+        for (const char* card :
+             {R"({"kind": "bytes"})", R"({"kind": "bytes", "mask": true})", R"({"kind": "characters", "characters": "\t\n 1GMaSAKerß[]öκ🎈"})",
+              R"({"kind": "characters", "characters": "\t\n 1GMaSAKerß[]öκ🎈", "mask": true})"})
+            QTest::newRow(card) << QByteArray(card);
+    }
+    void bytesAndCharactersAreWrittenAsATokenizerJson()
+    {
+        QFETCH(QByteArray, card);
+        const auto own = tokenizerFromCard(core::Json::parse(card.toStdString()));
+        const auto again = tokenizerFromJson(tokenizerDocument(core::Json::parse(card.toStdString())).value(), "written");
+        QCOMPARE(again->size(), own->size());
+        QVERIFY(again->specialIds() == own->specialIds());
+        for (const std::string text : {"GrößeSe\n\tκ 1 1  🎈", "[MASK]a[MASK]e[[MASK", "", "a"}) {
+            const auto ids = own->ids(text);
+            QVERIFY2(again->ids(text) == ids, text.c_str());
+            QCOMPARE(again->decode(ids), own->decode(ids));
+        }
+    }
+    void otherTokenizersAreWrittenAsTheyAre()
+    {
+        const auto gpt = tokenizerIn(dataFolder("gpt2"))->toJson();
+        QCOMPARE(tokenizerDocument(gpt).value(), gpt["json"].get<std::string>());
+        QVERIFY(!tokenizerDocument({{"kind", "dictionary"}, {"words", {"a"}}}) && !tokenizerDocument(nullptr));
+    }
+
     void severalThreadsUseOneTokenizer()
     {
         const auto tokenizer = tokenizerIn(dataFolder("gpt4-like"));
