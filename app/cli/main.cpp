@@ -5,6 +5,7 @@
 #include <core/base/error.h>
 #include <core/base/log.h>
 #include <core/base/memory.h>
+#include <core/base/plain_reason.h>
 #include <core/base/text.h>
 #include <core/base/version.h>
 #include <core/catalogue.h>
@@ -43,7 +44,7 @@ cli::Exit guarded(cli::Session& session, const std::function<cli::Exit(cli::Sess
         complain(session, error.what(), "shape");
         return cli::Exit::BadInput;
     } catch (const std::exception& error) {
-        complain(session, error.what(), "failure");
+        complain(session, core::plainReason(error), "failure");
         return cli::wasInterrupted() ? cli::Exit::Interrupted : cli::Exit::Failed;
     }
 }

@@ -1,5 +1,6 @@
 #include "executor.h"
 
+#include <core/base/plain_reason.h>
 #include <core/base/text.h>
 
 #include "run.h"
@@ -197,7 +198,7 @@ RunResult Run::go()
     } catch (const NodeError&) {
         throw;
     } catch (const c10::Error& error) {
-        fail(error.what_without_backtrace());
+        fail(core::withoutCallStack(error.what_without_backtrace()));
     } catch (const std::exception& error) {
         fail(error.what());
     }

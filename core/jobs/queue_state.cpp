@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <core/base/log.h>
+#include <core/base/plain_reason.h>
 #include <core/base/text.h>
 
 namespace orrery::jobs::detail {
@@ -28,7 +29,7 @@ std::pair<JobStatus, std::string> outcomeOf(const std::exception_ptr& error)
     } catch (const std::bad_alloc&) {
         return {JobStatus::Failed, "there is not enough memory for this job"};
     } catch (const std::exception& exception) {
-        return {JobStatus::Failed, exception.what()};
+        return {JobStatus::Failed, core::plainReason(exception)};
     } catch (...) {
         return {JobStatus::Failed, "an error of unknown kind"};
     }

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include <core/base/log.h>
+#include <core/base/plain_reason.h>
 #include <core/base/version.h>
 
 #include "engine.h"
@@ -99,7 +100,7 @@ public:
         } catch (const std::bad_alloc&) {
             tellEnd(Outcome::NoMemory, {});
         } catch (const std::exception& failure) {
-            tellEnd(Outcome::Error, failure.what());
+            tellEnd(Outcome::Error, core::plainReason(failure));
         } catch (...) {
             tellEnd(Outcome::Error, "an error of unknown kind");
         }

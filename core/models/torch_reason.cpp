@@ -1,8 +1,6 @@
 #include "torch_reason.h"
 
-#include <c10/util/Exception.h>
-
-#include <core/base/text.h>
+#include <core/base/plain_reason.h>
 
 namespace orrery::models {
 
@@ -10,12 +8,7 @@ static constexpr std::size_t kMaxReasonLength = 600;
 
 std::string torchReason(const std::exception& error)
 {
-    const auto* c10Error = dynamic_cast<const c10::Error*>(&error);
-    std::string text = c10Error ? c10Error->what_without_backtrace() : error.what();
-    for (const char* tail : {"\nException raised from", "Exception raised from"})
-        if (const auto at = text.find(tail); at != std::string::npos)
-            text.resize(at);
-    text = std::string(core::trim(text));
+    std::string text = core::plainReason(error);
     if (text.size() > kMaxReasonLength)
         text.replace(kMaxReasonLength, std::string::npos, " ...");
     return text;
