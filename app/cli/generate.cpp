@@ -7,6 +7,7 @@
 #include <core/text/card_tokenizer.h>
 
 #include "model_argument.h"
+#include "number_checks.h"
 
 namespace orrery::cli {
 namespace {
@@ -172,16 +173,16 @@ std::function<Exit(Session&)> declareGenerate(CLI::App& app)
                  "Draw the next token by its probability (so do --temperature, --top-k, --top-p and --seed); else the most probable.");
     const auto sampling = [options](auto) { options->how.sample = true; };
     app.add_option("--temperature", options->how.temperature, "Divides the logits: below 1 sharper, above 1 flatter.")
-        ->check(CLI::Range(1e-6, 1000.0))
+        ->check(between(1e-06, 1000))
         ->each(sampling);
     app.add_option("--top-k", options->how.topK, "Draw only among the k most probable tokens; 0: all.")
         ->check(CLI::Range(0, 10000000))
         ->each(sampling);
     app.add_option("--top-p", options->how.topP, "Draw only among the most probable tokens that together reach this probability.")
-        ->check(CLI::Range(0.0, 1.0))
+        ->check(between(0, 1))
         ->each(sampling);
     app.add_option("--repetition-penalty", options->how.repetitionPenalty, "Above 1: tokens that the text holds already become less probable.")
-        ->check(CLI::Range(1e-3, 1000.0));
+        ->check(between(0.001, 1000));
     app.add_option("--stop", options->stops, "Text that ends the writing where it is complete; may be given several times.");
     app.add_flag("--ignore-end", options->ignoreEnd, "Write on behind the model's end token.");
     app.add_flag("--no-cache", options->noCache, "Read the whole text anew for each token instead of keeping keys and values.");

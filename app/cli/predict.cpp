@@ -11,6 +11,7 @@
 #include <core/train/predict.h>
 
 #include "arrays.h"
+#include "number_checks.h"
 #include "sample_argument.h"
 #include "text_argument.h"
 #include "token_predictions.h"
@@ -242,8 +243,7 @@ std::function<Exit(Session&)> declarePredict(CLI::App& app)
                    "Beam search from --text with so many beams: whole continuations (or translations) instead of the next token.")
         ->check(CLI::Range(1, 10000));
     app.add_option("--max-length", options->beam.maxLength, "With --beam: new tokens at most.")->check(CLI::Range(1, 100000));
-    app.add_option("--length-penalty", options->beam.lengthPenalty, "With --beam: score = log probability / length^penalty.")
-        ->check(CLI::Range(0.0, 10.0));
+    app.add_option("--length-penalty", options->beam.lengthPenalty, "With --beam: score = log probability / length^penalty.")->check(between(0, 10));
     auto* without =
         app.add_option("--leave-out", options->leaveOut,
                        "Elements of the input to leave out (pixels row * width + column, features, positions): 3,10-14; what changes is shown.");

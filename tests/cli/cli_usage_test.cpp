@@ -64,6 +64,10 @@ private Q_SLOTS:
         QTest::newRow("value out of range") << QStringList{"devices", "--threads", "-1"} << "not in range 0 to 4096";
         QTest::newRow("value not above 0") << QStringList{"scaling", "count", "zoo:lenet", "--batch", "0"} << "expected a number above 0, got \"0\"";
         QTest::newRow("value below 0") << QStringList{"diff", "a", "b", "--tolerance", "-0.5"} << "expected a number of at least 0, got \"-0.5\"";
+        QTest::newRow("value is infinite") << QStringList{"scaling", "count", "zoo:lenet", "--budget-seconds", "inf"}
+                                           << "expected a finite number above 0, got \"inf\"";
+        QTest::newRow("NaN for a range") << QStringList{"generate", "x", "--temperature", "nan"}
+                                         << "expected a number from 1e-06 to 1000, got \"nan\"";
         QTest::newRow("value is no number") << QStringList{"scaling", "count", "zoo:lenet", "--batch", "x"} << "expected a number above 0, got \"x\"";
         QTest::newRow("unknown component") << QStringList{"describe", "lenett"} << "unknown component \"lenett\"; did you mean \"lenet\"?";
         QTest::newRow("unknown component of a family") << QStringList{"describe", "metric/acuracy"} << "did you mean \"metric/accuracy\"?";

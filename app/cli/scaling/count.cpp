@@ -105,7 +105,7 @@ std::function<Exit(Session&)> declareScalingCount(CLI::App& app)
     app.add_option("--length", options->length, "Positions of a sequence; without it the longest the model takes.")->check(positive());
     app.add_option("--budget-seconds", options->budget, "Measure training steps here and say how many tokens fit into so many seconds.")
         ->check(positive());
-    app.add_option("--measure-seconds", options->measure, "How long steps are measured.")->check(CLI::Range(0.0, 3600.0));
+    app.add_option("--measure-seconds", options->measure, "How long steps are measured.")->check(between(0, 3600));
     return [options](Session& session) { return countModel(session, *options); };
 }
 

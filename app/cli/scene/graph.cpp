@@ -122,7 +122,7 @@ std::function<Exit(Session&)> declareSceneGraph(CLI::App& app)
     options->sample.declare(app);
     app.add_option("--layer", options->layer, "Which layer's graph, from 0.")->check(notNegative());
     app.add_option("--top", options->top, "Strongest edges of a point that are written.")->check(CLI::Range(1, 1000));
-    app.add_option("--least", options->least, "Weight that an edge must have, 0 to 1.")->check(CLI::Range(0.0, 1.0));
+    app.add_option("--least", options->least, "Weight that an edge must have, 0 to 1.")->check(between(0, 1));
     app.add_option("--item", options->item, "Which of several inputs.")->check(notNegative());
     app.add_option("--out", options->out, "PLY or OBJ with edges.")->required();
     return [options](Session& session) { return writeGraph(session, *options); };

@@ -333,7 +333,7 @@ std::function<Exit(Session&)> declareSceneRender(CLI::App& app)
     app.add_option("--eye", options->eye, "one camera instead: where it stands, x,y,z (with --width and --height)")->delimiter(',');
     app.add_option("--target", options->target, "what it looks at, x,y,z; default the origin")->delimiter(',');
     app.add_option("--up", options->up, "what is upwards, x,y,z; default z")->delimiter(',');
-    app.add_option("--fov", options->fov, "its vertical field of view, degrees")->check(CLI::Range(1.0, 150.0))->capture_default_str();
+    app.add_option("--fov", options->fov, "its vertical field of view, degrees")->check(between(1, 150))->capture_default_str();
     app.add_option("--out", options->out, "folder for the pictures: 00000_rgb.png, 00000_depth.png, ...")->required();
     app.add_option("--outputs", options->outputs, "rgb, alpha, depth (expected depth along the camera's axis), ids (npy only)")
         ->delimiter(',')
