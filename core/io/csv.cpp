@@ -157,6 +157,24 @@ std::vector<std::string> columnNames(const Record* header, std::size_t count)
     return names;
 }
 
+/// Tables come from spreadsheets as UTF-16, too: their bytes would only look like ragged rows.
+void requireText(std::string_view bytes, std::string_view name)
+{
+    if (bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff"))
+        throw core::FormatError(fmt::format("{}: expected a table in UTF-8, got one in UTF-16: save it anew as UTF-8", name));
+    if (const std::size_t at = bytes.find('\0'); at != std::string_view::npos)
+        throw core::FormatError(fmt::format("{}: expected a table of text, found a zero at byte {}", name, at));
+}
+
+std::vector<std::string> repeatedNames(const Record& header)
+{
+    std::set<std::string> seen, repeated;
+    for (const std::string& field : header.fields)
+        if (!field.empty() && !seen.insert(field).second)
+            repeated.insert(field);
+    return {repeated.begin(), repeated.end()};
+}
+
 /// Values of one column in file order, taken apart by the narrowest type that fits all of them.
 class ColumnBuilder {
 public:
@@ -244,6 +262,7 @@ CsvTable parseCsv(std::string_view bytes, std::string_view name, const CsvOption
 {
     if (bytes.starts_with("\xef\xbb\xbf"))
         bytes.remove_prefix(3);
+    requireText(bytes, name);
     CsvTable table;
     table.separator = options.separator ? options.separator : guessSeparator(bytes);
     RecordReader reader(bytes, name, table.separator);
@@ -273,6 +292,8 @@ CsvTable parseCsv(std::string_view bytes, std::string_view name, const CsvOption
         throw core::FormatError(fmt::format("{}: expected a table with rows, got none", name));
     table.rows = table.lines.size();
     const std::vector<std::string> names = columnNames(hasHeader ? &header : nullptr, width);
+    if (hasHeader)
+        table.repeated = repeatedNames(header);
     const std::unordered_set<std::string> missing(options.missingValues.begin(), options.missingValues.end());
     for (std::size_t i = 0; i < width; ++i)
         table.columns.push_back(ColumnBuilder(names[i], std::move(values[i]), missing, options.maxCategories).build());

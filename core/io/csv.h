@@ -26,7 +26,8 @@ struct CsvTable {
     std::vector<CsvColumn> columns;
     std::size_t rows = 0;
     char separator = ',';
-    std::vector<std::size_t> lines;  ///< line number (from 1) where each row starts
+    std::vector<std::size_t> lines;     ///< line number (from 1) where each row starts
+    std::vector<std::string> repeated;  ///< names that the header gives more than once
     /// Nothing if there is no such column.
     const CsvColumn* find(std::string_view name) const;
 };

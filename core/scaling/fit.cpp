@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include <core/base/rng.h>
 #include <core/base/text.h>
@@ -139,6 +140,17 @@ void checkRows(const Law& law, const Points& points)
     if (points.rows() < wanted)
         throw core::InputError(fmt::format("{}: expected at least {} rows to fit {} parameters of {}, got {}", points.name, wanted, wanted,
                                            law.formula(), points.rows()));
+    // Repetitions of one place say how loud the noise is, but nothing about a further parameter.
+    std::set<std::vector<double>> places;
+    for (std::size_t row = 0; row < points.rows() && places.size() < wanted; ++row) {
+        std::vector<double> place;
+        for (const auto& input : points.inputs)
+            place.push_back(input[row]);
+        places.insert(std::move(place));
+    }
+    if (places.size() < wanted)
+        throw core::InputError(fmt::format("{}: expected rows at {} or more different places ({}) to fit {} parameters of {}, got {}", points.name,
+                                           wanted, core::join(points.inputNames, ", "), wanted, law.formula(), places.size()));
 }
 
 }  // namespace

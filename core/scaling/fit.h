@@ -48,6 +48,8 @@ struct Certificate {
         std::size_t count = 0;
     };
     std::vector<Optimum> optima;  ///< different objectives that starts ended with, best first; at most 5
+    /// Whether the rows settle the parameters: starts that fit as well differ by less than a tenth.
+    bool determines() const { return !(spread > 0.1); }
 };
 
 struct FitResult {

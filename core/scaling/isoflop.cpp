@@ -174,6 +174,8 @@ Isoflop fitIsoflop(const Points& points, const IsoflopOptions& options, jobs::Co
     if (!(options.tolerance >= 0) || !(options.k > 0))
         throw core::InputError(fmt::format("isoflop: expected a tolerance >= 0 and FLOPs per parameter and token > 0, got {} and {}",
                                            core::formatNumber(options.tolerance), core::formatNumber(options.k)));
+    if (options.resamples == 1)
+        throw core::InputError("isoflop: expected no resamples or at least 2, got 1");
     const auto columns = columnsOf(points, options.k);
     Isoflop result;
     std::vector<std::string> outside;

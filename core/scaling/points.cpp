@@ -20,21 +20,43 @@ std::string sourceOf(const ColumnMap& map, const std::string& name)
     return found == map.sources.end() ? name : found->second;
 }
 
+bool isNumber(const std::string& text)
+{
+    return io::makeColumn("", {text}).numbers.size() == 1 && !text.empty();
+}
+
+/// A file without a header.
+bool hasNumbersForNames(const Table& table)
+{
+    return std::all_of(table.names.begin(), table.names.end(), [](const auto& name) { return isNumber(name); });
+}
+
 std::size_t columnIndex(const Table& table, const std::string& name, const std::string& source)
 {
+    if (std::find(table.repeated.begin(), table.repeated.end(), source) != table.repeated.end())
+        throw core::InputError(
+            fmt::format("{}: expected one column \"{}\", found several of that name: give each a name of its own", table.name, source));
     const auto found = std::find(table.names.begin(), table.names.end(), source);
     if (found != table.names.end())
         return std::size_t(found - table.names.begin());
-    throw core::InputError(fmt::format("{}: expected a column \"{}\"{}{}; the columns are {}", table.name, source,
+    throw core::InputError(fmt::format("{}: expected a column \"{}\"{}{}; the columns are {}{}", table.name, source,
                                        source == name ? "" : fmt::format(" for {}", name), core::didYouMean(source, table.names),
-                                       core::join(table.names, ", ")));
+                                       core::join(table.names, ", "), hasNumbersForNames(table) ? ": the first line should hold names" : ""));
 }
 
 std::string foundText(const Table& table, std::size_t column, double value)
 {
     if (!std::isnan(value))
         return core::formatNumber(value);
-    return table.texts.empty() || table.texts[column].empty() ? "none, or NaN" : fmt::format("\"{}\"", table.texts[column]);
+    if (table.texts.empty() || table.texts[column].empty())
+        return "none, or NaN";
+    std::string text = table.texts[column];
+    const std::string found = fmt::format("\"{}\"", text);
+    // "7,75" and "1,000,000": as spreadsheets of half the world write them.
+    std::replace(text.begin(), text.end(), ',', '.');
+    const bool decimal = text != table.texts[column] && isNumber(text);
+    text.erase(std::remove(text.begin(), text.end(), '.'), text.end());
+    return decimal || (found.find(',') != std::string::npos && isNumber(text)) ? found + ": numbers want a point and no commas" : found;
 }
 
 std::string columnText(const io::CsvColumn& column, std::size_t row)
@@ -71,6 +93,7 @@ Table parseTable(std::string_view bytes, const std::string& name)
     const auto csv = io::parseCsv(bytes, name, options);
     Table table;
     table.name = name;
+    table.repeated = csv.repeated;
     for (const auto& column : csv.columns) {
         table.names.push_back(column.name);
         if (column.type == io::ColumnType::Category || column.type == io::ColumnType::Text) {
@@ -90,6 +113,8 @@ Table readTable(const std::filesystem::path& file)
     std::error_code ignored;
     if (!std::filesystem::exists(file, ignored))
         throw core::InputError(fmt::format("{}: expected a CSV file, found none", file.string()));
+    if (std::filesystem::is_directory(file, ignored))
+        throw core::InputError(fmt::format("{}: expected a CSV file, found a folder", file.string()));
     return parseTable(core::inflateIfGzip(core::readFile(file, kMostBytes), file.filename().string(), kMostBytes), file.filename().string());
 }
 

@@ -19,6 +19,7 @@ struct Table {
     std::vector<std::string> texts;            ///< [column] the first entry that is no number, for messages; empty: none
     std::vector<std::string> places;           ///< [row] "line 7", "run 3"
     std::vector<store::RunId> runs;            ///< [row]; empty if the rows are not runs
+    std::vector<std::string> repeated;         ///< names that the header gives more than once: none of these columns is meant by its name
     std::size_t rows() const { return places.size(); }
 };
 

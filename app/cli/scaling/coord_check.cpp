@@ -10,6 +10,7 @@
 #include <core/zoo/zoo.h>
 
 #include "../number_checks.h"
+#include "../output_file.h"
 #include "scaling.h"
 
 namespace orrery::cli {
@@ -98,6 +99,7 @@ void printSweep(const scaling::RateSweep& sweep, int steps)
 
 Exit checkWidths(Session& session, const CheckOptions& options)
 {
+    requireSvg(options.plot);
     session.applyThreads();
     const scaling::CoordinateRequest request = checkRequestOf(session, options);
     const auto progress = [&](int done, int total) { session.showProgress(done, total, "steps"); };
@@ -140,7 +142,7 @@ std::function<Exit(Session&)> declareScalingCoordCheck(CLI::App& app)
     app.add_option("--base-width", options->baseWidth, "Width at which all parametrisations are the same; without it the smallest.")
         ->check(positive());
     app.add_option("--seeds", options->seeds, "Models at each width.")->check(positive());
-    app.add_option("--steps", options->steps, "Training steps; without it 5, with --rates 40.")->check(positive());
+    app.add_option("--steps", options->steps, "Training steps; without it 5, with --rates 40 (200 tell rates apart more surely).")->check(positive());
     app.add_option("--samples", options->samples, "Samples that are measured on; without it 64, with --rates 512.")->check(positive());
     app.add_option("--rates", options->rates, "Learning rates: the loss at each width and rate instead of the check.")->delimiter(',');
     app.add_option("--optimizer", options->optimizer, "Optimizer: adam (the default of a zoo model), sgd, ...");

@@ -7,6 +7,7 @@
 #include <core/scaling/fit_document.h>
 #include <core/scaling/fit_plot.h>
 
+#include "../output_file.h"
 #include "scaling.h"
 #include "table_argument.h"
 
@@ -101,21 +102,19 @@ void printOutcome(const scaling::FitOutcome& outcome, const core::Json& document
     std::cout << fmt::format(
         "{} starts: {} ended at an optimum, {} at the best one (their parameters differ by at most {:.2g}), gradient there {:.2g}\n",
         certificate.starts, certificate.converged, certificate.reachedBest, certificate.spread, certificate.gradient);
+    if (!certificate.determines())
+        std::cout << "these rows leave parameters open: other values of them fit as well\n";
     if (outcome.heldOut)
         printHeldOut(outcome);
     if (outcome.bootstrap && outcome.bootstrap->failed > 0)
         std::cout << fmt::format("{} of {} resamples had too few different rows\n", outcome.bootstrap->failed, outcome.bootstrap->options.resamples);
 }
 
-void requireSvg(const std::string& file)
-{
-    if (!file.empty() && core::lower(std::filesystem::path(file).extension().string()) != ".svg")
-        throw core::InputError(fmt::format("--plot {}: expected a file ending in .svg", file));
-}
-
 Exit runScalingFit(Session& session, const FitOptions& options)
 {
     requireSvg(options.plot);
+    requireWritable(options.out);
+    requireWritable(options.points);
     const auto request = requestOf(session, options);
     const auto table = options.table.open(session, options.table.runs ? wantedColumns(request) : std::vector<std::string>());
     auto asked = request;

@@ -7,6 +7,7 @@
 #include <core/scaling/fit_plot.h>
 
 #include "../number_checks.h"
+#include "../output_file.h"
 #include "scaling.h"
 #include "table_argument.h"
 
@@ -82,8 +83,7 @@ void printIsoflop(const scaling::Isoflop& result, const IsoflopArguments& option
 
 Exit runIsoflop(Session& session, IsoflopArguments options)
 {
-    if (!options.plot.empty() && core::lower(std::filesystem::path(options.plot).extension().string()) != ".svg")
-        throw core::InputError(fmt::format("--plot {}: expected a file ending in .svg", options.plot));
+    requireSvg(options.plot);
     const auto given = options.table.map();
     const bool compute = given.sources.contains("C");
     const auto table = options.table.open(session, {"N", compute ? "C" : "D", "loss"});
@@ -115,13 +115,13 @@ std::function<Exit(Session&)> declareScalingIsoflop(CLI::App& app)
 {
     auto options = std::make_shared<IsoflopArguments>();
     options->table.declare(app);
-    app.add_option("--tolerance", options->settings.tolerance, "Budgets that differ by less than this share are one.")->check(CLI::Range(0.0, 10.0));
+    app.add_option("--tolerance", options->settings.tolerance, "Budgets that differ by less than this share are one.")->check(between(0, 10));
     app.add_option("--flops", options->settings.k, "FLOPs per parameter and token, where the table has D instead of C.")->check(positive());
     app.add_option("--budget", options->budgets, "Also say the best N and D for this budget in FLOPs; may be given several times.")
         ->check(positive());
     app.add_option("--resamples", options->settings.resamples, "Resamples of the bootstrap of the exponents; 0: none.")
         ->check(CLI::Range(0, 1'000'000));
-    app.add_option("--level", options->settings.level, "Share of the resamples that intervals hold.")->check(CLI::Range(0.01, 0.9999));
+    app.add_option("--level", options->settings.level, "Share of the resamples that intervals hold.")->check(between(0.01, 0.9999));
     app.add_option("--plot", options->plot, "SVG file: profiles, parabolas, minima.");
     return [options](Session& session) { return runIsoflop(session, *options); };
 }
