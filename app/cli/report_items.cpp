@@ -4,6 +4,7 @@
 #include <core/base/text.h>
 #include <core/report/analysis_blocks.h>
 #include <core/report/report_document.h>
+#include <core/train/leaderboard.h>
 
 #include "report.h"
 
@@ -15,7 +16,7 @@ using store::Reports;
 
 struct AddOptions {
     std::string document, picture, note, leaderboard, title, annotation;
-    std::string goal = "maximize";
+    std::string goal = "auto";
     std::vector<std::int64_t> analyses;
     std::vector<store::RunId> runs;
     std::vector<std::string> show;
@@ -47,12 +48,19 @@ void checkSources(const AddOptions& options)
         throw core::InputError("--show: expected --run, whose parts it names");
 }
 
+std::string goalOf(const AddOptions& options)
+{
+    if (options.goal != "auto")
+        return options.goal;
+    return train::isLowerBetter(options.leaderboard) ? "minimize" : "maximize";
+}
+
 std::vector<store::NewReportItem> madeItems(store::Workspace& workspace, const AddOptions& options)
 {
     if (!options.runs.empty())
         return {report::runsItem(workspace, options.runs, options.show)};
     if (!options.leaderboard.empty())
-        return {report::leaderboardItem(workspace, options.leaderboard, options.goal, options.limit)};
+        return {report::leaderboardItem(workspace, options.leaderboard, goalOf(options), options.limit)};
     if (!options.picture.empty())
         return {report::pictureItem(workspace, options.picture)};
     if (!options.note.empty())
@@ -166,7 +174,7 @@ std::function<Exit(Session&)> declareReportAdd(CLI::App& app)
         "Parts of the runs: runs, differences, metrics, curves, confusion, attributions, environment, commands, dates. Default: the first four.");
     app.add_option("--picture", options->picture, "PNG, JPEG or WebP file; a copy is kept in the workspace.");
     app.add_option("--leaderboard", options->leaderboard, "Metric: the best runs of each data set by its last value.");
-    app.add_option("--goal", options->goal, "Of the leaderboard: maximize or minimize.")->capture_default_str();
+    app.add_option("--goal", options->goal, "Of the leaderboard: maximize or minimize; auto: as the metric's name says.")->capture_default_str();
     app.add_option("--limit", options->limit, "Runs of each data set on the leaderboard.")->capture_default_str();
     app.add_option("--note", options->note, "Plain text; lines that start with #, ## or ### are headings.");
     app.add_option("--title", options->title, "Title of the item; default: what its source is called.");

@@ -9,6 +9,7 @@
 #include <core/base/text.h>
 #include <core/train/catalogue.h>
 #include <core/train/document_file.h>
+#include <core/train/leaderboard.h>
 
 #include "parameter_path.h"
 
@@ -204,7 +205,8 @@ const core::Schema& sweepSchema()
     static const Schema schema{component("sampler", "sampler", "random", "How trials are chosen"),
                                required(any("parameters", nullptr, "What changes: a path into the document with a range or choices, for each")),
                                text("metric", "val/loss", "What is compared: the last value of this metric"),
-                               choice("goal", {"minimize", "maximize"}, "minimize", "Which values of it are good"),
+                               choice("goal", {"auto", "minimize", "maximize"}, "auto",
+                                      "Which values of it are good; auto: small ones of losses and errors, large ones of all else"),
                                integer("trials", 20, "Number of trials; null: 20, or the whole grid").range(1, 100'000).noneByDefault(),
                                integer("seed", 0, "Decides what is drawn; the same seed draws the same").range(0, 9007199254740991.0)};
     return schema;
@@ -231,6 +233,8 @@ Sweep resolveSweep(const Json& document, const std::filesystem::path& folder)
     checkNesting(sweep.space, issues);
     throwIfAny(issues);
     sweep.metric = sweep.settings["metric"];
+    if (sweep.settings["goal"] == "auto")
+        sweep.settings["goal"] = train::isLowerBetter(sweep.metric) ? "minimize" : "maximize";
     sweep.isMaximized = sweep.settings["goal"] == "maximize";
     sweep.seed = sweep.settings["seed"];
     makeSampling(sweep, issues);

@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -49,6 +50,18 @@ void requireDatabase(const std::filesystem::path& folder)
     if (!std::filesystem::is_directory(folder, none))
         throw core::StorageError(fmt::format("{}: expected a workspace folder, there is none", folder.string()));
     throw core::StorageError(fmt::format("{}: expected a workspace, found no {} in it", folder.string(), kDatabase));
+}
+
+/// A tag is a word or two in a table and in queries.
+void checkTag(const std::string& tag)
+{
+    constexpr std::size_t kLongest = 200;
+    const bool isControl = std::any_of(tag.begin(), tag.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+    if (core::trim(tag).empty() || tag.size() > kLongest || isControl)
+        throw core::InputError(fmt::format("tag: expected one line of 1 to {} bytes, got {}", kLongest,
+                                           core::trim(tag).empty() ? std::string("none")
+                                           : isControl             ? std::string("line breaks or other control characters")
+                                                                   : fmt::format("{}", tag.size())));
 }
 
 void requireWritable(const std::filesystem::path& path)
@@ -326,6 +339,8 @@ void Workspace::setNotes(RunId run, const std::string& notes)
 
 void Workspace::setTags(RunId run, std::vector<std::string> tags)
 {
+    for (const std::string& tag : tags)
+        checkTag(tag);
     d->changeRun(run, [&](Writer::Call& call) {
         call.connection.execute("DELETE FROM tags WHERE run = ?", run);
         for (const std::string& tag : tags)
@@ -335,6 +350,7 @@ void Workspace::setTags(RunId run, std::vector<std::string> tags)
 
 void Workspace::addTag(RunId run, const std::string& tag)
 {
+    checkTag(tag);
     d->changeRun(run, [&](Writer::Call& call) { call.connection.execute("INSERT OR IGNORE INTO tags(run, tag) VALUES(?, ?)", run, tag); });
 }
 

@@ -124,8 +124,13 @@ ImportedEvents importEventFiles(store::Workspace& workspace, const std::filesyst
                 throw core::Cancelled();
             addFile(events, file, imported.notes);
         }
-        folders.emplace_back(folder, std::move(events));
+        if (events.metrics.empty())
+            imported.notes.push_back(fmt::format("{}: holds no numbers; no run was made of it", folder.string()));
+        else
+            folders.emplace_back(folder, std::move(events));
     }
+    if (folders.empty())
+        throw core::InputError(fmt::format("{}: expected event files with numbers in them, found none", path.string()));
     for (auto& [folder, events] : folders)
         addRun(workspace, events, std::filesystem::absolute(folder), imported);
     return imported;

@@ -18,7 +18,7 @@ struct ImportedEvents {
 /// Adds a finished run for each folder of event files (`*tfevents*`) in `path` or below it, or for the one file `path`, with its scalars as metrics (names as they
 /// are). Where a later file of a folder begins at a step that an earlier one had passed, the training was taken up there: what the earlier one holds from that
 /// step on is dropped, as TensorBoard does. All files are read before the first run is added.
-/// @throws core::FormatError for a damaged file, core::InputError if there is no event file, core::Cancelled.
+/// @throws core::FormatError for a damaged file, core::InputError if there is no event file, or none with numbers in it, core::Cancelled.
 ImportedEvents importEventFiles(store::Workspace& workspace, const std::filesystem::path& path, const std::function<bool()>& isStopped = {});
 
 /// True for a folder, or a file whose name says that it is an event file.

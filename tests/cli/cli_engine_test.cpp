@@ -194,6 +194,11 @@ private Q_SLOTS:
         cli.json(trainCall({"--set", "data.limit=200"}));
         const auto boards = cli.json({"runs", "leaderboard", "--metric", "test/loss", "--workspace", "w"});
         QVERIFY(boards.at("goal") == "minimize");
+        // So does one in a report.
+        for (const char* const metric : {"test/loss", "test/accuracy"})
+            cli.json({"report", "add", "--leaderboard", metric, "--workspace", "w"});
+        const core::Json items = cli.json({"report", "list", "--workspace", "w"}).at("reports").at(0).at("items");
+        QVERIFY(items.at(0).at("source").at("goal") == "minimize" && items.at(1).at("source").at("goal") == "maximize");
         const auto& entries = boards.at("boards").at(0).at("entries");
         for (std::size_t i = 1; i < entries.size(); ++i)
             QVERIFY(entries.at(i - 1).at("value").get<double>() <= entries.at(i).at("value").get<double>());

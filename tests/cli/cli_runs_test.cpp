@@ -206,6 +206,11 @@ private Q_SLOTS:
         QTest::newRow("run that is no number") << QStringList{"runs", "show", "x", "--workspace", "w"} << "run";
         QTest::newRow("unknown run to compare") << QStringList{"runs", "compare", "1", "99", "--workspace", "w"} << "there is no run 99";
         QTest::newRow("unknown run to tag") << QStringList{"runs", "tag", "99", "a", "--workspace", "w"} << "there is no run 99";
+        QTest::newRow("empty tag") << QStringList{"runs", "tag", "1", "  ", "--workspace", "w"}
+                                   << "tag: expected one line of 1 to 200 bytes, got none";
+        QTest::newRow("long tag") << QStringList{"runs", "tag", "1", QString(201, 'x'), "--workspace", "w"} << "bytes, got 201";
+        QTest::newRow("tag of two lines") << QStringList{"runs", "tag", "1", "a\nb", "--workspace", "w"}
+                                          << "got line breaks or other control characters";
         QTest::newRow("unknown run to delete") << QStringList{"runs", "delete", "1", "99", "--yes", "--workspace", "w"} << "there is no run 99";
         QTest::newRow("unknown run to report") << QStringList{"report", "99", "--out", "r.html", "--workspace", "w"} << "there is no run 99";
         QTest::newRow("unknown run as model") << QStringList{"inspect", "run:99", "--workspace", "w"} << "there is no run 99";

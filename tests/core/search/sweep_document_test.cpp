@@ -28,6 +28,13 @@ private Q_SLOTS:
         Json document = test::smallSweep();
         document["sweep"]["goal"] = "maximize";
         QCOMPARE(search::resolveSweep(document).lossOf(3), -3.0);
+        // Left open, it is what the metric is good for; what is said counts.
+        document["sweep"].erase("goal");
+        document["sweep"]["metric"] = "val/accuracy";
+        QCOMPARE(search::resolveSweep(document).settings["goal"].get<std::string>(), std::string("maximize"));
+        QCOMPARE(search::resolveSweep(document).lossOf(3), -3.0);
+        document["sweep"]["goal"] = "minimize";
+        QCOMPARE(search::resolveSweep(document).lossOf(3), 3.0);
     }
 
     void aTrialChangesItsParametersAndNothingElse()
@@ -149,7 +156,7 @@ private Q_SLOTS:
         QTest::newRow("nearest metric") << R"({"metric": "val/acuracy"})"
                                         << "did you mean \"val/accuracy\"?";
         QTest::newRow("wrong goal") << R"({"goal": "best"})"
-                                    << "sweep.goal: expected one of \"minimize\", \"maximize\", got \"best\"";
+                                    << "sweep.goal: expected one of \"auto\", \"minimize\", \"maximize\", got \"best\"";
         QTest::newRow("no trials") << R"({"trials": 0})"
                                    << "sweep.trials: expected an integer";
         QTest::newRow("a test metric of stopped trials") << R"({"sampler": {"id": "successive_halving", "eta": 2}, "metric": "test/loss"})"

@@ -119,6 +119,13 @@ private Q_SLOTS:
         QCOMPARE(imported.notes.size(), std::size_t(1));
         QVERIFY2(imported.notes[0].find("is not whole") != std::string::npos, imported.notes[0].c_str());
         QCOMPARE(points(*workspace, imported.runs[0], "loss").size(), std::size_t(1));
+        // A file that nothing was written to yet makes no run, and keeps no other from being read.
+        folders.write("both/a/x.tfevents.1", "");
+        folders.writeEvents("both/b/x.tfevents.1", {{"loss", 1, 1, 1}});
+        const auto one = train::importEventFiles(*workspace, folders.path("both"));
+        QVERIFY(one.runs.size() == 1 && one.notes.size() == 1);
+        QVERIFY2(one.notes[0].find("holds no numbers; no run was made of it") != std::string::npos, one.notes[0].c_str());
+        QVERIFY(saidBy([&] { train::importEventFiles(*workspace, folders.path("both/a")); }).contains("expected event files with numbers in them"));
         const auto bare = workspace->createRun({"bare", core::Json::object(), 0, core::Json::object(), {}, "", {}});
         QVERIFY(saidBy([&] { train::exportEventFile(*workspace, bare, folders.path("out")); }).contains("(bare) has no metrics to export"));
     }
