@@ -16,7 +16,8 @@ struct EvaluateOptions {
     ModelArgument model;
     std::string data, split = "test";
     std::vector<std::string> metrics;
-    std::int64_t limit = 0, batchSize = 256;
+    std::optional<std::int64_t> limit;
+    std::int64_t batchSize = 256;
 };
 
 core::Json metricList(const std::vector<std::string>& given)
@@ -54,9 +55,12 @@ Exit evaluate(Session& session, const EvaluateOptions& options)
         settings.loss = trained.value("loss", core::Json());
         if (metrics.is_null())
             metrics = trained.value("metrics", core::Json());
+        if (const core::Json tested = trained.value("test_samples", core::Json());
+            options.data.empty() && options.split == "test" && tested.is_number())
+            settings.maxSamples = tested.get<std::int64_t>();
     }
     settings.batchSize = options.batchSize;
-    settings.maxSamples = options.limit;
+    settings.maxSamples = options.limit.value_or(settings.maxSamples);
     settings.stop = session.stopToken();
     settings.progress = [&](std::int64_t done, std::int64_t total) { session.showProgress(double(done), double(total), "samples"); };
     const auto result = train::evaluateModel(model, *data, data::splitFromName(options.split), metrics, settings);
@@ -86,7 +90,8 @@ std::function<Exit(Session&)> declareEvaluate(CLI::App& app)
     app.add_option("--data", options->data, "Registered data set, or a file or folder; default: the data of run:ID.");
     app.add_option("--split", options->split, "train, val or test.");
     app.add_option("--metrics", options->metrics, "Metrics by id, separated by commas; default: those of run:ID, else by the task.");
-    app.add_option("--limit", options->limit, "At most so many samples, evenly spread; 0: all.")->check(notNegative());
+    app.add_option("--limit", options->limit, "At most so many samples, evenly spread; 0: all. Default: all, or as many as run:ID was tested on.")
+        ->check(notNegative());
     app.add_option("--batch-size", options->batchSize, "Samples at a time.")->check(CLI::Range(1, 1000000));
     return [options](Session& session) { return evaluate(session, *options); };
 }

@@ -57,9 +57,8 @@ core::Schema trainSchema()
         real("ema_decay", 0.999, "Decay of a running average of the weights, which is then evaluated and kept").range(0, 1).noneByDefault(),
         list("weight_decay_exclude", core::text("", "", ""), Json::array(), "Patterns of parameter names that do not decay (\"**.bias\")"),
         integer("evaluate_every", 100, "Steps between evaluations; null: each epoch, or a tenth of the steps").atLeast(1).noneByDefault(),
-        integer("evaluate_samples", 1000, "Evaluate at most so many validation samples, evenly spread; the test always uses all")
-            .atLeast(1)
-            .noneByDefault(),
+        integer("evaluate_samples", 1000, "Evaluate at most so many validation samples, evenly spread; null: all").atLeast(1).noneByDefault(),
+        integer("test_samples", 1000, "Test on at most so many samples, evenly spread; null: all").atLeast(1).noneByDefault(),
         group("checkpoint", std::move(checkpoint), "When the state is saved"),
         core::text("device", "auto", "auto, cpu, cuda or cuda:N"),
         choice("dtype", {"float32", "float64", "bfloat16"}, "float32", "Type that weights and values have"),

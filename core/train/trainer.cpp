@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <core/base/files.h>
+#include <core/base/plain_reason.h>
 #include <core/data/label_tables.h>
 #include <core/data/masking.h>
 #include <core/data/vocabulary.h>
@@ -281,7 +282,8 @@ void Trainer::test(TrainResult& result)
 {
     const bool hasTest = !m_data.split(data::Split::Test).empty();
     const data::Split part = hasTest ? data::Split::Test : data::Split::Val;
-    const auto& samples = m_data.split(part);
+    const Json most = m_train.value("test_samples", Json());
+    const std::vector<std::int64_t> samples = spreadSamples(m_data.split(part), most.is_null() ? 0 : most.get<std::int64_t>());
     if (samples.empty())
         return;
     m_context.progress(double(m_step), double(m_length.steps), "steps", "testing");
@@ -329,7 +331,7 @@ TrainResult trainExperiment(const Experiment& experiment, jobs::Context& context
     try {
         return Trainer(experiment, context, sink, std::move(options)).run();
     } catch (const c10::Error& error) {
-        throw core::Error(fmt::format("training failed: {}", error.what_without_backtrace()));
+        throw core::Error(fmt::format("training failed: {}", core::plainReason(error)));
     }
 }
 

@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include <core/base/rng.h>
+#include <core/base/text.h>
 #include <core/store/workspace.h>
 
 #include "cli_process.h"
@@ -48,6 +49,13 @@ private Q_SLOTS:
         m_cli.write("ragged.csv", "N,D,loss\n1,2,3\n1,2\n");
         m_cli.write("nan.csv", "N,D,loss\n1,2,3\n1,2,nan\n");
         m_cli.write("empty.csv", "");
+        m_cli.write("bare.csv", "1000000,100000000,3\n2000000,100000000,2\n");
+        m_cli.write("twice.csv", "N,D,loss,loss\n1,2,3,3\n2,3,2.5,2.5\n");
+        m_cli.write("commas.csv", "N;D;loss\n1;2;2,5\n");
+        m_cli.write("thousands.csv", "N,D,loss\n\"1,000,000\",2,2.5\n");
+        m_cli.write("wide.csv", std::string("\xff\xfeN\0,\0D\0", 8));
+        m_cli.write("zero.csv", std::string("N,D,loss\n1,2,\0", 14));
+        m_cli.write("same.csv", "N,D,loss\n1,2,3\n1,2,3.1\n1,2,2.9\n1,2,3\n1,2,3\n1,2,3\n");
         m_cli.write("few.csv", "N,D,loss\n1,2,3\n2,3,2.5\n");
     }
 
@@ -189,6 +197,29 @@ private Q_SLOTS:
         QVERIFY2(fit.at("held_out").at("largest_error").get<double>() < 0.05, fit.dump().c_str());
     }
 
+    // The shipped table of equal compute: each model follows its law, and the GPT leads where the time is longest.
+    void lawsOfEqualComputeAreFitted()
+    {
+        const std::string table = core::readFile(m_cli.project("equal-compute/results.csv").toStdString());
+        const std::string header = table.substr(0, table.find('\n') + 1);
+        std::map<std::string, double> longest;
+        for (const std::string model : {"gpt", "lstm"}) {
+            std::string own = header;
+            for (const std::string& line : core::split(table, '\n'))
+                if (line.starts_with(model + ","))
+                    own += line + "\n";
+            m_cli.write(model + "-rows.csv", own);
+            const auto fit = m_cli.json({"scaling", "fit", QString::fromStdString(model + "-rows.csv"), "--law", "power_law_floor", "--x", "compute",
+                                         "--out", QString::fromStdString(model + "-law.json")});
+            QVERIFY(fit.at("rows") == 6 && fit.at("r2").get<double>() > 0.95);
+            const std::string last = own.substr(own.find_last_of(',') + 1);
+            longest[model] = std::stod(last);
+        }
+        QVERIFY(longest["gpt"] < longest["lstm"]);
+        QVERIFY(
+            m_cli.json({"scaling", "plan", "gpt-law.json", "--against", "lstm-law.json", "--from", "0.1", "--to", "1e6"}).at("crossings").empty());
+    }
+
     // Its documents run: the shortest piece of the sweep, cut shorter.
     void theProjectsSweepRuns()
     {
@@ -215,6 +246,22 @@ private Q_SLOTS:
                                                    << "header.csv: expected a column \"loss\"; did you mean \"los\"?; the columns are N, D, los";
         QTest::newRow("ragged row") << fit({"ragged.csv"}) << "ragged.csv: line 3: expected 3 fields, got 2";
         QTest::newRow("NaN") << fit({"nan.csv"}) << "nan.csv: line 3, column \"loss\": expected a finite number > 0, found none, or NaN";
+        QTest::newRow("no header") << fit({"bare.csv"}) << "the columns are 1000000, 100000000, 3: the first line should hold names";
+        QTest::newRow("two columns of one name") << fit({"twice.csv"}) << "twice.csv: expected one column \"loss\", found several of that name";
+        QTest::newRow("decimal commas") << fit({"commas.csv"})
+                                        << "line 2, column \"loss\": expected a finite number > 0, found \"2,5\": numbers want a point";
+        QTest::newRow("thousands parted") << fit({"thousands.csv"}) << "found \"1,000,000\": numbers want a point and no commas";
+        QTest::newRow("UTF-16") << fit({"wide.csv"}) << "wide.csv: expected a table in UTF-8, got one in UTF-16";
+        QTest::newRow("bytes that are no text") << fit({"zero.csv"}) << "zero.csv: expected a table of text, found a zero at byte 13";
+        QTest::newRow("a folder") << fit({"."}) << "expected a CSV file, found a folder";
+        QTest::newRow("one place again and again") << fit({"same.csv"})
+                                                   << "same.csv: expected rows at 5 or more different places (N, D) to fit 5 parameters of";
+        QTest::newRow("isoflop of one resample") << QStringList{"isoflop", "exact.csv", "--resamples", "1"}
+                                                 << "expected no resamples or at least 2, got 1";
+        QTest::newRow("isoflop of endless FLOPs") << QStringList{"isoflop", "exact.csv", "--flops", "inf"}
+                                                  << "expected a finite number above 0, got \"inf\"";
+        QTest::newRow("isoflop at no level") << QStringList{"isoflop", "exact.csv", "--level", "nan"}
+                                             << "expected a number from 0.01 to 0.9999, got \"nan\"";
         QTest::newRow("empty table") << fit({"empty.csv"}) << "empty.csv: expected a table with rows, got none";
         QTest::newRow("fewer rows than parameters")
             << fit({"few.csv"}) << "few.csv: expected at least 5 rows to fit 5 parameters of E + A / N^alpha + B / D^beta, got 2";
@@ -254,6 +301,26 @@ private Q_SLOTS:
         QFETCH(QStringList, arguments);
         QFETCH(QString, message);
         VERIFY_REFUSED(m_cli.compute(QStringList{"scaling"} + arguments), 2, message);
+    }
+
+    void whereNothingCanBeWrittenNothingIsComputed()
+    {
+        for (const char* const option : {"--out", "--points", "--plot"}) {
+            const auto answer = m_cli.compute({"scaling", "bootstrap", "noisy.csv", "--resamples", "1000000", option, "no/such.svg"});
+            VERIFY_REFUSED(answer, 1, "no/such.svg: cannot be written: No such file or directory");
+        }
+    }
+
+    void pointsThatLeaveParametersOpenAreSaidSo()
+    {
+        // One N: what N takes off the loss and what nothing takes off cannot be told apart.
+        std::string text = "N,D,loss\n";
+        for (int k = 0; k < 8; ++k)
+            text += fmt::format("1e8,{:.17g},{:.17g}\n", 1e9 * std::pow(2, k), lossOf(1e8, 1e9 * std::pow(2, k)));
+        m_cli.write("open.csv", text);
+        const QString said = "these rows leave parameters open: other values of them fit as well";
+        QVERIFY(m_cli.compute({"scaling", "fit", "open.csv", "--search", "random", "--starts", "30"}).out.contains(said));
+        QVERIFY(!m_cli.compute({"scaling", "fit", "exact.csv", "--search", "random", "--starts", "30"}).out.contains(said));
     }
 
     void anInterruptEndsTheBootstrapCleanly()

@@ -68,10 +68,16 @@ private Q_SLOTS:
             const Json run = m_cli.json({"runs", "show", QString::number(i + 1), "--workspace", "w"});
             QCOMPARE(run["metrics"]["test/loss"].get<double>(), rows[i]["loss"].get<double>());
             QVERIFY(run["document"]["train"]["steps"] == rows[i]["steps"]);
+            const Json again = m_cli.json({"evaluate", QString("run:%1").arg(i + 1), "--workspace", "w"});
+            QVERIFY(std::abs(again["metrics"]["loss"].get<double>() - rows[i]["loss"].get<double>()) < 1e-6);
         }
         QVERIFY(m_cli.read("rows.csv").starts_with("model,N,D,compute,flops,steps,step_seconds,loss\n"));
-        const std::string table = m_cli.read("rows-mlp.csv");
-        QCOMPARE(std::count(table.begin(), table.end(), '\n'), std::ptrdiff_t(5));
+        // Two of one architecture are two models: each by its document's name.
+        QVERIFY(rows[0]["model"] == "small" && rows[3]["model"] == "wide" && !m_cli.has("rows-mlp.csv"));
+        for (const char* const file : {"rows-small.csv", "rows-wide.csv"}) {
+            const std::string table = m_cli.read(file);
+            QCOMPARE(std::count(table.begin(), table.end(), '\n'), std::ptrdiff_t(3));
+        }
         VERIFY_REFUSED(m_cli.compute({"scaling", "equal-compute", "small.yaml", "--budget-seconds", "0.02,-1"}), 2, "budget-seconds");
     }
 
@@ -115,9 +121,21 @@ private Q_SLOTS:
         QTest::newRow("folder that is not there") << check + QStringList{"flat.yaml", "--widths", "16,32",  "--seeds",    "1",
                                                                          "--steps",   "1",        "--plot", "no/plot.svg"}
                                                   << 1 << "no/plot.svg";
+        QTest::newRow("plot of another kind") << check + QStringList{"flat.yaml", "--plot", "plot.png"} << 2 << "expected a file ending in .svg";
         QTest::newRow("count: no such model") << count + QStringList{"zoo:nothing"} << 2 << "nothing";
         QTest::newRow("count: too long") << count + QStringList{"zoo:gpt?layers=1&heads=1&width=8&block_length=8", "--length", "9"} << 2
                                          << "expected at most 8";
+        const QStringList equal{"scaling", "equal-compute"};
+        QTest::newRow("equal compute: no such document")
+            << equal + QStringList{"nowhere.yaml", "--budget-seconds", "1"} << 2 << "nowhere.yaml: no such file";
+        QTest::newRow("equal compute: no step fits") << equal + QStringList{"flat.yaml", "--budget-seconds", "1e-9", "--measure-seconds", "0"} << 2
+                                                     << "mlp: expected a budget of at least one training step (";
+        QTest::newRow("equal compute: endless") << equal + QStringList{"flat.yaml", "--budget-seconds", "inf"} << 2
+                                                << "expected a finite number above 0, got \"inf\"";
+        QTest::newRow("equal compute: nowhere to write")
+            << equal + QStringList{"flat.yaml", "--budget-seconds", "1", "--out", "no/rows.csv"} << 1 << "no/rows.csv: cannot be written";
+        QTest::newRow("equal compute: a training that diverges")
+            << equal + QStringList{"flat.yaml", "--budget-seconds", "1", "--set", "train.optimizer.lr=1e30"} << 1 << "not finite";
         QTest::newRow("count: budget of nothing") << count + QStringList{"zoo:mlp", "--budget-seconds", "0"} << 2 << "budget-seconds";
     }
     void faults()

@@ -218,6 +218,61 @@ private Q_SLOTS:
                 }).contains("expected a budget of at least one training step"));
     }
 
+    /// The loss is measured on as many samples as the slower model's longest training sees: the same for all, and no more than there are.
+    void evaluationIsKeptInProportion()
+    {
+        const auto experiment = [](int limit) {
+            return train::resolveExperiment({{"model", {{"id", "mlp"}, {"hidden", {4}}}},
+                                             {"data", {{"id", "digit_rows"}, {"limit", limit}}},
+                                             {"train", {{"batch_size", 8}, {"threads", 1}}}});
+        };
+        const train::Experiment whole = experiment(1797);
+        std::vector<scaling::EqualCompute> rows(3);
+        for (scaling::EqualCompute& row : rows) {
+            row.document = whole.document;
+            row.throughput = {0.1, 1, 8, 8};
+        }
+        rows[0].model = rows[1].model = "slow";
+        rows[2].model = "quick";
+        rows[0].steps = 2;
+        rows[1].steps = 20;
+        rows[2].steps = 1000;
+        rows[2].document["train"]["evaluate_every"] = 7;  // what a document says counts
+        QCOMPARE(scaling::shortenEvaluation(rows, *whole.data), std::int64_t(160));
+        for (const scaling::EqualCompute& row : rows) {
+            QCOMPARE(row.document["train"]["test_samples"].get<int>(), 160);
+            QCOMPARE(row.document["train"]["evaluate_samples"].get<int>(), 160);
+        }
+        QCOMPARE(rows[1].document["train"]["evaluate_every"].get<int>(), 20);
+        QCOMPARE(rows[2].document["train"]["evaluate_every"].get<int>(), 7);
+        const train::Experiment few = experiment(100);
+        std::vector<scaling::EqualCompute> one{rows[0]};
+        one[0].document = few.document;
+        QCOMPARE(scaling::shortenEvaluation(one, *few.data), std::int64_t(few.data->split(data::Split::Test).size()));
+    }
+
+    void aTestOnFewerSamplesIsOneOfThoseSamples()
+    {
+        const auto lossOn = [](const core::Json& samples) {
+            test::MemorySink sink;
+            jobs::DirectContext context;
+            return train::trainExperiment(
+                train::resolveExperiment({{"model", {{"id", "mlp"}, {"hidden", {4}}}},
+                                          {"data", {{"id", "digit_rows"}, {"limit", 400}}},
+                                          {"train", {{"steps", 3}, {"batch_size", 8}, {"threads", 1}, {"test_samples", samples}}}}),
+                context, sink);
+        };
+        const auto whole = lossOn(nullptr), part = lossOn(10), more = lossOn(100'000);
+        QCOMPARE(more.metrics.at("test/loss"), whole.metrics.at("test/loss"));
+        QVERIFY(part.metrics.at("test/loss") != whole.metrics.at("test/loss"));
+        // By hand: the model's loss on every so many samples.
+        const train::Experiment experiment =
+            train::resolveExperiment({{"model", {{"id", "mlp"}, {"hidden", {4}}}}, {"data", {{"id", "digit_rows"}, {"limit", 400}}}});
+        train::EvaluateOptions options;
+        options.maxSamples = 10;
+        QCOMPARE(train::evaluateModel(part.model, *experiment.data, data::Split::Test, nullptr, options).value("loss"), part.metrics.at("test/loss"));
+    }
+
     void sizesThatDoNotFitAreNamed()
     {
         const graph::Model gpt = opened("zoo:gpt?vocabulary=16&block_length=16&layers=1&heads=2&width=16");
