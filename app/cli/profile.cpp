@@ -21,7 +21,7 @@ struct ProfileArguments {
     ModelArgument model;
     DebugInputs inputs;
     int runs = 10, warmUp = 2;
-    std::string by = "module", sort = "order", flame, roofline, costModel;
+    std::string by, sort = "order", flame, roofline, costModel;
     int cases = 20;
     std::size_t top = 0;
     bool training = false, noPeaks = false, fuse = false;
@@ -146,7 +146,8 @@ void printFusion(const debug::Profile& profile)
 
 void printProfile(const debug::Profile& profile, const ProfileArguments& options)
 {
-    auto rows = profileRows(profile, options.by);
+    // Imported models often have no modules: a single line would say nothing.
+    auto rows = profileRows(profile, !options.by.empty() ? options.by : profile.modules.size() > 1 ? "module" : "node");
     sortRows(rows, options.sort);
     printRows(profile, rows, options.top);
     std::cout << fmt::format("\none run     {} ms, median of {}, {} thread(s)\nmeasuring   {:+.1f} % ({} ms)\nFLOPs       {}\nbytes       {}\n",
@@ -301,7 +302,8 @@ std::function<Exit(Session&)> declareProfile(CLI::App& app)
     options->inputs.declare(app);
     app.add_option("--runs", options->runs, "Runs that the medians are taken of.")->check(CLI::Range(1, 100000));
     app.add_option("--warm-up", options->warmUp, "Runs before that are not counted.")->check(CLI::Range(0, 100000));
-    app.add_option("--by", options->by, "What the lines of the table are.")->check(CLI::IsMember({"node", "module", "operator", "type"}));
+    app.add_option("--by", options->by, "What the lines of the table are; by default modules, nodes where there are none.")
+        ->check(CLI::IsMember({"node", "module", "operator", "type"}));
     app.add_option("--sort", options->sort, "order (as executed, declared, or by time), or falling time, flops, bytes, intensity.")
         ->check(CLI::IsMember({"order", "time", "flops", "bytes", "intensity"}));
     app.add_option("--top", options->top, "Lines of the table; 0: all.");

@@ -45,6 +45,11 @@ private Q_SLOTS:
         const std::string flame = m_cli.read("flame.svg"), roof = m_cli.read("roof.svg");
         QVERIFY(flame.starts_with("<?xml") && flame.find("Flame chart") != std::string::npos && flame.find("fc1") != std::string::npos);
         QVERIFY(roof.find("FLOPs a byte") != std::string::npos);
+        // By itself: modules, or nodes where there are none.
+        const auto byModule = m_cli.compute({"profile", "mlp.safetensors", "--runs", "1", "--no-peaks"});
+        QVERIFY2(byModule.out.contains("(whole model)") && !byModule.out.contains("aten::linear"), qPrintable(byModule.out));
+        const auto byNode = m_cli.compute({"profile", ORRERY_TEST_DATA "/onnx/mlp.onnx", "--runs", "1", "--no-peaks"});
+        QVERIFY2(byNode.out.contains("aten::linear") || byNode.out.contains("aten::matmul"), qPrintable(byNode.out + byNode.error));
         const auto byOperator = m_cli.compute({"profile", "mlp.safetensors", "--runs", "1", "--by", "operator", "--no-peaks", "--top", "1"});
         QVERIFY2(byOperator.out.contains("... and 1 more"), qPrintable(byOperator.out));
     }
