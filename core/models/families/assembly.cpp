@@ -154,6 +154,8 @@ graph::Model finishDecoder(Assembly& assembly, Var x, std::int64_t features, std
     }
     Var logits = head.tiedTable ? tiedLinear(builder, head.languageModel, x, *head.tiedTable)
                                 : builder.linear(head.languageModel, x, features, vocabulary, head.bias);
+    if (head.divisor != 1)
+        logits = builder.op("aten::div.Scalar", {logits, head.divisor}, "logits_divided");
     if (head.softcap) {
         const Var small = builder.op("aten::tanh", {builder.op("aten::div.Scalar", {logits, *head.softcap}, "logits_scaled")}, "logits_tanh");
         logits = builder.op("aten::mul.Scalar", {small, *head.softcap}, "logits_capped");

@@ -90,6 +90,7 @@ struct AttentionSettings {
 struct Masks {
     std::optional<Var> matrix;   ///< [query, key]
     std::optional<Var> padding;  ///< broadcast to [batch, head, query, key]
+    std::optional<Var> heads{};  ///< [head, 1, key]: what each head adds by the place of a key
 };
 
 /// Attention over given heads. Values in the current module: scores, softmax, z; canonical names `NAME.q`, ... (`canonicalName` "blocks.0.attn").
@@ -101,6 +102,11 @@ Var attend(Assembly& assembly, const zoo::TransformerSizes& sizes, Var q, Var k,
 /// As zoo::causalMask, and keys more than `window` - 1 positions back are hidden, too.
 Var slidingMask(Builder& builder, Var like, Var positions, std::int64_t window);
 
+/// ALiBi: scale * slope * place of the key, [head, 1, key], in the dtype of `like`; softmax makes of it a penalty on the distance. Slopes are a geometric sequence from 2^(-8/n) on, for n heads; if n
+/// is no power of two, the one of the power below and then every second one of twice as many.
+/// Source: Press et al. (2022), "Train Short, Test Long", arXiv:2108.12409, section 3.
+Var linearBiases(Builder& builder, Var like, Var positions, std::int64_t heads, double scale = 1);
+
 /// Heads that decoders share.
 struct DecoderHead {
     std::string languageModel = "lm_head";
@@ -109,6 +115,7 @@ struct DecoderHead {
     std::string sequence = "score", token = "score";  ///< names of classifiers
     bool tokenBias = true;
     std::optional<double> softcap;  ///< of the logits
+    double divisor = 1;             ///< of the logits
     double dropout = 0;             ///< before the classifier of tokens
 };
 /// Ends a decoder: hidden states, logits of the next token, a class for the last token that is no padding, or a class for each token.

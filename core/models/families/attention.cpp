@@ -1,3 +1,4 @@
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -35,15 +36,23 @@ Var plainProduct(Builder& builder, const zoo::TransformerSizes& sizes, Var q, Va
 
 Var scoresOf(Builder& builder, const zoo::TransformerSizes& sizes, Var q, Var k, const Masks& masks, const AttentionSettings& settings)
 {
-    if (masks.matrix && !masks.padding && !settings.softcap && settings.heads == settings.keyHeads)
+    if (masks.matrix && !masks.heads && !masks.padding && !settings.softcap && settings.heads == settings.keyHeads)
         return maskedProduct(builder, sizes, q, k, *masks.matrix, settings);
-    const bool masked = masks.matrix || masks.padding;
-    Var scores = plainProduct(builder, sizes, q, k, settings, masked || settings.softcap ? "product" : "scores");
+    std::vector<std::pair<Var, const char*>> added;  // what is added last gives the scores
+    if (masks.heads)
+        added.emplace_back(*masks.heads, "biased_scores");
+    if (masks.matrix)
+        added.emplace_back(*masks.matrix, "causal_scores");
+    if (masks.padding)
+        added.emplace_back(*masks.padding, "scores");
+    if (!added.empty())
+        added.back().second = "scores";
+    Var scores = plainProduct(builder, sizes, q, k, settings, !added.empty() || settings.softcap ? "product" : "scores");
     if (settings.softcap)
         scores = softcapped(builder, scores, *settings.softcap);
-    if (masks.matrix)
-        scores = builder.op("aten::add.Tensor", {scores, *masks.matrix}, masks.padding ? "causal_scores" : "scores");
-    return masks.padding ? builder.op("aten::add.Tensor", {scores, *masks.padding}, "scores") : scores;
+    for (const auto& [mask, name] : added)
+        scores = builder.op("aten::add.Tensor", {scores, mask}, name);
+    return scores;
 }
 
 Var headOutputs(Builder& builder, const zoo::TransformerSizes& sizes, Var pattern, Var v, const AttentionSettings& settings)
@@ -55,7 +64,32 @@ Var headOutputs(Builder& builder, const zoo::TransformerSizes& sizes, Var patter
     return builder.op("aten::reshape", {product, builder.shape({sizes.batch, settings.heads, sizes.position, settings.size})}, "z");
 }
 
+/// 2^(-8/n), 2^(-16/n), ...
+std::vector<double> slopesOf(std::int64_t heads)
+{
+    std::vector<double> slopes;
+    for (std::int64_t i = 1; i <= heads; ++i)
+        slopes.push_back(std::exp2(-8.0 * double(i) / double(heads)));
+    return slopes;
+}
+
 }  // namespace
+
+Var linearBiases(Builder& builder, Var like, Var positions, std::int64_t heads, double scale)
+{
+    const Builder::Scope scope = builder.module("alibi", "LinearBiases");
+    const auto lower = std::int64_t(std::bit_floor(std::uint64_t(heads)));
+    auto slopes = slopesOf(lower);
+    for (const auto more = slopesOf(2 * lower); std::int64_t(slopes.size()) < heads;)
+        slopes.push_back(more[2 * (slopes.size() - std::size_t(lower))]);
+    for (auto& slope : slopes)
+        slope *= scale;
+    const c10::IValue device = c10::Device(c10::kCPU);  // an explicit literal, which moving the graph rewrites
+    const Var table = builder.op("aten::tensor", {c10::IValue(slopes), nullptr, device}, "slopes");
+    const Var places = builder.op("aten::arange", {positions, nullptr, nullptr, device});
+    const Var column = builder.op("aten::unsqueeze", {builder.op("aten::unsqueeze", {table, -1}), -1});
+    return builder.op("aten::to.other", {builder.op("aten::mul.Tensor", {column, places}, "biases"), like}, "typed");
+}
 
 AttentionSettings AttentionSettings::of(const Config& config, std::int64_t features, std::int64_t heads)
 {

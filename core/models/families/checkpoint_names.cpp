@@ -4,6 +4,8 @@
 #include <core/base/text.h>
 #include <core/models/model_file.h>
 
+#include "experts.h"
+
 namespace orrery::models::families {
 namespace {
 
@@ -40,8 +42,12 @@ std::string shortList(std::vector<std::string> names)
 
 }  // namespace
 
-NamedTensors namedForGraph(const graph::Graph& graph, const graph::Weights& file, const Family& family)
+NamedTensors namedForGraph(const graph::Graph& graph, const graph::Weights& given, const Family& family)
 {
+    const auto& parameters = graph.data().parameters;
+    const bool mixtralNames =
+        std::any_of(parameters.begin(), parameters.end(), [](const auto& each) { return each.name.find(".block_sparse_moe.") != std::string::npos; });
+    const graph::Weights file = hasFusedExperts(given) ? withSingleExperts(given, mixtralNames) : given;
     NamedTensors named;
     const auto prefix = family.basePrefix.empty() ? "" : family.basePrefix + ".";
     for (const auto& [fileName, tensor] : file.tensors()) {

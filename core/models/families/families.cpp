@@ -41,8 +41,9 @@ std::string endingOf(Head head)
 const std::vector<Family>& families()
 {
     static const std::vector<Family> kFamilies = {
-        gpt2Family(),       gptNeoxFamily(), optFamily(), llamaFamily(), phiFamily(),    bertFamily(),     robertaFamily(),
-        distilbertFamily(), t5Family(),      vitFamily(), clipFamily(),  resnetFamily(), convnextFamily(), convnextV2Family(),
+        gpt2Family(),   gptNeoxFamily(),  optFamily(),        llamaFamily(),    phiFamily(),        gptjFamily(),       bloomFamily(),
+        falconFamily(), stablelmFamily(), starcoder2Family(), bertFamily(),     robertaFamily(),    distilbertFamily(), t5Family(),
+        vitFamily(),    clipFamily(),     resnetFamily(),     convnextFamily(), convnextV2Family(),
     };
     return kFamilies;
 }

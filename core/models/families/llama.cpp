@@ -1,21 +1,22 @@
-// LLaMA and its kin, which differ in a few switches: Mistral (a sliding window), Mixtral (a mixture of experts), Qwen2 (biases of q, k, v), Qwen3 (norms of q and k), Phi-3 (fused projections), Gemma (norms with
+// LLaMA and its kin, which differ in a few switches: Mistral (a sliding window), Mixtral (a mixture of experts), Qwen2 (biases of q, k, v), Qwen3 (norms of q and k), OLMo 2 (norms behind the
+// branches alone), Granite (multipliers), Phi-3 (fused projections), Gemma (norms with
 // offset 1, scaled embedding), Gemma 2 (norms after the branches, capped scores and logits) and Gemma 3 (norms of q and k, rotary frequencies of their own where the window slides).
 #include <cmath>
 
 #include <core/base/error.h>
 
+#include "experts.h"
 #include "rotary.h"
 
 namespace orrery::models::families {
 namespace {
 
-constexpr std::int64_t kMostExperts = 512;
-
 struct LlamaSettings {
     std::string type;
-    std::int64_t features, heads, keyHeads, headSize, hidden, layers, vocabulary, experts = 0, expertsUsed = 0;
-    double epsilon, attentionDropout, residualDropout, scale, normOffset = 0;
-    bool qkvBias, outBias, mlpBias, qkNorm, fused, gemma, gemma3, branchNorms;
+    std::int64_t features, heads, keyHeads, headSize, hidden, layers, vocabulary;
+    ExpertSettings experts;
+    double epsilon, attentionDropout, residualDropout, scale, normOffset = 0, embedScale = 1, branchScale = 1, logitDivisor = 1;
+    bool qkvBias, outBias, mlpBias, qkNorm, wholeNorm, fused, gemma, gemma3, branchNorms, olmo;
     std::string activation;
     std::optional<std::int64_t> window;
     std::optional<double> scoreCap, logitCap;
@@ -42,34 +43,38 @@ Config rotaryConfig(const Config& config, const char* kind)
 LlamaSettings::LlamaSettings(const Config& config)
     : type(config.text("model_type", "llama")), features(config.count("hidden_size", 4096)), heads(config.count("num_attention_heads", 32)),
       keyHeads(config.count("num_key_value_heads", type == "mistral" || type == "mixtral" ? 8 : heads)),
-      headSize(config.count("head_dim", type == "qwen3"             ? 128
+      headSize(config.count("head_dim", type.starts_with("qwen3")   ? 128
                                         : type.starts_with("gemma") ? 256
                                                                     : std::max<std::int64_t>(features / heads, 1))),
       hidden(config.count("intermediate_size", 11008)), layers(config.layers("num_hidden_layers", 32)), vocabulary(config.count("vocab_size", 32000)),
       epsilon(config.real("rms_norm_eps", type == "mixtral" ? 1e-5 : 1e-6)), attentionDropout(config.real("attention_dropout", 0)),
       residualDropout(config.real("resid_pdrop", 0)), qkvBias(config.flag("attention_bias", type == "qwen2")),
-      outBias(config.flag("attention_bias", false)), mlpBias(config.flag("mlp_bias", false)), qkNorm(type == "qwen3" || type == "gemma3_text"),
-      fused(type == "phi3"), gemma(type.starts_with("gemma")), gemma3(type == "gemma3_text"), branchNorms(type == "gemma2" || gemma3)
+      outBias(config.flag("attention_bias", false)), mlpBias(config.flag("mlp_bias", false)),
+      qkNorm(type.starts_with("qwen3") || type == "gemma3_text"), wholeNorm(type == "olmo2"), fused(type == "phi3"), gemma(type.starts_with("gemma")),
+      gemma3(type == "gemma3_text"), branchNorms(type == "gemma2" || gemma3), olmo(type == "olmo2")
 {
     if (heads % keyHeads != 0)
         config.fail("num_key_value_heads", fmt::format("a divisor of the {} attention heads", heads));
-    if (type == "mixtral") {
-        experts = config.count("num_local_experts", 8);
-        expertsUsed = config.count("num_experts_per_tok", 2);
-        if (experts > kMostExperts || expertsUsed > experts)
-            config.fail("num_experts_per_tok", fmt::format("at most num_local_experts, which is at most {}", kMostExperts));
-    }
-    if (type == "qwen2") {
-        qkvBias = true;
+    experts = expertSettings(config, type);
+    if (type == "qwen2" || type == "qwen2_moe") {
+        qkvBias = type == "qwen2" || config.flag("qkv_bias", true);
         outBias = false;
     }
     scale = 1.0 / std::sqrt(branchNorms ? config.real("query_pre_attn_scalar", 256) : double(headSize));
     normOffset = gemma ? 1 : 0;
+    if (gemma)
+        embedScale = std::sqrt(double(features));
+    if (type == "granite") {
+        embedScale = config.real("embedding_multiplier", 1);
+        scale = config.real("attention_multiplier", 1);
+        branchScale = config.real("residual_multiplier", 1);
+        logitDivisor = config.real("logits_scaling", 1);
+    }
     // Gemma's first configs said "gelu" and meant the approximation by tanh.
     activation = gemma ? config.text("hidden_activation", "gelu_pytorch_tanh") : config.text("hidden_act", "silu");
     if (config.has("sliding_window"))
         window = config.count("sliding_window");
-    if (type == "qwen2" || type == "qwen3")
+    if (type.starts_with("qwen"))
         window = config.flag("use_sliding_window", false) ? window : std::nullopt;
     scoreCap = branchNorms ? cap(config, "attn_logit_softcapping") : std::nullopt;
     logitCap = branchNorms ? cap(config, "final_logit_softcapping") : std::nullopt;
@@ -126,7 +131,9 @@ ProjectedHeads projections(Assembly& assembly, Var x, const LlamaSettings& setti
         return fusedProjections(assembly, x, settings);
     Builder& builder = assembly.builder;
     const auto part = [&](const char* projection, const char* name, std::int64_t heads) {
-        const Var projected = builder.linear(projection, x, settings.features, heads * settings.headSize, settings.qkvBias);
+        Var projected = builder.linear(projection, x, settings.features, heads * settings.headSize, settings.qkvBias);
+        if (settings.wholeNorm && *name != 'v')
+            projected = rmsNorm(builder, *name == 'q' ? "q_norm" : "k_norm", projected, heads * settings.headSize, settings.epsilon);
         return splitHeads(builder, name, projected, assembly.sizes, heads, settings.headSize);
     };
     ProjectedHeads made{part("q_proj", "query", settings.heads), part("k_proj", "key", settings.keyHeads), part("v_proj", "v", settings.keyHeads)};
@@ -171,51 +178,33 @@ Var llamaPerceptron(Assembly& assembly, Var x, const std::string& block, const L
     return builder.linear("down_proj", after, settings.hidden, settings.features, settings.mlpBias);
 }
 
-/// A mixture of experts: a softmax over the scores of the best ones says how much each of them counts. All experts are computed and those that were not chosen count nothing, so that
-/// one can see what each would have said.
-/// Source: Jiang et al. (2024), "Mixtral of Experts", section 2, arXiv:2401.04088.
-Var llamaExperts(Assembly& assembly, Var x, const std::string& block, const LlamaSettings& settings)
-{
-    Builder& builder = assembly.builder;
-    const Builder::Scope scope = builder.module("block_sparse_moe", "SparseMixture");
-    const Var scores = builder.linear("gate", x, settings.features, settings.experts, false);
-    const auto best = builder.ops("aten::topk", {scores, settings.expertsUsed, -1, true, true}, "best");
-    const Var shares = builder.op("aten::softmax.int", {best[0], -1}, "shares");
-    const Var routing = builder.op("aten::scatter.src", {builder.op("aten::zeros_like", {scores}, "none"), -1, best[1], shares}, "routing");
-    assembly.name(block + ".mlp.routing", routing);
-    Var sum;
-    for (std::int64_t i = 0; i < settings.experts; ++i) {
-        const Scopes scopes(builder, {{"experts", "ModuleList"}, {std::to_string(i), "GatedMLP"}});
-        const Var gate = builder.linear("w1", x, settings.features, settings.hidden, false);
-        const Var up = builder.linear("w3", x, settings.features, settings.hidden, false);
-        const Var gated = builder.op("aten::mul.Tensor", {activated(assembly, "hidden_act", settings.activation, gate), up}, "gated");
-        const Var said = builder.linear("w2", gated, settings.hidden, settings.features, false);
-        const Var share = builder.op("aten::slice.Tensor", {routing, -1, i, i + 1, 1}, "share");
-        const Var weighted = builder.op("aten::mul.Tensor", {said, share}, "weighted");
-        sum = i == 0 ? weighted : builder.op("aten::add.Tensor", {sum, weighted}, "sum");
-    }
-    return sum;
-}
-
+/// Attention and MLP with the norms around them: before each branch, behind it, or both.
 Var llamaBlock(Assembly& assembly, Var x, std::int64_t number, const LlamaShared& shared)
 {
     Builder& builder = assembly.builder;
     const LlamaSettings& settings = shared.settings;
     const std::string block = blockName(number);
     const Scopes scopes(builder, {{"layers", "ModuleList"}, {std::to_string(number), "DecoderLayer"}});
+    const bool normsBehind = settings.branchNorms || settings.olmo;
     const auto norm = [&](const char* name, Var value) {
         return rmsNorm(builder, name, value, settings.features, settings.epsilon, settings.normOffset);
     };
-    Var attended = llamaAttention(assembly, norm("input_layernorm", x), block, settings.slides(assembly.config, number), shared);
-    if (settings.branchNorms)
-        attended = norm("post_attention_layernorm", attended);
-    attended = builder.dropout("resid_attn_dropout", attended, settings.residualDropout);
+    const auto branch = [&](const char* name, Var value, const char* dropout) {
+        if (normsBehind)
+            value = norm(name, value);
+        if (settings.branchScale != 1)
+            value = builder.op("aten::mul.Scalar", {value, settings.branchScale}, "branch_scaled");
+        return builder.dropout(dropout, value, settings.residualDropout);
+    };
+    const Var before = settings.olmo ? x : norm("input_layernorm", x);
+    const Var attended = branch("post_attention_layernorm", llamaAttention(assembly, before, block, settings.slides(assembly.config, number), shared),
+                                "resid_attn_dropout");
     const Var middle = builder.op("aten::add.Tensor", {x, attended}, "resid_mid");
-    const Var normed = norm(settings.branchNorms ? "pre_feedforward_layernorm" : "post_attention_layernorm", middle);
-    Var transformed = settings.experts > 0 ? llamaExperts(assembly, normed, block, settings) : llamaPerceptron(assembly, normed, block, settings);
-    if (settings.branchNorms)
-        transformed = norm("post_feedforward_layernorm", transformed);
-    transformed = builder.dropout("resid_mlp_dropout", transformed, settings.residualDropout);
+    const Var normed = settings.olmo ? middle : norm(settings.branchNorms ? "pre_feedforward_layernorm" : "post_attention_layernorm", middle);
+    const Var transformed = branch("post_feedforward_layernorm",
+                                   settings.experts.isAt(number) ? mixtureOfExperts(assembly, normed, block, settings.experts)
+                                                                 : llamaPerceptron(assembly, normed, block, settings),
+                                   "resid_mlp_dropout");
     const Var after = builder.op("aten::add.Tensor", {middle, transformed}, "resid_post");
     for (const auto& [part, value] :
          {std::pair{"resid_pre", x}, {"attn_out", attended}, {"resid_mid", middle}, {"mlp_out", transformed}, {"resid_post", after}})
@@ -228,7 +217,11 @@ const char* llamaTitle(const std::string& type)
     return type == "mistral"       ? "Mistral"
            : type == "mixtral"     ? "Mixtral"
            : type == "qwen2"       ? "Qwen2"
+           : type == "qwen2_moe"   ? "Qwen2-MoE"
            : type == "qwen3"       ? "Qwen3"
+           : type == "qwen3_moe"   ? "Qwen3-MoE"
+           : type == "olmo2"       ? "OLMo 2"
+           : type == "granite"     ? "Granite"
            : type == "phi3"        ? "Phi-3"
            : type == "gemma"       ? "Gemma"
            : type == "gemma2"      ? "Gemma 2"
@@ -260,8 +253,8 @@ graph::Model buildLlama(const Request& request)
         table = embedding.table;
         x = embedding.rows;
         assembly.name("embed", x);
-        if (settings.gemma)
-            x = builder.op("aten::mul.Scalar", {x, std::sqrt(double(settings.features))}, "embed_scaled");
+        if (settings.embedScale != 1)
+            x = builder.op("aten::mul.Scalar", {x, settings.embedScale}, "embed_scaled");
         x = builder.dropout("embed_dropout", x, config.real("embd_pdrop", 0));
         shared.tables = rotaryTables(builder, embedding.rows, assembly.sizes.position, settings.rotary);
         shared.slidingTables =
@@ -276,6 +269,7 @@ graph::Model buildLlama(const Request& request)
     if (config.flag("tie_word_embeddings", settings.gemma))
         head.tiedTable = table;
     head.softcap = settings.logitCap;
+    head.divisor = settings.logitDivisor;
     head.dropout = config.real("classifier_dropout", 0.1);
     return finishDecoder(assembly, x, settings.features, settings.vocabulary, head, llamaTitle(settings.type));
 }
@@ -285,11 +279,11 @@ graph::Model buildLlama(const Request& request)
 Family llamaFamily()
 {
     return {"llama",
-            "LLaMA, Mistral, Mixtral, Qwen2, Qwen3, Phi-3, Gemma, Gemma 2, Gemma 3 (text)",
+            "LLaMA, Mistral, Mixtral, Qwen2, Qwen3 (both also as mixtures of experts), OLMo 2, Granite, Phi-3, Gemma, Gemma 2, Gemma 3 (text)",
             "Touvron et al. (2023), arXiv:2302.13971; Jiang et al. (2023), arXiv:2310.06825; Jiang et al. (2024), arXiv:2401.04088; Qwen team "
             "(2024), arXiv:2407.10671; Gemma team (2024), "
-            "arXiv:2408.00118; Gemma team (2025), arXiv:2503.19786",
-            {"llama", "mistral", "mixtral", "qwen2", "qwen3", "phi3", "gemma", "gemma2", "gemma3_text"},
+            "arXiv:2408.00118; Gemma team (2025), arXiv:2503.19786; OLMo team (2024), arXiv:2501.00656",
+            {"llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "olmo2", "granite", "phi3", "gemma", "gemma2", "gemma3_text"},
             {Head::CausalLM, Head::Base, Head::SequenceClassification, Head::TokenClassification},
             "model",
             buildLlama,

@@ -93,7 +93,8 @@ RotaryTables rotaryTables(Builder& builder, Var like, Var positions, const Rotar
     const Var frequencies = builder.op("aten::tensor", {c10::IValue(settings.frequencies), nullptr, device}, "inv_freq");
     const Var places = builder.op("aten::arange", {positions, nullptr, nullptr, device});
     const Var angles = builder.op("aten::mul.Tensor", {builder.op("aten::unsqueeze", {places, 1}), frequencies}, "angles");
-    const Var twice = builder.op("aten::cat", {builder.list({angles, angles}), -1});
+    const Var twice = settings.pairs ? builder.flatten(builder.op("aten::stack", {builder.list({angles, angles}), -1}), -2, -1)
+                                     : builder.op("aten::cat", {builder.list({angles, angles}), -1});
     const auto table = [&](const char* op, const char* name) {
         Var values = builder.op(op, {twice});
         if (settings.factor != 1)
@@ -105,11 +106,16 @@ RotaryTables rotaryTables(Builder& builder, Var like, Var positions, const Rotar
 
 Var rotated(Builder& builder, const std::string& name, Var x, const RotaryTables& tables, const RotarySettings& settings, std::int64_t headSize)
 {
-    const auto slice = [&](Var from, std::int64_t first, std::int64_t last) { return builder.op("aten::slice.Tensor", {from, -1, first, last, 1}); };
+    const auto slice = [&](Var from, std::int64_t first, std::int64_t last, std::int64_t step = 1) {
+        return builder.op("aten::slice.Tensor", {from, -1, first, last, step});
+    };
     const bool whole = settings.size == headSize;
     const Var turned = whole ? x : slice(x, 0, settings.size);
-    const Var half = builder.op("aten::neg", {slice(turned, settings.size / 2, settings.size)});
-    const Var other = builder.op("aten::cat", {builder.list({half, slice(turned, 0, settings.size / 2)}), -1});
+    const std::int64_t middle = settings.size / 2;
+    const Var second = settings.pairs ? slice(turned, 1, settings.size, 2) : slice(turned, middle, settings.size),
+              first = settings.pairs ? slice(turned, 0, settings.size, 2) : slice(turned, 0, middle);
+    const Var parts = builder.list({builder.op("aten::neg", {second}), first});
+    const Var other = settings.pairs ? builder.flatten(builder.op("aten::stack", {parts, -1}), -2, -1) : builder.op("aten::cat", {parts, -1});
     const Var even = builder.op("aten::mul.Tensor", {turned, tables.cos}), odd = builder.op("aten::mul.Tensor", {other, tables.sin});
     if (whole)
         return builder.op("aten::add.Tensor", {even, odd}, name);

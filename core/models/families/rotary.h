@@ -3,12 +3,13 @@
 
 namespace orrery::models::families {
 
-/// Rotary position embedding: pairs of features (i, i + size/2) of queries and keys are turned by position * frequency.
-/// Source: Su et al. (2021), "RoFormer: Enhanced Transformer with Rotary Position Embedding", arXiv:2104.09864, eq. 34, in the layout of GPT-NeoX.
+/// Rotary position embedding: pairs of features of queries and keys are turned by position * frequency.
+/// Source: Su et al. (2021), "RoFormer: Enhanced Transformer with Rotary Position Embedding", arXiv:2104.09864, eq. 34, in the layout of GPT-NeoX or, with `pairs`, of GPT-J.
 struct RotarySettings {
     std::int64_t size = 0;            ///< features that are turned, the first of each head; even
     std::vector<double> frequencies;  ///< size/2, radians a position
     double factor = 1;                ///< on cosines and sines
+    bool pairs = false;               ///< features (2i, 2i + 1) are turned together, as in eq. 34, instead of (i, i + size/2)
 };
 
 /// From `rope_theta`/`rotary_emb_base`, `partial_rotary_factor`/`rotary_pct` and `rope_scaling` (none, linear, llama3, yarn; dynamic, which changes nothing within the
