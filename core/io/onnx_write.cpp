@@ -55,6 +55,12 @@ std::string valueMessage(const OnnxValueInfo& value)
     out.bytes(1, value.name);
     if (value.kind == OnnxValueInfo::Kind::Tensor)
         out.bytes(2, type.text());
+    if (value.kind == OnnxValueInfo::Kind::Sequence) {  // TypeProto.sequence_type.elem_type
+        ProtobufWriter sequence, outer;
+        sequence.bytes(1, type.text());
+        outer.bytes(4, sequence.text());
+        out.bytes(2, outer.text());
+    }
     return out.text();
 }
 

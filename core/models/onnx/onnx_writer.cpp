@@ -112,6 +112,11 @@ void OnnxWriter::addInputs()
     for (const auto& input : graph().data().inputs) {
         io::OnnxValueInfo info;
         info.name = fresh(input.name);
+        if (graph().value(input.value).type == "List[Tensor]") {
+            m_out.graph.inputs.push_back(described(info.name, input.value));
+            m_names[input.value] = sequences[input.value] = info.name;
+            continue;
+        }
         info.kind = io::OnnxValueInfo::Kind::Tensor;
         info.elementType = 1;
         const auto number = numberType(input.value);
@@ -171,7 +176,9 @@ void OnnxWriter::writeNode(const Node& node)
     if (!writer)
         writer = findOperatorWriter(node.op);
     if (!writer)
-        refuse(node, "it has no form in ONNX here");
+        refuse(node, m_hasRun ? "it has no form in ONNX here"
+                              : "it has no form in ONNX here without an example input or the shapes of the inputs in the model card, which show "
+                                "dimensions and types");
     (*writer)(*this, node);
 }
 
@@ -181,7 +188,9 @@ void OnnxWriter::addOutputs()
     for (std::size_t i = 0; i < data.body.outputs.size(); ++i) {
         m_node = data.outputNames[i];
         const auto number = data.body.outputs[i].isConstant() ? std::nullopt : numberType(data.body.outputs[i].value);
-        auto name = use(data.body.outputs[i], number.value_or(at::kFloat));
+        const bool isList = !data.body.outputs[i].isConstant() && graph().value(data.body.outputs[i].value).type == "List[Tensor]";
+        const auto list = isList ? sequence(data.body.outputs[i]) : std::nullopt;
+        auto name = list ? *list : use(data.body.outputs[i], number.value_or(at::kFloat));
         const bool isTaken =
             std::any_of(m_out.graph.outputs.begin(), m_out.graph.outputs.end(), [&](const auto& other) { return other.name == name; });
         const bool isOwn = !data.body.outputs[i].isConstant() && graph().producer(data.body.outputs[i].value);
@@ -195,9 +204,9 @@ void OnnxWriter::addOutputs()
         const auto& known = seen(data.body.outputs[i]);
         io::OnnxValueInfo info;
         info.name = name;
-        info.kind = io::OnnxValueInfo::Kind::Tensor;
+        info.kind = list ? io::OnnxValueInfo::Kind::Sequence : io::OnnxValueInfo::Kind::Tensor;
         info.elementType = io::onnxDataType(io::toElementType(number.value_or(known.dtype)));
-        if (known.rank >= 0) {
+        if (!list && known.rank >= 0) {
             info.shape.emplace();
             for (std::int64_t k = 0; k < known.rank; ++k)
                 info.shape->push_back({{}, fmt::format("{}_{}", data.outputNames[i], k)});

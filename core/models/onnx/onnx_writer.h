@@ -92,6 +92,9 @@ public:
         graph::Operand item;             ///< inside the loop: what a step adds
     };
     std::map<graph::ValueId, GrownList> grown;
+    std::map<graph::ValueId, std::string> sequences;  ///< other lists of tensors: names of sequences
+    /// A list of tensors as a sequence, put together where it is not one yet. Nothing for other values.
+    std::optional<std::string> sequence(const graph::Operand& list);
     /// A number or tensor of one element, without dimensions.
     std::string withoutAxes(const std::string& name) { return add("Reshape", {name, ints({})}); }
     const graph::Graph& graph() const { return *m_model.graph; }
@@ -129,6 +132,7 @@ private:
     void writeNode(const graph::Node& node);
     void nameOutput(graph::ValueId id);
     void addOutputs();
+    std::string emptySequence(at::ScalarType type);
     std::string initialiser(const std::string& name, const at::Tensor& tensor);
     std::string fresh(const std::string& base);
 
@@ -139,13 +143,16 @@ private:
     std::map<graph::ValueId, std::string> m_names;
     std::map<graph::ValueId, SeenValue> m_seen;
     std::map<graph::ValueId, c10::IValue> m_fixed;
-    std::map<graph::ValueId, c10::IValue> m_ofWeights;        ///< computed from weights alone
-    std::set<graph::ValueId> m_unsteady;                      ///< what a loop changes from step to step, though its kind does not show it
-    std::set<const graph::Node*> m_growing;                   ///< nodes that make a list longer, written as an output of their loop
-    bool m_halvesAreStoodIn = false;                          ///< the example ran in bfloat16, where this libtorch lacks operators in float16
-    std::set<graph::ValueId> m_needed;                        ///< what outputs depend on
-    std::vector<io::OnnxNode>* m_nodes = &m_out.graph.nodes;  ///< of the graph or branch being written
-    std::set<std::string> m_own;                              ///< values that only the writer knows
+    std::map<graph::ValueId, c10::IValue> m_ofWeights;            ///< computed from weights alone
+    std::set<graph::ValueId> m_unsteady;                          ///< what a loop changes from step to step, though its kind does not show it
+    std::map<graph::ValueId, std::vector<std::int64_t>> m_sizes;  ///< of tensors on the first run
+    std::set<graph::ValueId> m_varying;                           ///< tensors whose sizes a loop changes from step to step
+    std::set<const graph::Node*> m_growing;                       ///< nodes that make a list longer, written as an output of their loop
+    bool m_hasRun = false;                                        ///< an example has shown dimensions and types
+    bool m_halvesAreStoodIn = false;                              ///< the example ran in bfloat16, where this libtorch lacks operators in float16
+    std::set<graph::ValueId> m_needed;                            ///< what outputs depend on
+    std::vector<io::OnnxNode>* m_nodes = &m_out.graph.nodes;      ///< of the graph or branch being written
+    std::set<std::string> m_own;                                  ///< values that only the writer knows
     std::map<std::string, int> m_counts;
     std::map<std::string, std::string> m_literals;
     std::string m_node;  ///< path of the node being written
@@ -172,6 +179,7 @@ void addMathWriters(WriterTable& table);
 void addShapeWriters(WriterTable& table);
 void addIndexWriters(WriterTable& table);
 void addRecurrentWriters(WriterTable& table);
+void addFurtherWriters(WriterTable& table);
 void addImportedWriters(WriterTable& table);  ///< what importers of ONNX made of its operators
 
 }  // namespace orrery::models::onnx

@@ -1,12 +1,22 @@
 // What importers of ONNX made of operators that libtorch does not have, as those operators again.
 #include <ATen/ATen.h>
 
+#include <core/io/tensors.h>
+
 #include "onnx_writer.h"
 
 namespace orrery::models::onnx {
 namespace {
 
 using graph::Node;
+
+io::OnnxAttribute realsOf(const std::string& name, const std::vector<double>& values)
+{
+    io::OnnxAttribute attribute;
+    attribute.name = name;
+    attribute.reals.assign(values.begin(), values.end());
+    return attribute;
+}
 
 /// The same inputs in the same order, some of the literals behind them as attributes.
 OperatorWriter again(const char* op, std::size_t inputs, std::vector<std::pair<std::size_t, const char*>> attributes = {})
@@ -24,6 +34,8 @@ OperatorWriter again(const char* op, std::size_t inputs, std::vector<std::pair<s
                 given.push_back(attributeOf(name, value->toStringRef()));
             else if (value->isIntList())
                 given.push_back(attributeOf(name, value->toIntVector()));
+            else if (value->isDoubleList())
+                given.push_back(realsOf(name, value->toDoubleVector()));
             else if (value->isDouble())
                 given.push_back(attributeOf(name, value->toDouble()));
             else
@@ -127,43 +139,164 @@ void globalPool(OnnxWriter& w, const Node& n)
     w.give(n, how == "max" ? "GlobalMaxPool" : "GlobalAveragePool", {w.use(n.inputs[0])});
 }
 
+void lastExtremum(OnnxWriter& w, const Node& n)
+{
+    w.give(n, w.literalBool(n, 3) ? "ArgMax" : "ArgMin", {w.use(n.inputs[0])},
+           {attributeOf("axis", w.literalInt(n, 1)), attributeOf("keepdims", std::int64_t(w.literalBool(n, 2))),
+            attributeOf("select_last_index", std::int64_t(1))});
+}
+
+void sameList(OnnxWriter& w, const Node& n)
+{
+    w.alias(n, w.use(n.inputs[0]));
+}
+
+void resizedAgain(OnnxWriter& w, const Node& n)
+{
+    std::vector<std::string> inputs = {w.use(n.inputs[0]), w.use(n.inputs[1]), w.use(n.inputs[2]), w.use(n.inputs[3], at::kLong)};
+    std::vector<io::OnnxAttribute> attributes = {attributeOf("mode", w.known(n, 4)->toStringRef()),
+                                                 attributeOf("coordinate_transformation_mode", w.known(n, 5)->toStringRef()),
+                                                 attributeOf("nearest_mode", w.known(n, 6)->toStringRef()),
+                                                 attributeOf("cubic_coeff_a", w.literalReal(n, 7)),
+                                                 attributeOf("exclude_outside", std::int64_t(w.literalBool(n, 8))),
+                                                 attributeOf("extrapolation_value", w.literalReal(n, 9))};
+    const bool isLater = w.literalBool(n, 10) || w.known(n, 11)->toStringRef() != "stretch" || !w.isNone(n, 12);
+    if (isLater && w.opset() < 18)
+        w.refuse(n, "smoothing, a kept aspect or chosen axes need operator set 18");
+    if (isLater) {
+        attributes.push_back(attributeOf("antialias", std::int64_t(w.literalBool(n, 10))));
+        attributes.push_back(attributeOf("keep_aspect_ratio_policy", w.known(n, 11)->toStringRef()));
+        if (!w.isNone(n, 12))
+            attributes.push_back(attributeOf("axes", w.literalInts(n, 12)));
+    }
+    w.give(n, "Resize", inputs, attributes);
+}
+
+void paddedAgain(OnnxWriter& w, const Node& n)
+{
+    if (!w.isNone(n, 4) && w.opset() < 18)
+        w.refuse(n, "chosen axes need operator set 18");
+    w.give(n, "Pad", {w.use(n.inputs[0]), w.use(n.inputs[1], at::kLong), w.operand(n, 3, w.typeOf(n)), w.use(n.inputs[4], at::kLong)},
+           {attributeOf("mode", w.known(n, 2)->toStringRef())});
+}
+
+void oneHotAgain(OnnxWriter& w, const Node& n)
+{
+    w.give(n, "OneHot", {w.use(n.inputs[0]), w.withoutAxes(w.use(n.inputs[1], at::kLong)), w.use(n.inputs[2])},
+           {attributeOf("axis", w.literalInt(n, 3))});
+}
+
+// Sum takes its axes as an input, the others from operator set 18 on.
+OperatorWriter reducedAgain(const char* op)
+{
+    return [op](OnnxWriter& w, const Node& n) {
+        const bool isSum = std::string(op) == "ReduceSum";
+        std::vector<std::string> inputs = {w.use(n.inputs[0])};
+        std::vector<io::OnnxAttribute> attributes = {attributeOf("keepdims", std::int64_t(w.literalBool(n, 2)))};
+        if (isSum || w.opset() >= 18) {
+            inputs.push_back(w.use(n.inputs[1], at::kLong));
+            attributes.push_back(attributeOf("noop_with_empty_axes", std::int64_t(isSum)));
+        } else if (const auto axes = w.literalInts(n, 1); !axes.empty()) {
+            attributes.push_back(attributeOf("axes", axes));
+        }
+        w.give(n, op, inputs, attributes);
+    };
+}
+
+void identityLike(OnnxWriter& w, const Node& n)
+{
+    w.give(n, "EyeLike", {w.use(n.inputs[0])},
+           {attributeOf("k", w.literalInt(n, 1)), attributeOf("dtype", std::int64_t(io::onnxDataType(io::toElementType(w.resultType(n)))))});
+}
+
+void axesAdded(OnnxWriter& w, const Node& n)
+{
+    std::vector<std::int64_t> axes;
+    for (std::int64_t i = 0, rank = w.rankOf(n, 0); i < w.literalInt(n, 1); ++i)
+        axes.push_back(rank + i);
+    w.give(n, "Unsqueeze", {w.use(n.inputs[0]), w.ints(axes)});
+}
+
+void fourierAgain(OnnxWriter& w, const Node& n)
+{
+    const auto length = w.isNone(n, 1) ? std::string() : w.withoutAxes(w.use(n.inputs[1], at::kLong));
+    const auto inverse = attributeOf("inverse", std::int64_t(w.literalBool(n, 4))),
+               onesided = attributeOf("onesided", std::int64_t(w.literalBool(n, 3)));
+    if (w.opset() >= 20)
+        return w.give(n, "DFT", {w.use(n.inputs[0]), length, w.scalar(double(w.literalInt(n, 2)), at::kLong)}, {inverse, onesided});
+    w.give(n, "DFT", {w.use(n.inputs[0]), length}, {attributeOf("axis", w.literalInt(n, 2)), inverse, onesided});
+}
+
+void shortTimeFourierAgain(OnnxWriter& w, const Node& n)
+{
+    const auto length = w.isNone(n, 3) ? std::string() : w.withoutAxes(w.use(n.inputs[3], at::kLong));
+    w.give(n, "STFT", {w.use(n.inputs[0]), w.withoutAxes(w.use(n.inputs[1], at::kLong)), w.use(n.inputs[2]), length},
+           {attributeOf("onesided", std::int64_t(w.literalBool(n, 4)))});
+}
+
 }  // namespace
 
 void addImportedWriters(WriterTable& table)
 {
     table.insert({
+        {"orrery::onnx_add_axes", axesAdded},
         {"orrery::onnx_add_channels", channelsAdded},
         {"orrery::onnx_average_pool",
          again("AveragePool", 1,
                {{1, "kernel_shape"}, {2, "strides"}, {3, "dilations"}, {4, "pads"}, {5, "ceil_mode"}, {6, "auto_pad"}, {7, "count_include_pad"}})},
         {"orrery::onnx_centre", centred},
+        {"orrery::onnx_compress", again("Compress", 2, {{2, "axis"}})},
         {"orrery::onnx_cumsum",
          [](OnnxWriter& w, const Node& n) {
-             w.give(n, "CumSum", {w.use(n.inputs[0]), w.scalar(double(w.literalInt(n, 1)), at::kLong)},
+             w.give(n, "CumSum", {w.use(n.inputs[0]), w.withoutAxes(w.use(n.inputs[1], at::kLong))},
                     {attributeOf("exclusive", std::int64_t(w.literalBool(n, 2))), attributeOf("reverse", std::int64_t(w.literalBool(n, 3)))});
          }},
         {"orrery::onnx_depth_to_space", again("DepthToSpace", 1, {{1, "blocksize"}, {2, "mode"}})},
         {"orrery::onnx_dequantize", again("DequantizeLinear", 3, {{3, "axis"}})},
+        {"orrery::onnx_dft", fourierAgain},
         {"orrery::onnx_dynamic_quantize", again("DynamicQuantizeLinear", 1)},
+        {"orrery::onnx_eye_like", identityLike},
         {"orrery::onnx_flatten", again("Flatten", 1, {{1, "axis"}})},
+        {"orrery::onnx_floats", sameList},
         {"orrery::onnx_gather", again("Gather", 2, {{2, "axis"}})},
         {"orrery::onnx_gather_elements", again("GatherElements", 2, {{2, "axis"}})},
         {"orrery::onnx_gather_nd", again("GatherND", 2, {{2, "batch_dims"}})},
         {"orrery::onnx_global_pool", globalPool},
         {"orrery::onnx_hardmax", again("Hardmax", 1, {{1, "axis"}})},
+        {"orrery::onnx_last_extremum", lastExtremum},
         {"orrery::onnx_layer_norm", again("LayerNormalization", 3, {{3, "axis"}, {4, "epsilon"}})},
+        {"orrery::onnx_logsumexp", reducedAgain("ReduceLogSumExp")},
         {"orrery::onnx_lrn", again("LRN", 1, {{1, "size"}, {2, "alpha"}, {3, "beta"}, {4, "bias"}})},
         {"orrery::onnx_max_pool",
          again("MaxPool", 1,
                {{1, "kernel_shape"}, {2, "strides"}, {3, "dilations"}, {4, "pads"}, {5, "ceil_mode"}, {6, "auto_pad"}, {7, "storage_order"}})},
+        {"orrery::onnx_max_unpool", again("MaxUnpool", 3, {{3, "kernel_shape"}, {4, "strides"}, {5, "pads"}})},
+        {"orrery::onnx_nms", again("NonMaxSuppression", 5, {{5, "center_point_box"}})},
+        {"orrery::onnx_one_hot", oneHotAgain},
+        {"orrery::onnx_pad", paddedAgain},
         {"orrery::onnx_quantize", quantised},
         {"orrery::onnx_range", again("Range", 3)},
+        {"orrery::onnx_reduce_prod", reducedAgain("ReduceProd")},
         {"orrery::onnx_requantize", requantised},
+        {"orrery::onnx_resize", resizedAgain},
+        {"orrery::onnx_reverse_sequence", again("ReverseSequence", 2, {{2, "time_axis"}, {3, "batch_axis"}})},
         {"orrery::onnx_scatter_elements", again("ScatterElements", 3, {{3, "axis"}, {4, "reduction"}})},
         {"orrery::onnx_scatter_nd", again("ScatterND", 3, {{3, "reduction"}})},
         {"orrery::onnx_slice", again("Slice", 5)},
         {"orrery::onnx_space_to_depth", again("SpaceToDepth", 1, {{1, "blocksize"}})},
+        {"orrery::onnx_stft", shortTimeFourierAgain},
+        {"orrery::onnx_sum_or_none", reducedAgain("ReduceSum")},
         {"orrery::onnx_target_sizes", targetSizes},
+        {"orrery::onnx_tf_idf", again("TfIdfVectorizer", 1,
+                                      {{1, "mode"},
+                                       {2, "min_gram_length"},
+                                       {3, "max_gram_length"},
+                                       {4, "max_skip_count"},
+                                       {5, "ngram_counts"},
+                                       {6, "ngram_indexes"},
+                                       {7, "pool_int64s"},
+                                       {8, "weights"}})},
+        {"orrery::onnx_unique", again("Unique", 1, {{1, "axis"}, {2, "sorted"}})},
         {"orrery::onnx_wrap_indices", wrapped},
     });
 }

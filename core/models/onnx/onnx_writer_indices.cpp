@@ -43,9 +43,14 @@ std::vector<std::pair<std::int64_t, graph::Operand>> indexTensors(const OnnxWrit
 void indexed(OnnxWriter& w, const Node& n)
 {
     const auto tensors = indexTensors(w, n);
+    if (tensors.size() == 1 && tensors[0].first == 0 && w.seen(tensors[0].second).dtype == at::kBool) {
+        const auto places =
+            w.add("Transpose", {w.add("NonZero", {w.use(tensors[0].second)})}, {attributeOf("perm", std::vector<std::int64_t>{1, 0})});
+        return w.give(n, "GatherND", {w.use(n.inputs[0]), places});
+    }
     for (const auto& [axis, tensor] : tensors)
         if (w.seen(tensor).dtype == at::kBool)
-            w.refuse(n, "a choice by a mask, whose size depends on its numbers");
+            w.refuse(n, "a mask beside other indices");
     if (tensors.size() == 1)
         return w.give(n, "Gather", {w.use(n.inputs[0]), w.use(tensors[0].second)}, {attributeOf("axis", tensors[0].first)});
     std::string sum;
@@ -64,12 +69,15 @@ void indexed(OnnxWriter& w, const Node& n)
 OperatorWriter scattered(const char* reduction)
 {
     return [reduction](OnnxWriter& w, const Node& n) {
-        if (n.overload != "src" && !n.overload.empty())
+        const bool isNumber = n.overload == "value";
+        if (n.overload != "src" && !n.overload.empty() && !isNumber)
             w.refuse(n, "this overload is not known");
+        const auto places = w.use(n.inputs[2]);
+        const auto values = isNumber ? w.add("Expand", {w.operand(n, 3, w.typeOf(n)), w.add("Shape", {places})}) : w.use(n.inputs[3]);
         std::vector<io::OnnxAttribute> attributes = {attributeOf("axis", w.axis(n, 1, 0))};
         if (std::string(reduction) != "none")
             attributes.push_back(attributeOf("reduction", std::string(reduction)));
-        w.give(n, "ScatterElements", {w.use(n.inputs[0]), w.use(n.inputs[2]), w.use(n.inputs[3])}, attributes);
+        w.give(n, "ScatterElements", {w.use(n.inputs[0]), places, values}, attributes);
     };
 }
 

@@ -246,9 +246,13 @@ OperatorWriter withAlpha(const char* op, const char* attribute)
 
 void exponentialLinear(OnnxWriter& w, const Node& n)
 {
-    if (w.literalReal(n, 2) != 1 || w.literalReal(n, 3) != 1)
-        w.refuse(n, "a scale of its own");
-    w.give(n, "Elu", {w.use(n.inputs[0])}, {attributeOf("alpha", w.literalReal(n, 1))});
+    if (w.literalReal(n, 3) != 1)
+        w.refuse(n, "a scale of its input");
+    const double scale = w.literalReal(n, 2);
+    const auto alpha = attributeOf("alpha", w.literalReal(n, 1));
+    if (scale == 1)
+        return w.give(n, "Elu", {w.use(n.inputs[0])}, {alpha});
+    w.give(n, "Mul", {w.add("Elu", {w.use(n.inputs[0])}, {alpha}), w.scalar(scale, w.typeOf(n))});
 }
 
 void softplus(OnnxWriter& w, const Node& n)
@@ -318,9 +322,11 @@ void addLayerWriters(WriterTable& table)
         {"aten::_softmax", softmax("Softmax")},
         {"aten::adaptive_avg_pool1d", adaptivePool},
         {"aten::adaptive_avg_pool2d", adaptivePool},
+        {"aten::adaptive_avg_pool3d", adaptivePool},
         {"aten::addmm", addedMatrixProduct},
         {"aten::avg_pool1d", averagePool},
         {"aten::avg_pool2d", averagePool},
+        {"aten::avg_pool3d", averagePool},
         {"aten::baddbmm", addedProduct},
         {"aten::batch_norm", batchNorm},
         {"aten::bmm", matMul},
@@ -329,6 +335,7 @@ void addLayerWriters(WriterTable& table)
         {"aten::conv3d", convolution},
         {"aten::conv_transpose1d", transposedConvolution},
         {"aten::conv_transpose2d", transposedConvolution},
+        {"aten::conv_transpose3d", transposedConvolution},
         {"aten::convolution", convolution},
         {"aten::elu", exponentialLinear},
         {"aten::embedding", embedding},
@@ -343,6 +350,7 @@ void addLayerWriters(WriterTable& table)
         {"aten::matmul", matMul},
         {"aten::max_pool1d", maxPool},
         {"aten::max_pool2d", maxPool},
+        {"aten::max_pool3d", maxPool},
         {"aten::max_pool2d_with_indices", maxPool},
         {"aten::mish", mish},
         {"aten::mm", matMul},

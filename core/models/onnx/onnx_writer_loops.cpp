@@ -17,8 +17,8 @@ constexpr std::size_t kBefore = 2;  // inputs of a loop before what it carries: 
 
 }  // namespace
 
-/// What a list gets in each step: the node that appends it, if that is all that happens to it. Null for tensors and numbers.
-/// @throws core::InputError for other uses of a list of tensors.
+/// What a list gets in each step: the node that appends it, if that is all that happens to it and all that it gets is of one size. Null for tensors, numbers and other lists.
+/// @throws core::InputError for what no loop can carry.
 const Node* OnnxWriter::growthOf(const Node& loop, std::size_t number)
 {
     const auto& block = loop.blocks.at(0);
@@ -33,17 +33,27 @@ const Node* OnnxWriter::growthOf(const Node& loop, std::size_t number)
     const bool isAddition = node && node->op == "aten::add" && node->overload == "t";
     const bool isInsertion = node && node->op == "orrery::onnx_sequence_insert" && isNone(*node, 2);
     if ((!isAddition && !isInsertion) || node->inputs.at(0).isConstant() || node->inputs[0].value != list || graph().users(list).size() != 1)
-        refuse(loop, fmt::format("the list {} does more than grow by a tensor a step", graph().value(list).name));
+        return nullptr;
     const auto* one = isAddition && !node->inputs.at(1).isConstant() ? graph().producer(node->inputs[1].value) : nullptr;
     if (isAddition && (!one || one->op != "prim::ListConstruct" || one->inputs.size() != 1))
-        refuse(loop, fmt::format("the list {} grows by other than one tensor a step", graph().value(list).name));
-    return node;
+        return nullptr;
+    const auto& item = isAddition ? one->inputs[0] : node->inputs.at(1);
+    const auto& start = loop.inputs.at(kBefore + number);
+    const bool startsKnown = !start.isConstant() && graph().producer(start.value) && graph().producer(start.value)->op == "prim::ListConstruct";
+    return item.isConstant() || m_varying.count(item.value) || !startsKnown ? nullptr : node;
 }
 
 /// A carried value before the first step.
 std::string OnnxWriter::carriedStart(const Node& node, std::size_t number)
 {
     const auto& start = node.inputs.at(kBefore + number);
+    if (graph().value(node.outputs.at(number)).type == "List[Tensor]") {
+        const auto list = sequence(start);
+        const auto known = start.isConstant() ? parts.end() : parts.find(start.value);
+        if (!list)
+            refuse(node, fmt::format("the list {} is not put together in the graph", graph().value(node.outputs[number]).name));
+        return known != parts.end() && known->second.empty() ? emptySequence(resultType(node, number)) : *list;
+    }
     const auto dtype = numberType(node.blocks.at(0).inputs.at(number + 1)).value_or(at::kLong);
     const auto* value = known(start);
     if (value && value->isScalar() && !value->isTensor())
@@ -69,6 +79,8 @@ std::shared_ptr<io::OnnxGraph> OnnxWriter::loopBody(const Node& node, std::vecto
         const auto input = block.inputs[i + 1];
         m_names[input] = fresh(graph().value(input).name);
         made->inputs.push_back(described(m_names[input], node.outputs[i]));
+        if (graph().value(node.outputs[i]).type == "List[Tensor]")
+            sequences[input] = m_names[input];
     }
     auto* const outer = m_nodes;
     m_nodes = &made->nodes;
@@ -82,7 +94,8 @@ std::shared_ptr<io::OnnxGraph> OnnxWriter::loopBody(const Node& node, std::vecto
     made->outputs.back().name = more;
     for (const auto i : carried) {
         const auto dtype = numberType(node.outputs[i]).value_or(at::kLong);
-        made->outputs.push_back(described(add("Identity", {use(block.outputs[i + 1], dtype)}), node.outputs[i]));
+        const auto list = graph().value(node.outputs[i]).type == "List[Tensor]" ? sequence(block.outputs[i + 1]) : std::nullopt;
+        made->outputs.push_back(described(add("Identity", {list ? *list : use(block.outputs[i + 1], dtype)}), node.outputs[i]));
     }
     for (const auto i : growing) {
         const auto& item = grown.at(node.outputs[i]).item;
@@ -104,8 +117,6 @@ void OnnxWriter::writeLoop(const Node& node)
             continue;
         m_growing.insert(growth);
         const auto& start = node.inputs.at(kBefore + i);
-        if (!start.isConstant() && grown.count(start.value))
-            refuse(node, "a list grows in one loop after another");
         const bool isAddition = growth->op == "aten::add";
         GrownList list;
         list.item = isAddition ? graph().producer(growth->inputs[1].value)->inputs.at(0) : growth->inputs.at(1);
@@ -129,9 +140,34 @@ void OnnxWriter::writeLoop(const Node& node)
     for (std::size_t i = 0; i < carried.size(); ++i) {  // those that have a name of their own get it
         nameOutput(node.outputs[carried[i]]);
         outputs[i] = m_names[node.outputs[carried[i]]];
+        if (graph().value(node.outputs[carried[i]]).type == "List[Tensor]")
+            sequences[node.outputs[carried[i]]] = outputs[i];
     }
     for (std::size_t i = 0; i < growing.size(); ++i)
         grown.at(node.outputs[growing[i]]).added = names[carried.size() + i];
+}
+
+std::string OnnxWriter::emptySequence(at::ScalarType type)
+{
+    return add("SequenceEmpty", {}, {attributeOf("dtype", std::int64_t(io::onnxDataType(io::toElementType(type))))});
+}
+
+std::optional<std::string> OnnxWriter::sequence(const Operand& list)
+{
+    if (list.isConstant())
+        return std::nullopt;
+    if (const auto made = sequences.find(list.value); made != sequences.end())
+        return made->second;
+    if (const auto known = parts.find(list.value); known != parts.end())
+        return known->second.empty() ? emptySequence(seen(list).dtype) : add("SequenceConstruct", known->second);
+    const auto loop = grown.find(list.value);
+    if (loop == grown.end())
+        return std::nullopt;
+    auto made = add("SplitToSequence", {loop->second.added}, {attributeOf("axis", std::int64_t(0)), attributeOf("keepdims", std::int64_t(0))});
+    const auto& first = loop->second.first;
+    for (std::size_t i = 0; i < first.size(); ++i)
+        made = add("SequenceInsert", {made, first[i], scalar(double(i), at::kLong)});
+    return made;
 }
 
 }  // namespace orrery::models::onnx

@@ -141,11 +141,21 @@ OperatorWriter comparison(const char* op, bool negated = false)
     };
 }
 
+void bits(OnnxWriter& w, const Node& n, const std::string& op)
+{
+    if (w.opset() < 18)
+        w.refuse(n, "bits of whole numbers need operator set 18");
+    std::vector<std::string> sides;
+    for (std::size_t i = 0; i < n.inputs.size(); ++i)
+        sides.push_back(w.operand(n, i, w.resultType(n)));
+    w.give(n, "Bitwise" + op, sides);
+}
+
 OperatorWriter logical(const char* op)
 {
     return [op](OnnxWriter& w, const Node& n) {
         if (n.op.rfind("aten::bitwise", 0) == 0 && w.rankOf(n, 0) >= 0 && w.resultType(n) != at::kBool)
-            w.refuse(n, "bits of whole numbers");
+            return bits(w, n, op);
         std::vector<std::string> sides;
         for (std::size_t i = 0; i < n.inputs.size(); ++i)
             sides.push_back(n.overload == "bool" ? w.use(n.inputs[i], at::kBool) : w.operand(n, i, at::kBool));
@@ -232,6 +242,10 @@ OperatorWriter reduction(const char* op)
 {
     return [op](OnnxWriter& w, const Node& n) {
         const bool isWhole = n.inputs.size() < 3;  // without axes: (x) or (x, dtype)
+        const bool isComputed = !isWhole && !w.known(n, 1);
+        if (isComputed && std::string(op) == "ReduceSum")
+            return w.give(n, op, {w.operand(n, 0, w.resultType(n)), w.use(n.inputs[1])},
+                          {attributeOf("keepdims", std::int64_t(w.literalBool(n, 2)))});
         const auto axes = isWhole ? std::vector<std::int64_t>() : reducedAxes(w, n, 1);
         w.alias(n, reduced(w, op, w.operand(n, 0, w.resultType(n)), axes, !isWhole && w.literalBool(n, 2)));
     };
@@ -352,6 +366,7 @@ void addMathWriters(WriterTable& table)
         {"aten::bitwise_and", logical("And")},
         {"aten::bitwise_not", logical("Not")},
         {"aten::bitwise_or", logical("Or")},
+        {"aten::bitwise_xor", logical("Xor")},
         {"aten::ceil", plain("Ceil")},
         {"aten::clamp", clamp},
         {"aten::clamp_max", clamp},

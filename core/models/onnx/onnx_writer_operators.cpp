@@ -7,7 +7,8 @@ const OperatorWriter* findOperatorWriter(const std::string& op)
 {
     static const WriterTable kWriters = [] {
         WriterTable table;
-        for (const auto addFamily : {addLayerWriters, addMathWriters, addShapeWriters, addIndexWriters, addRecurrentWriters, addImportedWriters})
+        for (const auto addFamily :
+             {addLayerWriters, addMathWriters, addShapeWriters, addIndexWriters, addRecurrentWriters, addFurtherWriters, addImportedWriters})
             addFamily(table);
         return table;
     }();

@@ -79,6 +79,13 @@ const OnnxWriter::GrownList* grownList(const OnnxWriter& w, const Node& n)
     return found == w.grown.end() ? nullptr : &found->second;
 }
 
+/// The sequence that a list of tensors is; null for others.
+const std::string* sequenceOf(const OnnxWriter& w, const Node& n)
+{
+    const auto found = n.inputs.at(0).isConstant() ? w.sequences.end() : w.sequences.find(n.inputs[0].value);
+    return found == w.sequences.end() ? nullptr : &found->second;
+}
+
 /// All of a list that grew, along a new first axis.
 std::string wholeList(OnnxWriter& w, const OnnxWriter::GrownList& list)
 {
@@ -112,6 +119,8 @@ std::int64_t itemRank(OnnxWriter& w, const Node& n, const OnnxWriter::GrownList&
 void concatenate(OnnxWriter& w, const Node& n)
 {
     auto axis = w.literalInt(n, 1);
+    if (const auto* list = sequenceOf(w, n))
+        return w.give(n, "ConcatFromSequence", {*list}, {attributeOf("axis", axis)});
     if (const auto* list = grownList(w, n)) {
         const auto rank = itemRank(w, n, *list);
         axis += axis < 0 ? rank : 0;
@@ -131,6 +140,8 @@ void concatenate(OnnxWriter& w, const Node& n)
 void stack(OnnxWriter& w, const Node& n)
 {
     const auto axis = w.literalInt(n, 1);
+    if (const auto* list = sequenceOf(w, n))
+        return w.give(n, "ConcatFromSequence", {*list}, {attributeOf("axis", axis), attributeOf("new_axis", std::int64_t(1))});
     if (const auto* list = grownList(w, n)) {
         const auto rank = itemRank(w, n, *list) + 1;
         return w.alias(n, firstAxisTo(w, wholeList(w, *list), axis < 0 ? axis + rank : axis, rank));
@@ -156,10 +167,51 @@ void makeList(OnnxWriter& w, const Node& n)
     w.parts[n.outputs[0]] = names;
 }
 
+void joinTensors(OnnxWriter& w, const Node& n)
+{
+    const auto more = members(w, n, 1);
+    const auto known = n.inputs[0].isConstant() ? w.parts.end() : w.parts.find(n.inputs[0].value);
+    if (known != w.parts.end()) {
+        auto all = known->second;
+        all.insert(all.end(), more.begin(), more.end());
+        w.parts[n.outputs[0]] = std::move(all);
+        return;
+    }
+    auto list = w.sequence(n.inputs[0]);
+    if (!list)
+        w.refuse(n, "its list is not put together in the graph");
+    for (const auto& each : more)
+        list = w.add("SequenceInsert", {*list, each});
+    w.sequences[n.outputs[0]] = *list;
+}
+
+// onnx_sequence_insert(list, tensor, place or None), onnx_sequence_erase(list, place or None).
+OperatorWriter changedList(const char* op)
+{
+    return [op](OnnxWriter& w, const Node& n) {
+        const auto list = w.sequence(n.inputs[0]);
+        if (!list)
+            w.refuse(n, "its list is not put together in the graph");
+        const std::size_t place = n.inputs.size() - 1;
+        std::vector<std::string> inputs = {*list};
+        if (place == 2)
+            inputs.push_back(w.use(n.inputs[1]));
+        if (!w.isNone(n, place))
+            inputs.push_back(w.withoutAxes(w.use(n.inputs[place], at::kLong)));
+        w.sequences[n.outputs[0]] = w.add(op, inputs);
+    };
+}
+
+void splitToList(OnnxWriter& w, const Node& n)
+{
+    w.sequences[n.outputs[0]] = w.add("SplitToSequence", {w.use(n.inputs[0]), w.use(n.inputs[1])},
+                                      {attributeOf("axis", w.literalInt(n, 2)), attributeOf("keepdims", std::int64_t(w.literalBool(n, 3)))});
+}
+
 void joinLists(OnnxWriter& w, const Node& n)
 {
     if (!isWholeNumbers(w, n.outputs[0]))
-        w.refuse(n, "lists of tensors are not joined");
+        return joinTensors(w, n);
     w.give(n, "Concat", {w.use(n.inputs[0]), w.use(n.inputs[1])}, {attributeOf("axis", std::int64_t(0))});
 }
 
@@ -168,6 +220,11 @@ void unpackList(OnnxWriter& w, const Node& n)
     if (!n.inputs[0].isConstant() && isWholeNumbers(w, n.inputs[0].value)) {
         for (std::size_t i = 0; i < n.outputs.size(); ++i)
             w.give(n, "Gather", {w.use(n.inputs[0]), w.ints({std::int64_t(i)})}, {attributeOf("axis", std::int64_t(0))}, i);
+        return;
+    }
+    if (const auto* list = sequenceOf(w, n)) {
+        for (std::size_t i = 0; i < n.outputs.size(); ++i)
+            w.give(n, "SequenceAt", {*list, w.scalar(double(i), at::kLong)}, {}, i);
         return;
     }
     const auto names = members(w, n, 0);
@@ -179,6 +236,8 @@ void unpackList(OnnxWriter& w, const Node& n)
 
 void lengthOf(OnnxWriter& w, const Node& n)
 {
+    if (const auto* list = sequenceOf(w, n))
+        return w.give(n, "Reshape", {w.add("SequenceLength", {*list}), w.ints({1})});
     if (const auto* list = grownList(w, n))
         return w.give(n, "Shape", {wholeList(w, *list)}, {attributeOf("start", std::int64_t(0)), attributeOf("end", std::int64_t(1))});
     if (n.inputs[0].isConstant() || !isWholeNumbers(w, n.inputs[0].value))
@@ -188,6 +247,8 @@ void lengthOf(OnnxWriter& w, const Node& n)
 
 void itemOf(OnnxWriter& w, const Node& n)
 {
+    if (const auto* list = sequenceOf(w, n))
+        return w.give(n, "SequenceAt", {*list, w.withoutAxes(w.use(n.inputs[1], at::kLong))});
     if (const auto* list = grownList(w, n))
         return w.give(n, "Gather", {wholeList(w, *list), w.withoutAxes(w.use(n.inputs[1], at::kLong))}, {attributeOf("axis", std::int64_t(0))});
     if (!w.known(n, 1) && !n.inputs[0].isConstant() && isWholeNumbers(w, n.inputs[0].value))
@@ -335,7 +396,10 @@ void turn(OnnxWriter& w, const Node& n)
 {
     if (w.rankOf(n, 0) < 2)
         return w.alias(n, w.use(n.inputs[0]));
-    w.give(n, "Transpose", {w.use(n.inputs[0])}, {attributeOf("perm", AxisList{1, 0})});
+    AxisList order;  // numpy_T turns all axes round
+    for (auto axis = w.rankOf(n, 0); axis > 0; --axis)
+        order.push_back(axis - 1);
+    w.give(n, "Transpose", {w.use(n.inputs[0])}, {attributeOf("perm", order)});
 }
 
 // Reshape's zero keeps a size.
@@ -363,12 +427,12 @@ void squeeze(OnnxWriter& w, const Node& n)
 {
     if (n.inputs.size() < 2)
         return w.give(n, "Squeeze", {w.use(n.inputs[0])});
-    w.give(n, "Squeeze", {w.use(n.inputs[0]), w.ints(w.literalInts(n, 1))});
+    w.give(n, "Squeeze", {w.use(n.inputs[0]), w.use(n.inputs[1], at::kLong)});
 }
 
 void unsqueeze(OnnxWriter& w, const Node& n)
 {
-    w.give(n, "Unsqueeze", {w.use(n.inputs[0]), w.ints(w.literalInts(n, 1))});
+    w.give(n, "Unsqueeze", {w.use(n.inputs[0]), w.use(n.inputs[1], at::kLong)});
 }
 
 void repeat(OnnxWriter& w, const Node& n)
@@ -441,7 +505,7 @@ void fullLike(OnnxWriter& w, const Node& n)
 OperatorWriter triangle(bool upper)
 {
     return [upper](OnnxWriter& w, const Node& n) {
-        w.give(n, "Trilu", {w.use(n.inputs[0]), w.scalar(double(w.literalInt(n, 1)), at::kLong)}, {attributeOf("upper", std::int64_t(upper))});
+        w.give(n, "Trilu", {w.use(n.inputs[0]), w.withoutAxes(w.use(n.inputs[1], at::kLong))}, {attributeOf("upper", std::int64_t(upper))});
     };
 }
 
@@ -540,8 +604,12 @@ void addShapeWriters(WriterTable& table)
          }},
         {"orrery::onnx_ints", sameNumbers},
         {"orrery::onnx_sequence_at", itemOf},
+        {"orrery::onnx_sequence_erase", changedList("SequenceErase")},
+        {"orrery::onnx_sequence_insert", changedList("SequenceInsert")},
+        {"orrery::onnx_split_to_sequence", splitToList},
         {"orrery::onnx_stack", stack},
         {"orrery::onnx_sizes_tensor", sameNumbers},
+        {"orrery::onnx_split_equal", chunk},
         {"orrery::onnx_squeeze", squeeze},
         {"orrery::onnx_to_bool_tensor", sameNumbers},
         {"orrery::onnx_unsqueeze", unsqueeze},

@@ -130,6 +130,11 @@ bool OnnxWriter::mayGrow(const Operand& list) const
 void OnnxWriter::see(bool isFirstRun, graph::ValueId id, const c10::IValue& value)
 {
     const bool isTensor = value.isTensor() && value.toTensor().defined();
+    if (value.isTensorList() && value.toTensorList().size() > 0)
+        m_seen[id].dtype = value.toTensorVector()[0].scalar_type();
+    if (isTensor && isFirstRun)
+        if (const auto [first, isNew] = m_sizes.try_emplace(id, value.toTensor().sizes().vec()); !isNew && first->second != value.toTensor().sizes())
+            m_varying.insert(id);
     const bool isStandIn = isTensor && m_halvesAreStoodIn && value.toTensor().scalar_type() == at::kBFloat16;
     if (isTensor) {
         const auto dtype = isStandIn ? at::kHalf : value.toTensor().scalar_type();
@@ -268,6 +273,7 @@ void OnnxWriter::runExamples()
         m_seen.clear();
         return;
     }
+    m_hasRun = true;
     std::vector<graph::Probe> others = {seeing(false)};
     for (const auto* node : graph().allNodes())
         if (node->op == "prim::If" && !known(node->inputs.at(0)))
@@ -287,6 +293,10 @@ std::string OnnxWriter::literal(const c10::IValue& constant, at::ScalarType numb
         return initialiser(fresh(name), constant.toTensor());
     if (constant.isIntList())
         return ints(constant.toIntVector());
+    if (constant.isDoubleList()) {  // lists of numbers that are no sizes are float in ONNX
+        const auto reals = constant.toDoubleVector();
+        return tensor(name, at::tensor(reals, at::kDouble).to(at::kFloat));
+    }
     if (constant.isInt() && numbers == at::kLong)
         return ints({constant.toInt()});
     if (constant.isBool() && numbers == at::kBool)
@@ -374,6 +384,9 @@ void OnnxWriter::writeBranches(const Node& node)
     then.graph = branch(node, 0), otherwise.graph = branch(node, 1);
     m_node = node.name;
     giveAll(node, "If", {test}, {then, otherwise}, node.outputs.size());
+    for (const auto output : node.outputs)
+        if (graph().value(output).type == "List[Tensor]")
+            sequences[output] = m_names[output];
 }
 
 std::shared_ptr<const io::OnnxGraph> OnnxWriter::branch(const Node& node, std::size_t number)
@@ -392,7 +405,9 @@ std::shared_ptr<const io::OnnxGraph> OnnxWriter::branch(const Node& node, std::s
         const bool isUnset = value && value->isNone() && !graph().value(node.outputs[i]).type.starts_with("Optional");
         // What a branch that ends early leaves unset is looked at by nobody.
         const auto dtype = number.value_or(resultType(node, i));
-        const auto given = isUnset
+        const auto list = graph().value(node.outputs[i]).type == "List[Tensor]" ? sequence(block.outputs[i]) : std::nullopt;
+        const auto given = list ? *list
+                           : isUnset
                                ? tensor(made->name + ".unset", at::zeros(number ? std::vector<std::int64_t>{1} : std::vector<std::int64_t>{}, dtype))
                                : use(block.outputs[i], number.value_or(at::kLong));
         const auto name = add("Identity", {given});
@@ -414,7 +429,7 @@ io::OnnxValueInfo OnnxWriter::described(const std::string& name, graph::ValueId 
 {
     io::OnnxValueInfo info;
     info.name = name;
-    info.kind = io::OnnxValueInfo::Kind::Tensor;
+    info.kind = graph().value(like).type == "List[Tensor]" ? io::OnnxValueInfo::Kind::Sequence : io::OnnxValueInfo::Kind::Tensor;
     info.elementType = io::onnxDataType(io::toElementType(numberType(like).value_or(seen(Operand::of(like)).dtype)));
     return info;
 }

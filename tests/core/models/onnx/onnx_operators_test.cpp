@@ -64,9 +64,85 @@ Var weight(Builder& builder, const std::string& name, const Sizes& shape)
     return builder.parameter(name, shape, core::Json{{"kind", "normal"}, {"std", 1.0}});
 }
 
+/// Windows and diagonals, statistics, activations, losses, sorting.
+void addFurtherCases(std::map<std::string, Case>& all)
+{
+    for (const char* op : {"asinh", "square", "erfc", "selu", "log_sigmoid", "isinf"})
+        all[op] = plain(std::string("aten::") + op);
+    all["acosh"] = {[](Builder& b, const Inputs& in) { return b.op("aten::acosh", {b.op("aten::add.Scalar", {in.p, 1})}); }};
+    all["atanh"] = {[](Builder& b, const Inputs& in) { return b.op("aten::atanh", {b.op("aten::tanh", {in.x})}); }};
+    for (const char* op : {"isposinf", "isneginf"})
+        all[op] = {[op](Builder& b, const Inputs& in) {
+            return b.op(std::string("aten::") + op,
+                        {b.op("aten::div.Tensor", {b.op("aten::round", {in.x}), b.op("aten::sub.Tensor", {in.i, in.i})})});
+        }};
+    all["fmod"] = both("aten::fmod.Tensor");
+    all["celu"] = with("aten::celu", {1.5});
+    all["elu with scale"] = with("aten::elu", {1.5, 2.0, 1});
+    all["threshold"] = with("aten::threshold", {0.3, -2.0});
+    all["hardshrink"] = with("aten::hardshrink", {0.4});
+    all["softshrink"] = with("aten::softshrink", {0.4});
+    all["glu"] = with("aten::glu", {-1});
+    all["addcmul"] = {[](Builder& b, const Inputs& in) { return b.op("aten::addcmul", {in.x, in.y, in.p, 0.5}); }};
+    all["addcdiv"] = {[](Builder& b, const Inputs& in) { return b.op("aten::addcdiv", {in.x, in.y, in.p, -2.0}); }};
+    all["lerp"] = {[](Builder& b, const Inputs& in) { return b.op("aten::lerp.Scalar", {in.x, in.y, 0.3}); }};
+    for (const char* op : {"var", "std"}) {
+        all[std::string(op) + " of all"] = with(std::string("aten::") + op, {true});
+        all[std::string(op) + " of axes"] = with(std::string("aten::") + op + ".dim", {Sizes{1, -1}, false, true});
+        all[std::string(op) + ", corrected by two"] = with(std::string("aten::") + op + ".correction", {Sizes{1}, 2, false});
+    }
+    all["prod of all"] = with("aten::prod", {nullptr});
+    all["prod"] = with("aten::prod.dim_int", {1, true});
+    all["narrow"] = with("aten::narrow", {2, 1, 3});
+    all["narrow from the back"] = with("aten::narrow", {2, -3, 3});
+    all["unfold"] = with("aten::unfold", {2, 3, 2});
+    all["unfold inside"] = with("aten::unfold", {1, 2, 1});
+    for (const int offset : {0, 2, -1})
+        all["diagonal " + std::to_string(offset)] = with("aten::diagonal", {offset, 1, 2});
+    all["diagonal of outer axes"] = {[](Builder& b, const Inputs& in) { return b.op("aten::diagonal", {in.picture, 1, 3, 1}); }};
+    all["repeat_interleave"] = with("aten::repeat_interleave.self_int", {2, 1});
+    all["repeat_interleave of all"] = with("aten::repeat_interleave.self_int", {3, nullptr});
+    all["roll"] = with("aten::roll", {Sizes{2, -1}, Sizes{2, 1}});
+    all["roll far"] = with("aten::roll", {Sizes{9}, Sizes{1}});
+    for (const bool falling : {false, true})
+        for (const std::size_t output : {0u, 1u})
+            all[fmt::format("sort {} {}", falling, output)] = {[falling, output](Builder& b, const Inputs& in) {
+                return b.ops("aten::sort", {in.x, 1, falling}).at(output);
+            }};
+    all["argsort"] = with("aten::argsort", {2, true});
+    all["one_hot"] = whole("aten::one_hot", {5});
+    all["pixel_shuffle"] = {[](Builder& b, const Inputs& in) { return b.op("aten::pixel_shuffle", {in.picture, 2}); }};
+    all["movedim"] = {[](Builder& b, const Inputs& in) { return b.op("aten::movedim.intlist", {in.picture, Sizes{1, 3}, Sizes{-1, 0}}); }};
+    all["numpy_T"] = plain("aten::numpy_T");
+    all["nonzero"] = whole("aten::nonzero", {});
+    all["mask"] = {[](Builder& b, const Inputs& in) {
+        return b.op("aten::index.Tensor", {in.y, b.list({b.op("aten::gt.Scalar", {in.x, 0.2})}, "Optional[Tensor]")});
+    }};
+    all["scatter a number"] = {[](Builder& b, const Inputs& in) { return b.op("aten::scatter.value", {in.x, 2, in.i, 7.5}); }};
+    all["mse_loss"] = {[](Builder& b, const Inputs& in) { return b.op("aten::mse_loss", {in.x, in.y, 1}); }};
+    all["l1_loss"] = {[](Builder& b, const Inputs& in) { return b.op("aten::l1_loss", {in.x, in.y, 2}); }};
+    all["cross_entropy_loss"] = {[](Builder& b, const Inputs& in) {
+        return b.op("aten::cross_entropy_loss", {in.x, b.op("aten::select.int", {in.i, 1, 0}), nullptr, 1, -100, 0.0});
+    }};
+    all["grid_sampler"] = {[](Builder& b, const Inputs& in) {
+        return b.op("aten::grid_sampler", {in.picture, b.op("aten::tanh", {b.op("aten::slice.Tensor", {in.picture, 3, 0, 2, 1})}), 0, 1, false});
+    }};
+    all["avg_pool3d"] = {[](Builder& b, const Inputs& in) {
+        return b.op("aten::avg_pool3d",
+                    {b.op("aten::unsqueeze", {in.picture, 1}), Sizes{2, 2, 2}, Sizes{2, 2, 2}, Sizes{1, 0, 1}, false, true, nullptr});
+    }};
+    all["max_pool3d"] = {[](Builder& b, const Inputs& in) {
+        return b.op("aten::max_pool3d", {b.op("aten::unsqueeze", {in.picture, 1}), Sizes{2, 3, 3}, Sizes{1, 2, 2}});
+    }};
+    all["tril, computed"] = {[](Builder& b, const Inputs& in) {
+        return b.op("aten::tril", {in.x, b.op("aten::sub.int", {b.size(in.x, 1), b.size(in.x, 2)})});
+    }};
+}
+
 std::map<std::string, Case> cases()
 {
     std::map<std::string, Case> all;
+    addFurtherCases(all);
     for (const char* op :
          {"abs",     "neg", "ceil", "floor", "round", "sign",  "trunc",     "cos",         "sin",  "tan",  "cosh",  "sinh",  "atan",      "tanh",
           "sigmoid", "erf", "exp",  "expm1", "relu",  "relu6", "hardswish", "hardsigmoid", "mish", "silu", "isnan", "clone", "contiguous"})
