@@ -306,7 +306,7 @@ std::function<Exit(Session&)> declareProfile(CLI::App& app)
         ->check(CLI::IsMember({"node", "module", "operator", "type"}));
     app.add_option("--sort", options->sort, "order (as executed, declared, or by time), or falling time, flops, bytes, intensity.")
         ->check(CLI::IsMember({"order", "time", "flops", "bytes", "intensity"}));
-    app.add_option("--top", options->top, "Lines of the table; 0: all.");
+    app.add_option("--top", options->top, "Lines of the table; 0: all.")->check(CLI::Range(0, 1000000000));
     app.add_option("--svg", options->flame, "File for a flame chart: module calls and nodes along the time.")->check(svgEndingProblem);
     app.add_option("--roofline", options->roofline, "File for a roofline plot with this machine's measured peaks.")->check(svgEndingProblem);
     app.add_option(

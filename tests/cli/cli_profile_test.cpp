@@ -83,6 +83,7 @@ private Q_SLOTS:
         QTest::addColumn<QString>("message");
         QTest::newRow("runs") << QStringList{"--runs", "0"} << "runs";
         QTest::newRow("by") << QStringList{"--by", "layer"} << "layer";
+        QTest::newRow("top") << QStringList{"--top", "-1"} << "top";
         QTest::newRow("svg") << QStringList{"--svg", "flame.png"} << "flame.png: expected a file ending in .svg";
         QTest::newRow("shape") << QStringList{"--input", "bad.npy"} << "bad.npy";
         QTest::newRow("roofline") << QStringList{"--no-peaks", "--roofline", "r.svg"} << "needs the measured peaks";
