@@ -70,13 +70,29 @@ at::Tensor fromImage(const std::string& file)
     return pixels.permute({2, 0, 1}).unsqueeze(0).to(at::kFloat).div(255).contiguous();
 }
 
-void warnOfOddValues(const at::Tensor& tensor, const std::string& argument)
+void warnOfOddValues(const at::Tensor& tensor, const std::string& place)
 {
     if (!at::isFloatingType(tensor.scalar_type()))
         return;
     const auto odd = tensor.numel() - tensor.isfinite().sum().item<std::int64_t>();
     if (odd > 0)
-        core::log().warn("--input {}: {} of {} values are NaN or infinite", argument, odd, tensor.numel());
+        core::log().warn("{}: {} of {} values are NaN or infinite", place, odd, tensor.numel());
+}
+
+/// Tokens and other numbers that count something: a file of floating-point numbers may hold them, if they are whole.
+at::Tensor wholeNumbers(const at::Tensor& tensor, const std::string& place, const std::string& input)
+{
+    const bool isFloating = at::isFloatingType(tensor.scalar_type());
+    if (isFloating && tensor.numel() > 0) {
+        const auto odd = tensor.reshape(-1).masked_select(at::ne(tensor, tensor.round()).logical_or(tensor.isfinite().logical_not()).reshape(-1));
+        if (odd.numel() > 0)
+            throw core::InputError(fmt::format("{}: expected whole numbers for the model's input \"{}\", got {}", place, input,
+                                               core::formatNumber(odd[0].item<double>())));
+    } else if (!isFloating && !at::isIntegralType(tensor.scalar_type(), /*includeBool=*/true)) {
+        throw core::InputError(
+            fmt::format("{}: expected whole numbers for the model's input \"{}\", got {}", place, input, graph::dtypeName(tensor.scalar_type())));
+    }
+    return tensor.to(at::kLong);
 }
 
 std::string csvText(const at::Tensor& tensor)
@@ -121,6 +137,19 @@ at::ScalarType modelDtype(const graph::Model& model)
     return at::kFloat;
 }
 
+/// In the dtype of the model's input; where the card does not know it, floating numbers become the model's own and others stay.
+at::Tensor asModelReads(const at::Tensor& tensor, const graph::Model& model, std::size_t index, const std::string& place)
+{
+    const auto* input = index < model.card.inputs.size() ? &model.card.inputs[index] : nullptr;
+    if (input && input->dtype == "int64")
+        return wholeNumbers(tensor, place, input->name);
+    const bool readsFloats = input && !input->shape.empty() && input->dtype.starts_with("float");
+    if (readsFloats && at::isComplexType(tensor.scalar_type()))
+        throw core::InputError(fmt::format("{}: expected real numbers for the model's input \"{}\", got {}", place, input->name,
+                                           graph::dtypeName(tensor.scalar_type())));
+    return readsFloats || at::isFloatingType(tensor.scalar_type()) ? tensor.to(modelDtype(model)) : tensor;
+}
+
 }  // namespace
 
 at::Tensor readArray(const std::string& file, const std::string& entry)
@@ -158,6 +187,28 @@ void writeArray(const std::string& file, const at::Tensor& tensor)
         throw core::InputError(arrayEndingProblem(file));
 }
 
+std::string folderProblem(const std::string& file)
+{
+    const auto folder = std::filesystem::path(file).parent_path();
+    std::error_code error;
+    return folder.empty() || std::filesystem::is_directory(folder, error) ? "" : fmt::format("{}: there is no folder {}", file, folder.string());
+}
+
+std::string outFileProblem(const std::string& file)
+{
+    const auto problem = arrayEndingProblem(file);
+    return problem.empty() ? folderProblem(file) : problem;
+}
+
+void makeFolder(const std::string& folder, const char* option)
+{
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error || !std::filesystem::is_directory(folder, error))
+        throw core::InputError(fmt::format("{} {}: expected a folder that can be made: {}", option, folder,
+                                           error ? error.message() : std::string("there is a file of that name")));
+}
+
 std::string arrayEndingProblem(const std::string& file)
 {
     const auto kind = ending(file);
@@ -183,7 +234,8 @@ void checkShape(at::IntArrayRef shape, const graph::ModelCard::Input& expected, 
                                            core::formatShape(shape)));
 }
 
-std::vector<c10::IValue> readInputs(const std::vector<std::string>& arguments, const graph::Model& model, c10::Device device)
+std::vector<c10::IValue> readInputs(const std::vector<std::string>& arguments, const graph::Model& model, c10::Device device,
+                                    const std::string& option)
 {
     graph::requireProgram(*model.graph);
     const auto& inputs = model.graph->data().inputs;
@@ -197,27 +249,24 @@ std::vector<c10::IValue> readInputs(const std::vector<std::string>& arguments, c
         const auto equals = argument.find('=');
         const bool named = equals != std::string::npos && std::find(names.begin(), names.end(), argument.substr(0, equals)) != names.end();
         if (equals != std::string::npos && !named && !std::filesystem::exists(argument))
-            throw core::InputError(fmt::format("--input {}: the model has no input \"{}\"{}; its inputs are {}", argument, argument.substr(0, equals),
-                                               core::didYouMean(argument.substr(0, equals), names), core::join(names, ", ")));
+            throw core::InputError(fmt::format("{} {}: the model has no input \"{}\"{}; its inputs are {}", option, argument,
+                                               argument.substr(0, equals), core::didYouMean(argument.substr(0, equals), names),
+                                               core::join(names, ", ")));
         const auto index = named ? std::size_t(std::find(names.begin(), names.end(), argument.substr(0, equals)) - names.begin()) : next++;
         if (index >= inputs.size())
-            throw core::InputError(fmt::format("--input: expected {} input(s) ({}), got more", inputs.size(), core::join(names, ", ")));
-        auto tensor = readArray(named ? argument.substr(equals + 1) : argument);
-        const bool tokens = index < model.card.inputs.size() && model.card.inputs[index].dtype == "int64";
-        if (tokens)
-            tensor = tensor.to(at::kLong);
-        else if (at::isFloatingType(tensor.scalar_type()))
-            tensor = tensor.to(modelDtype(model));
+            throw core::InputError(fmt::format("{}: expected {} input(s) ({}), got more", option, inputs.size(), core::join(names, ", ")));
+        const auto place = option + " " + argument;
+        const auto tensor = asModelReads(readArray(named ? argument.substr(equals + 1) : argument), model, index, place);
         if (index < model.card.inputs.size())
-            checkShape(tensor.sizes(), model.card.inputs[index], "--input " + argument);
-        warnOfOddValues(tensor, argument);
+            checkShape(tensor.sizes(), model.card.inputs[index], place);
+        warnOfOddValues(tensor, place);
         values[index] = tensor.to(device);
         given[index] = true;
     }
     for (std::size_t i = 0; i < inputs.size(); ++i)
         if (!given[i])
-            throw core::InputError(fmt::format("--input: the model's input \"{}\" is missing (inputs: {})", names[i], core::join(names, ", ")));
-    graph::checkSequenceLengths(model, values);
+            throw core::InputError(fmt::format("{}: the model's input \"{}\" is missing (inputs: {})", option, names[i], core::join(names, ", ")));
+    graph::checkTokenInputs(model, values);
     return values;
 }
 

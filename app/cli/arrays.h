@@ -16,15 +16,22 @@ void writeArray(const std::string& file, const at::Tensor& tensor);
 
 /// What is wrong with the ending of a file to be written, or nothing: a check of `--out` before anything is computed.
 std::string arrayEndingProblem(const std::string& file);
+/// What keeps a file from being written, or nothing: a folder that is not there, so that no work is lost to a wrong name.
+std::string folderProblem(const std::string& file);
+/// Both: for arrays.
+std::string outFileProblem(const std::string& file);
+/// Makes the folder for several files. @throws core::InputError if something else has that name, or it cannot be made.
+void makeFolder(const std::string& folder, const char* option);
 
 /// An axis that the model card gives as a number must have that length; a word (batch, height) fits any.
 /// @throws core::ShapeError: "--input x.npy: expected [batch, 3] for the model's input "table", got [1, 2]".
 void checkShape(at::IntArrayRef shape, const graph::ModelCard::Input& expected, const std::string& place);
 
-/// The `--input` arguments (`FILE` or `NAME=FILE`) in the order of the model's inputs, floating arrays in the model's own dtype, moved to `device`.
-/// NaN and infinities are warned of. @throws core::InputError for an unknown name, too many or too few, core::ShapeError where the model card says another shape; core::InputError for
-/// more tokens than the model reads.
-std::vector<c10::IValue> readInputs(const std::vector<std::string>& arguments, const graph::Model& model, c10::Device device);
+/// The `--input` arguments (`FILE` or `NAME=FILE`) in the order of the model's inputs, moved to `device`: whole numbers where the model reads them, else numbers in its own dtype.
+/// NaN and infinities are warned of. @throws core::InputError for an unknown name, too many or too few, numbers of another kind, and tokens that the model does not read;
+/// core::ShapeError where the model card says another shape. @param option  What the arguments belong to, for messages.
+std::vector<c10::IValue> readInputs(const std::vector<std::string>& arguments, const graph::Model& model, c10::Device device,
+                                    const std::string& option = "--input");
 /// "blocks.0/attn" -> a name that is safe for a file.
 std::string fileName(const std::string& valueName);
 

@@ -9,6 +9,7 @@
 #include "arrays.h"
 #include "attribution_metrics.h"
 #include "sample_argument.h"
+#include "storing.h"
 
 namespace orrery::cli {
 namespace {
@@ -114,11 +115,18 @@ Exit attribute(Session& session, const AttributeOptions& options)
     if (!options.out.empty())
         writeArray(options.out, result.attribution);
     // The attribution is safe before it is measured, and each metric before the next: an interruption loses what it interrupts alone.
-    const auto workspace = runOf(options.model.text) ? session.namedWorkspace(store::OpenMode::Open) : nullptr;
-    const auto analyses = stored(workspace.get(), session, options, request, result, model, seconds.count());
+    std::shared_ptr<store::Workspace> workspace;
+    std::vector<std::int64_t> analyses;
+    Storing storing;
+    storing.attempt([&] {
+        workspace = runOf(options.model.text) ? session.namedWorkspace(store::OpenMode::Open) : nullptr;
+        analyses = stored(workspace.get(), session, options, request, result, model, seconds.count());
+    });
     const auto keep = [&](const explain::MeasuredMetric& metric) {
-        for (std::size_t i = 0; i < analyses.size(); ++i)
-            explain::storeMetrics(*workspace, analyses[i], {explain::ofSample(metric, std::int64_t(i))});
+        storing.attempt([&] {
+            for (std::size_t i = 0; i < analyses.size(); ++i)
+                explain::storeMetrics(*workspace, analyses[i], {explain::ofSample(metric, std::int64_t(i))});
+        });
     };
     const auto metrics = explain::measure(executor, model.weights, options.method, request, result, metricRequests, control, keep);
     session.endProgress();
@@ -127,9 +135,10 @@ Exit attribute(Session& session, const AttributeOptions& options)
         document["metrics"] = metricsJson(metrics);
     if (!analyses.empty())
         document["analyses"] = analyses;
+    storing.describe(document);
     if (session.json) {
         session.print(document);
-        return Exit::Done;
+        return storing.end();
     }
     std::cout << fmt::format("{} of output {} with respect to {} {}\n", options.method, document["target"].dump(), result.site,
                              core::formatShape(result.attribution.sizes()));
@@ -142,7 +151,7 @@ Exit attribute(Session& session, const AttributeOptions& options)
         std::cout << "written to          " << options.out << "\n";
     if (!analyses.empty())
         std::cout << fmt::format("stored as           analysis {} of {}\n", core::Json(analyses).dump(), options.model.text);
-    return Exit::Done;
+    return storing.end();
 }
 
 // Every method with its parameters, from the registry.
@@ -171,7 +180,7 @@ std::function<Exit(Session&)> declareAttribute(CLI::App& app)
     app.add_option("--at", options->site, "Value to attribute to; default: the first floating input, or a token model's embedding.");
     app.add_option("--set", options->settings, "Parameter of the method: name=value; see below.");
     options->metrics.declare(app);
-    app.add_option("--out", options->out, "File for the attribution (.npy, .safetensors, .csv, .png).")->check(arrayEndingProblem);
+    app.add_option("--out", options->out, "File for the attribution (.npy, .safetensors, .csv, .png).")->check(outFileProblem);
     return [options](Session& session) { return attribute(session, *options); };
 }
 

@@ -1,10 +1,12 @@
 #include <cmath>
 #include <iostream>
 
+#include <core/base/plain_zero.h>
 #include <core/base/text.h>
 
 #include "arrays.h"
 #include "representation_argument.h"
+#include "storing.h"
 
 namespace orrery::cli {
 namespace {
@@ -66,7 +68,7 @@ void printMatrix(const intervene::Comparison& comparison)
         std::cout << fmt::format("{:<{}}", comparison.rows[row], width);
         for (std::size_t column = 0; column < comparison.columns.size(); ++column) {
             const double value = comparison.matrix[std::int64_t(row)][std::int64_t(column)].item<double>();
-            std::cout << (std::isfinite(value) ? fmt::format(" {:>6.3f}", value) : fmt::format(" {:>6}", "-"));
+            std::cout << (std::isfinite(value) ? fmt::format(" {:>6.3f}", core::plainZero(value, 3)) : fmt::format(" {:>6}", "-"));
         }
         std::cout << "\n";
     }
@@ -93,14 +95,18 @@ Exit compareRepresentations(Session& session, const CompareRepresentationsOption
     document.update(comparison.toJson());
     if (!options.out.empty())
         document["file"] = options.out;
-    if (const auto workspace = opened.storeIn(session, options.model)) {
-        const std::string other = options.checkpoints ? "" : options.other.empty() ? options.model.text : options.other;
-        document["analysis"] =
-            intervene::storeComparison(*workspace, *runOf(options.model.text), opened.origin(options.model, options.rows), other, study, comparison);
-    }
+    Storing storing;
+    storing.attempt([&] {
+        if (const auto workspace = opened.storeIn(session, options.model)) {
+            const std::string other = options.checkpoints ? "" : options.other.empty() ? options.model.text : options.other;
+            document["analysis"] = intervene::storeComparison(*workspace, *runOf(options.model.text), opened.origin(options.model, options.rows),
+                                                              other, study, comparison);
+        }
+    });
+    storing.describe(document);
     if (session.json) {
         session.print(document);
-        return Exit::Done;
+        return storing.end();
     }
     const bool isDirected = study.parameters.contains("weighted_by");
     std::cout << fmt::format("{} on {} rows{}\n", options.metric, comparison.samples,
@@ -110,7 +116,7 @@ Exit compareRepresentations(Session& session, const CompareRepresentationsOption
         std::cout << "written to " << options.out << "\n";
     if (document.contains("analysis"))
         std::cout << fmt::format("stored as analysis {} of {}\n", document["analysis"].dump(), options.model.text);
-    return Exit::Done;
+    return storing.end();
 }
 
 std::string metricsHelp()
@@ -139,7 +145,7 @@ std::function<Exit(Session&)> declareCompareRepresentations(CLI::App& app)
     app.add_option("--at-b", options->atB, "Values of the second model (columns).");
     app.add_option("--metric", options->metric, "Similarity: cka, rbf_cka, svcca, pwcca (not symmetric: weighted_by says by which side); see below.");
     app.add_option("--set", options->settings, "Parameter of the metric: name=value; see below.");
-    app.add_option("--out", options->out, "File for the matrix (.npy, .safetensors, .csv, .png).")->check(arrayEndingProblem);
+    app.add_option("--out", options->out, "File for the matrix (.npy, .safetensors, .csv, .png).")->check(outFileProblem);
     return [options](Session& session) { return compareRepresentations(session, *options); };
 }
 

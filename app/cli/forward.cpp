@@ -46,7 +46,7 @@ std::string writeProbed(const ForwardOptions& options, const std::string& name, 
 {
     if (options.outFolder.empty() || !value.isTensor())
         return {};
-    std::filesystem::create_directories(options.outFolder);
+    makeFolder(options.outFolder, "--out-dir");
     const auto file = (std::filesystem::path(options.outFolder) / (fileName(name) + ".npy")).string();
     writeArray(file, value.toTensor());
     return file;
@@ -97,7 +97,7 @@ std::function<Exit(Session&)> declareForward(CLI::App& app)
     options->texts.declare(app, "Text, read by the model's tokenizer.");
     options->sample.declare(app);
     app.add_option("--probe", options->probes, "Value to hand out: path, module, glob (blocks.*.attn.softmax) or op:NAME.");
-    app.add_option("--out", options->out, "File for the first output (.npy, .safetensors, .csv, .png).")->check(arrayEndingProblem);
+    app.add_option("--out", options->out, "File for the first output (.npy, .safetensors, .csv, .png).")->check(outFileProblem);
     app.add_option("--out-dir", options->outFolder, "Folder for one NAME.npy a probed value.");
     app.add_flag("--training", options->training, "Run in training mode (dropout and batch statistics).");
     return [options](Session& session) { return forward(session, *options); };

@@ -1,6 +1,7 @@
 #include <iostream>
 
 #include <core/base/files.h>
+#include <core/base/plain_zero.h>
 #include <core/base/text.h>
 #include <core/intervene/alignment.h>
 #include <core/intervene/kinds.h>
@@ -12,6 +13,7 @@
 #include "arrays.h"
 #include "number_checks.h"
 #include "sample_argument.h"
+#include "storing.h"
 
 namespace orrery::cli {
 namespace {
@@ -132,7 +134,7 @@ std::vector<c10::IValue> sourceInputs(Session& session, const InterveneOptions& 
     if (given.starts_with("text:"))
         return {train::textInput(model, given.substr(5)).to(device)};
     if (!given.starts_with("sample:"))
-        return readInputs({given}, model, device);
+        return readInputs({given}, model, device, fmt::format("--source {}", argument.substr(0, equals)));
     auto sample = options.sample;
     sample.samples = sampleNumbers(given.substr(7), argument);
     return sample.inputs(*sample.open(session, options.model), model);
@@ -163,7 +165,7 @@ void writeValues(const InterveneOptions& options, const intervene::InterventionR
 {
     if (options.outFolder.empty())
         return;
-    std::filesystem::create_directories(options.outFolder);
+    makeFolder(options.outFolder, "--out-dir");
     for (const auto& [name, pair] : result.values) {
         const auto file = std::filesystem::path(options.outFolder) / fileName(name);
         writeArray(file.string() + ".plain.npy", pair.first);
@@ -224,20 +226,28 @@ void store(Session& session, const InterveneOptions& options, const Opened& open
     workspace->flush();
 }
 
-void printSample(const Json& sample, std::size_t number, bool several)
+/// Of a logit or a probability; not a number (as JSON: null) stays what it is.
+double shown(const Json& number)
+{
+    return number.is_number() ? core::plainZero(number.get<double>(), 4) : std::nan("");
+}
+
+void printSample(const Json& sample, std::size_t index, bool several)
 {
     if (several)
-        std::cout << "sample " << number << "\n";
+        std::cout << "sample " << index << "\n";
     if (!sample.contains("changes")) {
         std::cout << fmt::format("  before {}\n  after  {}\n", sample["before"].dump(), sample["after"].dump());
         return;
     }
-    std::cout << fmt::format("  KL divergence {} nats\n", core::formatNumber(sample["divergence"].get<double>()));
+    const double divergence = sample["divergence"].get<double>();
+    std::cout << (std::isnan(divergence)
+                      ? "  the changed answer is not finite (NaN or infinity): what is set is too large for the model, or holds such numbers itself\n"
+                      : fmt::format("  KL divergence {} nats\n", core::formatNumber(divergence)));
     std::cout << fmt::format("  {:<20} {:>10} {:>10} {:>12} {:>12}\n", "class", "before", "after", "logit before", "logit after");
     for (const auto& change : sample["changes"])
-        std::cout << fmt::format("  {:<20} {:>10.4f} {:>10.4f} {:>12.4f} {:>12.4f}\n", change["name"].get<std::string>(),
-                                 change["before"].get<double>(), change["after"].get<double>(), change["logit_before"].get<double>(),
-                                 change["logit_after"].get<double>());
+        std::cout << fmt::format("  {:<20} {:>10.4f} {:>10.4f} {:>12.4f} {:>12.4f}\n", change["name"].get<std::string>(), shown(change["before"]),
+                                 shown(change["after"]), shown(change["logit_before"]), shown(change["logit_after"]));
 }
 
 /// The text, or the numbers of its tokens where the model has no tokenizer.
@@ -330,9 +340,12 @@ Exit run(Session& session, const InterveneOptions& options)
         document["file"] = options.out;
     }
     writeValues(options, result);
-    store(session, options, opened, result, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(), document);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
+    Storing storing;
+    storing.attempt([&] { store(session, options, opened, result, seconds.count(), document); });
+    storing.describe(document);
     session.json ? session.print(document) : printText(options, document);
-    return Exit::Done;
+    return storing.end();
 }
 
 std::string interventionKindsHelp()
@@ -380,14 +393,15 @@ std::function<Exit(Session&)> declareIntervene(CLI::App& app)
     app.add_option("--top", options->top, "Classes shown, by change of probability.")->check(CLI::Range(1, 1000));
     app.add_option("--generate", options->newTokens, "Write on from the text by so many tokens, without and with.")->check(CLI::Range(1, 100000));
     app.add_option("--sampling", options->sampling, "How tokens are chosen: name=value, see below; default: the most probable.");
-    app.add_option("--out", options->out, "File for the changed output (.npy, .safetensors, .csv, .png).")->check(arrayEndingProblem);
+    app.add_option("--out", options->out, "File for the changed output (.npy, .safetensors, .csv, .png).")->check(outFileProblem);
     app.add_option("--out-dir", options->outFolder, "Folder for NAME.plain.npy and NAME.intervened.npy of each probed value.");
     app.add_option(
         "--align", options->align,
         "Search: class numbers (.npy, one a pair of --input and --source) that the subspace of --at is to give when it comes from the source; "
         "--set dimensions, steps, lr, batch_size.");
     app.add_option("--out-spec", options->outSpec, "With --align: file for the document that was found.");
-    app.add_option("--save", options->save, "Keep the document with the run under this name; --spec run:ID/NAME reads it.");
+    app.add_option("--save", options->save, "Keep the document with the run under this name; --spec run:ID/NAME reads it.")
+        ->check([](const std::string& name) { return name.empty() ? "expected a name" : ""; });
     return [options](Session& session) { return run(session, *options); };
 }
 

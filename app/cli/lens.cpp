@@ -13,6 +13,7 @@
 #include "arrays.h"
 #include "lens_tables.h"
 #include "sample_argument.h"
+#include "storing.h"
 
 namespace orrery::cli {
 namespace {
@@ -112,12 +113,16 @@ core::Json originOf(Session& session, const LensOptions& options)
 }
 
 // With a workspace named and a model from it, the result is kept as an analysis of the run.
-void keep(Session& session, const LensOptions& options, const intervene::LensResult& result, double seconds, core::Json& document)
+Storing keep(Session& session, const LensOptions& options, const intervene::LensResult& result, double seconds, core::Json& document)
 {
-    const auto run = runOf(options.model.text);
-    const auto workspace = run ? session.namedWorkspace(store::OpenMode::Open) : nullptr;
-    if (workspace)
-        document["analysis"] = intervene::storeLens(*workspace, *run, originOf(session, options), result, seconds);
+    Storing storing;
+    storing.attempt([&] {
+        const auto run = runOf(options.model.text);
+        if (const auto workspace = run ? session.namedWorkspace(store::OpenMode::Open) : nullptr)
+            document["analysis"] = intervene::storeLens(*workspace, *run, originOf(session, options), result, seconds);
+    });
+    storing.describe(document);
+    return storing;
 }
 
 Exit once(Session& session, const LensOptions& options, const core::Json& parameters)
@@ -131,17 +136,17 @@ Exit once(Session& session, const LensOptions& options, const core::Json& parame
     document["shape"] = result.array.sizes().vec();
     if (!options.out.empty())
         document["file"] = options.out;
-    keep(session, options, result, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(), document);
+    const auto storing = keep(session, options, result, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(), document);
     if (session.json) {
         session.print(document);
-        return Exit::Done;
+        return storing.end();
     }
     std::cout << lensTable(result, model.card);
     if (!options.out.empty())
         std::cout << fmt::format("written to {} {}\n", options.out, core::formatShape(result.array.sizes()));
     if (document.contains("analysis"))
         std::cout << fmt::format("stored as analysis {} of {}\n", document["analysis"].dump(), options.model.text);
-    return Exit::Done;
+    return storing.end();
 }
 
 std::vector<std::int64_t> wantedSteps(const store::Workspace& workspace, store::RunId run, const std::string& wanted)
@@ -159,7 +164,8 @@ std::vector<std::int64_t> wantedSteps(const store::Workspace& workspace, store::
         if (found == steps.end())
             throw core::InputError(fmt::format("--checkpoints: run {} has no checkpoint of step \"{}\": expected all, or some of {}", run, part,
                                                fmt::join(steps, ", ")));
-        chosen.push_back(*found);
+        if (std::find(chosen.begin(), chosen.end(), *found) == chosen.end())
+            chosen.push_back(*found);
     }
     return chosen;
 }
@@ -239,7 +245,7 @@ std::function<Exit(Session&)> declareLens(CLI::App& app)
     app.add_option("--checkpoints", options->checkpoints,
                    "all, or steps with commas between: the same along the training of run:ID, with its losses.");
     app.add_option("--set", options->settings, "Parameter of the kind: name=value; see below.");
-    app.add_option("--out", options->out, "File for the numbers (.npy, .safetensors; .csv and .png for two axes).")->check(arrayEndingProblem);
+    app.add_option("--out", options->out, "File for the numbers (.npy, .safetensors; .csv and .png for two axes).")->check(outFileProblem);
     return [options](Session& session) { return lens(session, *options); };
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <core/base/plain_zero.h>
 #include <core/base/text.h>
 
 namespace orrery::cli {
@@ -52,10 +53,10 @@ std::string directTable(const DirectLogitAttribution& made, const graph::ModelCa
     std::string what = fmt::format("logit of \"{}\"", tokenName(card, made.target));
     if (made.contrast)
         what += fmt::format(" minus that of \"{}\"", tokenName(card, *made.contrast));
-    std::string text = fmt::format("{} at position {}: {:.6f}\n", what, made.position, made.logit);
+    std::string text = fmt::format("{} at position {}: {:.6f}\n", what, made.position, core::plainZero(made.logit, 6));
     for (const Contribution& part : made.parts)
-        text += fmt::format("{:<20} {:>12.6f}\n", part.label, part.value);
-    return text + fmt::format("{:<20} {:>12.6f} (differs by {:.2g})\n", "sum", made.sum, made.error);
+        text += fmt::format("{:<20} {:>12.6f}\n", part.label, core::plainZero(part.value, 6));
+    return text + fmt::format("{:<20} {:>12.6f} (differs by {:.2g})\n", "sum", core::plainZero(made.sum, 6), made.error);
 }
 
 std::string headsTable(const HeadScores& scores)
@@ -65,7 +66,7 @@ std::string headsTable(const HeadScores& scores)
         for (int head = 0; head < scores.induction.size(1); ++head) {
             text += fmt::format("{:<6}", HeadPlace{block, head}.text());
             for (const at::Tensor* column : {&scores.previousToken, &scores.duplicateToken, &scores.induction, &scores.firstToken, &scores.entropy})
-                text += fmt::format(" {:>10.4f}", (*column)[block][head].item<double>());
+                text += fmt::format(" {:>10.4f}", core::plainZero((*column)[block][head].item<double>(), 4));
             text += '\n';
         }
     return text;
@@ -112,7 +113,7 @@ struct Line {
     }
     std::string operator()(const DirectLogitAttribution& made) const
     {
-        return fmt::format("logit of \"{}\" {:.4f}", tokenName(card, made.target), made.logit);
+        return fmt::format("logit of \"{}\" {:.4f}", tokenName(card, made.target), core::plainZero(made.logit, 4));
     }
     std::string operator()(const AttentionPatterns& made) const { return best(made.scores); }
     std::string operator()(const InductionScores& made) const
@@ -137,7 +138,8 @@ std::string lensTable(const LensResult& result, const graph::ModelCard& card)
 
 std::string checkpointLine(std::int64_t step, const CheckpointLoss& loss, const LensResult& result, const graph::ModelCard& card)
 {
-    return fmt::format("step {:>7}  val/loss {:.5f} (logged {:.5f})  {}\n", step, loss.computed, loss.logged, std::visit(Line{card}, result.value));
+    const auto logged = std::isnan(loss.logged) ? std::string("none logged") : fmt::format("logged {:.5f}", loss.logged);
+    return fmt::format("step {:>7}  val/loss {:.5f} ({})  {}\n", step, loss.computed, logged, std::visit(Line{card}, result.value));
 }
 
 core::Json jsonNumber(double value)

@@ -1,6 +1,7 @@
 #include <charconv>
 #include <iostream>
 
+#include <core/base/plain_zero.h>
 #include <core/base/text.h>
 #include <core/intervene/lens_documents.h>
 #include <core/intervene/patch_stored.h>
@@ -10,6 +11,7 @@
 
 #include "arrays.h"
 #include "sample_argument.h"
+#include "storing.h"
 
 namespace orrery::cli {
 namespace {
@@ -52,7 +54,7 @@ Given givenInput(Session& session, const PatchOptions& options, const graph::Mod
         return {{train::imageInput(model.card, io::readImage(text.substr(6))).to(device)}, {{"image", text.substr(6)}}};
     if (text.starts_with("sample:"))
         return sampleInput(session, options, model, text.substr(7), option);
-    return {readInputs({text}, model, device), {{"input", text}}};
+    return {readInputs({text}, model, device, option), {{"input", text}}};
 }
 
 /// "0,3,-1" as numbers.
@@ -118,7 +120,7 @@ at::Tensor asArray(const intervene::PatchResult& result)
 std::string cellText(const intervene::PatchMap& map, std::int64_t site, std::int64_t head, std::int64_t column)
 {
     const double value = map.cells[site][head][column].item<double>();
-    return std::isnan(value) ? "" : fmt::format("{:.3f}", value);
+    return std::isnan(value) ? "" : fmt::format("{:.3f}", core::plainZero(value, 3));
 }
 
 std::string rowLabel(const intervene::PatchMap& map, const std::vector<std::string>& labels, std::int64_t head, std::int64_t column)
@@ -211,7 +213,8 @@ void printText(const PatchOptions& options, const intervene::PatchResult& result
     for (const auto& each : strongest["output"])
         std::cout << fmt::format("  {:<12} {:.4f} (clean {:.4f})\n", each["name"].get<std::string>(), each["probability"].get<double>(),
                                  each["clean_probability"].get<double>());
-    std::cout << fmt::format("{} patches in {} runs, {:.2f} s\n", result.patches, result.runs, result.seconds);
+    std::cout << fmt::format("{} patches in {} runs{}, {:.2f} s\n", result.patches, result.runs,
+                             result.fromPosition > 0 ? fmt::format(" ({} from their own position on)", result.fromPosition) : "", result.seconds);
     if (!options.out.empty())
         std::cout << "written to " << options.out << "\n";
     if (document.contains("analysis"))
@@ -251,16 +254,20 @@ Exit patch(Session& session, const PatchOptions& options)
         writeArray(options.out, asArray(result));
     auto document = documentOf(result, request, model.card);
     addStrongest(document, options, patching, result, request, model.card, session.stopToken());
-    const auto run = runOf(options.model.text);
-    if (const auto workspace = run ? session.namedWorkspace(store::OpenMode::Open) : nullptr)
-        document["analysis"] = intervene::storePatching(*workspace, *run, {options.model.text, clean.origin, corrupted.origin}, result);
+    Storing storing;
+    storing.attempt([&] {
+        const auto run = runOf(options.model.text);
+        if (const auto workspace = run ? session.namedWorkspace(store::OpenMode::Open) : nullptr)
+            document["analysis"] = intervene::storePatching(*workspace, *run, {options.model.text, clean.origin, corrupted.origin}, result);
+    });
+    storing.describe(document);
     if (!options.out.empty())
         document["file"] = options.out;
     if (session.json)
         session.print(document);
     else
         printText(options, result, request, model, document);
-    return Exit::Done;
+    return storing.end();
 }
 
 std::string help()
@@ -301,7 +308,7 @@ std::function<Exit(Session&)> declarePatch(CLI::App& app)
     app.add_option("--set", options->settings, "Parameter of the sweep: name=value; see below.");
     app.add_option("--top", options->top, "Classes shown of the strongest patch.")->check(CLI::Range(1, 1000));
     app.add_option("--out", options->out, "File for the map, [layer, position] or [layer, head, position] (.npy, .safetensors, .csv, .png).")
-        ->check(arrayEndingProblem);
+        ->check(outFileProblem);
     return [options](Session& session) { return patch(session, *options); };
 }
 

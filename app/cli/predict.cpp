@@ -249,7 +249,7 @@ std::function<Exit(Session&)> declarePredict(CLI::App& app)
                        "Elements of the input to leave out (pixels row * width + column, features, positions): 3,10-14; what changes is shown.");
     app.add_option("--set-to", options->setTo, "With --leave-out: what they are set to, in the numbers the model sees (a token: its embedding).")
         ->needs(without);
-    app.add_option("--out", options->out, "File for the raw output (.npy, .safetensors, .csv, .png).")->check(arrayEndingProblem);
+    app.add_option("--out", options->out, "File for the raw output (.npy, .safetensors, .csv, .png).")->check(outFileProblem);
     return [options](Session& session) { return predict(session, *options); };
 }
 

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <iostream>
 
+#include <core/base/plain_zero.h>
 #include <core/base/text.h>
 #include <core/intervene/neighbours.h>
 #include <core/intervene/probe_text.h>
@@ -10,6 +11,7 @@
 
 #include "arrays.h"
 #include "representation_argument.h"
+#include "storing.h"
 
 namespace orrery::cli {
 namespace {
@@ -34,7 +36,8 @@ core::Json parametersOf(const ProbeOptions& options, const core::Schema& schema,
 
 std::string intervalText(double value, const std::optional<intervene::Interval>& interval)
 {
-    return interval ? fmt::format("{:.4f} [{:.4f}, {:.4f}]", value, interval->low, interval->high) : fmt::format("{:.4f}", value);
+    const auto shown = fmt::format("{:.4f}", core::plainZero(value, 4));
+    return interval ? fmt::format("{} [{:.4f}, {:.4f}]", shown, core::plainZero(interval->low, 4), core::plainZero(interval->high, 4)) : shown;
 }
 
 void printProbes(const std::vector<intervene::ProbeResult>& results)
@@ -44,10 +47,10 @@ void printProbes(const std::vector<intervene::ProbeResult>& results)
                              "training", "baseline", "control", "selectivity");
     for (const auto& result : results)
         std::cout << fmt::format("{:<28} {:>8}  {:<26} {:>8.4f}  {:>8}  {:<26} {:>11}{}\n", result.probe.value, result.features,
-                                 intervalText(result.test, result.interval), result.train,
-                                 result.baseline ? fmt::format("{:.4f}", *result.baseline) : "",
+                                 intervalText(result.test, result.interval), core::plainZero(result.train, 4),
+                                 result.baseline ? intervalText(*result.baseline, {}) : "",
                                  result.control ? intervalText(*result.control, result.controlInterval) : "",
-                                 result.control ? fmt::format("{:.4f}", *result.selectivity()) : "",
+                                 result.control ? intervalText(*result.selectivity(), {}) : "",
                                  result.probe.converged ? "" : "  not converged: raise max_iterations or l2");
 }
 
@@ -58,27 +61,31 @@ core::Json describe(const ProbeOptions& options, const core::Json& data)
 }
 
 /// The one way both kinds of results leave the command: JSON, or what was printed and where it went.
-Exit finish(Session& session, const ProbeOptions& options, core::Json document, const std::optional<std::int64_t>& analysis)
+Exit finish(Session& session, const ProbeOptions& options, core::Json document, const std::optional<std::int64_t>& analysis,
+            const Storing& storing = {})
 {
+    storing.describe(document);
     if (!options.out.empty())
         document["file"] = options.out;
     if (analysis)
         document["analysis"] = *analysis;
     if (session.json) {
         session.print(document);
-        return Exit::Done;
+        return storing.end();
     }
     if (!options.out.empty())
         std::cout << "written to " << options.out << "\n";
     if (analysis)
         std::cout << fmt::format("stored as analysis {} of {}\n", *analysis, options.model.text);
-    return Exit::Done;
+    return storing.end();
 }
 
 Exit fitProbes(Session& session, const ProbeOptions& options, Opened& opened)
 {
     if (!options.out.empty() && !options.out.ends_with(".safetensors"))
         throw core::InputError(fmt::format("--out {}: expected a file ending in .safetensors for probes", options.out));
+    if (const auto problem = folderProblem(options.out); !problem.empty())
+        throw core::InputError("--out " + problem);
     intervene::ProbeStudy study;
     study.places = options.at;
     study.pooling = intervene::poolingFromText(options.rows.position);
@@ -97,15 +104,18 @@ Exit fitProbes(Session& session, const ProbeOptions& options, Opened& opened)
         intervene::saveProbes(options.out, probes);
     }
     std::optional<std::int64_t> analysis;
-    if (const auto workspace = opened.storeIn(session, options.model))
-        analysis = intervene::storeProbes(*workspace, *runOf(options.model.text), opened.origin(options.model, options.rows), study, results);
+    Storing storing;
+    storing.attempt([&] {
+        if (const auto workspace = opened.storeIn(session, options.model))
+            analysis = intervene::storeProbes(*workspace, *runOf(options.model.text), opened.origin(options.model, options.rows), study, results);
+    });
     core::Json document = describe(options, opened.document);
     document.update({{"train_split", options.trainSplit}, {"parameters", study.parameters}, {"probes", core::Json::array()}});
     for (const auto& result : results)
         document["probes"].push_back(result.toJson());
     if (!session.json)
         printProbes(results);
-    return finish(session, options, std::move(document), analysis);
+    return finish(session, options, std::move(document), analysis, storing);
 }
 
 // Stored probes read the model again: each at its own value, positions and label.
@@ -211,7 +221,7 @@ core::Json projectionJson(const ProbeOptions& options, const Opened& opened, con
 
 Exit projectValue(Session& session, const ProbeOptions& options, Opened& opened)
 {
-    if (const auto problem = options.out.empty() ? std::string() : arrayEndingProblem(options.out); !problem.empty())
+    if (const auto problem = options.out.empty() ? std::string() : outFileProblem(options.out); !problem.empty())
         throw core::InputError("--out " + problem);
     if (options.control)
         throw core::InputError("--control: expected without --project");
@@ -228,9 +238,12 @@ Exit projectValue(Session& session, const ProbeOptions& options, Opened& opened)
     if (!options.out.empty())
         writeArray(options.out, made.points);
     std::optional<std::int64_t> analysis;
-    if (const auto workspace = opened.storeIn(session, options.model))
-        analysis = intervene::storeProjection(*workspace, *runOf(options.model.text), opened.origin(options.model, options.rows), rows.values.front(),
-                                              options.projection, parameters, session.seed, made, rows);
+    Storing storing;
+    storing.attempt([&] {
+        if (const auto workspace = opened.storeIn(session, options.model))
+            analysis = intervene::storeProjection(*workspace, *runOf(options.model.text), opened.origin(options.model, options.rows),
+                                                  rows.values.front(), options.projection, parameters, session.seed, made, rows);
+    });
     const core::Json document = projectionJson(options, opened, parameters, rows, made);
     session.endProgress();
     if (!session.json)
@@ -238,7 +251,7 @@ Exit projectValue(Session& session, const ProbeOptions& options, Opened& opened)
             "{} of {} {}: {} rows to {} axes, {}{}\n", options.projection, rows.values.front(), core::formatShape(rows.features.front().sizes()),
             rows.rows(), made.points.size(1), made.details.dump(),
             document["trustworthiness"].is_null() ? "" : fmt::format(", trustworthiness {:.4f}", document["trustworthiness"].get<double>()));
-    return finish(session, options, document, analysis);
+    return finish(session, options, document, analysis, storing);
 }
 
 Exit probe(Session& session, const ProbeOptions& options)

@@ -175,6 +175,10 @@ ScalarFunction::ScalarFunction(const graph::Executor& executor, const graph::Wei
     if (output.dim() == 0)
         throw core::ShapeError("output: expected a batch axis, got a scalar");
     const auto batch = output.size(0);
+    if (request.position && output.dim() != 3)
+        throw core::InputError(fmt::format("position {}: the output {} has no positions", *request.position, core::formatShape(output.sizes())));
+    if (output.dim() == 3 && output.size(1) == 0)
+        throw core::InputError("expected at least one position, got none: the input is empty");
     if (output.dim() == 3) {
         const auto position = request.position.value_or(output.size(1) - 1);
         if (position < 0 || position >= output.size(1))

@@ -32,7 +32,7 @@ void flattenList(const core::Json& json, std::size_t depth, Sizes& shape, std::v
 at::Tensor arrayOf(const core::Json& json, const std::string& place)
 {
     if (json.is_string())
-        return io::toTensor(io::readNpy(json.get<std::string>()));
+        return io::toTensor(io::readNamedNpy(json.get<std::string>(), place, "a number, a nested list or the path of an .npy file"));
     Sizes shape;
     std::vector<double> numbers;
     flattenList(json, 0, shape, numbers, place);

@@ -24,7 +24,7 @@ at::Tensor baselinesOf(const ScalarFunction& function, const core::Json& given)
     if (!given.is_string())
         throw core::InputError("gradient_shap.baselines: expected a number or the path of a .npy array, got " + given.dump());
     const auto file = given.get<std::string>();
-    const auto array = io::toTensor(io::readNpy(file));
+    const auto array = io::toTensor(io::readNamedNpy(file, "gradient_shap.baselines", "a number or the path of a .npy array"));
     if (array.dim() != x.dim() || array.size(0) == 0 || array.sizes().slice(1) != x.sizes().slice(1))
         throw core::ShapeError(fmt::format("gradient_shap.baselines: expected [count{} in {}, got {}", core::formatShape(shape).substr(2), file,
                                            core::formatShape(array.sizes())));

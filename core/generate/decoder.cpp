@@ -129,14 +129,11 @@ void checkTextModel(const graph::Model& model, const at::Tensor& source)
 /// The tokens must be rows of the table that they are looked up in, where the card names it.
 void checkKnown(const graph::Model& model, std::span<const std::int64_t> tokens)
 {
-    const auto named = model.card.canonicalNames.find("embed");
-    const auto id = named == model.card.canonicalNames.end() ? std::nullopt : model.graph->findValue(named->second);
-    const graph::Node* node = id ? model.graph->producer(*id) : nullptr;
-    const graph::Parameter* table = node && node->op == "aten::embedding" ? model.graph->parameterOf(node->inputs[0].value) : nullptr;
+    const auto size = graph::vocabularySize(*model.graph, model.card, model.graph->data().inputs.size() - 1);
     for (const std::int64_t token : tokens)
-        if (token < 0 || (table && token >= table->shape[0]))
+        if (token < 0 || (size && token >= *size))
             throw core::InputError(
-                fmt::format("expected tokens from 0 to {}, got {}", table ? std::to_string(table->shape[0] - 1) : "the vocabulary's end", token));
+                fmt::format("expected tokens from 0 to {}, got {}", size ? std::to_string(*size - 1) : "the vocabulary's end", token));
 }
 
 at::Tensor checkedLogits(const at::Tensor& output)

@@ -20,6 +20,24 @@ std::int64_t rowsBefore(const Graph& graph, const Node& node)
     return isShifted ? index->inputs[1].constant.toInt() + 1 : 0;
 }
 
+std::optional<std::int64_t> rowsOfTable(const Graph& graph, const Node& node)
+{
+    const Parameter* table = node.inputs[0].isConstant() ? nullptr : graph.parameterOf(node.inputs[0].value);
+    return table && table->shape.size() == 2 ? std::optional(table->shape[0]) : std::nullopt;
+}
+
+void checkTokens(const Model& model, const at::Tensor& tokens, std::size_t input)
+{
+    const auto size = vocabularySize(*model.graph, model.card, input);
+    if (size && !at::isIntegralType(tokens.scalar_type(), /*includeBool=*/false))
+        throw core::InputError(fmt::format("expected tokens as whole numbers, got {}", dtypeName(tokens.scalar_type())));
+    if (tokens.numel() == 0)
+        return;
+    const auto low = tokens.min().item<std::int64_t>(), high = tokens.max().item<std::int64_t>();
+    if (size && (low < 0 || high >= *size))
+        throw core::InputError(fmt::format("expected tokens from 0 to {}, got {}", *size - 1, low < 0 ? low : high));
+}
+
 }  // namespace
 
 std::optional<std::int64_t> longestSequence(const Graph& graph, const ModelCard& card)
@@ -39,11 +57,28 @@ void checkSequenceLength(const Graph& graph, const ModelCard& card, std::int64_t
         throw core::InputError(fmt::format("expected at most {} tokens (the model's longest sequence), got {}", *longest, length));
 }
 
-void checkSequenceLengths(const Model& model, const std::vector<c10::IValue>& inputs)
+std::optional<std::int64_t> vocabularySize(const Graph& graph, const ModelCard& card, std::size_t input)
+{
+    const auto& inputs = graph.data().inputs;
+    if (input < inputs.size())
+        for (const auto& node : graph.nodes())
+            if (node.op == "aten::embedding" && !node.inputs[1].isConstant() && node.inputs[1].value == inputs[input].value)
+                if (const auto rows = rowsOfTable(graph, node))
+                    return rows;
+    // Looked up behind a view or a cast: the card knows the place.
+    const auto named = card.canonicalNames.find("embed");
+    const auto id = inputs.size() != 1 || named == card.canonicalNames.end() ? std::nullopt : graph.findValue(named->second);
+    const Node* node = id ? graph.producer(*id) : nullptr;
+    return node && node->op == "aten::embedding" ? rowsOfTable(graph, *node) : std::nullopt;
+}
+
+void checkTokenInputs(const Model& model, const std::vector<c10::IValue>& inputs)
 {
     for (std::size_t i = 0; i < std::min(inputs.size(), model.card.inputs.size()); ++i)
-        if (model.card.inputs[i].kind == "tokens" && inputs[i].isTensor() && inputs[i].toTensor().dim() > 0)
+        if (model.card.inputs[i].kind == "tokens" && inputs[i].isTensor() && inputs[i].toTensor().dim() > 0) {
             checkSequenceLength(*model.graph, model.card, inputs[i].toTensor().sizes().back());
+            checkTokens(model, inputs[i].toTensor(), i);
+        }
 }
 
 }  // namespace orrery::graph

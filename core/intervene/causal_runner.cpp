@@ -62,7 +62,7 @@ std::vector<c10::IValue> CausalRunner::inputs(std::int64_t first, std::int64_t r
     return values;
 }
 
-graph::RunResult CausalRunner::run(std::int64_t first, const graph::Executor& executor, std::int64_t rows, graph::RunRequest request) const
+graph::RunResult CausalRunner::runTail(std::int64_t first, const graph::Executor& executor, std::int64_t rows, graph::RunRequest request) const
 {
     request.inputs = inputs(first, rows, {});
     request.stop = m_stop;
@@ -79,7 +79,7 @@ void CausalRunner::narrow()
     for (auto [rows, shapes] : {std::pair(1, &one), std::pair(2, &two)}) {
         graph::RunRequest request;
         request.probes = {graph::shapeProbe(*m_parts.step, *shapes)};
-        run(total - length, *m_executor, rows, request);
+        runTail(total - length, *m_executor, rows, request);
     }
     auto made = graph::narrowed(m_parts.step, 0, graph::Range{1, -1, 1}, one, two);
     if (made.values.empty())
@@ -105,7 +105,7 @@ void CausalRunner::findKept(const std::vector<std::string>& patched)
     if (request.keep.empty())
         return;
     const auto first = m_base.tokens.size(1) - kShort;
-    const auto one = run(first, *m_executor, 1, request), two = run(first, *m_executor, 2, request);
+    const auto one = runTail(first, *m_executor, 1, request), two = runTail(first, *m_executor, 2, request);
     for (const auto& [name, value] : one.values) {
         const auto& twice = two.values.at(name);
         if (!value.isTensor() || !twice.isTensor() || value.toTensor().dim() == 0)
@@ -151,7 +151,7 @@ const CausalRunner::Tail& CausalRunner::tailFrom(std::int64_t first)
     request.keep.insert(request.keep.end(), m_sharedNames.begin(), m_sharedNames.end());
     request.targets = request.keep;
     if (!request.keep.empty()) {
-        const auto values = run(made->first, *m_executor, 1, request).values;
+        const auto values = runTail(made->first, *m_executor, 1, request).values;
         for (const auto& name : m_rowedNames)
             made->rowed[name] = values.at(name).toTensor();
         for (const auto& name : m_sharedNames)
@@ -161,7 +161,8 @@ const CausalRunner::Tail& CausalRunner::tailFrom(std::int64_t first)
     return *tail;
 }
 
-at::Tensor CausalRunner::logits(const std::string& value, const at::Tensor& patched, std::int64_t axis, std::int64_t first, std::stop_token stop)
+CausalRunner::Run CausalRunner::run(const std::string& value, const at::Tensor& patched, std::int64_t axis, std::int64_t first, bool copied,
+                                    std::stop_token stop)
 {
     const Tail& tail = tailFrom(first);
     const auto rows = patched.size(0);
@@ -171,7 +172,7 @@ at::Tensor CausalRunner::logits(const std::string& value, const at::Tensor& patc
     for (const auto& [name, tensor] : tail.rowed) {
         auto sizes = tensor.sizes().vec();
         sizes[0] = rows;
-        kept[name] = tensor.expand(sizes);
+        kept[name] = copied ? tensor.expand(sizes).contiguous() : tensor.expand(sizes);
     }
     at::Tensor changed = patched.narrow(axis, tail.first, patched.size(axis) - tail.first);
     if (const auto part = m_partsOf.find(value); part != m_partsOf.end())
@@ -183,8 +184,9 @@ at::Tensor CausalRunner::logits(const std::string& value, const at::Tensor& patc
     request.changed[value] = changed;
     request.targets = {graph.value(graph.data().body.outputs.at(0).value).name};
     request.stop = std::move(stop);
-    const at::Tensor output = m_executor->run(m_base.model.weights, request).tensor(0);
-    return output.select(1, output.size(1) - 1);
+    const auto result = m_executor->run(m_base.model.weights, request);
+    const at::Tensor output = result.tensor(0);
+    return {output.select(1, output.size(1) - 1), result.nodesRun};
 }
 
 }  // namespace orrery::intervene

@@ -13,7 +13,7 @@
 namespace orrery::intervene {
 
 /// In a decoder no position reads a later one. Where values from position `first` on are patched, earlier positions hold what they hold in the base run: their keys and values are
-/// taken from there, as in writing with a cache, and only later positions are computed. `logits` may be called from several threads.
+/// taken from there, as in writing with a cache, and only later positions are computed. `run` may be called from several threads.
 class CausalRunner {
 public:
     struct Base {
@@ -30,9 +30,13 @@ public:
     bool holds(const std::string& value) const { return m_bufferUsed.contains(value); }
     /// The round position from which a run for patches from `first` on computes; 0: all is computed, and nothing is saved.
     std::int64_t begin(std::int64_t first) const;
-    /// Output at the last position [row, class] when `value` is `patched` [row, ...] from `first` (below the number of positions) on, which is along `axis`. Computed from a round position at or before `first`.
-    /// @throws what running the model throws, core::Cancelled.
-    at::Tensor logits(const std::string& value, const at::Tensor& patched, std::int64_t axis, std::int64_t first, std::stop_token stop);
+    struct Run {
+        at::Tensor logits;  ///< [row, class] at the last position
+        std::int64_t nodes = 0;
+    };
+    /// The output at the last position when `value` is `patched` [row, ...] from `first` (below the number of positions) on, which is along `axis`. Computed from a round position at or before `first`.
+    /// @param copied  Rows of kept values have memory of their own, which some operators want. @throws what running the model throws, core::Cancelled.
+    Run run(const std::string& value, const at::Tensor& patched, std::int64_t axis, std::int64_t first, bool copied, std::stop_token stop);
 
 private:
     /// What patched runs from one position on read and do not compute: values with and without a batch axis.
@@ -42,7 +46,7 @@ private:
     };
     CausalRunner(Base base, generation::CachedGraph parts, std::stop_token stop);
     std::vector<c10::IValue> inputs(std::int64_t first, std::int64_t rows, const std::vector<bool>& used) const;
-    graph::RunResult run(std::int64_t first, const graph::Executor& executor, std::int64_t rows, graph::RunRequest request) const;
+    graph::RunResult runTail(std::int64_t first, const graph::Executor& executor, std::int64_t rows, graph::RunRequest request) const;
     const Tail& tailFrom(std::int64_t first);
     void narrow();
     void findKept(const std::vector<std::string>& patched);

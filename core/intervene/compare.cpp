@@ -78,6 +78,8 @@ at::Tensor outputRow(const at::Tensor& output, std::int64_t sample, std::optiona
     const auto row = output.select(0, sample);
     if (row.dim() < 2)
         return row;
+    if (row.size(0) == 0)
+        throw core::InputError("expected at least one position, got none: the input is empty");
     const auto chosen = position.value_or(row.size(0) - 1);
     if (chosen < 0 || chosen >= row.size(0))
         throw core::InputError(fmt::format("position: expected 0..{}, got {}", row.size(0) - 1, chosen));
@@ -87,6 +89,10 @@ at::Tensor outputRow(const at::Tensor& output, std::int64_t sample, std::optiona
 InterventionResult runIntervened(const graph::Executor& executor, const graph::Weights& weights, const graph::ModelCard& card,
                                  const InterventionDocument& document, const InterventionRequest& request, const Control& control)
 {
+    for (const auto& input : request.inputs)
+        if (input.isTensor() && input.toTensor().dim() > 0 && input.toTensor().numel() == 0)
+            throw core::InputError(
+                fmt::format("expected an input with at least one sample and nothing empty, got {}", core::formatShape(input.toTensor().sizes())));
     const InterventionProgram program(executor, weights, card, document, request.sources, {request.folder, request.seed}, control);
     graph::RunRequest run;
     run.inputs = request.inputs;

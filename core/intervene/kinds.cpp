@@ -11,6 +11,8 @@
 namespace orrery::intervene {
 namespace {
 
+constexpr std::string_view kNumbers = "a number, a list of numbers or the name of a .npy file";
+
 // Appends the numbers of nested lists; every list of one level has the length of the first.
 void flatten(const core::Json& json, std::size_t depth, std::vector<std::int64_t>& shape, std::vector<double>& numbers, const std::string& what)
 {
@@ -21,7 +23,7 @@ void flatten(const core::Json& json, std::size_t depth, std::vector<std::int64_t
         return;
     }
     if (!json.is_array() || json.empty())
-        throw core::InputError(fmt::format("{}: expected a number, a list of numbers or the name of a .npy file, got {}", what, json.dump()));
+        throw core::InputError(fmt::format("{}: expected {}, got {}", what, kNumbers, json.dump()));
     const auto length = std::int64_t(json.size());
     if (depth == shape.size() && numbers.empty())
         shape.push_back(length);
@@ -63,7 +65,7 @@ at::Tensor numbersFromJson(const core::Json& json, const KindContext& context, c
     const auto what = context.place + ".do." + parameter;
     at::Tensor numbers;
     if (json.is_string())
-        numbers = io::toTensor(io::readNpy(core::resolvePath(json.get<std::string>(), context.folder))).to(at::kDouble);
+        numbers = io::toTensor(io::readNamedNpy(core::resolvePath(json.get<std::string>(), context.folder), what, kNumbers)).to(at::kDouble);
     else
         numbers = fromLists(json, what);
     if (at::isnan(numbers).any().item<bool>())

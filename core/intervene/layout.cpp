@@ -138,7 +138,8 @@ std::vector<std::string> resolvePlace(const graph::Graph& graph, const graph::Mo
         for (const auto& [canonical, value] : card.canonicalNames)
             names.push_back(canonical);
         const auto hint = core::didYouMean(plain, names);
-        throw core::InputError(std::string(error.what()) + (hint.empty() ? "" : " (canonical names" + hint + ")"));
+        const std::string said = error.what();
+        throw core::InputError(hint.empty() || said.ends_with(hint) ? said : said + " (canonical names" + hint + ")");
     }
     return found;
 }

@@ -225,6 +225,8 @@ at::Tensor BoundMetric::operator()(const at::Tensor& logits) const
 
 std::int64_t positionIndex(std::int64_t position, std::int64_t length)
 {
+    if (length == 0)
+        throw core::InputError("expected at least one position, got none: the input is empty");
     if (position < -length || position >= length)
         throw core::InputError(fmt::format("position {}: expected {}..{}", position, -length, length - 1));
     return position < 0 ? position + length : position;
@@ -232,6 +234,8 @@ std::int64_t positionIndex(std::int64_t position, std::int64_t length)
 
 at::Tensor logitsAt(const at::Tensor& output, std::int64_t position)
 {
+    if (output.dim() == 2 && position != -1)
+        throw core::InputError(fmt::format("position {}: the output {} has no positions", position, core::formatShape(output.sizes())));
     if (output.dim() == 2)
         return output;
     if (output.dim() != 3)

@@ -261,7 +261,8 @@ bool PatchRunner::agrees(CausalRunner& causal, const std::string& value, std::in
     patched.narrow(axis, first, total - first).copy_(sourceValue(value).narrow(axis, first, total - first));
     at::Tensor tail, whole;
     try {
-        together([&] { tail = causal.logits(value, patched, axis, first, m_stop); }, [&] { whole = wholeLogits(value, patched, m_stop); });
+        together([&] { tail = causal.run(value, patched, axis, first, true, m_stop).logits; },
+                 [&] { whole = runWhole(value, patched, m_stop).logits; });
     } catch (const core::Error&) {
         return false;  // whole sequences can be run all the same
     }
@@ -293,33 +294,39 @@ std::int64_t PatchRunner::begin(const std::string& value, std::int64_t first) co
     return m_causal && m_causal->holds(value) ? m_causal->begin(first) : 0;
 }
 
-at::Tensor PatchRunner::logits(const std::string& value, const at::Tensor& patched, std::stop_token stop, std::optional<Beginning> from) const
+PatchRunner::Batch PatchRunner::run(const std::string& value, const at::Tensor& patched, std::stop_token stop, std::optional<Beginning> from) const
 {
     if (from && begin(value, from->first) > 0) {
-        try {
-            return m_causal->logits(value, patched, from->axis, from->first, stop);
-        } catch (const graph::NodeError&) {
-            // An operator of it wants rows with memory of their own.
+        for (const bool copied : {false, true}) {
+            if (!copied && m_tailCopies)
+                continue;
+            try {
+                const auto tail = m_causal->run(value, patched, from->axis, from->first, copied, stop);
+                m_tailCopies = m_tailCopies || copied;
+                return {tail.logits, tail.nodes, true};
+            } catch (const graph::NodeError&) {
+                // An operator of it wants rows with memory of their own, or other shapes.
+            }
         }
     }
-    return wholeLogits(value, patched, std::move(stop));
+    return runWhole(value, patched, std::move(stop));
 }
 
-at::Tensor PatchRunner::wholeLogits(const std::string& value, const at::Tensor& patched, std::stop_token stop) const
+PatchRunner::Batch PatchRunner::runWhole(const std::string& value, const at::Tensor& patched, std::stop_token stop) const
 {
-    const auto at = [&](const graph::RunResult& result) { return logitsAt(result.tensor(0), m_positionInOutput); };
+    const auto batch = [&](const graph::RunResult& result) { return Batch{logitsAt(result.tensor(0), m_positionInOutput), result.nodesRun, false}; };
     if (!m_copies) {
         try {
-            return at(runRows(value, patched, false, stop));
+            return batch(runRows(value, patched, false, stop));
         } catch (const graph::NodeError&) {
             // Some operators (views of imported models) want rows with memory of their own.
             if (patched.size(0) == 1)
                 throw;
         }
     }
-    const at::Tensor logits = at(runRows(value, patched, true, stop));
+    const auto made = batch(runRows(value, patched, true, stop));
     m_copies = true;
-    return logits;
+    return made;
 }
 
 }  // namespace orrery::intervene

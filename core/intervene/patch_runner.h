@@ -16,7 +16,7 @@
 /// Internal to patching: the base run kept once, and batches of patched rows run from it.
 namespace orrery::intervene {
 
-/// What a batch of patched runs needs, made once for a sweep. `executor` and `weights` must outlive it. `logits` may be called from several threads.
+/// What a batch of patched runs needs, made once for a sweep. `executor` and `weights` must outlive it. `run` may be called from several threads.
 class PatchRunner {
 public:
     struct Inputs {
@@ -47,8 +47,14 @@ public:
     struct Beginning {
         std::int64_t axis = 0, first = 0;
     };
-    /// Output at the position [row, class] when `value` is `patched` [row, ...]. @throws what running the model throws, core::Cancelled.
-    at::Tensor logits(const std::string& value, const at::Tensor& patched, std::stop_token stop, std::optional<Beginning> from = {}) const;
+    /// A batch of patched runs.
+    struct Batch {
+        at::Tensor logits;          ///< [row, class] at the position
+        std::int64_t nodes = 0;     ///< computed, for all rows at once
+        bool fromPosition = false;  ///< only positions from the first patched one on were computed
+    };
+    /// When `value` is `patched` [row, ...]. @throws what running the model throws, core::Cancelled.
+    Batch run(const std::string& value, const at::Tensor& patched, std::stop_token stop, std::optional<Beginning> from = {}) const;
 
 private:
     const std::vector<c10::IValue>& base() const { return m_inputs.baseIsClean ? m_inputs.clean : m_inputs.corrupted; }
@@ -63,7 +69,7 @@ private:
     std::unique_ptr<CausalRunner> causalRunner(const graph::ModelCard& card) const;
     void tryCausality(const graph::ModelCard& card, std::unique_ptr<CausalRunner> causal, const std::vector<std::string>& values);
     bool agrees(CausalRunner& causal, const std::string& value, std::int64_t axis) const;
-    at::Tensor wholeLogits(const std::string& value, const at::Tensor& patched, std::stop_token stop) const;
+    Batch runWhole(const std::string& value, const at::Tensor& patched, std::stop_token stop) const;
     const graph::Executor& runner() const { return m_narrowed ? *m_narrowed : *m_executor; }
 
     const graph::Executor* m_executor;
@@ -80,8 +86,9 @@ private:
     bool m_batches = true;
     std::int64_t m_positionInOutput = -1;
     std::int64_t m_outputRank = 0;
-    std::stop_token m_stop;                     // of the constructor
-    mutable std::atomic<bool> m_copies{false};  // an operator refused repeated rows without memory of their own
+    std::stop_token m_stop;                         // of the constructor
+    mutable std::atomic<bool> m_copies{false};      // an operator refused repeated rows without memory of their own
+    mutable std::atomic<bool> m_tailCopies{false};  // the same where runs begin at a position
 };
 
 }  // namespace orrery::intervene

@@ -106,6 +106,9 @@ std::vector<PatchSite> sitesOf(const graph::Graph& graph, const graph::ModelCard
 {
     if (components.empty())
         throw core::InputError("components: expected at least one, got none");
+    if (!layers.empty() && std::none_of(components.begin(), components.end(), isCanonical))
+        throw core::InputError(fmt::format("layers: expected none, since {} names values by itself; layers choose among those of {}",
+                                           components.front(), core::join(patchComponents(), ", ")));
     std::vector<PatchSite> sites;
     for (const auto& component : components)
         if (isCanonical(component))

@@ -105,6 +105,8 @@ struct Batch {
 struct FinishedBatch {
     const Batch* batch = nullptr;
     at::Tensor worth;  ///< the metric of each
+    std::int64_t nodes = 0;
+    bool fromPosition = false;
 };
 
 /// What several threads finish, until the one that asked takes it.
@@ -177,8 +179,8 @@ struct Patching::State {
     std::map<std::int64_t, std::vector<std::int64_t>> patchesByBegin(const PatchSite& site) const;
     /// All batches, site by site.
     std::vector<Batch> batches(std::int64_t atATime) const;
-    /// The output of these patches of a site. Any thread.
-    at::Tensor logits(const PatchSite& site, std::span<const std::int64_t> patches, std::stop_token stop) const;
+    /// These patches of a site. Any thread.
+    PatchRunner::Batch run(const PatchSite& site, std::span<const std::int64_t> patches, std::stop_token stop) const;
     /// The first position that any of these patches changes; nothing if they are not patches of positions.
     static std::optional<PatchRunner::Beginning> beginning(const PatchSite& site, std::span<const std::int64_t> patches);
     void takeCells(PatchResult& result, const FinishedBatch& finished, const PatchControl& control) const;
@@ -286,7 +288,7 @@ std::map<std::int64_t, std::vector<std::int64_t>> Patching::State::patchesByBegi
     return groups;
 }
 
-at::Tensor Patching::State::logits(const PatchSite& site, std::span<const std::int64_t> patches, std::stop_token stop) const
+PatchRunner::Batch Patching::State::run(const PatchSite& site, std::span<const std::int64_t> patches, std::stop_token stop) const
 {
     const at::Tensor &base = runner->baseValue(site.value), &source = runner->sourceValue(site.value);
     auto sizes = base.sizes().vec();
@@ -297,7 +299,7 @@ at::Tensor Patching::State::logits(const PatchSite& site, std::span<const std::i
         const auto head = patches[row] / units, unit = site.units[std::size_t(patches[row] % units)];
         patchedPart(site, patched, std::int64_t(row), head, unit).copy_(patchedPart(site, source, 0, head, unit));
     }
-    return runner->logits(site.value, patched, std::move(stop), beginning(site, patches));
+    return runner->run(site.value, patched, std::move(stop), beginning(site, patches));
 }
 
 std::optional<PatchRunner::Beginning> Patching::State::beginning(const PatchSite& site, std::span<const std::int64_t> patches)
@@ -324,6 +326,9 @@ void Patching::State::takeCells(PatchResult& result, const FinishedBatch& finish
         all[row][cells.back().head][cells.back().column] = cells.back().value;
     }
     result.patches += std::int64_t(cells.size());
+    if (finished.fromPosition)
+        result.fromPosition += std::int64_t(cells.size());
+    result.nodes += finished.nodes;
     ++result.runs;
     if (control.cells)
         control.cells(cells);
@@ -367,7 +372,7 @@ PatchResult Patching::sweep(const PatchControl& control) const
     at::NoGradGuard noGradients;
     const auto started = std::chrono::steady_clock::now();
     const auto reference = m_state->reference();
-    PatchResult result{m_state->settings, m_state->maps, metric().clean(), metric().corrupted(), reference.clean, reference.corrupted, 0, 0, 0};
+    PatchResult result{m_state->settings, m_state->maps, metric().clean(), metric().corrupted(), reference.clean, reference.corrupted};
     for (auto& map : result.maps)
         map.cells = map.cells.clone();
     const auto atATime = m_state->workers();
@@ -387,7 +392,8 @@ PatchResult Patching::sweep(const PatchControl& control) const
                 if (control.stop.stop_requested())
                     throw core::Cancelled();
                 const auto& batch = batches[i];
-                finished.add({&batch, metric()(m_state->logits(m_state->sites[batch.site], batch.patches, control.stop))});
+                const auto made = m_state->run(m_state->sites[batch.site], batch.patches, control.stop);
+                finished.add({&batch, metric()(made.logits), made.nodes, made.fromPosition});
                 if (std::this_thread::get_id() == caller)
                     handOver();
             }
@@ -412,7 +418,7 @@ at::Tensor Patching::outputOf(const PatchCell& cell, std::stop_token stop) const
         if (cell.head < 0 || cell.head >= site.heads || cell.column < 0 || cell.column >= units)
             break;
         const std::int64_t patch = cell.head * units + cell.column;
-        return m_state->logits(site, std::span(&patch, 1), std::move(stop))[0].to(at::kCPU, at::kDouble);
+        return m_state->run(site, std::span(&patch, 1), std::move(stop)).logits[0].to(at::kCPU, at::kDouble);
     }
     throw core::InputError(
         fmt::format("patching: there is no cell at map {}, site {}, head {}, column {}", cell.map, cell.site, cell.head, cell.column));
@@ -420,8 +426,8 @@ at::Tensor Patching::outputOf(const PatchCell& cell, std::stop_token stop) const
 
 core::Json PatchResult::summary() const
 {
-    core::Json document = {{"settings", settings}, {"clean", clean}, {"corrupted", corrupted},
-                           {"patches", patches},   {"runs", runs},   {"seconds", seconds}};
+    core::Json document = {{"settings", settings}, {"clean", clean}, {"corrupted", corrupted},        {"patches", patches},
+                           {"runs", runs},         {"nodes", nodes}, {"from_position", fromPosition}, {"seconds", seconds}};
     auto described = core::Json::array();
     for (const auto& map : maps)
         described.push_back({{"component", map.component},

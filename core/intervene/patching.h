@@ -58,6 +58,8 @@ struct PatchResult {
     double clean = 0, corrupted = 0;          ///< the metric of the two runs, not normalised
     at::Tensor cleanLogits, corruptedLogits;  ///< [class], double, at the position read
     std::int64_t patches = 0, runs = 0;
+    std::int64_t nodes = 0;         ///< computed in all runs together; a run of the whole model has as many as its graph
+    std::int64_t fromPosition = 0;  ///< patches of which only positions from the patched one on were computed (a decoder read at its last position)
     double seconds = 0;
     core::Json summary() const;  ///< everything but the cells, for people and for the store
 };

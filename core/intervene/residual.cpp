@@ -15,18 +15,6 @@ namespace {
 
 constexpr std::string_view kNeededOfResidual = "a lens";
 
-/// The first size of the table that a canonical value is read from.
-std::optional<std::int64_t> tableRows(const graph::Model& model, const std::string& canonical, std::string_view op)
-{
-    const auto named = model.card.canonicalNames.find(canonical);
-    const auto id = named == model.card.canonicalNames.end() ? std::nullopt : model.graph->findValue(named->second);
-    const graph::Node* node = id ? model.graph->producer(*id) : nullptr;
-    if (!node || node->op != op || node->inputs.empty() || node->inputs[0].isConstant())
-        return std::nullopt;
-    const graph::Parameter* table = model.graph->parameterOf(node->inputs[0].value);
-    return table && table->shape.size() == 2 ? std::optional(table->shape[0]) : std::nullopt;
-}
-
 c10::Device deviceOf(const graph::Model& model)
 {
     return model.weights.empty() ? c10::Device(c10::kCPU) : model.weights.tensors().begin()->second.device();
@@ -60,7 +48,7 @@ std::vector<StreamPlace> residualPlaces(const graph::ModelCard& card, bool middl
 
 std::optional<std::int64_t> vocabularySize(const graph::Model& model)
 {
-    return tableRows(model, "embed", "aten::embedding");
+    return graph::vocabularySize(*model.graph, model.card);
 }
 
 at::Tensor checkedTokens(const graph::Model& model, const at::Tensor& tokens)

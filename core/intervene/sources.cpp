@@ -52,12 +52,15 @@ struct Collected {
     std::set<std::string> whole;  // kept as they are
     bool severalBatches = false;
 
-    void add(const graph::KeptValues& values, std::int64_t count)
+    void add(const std::string& source, const graph::KeptValues& values, std::int64_t count)
     {
         for (const auto& [name, value] : values) {
             if (!value.isTensor())
                 continue;
             const auto tensor = value.toTensor().detach();
+            if (tensor.isnan().any().item<bool>())
+                throw core::InputError(
+                    fmt::format("source \"{}\": its value of \"{}\" holds NaN: its input or the model's weights are broken", source, name));
             if (severalBatches && (tensor.dim() == 0 || tensor.size(0) != count))
                 throw core::InputError(
                     fmt::format("source value \"{}\": expected a first axis of {} samples, got {}", name, count, core::formatShape(tensor.sizes())));
@@ -97,7 +100,7 @@ SourceValues SourceValues::compute(const graph::Executor& executor, const graph:
             request.keep.assign(values.begin(), values.end());
             request.targets = targetsFor(*executor.graph(), values);
             request.stop = control.stop;
-            collected.add(executor.run(weights, request).values, count);
+            collected.add(source, executor.run(weights, request).values, count);
         }
         for (auto& [name, parts] : collected.parts)
             result.m_kept[source][name] = parts.size() == 1 ? parts[0] : at::cat(parts, 0);

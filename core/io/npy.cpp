@@ -298,6 +298,14 @@ Array readNpy(const std::filesystem::path& file)
     return parseNpy(core::readFile(file, std::uint64_t(1) << 40), file.string());
 }
 
+Array readNamedNpy(const std::filesystem::path& file, std::string_view place, std::string_view expected)
+{
+    std::error_code error;
+    if (!std::filesystem::exists(file, error) && !error)
+        throw core::InputError(fmt::format("{}: expected {}; there is no file \"{}\"", place, expected, file.string()));
+    return readNpy(file);
+}
+
 void writeNpy(const std::filesystem::path& file, const Array& array)
 {
     core::writeFileAtomically(file, npyBytes(array));

@@ -35,6 +35,8 @@ std::string npzBytes(const std::vector<std::pair<std::string, Array>>& arrays);
 
 /// Reads and writes files. @throws core::StorageError as well.
 Array readNpy(const std::filesystem::path& file);
+/// The array whose file a parameter names. @throws core::InputError with the parameter's place and what it may be if there is no such file.
+Array readNamedNpy(const std::filesystem::path& file, std::string_view place, std::string_view expected);
 void writeNpy(const std::filesystem::path& file, const Array& array);
 std::vector<std::pair<std::string, Array>> readNpz(const std::filesystem::path& file);
 

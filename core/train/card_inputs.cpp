@@ -53,8 +53,9 @@ at::Tensor textInput(const graph::Model& model, std::string_view text)
     const auto tokens = text::requiredTokenizer(model.card)->ids(text, true);
     if (tokens.empty())
         throw core::InputError("the text is empty; expected at least one character");
-    graph::checkSequenceLength(*model.graph, model.card, std::int64_t(tokens.size()));
-    return at::tensor(tokens, at::kLong).unsqueeze(0);
+    const auto input = at::tensor(tokens, at::kLong).unsqueeze(0);
+    graph::checkTokenInputs(model, {input});
+    return input;
 }
 
 }  // namespace orrery::train

@@ -75,7 +75,7 @@ std::vector<c10::IValue> sampleInputs(const graph::Model& model, const data::Dat
     std::vector<c10::IValue> out;
     for (const at::Tensor& input : batch.inputs)
         out.emplace_back(moved(input, where));
-    graph::checkSequenceLengths(model, out);
+    graph::checkTokenInputs(model, out);
     return out;
 }
 

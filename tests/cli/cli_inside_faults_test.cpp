@@ -1,4 +1,4 @@
-// What can go wrong with the commands that look inside a model (patch, lens, probe, intervene, compare-representations), item by item: each says it in one
+// What can go wrong with the commands that look inside a model (attribute, patch, lens, probe, intervene, compare-representations), item by item: each says it in one
 // sentence, and nothing half done is left.
 #include <ATen/ATen.h>
 #include <QDir>
@@ -38,7 +38,8 @@ class CliInsideFaultsTest : public QObject {
     std::vector<std::pair<QString, QStringList>> everyCommand(const QString& model) const
     {
         const QString data = R"({"id": "repeated_sequences", "vocabulary": 6, "length": 2, "shortest": 2, "samples": 60})";
-        return {{"patch", {"patch", model, "--clean", "good.npy", "--corrupted", "other.npy"}},
+        return {{"attribute", {"attribute", model, "--method", "saliency", "--input", "good.npy"}},
+                {"patch", {"patch", model, "--clean", "good.npy", "--corrupted", "other.npy"}},
                 {"lens", {"lens", model, "--input", "good.npy"}},
                 {"probe", {"probe", model, "--at", "blocks.0.resid_post", "--label", "token", "--data", data}},
                 {"intervene", {"intervene", model, "--input", "good.npy", "--at", "blocks.0.resid_post", "--do", "zero"}},
@@ -67,6 +68,14 @@ private Q_SLOTS:
         m_cli.writeArray("outside.npy", at::tensor({3, 77, 1}, at::kLong).unsqueeze(0));
         m_cli.writeArray("long_a.npy", at::randint(256, {1, 512}, at::detail::createCPUGenerator(1), at::TensorOptions().dtype(at::kLong)));
         m_cli.writeArray("long_b.npy", at::randint(256, {1, 512}, at::detail::createCPUGenerator(2), at::TensorOptions().dtype(at::kLong)));
+        m_cli.writeArray("no_samples.npy", at::empty({0, 3}, at::kLong));
+        m_cli.writeArray("nan.npy", at::tensor({3.0f, std::nanf(""), 1.0f}).unsqueeze(0));
+        m_cli.writeArray("between.npy", at::tensor({3.0f, 0.5f, 1.0f}).unsqueeze(0));
+        m_cli.writeArray("complex.npy", at::zeros({1, 3}, at::kComplexFloat));
+        m_cli.writeArray("below.npy", at::tensor({3, -1, 1}, at::kLong).unsqueeze(0));
+        m_cli.writeArray("row.npy", at::tensor({5.0f, 3.0f, 1.0f, 0.5f}).unsqueeze(0));
+        m_cli.writeArray("whole_row.npy", at::tensor({5, 3, 1, 0}, at::kLong).unsqueeze(0));
+        m_cli.writeArray("nan_row.npy", at::tensor({5.0f, std::nanf(""), 1.0f, 0.5f}).unsqueeze(0));
         const auto array = m_cli.read("good.npy");
         m_cli.write("cut.npy", array.substr(0, array.size() - 5));
         m_cli.write("header.csv", "a,b,c,d,target\n");
@@ -112,9 +121,14 @@ private Q_SLOTS:
         QTest::addColumn<QStringList>("call");
         QTest::addColumn<QString>("said");
         for (const auto& [file, said] : {std::pair{"cut.npy", "cut.npy"},
-                                         {"empty.npy", "at least one|position|empty|expected the same shape twice"},
+                                         {"empty.npy", "at least one|expected the same shape twice"},
+                                         {"no_samples.npy", "at least one|expected the same shape twice"},
                                          {"deep.npy", "\\[1, 2, 3\\]"},
-                                         {"outside.npy", "0 to 5|out of range"},
+                                         {"outside.npy", "expected tokens from 0 to 5, got 77"},
+                                         {"below.npy", "expected tokens from 0 to 5, got -1"},
+                                         {"nan.npy", "nan.npy: expected whole numbers for the model's input \"tokens\", got nan"},
+                                         {"between.npy", "between.npy: expected whole numbers for the model's input \"tokens\", got 0.5"},
+                                         {"complex.npy", "complex.npy: expected whole numbers for the model's input \"tokens\", got complex64"},
                                          {"nowhere.npy", "nowhere.npy: no such file"}})
             for (const auto& [name, call] : everyCommand("copying.safetensors"))
                 if (const auto input = call.indexOf("good.npy"); input >= 0) {
@@ -122,7 +136,33 @@ private Q_SLOTS:
                     changed[input] = file;
                     QTest::addRow("%s, %s", qPrintable(name), file) << changed << said;
                 }
+        for (const auto& [name, call] : everyCommand("copying.safetensors"))
+            QTest::addRow("%s, folder that is not there", qPrintable(name))
+                << call + QStringList{"--out", name == "probe" ? "nowhere/x.safetensors" : "nowhere/x.npy"} << "there is no folder nowhere";
         const QString mlp = "zoo:mlp?features=4&classes=3";
+        const QStringList attributed{"attribute", mlp, "--input", "row.npy", "--method"},
+            intervened{"intervene", mlp, "--input", "row.npy", "--at", "fc1"};
+        QTest::newRow("attribute, position without positions") << attributed + QStringList{"saliency", "--position", "0"} << "has no positions";
+        QTest::newRow("attribute, baseline that is no number") << attributed + QStringList{"feature_ablation", "--set", "baseline=nan"}
+                                                               << "feature_ablation.baseline: expected .*; there is no file \"nan\"";
+        QTest::newRow("attribute, baselines that are not there") << attributed + QStringList{"gradient_shap", "--set", "baselines=b.npy"}
+                                                                 << "gradient_shap.baselines: expected .*; there is no file \"b.npy\"";
+        QTest::newRow("intervene, value that is no number")
+            << intervened + QStringList{"--do", "constant", "--set", "value=nan"} << "do.value: expected .*; there is no file \"nan\"";
+        QTest::newRow("intervene, NaN in a source")
+            << intervened + QStringList{"--do", "interchange", "--source", "a=nan_row.npy"} << "source \"a\": its value of \"fc1.linear\" holds NaN";
+        QTest::newRow("intervene, shape of a source")
+            << intervened + QStringList{"--do", "interchange", "--source", "a=good.npy"} << "--source a good.npy: expected \\[batch, 4\\]";
+        QTest::newRow("intervene, file as folder") << intervened + QStringList{"--do", "zero", "--probe", "relu", "--out-dir", "row.npy"}
+                                                   << "--out-dir row.npy: expected a folder";
+        QTest::newRow("intervene, unknown canonical name")
+            << QStringList{"intervene", "copying.safetensors", "--input", "good.npy", "--at", "blocks.9.attn.z", "--do", "zero"}
+            << "no value fits \"blocks.9.attn.z\"; did you mean \"blocks.0.attn.z\"\\?\n$";
+        const QStringList patched{"patch", mlp, "--clean", "row.npy", "--corrupted", "whole_row.npy", "--components", "fc1"};
+        QTest::newRow("patch, layers of values") << patched + QStringList{"--layers", "0"} << "layers: expected none, since fc1 names values";
+        QTest::newRow("patch, position without positions") << patched + QStringList{"--metric-set", "position=1"} << "has no positions";
+        QTest::newRow("patch, shape of the second input")
+            << QStringList{"patch", mlp, "--clean", "row.npy", "--corrupted", "good.npy", "--components", "fc1"} << "--corrupted good.npy: expected";
         QTest::newRow("probe, no rows") << QStringList{"probe", mlp, "--at", "fc1", "--data", "header.csv"}
                                         << "header.csv: expected a table with rows";
         QTest::newRow("compare, no rows") << QStringList{"compare-representations", mlp, "--data", "header.csv"}
@@ -142,7 +182,85 @@ private Q_SLOTS:
         QTest::newRow("probe, damaged probes") << QStringList{"probe", "copying.safetensors", "--apply", "noise.safetensors", "--text", "ab"}
                                                << "noise.safetensors";
     }
-    void anInputThatCannotBeUsedIsNamed() { aModelThatCannotBeUsedIsNamed(); }
+    void anInputThatCannotBeUsedIsNamed()
+    {
+        QFETCH(QStringList, call);
+        QFETCH(QString, said);
+        const auto answer = m_cli.compute(call);
+        QVERIFY2(answer.error.contains(QRegularExpression(said)), qPrintable(answer.error));
+        QCOMPARE(answer.status, 2);
+        QCOMPARE(answer.out, QString());
+    }
+
+    void wholeNumbersAreReadAsTheModelReadsThem()
+    {
+        m_cli.writeArray("same_row.npy", at::tensor({5.0f, 3.0f, 1.0f, 0.0f}).unsqueeze(0));
+        const QStringList call{"attribute", "zoo:mlp?features=4&classes=3", "--method", "saliency", "--input"};
+        QCOMPARE(m_cli.json(call + QStringList{"whole_row.npy"}).at("sum").get<double>(),
+                 m_cli.json(call + QStringList{"same_row.npy"}).at("sum").get<double>());
+    }
+
+    void anAnswerThatIsNotFiniteIsSaid()
+    {
+        const auto answer = m_cli.compute(
+            {"intervene", "zoo:mlp?features=4&classes=3", "--input", "row.npy", "--at", "fc1", "--do", "scale", "--set", "factor=1e300"});
+        QCOMPARE(answer.status, 0);
+        QVERIFY2(answer.out.contains("the changed answer is not finite"), qPrintable(answer.out));
+    }
+
+    /// Every command on run 1: each would store what it finds.
+    QList<std::pair<QString, QStringList>> everyStoring(const QString& workspace) const
+    {
+        QList<std::pair<QString, QStringList>> calls;
+        for (const QStringList& call : {QStringList{"attribute", "run:1", "--method", "saliency", "--sample", "0"},
+                                        {"patch", "run:1", "--clean", "sample:0", "--corrupted", "sample:1"},
+                                        {"lens", "run:1", "--sample", "0"},
+                                        {"probe", "run:1", "--at", "blocks.0.resid_post"},
+                                        {"intervene", "run:1", "--sample", "0", "--at", "blocks.0.resid_post", "--do", "zero"},
+                                        {"compare-representations", "run:1"}})
+            calls.append({call[0], call + QStringList{"--workspace", workspace}});
+        return calls;
+    }
+
+    void aDamagedWorkspaceIsNamed()
+    {
+        std::filesystem::copy(m_cli.path("w"), m_cli.path("broken"), std::filesystem::copy_options::recursive);
+        m_cli.write("broken/orrery.db", std::string(4096, '\x7f'));
+        for (const auto& [name, call] : everyStoring("broken")) {
+            const auto answer = m_cli.compute(call);
+            VERIFY_REFUSED(answer, 2, "orrery.db: expected an Orrery database");
+            QCOMPARE(answer.out, QString());
+        }
+        QCOMPARE(m_cli.read("broken/orrery.db"), std::string(4096, '\x7f'));
+    }
+
+    // A folder in which nothing can be written: what was computed is printed all the same.
+    void whatCannotBeStoredIsPrinted()
+    {
+        if (::geteuid() == 0 && QProcess::execute("setpriv", {"--reuid", "nobody", "--clear-groups", "true"}) != 0)
+            QSKIP("needs setpriv to drop the rights of root");
+        std::filesystem::copy(m_cli.path("w"), m_cli.path("closed"), std::filesystem::copy_options::recursive);
+        QProcess::execute("chmod", {"-R", "a+rX,a-w", QString::fromStdString(m_cli.path("closed").string())});
+        QProcess::execute("chmod", {"a+rX", QString::fromStdString(m_cli.path().string())});
+        for (const auto& [name, call] : everyStoring("closed")) {
+            QProcess process;
+            process.setWorkingDirectory(QString::fromStdString(m_cli.path().string()));
+            QStringList words = call + QStringList{"--json", "--threads", "1"};
+            if (::geteuid() == 0) {
+                words = QStringList{"--reuid", "nobody", "--clear-groups", ORRERY_CLI} + words;
+                process.start("setpriv", words);
+            } else {
+                process.start(ORRERY_CLI, words);
+            }
+            const auto answer = test::answerOf(process);
+            QVERIFY2(answer.error.contains("the result is printed, but could not be stored: "), qPrintable(name + ": " + answer.error));
+            QCOMPARE(answer.status, 1);
+            const auto document = answer.json();
+            QVERIFY2(document.at("not_stored").get<std::string>().find("cannot be written") != std::string::npos, document.dump().c_str());
+            QVERIFY(!document.contains("analysis") && !document.contains("analyses"));
+        }
+        QProcess::execute("chmod", {"-R", "u+w", QString::fromStdString(m_cli.path("closed").string())});
+    }
 
     void anEndInTheMiddleLeavesNothing_data()
     {
@@ -153,6 +271,9 @@ private Q_SLOTS:
             {"patch", {"patch", kLarge, "--clean", "long_a.npy", "--corrupted", "long_b.npy"}},
             {"lens", {"lens", "run:1", "--workspace", "w", "--kind", "induction", "--set", "sequences=100000"}},
             {"transplant", {"lens", kLarge, "--input", "long_a.npy", "--kind", "transplant", "--offset", "64"}},
+            {"attribute",
+             {"attribute", kLarge, "--input", "long_a.npy", "--method", "integrated_gradients", "--set", "n_steps=100000", "--set",
+              "internal_batch_size=1"}},
             {"probe", {"probe", kLarge, "--data", data, "--at", "blocks.*.resid_post", "--limit", "60000"}},
             {"intervene", {"intervene", kLarge, "--input", "good.npy", "--at", "embed", "--do", "zero", "--generate", "500"}},
             {"compare-representations", {"compare-representations", kLarge, "--data", data, "--limit", "60000", "--at", "blocks.*.resid_post"}}};

@@ -147,6 +147,9 @@ private Q_SLOTS:
     void noisingThatSiteTakesTheAnswerAway();
     void equalsOneWholeRunAPatch_data();
     void equalsOneWholeRunAPatch();
+    void aSweepTakesTheShortWay_data();
+    void aSweepTakesTheShortWay();
+    void lateLayersRunFewerNodes();
     void batchSizeDoesNotMatter();
     void cellsArriveAsTheyAreFinished();
     void stopKeepsWhatWasHandedOut();
@@ -267,6 +270,68 @@ void PatchingTest::equalsOneWholeRunAPatch()
     const auto result = bench.sweep();
     for (const auto& map : result.maps)  // what is compared is not all the same number
         QVERIFY((map.cells - map.cells[0][0][0]).abs().nan_to_num().max().item<double>() > 1e-2);
+}
+
+// How many patches are run from their own position on: 10 positions begin at the even ones, and those of the first begin at 0.
+void PatchingTest::aSweepTakesTheShortWay_data()
+{
+    QTest::addColumn<QString>("architecture");
+    QTest::addColumn<QString>("settings");
+    QTest::addColumn<int>("patches");
+    QTest::addColumn<int>("fromPosition");
+    const auto row = [](const char* name, const char* architecture, const char* settings, int patches, int fromPosition) {
+        QTest::newRow(name) << QString(architecture) << QString(settings) << patches << fromPosition;
+    };
+    row("decoder", "gpt", R"({"components": ["resid_pre", "resid_mid", "attn_out"]})", 90, 72);
+    row("its heads", "gpt", R"({"components": ["z", "v", "pattern"], "by_head": true})", 360, 288);
+    row("patches one by one", "gpt", R"({"components": ["resid_pre", "resid_mid", "attn_out"], "memory_limit": 0.001})", 90, 72);
+    row("too few patches to prepare for", "gpt", R"({"components": ["resid_pre"]})", 30, 0);
+    row("an earlier position is read", "gpt",
+        R"({"components": ["resid_pre", "resid_mid", "attn_out"], "metric": {"id": "logit_difference", "answer": 1, "wrong": 2, "normalised": false, "position": 5}})",
+        90, 0);
+    row("all positions at once", "gpt", R"({"components": ["resid_pre", "resid_mid", "attn_out"], "by_position": false})", 9, 0);
+    row("later positions are read by earlier ones", "bert", R"({"components": ["resid_pre", "resid_mid", "z", "v"]})", 80, 0);
+    row("features", "mlp", R"({"components": ["op:relu"]})", 17, 0);
+}
+
+void PatchingTest::aSweepTakesTheShortWay()
+{
+    QFETCH(QString, architecture);
+    QFETCH(QString, settings);
+    QFETCH(int, patches);
+    QFETCH(int, fromPosition);
+    auto document = core::Json::parse(settings.toStdString());
+    if (!document.contains("metric"))
+        document = unscaled(document);
+    const auto bench = benchFor(architecture, document);
+    const auto result = bench.sweep();
+    QCOMPARE(result.patches, std::int64_t(patches));
+    QCOMPARE(result.fromPosition, std::int64_t(fromPosition));
+    QCOMPARE(result.summary().at("from_position").get<int>(), fromPosition);
+    QVERIFY(worstAgainstBruteForce(bench) < 1e-5);
+}
+
+void PatchingTest::lateLayersRunFewerNodes()
+{
+    const auto coneOf = [](const Bench& bench, const PatchResult& result) {
+        return std::int64_t(bench.executor.dependencyCone({result.maps[0].values[0]}).size());
+    };
+    std::int64_t before = 0, cone = 0;
+    for (const int layer : {0, 1, 2}) {
+        // So few patches, each a run of its own, that nothing but the cone of the value decides.
+        const auto bench = benchFor("gpt", unscaled({{"components", {"resid_pre"}}, {"layers", {layer}}, {"memory_limit", 1e-6}}));
+        const auto result = bench.sweep();
+        QCOMPARE(result.runs, 10);
+        const auto whole = std::int64_t(bench.model.graph->nodes().size());
+        QVERIFY2(result.nodes < result.runs * whole, qPrintable(QString("%1 nodes of %2").arg(result.nodes).arg(result.runs * whole)));
+        // By a block less from layer to layer: by what depends on one value and not on the next.
+        if (layer > 0)
+            QVERIFY2(before - result.nodes >= 10 * (cone - coneOf(bench, result)), qPrintable(QString("%1 after %2").arg(result.nodes).arg(before)));
+        cone = coneOf(bench, result);
+        before = result.nodes;
+    }
+    const auto bench = benchFor("gpt", unscaled({{"components", {"resid_pre"}}}));
+    QVERIFY(bench.sweep().runs < 10);  // many patches a batch: fewer nodes still
 }
 
 void PatchingTest::batchSizeDoesNotMatter()
