@@ -29,6 +29,20 @@ OutcomePtr fitted(const core::Json& document, const TablePtr& table, jobs::Conte
     return std::make_shared<scaling::FitOutcome>(scaling::runFit(scaling::requestFromJson(document), *table, context));
 }
 
+/// The points a law took, under its names and in its units.
+TablePtr tableOf(const scaling::Points& points)
+{
+    auto table = std::make_shared<scaling::Table>();
+    table->name = points.name;
+    table->names = points.inputNames;
+    table->names.emplace_back("loss");
+    table->columns = points.inputs;
+    table->columns.push_back(points.loss);
+    table->places = points.places;
+    table->runs = points.runs;
+    return table;
+}
+
 }  // namespace
 
 FitPage::~FitPage() = default;
@@ -47,17 +61,28 @@ std::vector<std::string> FitPage::inputNames() const
 
 void FitPage::setTable(const TablePtr& table, const PointSource& source)
 {
+    // The rows of a stored fit come after it and change nothing of it; where its file is gone, its own points stay.
+    const bool belongsToStored = m_opened && *m_opened == source;
+    m_opened.reset();
+    if (belongsToStored && !table)
+        return;
+    // A law of other points is not theirs, though they may want other settings before one of their own is found.
+    const bool isStale = m_outcome && !belongsToStored;
     m_table = table;
     m_source = source;
-    m_analysis.reset();
     fillColumns();
     fillPoints();
-    if (!table) {
+    if (!belongsToStored)
+        m_analysis.reset();
+    if (!table)
         m_preview.cancel();
+    if (isStale)
         m_outcome.reset();
-    }
     showOutcome();
-    fitSoon();
+    if (isStale)
+        Q_EMIT outcomeChanged();
+    if (!belongsToStored)
+        fitSoon();
     updateButton();
 }
 
@@ -235,9 +260,13 @@ void FitPage::openStored(qint64 analysis)
         [workspace, analysis](widgets::BackgroundContext&) { return std::make_shared<scaling::StoredFit>(scaling::readFit(*workspace, analysis)); },
         [this, analysis](const std::shared_ptr<scaling::StoredFit>& stored) {
             m_analysis = analysis;
+            m_source = sourceFromOrigin(stored->analysis.inputs);
+            m_table = tableOf(stored->outcome.points);
+            fillPoints();
             restoreState({{"request", scaling::toJson(stored->outcome.request)}});
-            Q_EMIT sourceChosen(sourceFromOrigin(stored->analysis.inputs));
             take(std::make_shared<scaling::FitOutcome>(stored->outcome));
+            m_opened = m_source;
+            Q_EMIT sourceChosen(m_source);
         },
         [this](const QString& text) { Q_EMIT failed(text); });
 }

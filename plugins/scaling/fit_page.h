@@ -61,6 +61,7 @@ protected:
 private:
     QWidget* makeSettings();
     QWidget* makeViews();
+    void placeTables(bool below);
     QTableWidget* makeParameterTable();
     void fillColumns();
     void fillPoints();
@@ -83,6 +84,7 @@ private:
     OutcomePtr m_outcome;
     FitPicture m_picture;
     std::optional<qint64> m_analysis;
+    std::optional<PointSource> m_opened;  ///< of a stored fit whose rows are still being read
     widgets::LatestTask m_preview;
     widgets::SchemaForm* m_form;
     QWidget* m_columns = nullptr;
@@ -93,7 +95,8 @@ private:
     QCheckBox* m_holdOut;
     widgets::PlotView *m_plot, *m_residuals;
     CutoffLine* m_cutoff;
-    QSplitter* m_splitter;
+    QSplitter *m_splitter, *m_views, *m_tables;
+    QTabWidget* m_plots;
     QStackedWidget* m_stack = nullptr;
     widgets::EmptyState* m_empty = nullptr;
     widgets::RowModel* m_rows;

@@ -1,5 +1,6 @@
 #include <QCheckBox>
 #include <QGridLayout>
+#include <QHeaderView>
 #include <QScrollArea>
 #include <QSplitter>
 #include <QStackedWidget>
@@ -19,7 +20,7 @@
 namespace orrery::plugins {
 namespace {
 
-constexpr int kWide = 720;  // px
+constexpr int kWide = 720, kTall = 480;  // px
 
 /// The settings without what has controls of its own here.
 core::Schema formSchema()
@@ -49,9 +50,9 @@ FitPage::FitPage(widgets::Session& session)
     : ScalingPage(session, tr("&Fit"), tr("Progress of the fit")), m_preview([this](int change) { Q_EMIT busyChanged(change); }),
       m_form(new widgets::SchemaForm), m_axis(widgets::narrowBox(tr("Along"), tr("Input of the law along which the points are drawn"))),
       m_holdOut(new QCheckBox(tr("&Hold out"))), m_plot(new widgets::PlotView), m_residuals(new widgets::PlotView),
-      m_cutoff(new CutoffLine(*m_plot, this)), m_splitter(new QSplitter(Qt::Horizontal)), m_rows(new widgets::RowModel(this)),
-      m_points(new widgets::TableView), m_parameters(makeParameterTable()), m_status(textLine(QStringLiteral("fitStatus"))),
-      m_heldOut(textLine(QStringLiteral("heldOut")))
+      m_cutoff(new CutoffLine(*m_plot, this)), m_splitter(new QSplitter(Qt::Horizontal)), m_views(new QSplitter(Qt::Vertical)),
+      m_tables(new QSplitter(Qt::Horizontal)), m_plots(new QTabWidget), m_rows(new widgets::RowModel(this)), m_points(new widgets::TableView),
+      m_parameters(makeParameterTable()), m_status(textLine(QStringLiteral("fitStatus"))), m_heldOut(textLine(QStringLiteral("heldOut")))
 {
     m_splitter->addWidget(makeSettings());
     m_splitter->addWidget(makeViews());
@@ -87,11 +88,26 @@ void FitPage::resizeEvent(QResizeEvent* event)
     ScalingPage::resizeEvent(event);
     const bool wide = width() >= kWide;
     m_plot->setLegendVisible(wide);
+    placeTables(height() >= kTall);
     const Qt::Orientation wanted = wide ? Qt::Horizontal : Qt::Vertical;
     if (m_splitter->orientation() == wanted)
         return;
     m_splitter->setOrientation(wanted);
     m_splitter->setSizes(wide ? QList<int>{width() / 4, 3 * width() / 4} : QList<int>{height() / 4, 3 * height() / 4});
+}
+
+/// Below the plots where there is height for both, else behind them.
+void FitPage::placeTables(bool below)
+{
+    const bool isBelow = m_views->indexOf(m_tables) >= 0;
+    if (isBelow == below)
+        return;
+    if (below) {
+        m_plots->removeTab(m_plots->indexOf(m_tables));
+        m_views->addWidget(m_tables);
+        m_tables->show();
+    } else
+        m_plots->addTab(m_tables, tr("&Numbers"));
 }
 
 QWidget* FitPage::makeSettings()
@@ -122,6 +138,8 @@ QTableWidget* FitPage::makeParameterTable()
 {
     QTableWidget* table = readingTable(tr("Parameters of the fit"), {tr("Parameter"), tr("Value"), tr("Low"), tr("High")});
     table->setObjectName(QStringLiteral("parameters"));
+    table->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
+    table->horizontalHeader()->setStretchLastSection(true);
     return table;
 }
 
@@ -150,26 +168,23 @@ QWidget* FitPage::makeViews()
             m_sending = false;
         }
     });
-    auto* plots = new QTabWidget;
-    plots->setObjectName(QStringLiteral("fitPlots"));
-    plots->setDocumentMode(true);
-    plots->addTab(m_plot, tr("F&it"));
-    plots->addTab(m_residuals, tr("R&esiduals"));
-    auto* tables = new QSplitter(Qt::Horizontal);
-    tables->addWidget(m_points);
-    tables->addWidget(m_parameters);
-    tables->setChildrenCollapsible(false);
+    m_plots->setObjectName(QStringLiteral("fitPlots"));
+    m_plots->setDocumentMode(true);
+    m_plots->addTab(m_plot, tr("F&it"));
+    m_plots->addTab(m_residuals, tr("R&esiduals"));
+    m_tables->addWidget(m_points);
+    m_tables->addWidget(m_parameters);
+    m_tables->setChildrenCollapsible(false);
     m_points->setMinimumSize(150, 60);
-    auto* splitter = new QSplitter(Qt::Vertical);
-    splitter->addWidget(plots);
-    splitter->addWidget(tables);
-    splitter->setChildrenCollapsible(false);
-    splitter->setStretchFactor(0, 3);
-    splitter->setStretchFactor(1, 1);
+    m_views->addWidget(m_plots);
+    m_views->addWidget(m_tables);
+    m_views->setChildrenCollapsible(false);
+    m_views->setStretchFactor(0, 3);
+    m_views->setStretchFactor(1, 1);
     m_empty = new widgets::EmptyState;
     m_stack = new QStackedWidget;
     m_stack->addWidget(m_empty);
-    m_stack->addWidget(splitter);
+    m_stack->addWidget(m_views);
     return m_stack;
 }
 
@@ -228,6 +243,8 @@ void FitPage::showNumbers()
             rows << row;
         }
     fillTable(*m_parameters, rows);
+    for (const int interval : {2, 3})
+        m_parameters->setColumnHidden(interval, !m_outcome || !m_outcome->bootstrap);
     m_heldOut->setVisible(m_outcome && m_outcome->heldOut);
     if (!m_outcome) {
         m_status->setText(m_table ? QString()

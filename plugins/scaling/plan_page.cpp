@@ -8,15 +8,14 @@
 #include <QVBoxLayout>
 
 #include <core/base/error.h>
-#include <core/scaling/width/counters.h>
-#include <core/zoo/zoo.h>
+#include <core/scaling/width/equal_compute.h>
 #include <widgets/commands.h>
 
 namespace orrery::plugins {
 
 PlanPage::PlanPage(widgets::Session& session)
     : ScalingPage(session, tr("&Plan"), tr("Progress of the plan")), m_budgets(new QLineEdit(QStringLiteral("1e18,1e19,1e20,1e21,1e22"))),
-      m_model(new QLineEdit(QStringLiteral("zoo:gpt?vocabulary=96&block_length=64&layers=2&heads=4&width=64"))), m_seconds(new QSpinBox),
+      m_model(new QLineEdit(QStringLiteral("zoo:gpt?vocabulary=256&block_length=64&layers=2&heads=4&width=64"))), m_seconds(new QSpinBox),
       m_batch(new QSpinBox), m_measure(new QPushButton(tr("&Measure"))),
       m_measureBar(new widgets::JobBar(session, tr("Progress of the measurement"))), m_plot(new widgets::PlotView),
       m_rows(readingTable(tr("Plans"), {tr("Compute"), tr("N"), tr("D"), tr("D / N"), tr("Loss")})), m_status(textLine(QStringLiteral("planStatus"))),
@@ -159,22 +158,22 @@ void PlanPage::measure()
     options.lane = widgets::Lane::Queue;
     options.kind = QStringLiteral("throughput");
     options.threads = 0;
-    auto work = [text = m_model->text().trimmed().toStdString(), batch = m_batch->value()](widgets::BackgroundContext& context) {
-        const graph::Model model = zoo::openZoo(text, 0);
-        return scaling::measureThroughput(model, scaling::sizedInputs(model, batch, scaling::defaultLength(model)), 3, context.stopToken());
+    auto work = [text = m_model->text().trimmed().toStdString(), batch = m_batch->value(),
+                 seconds = double(m_seconds->value())](widgets::BackgroundContext& context) {
+        const train::Experiment experiment = train::resolveExperiment(equalComputeDocument(text, batch, 1, seconds));
+        return scaling::equalCompute(experiment, seconds, 3, context.stopToken());
     };
     m_measureBar->follow(session().runInBackground(
         this, std::move(work),
-        [this, text = m_model->text().trimmed(), batch = m_batch->value(), seconds = m_seconds->value()](const scaling::Throughput& speed) {
-            const auto steps = std::max<std::int64_t>(1, speed.stepsWithin(seconds));
+        [this, text = m_model->text().trimmed(), batch = m_batch->value(), seconds = m_seconds->value()](const scaling::EqualCompute& cut) {
             m_throughput->setText(tr("%1 s a step, %L2 tokens a second: %L3 steps and %L4 tokens in %L5 s. The experiment stands in New run.")
-                                      .arg(shortText(speed.stepSeconds))
-                                      .arg(speed.tokensPerSecond(), 0, 'f', 0)
-                                      .arg(steps)
-                                      .arg(steps * speed.tokens)
+                                      .arg(shortText(cut.throughput.stepSeconds))
+                                      .arg(cut.throughput.tokensPerSecond(), 0, 'f', 0)
+                                      .arg(cut.steps)
+                                      .arg(cut.tokens)
                                       .arg(seconds));
             try {
-                session().setDraft(equalComputeDocument(text.toStdString(), batch, steps, seconds));
+                session().setDraft(equalComputeDocument(text.toStdString(), batch, cut.steps, seconds));
             } catch (const core::Error& error) {
                 Q_EMIT failed(QString::fromUtf8(error.what()));
             }

@@ -216,13 +216,15 @@ QString certificateText(const scaling::Certificate& certificate)
     // Optima that differ in the last digits are one to the eye.
     if (certificate.optima.size() > 1 && certificate.optima[1].objective > 1.001 * certificate.optima[0].objective)
         text += QStringLiteral("; the next optimum is %1").arg(shortText(certificate.optima[1].objective));
+    if (!certificate.determines())
+        text += QStringLiteral("; these points leave parameters open: other values of them fit as well");
     return text;
 }
 
 QString heldOutText(const scaling::HeldOut& heldOut)
 {
-    return QStringLiteral("Held out: %L1 points with %2 of at least %3; predicted with a mean error of %4 %, at most %5 %")
-        .arg(heldOut.rows.size())
+    return QStringLiteral("Held out: %1 with %2 of at least %3; predicted with a mean error of %4 %, at most %5 %")
+        .arg(heldOut.rows.size() == 1 ? QStringLiteral("1 point") : QStringLiteral("%L1 points").arg(heldOut.rows.size()))
         .arg(QString::fromStdString(heldOut.column), shortText(heldOut.below))
         .arg(100 * heldOut.meanError, 0, 'g', 3)
         .arg(100 * heldOut.largestError, 0, 'g', 3);

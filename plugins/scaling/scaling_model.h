@@ -23,6 +23,7 @@ struct PointSource {
     QString query;    ///< which runs; empty: all
     QString sources;  ///< "N = parameters; D = train.steps * train.batch_size; loss = val/loss"
     bool isComplete() const;
+    bool operator==(const PointSource&) const = default;
     core::Json toJson() const;
     /// Unknown and ill-typed keys are ignored.
     static PointSource fromJson(const core::Json& json);

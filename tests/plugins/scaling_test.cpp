@@ -372,6 +372,12 @@ void ScalingTest::errorsStandInThePanel()
     written(bench, chinchillaTable());
     read(bench, file);
     QTRY_VERIFY_WITH_TIMEOUT(fitPage(bench)->outcome() && bench.panel->errorText().isEmpty(), 60000);
+    // Broken again, the law of the other rows goes: it is not theirs.
+    written(bench, content);
+    read(bench, file);
+    QTRY_VERIFY(!bench.panel->errorText().isEmpty() && bench.panel->isIdle());
+    QVERIFY(!fitPage(bench)->outcome());
+    QCOMPARE(bench.child<QTableWidget>("parameters")->rowCount(), 0);
 }
 
 void ScalingTest::storedFitsReopen()
@@ -379,9 +385,10 @@ void ScalingTest::storedFitsReopen()
     Bench bench;
     const QString file = written(bench, chinchillaTable());
     jobs::DirectContext context;
-    const scaling::FitRequest request = scaling::requestFromJson({{"law", "chinchilla"}, {"objective", "least_squares"}});
+    const scaling::FitRequest request =
+        scaling::requestFromJson({{"law", "chinchilla"}, {"objective", "least_squares"}, {"search", "random"}, {"starts", 40}, {"resamples", 8}});
     const scaling::FitOutcome outcome = scaling::runFit(request, scaling::readTable(file.toStdString()), context);
-    scaling::storeFit(*bench.workspace(), outcome, {{"file", file.toStdString()}}, 1);
+    const qint64 id = scaling::storeFit(*bench.workspace(), outcome, {{"file", file.toStdString()}}, 1);
     show(bench, 0);
     auto* button = bench.child<QToolButton>("stored");
     QTRY_VERIFY(button->isEnabled());
@@ -391,6 +398,18 @@ void ScalingTest::storedFitsReopen()
     QTRY_COMPARE(cell(bench.child<QTableWidget>("parameters"), 0, 1), shortText(outcome.fit.parameters[0]));
     QTRY_COMPARE(bench.child<QLineEdit>("file")->text(), file);
     QCOMPARE(fitPage(bench)->requestDocument()["objective"], core::Json("least_squares"));
+    // It stays the stored one when its rows are read: with its intervals, and known as an analysis.
+    QTRY_VERIFY(bench.panel->isIdle());
+    QCOMPARE(fitPage(bench)->analysis(), std::optional(id));
+    QCOMPARE(cell(bench.child<QTableWidget>("parameters"), 0, 2), shortText(outcome.bootstrap->intervals[0].low));
+    QVERIFY(!bench.child<QTableWidget>("parameters")->isColumnHidden(2));
+    // Where the file is gone, the points that were stored with it stay, and the panel says so.
+    QFile::remove(file);
+    button->menu()->actions().front()->trigger();
+    QTRY_VERIFY(bench.panel->errorText().contains("expected a CSV file, found none"));
+    QTRY_VERIFY(bench.panel->isIdle());
+    QCOMPARE(fitPage(bench)->analysis(), std::optional(id));
+    QVERIFY(fitPage(bench)->table() && fitPage(bench)->table()->rows() == outcome.points.rows());
 }
 
 void ScalingTest::stateSurvivesARestart()
