@@ -4,6 +4,8 @@
 #include <atomic>
 #include <exception>
 
+#include <core/base/plain_reason.h>
+
 #include "background_runner.h"
 
 namespace orrery::widgets {
@@ -107,7 +109,7 @@ std::any runTask(jobs::Context& job, const BackgroundRunner::Work& work, const B
         deliver(work(context));
         deliver.task->delivered = true;
     } catch (const std::exception& error) {
-        deliver([failed, text = QString::fromStdString(error.what())] { failed(text); });
+        deliver([failed, text = QString::fromStdString(core::plainReason(error))] { failed(text); });
         deliver.task->delivered = true;
         throw;
     }

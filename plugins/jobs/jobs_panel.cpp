@@ -166,7 +166,9 @@ void JobsPanel::showLog()
     const auto ids = chosen();
     const auto* job = ids.isEmpty() ? nullptr : find(ids.front());
     m_caption->setText(job ? QString::fromStdString(job->title) + "  " + JobsModel::progressText(job->progress) : QString());
+    m_caption->setToolTip(m_caption->text());
     m_caption->setVisible(job);
+    m_log->setPlaceholderText(job ? tr("No messages of this job.") : tr("Select a job to see its log."));
     const auto text = job ? JobsModel::logText(*job) : QString();
     if (m_log->toPlainText() == text)
         return;

@@ -8,6 +8,9 @@
 #include <QSignalSpy>
 #include <QSlider>
 
+#include <atomic>
+#include <future>
+
 #include <core/base/error.h>
 #include <core/catalogue.h>
 #include <core/train/samples.h>
@@ -74,6 +77,7 @@ private Q_SLOTS:
     void doubleClickAsksForTheAttribution();
     void aPredictionIsCancelledInTheMiddle();
     void predictingAPartEqualsCore();
+    void storedPredictionsThatComeLateAreLeftOut();
     void brokenDataAreExplained();
     void stateSurvivesARestart();
     void tableRowsShowValuesAsInTheFile();
@@ -242,6 +246,39 @@ void DataTest::predictingAPartEqualsCore()
     const auto expected = train::evaluateModel(model, *iris, data::Split::Train, core::Json::array({"accuracy"}), options);
     const auto wrong = std::lround((1 - expected.value("accuracy")) * double(expected.samples));
     QTRY_VERIFY2(status(bench).contains(QString("%1 wrong of %2 predicted").arg(wrong).arg(expected.samples)), qPrintable(status(bench)));
+}
+
+/// Stored predictions are read where quick work waits for its turn; what is asked for anew meanwhile is not put aside by them.
+void DataTest::storedPredictionsThatComeLateAreLeftOut()
+{
+    Bench bench;
+    const auto run = test::trainedRun(bench.workspace(), kSmall, "iris", 2);
+    bench.show();
+    bench.session.selectRuns({run});
+    QTRY_VERIFY(status(bench).contains(QString("predicted by run %1").arg(run)));
+    choose(box(bench, "Part"), 0);
+    QTRY_VERIFY(status(bench).contains("no predictions") && !bench.session.hasBackgroundWork());
+    std::promise<void> gate;
+    const std::shared_future<void> open = gate.get_future().share();
+    QObject owner;
+    std::atomic<int> waiting{0};
+    for (int i = 0; i < 2; ++i)
+        bench.session.runInBackground(
+            &owner,
+            [&waiting, open](widgets::BackgroundContext&) {
+                ++waiting;
+                open.wait();
+                return 0;
+            },
+            [](int) {}, [](const QString&) {});
+    QTRY_COMPARE(waiting.load(), 2);
+    choose(box(bench, "Part"), 2);  // the stored ones are asked for, and wait
+    QTest::mouseClick(button(bench, "Predict this part"), Qt::LeftButton);
+    const QString anew = QString("predicted by run:%1").arg(run);
+    QTRY_VERIFY2(status(bench).contains(anew), qPrintable(status(bench)));
+    gate.set_value();
+    QTRY_VERIFY(!bench.session.hasBackgroundWork());
+    QVERIFY2(status(bench).contains(anew), qPrintable(status(bench)));
 }
 
 void DataTest::brokenDataAreExplained()
