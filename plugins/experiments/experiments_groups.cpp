@@ -51,7 +51,8 @@ void ExperimentsPanel::fillGroupBox()
     for (const char* field : {"seed", "name", "status", "tags", "parent"})
         m_group->addItem(tr("by %1").arg(field), QString(field));
     for (const auto& field : m_model.fields())
-        if (field.kind == store::RunField::Kind::Document && field.values.size() > 1)
+        if (const auto name = QString::fromStdString(field.name); field.kind == store::RunField::Kind::Document && field.values.size() > 1 &&
+                                                                  m_group->findData(name) < 0 && !name.startsWith(QLatin1String("tags.")))
             m_group->addItem(tr("by %1").arg(QString::fromStdString(field.name)), QString::fromStdString(field.name));
     if (!wanted.isEmpty() && m_group->findData(wanted) < 0)
         m_group->addItem(tr("by %1").arg(wanted), wanted);

@@ -14,7 +14,12 @@ namespace orrery::plugins {
 namespace {
 
 constexpr int kAutomaticSettings = 5, kCandidates = 24;
-const QStringList kIdle{"name", "notes", "tags", "data_hash"};  ///< documents' fields that are no settings
+/// Documents' fields that are no settings, with what is in them.
+bool isIdle(const QString& field)
+{
+    static const QStringList names{"name", "notes", "tags", "data_hash"};
+    return names.contains(field.section('.', 0, 0));
+}
 
 std::optional<core::Json> valueOf(const store::RunSummary& run, const std::string& field)
 {
@@ -96,7 +101,7 @@ QStringList ParallelPage::candidates() const
     QStringList first, others;
     for (const auto& field : m_model.fields()) {
         const auto name = QString::fromStdString(field.name);
-        if (field.kind == store::RunField::Kind::Document && field.values.size() > 1 && !kIdle.contains(name))
+        if (field.kind == store::RunField::Kind::Document && field.values.size() > 1 && !isIdle(name))
             (name.startsWith(QLatin1String("model.")) || name.startsWith(QLatin1String("train.")) ? first : others) << name;
     }
     return (first + others).mid(0, kCandidates);
@@ -196,7 +201,7 @@ void ParallelPage::buildMenu()
     const auto shown = axes();
     for (const auto& field : m_model.fields()) {
         const auto name = QString::fromStdString(field.name);
-        if (field.kind == store::RunField::Kind::Property || kIdle.contains(name))
+        if (field.kind == store::RunField::Kind::Property || isIdle(name))
             continue;
         auto* action = m_menu->addAction(name);
         action->setCheckable(true);

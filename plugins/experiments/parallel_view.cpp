@@ -5,6 +5,7 @@
 #include <QPainter>
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include <widgets/theme.h>
 
@@ -15,8 +16,9 @@ namespace {
 
 constexpr int kTop = 52, kBottom = 14, kLeastSide = 60;  ///< px around the axes
 constexpr int kGrip = 14;                                ///< px beside an axis that count as on it
-constexpr int kFewLines = 300;                           ///< up to so many are smoothed
-constexpr int kColours = 32;                             ///< lines of one colour are drawn in one go
+constexpr qsizetype kMostHighlighted = 20;
+constexpr int kFewLines = 300;  ///< up to so many are smoothed
+constexpr int kColours = 32;    ///< lines of one colour are drawn in one go
 constexpr double kKeyStep = 0.02;
 
 double scaled(const ParallelAxis& axis, double value)
@@ -24,6 +26,24 @@ double scaled(const ParallelAxis& axis, double value)
     if (!axis.log)
         return value;
     return value > 0 ? std::log10(value) : std::nan("");
+}
+
+/// The numbers of an axis where there are only a few of them, none too near to another to be read: its marks stand at them.
+std::set<double> fewValues(const ParallelAxis& axis)
+{
+    constexpr std::size_t kFew = 5;
+    std::set<double> found;
+    for (const double value : axis.values) {
+        if (std::isfinite(scaled(axis, value)))
+            found.insert(value);
+        if (found.size() > kFew)
+            return {};
+    }
+    const double span = found.empty() ? 0 : scaled(axis, *found.rbegin()) - scaled(axis, *found.begin());
+    for (auto next = found.begin(); next != found.end() && std::next(next) != found.end(); ++next)
+        if (scaled(axis, *std::next(next)) - scaled(axis, *next) < span / (2 * kFew))
+            return {};
+    return found;
 }
 
 /// One line, or two that are parted at the dot in a path that is nearest to its middle; what is still too long loses its beginning.
@@ -264,7 +284,7 @@ void ParallelView::drawLines()
         draw(bins[kColours], widgets::themeColors(palette()).mutedText, 0.15);
     for (int colour = 0; colour < kColours; ++colour) {
         // The brightest end is left out on a light background, the darkest on a dark one.
-        const double t = (colour + 0.5) / kColours * 0.85 + (dark ? 0.15 : 0.0);
+        const double t = (colour + 0.5) / kColours * (dark ? 0.7 : 0.85) + (dark ? 0.3 : 0.0);
         draw(bins[std::size_t(colour)], widgets::toQColor(report::colourMap("viridis").at(t)), m_runs.size() > 2000 ? 0.35 : !areFew ? 0.6 : 0.9);
     }
 }
@@ -274,6 +294,13 @@ QStringList ParallelView::ticks(int axis, std::vector<double>& heights) const
     const auto& place = m_placed[std::size_t(axis)];
     const auto& names = m_axes[std::size_t(axis)].names;
     QStringList texts;
+    if (const std::set<double> few = names.isEmpty() ? fewValues(m_axes[std::size_t(axis)]) : std::set<double>(); !few.empty()) {
+        for (const double value : few) {
+            texts << QString::number(value, 'g', 3);
+            heights.push_back(heightOf(axis, value));
+        }
+        return texts;
+    }
     const int count = names.isEmpty() ? 5 : int(names.size()),
               step = std::max(1, int(std::ceil(count * (fontMetrics().height() + 2) / std::max(1.0, double(height() - kTop - kBottom)))));
     for (int i = 0; i < count; i += names.isEmpty() ? 1 : step) {
@@ -352,12 +379,13 @@ void ParallelView::paintEvent(QPaintEvent*)
         drawLines();
     painter.drawImage(0, 0, m_lines);
     painter.setRenderHint(QPainter::Antialiasing);
-    if (!m_highlighted.isEmpty() && m_axes.size() > 1) {
+    // Where most lines are chosen, their colours say more.
+    const qsizetype most = std::clamp<qsizetype>(m_runs.size() / 2, 1, kMostHighlighted);
+    if (!m_highlighted.isEmpty() && m_highlighted.size() <= most && m_axes.size() > 1) {
         painter.setPen(QPen(palette().color(QPalette::WindowText), 2));
-        for (qsizetype i = 0, drawn = 0; i < m_runs.size() && drawn < 20; ++i) {
+        for (qsizetype i = 0; i < m_runs.size(); ++i) {
             if (!m_highlighted.contains(m_runs[i]))
                 continue;
-            ++drawn;
             QPolygonF line;
             for (int axis = 0; axis < int(m_axes.size()); ++axis)
                 if (const float height = m_placed[std::size_t(axis)].heights[std::size_t(i)]; !std::isnan(height))

@@ -21,9 +21,10 @@
 namespace orrery::plugins {
 namespace {
 
-constexpr int kRefreshInterval = 250;  ///< ms between two readings of running runs
-constexpr std::size_t kMostRuns = 40;  ///< more curves cannot be told apart
-constexpr int kMostMembers = 100;      ///< of a group; more change little
+constexpr int kRefreshInterval = 250;    ///< ms between two readings of running runs
+constexpr std::size_t kMostRuns = 40;    ///< more curves cannot be told apart
+constexpr qsizetype kMostInLegend = 12;  ///< more would cover the curves
+constexpr int kMostMembers = 100;        ///< of a group; more change little
 constexpr int kPlotHeight = 150, kPlotWidth = 260;
 
 std::int64_t toStep(double x, std::int64_t otherwise)
@@ -118,6 +119,7 @@ void RunCurves::build()
     m_logY->setToolTip(tr("Logarithmic axis of values"));
     m_legend = new QCheckBox(tr("&Legend"), this);
     m_legend->setChecked(true);
+    m_legend->setToolTip(tr("Shown in plots of up to %1 curves").arg(kMostInLegend));
     connect(m_smoothing, &QSlider::valueChanged, this, &RunCurves::applyOptions);
     for (auto* box : {m_logX, m_logY, m_legend})
         connect(box, &QCheckBox::toggled, this, &RunCurves::applyOptions);
@@ -320,6 +322,12 @@ void RunCurves::showSeries(widgets::PlotView& plot, const QString& group, bool a
     for (const auto& id : known)
         if (!wanted.contains(id))
             plot.removeSeries(id);
+    showLegend(plot);
+}
+
+void RunCurves::showLegend(widgets::PlotView& plot) const
+{
+    plot.setLegendVisible(m_legend->isChecked() && plot.seriesIds().size() <= kMostInLegend);
 }
 
 widgets::PlotSeries RunCurves::series(const Line& line, int position, const QString& metric) const
@@ -351,7 +359,7 @@ void RunCurves::applyOptions()
         plot->setSmoothing(weight);
         plot->setLog(widgets::PlotAxis::X, m_logX->isChecked());
         plot->setLog(widgets::PlotAxis::Y, m_logY->isChecked());
-        plot->setLegendVisible(m_legend->isChecked());
+        showLegend(*plot);
     }
 }
 

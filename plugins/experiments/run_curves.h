@@ -78,6 +78,7 @@ private:
     widgets::PlotSeries series(const Line& line, int position, const QString& metric) const;
     void arrange();
     void applyOptions();
+    void showLegend(widgets::PlotView& plot) const;
     QStringList available() const;
     QStringList effective() const;
 

@@ -140,7 +140,10 @@ void RunsModel::addSpreadColumns()
 QString RunsModel::groupTitle(const train::RunGroup& group) const
 {
     const auto runs = group.runs.size() == 1 ? tr("1 run") : tr("%1 runs").arg(group.runs.size());
-    return QString("%1 = %2 (%3)").arg(m_grouping.section('.', -1), QString::fromStdString(group.value), runs);
+    // An entry of a list is known by the list's name, too: hidden.0.
+    bool isNumber = false;
+    m_grouping.section('.', -1).toInt(&isNumber);
+    return QString("%1 = %2 (%3)").arg(m_grouping.section('.', isNumber ? -2 : -1), QString::fromStdString(group.value), runs);
 }
 
 widgets::RowModel::Row RunsModel::rowOf(qint64 id, const train::RunGroup& group) const

@@ -303,6 +303,42 @@ private Q_SLOTS:
         QVERIFY(high.green() > high.blue());  // and goes to green
     }
 
+    void anEntryOfAListIsNamedWithItsList()
+    {
+        Bench bench(false);
+        for (const int hidden : {8, 32}) {
+            core::Json made = document(8, 0.01, hidden);
+            made["model"]["hidden"] = {hidden};
+            made["tags"] = {"sweep", "trial:" + std::to_string(hidden)};
+            finished(*bench.workspace, made, 0.5);
+        }
+        QTRY_COMPARE(bench.rows().rowCount(), 2);
+        bench.chooseGroup("model.hidden.0");
+        QTRY_COMPARE(bench.cell(0, "name"), QString("hidden.0 = 8 (1 run)"));
+        // What a run is called and what its document calls it are one thing to group by.
+        QStringList offered;
+        for (int i = 0; i < bench.panel->groupBox()->count(); ++i)
+            offered << bench.panel->groupBox()->itemText(i);
+        QCOMPARE(offered.count("by seed"), qsizetype(1));
+        QVERIFY(offered.contains("by model.hidden.0") && !offered.contains("by tags.1"));
+        QVERIFY(!bench.panel->parallel()->axes().contains("tags.1"));
+    }
+
+    void aLegendThatWouldCoverTheCurvesIsLeftOut()
+    {
+        Bench bench;
+        QList<qint64> all(bench.runs.begin(), bench.runs.end());
+        for (int i = 0; i < 8; ++i)
+            all << finished(*bench.workspace, document(8, 0.01, 10 + i), 0.5);
+        QTRY_COMPARE(bench.rows().rowCount(), 13);
+        bench.session.selectRuns(all);
+        QTRY_VERIFY(bench.panel->curves()->plot("loss") && bench.panel->curves()->plot("loss")->seriesIds().size() == 13);
+        QVERIFY(!bench.panel->curves()->plot("loss")->isLegendVisible());
+        bench.session.selectRuns(all.mid(0, 2));
+        QTRY_COMPARE(bench.panel->curves()->plot("loss")->seriesIds().size(), qsizetype(2));
+        QVERIFY(bench.panel->curves()->plot("loss")->isLegendVisible());
+    }
+
     void theLeaderboardIsTheOrderOfTheStore()
     {
         Bench bench;
