@@ -10,6 +10,7 @@
 #include <core/train/reproduce.h>
 #include <core/train/run_groups.h>
 
+#include "number_checks.h"
 #include "training.h"
 
 namespace orrery::cli {
@@ -167,7 +168,7 @@ std::function<Exit(Session&)> declareLeaderboard(CLI::App& app)
     app.add_option("--metric", options->board.metric, "Metric to order by: its last value.")->capture_default_str();
     app.add_option("--goal", options->goal, "maximize or minimize; else as the metric's name says.")->check(CLI::IsMember({"maximize", "minimize"}));
     app.add_option("--where", options->board.where, "Only runs that this query matches: model.id = mlp and seed < 3.");
-    app.add_option("--limit", options->board.perData, "At most so many of each data set.")->capture_default_str();
+    app.add_option("--limit", options->board.perData, "At most so many of each data set.")->capture_default_str()->check(positive());
     app.add_flag("--all", options->all, "Runs that have not finished, too.");
     return [options](Session& session) { return showBoards(session, *options); };
 }

@@ -206,6 +206,8 @@ private Q_SLOTS:
         QTest::newRow("run that is no number") << QStringList{"runs", "show", "x", "--workspace", "w"} << "run";
         QTest::newRow("unknown run to compare") << QStringList{"runs", "compare", "1", "99", "--workspace", "w"} << "there is no run 99";
         QTest::newRow("unknown run to tag") << QStringList{"runs", "tag", "99", "a", "--workspace", "w"} << "there is no run 99";
+        QTest::newRow("fewer than no runs") << QStringList{"runs", "list", "--limit", "-1", "--workspace", "w"}
+                                            << "expected a number of at least 0, got \"-1\"";
         QTest::newRow("empty tag") << QStringList{"runs", "tag", "1", "  ", "--workspace", "w"}
                                    << "tag: expected one line of 1 to 200 bytes, got none";
         QTest::newRow("long tag") << QStringList{"runs", "tag", "1", QString(201, 'x'), "--workspace", "w"} << "bytes, got 201";
