@@ -10,6 +10,8 @@ void ModelArgument::declare(CLI::App& app)
 {
     app.add_option("model", text, "MODEL: a file, a checkpoint folder, zoo:NAME?key=value&key=value, or run:ID[@STEP].")->required();
     app.add_option("--arch", architecture, "Architecture of a bare state dictionary: NAME?key=value.");
+    app.add_flag("--keep-quantised", keepQuantised,
+                 "Keep the quantised matrices of a GGUF file as they are and unpack each where it is used: less memory, more time.");
     app.add_option("--model-method", method, "Method of a TorchScript file to open instead of forward.");
 }
 
@@ -21,6 +23,7 @@ graph::Model ModelArgument::open(Session& session, std::vector<std::string>* not
     options.architecture = architecture;
     options.method = method;
     options.keepInputs.insert(keepInputs.begin(), keepInputs.end());
+    options.quantised = keepQuantised ? models::OpenOptions::Quantised::Keep : models::OpenOptions::Quantised::Unpack;
     options.openRun = [&session](const std::string& reference) {
         return train::modelOfReference(*session.workspace(store::OpenMode::ReadOnly), reference);
     };

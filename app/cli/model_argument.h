@@ -9,6 +9,7 @@ namespace orrery::cli {
 struct ModelArgument {
     std::string text, architecture, method = "forward";
     std::vector<std::string> keepInputs;  ///< inputs that stay although they would be bound: attention_mask, token_type_ids
+    bool keepQuantised = false;
     void declare(CLI::App& app);
     /// Opens the model on the session's device and compute type. `run:ID[@STEP]` looks into the session's workspace.
     /// What was changed, bound, left out or checked while opening goes into `notes`, if given, else into the log.

@@ -365,6 +365,11 @@ bool isQuantised(GgufTensorType type)
     return infoOf(type).elements > 1;
 }
 
+std::int64_t ggufBlockBytes(GgufTensorType type)
+{
+    return std::int64_t(infoOf(type).bytes);
+}
+
 void dequantise(GgufTensorType type, std::string_view bytes, std::span<float> out)
 {
     const bool isByte = type == GgufTensorType::Q8_0;

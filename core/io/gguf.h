@@ -71,6 +71,8 @@ std::string_view ggufTypeName(GgufTensorType type);
 bool isQuantised(GgufTensorType type);
 
 inline constexpr std::int64_t kGgufBlock = 32;
+/// Bytes of one block of a quantised type.
+std::int64_t ggufBlockBytes(GgufTensorType type);
 /// Unpacks blocks of 32 elements: a half-precision scale d, and q of 8 bits (value d q), or of 4 bits (value d (q - 8); the low halves of the 16 bytes are elements 0 to 15, the high ones 16 to 31).
 /// @param bytes  `out.size()` elements of a quantised type.
 void dequantise(GgufTensorType type, std::string_view bytes, std::span<float> out);

@@ -16,6 +16,8 @@ struct OpenOptions {
     std::string method = "forward";    ///< of a TorchScript module that has several
     /// TorchScript can bring a process down: it is read in one of its own where `orrery-cli` is at hand (see isolated_reading.h).
     enum class ForeignFiles { OwnProcess, ThisProcess } foreignFiles = ForeignFiles::OwnProcess;
+    /// Matrices of a GGUF file in Q8_0 or Q4_0: unpacked to float32 at once, or kept as they are behind nodes that unpack them where they are used (see weights/packed_weights.h).
+    enum class Quantised { Unpack, Keep } quantised = Quantised::Unpack;
     /// Opens `run:ID[@STEP]`; gets what stands behind `run:`. Given by who has a workspace.
     std::function<graph::Model(const std::string& reference)> openRun;
     /// Gets one sentence about everything that was changed, bound or left out while opening; may be null.

@@ -10,7 +10,7 @@
 namespace orrery::models::families {
 namespace {
 
-constexpr std::int64_t kMostExperts = 512;
+constexpr std::int64_t kMostExperts = 512, kMostInAll = 1 << 15;  // each is some ten nodes of the graph
 constexpr std::string_view kFusedIn = ".mlp.experts.gate_up_proj", kFusedOut = ".mlp.experts.down_proj", kRouter = ".mlp.gate.weight";
 
 Var gatedExpert(Assembly& assembly, Var x, std::int64_t hidden, const ExpertSettings& settings)
@@ -84,6 +84,8 @@ ExpertSettings expertSettings(const Config& config, const std::string& type)
     }
     if (settings.count > kMostExperts || settings.used > settings.count)
         config.fail("num_experts_per_tok", fmt::format("at most the number of experts, {}, which is at most {}", settings.count, kMostExperts));
+    if (const auto layers = config.layers("num_hidden_layers", 32); settings.count * layers > kMostInAll)
+        config.fail("num_hidden_layers", fmt::format("at most {} experts in all layers together", kMostInAll));
     return settings;
 }
 

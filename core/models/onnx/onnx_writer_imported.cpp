@@ -139,6 +139,15 @@ void globalPool(OnnxWriter& w, const Node& n)
     w.give(n, how == "max" ? "GlobalMaxPool" : "GlobalAveragePool", {w.use(n.inputs[0])});
 }
 
+// Numbers of packed weights are written as they are unpacked.
+void unpackedBlocks(OnnxWriter& w, const Node& n)
+{
+    const auto* numbers = w.weightOf(graph::Operand::of(n.outputs[0]));
+    if (!numbers)
+        w.refuse(n, "its numbers are not known without an example");
+    w.alias(n, w.tensor(n.name, *numbers));
+}
+
 void lastExtremum(OnnxWriter& w, const Node& n)
 {
     w.give(n, w.literalBool(n, 3) ? "ArgMax" : "ArgMin", {w.use(n.inputs[0])},
@@ -298,6 +307,7 @@ void addImportedWriters(WriterTable& table)
                                        {8, "weights"}})},
         {"orrery::onnx_unique", again("Unique", 1, {{1, "axis"}, {2, "sorted"}})},
         {"orrery::onnx_wrap_indices", wrapped},
+        {"orrery::unpack_blocks", unpackedBlocks},
     });
 }
 

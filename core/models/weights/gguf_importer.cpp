@@ -17,7 +17,7 @@ graph::Model openGguf(const ModelSource& source, const OpenOptions& options)
 {
     if (!options.architecture.empty())
         return importerRegistry().factory("state_dict").open(source, options);
-    auto checkpoint = readGgufCheckpoint(std::make_shared<core::MappedFile>(source.file), source.name());
+    auto checkpoint = readGgufCheckpoint(std::make_shared<core::MappedFile>(source.file), source.name(), options.quantised);
     const families::Config config(checkpoint.config, source.name());
     const auto& family = *families::findFamily(config.text("model_type", ""));
     auto model = families::buildFamily(family, config, options.keepInputs);
@@ -27,6 +27,8 @@ graph::Model openGguf(const ModelSource& source, const OpenOptions& options)
     auto notes = std::move(checkpoint.notes);
     model.weights = families::weightsFor(*model.graph, checkpoint.tensors, family, source.name(), notes);
     model.graph = families::withDtypesOf(model.graph, model.weights);
+    if (!checkpoint.packed.empty())
+        model = withPackedWeights(std::move(model), checkpoint.packed);
     if (options.note)
         std::for_each(notes.begin(), notes.end(), options.note);
     return model;

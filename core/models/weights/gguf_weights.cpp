@@ -1,6 +1,7 @@
 #include "gguf_weights.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -117,7 +118,16 @@ at::Tensor tensorOf(const Mapping& file, const io::GgufTensor& tensor)
     return mappedTensor(file, type, tensor.shape, tensor.begin, tensor.end);
 }
 
-std::vector<std::string> notesOf(const io::GgufFile& file)
+/// A matrix as it lies in the file.
+PackedTensor packedTensorOf(const Mapping& file, const io::GgufTensor& tensor)
+{
+    const auto rows = tensor.shape.at(0);
+    const auto bytes = std::int64_t(tensor.end - tensor.begin);
+    return {mappedTensor(file, io::ElementType::UInt8, {rows, rows > 0 ? bytes / rows : 0}, tensor.begin, tensor.end),
+            std::string(io::ggufTypeName(tensor.type))};
+}
+
+std::vector<std::string> notesOf(const io::GgufFile& file, OpenOptions::Quantised quantised = OpenOptions::Quantised::Unpack)
 {
     std::map<std::string_view, std::size_t> counts;
     for (const auto& tensor : file.tensors)
@@ -125,7 +135,8 @@ std::vector<std::string> notesOf(const io::GgufFile& file)
             ++counts[io::ggufTypeName(tensor.type)];
     std::vector<std::string> notes;
     for (const auto& [type, count] : counts)
-        notes.push_back(fmt::format("{} tensor(s) of type {} unpacked to float32", count, type));
+        notes.push_back(fmt::format("{} tensor(s) of type {} {}", count, type,
+                                    quantised == OpenOptions::Quantised::Keep ? "kept, and unpacked where they are used" : "unpacked to float32"));
     return notes;
 }
 
@@ -302,7 +313,7 @@ void readTokenizer(const io::GgufFile& file, const std::string& name, GgufCheckp
 
 }  // namespace
 
-GgufCheckpoint readGgufCheckpoint(const Mapping& file, const std::string& name)
+GgufCheckpoint readGgufCheckpoint(const Mapping& file, const std::string& name, OpenOptions::Quantised quantised)
 {
     const auto parsed = io::parseGguf(file->text(), name);
     const auto modelType = io::ggufText(parsed, "general.architecture");
@@ -310,7 +321,7 @@ GgufCheckpoint readGgufCheckpoint(const Mapping& file, const std::string& name)
         throw core::FormatError(
             fmt::format("{}: expected an architecture that can be run (llama, qwen2, qwen3, gpt2), found \"{}\"", name, modelType));
     const GgufConfig config(parsed, modelType, name);
-    GgufCheckpoint result{config.json(), {}, {}, notesOf(parsed)};
+    GgufCheckpoint result{config.json(), {}, {}, {}, notesOf(parsed, quantised)};
     readTokenizer(parsed, name, result);
     const auto heads = config.count("attention.head_count"), keyHeads = config.count("attention.head_count_kv", heads);
     for (const auto& tensor : parsed.tensors) {
@@ -320,6 +331,18 @@ GgufCheckpoint readGgufCheckpoint(const Mapping& file, const std::string& name)
         const auto other = ggufToHuggingFace(modelType, own);
         if (!other)
             throw core::FormatError(fmt::format("{}: tensor {} is none of {}", name, own, modelType));
+        if (quantised == OpenOptions::Quantised::Keep && io::isQuantised(tensor.type) && tensor.shape.size() == 2) {
+            auto packed = packedTensorOf(file, tensor);
+            packed.transposed = modelType == "gpt2" && own.starts_with("blk.");
+            if (!packed.transposed)
+                packed.blocks = inLayout(modelType, own, packed.blocks, heads, keyHeads, name);
+            auto shape = tensor.shape;
+            if (packed.transposed)
+                std::swap(shape[0], shape[1]);
+            result.tensors.set(*other, at::zeros({1}).expand(shape));
+            result.packed[*other] = std::move(packed);
+            continue;
+        }
         result.tensors.set(*other, inLayout(modelType, own, tensorOf(file, tensor), heads, keyHeads, name));
     }
     unifyTypes(result);

@@ -277,6 +277,16 @@ private Q_SLOTS:
                           graph::Executor(made.model.graph).forward(made.model.weights, {tokens})));
     }
 
+    void tooManyExpertsAreRefused()
+    {
+        auto json = models::readCheckpointFolder(checkpointRoot() / "mixtral").config;
+        json["num_local_experts"] = 512;
+        json["num_hidden_layers"] = 100;
+        const models::families::Config config(json, "config.json");
+        const auto said = saidBy([&] { models::families::buildFamily(*models::families::findFamily("mixtral"), config); });
+        QCOMPARE(said, QStringLiteral("config.json: num_hidden_layers: expected at most 32768 experts in all layers together, found 100"));
+    }
+
     void fusedExpertsOfAnotherShapeAreNamed()
     {
         const QTemporaryDir temporary;

@@ -1,9 +1,12 @@
 #include <QtTest>
 
+#include <core/graph/builder.h>
 #include <core/graph/executor.h>
+#include <core/io/gguf.h>
 #include <core/models/model_file.h>
 #include <core/models/open_model.h>
 #include <core/models/weights/gguf_tokenizer.h>
+#include <core/models/weights/packed_weights.h>
 #include <core/models/weights/weight_file.h>
 
 #include <core/text/sentencepiece.h>
@@ -144,6 +147,60 @@ private Q_SLOTS:
         QVERIFY(error <= tolerance * scale);
         // Another vocabulary row, or two rows in the wrong order, would be far away from that.
         QVERIFY(scale > 0.1);
+    }
+
+    /// Matrices that stay packed give the same numbers to the last bit and take little more room than in the file.
+    void packedWeightsGiveTheSame()
+    {
+        const std::string file = ORRERY_TEST_DATA "/weights/llama_q8.gguf";
+        models::OpenOptions keep;
+        keep.quantised = models::OpenOptions::Quantised::Keep;
+        const auto unpacked = models::openModel(file), packed = models::openModel(file, keep);
+        const auto tokens = models::loadTensors(ORRERY_TEST_DATA "/hf/llama/expect.safetensors").at("input_ids");
+        const auto logits = graph::Executor(packed.graph).forward(packed.weights, {tokens});
+        QVERIFY(at::equal(logits, graph::Executor(unpacked.graph).forward(unpacked.weights, {tokens})));
+        const auto* query = packed.graph->findParameter("model.layers.0.self_attn.q_proj.weight_q8_0");
+        QVERIFY(query && query->dtype == at::kByte);
+        QVERIFY(packed.graph->findValue("model.layers.0.self_attn.q_proj.weight"));
+        QVERIFY(packed.weights.bytes() * 2 < unpacked.weights.bytes());
+        const QTemporaryDir folder;
+        const std::filesystem::path copy = folder.filePath("packed.safetensors").toStdString();
+        models::saveModel(copy, packed);
+        const auto again = models::openModel(copy.string());
+        QVERIFY(at::equal(logits, graph::Executor(again.graph).forward(again.weights, {tokens})));
+    }
+
+    /// Blocks of both types against the numbers that another program unpacked (types_gguf.npz).
+    void blocksAreUnpackedAsWritten_data()
+    {
+        QTest::addColumn<bool>("transposed");
+        QTest::newRow("as they lie") << false;
+        QTest::newRow("transposed") << true;
+    }
+    void blocksAreUnpackedAsWritten()
+    {
+        QFETCH(bool, transposed);
+        const std::filesystem::path file = ORRERY_TEST_DATA "/weights/types.gguf";
+        const auto bytes = core::readFile(file);
+        const auto expected = models::loadTensors(ORRERY_TEST_DATA "/weights/types_gguf.npz");
+        std::set<std::string> types;
+        for (const auto& tensor : io::parseGguf(bytes, "types").tensors) {
+            if (!io::isQuantised(tensor.type) || tensor.shape.size() != 2)
+                continue;
+            const std::int64_t length = std::int64_t(tensor.end - tensor.begin), rows = tensor.shape[0];
+            const auto blocks = at::from_blob(const_cast<char*>(bytes.data()) + tensor.begin, {rows, length / rows}, at::kByte).clone();
+            graph::Builder builder("one");
+            const auto x = builder.input("x", "float32", {"1"});
+            const auto shape = transposed ? std::vector<std::int64_t>{tensor.shape[1], rows} : tensor.shape;
+            auto model = builder.finish({{"y", builder.op("aten::mul.Tensor", {builder.parameter("w", shape, {{"kind", "zeros"}}), x})}});
+            const std::string type(io::ggufTypeName(tensor.type));
+            model = models::withPackedWeights(std::move(model), {{"w", {blocks, type, transposed}}});
+            const auto found = graph::Executor(model.graph).forward(model.weights, {at::ones({1})});
+            const auto wanted = expected.at(std::string(tensor.name));
+            QVERIFY2(at::equal(found, transposed ? wanted.t() : wanted), std::string(tensor.name).c_str());
+            types.insert(type);
+        }
+        QCOMPARE(types.size(), std::size_t(2));
     }
 
     void scoredPiecesAreSentencePieces()
