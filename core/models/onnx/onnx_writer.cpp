@@ -155,6 +155,10 @@ std::string OnnxWriter::initialiser(const std::string& name, const at::Tensor& t
 void OnnxWriter::addWeights()
 {
     for (const auto& parameter : graph().data().parameters) {
+        const auto& users = graph().users(parameter.value);
+        const auto unpacks = [](const Node* user) { return user->op == "orrery::unpack_blocks"; };
+        if (!users.empty() && std::all_of(users.begin(), users.end(), unpacks))
+            continue;  // its numbers are written unpacked
         const auto& tensor = m_model.weights.at(parameter.name);
         m_names[parameter.value] = initialiser(fresh(parameter.name), tensor);
         m_seen[parameter.value] = {tensor.dim(), tensor.scalar_type()};

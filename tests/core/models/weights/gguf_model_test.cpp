@@ -3,6 +3,7 @@
 #include <core/graph/builder.h>
 #include <core/graph/executor.h>
 #include <core/io/gguf.h>
+#include <core/models/exporter.h>
 #include <core/models/model_file.h>
 #include <core/models/open_model.h>
 #include <core/models/weights/gguf_tokenizer.h>
@@ -168,6 +169,11 @@ private Q_SLOTS:
         models::saveModel(copy, packed);
         const auto again = models::openModel(copy.string());
         QVERIFY(at::equal(logits, graph::Executor(again.graph).forward(again.weights, {tokens})));
+        const std::filesystem::path exported = folder.filePath("packed.onnx").toStdString();
+        models::exportModel(exported, packed, "onnx");
+        const auto onnx = models::openModel(exported.string());
+        QVERIFY(at::allclose(logits, graph::Executor(onnx.graph).forward(onnx.weights, {tokens}), 1e-5, 1e-5));
+        QVERIFY(!onnx.graph->findParameter("model.layers.0.self_attn.q_proj.weight_q8_0"));  // nobody would read it there
     }
 
     /// Blocks of both types against the numbers that another program unpacked (types_gguf.npz).
