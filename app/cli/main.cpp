@@ -13,6 +13,7 @@
 
 #include "cli.h"
 #include "interrupt.h"
+#include "number_checks.h"
 
 namespace {
 
@@ -102,7 +103,9 @@ void addCommonOptions(CLI::App& app, cli::Session& session)
     app.add_option("--threads", session.threads, "Threads to compute with; 0: all cores.")->check(CLI::Range(0, 4096));
     app.add_option("--device", session.device, "auto, cpu or cuda[:N].");
     app.add_option("--dtype", session.dtype, "Compute type: float32, float64, bfloat16, float16.");
-    app.add_option("--seed", session.seed, "Seed of everything random.")->each([&session](const std::string&) { session.seedGiven = true; });
+    app.add_option("--seed", session.seed, "Seed of everything random.")->check(cli::notNegative())->each([&session](const std::string&) {
+        session.seedGiven = true;
+    });
     app.add_option("--workspace", session.workspaceFolder, "Folder of the workspace; else $ORRERY_WORKSPACE.");
 }
 

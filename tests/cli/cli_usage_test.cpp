@@ -64,6 +64,8 @@ private Q_SLOTS:
         QTest::newRow("value out of range") << QStringList{"devices", "--threads", "-1"} << "not in range 0 to 4096";
         QTest::newRow("value not above 0") << QStringList{"scaling", "count", "zoo:lenet", "--batch", "0"} << "expected a number above 0, got \"0\"";
         QTest::newRow("value below 0") << QStringList{"diff", "a", "b", "--tolerance", "-0.5"} << "expected a number of at least 0, got \"-0.5\"";
+        QTest::newRow("seed below 0") << QStringList{"scaling", "count", "zoo:lenet", "--seed", "-1"}
+                                      << "--seed: expected a number of at least 0, got \"-1\"";
         QTest::newRow("value is infinite") << QStringList{"scaling", "count", "zoo:lenet", "--budget-seconds", "inf"}
                                            << "expected a finite number above 0, got \"inf\"";
         QTest::newRow("NaN for a range") << QStringList{"generate", "x", "--temperature", "nan"}
