@@ -3,6 +3,7 @@
 #include <core/base/text.h>
 #include <core/graph/inspect.h>
 #include <core/graph/runnable.h>
+#include <core/models/file_properties.h>
 
 #include "arrays.h"
 #include "model_argument.h"
@@ -63,7 +64,8 @@ void printNodes(const graph::Inspection& inspection)
                                  inspection.wasRun ? countText(node.bytes) : "");
 }
 
-void printTable(const graph::Model& model, const graph::Inspection& inspection, const std::vector<std::string>& notes)
+void printTable(const graph::Model& model, const graph::Inspection& inspection, const std::vector<models::FileProperty>& properties,
+                const std::vector<std::string>& notes)
 {
     graph::isWeightsAlone(*model.graph) ? printTensors(model) : printNodes(inspection);
     std::cout << "\nparameters   " << countText(inspection.parameters) << "\nweights      "
@@ -74,6 +76,8 @@ void printTable(const graph::Model& model, const graph::Inspection& inspection, 
     for (const auto& input : model.card.inputs)
         std::cout << "input        " << input.name << ": " << input.dtype << " [" << core::join(input.shape, ", ") << "]\n";
     std::cout << "graph hash   " << model.graph->hash() << "\n";
+    for (const auto& [name, value] : properties)
+        std::cout << fmt::format("{:<12} {}\n", name, value);
     for (const auto& note : notes)
         std::cout << "note         " << note << "\n";
 }
@@ -108,8 +112,9 @@ Exit inspectModel(Session& session, const InspectOptions& options)
     }
     const auto inspection =
         executor ? graph::inspect(*executor, model.weights, inputs, session.stopToken()) : graph::inspectStructure(*model.graph, model.weights);
+    const auto properties = models::fileProperties(options.model.text);
     if (!session.json) {
-        printTable(model, inspection, notes);
+        printTable(model, inspection, properties, notes);
         return Exit::Done;
     }
     auto document = inspection.toJson();
@@ -118,6 +123,9 @@ Exit inspectModel(Session& session, const InspectOptions& options)
     document["hash"] = model.graph->hash();
     document["card"] = model.card.toJson();
     document["notes"] = notes;
+    document["properties"] = core::Json::array();
+    for (const auto& [name, value] : properties)
+        document["properties"].push_back({{"name", name}, {"value", value}});
     core::Json parameters = core::Json::array();
     for (const auto& parameter : model.graph->data().parameters)
         parameters.push_back({{"name", parameter.name},

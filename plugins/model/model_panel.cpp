@@ -33,6 +33,15 @@ namespace {
 using widgets::SelectionPart;
 using Kind = ModelTree::ItemKind;
 
+constexpr std::size_t kMostPropertyRows = 24;
+
+QString row(const QString& name, const QString& value)
+{
+    return value.isEmpty() ? QString()
+                           : QStringLiteral("<tr><td style=\"white-space:nowrap\">%1&nbsp;&nbsp;</td><td>%2</td></tr>")
+                                 .arg(name.toHtmlEscaped(), value.toHtmlEscaped());
+}
+
 }  // namespace
 
 ModelPanel::ModelPanel(widgets::Session& session, QWidget* parent)
@@ -208,13 +217,21 @@ void ModelPanel::choosePath(const QString& path)
     m_sending = false;
 }
 
+/// What the file says of itself.
+QString ModelPanel::describeFile() const
+{
+    const auto& properties = m_tree->opened()->properties;
+    QString html = QStringLiteral("<b>%1</b><table cellspacing=0 cellpadding=0>").arg(tr("file"));
+    for (std::size_t i = 0; i < std::min(properties.size(), kMostPropertyRows); ++i)
+        html += row(QString::fromStdString(properties[i].name), QString::fromStdString(properties[i].value));
+    html += QStringLiteral("</table>");
+    if (properties.size() > kMostPropertyRows)
+        html += tr("and %1 more: orrery-cli inspect lists them all").arg(properties.size() - kMostPropertyRows);
+    return html;
+}
+
 QString ModelPanel::describe(const QModelIndex& index) const
 {
-    const auto row = [](const QString& name, const QString& value) {
-        return value.isEmpty()
-                   ? QString()
-                   : QStringLiteral("<tr><td style=\"white-space:nowrap\">%1&nbsp;&nbsp;</td><td>%2</td></tr>").arg(name, value.toHtmlEscaped());
-    };
     QString html = QStringLiteral("<b>%1</b><table cellspacing=0 cellpadding=0>")
                        .arg((m_tree->path(index).isEmpty() ? tr("whole model") : m_tree->path(index)).toHtmlEscaped());
     if (const auto* node = m_tree->node(index)) {
@@ -262,6 +279,8 @@ void ModelPanel::showTensorOf(const QModelIndex& index)
     for (int row = 0; name.empty() && !m_tree->path(index).isEmpty() && row < m_tree->rowCount(index); ++row)
         if (const auto* parameter = m_tree->parameter(m_tree->index(row, 0, index)))
             name = parameter->name;
+    if (name.empty() && m_tree->path(index).isEmpty() && !m_tree->opened()->properties.empty())
+        return m_tensor->clear(describeFile());
     const auto* parameter = name.empty() ? nullptr : model.graph->findParameter(name);
     const at::Tensor* tensor = parameter ? model.weights.find(parameter->name) : nullptr;
     if (!tensor)

@@ -65,6 +65,7 @@ private:
     void updateEmptyState();
     QModelIndex current() const;
     QString describe(const QModelIndex& index) const;
+    QString describeFile() const;
 
     ModelTree* m_tree;
     QSortFilterProxyModel* m_filter = nullptr;

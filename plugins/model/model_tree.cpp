@@ -110,6 +110,7 @@ OpenedModelPtr openForPanel(const QString& argument, graph::Model model, std::st
         opened->inspection = graph::inspectStructure(*opened->model->graph, opened->model->weights);
     predictTimes(*opened, stop);
     nameWholeOutput(*opened);
+    opened->properties = models::fileProperties(argument.toStdString());
     return opened;
 }
 

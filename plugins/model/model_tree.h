@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <core/graph/inspect.h>
+#include <core/models/file_properties.h>
 
 namespace orrery::plugins {
 
@@ -20,6 +21,7 @@ struct OpenedModel {
     std::map<std::string, double> predicted;             ///< seconds of nodes by this machine's cost model; empty if none was fitted
     QString whyNotRun;                                   ///< empty if shapes and costs were measured
     QString text;                                        ///< Graph::print
+    std::vector<models::FileProperty> properties;        ///< what the file says of itself; empty for zoo: and run:
 };
 using OpenedModelPtr = std::shared_ptr<const OpenedModel>;
 

@@ -59,6 +59,7 @@ TensorDetail::TensorDetail(QWidget* parent)
     m_statistics->setTextInteractionFlags(Qt::TextSelectableByMouse);
     for (auto* label : {m_title, m_statistics})
         label->setMinimumSize(1, 1);  // a wrapped text asks for the height that it would have at its narrowest
+    m_title->setAlignment(Qt::AlignTop | Qt::AlignLeft);
     m_save->setToolTip(tr("Save all values as a NumPy array (float32)"));
     m_save->setSizePolicy(QSizePolicy::Maximum, QSizePolicy::Fixed);
     m_save->setObjectName(QStringLiteral("save"));

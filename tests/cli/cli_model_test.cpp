@@ -110,6 +110,9 @@ private Q_SLOTS:
         QVERIFY(document.at("parameter_list")[0].at("shape") == Json({4, 3}));
         QCOMPARE(document.at("card").at("inputs")[0].at("name").get<std::string>(), std::string("table"));
         QVERIFY(m_cli.compute({"inspect", kModel}).out.contains("fc1.linear  aten::linear"));
+        // What the file says of itself.
+        QCOMPARE(document.at("properties")[0].at("name").get<std::string>(), std::string("format"));
+        QVERIFY(m_cli.compute({"inspect", ORRERY_TEST_DATA "/onnx/cnn-1.13.onnx"}).out.contains("producer     pytorch 1.13"));
         QVERIFY(m_cli.compute({"inspect", kModel, "--text"}).out.contains("aten::linear"));
         // Shapes follow the input that is given.
         QVERIFY(m_cli.compute({"inspect", kModel, "--input", "x.npy"}).out.contains("[4, 5]"));

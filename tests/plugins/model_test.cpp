@@ -62,6 +62,7 @@ private Q_SLOTS:
     void initTestCase() { core::registerAll(); }
     void emptyStatesSayWhatToDo();
     void theTreeHoldsEveryNodeAndParameter();
+    void theFileSaysWhatItIs();
     void countsEqualCore();
     void weightsShowTheirStatistics();
     void slidersChooseTheSlice();
@@ -95,6 +96,20 @@ void ModelTest::theTreeHoldsEveryNodeAndParameter()
     QCOMPARE(leaves(*tree(bench)->model()), int(model.graph->allNodes().size() + model.graph->data().parameters.size()));
     QCOMPARE(bench.panel->findChild<QPlainTextEdit*>()->toPlainText().trimmed(), QString::fromStdString(model.graph->print()).trimmed());
     QCOMPARE(bench.panel->commandLine(), QString("orrery-cli inspect '%1'").arg(kLenet));
+}
+
+void ModelTest::theFileSaysWhatItIs()
+{
+    Bench bench;
+    bench.show();
+    bench.session.openModel(ORRERY_TEST_DATA "/onnx/cnn-1.13.onnx");
+    QTRY_VERIFY(tree(bench)->currentIndex().isValid() && bench.panel->isIdle());
+    const auto labels = tensor(bench)->findChildren<QLabel*>();
+    QVERIFY(std::any_of(labels.begin(), labels.end(), [](const QLabel* label) {
+        return label->isVisible() && label->text().contains("producer") && label->text().contains("pytorch 1.13") &&
+               label->text().contains("operator set ai.onnx");
+    }));
+    takeShots(*bench.panel, "model-file");
 }
 
 void ModelTest::countsEqualCore()

@@ -5,7 +5,9 @@
 #include <QTemporaryDir>
 
 #include <core/base/files.h>
+#include <core/io/safetensors.h>
 #include <core/io/zip.h>
+#include <core/models/file_properties.h>
 #include <core/models/importer.h>
 #include <core/models/model_file.h>
 #include <core/models/open_model.h>
@@ -48,6 +50,7 @@ private Q_SLOTS:
     void damagedTorchScriptIsRefused_data();
     void damagedTorchScriptIsRefused();
     void foreignTorchScriptIsRefused();
+    void filesSayWhatTheyAre();
 
 private:
     std::string path(const std::string& name) const { return m_folder.filePath(QString::fromStdString(name)).toStdString(); }
@@ -66,6 +69,48 @@ void OpenModelTest::formatsAreRecognisedByContent()
     const auto ids = models::importerRegistry().ids();
     QCOMPARE(ids.front(), std::string("orrery"));
     QCOMPARE(ids.back(), std::string("state_dict"));
+}
+
+void OpenModelTest::filesSayWhatTheyAre()
+{
+    const auto said = [](const std::string& argument) {
+        std::map<std::string, std::string> found;
+        for (const auto& [name, value] : models::fileProperties(argument))
+            found[name] = value;
+        return found;
+    };
+    const std::string data = ORRERY_TEST_DATA;
+    // The exporter of PyTorch 1.13 writes itself, IR version 7 and operator set 13 or later.
+    auto found = said(data + "/onnx/cnn-1.13.onnx");
+    QCOMPARE(found["format"].substr(0, 4), std::string("ONNX"));
+    QVERIFY2(found["producer"].starts_with("pytorch 1.13"), found["producer"].c_str());
+    QVERIFY(std::stoi(found["operator set ai.onnx"]) >= 7 && !found["IR version"].empty() && !found["size"].empty());
+    found = said(data + "/weights/llama.gguf");
+    QCOMPARE(found["general.architecture"], std::string("llama"));
+    QVERIFY(!found["llama.block_count"].empty());
+    // A checkpoint folder and safetensors: what was written is what is said; long texts are cut between characters, our own graph is no property.
+    const QTemporaryDir folder;
+    const auto path = std::filesystem::path(folder.path().toStdString());
+    std::string text = "a";
+    while (text.size() < 1000)
+        text += "ä";
+    const std::vector<float> values(4, 1.F);
+    const io::SafetensorsItem item{"weight", io::ElementType::Float32, {4}, {reinterpret_cast<const char*>(values.data()), 16}};
+    io::writeSafetensors(path / "model.safetensors", {item}, {{"license", "mit"}, {"description", text}, {"orrery.card", "{}"}});
+    found = said((path / "model.safetensors").string());
+    QCOMPARE(found["metadata license"], std::string("mit"));
+    QCOMPARE(found["metadata description"], text.substr(0, 299) + "... (1001 bytes)");
+    QVERIFY(!found.contains("metadata orrery.card"));
+    std::ofstream(path / "config.json") << R"({"model_type": "gpt2", "n_layer": 2, "none": null, "nested": {"a": 1}})";
+    found = said(path.string());
+    QCOMPARE(found["config model_type"], std::string("gpt2"));
+    QCOMPARE(found["config n_layer"], std::string("2"));
+    QCOMPARE(found["weights"], std::string("model.safetensors"));
+    QVERIFY(!found.contains("config none") && !found.contains("config nested"));
+    // Nothing is said of what is no file, and of a damaged one what could be read.
+    QVERIFY(said("zoo:mlp").empty() && said("run:1").empty() && said((path / "none").string()).empty());
+    std::ofstream(path / "cut.gguf") << core::readFile(data + "/weights/llama.gguf").substr(0, 100);
+    QVERIFY(!said((path / "cut.gguf").string()).contains("general.architecture"));
 }
 
 void OpenModelTest::zooModelsAreBuilt()
