@@ -76,8 +76,11 @@ void printTable(const graph::Model& model, const graph::Inspection& inspection, 
     for (const auto& input : model.card.inputs)
         std::cout << "input        " << input.name << ": " << input.dtype << " [" << core::join(input.shape, ", ") << "]\n";
     std::cout << "graph hash   " << model.graph->hash() << "\n";
+    std::size_t nameWidth = 12;
+    for (const auto& property : properties)
+        nameWidth = std::max(nameWidth, std::min<std::size_t>(property.name.size(), 40));
     for (const auto& [name, value] : properties)
-        std::cout << fmt::format("{:<12} {}\n", name, value);
+        std::cout << fmt::format("{:<{}} {}\n", name, nameWidth, value);
     for (const auto& note : notes)
         std::cout << "note         " << note << "\n";
 }

@@ -111,8 +111,10 @@ private Q_SLOTS:
         QCOMPARE(document.at("card").at("inputs")[0].at("name").get<std::string>(), std::string("table"));
         QVERIFY(m_cli.compute({"inspect", kModel}).out.contains("fc1.linear  aten::linear"));
         // What the file says of itself.
-        QCOMPARE(document.at("properties")[0].at("name").get<std::string>(), std::string("format"));
-        QVERIFY(m_cli.compute({"inspect", ORRERY_TEST_DATA "/onnx/cnn-1.13.onnx"}).out.contains("producer     pytorch 1.13"));
+        QVERIFY(document.at("properties").empty());
+        const auto ofFile = m_cli.json({"inspect", ORRERY_TEST_DATA "/onnx/cnn-1.13.onnx"}).at("properties");
+        QVERIFY(!ofFile.empty() && ofFile[0].at("name") == "format");
+        QVERIFY(m_cli.compute({"inspect", ORRERY_TEST_DATA "/onnx/cnn-1.13.onnx"}).out.contains(QRegularExpression("producer +pytorch 1\\.13")));
         QVERIFY(m_cli.compute({"inspect", kModel, "--text"}).out.contains("aten::linear"));
         // Shapes follow the input that is given.
         QVERIFY(m_cli.compute({"inspect", kModel, "--input", "x.npy"}).out.contains("[4, 5]"));
