@@ -96,10 +96,10 @@ private Q_SLOTS:
         QVERIFY(!m_cli.has("y.txt"));
     }
 
-    void aPlaceThatCannotBeWrittenIsStatusOne()
+    void aPlaceThatCannotBeWrittenIsRefusedBeforeTheWork()
     {
         const auto answer = m_cli.compute({"forward", kModel, "--input", "x.npy", "--out", "no/such/folder/y.npy"});
-        VERIFY_REFUSED(answer, 1, "no/such/folder/y.npy: cannot be written: No such file or directory");
+        VERIFY_REFUSED(answer, 2, "--out: no/such/folder/y.npy: there is no folder no/such/folder");
     }
 
     void inspectCountsWhatTheModelHas()
