@@ -16,12 +16,14 @@
 #include <core/base/text.h>
 
 #include "export.h"
+#include "numbers.h"
 #include "theme.h"
 
 namespace orrery::widgets {
 namespace {
 
 constexpr double kScaleWidth = 14, kScaleGap = 8;
+constexpr double kNarrowCell = 10;  ///< px
 
 /// Where the parts of the picture lie.
 struct Layout {
@@ -65,7 +67,7 @@ struct HeatMapView::Private {
     std::vector<double> values;
     std::vector<double> rowSums, columnSums;
     QStringList rowLabels, columnLabels;
-    QString rowTitle, columnTitle;
+    QString rowTitle, columnTitle, valueTitle;
     MapKind kind = MapKind::Sequential;
     Normalisation normalisation = Normalisation::None;
     std::optional<double> low, high;
@@ -130,7 +132,7 @@ void HeatMapView::Private::chooseDecimals()
 
 QString HeatMapView::Private::text(double value) const
 {
-    return std::isnan(value) ? QString() : QString::number(value, 'f', shownDecimals);
+    return std::isnan(value) ? QString() : fixedNumber(value, shownDecimals);
 }
 
 Layout HeatMapView::Private::layout(QSize size, const QFontMetricsF& metrics) const
@@ -144,10 +146,11 @@ Layout HeatMapView::Private::layout(QSize size, const QFontMetricsF& metrics) co
         widestColumn = std::max(widestColumn, metrics.horizontalAdvance(label(columnLabels, column)));
     at.rowLabels = std::min(widestRow, size.width() * 0.3);
     const double left = (rowTitle.isEmpty() ? 0 : line + kScaleGap / 2) + at.rowLabels + kScaleGap * 1.5;
-    const double barRoom = kScaleWidth + kScaleGap * 2 + metrics.horizontalAdvance(QStringLiteral("-0.00e0"));
+    const double barRoom =
+        kScaleWidth + kScaleGap * 2 + metrics.horizontalAdvance(QStringLiteral("-0.00e0")) + (valueTitle.isEmpty() ? 0 : line + kScaleGap / 2);
     const double width = size.width() - left - barRoom;
     at.turned = columns > 0 && widestColumn + 4 > width / columns;
-    at.columnLabels = at.turned ? std::min(widestColumn, size.height() * 0.3) : line;
+    at.columnLabels = at.turned ? std::min(widestColumn, std::max(size.height() * 0.3, std::min(size.height() * 0.45, 5 * line))) : line;
     const double bottom = at.columnLabels + (columnTitle.isEmpty() ? 0 : line + kScaleGap / 2) + kScaleGap * 1.5;
     at.cells = QRectF(left, kScaleGap, std::max(1.0, width), std::max(1.0, size.height() - bottom - kScaleGap));
     // Square cells where there is room for them: a confusion matrix is read along its diagonal.
@@ -271,9 +274,16 @@ void HeatMapView::Private::paintBar(QPainter& painter, const Layout& at, const Q
     for (const double share : {0.0, 0.5, 1.0}) {
         const double y =
             std::clamp(at.bar.bottom() - share * at.bar.height() - line / 2, at.bar.top(), std::max(at.bar.top(), at.bar.bottom() - line));
-        painter.drawText(QRectF(at.bar.right() + 4, y, 90, line), Qt::AlignLeft | Qt::AlignVCenter,
-                         QString::number(from + share * (to - from), 'g', 3));
+        painter.drawText(QRectF(at.bar.right() + 4, y, 90, line), Qt::AlignLeft | Qt::AlignVCenter, shownNumber(from + share * (to - from), 3));
     }
+    if (valueTitle.isEmpty())
+        return;
+    painter.save();
+    painter.translate(at.bar.right() + 4 + QFontMetricsF(q.font()).horizontalAdvance(QStringLiteral("-0.00e0")) + line / 2, at.bar.center().y());
+    painter.rotate(-90);
+    painter.drawText(QRectF(-at.bar.height() / 2, -line / 2, at.bar.height(), line), Qt::AlignCenter,
+                     QFontMetricsF(q.font()).elidedText(valueTitle, Qt::ElideRight, at.bar.height()));
+    painter.restore();
 }
 
 QString HeatMapView::Private::tooltip(int row, int column) const
@@ -331,6 +341,17 @@ void HeatMapView::setAxisTitles(const QString& rows, const QString& columns)
     d->rowTitle = rows;
     d->columnTitle = columns;
     update();
+}
+
+void HeatMapView::setValueTitle(const QString& title)
+{
+    d->valueTitle = title;
+    update();
+}
+
+QString HeatMapView::valueTitle() const
+{
+    return d->valueTitle;
 }
 
 void HeatMapView::setMapKind(MapKind kind)
@@ -435,6 +456,13 @@ void HeatMapView::paintEvent(QPaintEvent*)
     if (!d->current)
         return;
     const QRectF rect = cellRect(d->current->first, d->current->second);
+    if (std::min(rect.width(), rect.height()) < kNarrowCell) {  // a frame inside would cover it
+        painter.setPen(QPen(palette().color(QPalette::Base), 1));
+        painter.drawRect(rect.adjusted(-3, -3, 2, 2));
+        painter.setPen(QPen(palette().color(QPalette::Text), hasFocus() ? 2 : 1));
+        painter.drawRect(rect.adjusted(-2, -2, 1, 1));
+        return;
+    }
     painter.setPen(QPen(textColorOn(cellColor(d->current->first, d->current->second)), hasFocus() ? 2 : 1));
     painter.drawRect(rect.adjusted(1, 1, -1.5, -1.5));
 }

@@ -32,6 +32,9 @@ public:
     /// Empty lists: numbers from 0.
     void setLabels(const QStringList& rows, const QStringList& columns);
     void setAxisTitles(const QString& rows, const QString& columns);
+    /// What the colours stand for, with its unit: written along the colour bar.
+    void setValueTitle(const QString& title);
+    QString valueTitle() const;
     void setMapKind(MapKind kind);
     /// Colours follow the share within the row or column; the numbers in the cells stay as they are, the tooltip gives both.
     void setNormalisation(Normalisation normalisation);

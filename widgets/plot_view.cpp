@@ -71,6 +71,7 @@ void PlotView::setSeries(const QString& id, PlotSeries series)
         d->curves.push_back(std::make_unique<PlotCurve>(*d->plot, id, std::move(series), color));
         curve = d->curves.back().get();
         curve->setSmoothing(d->smoothing);
+        d->legendMayReturn = true;
     }
     curve->applyColors(isDark(palette()));
     d->updateLegend();
@@ -96,6 +97,7 @@ void PlotView::refresh(const QString& id)
 void PlotView::removeSeries(const QString& id)
 {
     std::erase_if(d->curves, [&](const auto& curve) { return curve->id() == id; });
+    d->legendMayReturn = true;
     d->updateLegend();
     d->changed();
     Q_EMIT idleChanged();
@@ -104,6 +106,7 @@ void PlotView::removeSeries(const QString& id)
 void PlotView::clear()
 {
     d->curves.clear();
+    d->legendMayReturn = true;
     d->updateLegend();
     d->changed();
     Q_EMIT idleChanged();
@@ -130,6 +133,7 @@ void PlotView::setSeriesVisible(const QString& id, bool visible)
 {
     PlotCurve& curve = d->at(id);
     curve.setVisible(visible);
+    d->legendMayReturn = true;
     if (visible && curve.spec().provider)
         d->request(curve);
     d->updateLegend();
@@ -210,12 +214,18 @@ void PlotView::setLegendVisible(bool visible)
 {
     d->legend = visible;
     d->updateLegend();
+    d->placeLegend();
     d->changed(false);
 }
 
 bool PlotView::isLegendVisible() const
 {
     return d->legend;
+}
+
+QRectF PlotView::legendRect() const
+{
+    return d->plot->legend->visible() ? QRectF(d->plot->legend->outerRect()).translated(d->plot->pos()) : QRectF();
 }
 
 void PlotView::setGuide(PlotAxis which, double value)
@@ -387,8 +397,8 @@ bool PlotView::eventFilter(QObject* watched, QEvent* event)
         return QWidget::eventFilter(watched, event);
     if (event->type() == QEvent::Leave)
         d->leave();
-    if (event->type() == QEvent::Resize && !d->following)
-        d->requestTimer.start();
+    if (event->type() == QEvent::Resize)
+        (d->following ? d->legendTimer : d->requestTimer).start();
     const bool isMouse = event->type() == QEvent::MouseButtonPress || event->type() == QEvent::MouseMove ||
                          event->type() == QEvent::MouseButtonRelease || event->type() == QEvent::MouseButtonDblClick;
     return isMouse && d->mouse(static_cast<QMouseEvent*>(event));

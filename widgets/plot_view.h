@@ -1,6 +1,7 @@
 #pragma once
 #include <QColor>
 #include <QList>
+#include <QRectF>
 #include <QString>
 #include <QStringList>
 #include <QWidget>
@@ -90,6 +91,8 @@ public:
     double smoothing() const;
     void setLegendVisible(bool visible);
     bool isLegendVisible() const;
+    /// In this widget's coordinates, as last drawn; empty if it is not shown. It stands in the corner where it hides no curve, else below the axes.
+    QRectF legendRect() const;
     /// Grey guide line, e.g. a target value. NaN removes it.
     void setGuide(PlotAxis axis, double value);
 

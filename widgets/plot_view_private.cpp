@@ -4,6 +4,7 @@
 #include <QContextMenuEvent>
 #include <QKeyEvent>
 #include <QLabel>
+#include <QLineF>
 #include <QMenu>
 #include <QMouseEvent>
 #include <QPointer>
@@ -26,6 +27,9 @@ namespace {
 constexpr int kClickDistance = 8;  ///< px
 constexpr int kMostHoverLines = 12;
 constexpr std::size_t kLegendSamples = 400;  ///< points of a curve that are asked whether the legend would hide them
+constexpr double kLegendStep = 6;            ///< px between the places of a line that are asked
+constexpr int kMostPieces = 200;             ///< of one line
+constexpr double kLegendAir = 16;            ///< px around it, in all
 
 QString coordinateText(double value)
 {
@@ -84,6 +88,14 @@ void PlotView::Private::setUp()
     box = new HoverBox(&q);
     for (QCPAxis* one : {plot->xAxis, plot->yAxis})
         QObject::connect(one, qOverload<const QCPRange&>(&QCPAxis::rangeChanged), &q, [this] { rangeChangedByHand(); });
+    // The room for the legend is known when the plot has its new size.
+    legendTimer.setSingleShot(true);
+    legendTimer.setInterval(0);
+    QObject::connect(&legendTimer, &QTimer::timeout, &q, [this] {
+        legendMayReturn = true;
+        placeLegend();
+        plot->replot(QCustomPlot::rpQueuedReplot);
+    });
     requestTimer.setSingleShot(true);
     requestTimer.setInterval(30);
     QObject::connect(&requestTimer, &QTimer::timeout, &q, [this] { requestAll(); });
@@ -181,42 +193,82 @@ void PlotView::Private::rescale()
     Q_EMIT q.rangeChanged();
 }
 
-/// Points of the visible curves inside a part of the axes' rectangle (0 to 1 on both axes, y upwards); of a long curve every so-many-th.
+/// How much of the visible curves lies inside a part of the plot (pixels): their points, and places along the lines between them; of a long curve every so-many-th.
 int PlotView::Private::pointsIn(const QRectF& part) const
 {
-    const auto rect = QRectF(plot->axisRect()->rect());
     int count = 0;
     for (const auto& curve : curves) {
         if (!curve->isVisible())
             continue;
         const auto& x = curve->raw().x;
         const auto& y = curve->shownY();
-        for (std::size_t i = 0, step = 1 + x.size() / kLegendSamples; i < x.size(); i += step)
-            count += part.contains((plot->xAxis->coordToPixel(x[i]) - rect.left()) / rect.width(),
-                                   (rect.bottom() - plot->yAxis->coordToPixel(y[i])) / rect.height());
+        const bool hasLine = curve->spec().style != LineStyle::Points && curve->spec().style != LineStyle::Bars;
+        QPointF before;
+        for (std::size_t i = 0, step = 1 + x.size() / kLegendSamples; i < x.size(); i += step) {
+            const QPointF point(plot->xAxis->coordToPixel(x[i]), plot->yAxis->coordToPixel(y[i]));
+            const int pieces = hasLine && i > 0 ? std::clamp(int(QLineF(before, point).length() / kLegendStep), 1, kMostPieces) : 1;
+            for (int piece = 1; piece <= pieces; ++piece)
+                count += part.contains(piece == pieces ? point : before + (point - before) * piece / pieces);
+            before = point;
+        }
     }
     return count;
 }
 
-// The corner with the fewest points under it; when the view is moved by hand the legend stays where it is.
+bool PlotView::Private::legendIsOutside() const
+{
+    return plot->legend->layout() != plot->axisRect()->insetLayout();
+}
+
+/// Inside it stands in a corner of the axes; outside it has a row of its own below them.
+void PlotView::Private::moveLegend(bool outside)
+{
+    if (outside == legendIsOutside())
+        return;
+    QCPLegend* moved = plot->legend;
+    moved->layout()->take(moved);
+    // Below the axes as many entries side by side as fit.
+    int widest = 1;
+    for (int i = 0; i < moved->itemCount(); ++i)
+        if (const auto* item = moved->item(i))  // the last row may have gaps
+            widest = std::max(widest, item->minimumOuterSizeHint().width() + moved->columnSpacing());
+    moved->setWrap(outside ? std::max(1, (plot->width() - int(kLegendAir)) / widest) : 0);
+    moved->setFillOrder(outside ? QCPLegend::foColumnsFirst : QCPLegend::foRowsFirst);
+    if (outside) {
+        plot->plotLayout()->addElement(plot->plotLayout()->rowCount(), 0, moved);
+        plot->plotLayout()->setRowStretchFactor(plot->plotLayout()->rowCount() - 1, 0.001);
+    } else {
+        plot->axisRect()->insetLayout()->addElement(moved, Qt::AlignRight | Qt::AlignTop);
+        plot->plotLayout()->simplify();
+    }
+}
+
+// The corner with the least of the curves under it; where every corner hides some, below the axes. It stays there until the view shows other curves or has another size, and where it
+// is when the view is moved by hand.
 void PlotView::Private::placeLegend()
 {
-    const auto rect = plot->axisRect()->rect();
-    if (!plot->legend->visible() || rect.width() < 1 || rect.height() < 1)
+    if (!plot->legend->visible() || std::exchange(legendMayReturn, false))
+        moveLegend(false);
+    for (const auto phase : {QCPLayoutElement::upPreparation, QCPLayoutElement::upMargins, QCPLayoutElement::upLayout})
+        plot->plotLayout()->update(phase);
+    const auto rect = QRectF(plot->axisRect()->rect());
+    if (!plot->legend->visible() || rect.width() < 1 || rect.height() < 1 || legendIsOutside())
         return;
-    const auto hint = plot->legend->minimumOuterSizeHint();
-    const double width = std::min(1.0, (hint.width() + 16.0) / rect.width()), height = std::min(1.0, (hint.height() + 16.0) / rect.height());
-    const std::pair<Qt::Alignment, QPointF> corners[] = {{Qt::AlignRight | Qt::AlignTop, {1 - width, 1 - height}},
-                                                         {Qt::AlignRight | Qt::AlignBottom, {1 - width, 0}},
-                                                         {Qt::AlignLeft | Qt::AlignTop, {0, 1 - height}},
-                                                         {Qt::AlignLeft | Qt::AlignBottom, {0, 0}}};
+    const QSizeF size = QSizeF(plot->legend->minimumOuterSizeHint()) + QSizeF(kLegendAir, kLegendAir);
+    const std::pair<Qt::Alignment, QPointF> corners[] = {
+        {Qt::AlignRight | Qt::AlignTop, {rect.right() - size.width(), rect.top()}},
+        {Qt::AlignRight | Qt::AlignBottom, {rect.right() - size.width(), rect.bottom() - size.height()}},
+        {Qt::AlignLeft | Qt::AlignTop, rect.topLeft()},
+        {Qt::AlignLeft | Qt::AlignBottom, {rect.left(), rect.bottom() - size.height()}}};
     auto best = corners[0].first;
     int fewest = std::numeric_limits<int>::max();
     for (const auto& [alignment, corner] : corners)
-        if (const int points = pointsIn({corner, QSizeF(width, height)}); points < fewest) {
+        if (const int points = pointsIn({corner, size}); points < fewest) {
             fewest = points;
             best = alignment;
         }
+    if (fewest > 0)
+        return moveLegend(true);
     plot->axisRect()->insetLayout()->setInsetAlignment(0, best);
 }
 

@@ -70,6 +70,8 @@ struct PlotView::Private {
     QSharedPointer<QCPAxisTicker> ticker(PlotAxis which, bool log) const;
     void updateLegend();
     void placeLegend();
+    bool legendIsOutside() const;
+    void moveLegend(bool outside);
     int pointsIn(const QRectF& part) const;
     void makeActions();
 
@@ -85,7 +87,8 @@ struct PlotView::Private {
     double smoothing = 0;
     bool following = true, legend = true, settingRange = false, printing = false;
     bool whole[2] = {false, false};  ///< by PlotAxis
-    QTimer requestTimer;
+    bool legendMayReturn = false;    ///< from below the axes: other curves, or another size
+    QTimer requestTimer, legendTimer;
     QList<QAction*> exports;
     QAction *showAllAction = nullptr, *logX = nullptr, *logY = nullptr, *legendAction = nullptr;
     QPoint pressed;

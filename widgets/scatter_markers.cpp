@@ -1,5 +1,6 @@
 #include "scatter_markers.h"
 
+#include <QCoreApplication>
 #include <QPaintDevice>
 #include <QPainter>
 #include <QPolygonF>
@@ -55,6 +56,14 @@ void paintColourBar(QPainter& painter, const QRectF& area, const MarkerColours& 
 
 }  // namespace
 
+QStringList legendNames(const MarkerColours& colours)
+{
+    QStringList names = colours.names;
+    if (std::any_of(colours.categories.begin(), colours.categories.end(), [](int category) { return category < 0; }))
+        names << QCoreApplication::translate("ScatterView", "others");
+    return names;
+}
+
 QColor markerColour(const MarkerColours& colours, int index, bool dark)
 {
     const auto at = std::size_t(index);
@@ -70,8 +79,10 @@ void drawMarker(QPainter& painter, QPointF centre, double radius, int category, 
 {
     painter.setPen(Qt::NoPen);
     painter.setBrush(colour);
+    if (category < 0)  // smaller: as large as a category's disc it would look like a green one to people who do not tell green from grey
+        return painter.drawEllipse(centre, radius * 0.55, radius * 0.55);
     // After seven colours the shapes move on by one.
-    switch (category < 0 ? 0 : (category + category / 7) % 7) {
+    switch ((category + category / 7) % 7) {
     case 0: painter.drawEllipse(centre, radius, radius); break;
     case 1: painter.drawRect(QRectF(centre - QPointF(radius, radius) * 0.85, QSizeF(radius, radius) * 1.7)); break;
     case 2: painter.drawPolygon(regular(centre, radius * 1.25, 3, 0)); break;
@@ -89,7 +100,7 @@ double legendWidth(const MarkerColours& colours, const QFontMetrics& metrics, in
         width = std::max(metrics.horizontalAdvance(colours.title), 24 + metrics.horizontalAdvance(QStringLiteral("-0.0000")));
     else if (!colours.categories.empty()) {
         width = metrics.horizontalAdvance(colours.title);
-        for (const QString& name : colours.names)
+        for (const QString& name : legendNames(colours))
             width = std::max(width, 18.0 + metrics.horizontalAdvance(name));
     }
     return width > 0 ? std::min(width + 8, whole / 3.0) : 0;
@@ -105,15 +116,18 @@ void paintLegend(QPainter& painter, const QRectF& area, const MarkerColours& col
     const double line = metrics.height() + 2;
     painter.drawText(QRectF(area.left(), area.top(), area.width(), line), Qt::AlignLeft,
                      metrics.elidedText(colours.title, Qt::ElideRight, int(area.width())));
-    const int fits = std::max(1, int(area.height() / line) - 1), all = int(colours.names.size());
+    const QStringList names = legendNames(colours);
+    const int fits = std::max(1, int(area.height() / line) - 1), all = int(names.size());
     const int shown = all <= fits ? all : fits - 1;
     painter.setRenderHint(QPainter::Antialiasing);
     for (int i = 0; i < shown; ++i) {
         const double top = area.top() + line * (i + 1);
-        drawMarker(painter, QPointF(area.left() + 6, top + line / 2), 4, i, categoryColor(i, isDark(palette)));
+        const bool isCategory = i < int(colours.names.size());
+        drawMarker(painter, QPointF(area.left() + 6, top + line / 2), 4, isCategory ? i : -1,
+                   isCategory ? categoryColor(i, isDark(palette)) : toQColor(report::kNoValue));
         painter.setPen(palette.text().color());
         painter.drawText(QRectF(area.left() + 16, top, area.width() - 16, line), Qt::AlignLeft | Qt::AlignVCenter,
-                         metrics.elidedText(colours.names[i], Qt::ElideRight, int(area.width() - 16)));
+                         metrics.elidedText(names[i], Qt::ElideRight, int(area.width() - 16)));
     }
     if (shown < all)
         painter.drawText(QRectF(area.left(), area.top() + line * (shown + 1), area.width(), line), Qt::AlignLeft | Qt::AlignVCenter,

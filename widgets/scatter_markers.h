@@ -23,7 +23,9 @@ struct MarkerColours {
 };
 
 QColor markerColour(const MarkerColours& colours, int index, bool dark);
-/// Seven shapes and seven colours whose pairs repeat after 49 categories.
+/// Of the categories, and "others" where some points have none.
+QStringList legendNames(const MarkerColours& colours);
+/// Seven shapes and seven colours whose pairs repeat after 49 categories; a small dot for none (-1).
 void drawMarker(QPainter& painter, QPointF centre, double radius, int category, const QColor& colour);
 /// Width that a legend needs, at most a third of the whole; 0 without colours.
 double legendWidth(const MarkerColours& colours, const QFontMetrics& metrics, int whole);

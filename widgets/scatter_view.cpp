@@ -210,7 +210,7 @@ QColor ScatterView::pointColour(int index) const
 
 QStringList ScatterView::legend() const
 {
-    return d->colours.names;
+    return legendNames(d->colours);
 }
 
 QList<int> ScatterView::selected() const

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include <widgets/numbers.h>
 #include <widgets/token_view.h>
 
 #include "bars.h"
@@ -159,7 +160,7 @@ void AblationView::showSubject()
             name->setFlags(name->flags() | Qt::ItemIsUserCheckable);
             name->setCheckState(Qt::Checked);
             m_features->setItem(row, 0, name);
-            m_features->setItem(row, 1, makeItem(QString::number(m_subject->values.at(std::size_t(row)), 'g', 6), true));
+            m_features->setItem(row, 1, makeItem(widgets::shownNumber(m_subject->values.at(std::size_t(row))), true));
         }
         m_features->resizeColumnToContents(0);
         return m_inputs->setCurrentWidget(m_features);
@@ -189,7 +190,7 @@ void AblationView::fillAnswerRow(int row, const QString& name, double before, do
     m_answer->setItem(row, 0, makeItem(name));
     const double numbers[] = {before, after, after - before};
     for (int column = 1; column < 4; ++column) {
-        auto* item = makeItem(QString::number(numbers[column - 1], 'g', 4), true);
+        auto* item = makeItem(widgets::shownNumber(numbers[column - 1], 4), true);
         item->setToolTip(fullNumber(numbers[column - 1]));
         m_answer->setItem(row, column, item);
     }

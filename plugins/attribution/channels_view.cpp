@@ -11,6 +11,7 @@
 
 #include <core/report/colour_map.h>
 #include <widgets/export.h>
+#include <widgets/numbers.h>
 #include <widgets/theme.h>
 
 namespace orrery::plugins {
@@ -166,7 +167,7 @@ QString ChannelsView::tooltipAt(QPointF position) const
         const int column = std::min(m_columns - 1, int((position.x() - rect.left()) / rect.width() * m_columns));
         const int channel = m_choice.mode == ChannelChoice::Mode::Grid ? map : m_choice.index;
         const QString of = m_choice.mode == ChannelChoice::Mode::Mean ? tr("mean of %1 channels").arg(m_channels) : tr("channel %1").arg(channel);
-        return tr("%1, row %2, column %3\n%4").arg(of).arg(row).arg(column).arg(value(map, row, column), 0, 'g', 6);
+        return tr("%1, row %2, column %3\n%4").arg(of).arg(row).arg(column).arg(widgets::shownNumber(value(map, row, column)));
     }
     return {};
 }

@@ -11,6 +11,7 @@
 #include <iterator>
 
 #include <core/explain/metrics/metric.h>
+#include <widgets/numbers.h>
 #include <widgets/plot_view.h>
 
 #include "method_table.h"
@@ -23,7 +24,7 @@ constexpr int kSideBySide = 620;  ///< width from which plots stand beside each 
 
 QString withArea(const QString& name, double area)
 {
-    return QualityView::tr("%1: %2").arg(name).arg(area, 0, 'f', 3);
+    return QualityView::tr("%1: %2").arg(name).arg(widgets::fixedNumber(area, 3));
 }
 
 widgets::PlotSeries lineOf(const QString& title, const std::vector<double>& x, const std::vector<double>& y)

@@ -117,7 +117,7 @@ void ListResult::fillRows(const PreparedSubject& subject, std::size_t count, boo
     for (std::size_t i = 0; i < count; ++i) {
         const bool valued = ofElements && !tokens && i < subject.values.size();
         m_table->setItem(int(i), 0, makeItem(ofElements ? elementName(subject, i) : QString::number(i)));
-        m_table->setItem(int(i), 1, makeItem(valued ? QString::number(subject.values[i], 'g', 6) : QString::number(i), true));
+        m_table->setItem(int(i), 1, makeItem(valued ? widgets::shownNumber(subject.values[i]) : QString::number(i), true));
         m_table->setItem(int(i), 2, makeItem({}, true));
         m_table->setItem(int(i), 3, makeItem({}));
     }

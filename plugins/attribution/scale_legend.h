@@ -1,21 +1,16 @@
 #pragma once
-#include <QWidget>
+#include <widgets/colour_bar.h>
 
 namespace orrery::plugins {
 
 /// The colours of a scale symmetric around zero, with the numbers at both ends and in the middle.
-class ScaleLegend : public QWidget {
+class ScaleLegend : public widgets::ColourBar {
     Q_OBJECT
 public:
-    explicit ScaleLegend(QWidget* parent = nullptr);
+    using ColourBar::ColourBar;
     /// Zero: no scale yet.
     void setMagnitude(double magnitude);
     double magnitude() const { return m_magnitude; }
-    QSize sizeHint() const override;
-    QSize minimumSizeHint() const override { return {120, sizeHint().height()}; }
-
-protected:
-    void paintEvent(QPaintEvent* event) override;
 
 private:
     double m_magnitude = 0;

@@ -19,6 +19,7 @@
 #include <widgets/export.h>
 #include <widgets/job_bar.h>
 #include <widgets/model_source.h>
+#include <widgets/numbers.h>
 #include <widgets/report_item.h>
 #include <widgets/report_pdf.h>
 #include <widgets/session.h>
@@ -30,7 +31,7 @@ namespace {
 
 QString shortNumber(double value)
 {
-    return QString::number(value, 'f', 4);
+    return widgets::fixedNumber(value, 4);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <QTableWidget>
 #include <QTextBrowser>
 #include <QVBoxLayout>
+#include <cmath>
 
 #include <core/base/text.h>
 #include <widgets/heat_map_view.h>
@@ -143,7 +144,9 @@ void OutcomeView::setOutcome(const InterventionOutcome& outcome)
     QString text = changed.isEmpty()
                        ? tr("Nothing is changed.")
                        : tr("Changed: %1").arg(changed.size() > 4 ? tr("%1 values").arg(changed.size()) : changed.join(QStringLiteral(", ")));
-    if (sample.contains("divergence"))
+    if (sample.contains("divergence") && (!sample["divergence"].is_number() || std::isnan(sample["divergence"].get<double>())))
+        text += tr("\nThe changed answer is not finite (NaN or infinity): what is set is too large for the model, or holds such numbers itself.");
+    else if (sample.contains("divergence"))
         text += tr("\nKL divergence: %1 nats").arg(shown(sample["divergence"]));
     if (outcome.analysis)
         text += tr("\nStored as analysis %1").arg(*outcome.analysis);
@@ -167,7 +170,7 @@ void OutcomeView::showClasses(const Json& sample)
         m_table->setItem(row, 0, name);
         int column = 1;
         for (const char* key : {"before", "after", "logit_before", "logit_after"}) {
-            auto* item = makeItem(QString::number(change[key].is_number() ? change[key].get<double>() : std::nan(""), 'f', 4), true);
+            auto* item = makeItem(widgets::fixedNumber(change[key].is_number() ? change[key].get<double>() : std::nan(""), 4), true);
             item->setToolTip(number(change[key]));
             if (column <= 2)
                 item->setData(kShareRole, change[key].is_number() ? change[key].get<double>() : 0.0);
@@ -219,6 +222,7 @@ void OutcomeView::showDifference(const InterventionOutcome& outcome)
         return;
     m_map->setMatrix(outcome.difference, outcome.rows, outcome.columns);
     m_map->setAxisTitles(outcome.rowTitle, outcome.columnTitle);
+    m_map->setValueTitle(tr("with minus without"));
 }
 
 }  // namespace orrery::plugins

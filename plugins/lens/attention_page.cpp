@@ -17,6 +17,7 @@
 
 #include <core/report/colour_map.h>
 #include <widgets/heat_map_view.h>
+#include <widgets/numbers.h>
 #include <widgets/theme.h>
 
 namespace orrery::plugins {
@@ -85,6 +86,7 @@ AttentionPage::AttentionPage(QWidget* parent)
     m_scroll->setWidgetResizable(true);
     m_scroll->setFrameShape(QFrame::NoFrame);
     m_large->setAxisTitles(tr("Query"), tr("Key"));
+    m_large->setValueTitle(tr("attention"));
     m_large->setColorRange(0, 1);
     m_large->setObjectName(QStringLiteral("pattern"));
     connect(m_large, &widgets::HeatMapView::currentCellChanged, this, &AttentionPage::cellChosen);
@@ -144,7 +146,7 @@ QString AttentionPage::scoresOf(int head) const
     const auto& scores = std::get<intervene::AttentionPatterns>(m_answer->result.value).scores;
     const auto text = [&](const at::Tensor& values) {
         const double value = values[m_wantedLayer][head].item<double>();
-        return std::isnan(value) ? QStringLiteral("–") : QString::number(value, 'f', 3);
+        return std::isnan(value) ? QStringLiteral("–") : widgets::fixedNumber(value, 3);
     };
     return tr("Head %1.%2 on these tokens: previous token %3, duplicate token %4, induction %5, first token %6, entropy %7 nats")
         .arg(m_wantedLayer)
@@ -164,7 +166,8 @@ void AttentionPage::fill()
     m_stack->setCurrentIndex(m_head ? 1 : 0);
     if (m_head)
         return showLarge();
-    m_caption->setText(tr("Rows are queries, columns keys; brightness is the square root of the attention. Choose a head to enlarge it."));
+    m_caption->setText(
+        tr("Rows are queries, columns keys; dark is 0, bright 1 (colours follow the square root of the attention). Choose a head to enlarge it."));
     auto* body = new QWidget;
     auto* grid = new QGridLayout(body);
     const int across = std::max(1, m_scroll->viewport()->width() / 140);

@@ -15,6 +15,7 @@
 #include <core/report/colour_map.h>
 #include <widgets/export.h>
 #include <widgets/heat_map_view.h>
+#include <widgets/numbers.h>
 #include <widgets/theme.h>
 
 namespace orrery::plugins {
@@ -72,6 +73,7 @@ DirectPage::DirectPage(QWidget* parent)
     setUpTable();
     m_heads->setMapKind(widgets::MapKind::Diverging);
     m_heads->setAxisTitles(tr("Layer"), tr("Head"));
+    m_heads->setValueTitle(tr("adds to the logit"));
     m_heads->setObjectName(QStringLiteral("directHeads"));
     auto* row = new QHBoxLayout;
     for (const auto& [text, edit] : {std::pair{tr("&Token"), m_target}, {tr("Con&trast"), m_contrast}}) {
@@ -144,7 +146,10 @@ void DirectPage::show(const LensAnswer& answer)
         tr("Logit of “%1” behind token %2 (%3)").arg(token(made.target)).arg(made.position).arg(answer.prepared->names.value(int(made.position)));
     if (made.contrast)
         what += tr(", less that of “%1”").arg(token(*made.contrast));
-    m_summary->setText(tr("%1: %2. The parts add up to it (differs by %3).").arg(what).arg(made.logit, 0, 'g', 7).arg(made.error, 0, 'g', 2));
+    m_summary->setText(tr("%1: %2. The parts add up to it (differs by %3).")
+                           .arg(what)
+                           .arg(widgets::shownNumber(made.logit, 7))
+                           .arg(widgets::shownNumber(made.error, 2)));
     double largest = 1e-30;
     for (const auto& part : made.parts)
         largest = std::max(largest, std::abs(part.value));
@@ -153,7 +158,7 @@ void DirectPage::show(const LensAnswer& answer)
     m_table->setRowCount(int(m_parts.size()));
     for (int row = 0; row < m_table->rowCount(); ++row) {
         const auto& part = m_parts[std::size_t(row)];
-        auto* value = new QTableWidgetItem(QString::number(part.value, 'g', 6));
+        auto* value = new QTableWidgetItem(widgets::shownNumber(part.value));
         value->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
         auto* bar = new QTableWidgetItem;
         bar->setData(kShare, part.value / largest);

@@ -15,7 +15,9 @@
 #include <cmath>
 
 #include <core/report/colour_map.h>
+#include <widgets/colour_bar.h>
 #include <widgets/export.h>
+#include <widgets/numbers.h>
 #include <widgets/theme.h>
 
 namespace orrery::plugins {
@@ -64,6 +66,19 @@ public:
         m_color = color;
         if (rowCount() > 0)
             Q_EMIT dataChanged(index(0, 0), index(rowCount() - 1, columnCount() - 1));
+    }
+    /// What the dark and the bright end of the colours stand for; empty without a grid.
+    QStringList scale() const
+    {
+        if (!grid())
+            return {};
+        switch (m_color) {
+        case ColorBy::Probability: return {GridPage::tr("probability 0"), QStringLiteral("1")};
+        case ColorBy::Entropy: return {GridPage::tr("entropy %1 nats").arg(widgets::shownNumber(m_highEntropy, 3)), QStringLiteral("0")};
+        case ColorBy::Rank: return {GridPage::tr("rank %1").arg(m_worstRank), GridPage::tr("1 (logarithmic)")};
+        case ColorBy::Divergence: return {GridPage::tr("KL %1 nats").arg(widgets::shownNumber(m_highDivergence, 3)), QStringLiteral("0")};
+        }
+        return {};
     }
     const intervene::LensGrid* grid() const { return m_answer ? &std::get<intervene::LensGrid>(m_answer->result.value) : nullptr; }
     int rowCount(const QModelIndex& parent = {}) const override { return parent.isValid() || !grid() ? 0 : int(grid()->tokens.size(0)); }
@@ -145,7 +160,7 @@ private:
 
 GridPage::GridPage(QWidget* parent)
     : QWidget(parent), m_model(new GridModel(this)), m_table(new QTableView), m_color(new QComboBox), m_by(new QComboBox), m_ahead(new QSpinBox),
-      m_context(new QLineEdit), m_contextLabel(new QLabel(tr("Conte&xt"))), m_cell(new QLabel), m_summary(new QLabel)
+      m_context(new QLineEdit), m_contextLabel(new QLabel(tr("Conte&xt"))), m_scale(new widgets::ColourBar), m_cell(new QLabel), m_summary(new QLabel)
 {
     setUpTable();
     for (auto* label : {m_cell, m_summary}) {
@@ -158,6 +173,7 @@ GridPage::GridPage(QWidget* parent)
     layout->setContentsMargins(4, 4, 4, 4);
     layout->addLayout(makeControls());
     layout->addWidget(m_table, 1);
+    layout->addWidget(m_scale);
     layout->addWidget(m_cell);
     layout->addWidget(m_summary);
 }
@@ -167,7 +183,10 @@ QLayout* GridPage::makeControls()
     m_color->addItems({tr("Probability"), tr("Entropy"), tr("Rank of the true token"), tr("KL from the model's own")});
     m_color->setAccessibleName(tr("Colour"));
     m_color->setObjectName(QStringLiteral("gridColor"));
-    connect(m_color, &QComboBox::currentIndexChanged, this, [this](int row) { m_model->setColor(ColorBy(row)); });
+    connect(m_color, &QComboBox::currentIndexChanged, this, [this](int row) {
+        m_model->setColor(ColorBy(row));
+        showScale();
+    });
     m_ahead->setRange(1, 16);
     m_ahead->setKeyboardTracking(false);
     m_ahead->setObjectName(QStringLiteral("ahead"));
@@ -288,8 +307,14 @@ void GridPage::show(const LensAnswer& answer)
         m_table->setCurrentIndex(
             m_model->index(std::min(before.row(), m_model->rowCount() - 1), std::min(before.column(), m_model->columnCount() - 1)));
     m_following = false;
+    showScale();
     showSummary(answer);
     showCell();
+}
+
+void GridPage::showScale()
+{
+    m_scale->setScale(report::viridis(), m_model->scale(), m_color->currentText());
 }
 
 void GridPage::showCell()

@@ -11,6 +11,10 @@ class QLineEdit;
 class QSpinBox;
 class QTableView;
 
+namespace orrery::widgets {
+class ColourBar;
+}
+
 namespace orrery::plugins {
 
 class GridModel;
@@ -46,12 +50,15 @@ private:
     bool takesContext() const;
     void showSummary(const LensAnswer& answer);
     void showCell();
+    void showScale();
     GridModel* m_model;
     QTableView* m_table;
     QComboBox *m_color, *m_by;
     QSpinBox* m_ahead;
     QLineEdit* m_context;
-    QLabel *m_contextLabel, *m_cell, *m_summary;
+    QLabel* m_contextLabel;
+    widgets::ColourBar* m_scale;
+    QLabel *m_cell, *m_summary;
     bool m_following = false;
 };
 

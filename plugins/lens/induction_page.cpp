@@ -11,6 +11,7 @@
 #include <array>
 
 #include <widgets/heat_map_view.h>
+#include <widgets/numbers.h>
 #include <widgets/plot_view.h>
 
 namespace orrery::plugins {
@@ -89,14 +90,15 @@ void InductionPage::show(const LensAnswer& answer)
         heads << QString::fromStdString(place.text());
     const auto percent = [](double share) { return QString::number(100 * share, 'f', 1) + QStringLiteral(" %"); };
     m_summary->setText(
-        tr("%1 sequences of %2 random tokens, repeated. Induction heads: %3. Right in the second half: %4 (loss %5), in the first: %6 (loss %7).")
+        tr("%1 sequences of %2 random tokens, repeated. Induction heads: %3. Right in the second half: %4 (loss %5), in the first: %6 (loss %7). "
+           "Dashed: where the tokens repeat.")
             .arg(m_scores->sequences)
             .arg(m_scores->length)
             .arg(heads.isEmpty() ? tr("none (no score reaches %1)").arg(intervene::kInductionThreshold) : heads.join(QStringLiteral(", ")),
                  percent(m_scores->secondAccuracy))
-            .arg(m_scores->secondLoss, 0, 'f', 3)
+            .arg(widgets::fixedNumber(m_scores->secondLoss, 3))
             .arg(percent(m_scores->firstAccuracy))
-            .arg(m_scores->firstLoss, 0, 'f', 3));
+            .arg(widgets::fixedNumber(m_scores->firstLoss, 3)));
     fill();
     widgets::PlotSeries series;
     series.title = tr("loss");
@@ -115,7 +117,9 @@ void InductionPage::fill()
         return;
     const at::Tensor values = chosenScores(m_scores->scores, m_which->currentIndex()).contiguous();
     m_map->setMatrix({values.data_ptr<double>(), values.data_ptr<double>() + values.numel()}, int(values.size(0)), int(values.size(1)));
-    m_which->currentIndex() == 4 ? m_map->setColorRange({}, {}) : m_map->setColorRange(0, 1);
+    const bool isEntropy = m_which->currentIndex() == 4;
+    isEntropy ? m_map->setColorRange({}, {}) : m_map->setColorRange(0, 1);
+    m_map->setValueTitle(isEntropy ? tr("entropy (nats)") : tr("%1 score").arg(m_which->currentText()));
 }
 
 void InductionPage::clear()

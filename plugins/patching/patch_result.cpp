@@ -13,6 +13,7 @@
 #include <limits>
 
 #include <widgets/heat_map_view.h>
+#include <widgets/numbers.h>
 
 namespace orrery::plugins {
 namespace {
@@ -106,6 +107,7 @@ void PatchResultView::start(const PatchSweepPtr& sweep)
 {
     clear();
     m_sweep = sweep;
+    m_heat->setValueTitle(sweep->patching->metric().document().value("normalised", false) ? tr("metric (clean 1)") : tr("metric"));
     const QSignalBlocker blocker(m_map);
     for (const auto& map : sweep->patching->maps()) {
         m_map->addItem(QString::fromStdString(map.component));
@@ -217,7 +219,7 @@ void PatchResultView::chooseCell(int row, int column)
 
 void PatchResultView::showClasses(const intervene::PatchCell& cell, const std::vector<ClassInRuns>& classes)
 {
-    m_place->setText(tr("%1: metric %2").arg(placeText(*m_sweep, cell)).arg(cell.value, 0, 'f', 4));
+    m_place->setText(tr("%1: metric %2").arg(placeText(*m_sweep, cell)).arg(widgets::fixedNumber(cell.value, 4)));
     m_classes->setRowCount(int(classes.size()));
     for (int row = 0; row < int(classes.size()); ++row) {
         const auto& each = classes[std::size_t(row)];
@@ -226,7 +228,7 @@ void PatchResultView::showClasses(const intervene::PatchCell& cell, const std::v
         m_classes->setItem(row, 0, name);
         int column = 1;
         for (const double probability : {each.patched, each.clean, each.corrupted}) {
-            auto* item = new QTableWidgetItem(QString::number(probability, 'f', 4));
+            auto* item = new QTableWidgetItem(widgets::fixedNumber(probability, 4));
             item->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
             m_classes->setItem(row, column++, item);
         }

@@ -11,6 +11,7 @@
 #include <widgets/job_bar.h>
 #include <widgets/model_box.h>
 #include <widgets/model_source.h>
+#include <widgets/numbers.h>
 #include <widgets/report_item.h>
 #include <widgets/schema_form.h>
 #include <widgets/session.h>
@@ -234,8 +235,8 @@ void PatchingPanel::takeSweep(const PatchSweepPtr& sweep)
     const auto& metric = sweep->patching->metric();
     QString text = tr("%1: clean %2, corrupted %3")
                        .arg(QString::fromStdString(metric.document()["id"].get<std::string>()))
-                       .arg(metric.clean(), 0, 'g', 5)
-                       .arg(metric.corrupted(), 0, 'g', 5);
+                       .arg(widgets::shownNumber(metric.clean(), 5))
+                       .arg(widgets::shownNumber(metric.corrupted(), 5));
     for (const auto& [name, title] : {std::pair{"answer", tr("answer")}, {"wrong", tr("wrong")}})
         if (metric.document().contains(name))
             text += QStringLiteral(", %1 “%2”")

@@ -29,7 +29,7 @@ QTableWidgetItem* makeItem(const QString& text, bool number)
 
 QString shortNumber(const std::optional<double>& value)
 {
-    return value && std::isfinite(*value) ? QString::number(*value, 'f', 4) : QString();
+    return value && std::isfinite(*value) ? widgets::fixedNumber(*value, 4) : QString();
 }
 
 }  // namespace
@@ -160,7 +160,7 @@ void ProbePage::addResult(const intervene::ProbeResult& result)
     m_table->item(row, 2)->setToolTip(QString::fromStdString(core::formatNumber(result.test)));
     m_table->setItem(
         row, 3,
-        makeItem(result.interval ? tr("%1 – %2").arg(result.interval->low, 0, 'f', 4).arg(result.interval->high, 0, 'f', 4) : QString(), true));
+        makeItem(result.interval ? tr("%1 – %2").arg(shortNumber(result.interval->low), shortNumber(result.interval->high)) : QString(), true));
     m_table->setItem(row, 4, makeItem(shortNumber(result.control), true));
     m_table->setItem(row, 5, makeItem(shortNumber(result.selectivity()), true));
     if (!result.probe.converged)

@@ -13,6 +13,7 @@
 #include <cmath>
 
 #include <core/base/text.h>
+#include <widgets/numbers.h>
 #include <widgets/scatter_view.h>
 
 #include "method_form.h"
@@ -150,7 +151,7 @@ void ScatterPage::takeResult(const ScatterResult& result)
     if (m_ratios.size() > 1)
         text += tr("; explained variance %1 and %2").arg(m_ratios[0], 0, 'f', 4).arg(m_ratios[1], 0, 'f', 4);
     if (result.trustworthiness)
-        text += tr("; trustworthiness at 15 neighbours %1").arg(*result.trustworthiness, 0, 'f', 4);
+        text += tr("; trustworthiness at 15 neighbours %1").arg(widgets::fixedNumber(*result.trustworthiness, 4));
     setResult(result.analysis);
     if (result.analysis)
         text += tr("; stored as analysis %1").arg(*result.analysis);

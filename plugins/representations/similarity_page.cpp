@@ -174,6 +174,7 @@ void SimilarityPage::show(const intervene::Comparison& comparison)
     const double* numbers = plain.data_ptr<double>();
     m_map->setMatrix(std::vector<double>(numbers, numbers + plain.numel()), int(plain.size(0)), int(plain.size(1)));
     m_map->setLabels(labelsOf(comparison.rows), labelsOf(comparison.columns));
+    m_map->setValueTitle(tr("similarity"));
     const bool steps = m_byCheckpoint;
     m_map->setAxisTitles(steps && comparison.rows == comparison.columns ? tr("Step") : tr("Value"), steps ? tr("Step") : tr("Value"));
 }

@@ -10,6 +10,7 @@
 #include <widgets/numbers.h>
 
 #include "attribution_bench.h"
+#include "panel_faults.h"
 
 using namespace orrery;
 using namespace orrery::plugins;
@@ -32,6 +33,8 @@ private Q_SLOTS:
     void initTestCase() { core::registerAll(); }
     void whatCannotBeOpenedSaysWhy_data();
     void whatCannotBeOpenedSaysWhy();
+    void whatCannotBeUsedIsNamed_data() { test::addFaults(); }
+    void whatCannotBeUsedIsNamed();
     void weightsThatAreNotFiniteGiveNoExplanation();
     void parametersOutOfRangeAreRefusedBeforeTheJob();
     void aRunThatWasDeletedMeanwhileLosesNothingOnScreen();
@@ -85,6 +88,13 @@ void AttributionFaultsTest::whatCannotBeOpenedSaysWhy()
     waitUntilReady(bench);
     QTest::mouseClick(explainButton(bench), Qt::LeftButton);
     QTRY_VERIFY(numbers(bench).contains("Output"));
+}
+
+void AttributionFaultsTest::whatCannotBeUsedIsNamed()
+{
+    Bench bench;
+    bench.show({{"method", "saliency"}});
+    test::checkFault(bench, "explain", [&] { return explainButton(bench)->isVisible() && explainButton(bench)->isEnabled(); });
 }
 
 void AttributionFaultsTest::weightsThatAreNotFiniteGiveNoExplanation()

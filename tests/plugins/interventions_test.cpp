@@ -31,6 +31,7 @@
 
 #include "../widgets/shots.h"
 #include "damaged_models.h"
+#include "panel_faults.h"
 #include "trained_bench.h"
 
 using namespace orrery;
@@ -107,6 +108,9 @@ private Q_SLOTS:
     void documentsAreSavedKeptAndOpened();
     void unitsAreTypedAsText();
     void modelsThatCannotBeUsedAreExplained();
+    void whatCannotBeUsedIsNamed_data() { test::addFaults(); }
+    void whatCannotBeUsedIsNamed();
+    void numbersThatAreNotFiniteAreSaid();
     void stateSurvivesARestart();
 };
 
@@ -380,6 +384,39 @@ void InterventionsTest::modelsThatCannotBeUsedAreExplained()
     QTRY_VERIFY2(bench.panel->errorText().contains("expected at most 5 tokens (the model's longest sequence), got 6"),
                  qPrintable(bench.panel->errorText()));
     QCOMPARE(text->text(), QString("abcdef"));
+    QTRY_VERIFY(bench.panel->isIdle());
+}
+
+void InterventionsTest::whatCannotBeUsedIsNamed()
+{
+    Bench bench;
+    bench.show();
+    test::checkFault(bench, "run", [&] { return isReady(bench); });
+}
+
+void InterventionsTest::numbersThatAreNotFiniteAreSaid()
+{
+    Bench bench;
+    bench.show();
+    bench.session.openModel(test::nanModel(bench.folder.path()));
+    bench.session.changeSelection([](widgets::Selection& s) {
+        s.data = {{"id", "repeated_sequences"}, {"vocabulary", 6}, {"length", 2}, {"shortest", 2}, {"samples", 40}};
+        s.samples = {0};
+    });
+    QTRY_VERIFY(isReady(bench));
+    QTest::mouseClick(runButton(bench), Qt::LeftButton);
+    QTRY_VERIFY2(bench.panel->errorText().contains("NaN before anything is changed"), qPrintable(bench.panel->errorText()));
+    QTRY_VERIFY(isReady(bench));
+    // A sound model, made to overflow.
+    bench.session.changeSelection([](widgets::Selection& s) {
+        s.model = "zoo:mlp?features=4&classes=3";
+        s.data = {{"id", "iris"}};
+    });
+    QTRY_VERIFY(isReady(bench) && bench.panel->errorText().isEmpty());
+    bench.panel->model().edit({{"interventions", Json::array({entry("fc1", {{"id", "scale"}, {"factor", 1e300}})})}}, "edit");
+    QTRY_VERIFY(isReady(bench));
+    QTest::mouseClick(runButton(bench), Qt::LeftButton);
+    QTRY_VERIFY2(summary(bench).contains("The changed answer is not finite"), qPrintable(summary(bench)));
     QTRY_VERIFY(bench.panel->isIdle());
 }
 

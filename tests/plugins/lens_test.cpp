@@ -28,6 +28,7 @@
 #include "../core/intervene/hand_built.h"
 #include "../widgets/shots.h"
 #include "damaged_models.h"
+#include "panel_faults.h"
 #include "trained_bench.h"
 
 using namespace orrery;
@@ -220,6 +221,14 @@ private Q_SLOTS:
         QTRY_VERIFY2(bench.panel->errorText().contains("expected at most 5 tokens"), qPrintable(bench.panel->errorText()));
         QCOMPARE(text->text(), QString("eabcdd"));
         settle(bench);
+    }
+
+    void whatCannotBeUsedIsNamed_data() { test::addFaults(); }
+    void whatCannotBeUsedIsNamed()
+    {
+        Bench bench;
+        bench.show();
+        test::checkFault(bench, nullptr, [&] { return bench.child<QTableView>("grid")->model()->rowCount() == 8; });
     }
 
     void theSliderGoesThroughTheSizes()

@@ -17,6 +17,7 @@
 #include "../core/intervene/hand_built.h"
 #include "../widgets/shots.h"
 #include "damaged_models.h"
+#include "panel_faults.h"
 #include "trained_bench.h"
 
 using namespace orrery;
@@ -81,6 +82,8 @@ private Q_SLOTS:
     void answersAreTyped();
     void aTextTooLongIsExplained();
     void modelsThatCannotBeUsedAreExplained();
+    void whatCannotBeUsedIsNamed_data() { test::addFaults(); }
+    void whatCannotBeUsedIsNamed();
     void stateSurvivesARestart();
 };
 
@@ -351,6 +354,14 @@ void PatchingPanelTest::modelsThatCannotBeUsedAreExplained()
     QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle() && bench.run()->isVisible(), kPatience);
     bench.open(intervene::copyingModel());
     QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().isEmpty() && bench.run()->isEnabled(), kPatience);
+}
+
+void PatchingPanelTest::whatCannotBeUsedIsNamed()
+{
+    Bench bench;
+    bench.show({{"text", false}, {"clean", "0"}, {"corrupted", "1"}});
+    test::checkFault(
+        bench, "run", [&] { return bench.run()->isVisible() && bench.run()->isEnabled(); }, "status");
 }
 
 void PatchingPanelTest::stateSurvivesARestart()

@@ -26,6 +26,7 @@
 #include <widgets/scatter_view.h>
 
 #include "../widgets/shots.h"
+#include "panel_faults.h"
 #include "trained_bench.h"
 
 using namespace orrery;
@@ -112,6 +113,8 @@ private Q_SLOTS:
     void similarityEqualsCore();
     void checkpointsAreCompared();
     void aDamagedModelIsExplained();
+    void whatCannotBeUsedIsNamed_data() { test::addFaults(); }
+    void whatCannotBeUsedIsNamed();
     void brokenWeightsAreNamed_data();
     void brokenWeightsAreNamed();
     void badSettingsAreExplained();
@@ -349,6 +352,13 @@ void RepresentationsTest::aDamagedModelIsExplained()
     QTRY_VERIFY(bench.panel->errorText().contains("broken.safetensors"));
     QVERIFY(!runButton(bench)->isEnabled());
     QTRY_VERIFY(bench.panel->isIdle());
+}
+
+void RepresentationsTest::whatCannotBeUsedIsNamed()
+{
+    Bench bench;
+    bench.show();
+    test::checkFault(bench, "run", [&] { return runButton(bench)->isVisible() && runButton(bench)->isEnabled(); });
 }
 
 void RepresentationsTest::brokenWeightsAreNamed_data()

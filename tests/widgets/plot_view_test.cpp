@@ -70,6 +70,8 @@ private Q_SLOTS:
     void hoverShowsTheValue();
     void clickOnAPointNamesIt();
     void clickOnTheLegendHidesTheCurve();
+    void theLegendHidesNoCurve_data();
+    void theLegendHidesNoCurve();
     void providerIsAskedForTheVisibleStretch();
     void lateAnswersOfOldRequestsAreIgnored();
     void answersAfterTheViewIsGoneAreHarmless();
@@ -295,6 +297,56 @@ void PlotViewTest::clickOnAPointNamesIt()
     QCOMPARE(clicked[0][2].toDouble(), 15.0);
     QTest::mouseClick(canvas, Qt::LeftButton, {}, canvas->mapFrom(m_view.get(), m_view->toPixel(5, 25).toPoint()));
     QCOMPARE(clicked.size(), 1);
+}
+
+void PlotViewTest::theLegendHidesNoCurve_data()
+{
+    QTest::addColumn<QList<double>>("values");  // at 0, 1, 2, ...
+    QTest::addColumn<QSize>("size");
+    QTest::addColumn<bool>("inside");
+    const QList<double> rising{0, 1, 2, 3, 4, 5}, box{0, 9, 0, 9, 0, 9, 0, 9};
+    QTest::newRow("a corner is free") << rising << QSize(480, 300) << true;
+    QTest::newRow("small, a corner is free") << rising << QSize(320, 220) << true;
+    QTest::newRow("lines with few points cross each corner") << QList<double>{9, 0, 9} << QSize(300, 170) << false;
+    QTest::newRow("every corner is taken") << box << QSize(480, 300) << false;
+    QTest::newRow("small, every corner is taken") << box << QSize(260, 170) << false;
+}
+
+void PlotViewTest::theLegendHidesNoCurve()
+{
+    QFETCH(QList<double>, values);
+    QFETCH(QSize, size);
+    QFETCH(bool, inside);
+    PlotData data;
+    for (int i = 0; i < values.size(); ++i) {
+        data.x.push_back(i);
+        data.y.push_back(values[i]);
+    }
+    m_view->resize(size);
+    // Long names: two a line, and a gap.
+    for (const QString id : {"one", "two", "three"})
+        m_view->setSeries(id, named(id.repeated(size.width() < 300 ? 4 : 1), data));
+    // Asked along the lines, not at the points alone.
+    const auto hidden = [&] {
+        int count = 0;
+        const QRectF legend = m_view->legendRect();
+        for (std::size_t i = 1; i < data.x.size(); ++i)
+            for (double part = 0; part <= 1; part += 0.01)
+                count += legend.contains(m_view->toPixel(data.x[i - 1] + part, data.y[i - 1] + part * (data.y[i] - data.y[i - 1])));
+        return count;
+    };
+    const auto isInside = [&] { return m_view->legendRect().top() < m_view->toPixel(0, m_view->range(PlotAxis::Y).first).y(); };
+    QTRY_COMPARE(isInside(), inside);
+    QTRY_COMPARE(hidden(), 0);
+    QVERIFY(!m_view->legendRect().isEmpty());
+    QVERIFY(QRectF(m_view->rect()).contains(m_view->legendRect()));
+    takeShots(*m_view, QString("legend-%1").arg(QTest::currentDataTag()));
+    // With other curves it comes back to a corner, and a click on it still hides one.
+    m_view->clear();
+    m_view->resize(480, 300);
+    m_view->setSeries("only", named("only", ramp(11)));
+    QTRY_VERIFY(isInside());
+    QTRY_VERIFY(m_view->legendRect().height() < 60);
 }
 
 void PlotViewTest::clickOnTheLegendHidesTheCurve()

@@ -61,7 +61,7 @@ void ScatterViewTest::pointsHaveTheirColours()
         QCOMPARE(view.pointColour(1), widgets::categoryColor(1, dark));
         QCOMPARE(view.pointColour(4), widgets::toQColor(report::kNoValue));
     }
-    QCOMPARE(view.legend(), (QStringList{"cat", "dog", "owl"}));
+    QCOMPARE(view.legend(), (QStringList{"cat", "dog", "owl", "others"}));
     QVERIFY(view.toPixel(1).y() < view.toPixel(0).y());  // up is larger
     QCOMPARE(view.pointAt(view.toPixel(3)), std::optional<int>(3));
     QCOMPARE(view.pointAt((view.toPixel(0) + view.toPixel(1)) / 2), std::nullopt);
@@ -140,7 +140,7 @@ void ScatterViewTest::otherPointsKeepOrDropTheSelection()
     view.setSelected({2});
     view.setPoints({5, 6, 7, 8, 9}, {1, 1, 2, 2, 3});
     QCOMPARE(view.selected(), QList<int>{2});
-    QCOMPARE(view.legend().size(), 3);
+    QCOMPARE(view.legend().size(), 4);
     view.setPoints({1, 2}, {1, 2});
     QVERIFY(view.selected().isEmpty());
     QVERIFY(view.legend().isEmpty());

@@ -12,8 +12,10 @@
 #include <numeric>
 
 #include <core/base/error.h>
+#include <widgets/colour_bar.h>
 #include <widgets/heat_map_view.h>
 #include <widgets/image_view.h>
+#include <widgets/numbers.h>
 #include <widgets/tensor_table.h>
 #include <widgets/theme.h>
 
@@ -51,6 +53,9 @@ private Q_SLOTS:
     void normalisedRowsColourByShare();
     void heatMapMouseAndKeysChooseCells();
     void heatMapTooltipNamesRowColumnAndValue();
+    void theChosenCellKeepsItsColour();
+    void colourBarsSayWhatTheyShow();
+    void zeroHasNoSign();
     void heatMapExports();
     void heatMapTakesNaNAndNoRows();
     void divergingColoursAreSymmetric();
@@ -155,6 +160,57 @@ void ViewsTest::heatMapTooltipNamesRowColumnAndValue()
     QApplication::sendEvent(&view, &help);
     QCOMPARE(QToolTip::text(), QStringLiteral("true cat, predicted dog: 3 (75.0 %)"));
     QToolTip::hideText();
+}
+
+// Cells of two pixels: a frame inside one would cover it.
+void ViewsTest::theChosenCellKeepsItsColour()
+{
+    HeatMapView view;
+    std::vector<double> values(200);
+    for (std::size_t i = 0; i < values.size(); ++i)
+        values[i] = double(i % 100);
+    view.setMatrix(values, 2, 100);
+    view.resize(400, 160);
+    view.setCurrentCell(1, 50);
+    const QImage picture = view.grab().toImage();
+    QCOMPARE(QColor(picture.pixel(view.cellRect(1, 50).center().toPoint())), view.cellColor(1, 50));
+}
+
+void ViewsTest::colourBarsSayWhatTheyShow()
+{
+    HeatMapView view;
+    view.setMatrix({0, 1, 2, 3}, 2, 2);
+    view.resize(300, 200);
+    const double before = view.cellRect(1, 1).right();
+    const QImage bare = view.grab().toImage();
+    view.setValueTitle("similarity");
+    QCOMPARE(view.valueTitle(), QString("similarity"));
+    // It takes room of its own: no cell and no number of the scale is covered.
+    QVERIFY(view.cellRect(1, 1).right() <= before);
+    QVERIFY(view.grab().toImage() != bare);
+    ColourBar bar;
+    bar.resize(200, bar.sizeHint().height());
+    bar.setScale(report::viridis(), {"entropy 4 nats", "0"}, "Entropy");
+    const QImage scale = bar.grab().toImage();
+    QCOMPARE(QColor(scale.pixel(3, 5)).rgb(), toQColor(report::viridis().at(2.5 / 198)).rgb());
+    QCOMPARE(QColor(scale.pixel(196, 5)).rgb(), toQColor(report::viridis().at(195.5 / 198)).rgb());
+    QCOMPARE(bar.toolTip(), QString("Entropy"));
+}
+
+void ViewsTest::zeroHasNoSign()
+{
+    QCOMPARE(fixedNumber(-0.00004, 4), QString("0.0000"));
+    QCOMPARE(fixedNumber(-0.0, 2), QString("0.00"));
+    QCOMPARE(fixedNumber(-0.00006, 4), QString("-0.0001"));
+    QCOMPARE(fixedNumber(0.26, 1), QString("0.3"));
+    QCOMPARE(fixedNumber(std::nan(""), 3), QString("nan"));
+    QCOMPARE(fixedNumber(-std::numeric_limits<double>::infinity(), 3), QString("-inf"));
+    QCOMPARE(shownNumber(-0.0), QString("0"));
+    QCOMPARE(shownNumber(-1.5), QString("-1.5"));
+    HeatMapView view;
+    view.setMatrix({-1e-9, 0.5}, 1, 2);
+    view.resize(400, 200);
+    QCOMPARE(view.cellText(0, 0), QString("0.000"));
 }
 
 void ViewsTest::heatMapExports()
