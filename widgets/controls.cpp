@@ -1,5 +1,7 @@
 #include "controls.h"
 
+#include <QCoreApplication>
+
 namespace orrery::widgets {
 
 QComboBox* narrowBox(const QString& name, const QString& tooltip, int letters)
@@ -10,6 +12,16 @@ QComboBox* narrowBox(const QString& name, const QString& tooltip, int letters)
     box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
     box->setMinimumContentsLength(letters);
     return box;
+}
+
+QLineEdit* makePairEdit()
+{
+    auto* edit = new QLineEdit;
+    edit->setObjectName(QStringLiteral("pair"));
+    edit->setAccessibleName(QCoreApplication::translate("widgets", "Second text of a pair"));
+    edit->setPlaceholderText(QCoreApplication::translate("widgets", "second text of a pair, if any"));
+    edit->setToolTip(QCoreApplication::translate("widgets", "For models that read two texts: question and passage, premise and hypothesis"));
+    return edit;
 }
 
 QString stateText(const core::Json& state, const char* key, const QString& standard)

@@ -41,15 +41,27 @@ std::optional<qint64> runOfSelection(const Selection& selection)
     return selection.runs.isEmpty() ? std::nullopt : std::optional(selection.runs.front());
 }
 
-graph::Model openModelArgument(const QString& argument, const std::shared_ptr<store::Workspace>& workspace)
+graph::Model openModelArgument(const QString& argument, const std::shared_ptr<store::Workspace>& workspace, const std::set<std::string>& keepInputs)
 {
     models::OpenOptions options;
+    options.keepInputs = keepInputs;
     options.openRun = [&](const std::string& reference) {
         if (!workspace)
             throw core::InputError("run:" + reference + ": no workspace is open");
         return train::modelOfReference(*workspace, reference);
     };
     return models::openModel(argument.toStdString(), options);
+}
+
+train::GivenText givenText(const QString& text, const QString& pair)
+{
+    return {text.toStdString(), pair.isEmpty() ? std::nullopt : std::optional(pair.toStdString())};
+}
+
+std::set<std::string> neededInputs(const QString& text, const QString& pair)
+{
+    const auto given = givenText(text, pair);
+    return train::neededInputs({&given, 1});
 }
 
 QString dataArgument(const core::Json& document)

@@ -10,6 +10,7 @@
 #include "attribution_metrics.h"
 #include "sample_argument.h"
 #include "storing.h"
+#include "text_argument.h"
 
 namespace orrery::cli {
 namespace {
@@ -19,7 +20,8 @@ struct AttributeOptions {
     std::vector<std::string> inputs, settings;
     SampleArgument sample;
     MetricArguments metrics;
-    std::string image, text, method, out, site;
+    TextArgument texts;
+    std::string image, method, out, site;
     std::optional<std::int64_t> target, position;
 };
 
@@ -54,13 +56,13 @@ core::Json resultJson(const AttributeOptions& options, const explain::Attributio
 
 std::vector<c10::IValue> attributedInputs(Session& session, const AttributeOptions& options, const graph::Model& model)
 {
-    if (!options.inputs.empty() + options.sample.given() + !options.image.empty() + !options.text.empty() != 1)
+    if (!options.inputs.empty() + options.sample.given() + !options.image.empty() + options.texts.given() != 1)
         throw core::InputError("attribute: expected one of --input, --sample, --image, --text");
     const auto device = session.chosenDevice();
     if (!options.image.empty())
         return {train::imageInput(model.card, io::readImage(options.image)).to(device)};
-    if (!options.text.empty())
-        return {train::textInput(model, options.text).to(device)};
+    if (options.texts.given())
+        return options.texts.inputs(session, model);
     return inputsFrom(session, options.inputs, options.sample, options.model, model);
 }
 
@@ -79,7 +81,7 @@ std::vector<std::int64_t> stored(store::Workspace* workspace, Session& session, 
             origin.split = options.sample.split;
             origin.sample = options.sample.samples[i];
         } else {
-            origin.input = !options.image.empty() ? options.image : options.text.empty() && !options.inputs.empty() ? options.inputs[0] : "";
+            origin.input = !options.image.empty() ? options.image : !options.texts.given() && !options.inputs.empty() ? options.inputs[0] : "";
         }
         origin.at = options.site;
         origin.features = explain::attributedNames(model.card, request.inputs[0].toTensor(), std::int64_t(i));
@@ -91,6 +93,13 @@ std::vector<std::int64_t> stored(store::Workspace* workspace, Session& session, 
     return ids;
 }
 
+// The names that the other commands know, too: blocks.0.resid_post. What is none of them is looked up by the methods, which say what is wrong.
+std::string siteOf(const graph::Model& model, const std::string& given)
+{
+    const auto known = model.card.canonicalNames.find(given);
+    return known == model.card.canonicalNames.end() ? given : known->second;
+}
+
 Exit attribute(Session& session, const AttributeOptions& options)
 {
     explain::AttributionRequest request;
@@ -99,10 +108,10 @@ Exit attribute(Session& session, const AttributeOptions& options)
         core::setByPath(request.parameters, setting);
     request.parameters = explain::attributionRegistry().at(options.method).schema.resolve(request.parameters, options.method);
     const auto metricRequests = options.metrics.requests();
-    const auto model = options.model.open(session);
+    const auto model = options.texts.openModel(session, options.model);
     const graph::Executor executor(model.graph);
     request.inputs = attributedInputs(session, options, model);
-    request.site = options.site;
+    request.site = siteOf(model, options.site);
     request.target = options.target;
     request.position = options.position;
     request.seed = session.seed;
@@ -173,7 +182,7 @@ std::function<Exit(Session&)> declareAttribute(CLI::App& app)
     app.add_option("--input", options->inputs, "Array file, or NAME=FILE; the first axis is the batch.");
     options->sample.declare(app);
     app.add_option("--image", options->image, "PNG, JPEG or WebP picture, prepared as the model card says.")->check(CLI::ExistingFile);
-    app.add_option("--text", options->text, "Text, read by the model's tokenizer.");
+    options->texts.declare(app, "Text, read by the model's tokenizer.");
     app.add_option("--method", options->method, "Attribution method; see `orrery-cli list attribution`.")->required();
     app.add_option("--target", options->target, "Class to explain; default: each sample's largest output.");
     app.add_option("--position", options->position, "Position in a sequence output; default: the last.");

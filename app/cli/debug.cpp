@@ -104,7 +104,7 @@ core::Json debugDocument(const DebugOptions& options, const debug::Stepper& step
 
 Exit debugModel(Session& session, const DebugOptions& options)
 {
-    const auto model = options.model.open(session);
+    const auto model = options.inputs.openModel(session, options.model);
     debug::StepperOptions settings;
     settings.inputs = options.inputs.read(session, options.model, model);
     settings.seed = session.seed;

@@ -1,15 +1,18 @@
 #pragma once
 #include "sample_argument.h"
+#include "text_argument.h"
 
 namespace orrery::cli {
 
-/// What debug, profile and diff-run run a model on: files, a sample of a data set, or a text.
+/// What debug, profile and diff-run run a model on: files, a sample of a data set, or texts.
 struct DebugInputs {
     std::vector<std::string> files;
     SampleArgument sample;
-    std::string text;
+    TextArgument text;
     void declare(CLI::App& app);
-    bool given() const { return !files.empty() || sample.given() || !text.empty(); }
+    bool given() const { return !files.empty() || sample.given() || text.given(); }
+    /// Opens the model with the inputs that the texts need.
+    graph::Model openModel(Session& session, const ModelArgument& argument) const { return text.openModel(session, argument); }
     /// @throws core::InputError unless exactly one kind is given.
     std::vector<c10::IValue> read(Session& session, const ModelArgument& argument, const graph::Model& model) const;
 };

@@ -31,7 +31,7 @@ debug::RunSide diffSide(Session& session, const ModelArgument& argument, const D
         own.dtype = dtype;
     if (!device.empty())
         own.device = device;
-    const auto model = argument.open(own);
+    const auto model = inputs.openModel(own, argument);
     debug::RunSide side;
     side.executor = std::make_shared<graph::Executor>(model.graph);
     side.weights = model.weights;

@@ -6,7 +6,6 @@
 #include <core/intervene/alignment.h>
 #include <core/intervene/kinds.h>
 #include <core/intervene/results.h>
-#include <core/train/card_inputs.h>
 #include <core/train/document_file.h>
 #include <core/train/samples.h>
 
@@ -14,6 +13,7 @@
 #include "number_checks.h"
 #include "sample_argument.h"
 #include "storing.h"
+#include "text_argument.h"
 
 namespace orrery::cli {
 namespace {
@@ -25,7 +25,8 @@ struct InterveneOptions {
     ModelArgument model;
     std::vector<std::string> inputs, sources, probes, settings, units, sampling;
     SampleArgument sample;
-    std::string text, spec, at, kind, source, out, outFolder, save, align, outSpec;
+    TextArgument texts;
+    std::string spec, at, kind, source, out, outFolder, save, align, outSpec;
     std::optional<std::int64_t> position;
     std::int64_t newTokens = 0;
     int top = 5;
@@ -132,7 +133,7 @@ std::vector<c10::IValue> sourceInputs(Session& session, const InterveneOptions& 
     const auto given = argument.substr(equals + 1);
     const auto device = session.chosenDevice();
     if (given.starts_with("text:"))
-        return {train::textInput(model, given.substr(5)).to(device)};
+        return TextArgument{{given.substr(5)}, {}}.inputs(session, model);
     if (!given.starts_with("sample:"))
         return readInputs({given}, model, device, fmt::format("--source {}", argument.substr(0, equals)));
     auto sample = options.sample;
@@ -142,10 +143,10 @@ std::vector<c10::IValue> sourceInputs(Session& session, const InterveneOptions& 
 
 std::vector<c10::IValue> ownInputs(Session& session, const InterveneOptions& options, const graph::Model& model)
 {
-    if (!options.inputs.empty() + options.sample.given() + !options.text.empty() != 1)
+    if (!options.inputs.empty() + options.sample.given() + options.texts.given() != 1)
         throw core::InputError("intervene: expected one of --input, --sample, --text");
-    if (!options.text.empty())
-        return {train::textInput(model, options.text).to(session.chosenDevice())};
+    if (options.texts.given())
+        return options.texts.inputs(session, model);
     return inputsFrom(session, options.inputs, options.sample, options.model, model);
 }
 
@@ -153,7 +154,7 @@ Opened open(Session& session, const InterveneOptions& options)
 {
     Opened opened;
     opened.spec = readSpec(session, options);
-    opened.model = options.model.open(session);
+    opened.model = options.texts.openModel(session, options.model);
     opened.executor = std::make_unique<graph::Executor>(opened.model.graph);
     opened.inputs = ownInputs(session, options, opened.model);
     for (const auto& source : options.sources)
@@ -194,8 +195,8 @@ Json inputDescription(Session& session, const InterveneOptions& options)
     if (options.sample.given())
         inputs.update(
             {{"data", options.sample.document(session, options.model)}, {"split", options.sample.split}, {"samples", options.sample.samples}});
-    else if (!options.text.empty())
-        inputs["text"] = options.text;
+    else if (options.texts.given())
+        inputs.update(options.texts.document());
     else
         inputs["input"] = options.inputs;
     if (!options.sources.empty())
@@ -290,7 +291,7 @@ Exit align(Session& session, const InterveneOptions& options)
     for (const auto& setting : options.settings)
         core::setByPath(settings, setting);
     settings = intervene::alignmentSchema().resolve(settings, "align");
-    const auto model = options.model.open(session);
+    const auto model = options.texts.openModel(session, options.model);
     const graph::Executor executor(model.graph);
     const intervene::AlignmentPairs pairs{ownInputs(session, options, model), sourceInputs(session, options, model, options.sources[0]),
                                           readArray(options.align).to(at::kLong)};
@@ -370,7 +371,7 @@ void declareInputs(CLI::App& app, InterveneOptions& options)
     options.model.declare(app);
     app.add_option("--input", options.inputs, "Array file, or NAME=FILE; the first axis is the batch.");
     options.sample.declare(app);
-    app.add_option("--text", options.text, "Text, read by the model's tokenizer.");
+    options.texts.declare(app, "Text, read by the model's tokenizer.");
     app.add_option(
         "--source", options.sources,
         "Input that values are taken from: NAME=FILE.npy, NAME=text:TEXT, or NAME=sample:N (also N,M or N-M; data and part as for --sample).");

@@ -250,7 +250,7 @@ Exit profile(Session& session, const ProfileArguments& options)
     }
     if (options.model.text.empty())
         throw core::InputError("expected a MODEL, or --cost-model fit");
-    auto model = options.model.open(session);
+    auto model = options.inputs.openModel(session, options.model);
     std::vector<std::string> fused;
     if (options.fuse) {
         auto made = debug::fuseBiasGelu(model.graph);

@@ -1,8 +1,5 @@
 #include "text_argument.h"
 
-#include <core/train/card_inputs.h>
-#include <core/train/text_batch.h>
-
 namespace orrery::cli {
 
 void TextArgument::declare(CLI::App& app, const std::string& help)
@@ -11,26 +8,37 @@ void TextArgument::declare(CLI::App& app, const std::string& help)
     app.add_option("--pair", pair, "A second text that belongs to each --text, as models for pairs of sentences take it.")->needs(text);
 }
 
+std::vector<train::GivenText> TextArgument::givenTexts() const
+{
+    std::vector<train::GivenText> out;
+    for (const auto& text : texts)
+        out.push_back({text, pair});
+    return out;
+}
+
 graph::Model TextArgument::openModel(Session& session, ModelArgument model) const
 {
-    if (texts.size() > 1 || pair)
-        for (const char* input : {"attention_mask", "token_type_ids"})
-            model.keepInputs.push_back(input);
+    const auto needed = train::neededInputs(givenTexts());
+    model.keepInputs.insert(model.keepInputs.end(), needed.begin(), needed.end());
     return model.open(session);
 }
 
 std::vector<c10::IValue> TextArgument::inputs(Session& session, const graph::Model& model) const
 {
     const auto device = session.chosenDevice();
-    if (texts.size() == 1 && !pair && model.graph->data().inputs.size() == 1)
-        return {train::textInput(model, texts[0]).to(device)};
-    std::vector<train::GivenText> given;
-    for (const auto& text : texts)
-        given.push_back({text, pair});
-    auto values = train::textInputs(model, given);
+    const auto given = givenTexts();
+    auto values = given.size() == 1 ? train::textInputs(model, given[0]) : train::textInputs(model, given);
     for (auto& value : values)
         value = value.toTensor().to(device);
     return values;
+}
+
+core::Json TextArgument::document() const
+{
+    core::Json out = {{"text", texts.size() == 1 ? core::Json(texts[0]) : core::Json(texts)}};
+    if (pair)
+        out["pair"] = *pair;
+    return out;
 }
 
 void declareKeepInput(CLI::App& app, ModelArgument& model)

@@ -1,6 +1,8 @@
 #pragma once
 #include <optional>
 
+#include <core/train/text_batch.h>
+
 #include "model_argument.h"
 
 namespace orrery::cli {
@@ -15,6 +17,11 @@ struct TextArgument {
     graph::Model openModel(Session& session, ModelArgument model) const;
     /// On the session's device. @throws core::InputError as train::textInputs.
     std::vector<c10::IValue> inputs(Session& session, const graph::Model& model) const;
+    /// What a stored result says about them: `text`, one or a list, and `pair`.
+    core::Json document() const;
+
+private:
+    std::vector<train::GivenText> givenTexts() const;
 };
 
 /// `--keep-input`.

@@ -10,6 +10,8 @@
 #include <core/graph/sequence_limit.h>
 #include <core/text/card_tokenizer.h>
 
+#include "card_inputs.h"
+
 namespace orrery::train {
 namespace {
 
@@ -92,6 +94,19 @@ std::vector<c10::IValue> textInputs(const graph::Model& model, std::span<const G
         throw core::InputError("a pair of texts: expected a model with the input token_type_ids, by which its tokenizer tells the two apart");
     graph::checkSequenceLength(*model.graph, model.card, encoded.longest);
     return out;
+}
+
+std::vector<c10::IValue> textInputs(const graph::Model& model, const GivenText& text)
+{
+    if (!text.pair && model.graph->data().inputs.size() == 1)
+        return {textInput(model, text.text)};
+    return textInputs(model, std::span(&text, 1));
+}
+
+std::set<std::string> neededInputs(std::span<const GivenText> texts)
+{
+    const bool pairs = std::any_of(texts.begin(), texts.end(), [](const GivenText& text) { return text.pair.has_value(); });
+    return texts.size() > 1 || pairs ? std::set<std::string>{"attention_mask", "token_type_ids"} : std::set<std::string>{};
 }
 
 }  // namespace orrery::train

@@ -7,8 +7,8 @@
 #include <core/graph/inspect.h>
 #include <core/io/npy.h>
 #include <core/io/tensors.h>
-#include <core/train/card_inputs.h>
 #include <core/train/samples.h>
+#include <core/train/text_batch.h>
 #include <widgets/model_source.h>
 
 namespace orrery::plugins {
@@ -88,7 +88,7 @@ std::vector<c10::IValue> inputsOf(const DebugSubject& subject, const graph::Mode
 {
     switch (subject.input) {
     case DebugSubject::Input::Sample: return sampleInput(subject, model, workspace);
-    case DebugSubject::Input::Text: return {train::textInput(model, subject.text.toStdString())};
+    case DebugSubject::Input::Text: return train::textInputs(model, widgets::givenText(subject.text, subject.pair));
     case DebugSubject::Input::File: return fileInputs(subject, model);
     case DebugSubject::Input::Example: break;
     }
@@ -110,6 +110,8 @@ QStringList DebugSubject::arguments() const
     }
     if (input == Input::Text)
         out << QStringLiteral("--text") << text;
+    if (input == Input::Text && !pair.isEmpty())
+        out << QStringLiteral("--pair") << pair;
     if (training)
         out << QStringLiteral("--training");
     return out;
@@ -119,7 +121,8 @@ DebugModelPtr openDebugSubject(const DebugSubject& subject, const std::shared_pt
 {
     auto made = std::make_shared<DebugModel>();
     made->subject = subject;
-    made->model = std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, workspace));
+    made->model =
+        std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, workspace, widgets::neededInputs(subject.text, subject.pair)));
     made->executor = std::make_shared<const graph::Executor>(made->model->graph);
     made->inputs = inputsOf(subject, *made->model, workspace);
     QStringList parts;

@@ -19,6 +19,7 @@ struct DebugSubject {
     QString model;  ///< MODEL argument
     Input input = Input::Example;
     QString text;     ///< the text, or files with blanks between (`FILE` or `NAME=FILE`)
+    QString pair;     ///< a second text that belongs to the text; empty: none
     core::Json data;  ///< data document of the sample; null: the data of `run`
     std::optional<qint64> run;
     QString split = QStringLiteral("test");

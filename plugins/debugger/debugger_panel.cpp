@@ -66,6 +66,7 @@ QWidget* DebuggerPanel::makeSubject()
     m_input = new QLineEdit;
     m_input->setObjectName(QStringLiteral("input"));
     m_input->setAccessibleName(tr("Input"));
+    m_pair = widgets::makePairEdit();
     m_training = new QCheckBox(tr("t&raining mode"));
     m_training->setObjectName(QStringLiteral("training"));
     m_training->setToolTip(tr("Dropout and batch statistics as in training; random operators repeat by the seed"));
@@ -77,7 +78,8 @@ QWidget* DebuggerPanel::makeSubject()
         updateInput();
         prepareSoon();
     });
-    connect(m_input, &QLineEdit::textEdited, this, &DebuggerPanel::prepareSoon);
+    for (QLineEdit* edit : {m_input, m_pair})
+        connect(edit, &QLineEdit::textEdited, this, &DebuggerPanel::prepareSoon);
     connect(m_training, &QCheckBox::toggled, this, &DebuggerPanel::prepareSoon);
     auto* modelLabel = new QLabel(tr("&Model"));
     modelLabel->setBuddy(m_model);
@@ -94,6 +96,7 @@ QWidget* DebuggerPanel::makeSubject()
     second->addWidget(inputLabel);
     second->addWidget(m_kind);
     second->addWidget(m_input, 1);
+    second->addWidget(m_pair, 1);
     second->addStretch(0);
     auto* box = new QWidget;
     auto* layout = new QVBoxLayout(box);
@@ -146,6 +149,7 @@ void DebuggerPanel::updateInput()
 {
     const auto kind = Input(m_kind->currentData().toInt());
     m_input->setVisible(kind != Input::Example);
+    m_pair->setVisible(kind == Input::Text);
     m_input->setPlaceholderText(kind == Input::Sample ? tr("number of the sample; empty: the selected one")
                                 : kind == Input::Text ? tr("a text that the model's tokenizer reads")
                                                       : tr("x.npy, or NAME=x.npy with blanks between several"));
@@ -180,6 +184,8 @@ DebugSubject DebuggerPanel::wantedSubject() const
     subject.training = m_training->isChecked();
     if (subject.input == Input::Text || subject.input == Input::File)
         subject.text = m_input->text();
+    if (subject.input == Input::Text)
+        subject.pair = m_pair->text();
     if (subject.input != Input::Sample)
         return subject;
     subject.run = widgets::runOfArgument(subject.model);
@@ -291,13 +297,9 @@ std::optional<widgets::ReportItem> DebuggerPanel::reportItem() const
 
 core::Json DebuggerPanel::saveState() const
 {
-    return {{"kind", m_kind->currentIndex()},
-            {"input", m_input->text().toStdString()},
-            {"training", m_training->isChecked()},
-            {"tab", m_tabs->currentIndex()},
-            {"step", m_step->saveState()},
-            {"profile", m_profile->saveState()},
-            {"divergence", m_divergence->saveState()}};
+    return {{"kind", m_kind->currentIndex()},      {"input", m_input->text().toStdString()}, {"pair", m_pair->text().toStdString()},
+            {"training", m_training->isChecked()}, {"tab", m_tabs->currentIndex()},          {"step", m_step->saveState()},
+            {"profile", m_profile->saveState()},   {"divergence", m_divergence->saveState()}};
 }
 
 void DebuggerPanel::restoreState(const core::Json& state)
@@ -306,6 +308,7 @@ void DebuggerPanel::restoreState(const core::Json& state)
         return;
     m_kind->setCurrentIndex(std::clamp(widgets::stateInteger(state, "kind", 0), 0, m_kind->count() - 1));
     m_input->setText(widgets::stateText(state, "input"));
+    m_pair->setText(widgets::stateText(state, "pair"));
     m_training->setChecked(state.contains("training") && state["training"].is_boolean() && state["training"].get<bool>());
     m_step->restoreState(widgets::stateObject(state, "step"));
     m_profile->restoreState(widgets::stateObject(state, "profile"));

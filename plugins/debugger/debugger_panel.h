@@ -49,7 +49,7 @@ private:
     widgets::LatestTask m_opening{[this](int change) { addBusy(change); }};
     QTimer* m_timer;
     QComboBox *m_model = nullptr, *m_kind = nullptr;
-    QLineEdit* m_input = nullptr;
+    QLineEdit *m_input = nullptr, *m_pair = nullptr;
     QCheckBox* m_training = nullptr;
     QLabel* m_status = nullptr;
     QTabWidget* m_tabs = nullptr;

@@ -12,7 +12,6 @@
 #include <core/base/text.h>
 #include <core/io/npy.h>
 #include <core/io/tensors.h>
-#include <core/train/card_inputs.h>
 #include <core/train/samples.h>
 #include <widgets/commands.h>
 #include <widgets/model_source.h>
@@ -58,7 +57,7 @@ void readInput(PreparedIntervention& made)
 {
     const auto& subject = made.subject;
     if (!subject.text.isEmpty() && made.readsText) {
-        made.inputs = {train::textInput(*made.model, subject.text.toStdString())};
+        made.inputs = train::textInputs(*made.model, widgets::givenText(subject.text, subject.pair));
         made.input = InterventionsModel::tr("Text of %1 tokens").arg(made.inputs[0].toTensor().size(1));
         return;
     }
@@ -92,7 +91,7 @@ std::vector<std::int64_t> sampleNumbers(const QString& text)
 std::vector<c10::IValue> sourceInputs(const PreparedIntervention& prepared, const SourceLine& line, const std::filesystem::path& folder)
 {
     if (line.given.startsWith(QLatin1String("text:")))
-        return {train::textInput(*prepared.model, line.given.mid(5).toStdString())};
+        return train::textInputs(*prepared.model, widgets::givenText(line.given.mid(5), {}));
     if (!line.given.startsWith(QLatin1String("sample:"))) {
         const auto array = io::toTensor(io::readNpy(folder / line.given.toStdString()));
         return {at::isFloatingType(array.scalar_type()) ? array.to(at::kFloat) : array.to(at::kLong)};
@@ -169,6 +168,8 @@ Json storedInputs(const PreparedIntervention& prepared, const InterventionSettin
         inputs.update({{"data", prepared.dataDocument}, {"split", subject.split.toStdString()}, {"samples", {subject.sample}}});
     else
         inputs["text"] = subject.text.toStdString();
+    if (!subject.pair.isEmpty())
+        inputs["pair"] = subject.pair.toStdString();
     for (const auto& source : settings.sources)
         inputs["sources"].push_back(source.name.toStdString() + "=" + source.given.toStdString());
     return inputs;
@@ -181,13 +182,16 @@ PreparedInterventionPtr InterventionOpener::prepare(const InterventionSubject& s
     const std::lock_guard lock(m_mutex);
     auto made = std::make_shared<PreparedIntervention>();
     made->subject = subject;
-    const bool isSame = m_last && m_workspace == workspace && m_last->subject.model == subject.model;
+    // A pair needs inputs that are bound otherwise: another graph.
+    const bool isSame =
+        m_last && m_workspace == workspace && m_last->subject.model == subject.model && m_last->subject.pair.isEmpty() == subject.pair.isEmpty();
     if (isSame) {
         made->model = m_last->model;
         made->executor = m_last->executor;
         made->places = m_last->places;
     } else {
-        made->model = std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, workspace));
+        made->model = std::make_shared<const graph::Model>(
+            widgets::openModelArgument(subject.model, workspace, widgets::neededInputs(subject.text, subject.pair)));
         made->executor = std::make_shared<const graph::Executor>(made->model->graph);
         made->places = placesOf(*made->model);
     }
@@ -247,6 +251,8 @@ QString interveneCommand(const PreparedIntervention& prepared, const Json& docum
         arguments << QStringLiteral("--split") << subject.split << QStringLiteral("--sample") << QString::number(subject.sample);
     } else {
         arguments << QStringLiteral("--text") << subject.text;
+        if (!subject.pair.isEmpty())
+            arguments << QStringLiteral("--pair") << subject.pair;
     }
     arguments << QStringLiteral("--spec") << QString::fromStdString(document.dump());
     for (const auto& source : settings.sources)

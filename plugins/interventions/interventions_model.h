@@ -25,6 +25,7 @@ struct InterventionSubject {
     QString split = QStringLiteral("test");
     qint64 sample = 0;  ///< number within the split
     QString text;       ///< instead of the sample, for models that read text; empty: the sample
+    QString pair;       ///< a second text that belongs to the text; empty: none
     bool operator==(const InterventionSubject&) const = default;
 };
 

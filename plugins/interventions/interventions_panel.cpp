@@ -124,6 +124,8 @@ InterventionSubject InterventionsPanel::wantedSubject() const
         subject.split = selection.split;
     subject.sample = selection.samples.isEmpty() ? 0 : selection.samples.front();
     subject.text = m_text->text();
+    if (!subject.text.isEmpty())
+        subject.pair = m_pair->text();
     return subject;
 }
 
@@ -174,6 +176,7 @@ void InterventionsPanel::takePrepared(const PreparedInterventionPtr& prepared)
         m_probe->setCompleter(completer);
     }
     m_text->setVisible(prepared->readsText);
+    m_pair->setVisible(prepared->readsText);
     m_textLabel->setVisible(prepared->readsText);
     m_outcome->clearOutcome();
     m_shownCommand.clear();
@@ -404,10 +407,10 @@ Json InterventionsPanel::saveState() const
     for (const auto& line : sources())
         lines.push_back({{"name", line.name.toStdString()}, {"given", line.given.toStdString()}});
     return {{"document", m_model.document()},         {"sources", lines},
-            {"text", m_text->text().toStdString()},   {"probe", m_probe->text().toStdString()},
-            {"new_tokens", m_newTokens->value()},     {"writing", m_writing->document()},
-            {"tab", m_tabs->currentIndex()},          {"folder", m_folder.toStdString()},
-            {"result_tab", m_outcome->currentIndex()}};
+            {"text", m_text->text().toStdString()},   {"pair", m_pair->text().toStdString()},
+            {"probe", m_probe->text().toStdString()}, {"new_tokens", m_newTokens->value()},
+            {"writing", m_writing->document()},       {"tab", m_tabs->currentIndex()},
+            {"folder", m_folder.toStdString()},       {"result_tab", m_outcome->currentIndex()}};
 }
 
 void InterventionsPanel::restoreState(const Json& state)
@@ -423,6 +426,7 @@ void InterventionsPanel::restoreState(const Json& state)
                 lines.push_back({textOf(line, "name"), textOf(line, "given")});
     setSources(lines);
     m_text->setText(textOf(state, "text"));
+    m_pair->setText(textOf(state, "pair"));
     m_probe->setText(textOf(state, "probe"));
     m_folder = textOf(state, "folder");
     const auto number = [&](const char* key) { return state.contains(key) && state[key].is_number_integer() ? state[key].get<int>() : 0; };

@@ -92,7 +92,7 @@ private:
 
     QComboBox* m_modelBox = nullptr;
     QSpinBox *m_sample = nullptr, *m_newTokens = nullptr;
-    QLineEdit *m_text = nullptr, *m_probe = nullptr;
+    QLineEdit *m_text = nullptr, *m_pair = nullptr, *m_probe = nullptr;
     QLabel *m_input = nullptr, *m_textLabel = nullptr;
     QTableWidget *m_list = nullptr, *m_sourceTable = nullptr;
     EntryEditor* m_entry = nullptr;

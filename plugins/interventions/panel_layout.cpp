@@ -15,6 +15,7 @@
 #include <QVBoxLayout>
 
 #include <core/intervene/generate.h>
+#include <widgets/controls.h>
 #include <widgets/document_editor.h>
 #include <widgets/job_bar.h>
 #include <widgets/schema_form.h>
@@ -72,7 +73,9 @@ QLayout* InterventionsPanel::makeSubject()
     m_text->setObjectName(QStringLiteral("text"));
     m_text->setAccessibleName(tr("Text"));
     m_text->setPlaceholderText(tr("instead of the sample"));
-    connect(m_text, &QLineEdit::editingFinished, this, &InterventionsPanel::prepareSoon);
+    m_pair = widgets::makePairEdit();
+    for (const QLineEdit* edit : {m_text, m_pair})
+        connect(edit, &QLineEdit::editingFinished, this, &InterventionsPanel::prepareSoon);
     m_textLabel = new QLabel(tr("&Text"));
     m_textLabel->setBuddy(m_text);
     m_input = new QLabel;
@@ -83,7 +86,11 @@ QLayout* InterventionsPanel::makeSubject()
     form->setVerticalSpacing(4);
     form->addRow(tr("&Model"), m_modelBox);
     form->addRow(tr("&Sample"), m_sample);
-    form->addRow(m_textLabel, m_text);
+    auto* texts = new QVBoxLayout;
+    texts->setSpacing(4);
+    texts->addWidget(m_text);
+    texts->addWidget(m_pair);
+    form->addRow(m_textLabel, texts);
     form->addRow(m_input);
     return form;
 }

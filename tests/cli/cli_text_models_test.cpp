@@ -1,6 +1,9 @@
 // Encoders on the command line: padding and pairs, training that fills masks, vocabularies contrasted.
 #include <ATen/ATen.h>
 
+#include <core/graph/executor.h>
+#include <core/intervene/intervention.h>
+
 #include "../core/train/bert_folder.h"
 #include "cli_runner.h"
 
@@ -52,6 +55,37 @@ private Q_SLOTS:
         QCOMPARE(both.at("predictions").size(), std::size_t(2));
         QVERIFY(std::abs(probability(both, 0) - probability(one, 0)) < 1e-5 && std::abs(probability(both, 1) - probability(other, 0)) < 1e-5);
         VERIFY_REFUSED(m_cli.compute({"predict", folder, "--pair", "and"}), 2, "--pair requires --text");
+    }
+
+    void pairsAreReadByWhatLooksInside()
+    {
+        const test::BertFolder given("bert-sequence");
+        const QString folder = asText(given.folder);
+        const QStringList texts{"--text", "god saw the light", "--pair", "it was good"};
+        const auto [model, inputs] = given.pairModel("god saw the light", "it was good");
+        graph::RunRequest request;
+        request.inputs = inputs;
+        const auto logits = graph::Executor(model.graph).run(model.weights, request).outputs.at(0).toTensor();
+        const auto output = QString::fromStdString(model.graph->value(model.graph->data().body.outputs[0].value).name);
+        const QStringList what{folder, texts[0], texts[1], texts[2], texts[3]};
+        QCOMPARE(
+            m_cli.compute(QStringList{"debug"} + what + QStringList{"--command", "continue", "--command", "save " + output + " debugged.npy"}).status,
+            0);
+        QVERIFY(m_cli.array("debugged.npy").equal(logits));
+        const auto changed = m_cli.json(QStringList{"intervene"} + what + QStringList{"--at", "blocks.0.attn_out", "--do", "zero"});
+        const auto document = intervene::InterventionDocument::fromJson(Json::parse(R"([{"at": "blocks.0.attn_out", "do": "zero"}])"));
+        intervene::InterventionRequest wanted;
+        wanted.inputs = inputs;
+        const auto expected = intervene::runIntervened(graph::Executor(model.graph), model.weights, model.card, document, wanted);
+        QVERIFY2(std::abs(changed.at("samples").at(0).at("divergence").get<double>() - expected.divergence.item<double>()) < 1e-6,
+                 changed.dump().c_str());
+        const auto attributed =
+            m_cli.json(QStringList{"attribute"} + what + QStringList{"--method", "saliency", "--at", "embed", "--target", "0", "--out", "a.npy"});
+        QVERIFY(std::abs(attributed.at("outputs").at(0).get<double>() - logits[0][0].item<double>()) < 1e-5);
+        QCOMPARE(m_cli.array("a.npy").size(1), inputs[0].toTensor().size(1));
+        QCOMPARE(m_cli.json(QStringList{"diff-run", folder} + what).at("same_graph").get<bool>(), true);
+        // A tokenizer that tells texts apart by types needs a model that reads them.
+        VERIFY_REFUSED(m_cli.compute({"debug", folder, "--pair", "and"}), 2, "--pair requires --text");
     }
 
     void aRunFillsMasksAndBecomesAFolder()

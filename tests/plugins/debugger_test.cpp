@@ -16,6 +16,7 @@
 #include <QTreeWidget>
 
 #include <core/base/files.h>
+#include <core/base/text.h>
 #include <core/catalogue.h>
 #include <core/models/model_file.h>
 #include <core/zoo/zoo.h>
@@ -29,6 +30,7 @@
 #include <widgets/tensor_table.h>
 
 #include "../core/graph/sample_graphs.h"
+#include "../core/train/bert_folder.h"
 #include "../widgets/shots.h"
 #include "damaged_models.h"
 #include "trained_bench.h"
@@ -271,6 +273,37 @@ private Q_SLOTS:
         takeShots(*bench.panel, "debugger-wide");
         kind->setCurrentIndex(1);
         QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().contains("expected a data set"), kPatience);
+    }
+
+    void aPairOfTextsIsRead()
+    {
+        const test::BertFolder given("bert-sequence");
+        const auto [model, inputs] = given.pairModel("god saw the light", "it was good");
+        graph::RunRequest request;
+        request.inputs = inputs;
+        const at::Tensor logits = graph::Executor(model.graph).run(model.weights, request).outputs.at(0).toTensor();
+        Bench bench;
+        bench.show();
+        bench.session.openModel(QString::fromStdString(given.folder.string()));
+        bench.child<QComboBox>("kind")->setCurrentIndex(2);
+        bench.type("input", "god saw the light");
+        QTRY_VERIFY_WITH_TIMEOUT(bench.ready(), kPatience);
+        const QString alone = bench.child<QLabel>("status")->text();
+        bench.type("pair", "it was good");
+        const QString shape = QString::fromStdString("int64 " + core::formatShape(inputs[0].toTensor().sizes()));
+        QTRY_VERIFY_WITH_TIMEOUT(bench.ready() && bench.child<QLabel>("status")->text().count(shape) == 3, kPatience);
+        QVERIFY(bench.child<QLabel>("status")->text() != alone);
+        bench.press(Qt::Key_F5);
+        const auto shown =
+            bench.step()->debugSession()->tensor(QString::fromStdString(model.graph->value(model.graph->data().body.outputs[0].value).name), {});
+        QVERIFY(at::tensor(shown.values).equal(logits.reshape({-1})));
+        QVERIFY2(bench.panel->commandLine().contains("--text \"god saw the light\" --pair \"it was good\"") ||
+                     bench.panel->commandLine().contains("--text 'god saw the light' --pair 'it was good'"),
+                 qPrintable(bench.panel->commandLine()));
+        QCOMPARE(bench.panel->saveState().at("pair").get<std::string>(), std::string("it was good"));
+        takeShots(*bench.panel, "debugger-pair");
+        bench.child<QComboBox>("kind")->setCurrentIndex(0);
+        QVERIFY(!bench.child<QLineEdit>("pair")->isVisible());
     }
 
     void theProfileIsShown()

@@ -29,6 +29,7 @@
 #include <widgets/heat_map_view.h>
 #include <widgets/numbers.h>
 
+#include "../core/train/bert_folder.h"
 #include "../widgets/shots.h"
 #include "damaged_models.h"
 #include "panel_faults.h"
@@ -103,6 +104,7 @@ private Q_SLOTS:
     void faultsStandWhereTheyAre();
     void sourcesGiveTheirValues();
     void textsAreWrittenBothWays();
+    void aPairOfTextsIsRead();
     void aRunIsCancelledInTheMiddle_data() { test::addWaysToEnd(); }
     void aRunIsCancelledInTheMiddle();
     void documentsAreSavedKeptAndOpened();
@@ -301,6 +303,35 @@ void InterventionsTest::textsAreWrittenBothWays()
     QVERIFY(bench.panel->commandLine().contains("--generate 5"));
     QTRY_VERIFY(bench.panel->isIdle());
     takeShots(*bench.panel, "interventions-text");
+}
+
+void InterventionsTest::aPairOfTextsIsRead()
+{
+    const test::BertFolder given("bert-sequence");
+    const auto [model, inputs] = given.pairModel("god saw the light", "it was good");
+    const Json list = Json::array({entry("blocks.0.attn_out", "zero")});
+    intervene::InterventionRequest request;
+    request.inputs = inputs;
+    const auto result =
+        intervene::runIntervened(graph::Executor(model.graph), model.weights, model.card, intervene::InterventionDocument::fromJson(list), request);
+    Bench bench;
+    bench.show({{"text", "god saw the light"}, {"pair", "it was good"}, {"document", {{"interventions", list}}}});
+    bench.session.openModel(QString::fromStdString(given.folder.string()));
+    QTRY_VERIFY(isReady(bench));
+    const auto tokens = QString::number(inputs[0].toTensor().size(1));
+    QVERIFY2(bench.child<QLabel>("input")->text().contains(tokens), qPrintable(bench.child<QLabel>("input")->text()));
+    QVERIFY2(bench.panel->commandLine().contains("--pair"), qPrintable(bench.panel->commandLine()));
+    QTest::mouseClick(runButton(bench), Qt::LeftButton);
+    QTRY_VERIFY2(!summary(bench).isEmpty() && bench.panel->isIdle(), qPrintable(bench.panel->errorText()));
+    QVERIFY2(summary(bench).contains(widgets::shownNumber(result.divergence.item<double>())), qPrintable(summary(bench)));
+    takeShots(*bench.panel, "interventions-pair");
+    // Without the second text the model is opened as for one.
+    auto* pair = bench.child<QLineEdit>("pair");
+    pair->setFocus();
+    pair->clear();
+    QTest::keyClick(pair, Qt::Key_Return);
+    QTRY_VERIFY(bench.panel->isIdle() && !bench.child<QLabel>("input")->text().contains(tokens));
+    QVERIFY(!bench.panel->commandLine().contains("--pair"));
 }
 
 void InterventionsTest::aRunIsCancelledInTheMiddle()

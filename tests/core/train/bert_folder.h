@@ -2,6 +2,8 @@
 // A checkpoint folder to train further and to ask: the tiny BERT of the fixtures with a tokenizer for a text of few words.
 #include <QTemporaryDir>
 
+#include <core/models/open_model.h>
+#include <core/text/card_tokenizer.h>
 #include <core/text/tokenizer.h>
 #include <core/text/training.h>
 
@@ -29,6 +31,30 @@ struct BertFolder {
         const auto source = tests::checkpointRoot() / fixture;
         std::filesystem::copy_file(source / "config.json", folder / "config.json");
         models::saveWeights(folder / "model.safetensors", tests::openCase(source).model.weights);
+    }
+
+    /// The inputs of a pair, put together by hand from the two texts: [CLS] first [SEP] second [SEP], types 0 and 1.
+    std::map<std::string, at::Tensor> pairInputs(const std::string& first, const std::string& second) const
+    {
+        const auto tokenizer = text::requiredTokenizer(models::openModel(folder.string()).card);
+        auto ids = tokenizer->ids(first, true), others = tokenizer->ids(second, true);
+        std::vector<std::int64_t> types(ids.size(), 0);
+        ids.insert(ids.end(), others.begin() + 1, others.end());
+        types.resize(ids.size(), 1);
+        const auto row = [](const std::vector<std::int64_t>& numbers) { return at::tensor(numbers, at::kLong).unsqueeze(0); };
+        return {{"input_ids", row(ids)}, {"token_type_ids", row(types)}, {"attention_mask", at::ones_like(row(ids))}};
+    }
+    /// The model with all its inputs, and these in its order.
+    std::pair<graph::Model, std::vector<c10::IValue>> pairModel(const std::string& first, const std::string& second) const
+    {
+        models::OpenOptions options;
+        options.keepInputs = {"attention_mask", "token_type_ids"};
+        auto model = models::openModel(folder.string(), options);
+        std::vector<c10::IValue> inputs;
+        const auto given = pairInputs(first, second);
+        for (const auto& input : model.graph->data().inputs)
+            inputs.emplace_back(given.at(input.name));
+        return {std::move(model), std::move(inputs)};
     }
 
     core::Json training() const
