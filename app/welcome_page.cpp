@@ -120,8 +120,8 @@ WelcomePage::WelcomePage(QWidget* parent) : QWidget(parent)
     left->setSpacing(kBetweenLinks);
     columns->addLayout(left, 1);
     left->addWidget(heading(tr("Open"), 1.2, column));
-    auto* workspace = link(tr("Workspace ..."), tr("A folder with runs; an empty folder becomes a new one."), column);
-    auto* file = link(tr("File ..."), tr("A model, an experiment document or a table. Dropping it on the window does the same."), column);
+    auto* workspace = link(tr("Workspace…"), tr("A folder with runs; an empty folder becomes a new one."), column);
+    auto* file = link(tr("File…"), tr("A model, an experiment document or a table. Dropping it on the window does the same."), column);
     left->addWidget(workspace);
     left->addWidget(file);
     left->addSpacing(3 * kBetweenLinks);

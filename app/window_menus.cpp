@@ -26,8 +26,8 @@ namespace orrery::app {
 void MainWindow::buildMenus()
 {
     auto* file = menuBar()->addMenu(tr("&File"));
-    file->addAction(tr("Open &workspace ..."), QKeySequence("Ctrl+Shift+O"), this, &MainWindow::chooseWorkspace);
-    file->addAction(tr("&Open file ..."), QKeySequence::Open, this, &MainWindow::chooseFile);
+    file->addAction(tr("Open &workspace…"), QKeySequence("Ctrl+Shift+O"), this, &MainWindow::chooseWorkspace);
+    file->addAction(tr("&Open file…"), QKeySequence::Open, this, &MainWindow::chooseFile);
     auto* recent = file->addMenu(tr("Open &recent"));
     connect(recent, &QMenu::aboutToShow, this, [this, recent] {
         recent->clear();
@@ -44,7 +44,7 @@ void MainWindow::buildMenus()
     exampleMenu->setToolTipsVisible(true);
     file->addSeparator();
     file->addAction(tr("&Close workspace"), this, &MainWindow::closeWorkspace);
-    file->addAction(tr("&Settings ..."), QKeySequence("Ctrl+,"), this, &MainWindow::showSettings);
+    file->addAction(tr("&Settings…"), QKeySequence("Ctrl+,"), this, &MainWindow::showSettings);
     file->addSeparator();
     file->addAction(tr("&Quit"), QKeySequence::Quit, this, &QWidget::close);
 
@@ -59,7 +59,7 @@ void MainWindow::buildMenus()
     edit->addAction(tr("Add to &report"), QKeySequence("Ctrl+Shift+R"), this, &MainWindow::addToReport);
 
     auto* view = menuBar()->addMenu(tr("&View"));
-    view->addAction(tr("Command &palette ..."), QKeySequence("Ctrl+Shift+P"), this, [this] {
+    view->addAction(tr("Command &palette…"), QKeySequence("Ctrl+Shift+P"), this, [this] {
         auto* palette = new widgets::CommandPalette([this] { return paletteActions(); }, this);
         palette->setAttribute(Qt::WA_DeleteOnClose);
         palette->open();

@@ -21,6 +21,16 @@ public:
     QSize sizeHint() const override { return widget() ? widget()->sizeHint() : QScrollArea::sizeHint(); }
 };
 
+QWidget* scrolled(QWidget* content)
+{
+    auto* area = new ContentArea;
+    area->setFrameShape(QFrame::NoFrame);
+    area->setWidgetResizable(true);
+    area->setFocusPolicy(Qt::NoFocus);
+    area->setWidget(content);
+    return area;
+}
+
 /// How long a changed setting may stand beside an older result without a word, milliseconds.
 constexpr int kOutdatedInterval = 300;
 
@@ -37,7 +47,7 @@ Panel::Panel(QString id, QString title, Session& session, QWidget* parent)
     layout->setSpacing(0);
     layout->addWidget(m_band);
     m_stack = new QStackedLayout;
-    m_stack->addWidget(m_empty);
+    m_stack->addWidget(scrolled(m_empty));
     layout->addLayout(m_stack, 1);
     m_outdated = new QLabel(tr("The settings have changed since this result was computed."), this);
     m_outdated->setObjectName("outdated");
@@ -65,7 +75,7 @@ std::optional<ReportItem> Panel::reportItem() const
 void Panel::showEmptyState(const QString& title, const QString& whatToDo, const QList<QAction*>& actions)
 {
     m_empty->setMessage(title, whatToDo, actions);
-    m_stack->setCurrentWidget(m_empty);
+    m_stack->setCurrentIndex(0);
 }
 
 void Panel::showContent()
@@ -76,7 +86,7 @@ void Panel::showContent()
 
 bool Panel::isShowingEmptyState() const
 {
-    return m_stack->currentWidget() == m_empty;
+    return m_stack->currentIndex() == 0;
 }
 void Panel::showError(const QString& text)
 {
@@ -106,12 +116,7 @@ void Panel::timerEvent(QTimerEvent* event)
 void Panel::setContent(QWidget* content)
 {
     Q_ASSERT(m_stack->count() == 1);
-    auto* area = new ContentArea(this);
-    area->setFrameShape(QFrame::NoFrame);
-    area->setWidgetResizable(true);
-    area->setFocusPolicy(Qt::NoFocus);
-    area->setWidget(content);
-    m_stack->addWidget(area);
+    m_stack->addWidget(scrolled(content));
     setFocusProxy(content);
     showContent();
 }

@@ -71,8 +71,8 @@ RunActions::RunActions(widgets::Session& session, widgets::Panel& panel)
     m_clone = make("clone", tr("Clone and edit"), tr("Open a copy of the run's document in the New run panel"), [this] { cloneAndEdit(); });
     m_resume = make("resume", tr("Resume"), tr("Go on with an interrupted, cancelled or failed run from its last checkpoint"), [this] { resume(); });
     m_open = make("open_model", tr("Open model"), tr("Look inside the trained model"), [this] { openModel(); });
-    m_report = make("report", tr("Report ..."), tr("Write a report of the selected runs as HTML or PDF"), [this] { writeReport(); });
-    m_delete = make("delete", tr("Delete ..."), tr("Remove the selected runs with all they left"), [this] { deleteRuns(); });
+    m_report = make("report", tr("Report…"), tr("Write a report of the selected runs as HTML or PDF"), [this] { writeReport(); });
+    m_delete = make("delete", tr("Delete…"), tr("Remove the selected runs with all they left"), [this] { deleteRuns(); });
     m_copy = widgets::makeCopyAsCommandAction(this, [this] { return command(); });
     m_copy->setObjectName("copy_command");
     m_panel.addAction(m_copy);

@@ -111,11 +111,11 @@ QList<QAction*> NewRunPanel::exampleActions()
 QWidget* NewRunPanel::buildTools()
 {
     m_new = makeAction("new", tr("Empty experiment"), tr("Start from a small document"), [this] { m_model.load(emptyDocument(), {}); });
-    m_open = makeAction("open", tr("Open ..."), tr("Read an experiment document (.yaml, .json)"), [this] {
+    m_open = makeAction("open", tr("Open…"), tr("Read an experiment document (.yaml, .json)"), [this] {
         if (const auto file = askOpenFile(); !file.isEmpty())
             openFile(file);
     });
-    m_save = makeAction("save", tr("Save ..."), tr("Write the document to a file (.yaml, .json)"), [this] { save(); });
+    m_save = makeAction("save", tr("Save…"), tr("Write the document to a file (.yaml, .json)"), [this] { save(); });
     m_copyCommand = widgets::makeCopyAsCommandAction(this, [this] { return commandLine(); });
     m_copyCommand->setObjectName("copy_command");
     addAction(m_copyCommand);
@@ -284,8 +284,8 @@ QString NewRunPanel::checkText() const
         return m_model.issues().size() == 1 ? text : tr("%1 (and %n more)", nullptr, int(m_model.issues().size()) - 1).arg(text);
     }
     if (m_model.isStarting())
-        return tr("Starting ...");
-    return m_model.isChecking() ? tr("Checking ...") : m_model.summary();
+        return tr("Starting…");
+    return m_model.isChecking() ? tr("Checking…") : m_model.summary();
 }
 
 void NewRunPanel::showChecks()

@@ -76,8 +76,8 @@ private Q_SLOTS:
     void startsWithTheWelcomePage()
     {
         Program program;
-        QVERIFY(test::buttonNamed(program.window.get(), "Workspace ..."));
-        QVERIFY(test::buttonNamed(program.window.get(), "File ..."));
+        QVERIFY(test::buttonNamed(program.window.get(), "Workspace…"));
+        QVERIFY(test::buttonNamed(program.window.get(), "File…"));
         for (const auto& info : program.window->panels().panels())
             QVERIFY2(!program.isShown(info.id), qPrintable(info.id));
         QVERIFY(program.window->panels().problems().empty());
@@ -114,7 +114,7 @@ private Q_SLOTS:
         }
         QVERIFY(shown >= 3);
         QTRY_VERIFY(program.panel("experiments"));
-        QVERIFY(!test::buttonNamed(program.window.get(), "Workspace ..."));
+        QVERIFY(!test::buttonNamed(program.window.get(), "Workspace…"));
     }
 
     void layoutAndSelectionAreBackAfterARestart()
@@ -366,7 +366,7 @@ private Q_SLOTS:
         QVERIFY(!program.window->openWorkspace(place));
         QVERIFY(shownMessage().contains(message));
         QVERIFY(!program.session.hasWorkspace());
-        QVERIFY(test::buttonNamed(program.window.get(), "Workspace ..."));
+        QVERIFY(test::buttonNamed(program.window.get(), "Workspace…"));
         QVERIFY(!program.isShown("experiments"));
     }
 

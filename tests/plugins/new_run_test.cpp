@@ -231,7 +231,7 @@ void NewRunTest::theCommandEqualsTheDocument()
     core::writeFileAtomically(file.toStdString(), smallDocument().dump(2));
     bench.panel->askOpenFile = [file] { return file; };
     for (auto* button : bench.panel->findChildren<QAbstractButton*>())
-        if (button->isVisible() && button->text() == "Open ...")
+        if (button->isVisible() && button->text() == "Open…")
             QTest::mouseClick(button, Qt::LeftButton);
     QTRY_COMPARE(bench.panel->model().file(), file);
     auto changed = bench.panel->model().document();
