@@ -10,6 +10,7 @@
 #include <core/io/tensors.h>
 
 #include "residual.h"
+#include "results.h"
 
 namespace orrery::intervene {
 namespace {
@@ -30,7 +31,7 @@ std::string answerName(const graph::ModelCard& card, std::int64_t index)
 {
     if (index >= 0 && std::size_t(index) < card.classNames.size())
         return card.classNames[std::size_t(index)];
-    return card.task == "language_model" ? tokenName(card, index) : std::to_string(index);
+    return answersAreTokens(card) ? tokenName(card, index) : std::to_string(index);
 }
 
 std::int64_t answerNumber(const graph::ModelCard& card, const std::string& text)
@@ -38,7 +39,7 @@ std::int64_t answerNumber(const graph::ModelCard& card, const std::string& text)
     const auto named = std::find(card.classNames.begin(), card.classNames.end(), text);
     if (named != card.classNames.end())
         return named - card.classNames.begin();
-    if (card.task == "language_model")
+    if (answersAreTokens(card))
         return tokenNumber(card, text);
     if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos)
         throw core::InputError(fmt::format("\"{}\": expected the name or the number of a class{}", text, core::didYouMean(text, card.classNames)));

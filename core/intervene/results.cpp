@@ -88,11 +88,16 @@ store::ArtifactSpec documentSpec(const std::string& name)
 
 }  // namespace
 
+bool answersAreTokens(const graph::ModelCard& card)
+{
+    return card.task == "language_model" || card.task == "masked_language_model";
+}
+
 std::string outputName(const graph::ModelCard& card, std::int64_t index)
 {
     if (index >= 0 && std::size_t(index) < card.classNames.size())
         return card.classNames[std::size_t(index)];
-    const auto tokenizer = card.task == "language_model" ? text::tokenizerOf(card) : nullptr;
+    const auto tokenizer = answersAreTokens(card) ? text::tokenizerOf(card) : nullptr;
     return tokenizer ? tokenizer->tokenText(index) : std::to_string(index);
 }
 

@@ -19,6 +19,8 @@ core::Json describeResult(const InterventionResult& result, const graph::ModelCa
 core::Json describeGeneration(const GenerationResult& result, const graph::ModelCard& card);
 /// A class's name, a token's text, or the number.
 std::string outputName(const graph::ModelCard& card, std::int64_t index);
+/// True if the classes of the output are the tokens of a text: models that go on writing, or fill masks.
+bool answersAreTokens(const graph::ModelCard& card);
 
 /// Adds the document and what it did as an analysis of a run (method "intervene"), with the artifacts "interventions", "plain" and "intervened" (arrays; only
 /// where the tensors are defined). Gives its number. @throws as the workspace.

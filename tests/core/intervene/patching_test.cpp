@@ -1,5 +1,6 @@
 #include <core/catalogue.h>
 #include <core/intervene/layout.h>
+#include <core/intervene/patch_stored.h>
 #include <core/intervene/patching.h>
 #include <core/zoo/zoo.h>
 
@@ -147,6 +148,7 @@ private Q_SLOTS:
     void noisingThatSiteTakesTheAnswerAway();
     void equalsOneWholeRunAPatch_data();
     void equalsOneWholeRunAPatch();
+    void modelsThatFillMasksAreReadAtTheMask();
     void aSweepTakesTheShortWay_data();
     void aSweepTakesTheShortWay();
     void lateLayersRunFewerNodes();
@@ -270,6 +272,29 @@ void PatchingTest::equalsOneWholeRunAPatch()
     const auto result = bench.sweep();
     for (const auto& map : result.maps)  // what is compared is not all the same number
         QVERIFY((map.cells - map.cells[0][0][0]).abs().nan_to_num().max().item<double>() > 1e-2);
+}
+
+void PatchingTest::modelsThatFillMasksAreReadAtTheMask()
+{
+    auto bench = benchFor("bert", core::Json::object());
+    auto& card = bench.model.card;
+    card.task = "masked_language_model";
+    card.tokenizer = {{"kind", "characters"}, {"characters", "!\"#$%&'()*+,-./0123"}, {"mask", true}};  // 19 and the mask
+    for (auto* inputs : {&bench.request.clean, &bench.request.corrupted}) {
+        auto tokens = (*inputs)[0].toTensor();
+        tokens.masked_fill_(tokens.eq(19), 3);
+        tokens[0][4] = 19;
+    }
+    const auto sweep = [&](const char* settings) {
+        bench.request.settings = core::Json::parse(settings);
+        return bench.sweep();
+    };
+    const auto itself = sweep("{}"), given = sweep(R"({"metric": {"id": "logit_difference", "position": 4}})"),
+               last = sweep(R"({"metric": {"id": "logit_difference", "position": -1}})");
+    QCOMPARE(itself.settings["metric"]["position"].get<int>(), 4);
+    QVERIFY(at::equal(itself.maps[0].cells, given.maps[0].cells) && !at::equal(itself.maps[0].cells, last.maps[0].cells));
+    QCOMPARE(intervene::answerName(card, 2), std::string("#"));
+    QCOMPARE(intervene::answerNumber(card, "#"), std::int64_t(2));
 }
 
 // How many patches are run from their own position on: 10 positions begin at the even ones, and those of the first begin at 0.
