@@ -108,7 +108,13 @@ void Panel::timerEvent(QTimerEvent* event)
         return QWidget::timerEvent(event);
     if (!isVisible())
         return;
-    const QString shown = isShowingEmptyState() ? QString() : shownCommand(), now = shown.isEmpty() ? QString() : commandLine();
+    const QString shown = isShowingEmptyState() ? QString() : shownCommand();
+    QString now;
+    try {
+        now = shown.isEmpty() ? QString() : commandLine();
+    } catch (const std::exception&) {
+        // Nobody asked for it: what is typed need not make a command yet.
+    }
     m_outdated->setVisible(!now.isEmpty() && now != shown);
     m_outdated->setToolTip(tr("On show is the result of: %1").arg(shown));
 }

@@ -2,20 +2,28 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "text.h"
 
 namespace orrery::core {
 namespace {
 
+/// Whole numbers in full: 100000, not 1e+05.
+std::string boundText(double bound)
+{
+    return bound == std::floor(bound) && std::abs(bound) < 1e15 ? fmt::format("{:.0f}", bound) : formatNumber(bound);
+}
+
 std::string rangeText(const Parameter& parameter)
 {
     if (parameter.minimum && parameter.maximum && !parameter.exclusiveMinimum && !parameter.exclusiveMaximum)
-        return fmt::format(" in {}..{}", formatNumber(*parameter.minimum), formatNumber(*parameter.maximum));
+        return fmt::format(" in {}..{}", boundText(*parameter.minimum), boundText(*parameter.maximum));
     std::string out;
     if (parameter.minimum)
-        out += fmt::format(" {} {}", parameter.exclusiveMinimum ? ">" : ">=", formatNumber(*parameter.minimum));
+        out += fmt::format(" {} {}", parameter.exclusiveMinimum ? ">" : ">=", boundText(*parameter.minimum));
     if (parameter.maximum)
-        out += fmt::format("{} {} {}", parameter.minimum ? " and" : "", parameter.exclusiveMaximum ? "<" : "<=", formatNumber(*parameter.maximum));
+        out += fmt::format("{} {} {}", parameter.minimum ? " and" : "", parameter.exclusiveMaximum ? "<" : "<=", boundText(*parameter.maximum));
     return out;
 }
 

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <charconv>
+#include <cmath>
+#include <limits>
 
 #include <core/base/error.h>
 #include <core/base/expression.h>
@@ -193,6 +195,8 @@ private:
             name += group;
             m_at = end;
         }
+        if ((name == "nan" || name == "inf") && !m_scope.exists(name))
+            return add(at::scalar_tensor(name == "nan" ? std::nan("") : std::numeric_limits<double>::infinity(), at::kDouble));
         add(m_scope.value(name));
     }
     void readCall(const std::string& name)

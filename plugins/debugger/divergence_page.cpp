@@ -141,6 +141,10 @@ DivergencePage::DivergencePage(widgets::Session& session)
             Q_EMIT valueChosen(QString::fromStdString(m_result->values.at(std::size_t(ids.front())).a));
     });
     connect(m_other, &QLineEdit::textChanged, this, &DivergencePage::updateButton);
+    connect(m_other, &QLineEdit::returnPressed, this, [this] {
+        if (!isRunning() && whyNot().isEmpty())
+            run();
+    });
     for (auto* line : {m_relative, m_absolute})
         connect(line, &QLineEdit::textChanged, this, &DivergencePage::updateButton);
     auto* second = new QHBoxLayout;

@@ -176,13 +176,14 @@ void ProfilePage::run()
 void ProfilePage::take(const debug::Profile& profile)
 {
     m_profile = profile;
-    QString text = tr("%1 ms a run (median of %2, %3 thread(s)); measuring adds %4 %. %L5 MFLOP, %L6 KiB moved.")
-                       .arg(profile.plainSeconds * 1e3, 0, 'g', 4)
-                       .arg(profile.runs)
-                       .arg(profile.threads)
-                       .arg(100 * profile.overhead(), 0, 'f', 1)
-                       .arg(double(profile.flops()) * 1e-6, 0, 'f', 1)
-                       .arg(double(profile.bytes()) / 1024, 0, 'f', 0);
+    QString text =
+        tr("%1 ms a run (median of %2, %3 thread(s)); measuring %4. %L5 MFLOP, %L6 KiB moved.")
+            .arg(profile.plainSeconds * 1e3, 0, 'g', 4)
+            .arg(profile.runs)
+            .arg(profile.threads)
+            .arg(profile.overhead() > 0 ? tr("adds %1 %").arg(100 * profile.overhead(), 0, 'f', 1) : tr("adds nothing that can be told from noise"))
+            .arg(double(profile.flops()) * 1e-6, 0, 'f', 1)
+            .arg(double(profile.bytes()) / 1024, 0, 'f', 0);
     if (profile.peaks)
         text += tr(" This machine: %1 GFLOP/s, %2 GB/s; below %3 FLOPs a byte the memory limits.")
                     .arg(profile.peaks->gigaflops, 0, 'f', 0)

@@ -156,9 +156,11 @@ QWidget* StepPage::makeValues()
     lowerLayout->addWidget(m_editLine);
     m_valueSplitter = new QSplitter(Qt::Vertical);
     m_values->setMinimumHeight(50);
-    lower->setMinimumHeight(90);
+    lower->setMinimumHeight(150);
     m_valueSplitter->addWidget(m_values);
     m_valueSplitter->addWidget(lower);
+    m_valueSplitter->setStretchFactor(0, 1);
+    m_valueSplitter->setStretchFactor(1, 1);
     m_valueSplitter->setChildrenCollapsible(false);
     return m_valueSplitter;
 }

@@ -84,6 +84,7 @@ private:
     std::vector<QTreeWidgetItem*> m_items;
     std::map<QString, QTreeWidgetItem*> m_modules;
     bool m_rowsBackward = false;
+    bool m_isEditing = false;  ///< a typed edit is being made
     widgets::LatestTask m_reading{[this](int change) { Q_EMIT busyChanged(change); }};
     QList<QAction*> m_moves;
     QToolBar* m_tools;

@@ -7,6 +7,7 @@
 #include <QTabWidget>
 #include <QTableWidget>
 #include <QTreeWidget>
+#include <utility>
 
 #include <widgets/controls.h>
 #include <widgets/session.h>
@@ -108,6 +109,7 @@ void StepPage::perform(std::function<DebugView(DebugSession&, std::stop_token)> 
     m_bar->follow(m_session.runInBackground(
         this, std::move(job), [this](const DebugView& view) { take(view); },
         [this](const QString& text) {
+            m_isEditing = false;  // what was typed stays, to be mended
             m_console->appendPlainText(text);
             Q_EMIT failed(text);
         },
@@ -119,6 +121,8 @@ void StepPage::perform(std::function<DebugView(DebugSession&, std::stop_token)> 
 void StepPage::take(const DebugView& view)
 {
     m_view = view;
+    if (std::exchange(m_isEditing, false))
+        m_editLine->clear();
     if (!view.reply.isEmpty())
         m_console->appendPlainText(view.reply);
     m_place->setText(view.place);
@@ -264,7 +268,7 @@ void StepPage::editShown()
         rest =
             QStringLiteral("%1 = %2").arg(index.isEmpty() ? QString() : QLatin1Char('[') + index.join(QStringLiteral(", ")) + QLatin1Char(']'), text);
     }
-    m_editLine->clear();
+    m_isEditing = true;
     give(QStringLiteral("set %1%2%3").arg(name, rest.startsWith(QLatin1Char('[')) ? QString() : QStringLiteral(" "), rest));
 }
 

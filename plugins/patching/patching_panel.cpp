@@ -289,7 +289,7 @@ void PatchingPanel::updateButtons()
                       : !answersFit        ? tr("Correct the answers first")
                       : !m_form->isValid() ? tr("Correct the settings first")
                                            : tr("Patch every place in turn, as a job"));
-    m_copyCommand->setEnabled(m_prepared && !m_prepared->subject.clean.isEmpty() && !m_prepared->subject.corrupted.isEmpty());
+    m_copyCommand->setEnabled(!commandLine().isEmpty());
 }
 
 void PatchingPanel::updateEmptyState()
@@ -302,7 +302,9 @@ void PatchingPanel::updateEmptyState()
 
 QString PatchingPanel::commandLine() const
 {
-    if (!m_prepared || m_prepared->subject.clean.isEmpty() || m_prepared->subject.corrupted.isEmpty() || !answerProblem().isEmpty())
+    // Of inputs that could not be read there is no origin.
+    if (!m_prepared || m_prepared->subject.clean.isEmpty() || m_prepared->subject.corrupted.isEmpty() || !m_prepared->cleanOrigin.is_object() ||
+        !answerProblem().isEmpty())
         return {};
     return patchCommand(m_prepared->subject, m_prepared->cleanOrigin.value("data", core::Json()), settings(), session().workspaceFolder());
 }

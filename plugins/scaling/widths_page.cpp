@@ -10,6 +10,7 @@
 #include <cmath>
 
 #include <core/base/error.h>
+#include <core/base/text.h>
 #include <core/scaling/width/coordinate_plot.h>
 #include <core/train/catalogue.h>
 #include <core/zoo/parametrisation.h>
@@ -18,6 +19,8 @@
 
 namespace orrery::plugins {
 namespace {
+
+constexpr std::int64_t kMostWidth = 65536;
 
 QLineEdit* lineField(const char* name, const QString& accessible, const QString& tooltip, const QString& text)
 {
@@ -176,8 +179,11 @@ scaling::CoordinateRequest WidthsPage::request() const
     out.document = scaling::coordinateDocument(m_model->text().trimmed().toStdString());
     out.document["train"]["optimizer"] = {{"id", m_optimizer->currentData().toString().toStdString()}, {"lr", m_rate->value()}};
     out.widths.clear();
-    for (const double width : numbersIn(m_widths->text(), "widths"))
+    for (const double width : numbersIn(m_widths->text(), "widths")) {
+        if (!(width >= 1 && width <= kMostWidth))
+            throw core::InputError(fmt::format("widths: expected numbers from 1 to {}, got {}", kMostWidth, core::formatNumber(width)));
         out.widths.push_back(std::llround(width));
+    }
     out.steps = m_steps->value();
     out.seeds = m_seeds->value();
     if (!m_rates->text().trimmed().isEmpty())
@@ -220,7 +226,6 @@ void WidthsPage::run()
     m_asked = asked.document;
     auto work = [asked, rates, kinds](widgets::BackgroundContext& context) {
         Outcome out;
-        out.names = kinds;
         for (qsizetype i = 0; i < kinds.size(); ++i) {
             scaling::CoordinateRequest one = asked;
             one.parametrisation = kinds[i].toStdString();
@@ -228,11 +233,19 @@ void WidthsPage::run()
                 context.progress(double(i) * total + done, double(kinds.size()) * total, "steps");
                 context.job().pausePoint();
             };
-            if (rates.empty())
-                out.checks.push_back(scaling::checkCoordinates(one, progress, context.stopToken()));
-            else
-                out.sweeps.push_back(scaling::sweepRates(one, rates, progress, context.stopToken()));
+            // One that does not suit the model or the optimizer costs nothing of what the others find.
+            try {
+                if (rates.empty())
+                    out.checks.push_back(scaling::checkCoordinates(one, progress, context.stopToken()));
+                else
+                    out.sweeps.push_back(scaling::sweepRates(one, rates, progress, context.stopToken()));
+                out.names << kinds[i];
+            } catch (const core::InputError& error) {
+                out.faults << QStringLiteral("%1: %2").arg(kinds[i], QString::fromUtf8(error.what()));
+            }
         }
+        if (out.names.isEmpty())
+            throw core::InputError(out.faults.join(QStringLiteral("; ")).toStdString());
         return out;
     };
     start(
@@ -243,6 +256,8 @@ void WidthsPage::run()
 void WidthsPage::take(const Outcome& outcome)
 {
     m_outcome = outcome;
+    if (!outcome.faults.isEmpty())
+        Q_EMIT failed(outcome.faults.join(QStringLiteral("; ")));
     const int steps = outcome.checks.empty() ? 0 : outcome.checks.front().steps;
     const QSignalBlocker blocker(m_step);
     m_step->setRange(0, std::max(1, steps));

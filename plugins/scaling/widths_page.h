@@ -22,6 +22,7 @@ private:
         std::vector<scaling::CoordinateCheck> checks;  ///< one a parametrisation
         std::vector<scaling::RateSweep> sweeps;        ///< the same; only with learning rates
         QStringList names;
+        QStringList faults;  ///< of parametrisations that did not suit: "ntk: ..."
     };
     QLayout* makeFields();
     void run() override;

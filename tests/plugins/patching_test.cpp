@@ -282,6 +282,11 @@ void PatchingPanelTest::samplesOfARunAreStored()
     const auto analyses = bench.workspace()->analyses(run, "patching");
     QCOMPARE(analyses.size(), std::size_t(1));
     QCOMPARE(analyses[0].inputs["corrupted"]["sample"].get<int>(), 1);
+    // What is no number has no command.
+    bench.type("clean", "abc");
+    QTRY_VERIFY2_WITH_TIMEOUT(bench.status().contains("expected the number of a sample"), qPrintable(bench.status()), kPatience);
+    QCOMPARE(bench.panel->commandLine(), QString());
+    bench.type("clean", "0");
     bench.type("corrupted", "99999");
     QTRY_VERIFY2_WITH_TIMEOUT(bench.status().contains("99999"), qPrintable(bench.status()), kPatience);
 }

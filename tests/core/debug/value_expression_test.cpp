@@ -55,6 +55,8 @@ private Q_SLOTS:
 
     void arithmeticAndStatistics()
     {
+        QVERIFY(std::isnan(valueOf("nan")) && std::isnan(valueOf("nan * 0")));
+        QCOMPARE(valueOf("-inf"), -std::numeric_limits<double>::infinity());
         QCOMPARE(valueOf("max(a.b)"), 23.0);
         QCOMPARE(valueOf("mean(a.b[0, 0])"), 1.5);
         QCOMPARE(valueOf("std(a.b[0, 0])"), std::sqrt(1.25));
