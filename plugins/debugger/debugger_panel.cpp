@@ -218,6 +218,12 @@ void DebuggerPanel::prepare()
         return;
     showError({});
     showContent();
+    // A kind of input that was just chosen is no mistake yet.
+    if ((subject.input == Input::Text || subject.input == Input::File) && subject.text.trimmed().isEmpty()) {
+        m_opening.cancel();
+        take(nullptr);
+        return m_status->setText(subject.input == Input::Text ? tr("Type a text that the model's tokenizer reads.") : tr("Name the file of the input."));
+    }
     m_status->setText(tr("Opening…"));
     m_opening.start(
         session(), this,

@@ -262,6 +262,8 @@ private Q_SLOTS:
         bench.waitReady();
         auto* kind = bench.child<QComboBox>("kind");
         kind->setCurrentIndex(2);
+        // Without a text there is nothing to run yet, and no mistake.
+        QTRY_VERIFY_WITH_TIMEOUT(bench.child<QLabel>("status")->text().contains("Type a text") && bench.panel->errorText().isEmpty(), kPatience);
         bench.type("input", "hello");
         QTRY_VERIFY_WITH_TIMEOUT(bench.ready() && bench.child<QLabel>("status")->text().contains("int64 [1, 5]"), kPatience);
         bench.press(Qt::Key_F5);
