@@ -222,7 +222,8 @@ void DebuggerPanel::prepare()
     if ((subject.input == Input::Text || subject.input == Input::File) && subject.text.trimmed().isEmpty()) {
         m_opening.cancel();
         take(nullptr);
-        return m_status->setText(subject.input == Input::Text ? tr("Type a text that the model's tokenizer reads.") : tr("Name the file of the input."));
+        return m_status->setText(subject.input == Input::Text ? tr("Type a text that the model's tokenizer reads.")
+                                                              : tr("Name the file of the input."));
     }
     m_status->setText(tr("Opening…"));
     m_opening.start(
