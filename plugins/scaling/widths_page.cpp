@@ -20,8 +20,6 @@
 namespace orrery::plugins {
 namespace {
 
-constexpr std::int64_t kMostWidth = 65536;
-
 QLineEdit* lineField(const char* name, const QString& accessible, const QString& tooltip, const QString& text)
 {
     auto* edit = new QLineEdit(text);
@@ -180,8 +178,8 @@ scaling::CoordinateRequest WidthsPage::request() const
     out.document["train"]["optimizer"] = {{"id", m_optimizer->currentData().toString().toStdString()}, {"lr", m_rate->value()}};
     out.widths.clear();
     for (const double width : numbersIn(m_widths->text(), "widths")) {
-        if (!(width >= 1 && width <= kMostWidth))
-            throw core::InputError(fmt::format("widths: expected numbers from 1 to {}, got {}", kMostWidth, core::formatNumber(width)));
+        if (!(width >= 1 && width <= scaling::kWidestModel))
+            throw core::InputError(fmt::format("widths: expected numbers from 1 to {}, got {}", scaling::kWidestModel, core::formatNumber(width)));
         out.widths.push_back(std::llround(width));
     }
     out.steps = m_steps->value();

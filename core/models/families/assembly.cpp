@@ -77,6 +77,15 @@ std::string blockName(std::int64_t number)
     return "blocks." + std::to_string(number);
 }
 
+Var parallelResidual(Assembly& assembly, const std::string& block, Var x, Var attended, Var transformed)
+{
+    const Var branches = assembly.builder.op("aten::add.Tensor", {attended, transformed}, "branches");
+    const Var after = assembly.builder.op("aten::add.Tensor", {branches, x}, "resid_post");
+    for (const auto& [part, value] : {std::pair{"resid_pre", x}, {"attn_out", attended}, {"mlp_out", transformed}, {"resid_post", after}})
+        assembly.name(block + "." + part, value);
+    return after;
+}
+
 Var activated(Assembly& assembly, std::string_view key, const std::string& name, Var x)
 {
     Builder& builder = assembly.builder;

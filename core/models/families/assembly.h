@@ -52,6 +52,8 @@ struct Assembly {
 
 /// "blocks.3".
 std::string blockName(std::int64_t number);
+/// The end of a block whose attention and MLP read one norm: x + (attended + transformed), with the canonical names of all four.
+Var parallelResidual(Assembly& assembly, const std::string& block, Var x, Var attended, Var transformed);
 
 /// An activation under the name that configs give it: gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, gelu_python, quick_gelu, relu, silu, swish, tanh, sigmoid, mish, linear.
 /// @throws core::FormatError naming the key.

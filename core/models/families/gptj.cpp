@@ -64,11 +64,7 @@ Var gptjBlock(Assembly& assembly, Var x, std::int64_t number, const GptjShared& 
     const Var normed = builder.layerNorm("ln_1", x, shared.features, shared.epsilon);
     const Var attended = builder.dropout("resid_attn_dropout", gptjAttention(assembly, normed, block, shared), shared.dropout);
     const Var transformed = builder.dropout("resid_mlp_dropout", gptjPerceptron(assembly, normed, block, shared), shared.dropout);
-    const Var branches = builder.op("aten::add.Tensor", {attended, transformed}, "branches");
-    const Var after = builder.op("aten::add.Tensor", {branches, x}, "resid_post");
-    for (const auto& [part, value] : {std::pair{"resid_pre", x}, {"attn_out", attended}, {"mlp_out", transformed}, {"resid_post", after}})
-        assembly.name(block + "." + part, value);
-    return after;
+    return parallelResidual(assembly, block, x, attended, transformed);
 }
 
 graph::Model buildGptj(const Request& request)

@@ -66,11 +66,7 @@ Var phiBlock(Assembly& assembly, Var x, std::int64_t number, const PhiShared& sh
     const Var normed = builder.layerNorm("input_layernorm", x, shared.features, shared.epsilon);
     const Var attended = builder.dropout("resid_attn_dropout", phiAttention(assembly, normed, block, shared), shared.dropout);
     const Var transformed = builder.dropout("resid_mlp_dropout", phiPerceptron(assembly, normed, block, shared), shared.dropout);
-    const Var branches = builder.op("aten::add.Tensor", {attended, transformed}, "branches");
-    const Var after = builder.op("aten::add.Tensor", {branches, x}, "resid_post");
-    for (const auto& [part, value] : {std::pair{"resid_pre", x}, {"attn_out", attended}, {"mlp_out", transformed}, {"resid_post", after}})
-        assembly.name(block + "." + part, value);
-    return after;
+    return parallelResidual(assembly, block, x, attended, transformed);
 }
 
 graph::Model buildPhi(const Request& request)

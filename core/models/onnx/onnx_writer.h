@@ -167,6 +167,8 @@ io::OnnxAttribute attributeOf(const std::string& name, const std::string& value)
 io::OnnxAttribute attributeOf(const std::string& name, std::vector<std::int64_t> value);
 
 io::OnnxAttribute attributeOf(const std::string& name, const at::Tensor& value);
+/// A reduction of x over axes, all of them where none are given; its name. The axes are an input or an attribute, as the operator set wants it.
+std::string reduced(OnnxWriter& w, const std::string& op, const std::string& x, const std::vector<std::int64_t>& axes, bool keep);
 
 using OperatorWriter = std::function<void(OnnxWriter&, const graph::Node&)>;
 using WriterTable = std::unordered_map<std::string, OperatorWriter>;

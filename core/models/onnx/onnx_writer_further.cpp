@@ -120,18 +120,6 @@ void blended(OnnxWriter& w, const Node& n)
     w.give(n, "Add", {start, way});
 }
 
-/// A reduction over axes, all where there are none.
-std::string over(OnnxWriter& w, const std::string& op, const std::string& x, const FurtherInts& axes, bool keep)
-{
-    std::vector<std::string> inputs = {x};
-    std::vector<io::OnnxAttribute> attributes = {attributeOf("keepdims", std::int64_t(keep))};
-    if (!axes.empty() && w.opset() >= (op == "ReduceSum" ? 13 : 18))
-        inputs.push_back(w.ints(axes));
-    else if (!axes.empty())
-        attributes.push_back(attributeOf("axes", axes));
-    return w.add(op, inputs, attributes);
-}
-
 FurtherInts axesOrAll(OnnxWriter& w, const Node& n, std::size_t input)
 {
     FurtherInts axes = w.isNone(n, input) ? FurtherInts() : w.literalInts(n, input);
@@ -157,10 +145,10 @@ std::string variance(OnnxWriter& w, const Node& n)
     const double taken = !correction || correction->isNone() ? 1 : correction->isBool() ? double(correction->toBool()) : w.literalReal(n, which);
     const auto type = w.resultType(n);
     const auto x = w.operand(n, 0, type);
-    const auto apart = w.add("Sub", {x, over(w, "ReduceMean", x, axes, true)});
-    const auto squares = over(w, "ReduceSum", w.add("Mul", {apart, apart}), axes, !isWhole && w.literalBool(n, 3));
+    const auto apart = w.add("Sub", {x, reduced(w, "ReduceMean", x, axes, true)});
+    const auto squares = reduced(w, "ReduceSum", w.add("Mul", {apart, apart}), axes, !isWhole && w.literalBool(n, 3));
     const auto sizes = w.add("Gather", {w.add("Shape", {x}), w.ints(axes)}, {attributeOf("axis", std::int64_t(0))});
-    const auto count = w.cast(over(w, "ReduceProd", sizes, {}, false), type);
+    const auto count = w.cast(reduced(w, "ReduceProd", sizes, {}, false), type);
     return w.add("Div", {squares, w.add("Sub", {count, w.scalar(taken, type)})});
 }
 
@@ -179,7 +167,7 @@ void product(OnnxWriter& w, const Node& n)
 {
     const auto x = w.operand(n, 0, w.resultType(n));
     const bool isWhole = n.inputs.size() < 4;
-    w.alias(n, over(w, "ReduceProd", x, isWhole ? FurtherInts() : FurtherInts{w.axis(n, 1, 0)}, !isWhole && w.literalBool(n, 2)));
+    w.alias(n, reduced(w, "ReduceProd", x, isWhole ? FurtherInts() : FurtherInts{w.axis(n, 1, 0)}, !isWhole && w.literalBool(n, 2)));
 }
 
 void elementCount(OnnxWriter& w, const Node& n)
@@ -391,7 +379,7 @@ OperatorWriter distanceLoss(bool isSquared)
         const auto apart = w.add("Sub", {w.use(n.inputs[0]), w.use(n.inputs[1])});
         const auto each = isSquared ? w.add("Mul", {apart, apart}) : w.add("Abs", {apart});
         const auto how = reductionName(w, n, 2);
-        w.alias(n, how == "none" ? each : over(w, how == "mean" ? "ReduceMean" : "ReduceSum", each, {}, false));
+        w.alias(n, how == "none" ? each : reduced(w, how == "mean" ? "ReduceMean" : "ReduceSum", each, {}, false));
     };
 }
 

@@ -226,18 +226,6 @@ std::vector<std::int64_t> reducedAxes(const OnnxWriter& w, const Node& n, std::s
     return w.literalInts(n, input);
 }
 
-std::string reduced(OnnxWriter& w, const std::string& op, const std::string& x, const std::vector<std::int64_t>& axes, bool keep)
-{
-    std::vector<std::string> inputs = {x};
-    std::vector<io::OnnxAttribute> attributes = {attributeOf("keepdims", std::int64_t(keep))};
-    // ReduceSum takes its axes as an input, the others from operator set 18 on.
-    if (!axes.empty() && w.opset() >= (op == "ReduceSum" ? 13 : 18))
-        inputs.push_back(w.ints(axes));
-    else if (!axes.empty())
-        attributes.push_back(attributeOf("axes", axes));
-    return w.add(op, inputs, attributes);
-}
-
 OperatorWriter reduction(const char* op)
 {
     return [op](OnnxWriter& w, const Node& n) {
@@ -344,6 +332,18 @@ void sumOfProducts(OnnxWriter& w, const Node& n)
 }
 
 }  // namespace
+
+std::string reduced(OnnxWriter& w, const std::string& op, const std::string& x, const std::vector<std::int64_t>& axes, bool keep)
+{
+    std::vector<std::string> inputs = {x};
+    std::vector<io::OnnxAttribute> attributes = {attributeOf("keepdims", std::int64_t(keep))};
+    // ReduceSum takes its axes as an input, the others from operator set 18 on.
+    if (!axes.empty() && w.opset() >= (op == "ReduceSum" ? 13 : 18))
+        inputs.push_back(w.ints(axes));
+    else if (!axes.empty())
+        attributes.push_back(attributeOf("axes", axes));
+    return w.add(op, inputs, attributes);
+}
 
 void addMathWriters(WriterTable& table)
 {

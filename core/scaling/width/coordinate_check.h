@@ -10,6 +10,8 @@
 
 namespace orrery::scaling {
 
+inline constexpr std::int64_t kWidestModel = 1 << 16;
+
 /// What a coordinate check trains: one model at several widths and seeds, for a few steps.
 struct CoordinateRequest {
     core::Json document;           ///< an experiment; its model is an architecture with a width (zoo::architecturesWithWidth)

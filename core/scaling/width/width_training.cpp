@@ -16,8 +16,6 @@ namespace {
 
 using core::Json;
 
-constexpr std::int64_t kWidestModel = 1 << 16;
-
 /// The document with what a check needs: no evaluation and no augmentation that would make batches differ, and as many steps as asked.
 Json checkedDocument(const CoordinateRequest& request)
 {
