@@ -85,6 +85,7 @@ private:
     void showSettings();
     void chooseWorkspace();
     void chooseFile();
+    void chooseFolder();
     void showMessage(const QString& text);
     void showError(const QString& title, const QString& text);
     QList<QAction*> paletteActions() const;

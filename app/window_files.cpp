@@ -9,15 +9,16 @@
 #include <core/base/error.h>
 #include <core/data/dataset.h>
 #include <core/jobs/queue.h>
-#include <core/models/checkpoint_folder.h>
 #include <core/scene/field/synthesis.h>
 #include <core/scene/splat/synthetic.h>
 #include <core/store/workspace.h>
 #include <core/train/document_file.h>
 #include <core/train/runs.h>
+#include <widgets/panel.h>
 #include <widgets/training.h>
 
 #include "main_window.h"
+#include "opened_file.h"
 
 namespace orrery::app {
 namespace {
@@ -43,28 +44,10 @@ void copyFolder(const QString& from, const QString& to)
     }
 }
 
-bool isDocument(const QFileInfo& file)
+/// The panel that shows a scene.
+const char* scenePanel(const QString& scene)
 {
-    const auto ending = file.suffix().toLower();
-    return ending == "yaml" || ending == "yml" || ending == "json";
-}
-
-bool isScene(const QFileInfo& file)
-{
-    return QStringList{"ply", "pcd", "las", "xyz", "obj"}.contains(file.suffix().toLower());
-}
-
-/// The panel that shows a scene; null for what is none.
-const char* scenePanel(const QFileInfo& file, bool isBuiltIn)
-{
-    if (!isBuiltIn && !isScene(file))
-        return nullptr;
-    return scene::holdsSplats(file.filePath().toStdString()) ? "splats" : "point_cloud";
-}
-
-bool isTable(const QFileInfo& file)
-{
-    return QStringList{"csv", "tsv", "npy", "npz", "jsonl", "txt", "gz"}.contains(file.suffix().toLower());
+    return scene::holdsSplats(scene.toStdString()) ? "splats" : "point_cloud";
 }
 
 }  // namespace
@@ -94,23 +77,38 @@ bool MainWindow::openFile(const QString& path)
             return openWorkspace(path);
         if (!m_session.hasWorkspace() && !openWorkspace(dataFolder() + "/workspace"))
             return false;
-        if (isDocument(file)) {
+        auto [kind, opened] = whatToOpen(file);
+        if (isBuiltIn) {
+            kind = FileKind::Scene;
+            opened = path;
+        }
+        switch (kind) {
+        case FileKind::Document:
             m_session.setDraft(train::readDocument(path.toStdString()), file.absolutePath());
             showPanel("new_run");
-        } else if (const auto* const panel = scenePanel(file, isBuiltIn); panel && m_host.find(panel)) {
-            m_session.changeSelection([&](widgets::Selection& selection) { selection.sceneObject = isBuiltIn ? path : file.absoluteFilePath(); });
-            showPanel(panel);
-        } else if (isTable(file) || (file.isDir() && !models::isCheckpointFolder(file.absoluteFilePath().toStdString()))) {
-            const auto document = data::dataDocument(file.absoluteFilePath().toStdString());
+            break;
+        case FileKind::Scene:
+            m_session.changeSelection([&](widgets::Selection& selection) { selection.sceneObject = opened; });
+            showPanel(scenePanel(opened));
+            break;
+        case FileKind::Table: {
+            const auto document = data::dataDocument(opened.toStdString());
             m_session.changeSelection([&](widgets::Selection& selection) {
                 selection.data = document;
                 selection.split = "train";
                 selection.samples.clear();
             });
             showPanel("data");
-        } else {
-            m_session.openModel(file.exists() ? file.absoluteFilePath() : path);
+            break;
+        }
+        case FileKind::Tokenizer:
+            if (showPanel("tokenizer"))
+                QMetaObject::invokeMethod(panelIn(m_docks.value("tokenizer")), "addTokenizer", Q_ARG(QString, opened));
+            break;
+        case FileKind::Model:
+            m_session.openModel(opened);
             showPanel("model");
+            break;
         }
         if (file.exists())
             rememberRecent(path);

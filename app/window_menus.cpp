@@ -14,11 +14,13 @@
 #include <core/jobs/queue.h>
 #include <widgets/command_palette.h>
 #include <widgets/commands.h>
+#include <widgets/export.h>
 #include <widgets/panel.h>
 #include <widgets/report_item.h>
 
 #include "help_window.h"
 #include "main_window.h"
+#include "opened_file.h"
 #include "settings_dialog.h"
 
 namespace orrery::app {
@@ -28,6 +30,8 @@ void MainWindow::buildMenus()
     auto* file = menuBar()->addMenu(tr("&File"));
     file->addAction(tr("Open &workspace…"), QKeySequence("Ctrl+Shift+O"), this, &MainWindow::chooseWorkspace);
     file->addAction(tr("&Open file…"), QKeySequence::Open, this, &MainWindow::chooseFile);
+    file->addAction(tr("Open fo&lder…"), this, &MainWindow::chooseFolder)
+        ->setToolTip(tr("A checkpoint folder (config.json beside weights), or a folder of data"));
     auto* recent = file->addMenu(tr("Open &recent"));
     connect(recent, &QMenu::aboutToShow, this, [this, recent] {
         recent->clear();
@@ -42,6 +46,7 @@ void MainWindow::buildMenus()
         action->setToolTip(example.summary);
     }
     exampleMenu->setToolTipsVisible(true);
+    file->setToolTipsVisible(true);
     file->addSeparator();
     file->addAction(tr("&Close workspace"), this, &MainWindow::closeWorkspace);
     file->addAction(tr("&Settings…"), QKeySequence("Ctrl+,"), this, &MainWindow::showSettings);
@@ -206,10 +211,16 @@ void MainWindow::chooseWorkspace()
 
 void MainWindow::chooseFile()
 {
-    const auto file = QFileDialog::getOpenFileName(
-        this, tr("Open file"), {}, tr("All known files (*.yaml *.yml *.json *.pt *.pth *.safetensors *.csv *.npy *.npz *.jsonl);;All files (*)"));
+    const auto file = widgets::askOpenFile()(this, tr("Open file"), openFileFilter());
     if (!file.isEmpty())
         openFile(file);
+}
+
+void MainWindow::chooseFolder()
+{
+    const auto folder = QFileDialog::getExistingDirectory(this, tr("Open a folder with a model or with data"));
+    if (!folder.isEmpty())
+        openFile(folder);
 }
 
 }  // namespace orrery::app

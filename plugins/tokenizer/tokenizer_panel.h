@@ -34,8 +34,8 @@ public:
     QString commandLine() const override;
     std::optional<widgets::ReportItem> reportItem() const override;
 
-    /// Adds a tokenizer and shows it; one that is there already is chosen.
-    void addTokenizer(const QString& name);
+    /// Adds a tokenizer and shows it; one that is there already is chosen. The window calls it by name for a file that is opened.
+    Q_INVOKABLE void addTokenizer(const QString& name);
 
 private:
     /// What a look-up off the UI thread gives.

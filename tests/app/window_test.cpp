@@ -14,6 +14,8 @@
 
 #include <core/base/files.h>
 #include <core/base/log.h>
+#include <core/io/npy.h>
+#include <core/io/zip.h>
 #include <core/scene/splat/splat_ply.h>
 #include <core/scene/splat/synthetic.h>
 #include <core/store/reports.h>
@@ -221,6 +223,71 @@ private Q_SLOTS:
         test::dropFile(text->viewport(), ORRERY_SOURCE_DIR "/projects/tabular/wine.yaml");
         QTRY_VERIFY(text->toPlainText().contains("wine"));
         QVERIFY(!text->toPlainText().contains("file://"));
+    }
+
+    void filesOpenAsWhatTheyHold_data()
+    {
+        QTest::addColumn<QString>("file");
+        QTest::addColumn<QString>("panel");
+        QTest::addColumn<QString>("opened");  // relative to the folder; empty: the file itself
+        // A checkpoint folder, and each of its parts.
+        for (const char* const part : {"", "config.json", "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"})
+            QTest::addRow("checkpoint/%s", part) << QString("checkpoint/%1").arg(part) << "model"
+                                                 << "checkpoint";
+        QTest::newRow("its tokenizer") << "checkpoint/tokenizer.json"
+                                       << "tokenizer"
+                                       << "";
+        QTest::newRow("weights alone") << "alone.safetensors"
+                                       << "model"
+                                       << "";
+        QTest::newRow("archive of weights") << "weights.npz"
+                                            << "model"
+                                            << "";
+        QTest::newRow("archive of data") << "data.npz"
+                                         << "data"
+                                         << "";
+        QTest::newRow("damaged archive") << "damaged.npz"
+                                         << "data"
+                                         << "";
+        QTest::newRow("experiment") << "experiment.yaml"
+                                    << "new_run"
+                                    << "";
+    }
+
+    void filesOpenAsWhatTheyHold()
+    {
+        QFETCH(QString, file);
+        QFETCH(QString, panel);
+        QFETCH(QString, opened);
+        const auto write = [&](const QString& name, const QByteArray& bytes) {
+            QDir().mkpath(QFileInfo(m_folder->filePath(name)).path());
+            QFile target(m_folder->filePath(name));
+            QVERIFY(target.open(QIODevice::WriteOnly));
+            target.write(bytes);
+        };
+        write("checkpoint/config.json", R"({"model_type": "gpt2", "n_embd": 8})");
+        write("checkpoint/tokenizer.json", "{}");
+        write("checkpoint/model.safetensors", "");
+        write("checkpoint/model.safetensors.index.json", R"({"weight_map": {}})");
+        write("checkpoint/pytorch_model.bin", "");
+        write("alone.safetensors", "");
+        write("weights.npz", QByteArray::fromStdString(core::readFile(ORRERY_TEST_DATA "/weights/checkpoint.npz")));
+        const auto array = io::npyBytes({io::ElementType::Float32, {2, 1}, std::string(8, '\0')});
+        write("data.npz", QByteArray::fromStdString(io::zipBytes({{"x.npy", array}, {"y.npy", array}})));
+        write("damaged.npz", "PK");
+        write("experiment.yaml", "model: mlp\n");
+
+        Program program;
+        const auto path = m_folder->filePath(file);
+        QVERIFY(program.window->openFile(path));
+        QTRY_VERIFY(program.panel(panel.toUtf8()));
+        const auto& selection = program.session.selection();
+        if (panel == "model")
+            QCOMPARE(selection.model, opened.isEmpty() ? path : m_folder->filePath(opened));
+        else if (panel == "data")
+            QVERIFY(selection.data.dump().find(path.toStdString()) != std::string::npos);
+        else if (panel == "tokenizer")
+            QVERIFY(program.panel("tokenizer")->saveState().dump().find(path.toStdString()) != std::string::npos);
     }
 
     void unknownFilesAreAnsweredWithAMessage()
