@@ -15,7 +15,9 @@ void writeOnnx(const std::filesystem::path& file, const graph::Model& model, con
     if (model.weights.bytes() > kMaxOnnxBytes)
         throw core::InputError(
             fmt::format("expected weights below 2 GiB for an ONNX file, found {}", core::formatBytes(std::uint64_t(model.weights.bytes()))));
-    onnx::OnnxWriter writer(model, options.parameters.at("opset").get<std::int64_t>(), options.example);
+    auto plain = model;
+    plain.graph = onnx::withoutTuples(model.graph);
+    onnx::OnnxWriter writer(plain, options.parameters.at("opset").get<std::int64_t>(), options.example);
     core::writeFileAtomically(file, io::onnxBytes(writer.write()));
     if (options.note && model.graph->data().training)
         options.note("dropout and batch normalisation were written as they work in inference");

@@ -65,6 +65,14 @@ io::OnnxAttribute attributeOf(const std::string& name, std::vector<std::int64_t>
     return attribute;
 }
 
+io::OnnxAttribute attributeOf(const std::string& name, const std::vector<double>& value)
+{
+    io::OnnxAttribute attribute;
+    attribute.name = name;
+    attribute.reals.assign(value.begin(), value.end());
+    return attribute;
+}
+
 io::OnnxAttribute attributeOf(const std::string& name, const at::Tensor& value)
 {
     const auto flat = value.detach().cpu().contiguous();
@@ -134,6 +142,8 @@ void OnnxWriter::addInputs()
             for (const auto& size : described.shape)
                 info.shape->push_back(isNumber(size) ? io::OnnxValueInfo::Dimension{std::stoll(size), ""} : io::OnnxValueInfo::Dimension{{}, size});
         }
+        if (const auto& shown = seen(Operand::of(input.value)); shown.rank >= 0 && !number)  // a card may not know
+            info.elementType = io::onnxDataType(io::toElementType(shown.dtype));
         m_names[input.value] = info.name;
         m_out.graph.inputs.push_back(std::move(info));
     }
@@ -245,6 +255,14 @@ std::int64_t OnnxWriter::rankOf(const Node& node, std::size_t input) const
     return rank;
 }
 
+std::optional<std::int64_t> OnnxWriter::sizeOf(const Operand& operand, std::size_t axis) const
+{
+    if (const auto* weight = weightOf(operand))
+        return axis < std::size_t(weight->dim()) ? std::optional(weight->size(std::int64_t(axis))) : std::nullopt;
+    const auto found = operand.isConstant() || m_varying.count(operand.value) ? m_sizes.end() : m_sizes.find(operand.value);
+    return found == m_sizes.end() || axis >= found->second.size() ? std::nullopt : std::optional(found->second[axis]);
+}
+
 std::int64_t OnnxWriter::axis(const Node& node, std::size_t axisInput, std::size_t tensorInput) const
 {
     const auto given = literalInt(node, axisInput);
@@ -314,6 +332,12 @@ void OnnxWriter::giveAll(const Node& node, const std::string& op, std::vector<st
         nameOutput(node.outputs.at(i));
         m_nodes->back().outputs.push_back(m_names[node.outputs[i]]);
     }
+}
+
+void OnnxWriter::inDomain(const std::string& domain, std::int64_t version)
+{
+    m_nodes->back().domain = domain;
+    m_out.opsets[domain] = version;
 }
 
 void OnnxWriter::nameOutput(graph::ValueId id)

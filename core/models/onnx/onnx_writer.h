@@ -48,6 +48,8 @@ public:
     const c10::IValue* known(const graph::Node& node, std::size_t input) const { return known(node.inputs.at(input)); }
     /// Dimensions. @throws core::InputError if no example run told them.
     std::int64_t rankOf(const graph::Node& node, std::size_t input) const;
+    /// A size of a tensor as the example showed it, for what ONNX wants as an attribute; nothing if it changed on the way.
+    std::optional<std::int64_t> sizeOf(const graph::Operand& operand, std::size_t axis) const;
     /// An axis counted from the front.
     std::int64_t axis(const graph::Node& node, std::size_t axisInput, std::size_t tensorInput) const;
     /// The name of an operand in the ONNX graph; literals become initialisers of that dtype.
@@ -79,6 +81,8 @@ public:
     /// One node that makes the first `count` outputs of `node`.
     void giveAll(const graph::Node& node, const std::string& op, std::vector<std::string> inputs, std::vector<io::OnnxAttribute> attributes,
                  std::size_t count);
+    /// The node that was made last belongs to another domain of operators.
+    void inDomain(const std::string& domain, std::int64_t version);
     /// Output `output` is another value that is there already.
     void alias(const graph::Node& node, const std::string& value, std::size_t output = 0);
     [[noreturn]] void refuse(const graph::Node& node, const std::string& reason) const;
@@ -165,8 +169,10 @@ io::OnnxAttribute attributeOf(const std::string& name, std::int64_t value);
 io::OnnxAttribute attributeOf(const std::string& name, double value);
 io::OnnxAttribute attributeOf(const std::string& name, const std::string& value);
 io::OnnxAttribute attributeOf(const std::string& name, std::vector<std::int64_t> value);
-
+io::OnnxAttribute attributeOf(const std::string& name, const std::vector<double>& value);
 io::OnnxAttribute attributeOf(const std::string& name, const at::Tensor& value);
+/// The same graph without tuples that loops carry or branches give: their parts are carried and given one by one, and what takes a tuple apart that the graph puts together reads its parts.
+graph::GraphPtr withoutTuples(const graph::GraphPtr& graph);
 /// A reduction of x over axes, all of them where none are given; its name. The axes are an input or an attribute, as the operator set wants it.
 std::string reduced(OnnxWriter& w, const std::string& op, const std::string& x, const std::vector<std::int64_t>& axes, bool keep);
 

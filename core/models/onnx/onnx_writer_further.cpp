@@ -35,13 +35,28 @@ void truncatedRemainder(OnnxWriter& w, const Node& n)
     w.give(n, "Mod", {w.operand(n, 0, type), w.operand(n, 1, type)}, {attributeOf("fmod", std::int64_t(1))});
 }
 
+// Signed numbers are shifted as unsigned ones: to the left bit by bit, to the right what is left of the sign after it is taken off, -1 - x, and put back.
 OperatorWriter shifted(const char* direction)
 {
     return [direction](OnnxWriter& w, const Node& n) {
         const auto type = w.resultType(n);
-        if (type != at::kByte)
-            w.refuse(n, "shifts of signed numbers");
-        w.give(n, "BitShift", {w.operand(n, 0, type), w.operand(n, 1, type)}, {attributeOf("direction", std::string(direction))});
+        const auto towards = attributeOf("direction", std::string(direction));
+        const auto x = w.operand(n, 0, type), count = w.operand(n, 1, type);
+        if (type == at::kByte)
+            return w.give(n, "BitShift", {x, count}, {towards});
+        static const std::map<at::ScalarType, std::int64_t> kUnsigned = {{at::kChar, 2}, {at::kShort, 4}, {at::kInt, 12}, {at::kLong, 13}};
+        const auto found = kUnsigned.find(type);
+        if (found == kUnsigned.end())
+            w.refuse(n, "shifts of numbers that are not whole");
+        const auto withoutSign = [&](const std::string& name) { return w.add("Cast", {name}, {attributeOf("to", found->second)}); };
+        const auto moved = [&](const std::string& name) {
+            return w.cast(w.add("BitShift", {withoutSign(name), withoutSign(count)}, {towards}), type);
+        };
+        if (std::string(direction) == "LEFT")
+            return w.alias(n, moved(x));
+        const auto isNegative = w.add("Less", {x, w.scalar(0, type)}), minusOne = w.scalar(-1, type);
+        const auto rest = moved(w.add("Where", {isNegative, w.add("Sub", {minusOne, x}), x}));
+        w.give(n, "Where", {isNegative, w.add("Sub", {minusOne, rest}), rest});
     };
 }
 

@@ -1,6 +1,8 @@
 // What importers of ONNX made of operators that libtorch does not have, as those operators again.
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include <core/io/tensors.h>
 
 #include "onnx_writer.h"
@@ -9,14 +11,6 @@ namespace orrery::models::onnx {
 namespace {
 
 using graph::Node;
-
-io::OnnxAttribute realsOf(const std::string& name, const std::vector<double>& values)
-{
-    io::OnnxAttribute attribute;
-    attribute.name = name;
-    attribute.reals.assign(values.begin(), values.end());
-    return attribute;
-}
 
 /// The same inputs in the same order, some of the literals behind them as attributes.
 OperatorWriter again(const char* op, std::size_t inputs, std::vector<std::pair<std::size_t, const char*>> attributes = {})
@@ -28,14 +22,14 @@ OperatorWriter again(const char* op, std::size_t inputs, std::vector<std::pair<s
         std::vector<io::OnnxAttribute> given;
         for (const auto& [input, name] : attributes) {
             const auto* value = w.known(n, input);
-            if (!value || value->isNone())
+            if (!value || value->isNone() || (value->isList() && value->toListRef().empty()))
                 continue;
             if (value->isString())
                 given.push_back(attributeOf(name, value->toStringRef()));
             else if (value->isIntList())
                 given.push_back(attributeOf(name, value->toIntVector()));
             else if (value->isDoubleList())
-                given.push_back(realsOf(name, value->toDoubleVector()));
+                given.push_back(attributeOf(name, value->toDoubleVector()));
             else if (value->isDouble())
                 given.push_back(attributeOf(name, value->toDouble()));
             else
@@ -243,18 +237,116 @@ void shortTimeFourierAgain(OnnxWriter& w, const Node& n)
            {attributeOf("onesided", std::int64_t(w.literalBool(n, 4)))});
 }
 
+io::OnnxAttribute outputType(OnnxWriter& w, const Node& n)
+{
+    return attributeOf("output_datatype", std::int64_t(io::onnxDataType(io::toElementType(w.resultType(n)))));
+}
+
+// A sum of cosines whose second number says which.
+void windowAgain(OnnxWriter& w, const Node& n)
+{
+    const double first = w.literalReal(n, 1);
+    const auto* const op = first == 0.5 ? "HannWindow" : first == 0.42 ? "BlackmanWindow" : "HammingWindow";
+    w.give(n, op, {w.withoutAxes(w.use(n.inputs[0], at::kLong))}, {attributeOf("periodic", std::int64_t(w.literalBool(n, 4))), outputType(w, n)});
+}
+
+void melWeightsAgain(OnnxWriter& w, const Node& n)
+{
+    std::vector<std::string> inputs;
+    for (std::size_t i = 0; i < 5; ++i)
+        inputs.push_back(w.use(n.inputs.at(i), at::kLong));
+    w.give(n, "MelWeightMatrix", inputs, {outputType(w, n)});
+}
+
+void regionsAgain(OnnxWriter& w, const Node& n)
+{
+    w.give(n, "RoiAlign", {w.use(n.inputs[0]), w.use(n.inputs[1]), w.use(n.inputs[2])},
+           {attributeOf("output_height", w.literalInt(n, 3)), attributeOf("output_width", w.literalInt(n, 4)),
+            attributeOf("sampling_ratio", w.literalInt(n, 5)), attributeOf("spatial_scale", w.literalReal(n, 6)),
+            attributeOf("coordinate_transformation_mode", std::string(w.literalBool(n, 7) ? "half_pixel" : "output_half_pixel"))});
+}
+
+// Padding for outputs of ceil(size / stride), whatever the size: ONNX, docs/Operators.md, Conv, auto_pad.
+void samePadding(OnnxWriter& w, const Node& n)
+{
+    const auto kernel = w.literalInts(n, 1), strides = w.literalInts(n, 2), dilations = w.literalInts(n, 3);
+    std::vector<std::int64_t> extent, ahead;
+    for (std::size_t i = 0; i < kernel.size(); ++i) {
+        extent.push_back((kernel[i] - 1) * dilations.at(i) + 1);
+        ahead.push_back(strides.at(i) - 1);
+    }
+    const auto x = w.use(n.inputs[0]), one = w.ints(std::vector<std::int64_t>(kernel.size(), 1)), none = w.ints({0, 0});
+    const auto size = w.add("Shape", {x}, {attributeOf("start", std::int64_t(2))});
+    const auto count = w.add("Div", {w.add("Add", {size, w.ints(ahead)}), w.ints(strides)});
+    const auto covered = w.add("Add", {w.add("Mul", {w.add("Sub", {count, one}), w.ints(strides)}), w.ints(extent)});
+    const auto total = w.add("Max", {w.add("Sub", {covered, size}), w.ints(std::vector<std::int64_t>(kernel.size(), 0))});
+    const auto less = w.add("Div", {total, w.ints({2})}), more = w.add("Sub", {total, less});
+    const bool isUpper = w.literalBool(n, 4);
+    const auto pads = w.add("Concat", {none, isUpper ? less : more, none, isUpper ? more : less}, {attributeOf("axis", std::int64_t(0))});
+    w.give(n, "Pad", {x, pads, w.scalar(w.literalReal(n, 5), w.typeOf(n))});
+}
+
+void averagePoolAgain(OnnxWriter& w, const Node& n)
+{
+    std::vector<std::pair<std::size_t, const char*>> attributes = {{1, "kernel_shape"}, {2, "strides"},  {4, "pads"},
+                                                                   {5, "ceil_mode"},    {6, "auto_pad"}, {7, "count_include_pad"}};
+    const auto dilations = w.literalInts(n, 3);
+    const bool isDilated = std::any_of(dilations.begin(), dilations.end(), [](std::int64_t each) { return each != 1; });
+    if (isDilated && w.opset() < 19)
+        w.refuse(n, "dilated windows need operator set 19");
+    if (isDilated)
+        attributes.emplace_back(3, "dilations");
+    again("AveragePool", 1, attributes)(w, n);
+}
+
+void trainingNorm(OnnxWriter& w, const Node& n)
+{
+    std::vector<std::string> inputs;
+    for (std::size_t i = 0; i < 5; ++i)
+        inputs.push_back(w.use(n.inputs.at(i)));
+    w.giveAll(
+        n, "BatchNormalization", inputs,
+        {attributeOf("training_mode", std::int64_t(1)), attributeOf("momentum", w.literalReal(n, 5)), attributeOf("epsilon", w.literalReal(n, 6))},
+        3);
+}
+
+/// A step of an optimizer for one tensor: its tensors, then its numbers.
+OperatorWriter optimizerStep(const char* op, std::size_t tensors, std::vector<const char*> numbers)
+{
+    return [=](OnnxWriter& w, const Node& n) {
+        std::vector<std::string> inputs;
+        for (std::size_t i = 0; i < tensors; ++i)
+            inputs.push_back(w.use(n.inputs.at(i)));
+        std::vector<io::OnnxAttribute> attributes;
+        for (std::size_t i = 0; i < numbers.size(); ++i)
+            attributes.push_back(attributeOf(numbers[i], w.literalReal(n, tensors + i)));
+        if (const auto last = tensors + numbers.size(); last < n.inputs.size())
+            attributes.push_back(attributeOf("mode", std::string(w.literalBool(n, last) ? "nesterov" : "standard")));
+        w.giveAll(n, op, inputs, attributes, n.outputs.size());
+        w.inDomain("ai.onnx.preview.training", 1);
+    };
+}
+
+void dropoutAgain(OnnxWriter& w, const Node& n)
+{
+    w.giveAll(n, "Dropout", {w.use(n.inputs[0]), w.operand(n, 1, at::kFloat), w.operand(n, 2, at::kBool)}, {}, 2);
+}
+
 }  // namespace
 
 void addImportedWriters(WriterTable& table)
 {
     table.insert({
+        {"aten::native_dropout", dropoutAgain},
+        {"orrery::onnx_adagrad", optimizerStep("Adagrad", 5, {"decay_factor", "norm_coefficient", "epsilon"})},
+        {"orrery::onnx_adam", optimizerStep("Adam", 6, {"alpha", "beta", "norm_coefficient", "norm_coefficient_post", "epsilon"})},
         {"orrery::onnx_add_axes", axesAdded},
         {"orrery::onnx_add_channels", channelsAdded},
-        {"orrery::onnx_average_pool",
-         again("AveragePool", 1,
-               {{1, "kernel_shape"}, {2, "strides"}, {3, "dilations"}, {4, "pads"}, {5, "ceil_mode"}, {6, "auto_pad"}, {7, "count_include_pad"}})},
+        {"orrery::onnx_average_pool", averagePoolAgain},
+        {"orrery::onnx_batch_norm_training", trainingNorm},
         {"orrery::onnx_centre", centred},
         {"orrery::onnx_compress", again("Compress", 2, {{2, "axis"}})},
+        {"orrery::onnx_cosine_window", windowAgain},
         {"orrery::onnx_cumsum",
          [](OnnxWriter& w, const Node& n) {
              w.give(n, "CumSum", {w.use(n.inputs[0]), w.withoutAxes(w.use(n.inputs[1], at::kLong))},
@@ -280,15 +372,19 @@ void addImportedWriters(WriterTable& table)
          again("MaxPool", 1,
                {{1, "kernel_shape"}, {2, "strides"}, {3, "dilations"}, {4, "pads"}, {5, "ceil_mode"}, {6, "auto_pad"}, {7, "storage_order"}})},
         {"orrery::onnx_max_unpool", again("MaxUnpool", 3, {{3, "kernel_shape"}, {4, "strides"}, {5, "pads"}})},
+        {"orrery::onnx_mel_weights", melWeightsAgain},
+        {"orrery::onnx_momentum", optimizerStep("Momentum", 5, {"alpha", "beta", "norm_coefficient"})},
         {"orrery::onnx_nms", again("NonMaxSuppression", 5, {{5, "center_point_box"}})},
         {"orrery::onnx_one_hot", oneHotAgain},
         {"orrery::onnx_pad", paddedAgain},
+        {"orrery::onnx_pad_same", samePadding},
         {"orrery::onnx_quantize", quantised},
         {"orrery::onnx_range", again("Range", 3)},
         {"orrery::onnx_reduce_prod", reducedAgain("ReduceProd")},
         {"orrery::onnx_requantize", requantised},
         {"orrery::onnx_resize", resizedAgain},
         {"orrery::onnx_reverse_sequence", again("ReverseSequence", 2, {{2, "time_axis"}, {3, "batch_axis"}})},
+        {"orrery::onnx_roi_align", regionsAgain},
         {"orrery::onnx_scatter_elements", again("ScatterElements", 3, {{3, "axis"}, {4, "reduction"}})},
         {"orrery::onnx_scatter_nd", again("ScatterND", 3, {{3, "reduction"}})},
         {"orrery::onnx_slice", again("Slice", 5)},

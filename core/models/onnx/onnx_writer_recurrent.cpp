@@ -1,6 +1,10 @@
 // LSTM, GRU and plain recurrent layers as operators of ONNX, a node a layer. Names of gates as in ONNX, docs/Operators.md.
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
+#include <core/base/text.h>
+
 #include "onnx_writer.h"
 
 namespace orrery::models::onnx {
@@ -41,17 +45,57 @@ struct Recurrent {
     bool hasBias = w.literalBool(node, 3), isBidirectional = w.literalBool(node, 7), isBatchFirst = w.literalBool(node, 8);
     std::int64_t layers = w.literalInt(node, 4), directions = isBidirectional ? 2 : 1;
 
-    std::vector<at::Tensor> weights() const
+    std::size_t each() const { return hasBias ? 4 : 2; }  ///< weights of a layer in one direction
+    std::vector<graph::Operand> weights() const
     {
         const auto* list = node.inputs[2].isConstant() ? nullptr : w.graph().producer(node.inputs[2].value);
-        std::vector<at::Tensor> found;
-        if (list && list->op == "prim::ListConstruct")
-            for (const auto& input : list->inputs)
-                if (const auto* weight = w.weightOf(input))
-                    found.push_back(*weight);
-        if (found.size() != std::size_t(layers * directions * (hasBias ? 4 : 2)))
-            w.refuse(node, "its weights are not parameters of the model");
-        return found;
+        if (!list || list->op != "prim::ListConstruct" || list->inputs.size() != std::size_t(layers * directions) * each())
+            w.refuse(node, "its list of weights is not put together in the graph");
+        return list->inputs;
+    }
+    std::int64_t hiddenSize() const
+    {
+        const auto size = w.sizeOf(weights()[1], 1);
+        if (!size)
+            w.refuse(node, "the size of its weights is not known without an example");
+        return *size;
+    }
+
+    /// Rows of computed weights in ONNX's order.
+    std::string reorderedRows(const std::string& gates, std::int64_t hidden) const
+    {
+        std::vector<std::string> found;
+        for (const auto place : cell.order)
+            found.push_back(w.add("Slice", {gates, w.ints({place * hidden}), w.ints({(place + 1) * hidden}), w.ints({0})}));
+        return found.size() == 1 ? found[0] : w.add("Concat", found, {attributeOf("axis", std::int64_t(0))});
+    }
+    /// Some weights of a layer, one below the other, for each direction: [direction, row, ...].
+    std::string packed(const char* what, std::int64_t layer, const std::vector<std::size_t>& places, std::int64_t hidden) const
+    {
+        const auto all = weights();
+        std::vector<at::Tensor> tensors;
+        std::vector<std::string> names;
+        const bool isKnown = std::all_of(all.begin(), all.end(), [&](const graph::Operand& weight) { return w.weightOf(weight) != nullptr; });
+        for (std::int64_t direction = 0; direction < directions; ++direction) {
+            std::vector<at::Tensor> known;
+            std::vector<std::string> computed;
+            for (const auto place : places) {
+                const auto& weight = all[std::size_t(layer * directions + direction) * each() + place];
+                if (isKnown)
+                    known.push_back(reordered(*w.weightOf(weight), cell));
+                else
+                    computed.push_back(reorderedRows(w.use(weight), hidden));
+            }
+            if (isKnown) {
+                tensors.push_back(at::cat(known));
+                continue;
+            }
+            const auto rows = computed.size() == 1 ? computed[0] : w.add("Concat", computed, {attributeOf("axis", std::int64_t(0))});
+            names.push_back(w.add("Unsqueeze", {rows, w.ints({0})}));
+        }
+        if (isKnown)
+            return w.tensor(fmt::format("{}.{}_l{}", node.name, what, layer), at::stack(tensors));
+        return names.size() == 1 ? names[0] : w.add("Concat", names, {attributeOf("axis", std::int64_t(0))});
     }
 
     /// Rows of a layer's first state.
@@ -66,8 +110,7 @@ struct Recurrent {
 
 void Recurrent::write() const
 {
-    const auto all = weights();
-    const std::size_t each = hasBias ? 4 : 2;
+    const auto hiddenSize = this->hiddenSize();
     const bool isLstm = node.op == "aten::lstm";
     const auto states = isLstm ? w.parts.find(node.inputs[1].value) : w.parts.end();
     if (isLstm && (states == w.parts.end() || states->second.size() != 2))
@@ -77,25 +120,19 @@ void Recurrent::write() const
     std::string x = isBatchFirst ? w.add("Transpose", {w.use(node.inputs[0])}, {turned}) : w.use(node.inputs[0]);
     std::vector<std::string> lastHidden, lastMemory;
     for (std::int64_t layer = 0; layer < layers; ++layer) {
-        std::vector<at::Tensor> input, recurrent, bias;
-        for (std::int64_t direction = 0; direction < directions; ++direction) {
-            const auto* own = &all[std::size_t(layer * directions + direction) * each];
-            input.push_back(reordered(own[0], cell));
-            recurrent.push_back(reordered(own[1], cell));
-            if (hasBias)
-                bias.push_back(at::cat({reordered(own[2], cell), reordered(own[3], cell)}));
-        }
-        const auto named = [&](const char* what, const std::vector<at::Tensor>& of) {
-            return w.tensor(fmt::format("{}.{}_l{}", node.name, what, layer), at::stack(of));
-        };
-        std::vector<std::string> inputs = {x, named("W", input), named("R", recurrent), hasBias ? named("B", bias) : "", "", state(hidden, layer)};
+        std::vector<std::string> inputs = {x,
+                                           packed("W", layer, {0}, hiddenSize),
+                                           packed("R", layer, {1}, hiddenSize),
+                                           hasBias ? packed("B", layer, {2, 3}, hiddenSize) : "",
+                                           "",
+                                           state(hidden, layer)};
         if (isLstm)
             inputs.push_back(state(memory, layer));
         auto activations = attributeOf("activations", std::int64_t(0));
         activations.integer.reset();
         for (std::int64_t direction = 0; direction < directions; ++direction)
             activations.texts.insert(activations.texts.end(), cell.activations.begin(), cell.activations.end());
-        std::vector<io::OnnxAttribute> attributes = {attributeOf("hidden_size", all[1].size(1)),
+        std::vector<io::OnnxAttribute> attributes = {attributeOf("hidden_size", hiddenSize),
                                                      attributeOf("direction", std::string(isBidirectional ? "bidirectional" : "forward"))};
         if (!activations.texts.empty())
             attributes.push_back(activations);
@@ -122,6 +159,34 @@ void recurrent(OnnxWriter& w, const Node& n)
     if (n.overload != "input")
         w.refuse(n, "packed sequences are not written");
     Recurrent{w, n}.write();
+}
+
+/// What step-by-step layers of ONNX became, as those layers again.
+void stepByStepAgain(OnnxWriter& w, const Node& n)
+{
+    const auto text = [&](std::size_t input) { return w.known(n, input)->toStringRef(); };
+    const auto kind = text(0);
+    const bool isLstm = kind == "lstm";
+    std::vector<std::string> inputs;
+    for (const std::size_t i : {1, 2, 3, 4, 5, 6, 7, 8})
+        if (isLstm || i < 7)
+            inputs.push_back(w.use(n.inputs.at(i)));
+    std::vector<io::OnnxAttribute> attributes = {attributeOf("hidden_size", w.literalInt(n, 9)), attributeOf("direction", text(10)),
+                                                 attributeOf("layout", std::int64_t(w.literalBool(n, 15)))};
+    auto activations = attributeOf("activations", std::int64_t(0));
+    activations.integer.reset();
+    activations.texts = core::split(text(11), ',');
+    attributes.push_back(activations);
+    for (const auto& [input, name] : {std::pair(12, "activation_alpha"), std::pair(13, "activation_beta")}) {
+        const auto numbers = w.known(n, std::size_t(input))->toDoubleVector();
+        if (!numbers.empty())
+            attributes.push_back(attributeOf(name, numbers));
+    }
+    if (const double clip = w.literalReal(n, 14); clip != 0)
+        attributes.push_back(attributeOf("clip", clip));
+    if (kind != "rnn")
+        attributes.push_back(attributeOf(isLstm ? "input_forget" : "linear_before_reset", std::int64_t(w.literalBool(n, 16))));
+    w.giveAll(n, isLstm ? "LSTM" : kind == "gru" ? "GRU" : "RNN", inputs, attributes, isLstm ? 3 : 2);
 }
 
 /// Arguments of aten::gru_cell, lstm_cell, rnn_tanh_cell, rnn_relu_cell: one step, written gate by gate.
@@ -190,6 +255,7 @@ void addRecurrentWriters(WriterTable& table)
     table["aten::rnn_relu_cell"] = plainStep("Relu");
     for (const char* op : {"aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"})
         table[op] = recurrent;
+    table["orrery::onnx_recurrent"] = stepByStepAgain;
 }
 
 }  // namespace orrery::models::onnx

@@ -423,11 +423,20 @@ void size(OnnxWriter& w, const Node& n)
     w.give(n, "Shape", {w.use(n.inputs[0])}, {attributeOf("start", axis), attributeOf("end", axis + 1)});
 }
 
+// Axes of another size than one stay, where ONNX would refuse them.
 void squeeze(OnnxWriter& w, const Node& n)
 {
     if (n.inputs.size() < 2)
         return w.give(n, "Squeeze", {w.use(n.inputs[0])});
-    w.give(n, "Squeeze", {w.use(n.inputs[0]), w.use(n.inputs[1], at::kLong)});
+    if (!w.known(n, 1))
+        return w.give(n, "Squeeze", {w.use(n.inputs[0]), w.use(n.inputs[1], at::kLong)});
+    auto axes = w.literalInts(n, 1);
+    const auto rank = w.seen(n.inputs[0]).rank;
+    std::erase_if(axes,
+                  [&](std::int64_t axis) { return rank >= 0 && w.sizeOf(n.inputs[0], std::size_t(axis < 0 ? axis + rank : axis)).value_or(1) != 1; });
+    if (axes.empty())
+        return keep(w, n);
+    w.give(n, "Squeeze", {w.use(n.inputs[0]), w.ints(axes)});
 }
 
 void unsqueeze(OnnxWriter& w, const Node& n)
@@ -435,14 +444,22 @@ void unsqueeze(OnnxWriter& w, const Node& n)
     w.give(n, "Unsqueeze", {w.use(n.inputs[0]), w.use(n.inputs[1], at::kLong)});
 }
 
+// Tile wants as many numbers as there are axes.
 void repeat(OnnxWriter& w, const Node& n)
 {
-    const auto times = w.literalInts(n, 1);
-    AxisList added(times.size() - std::min(times.size(), std::size_t(w.rankOf(n, 0))));
+    const auto rank = w.rankOf(n, 0), given = w.seen(graph::Operand::of(n.outputs[0])).rank;
+    AxisList added(std::size_t(std::max<std::int64_t>(given - rank, 0)));
     for (std::size_t i = 0; i < added.size(); ++i)
         added[i] = std::int64_t(i);
     const auto x = added.empty() ? w.use(n.inputs[0]) : w.add("Unsqueeze", {w.use(n.inputs[0]), w.ints(added)});
-    w.give(n, "Tile", {x, w.ints(times)});
+    w.give(n, "Tile", {x, w.use(n.inputs[1], at::kLong)});
+}
+
+// Numbers are vectors of one; those of floating point are double.
+void numberOf(OnnxWriter& w, const Node& n)
+{
+    const auto flat = w.add("Reshape", {w.use(n.inputs[0]), w.ints({1})});
+    w.alias(n, at::isFloatingType(w.typeOf(n)) ? w.cast(flat, at::kDouble) : flat);
 }
 
 void flip(OnnxWriter& w, const Node& n)
@@ -565,6 +582,7 @@ void addShapeWriters(WriterTable& table)
         {"aten::flip", flip},
         {"aten::full", filledTo(0, 1)},
         {"aten::full_like", fullLike},
+        {"aten::item", numberOf},
         {"aten::len", lengthOf},
         {"aten::new_full", filledTo(1, 2)},
         {"aten::new_ones", filledWith(1, 1)},

@@ -336,7 +336,8 @@ std::string OnnxWriter::operand(const Node& node, std::size_t input, at::ScalarT
     const auto& type = given.isConstant() ? std::string("Tensor") : graph().value(given.value).type;
     if (type == "int" || type == "bool" || type == "float" || type == "Scalar" || type == "number") {  // a computed number is a vector of one
         const auto squeezed = add("Squeeze", {name, ints({0})});
-        return dtype == (type == "bool" ? at::kBool : type == "float" ? at::kDouble : at::kLong) ? squeezed : cast(squeezed, dtype);
+        const bool isSure = type == "int" || type == "bool" || type == "float";
+        return isSure && dtype == (type == "bool" ? at::kBool : type == "float" ? at::kDouble : at::kLong) ? squeezed : cast(squeezed, dtype);
     }
     const auto& found = seen(given);
     return found.rank < 0 || found.dtype == dtype ? name : cast(name, dtype);

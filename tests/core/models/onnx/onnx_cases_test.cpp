@@ -60,24 +60,7 @@ const std::map<std::string, std::string> kKnownFailures = {
 constexpr double kLeastShare = 0.95;
 
 /// What the exporter refuses of what the importer makes of the cases. Whoever writes an operator takes its line away.
-const std::set<std::string> kNotWritten = {"aten::bitwise_left_shift.Tensor",
-                                           "aten::lstm.input",
-                                           "aten::bitwise_right_shift.Tensor",
-                                           "aten::item",
-                                           "aten::native_dropout",
-                                           "aten::rand_like",
-                                           "aten::repeat",
-                                           "aten::rnn_tanh.input",
-                                           "orrery::onnx_adagrad",
-                                           "orrery::onnx_adam",
-                                           "orrery::onnx_momentum",
-                                           "orrery::onnx_batch_norm_training",
-                                           "orrery::onnx_pad_same",
-                                           "orrery::onnx_cosine_window",
-                                           "orrery::onnx_recurrent",
-                                           "orrery::onnx_mel_weights",
-                                           "orrery::onnx_roi_align",
-                                           "orrery::onnx_sequence_insert"};
+const std::set<std::string> kNotWritten = {"orrery::onnx_sequence_insert"};
 /// Known failures of the importer, and scales that do not say the size that corners are counted from.
 const std::set<std::string> kNotTheSame = {"test_resize_downsample_scales_linear_align_corners", "test_resize_downsample_scales_cubic_align_corners"};
 

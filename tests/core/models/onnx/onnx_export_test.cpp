@@ -63,6 +63,7 @@ private Q_SLOTS:
     void programsOfOthersAreTheSame_data();
     void programsOfOthersAreTheSame();
     void aSizeThatIsCutOffAtALimitStaysComputed();
+    void whatOtherRuntimesRefuseIsNotWritten();
     void namesAndModulesStay();
     void theCardStays();
     void tiedWeightsAreWrittenOnce();
@@ -202,6 +203,33 @@ void OnnxExportTest::aSizeThatIsCutOffAtALimitStaysComputed()
         const auto text = differenceOf(model, written, {at::ones({2, length})});
         QVERIFY2(text.empty(), text.c_str());
     }
+}
+
+/// Squeeze takes no axis of another size than one, AveragePool no dilations before operator set 19; an input has the type that an example has.
+void OnnxExportTest::whatOtherRuntimesRefuseIsNotWritten()
+{
+    graph::Builder builder("squeezed");
+    const auto x = builder.input("x", "float32", {"batch", "4", "1", "6"});
+    const auto long4 = builder.op("aten::squeeze.dim", {x, 1}, "stays"), one = builder.op("aten::squeeze.dim", {long4, 2}, "goes");
+    const std::vector<std::int64_t> two = {2}, unit = {1}, none = {0, 0};
+    const auto pooled = builder.op("orrery::onnx_average_pool", {one, two, two, unit, none, false, "NOTSET", false}, "pooled");
+    const auto model = builder.finish({{"y", builder.op("aten::logical_not", {pooled}, "inverted")}});
+    const std::filesystem::path file = m_folder.filePath("squeezed.onnx").toStdString();
+    models::ExportOptions options;
+    options.parameters = {{"opset", 17}};
+    options.example = {at::ones({2, 4, 1, 6}, at::kDouble)};
+    models::exportModel(file, model, "onnx", options);
+    const auto bytes = core::readFile(file);
+    const auto written = io::parseOnnx(bytes, "model").graph;
+    const auto count = [&](const std::string& op) {
+        return std::count_if(written.nodes.begin(), written.nodes.end(), [&](const auto& node) { return node.op == op; });
+    };
+    QCOMPARE(count("Squeeze"), 1);
+    QCOMPARE(count("AveragePool"), 1);
+    for (const auto& node : written.nodes)
+        for (const auto& attribute : node.attributes)
+            QVERIFY2(attribute.name != "dilations", node.name.c_str());
+    QCOMPARE(written.inputs.at(0).elementType, 11);  // double
 }
 
 void OnnxExportTest::namesAndModulesStay()
@@ -344,6 +372,30 @@ const std::map<QString, std::string>& loops()
         g = torch.gru_cell(x + i, g, w[:9], w[3:], b[:9], b[3:])
         r = torch.rnn_tanh_cell(x + i, r, w[:3], w[6:9]) + torch.rnn_relu_cell(x, r, w[:3], w[6:9], b[:3], b[3:6])
     return h, c, g, r
+)"},
+        {"tuples", R"(def forward(self, x, n: int):
+    state = (x, x * 2)
+    counted = (0, (x, 1.5))
+    for i in range(n):
+        h, c = state
+        if bool(h.sum() > 20):
+            state = (h - c, c)
+        else:
+            state = (h + c * i, h)
+        counted = (counted[0] + i, (counted[1][0] - h, counted[1][1] * 0.5))
+    return state[0], state[1], counted[0], counted[1][0], counted[1][1]
+)"},
+        {"recurrent layers of computed weights", R"(def forward(self, x, n: int):
+    w = torch.linspace(-1.0, 1.0, 108).reshape(12, 9) * x.sum()
+    b = torch.linspace(0.5, -0.5, 12) + x[0, 0]
+    g = [w[:9, :3], w[:9, 3:6], b[:9], b[3:], w[3:, :3], w[3:, 3:6], b[:9], b[3:], w[:9, :6], w[:9, 6:], b[:9], b[3:], w[3:, 3:], w[3:, 3:6], b[3:], b[:9]]
+    h = torch.stack([x, x * 2, x * 3, x * 4])
+    inputs = torch.stack([x, x + 1, x * 2])
+    grus, last = torch.gru(inputs, h * n, g, True, 2, 0.0, False, True, False)
+    lstms, h_n, c_n = torch.lstm(inputs, [h[:1], h[1:2]], [w[:, :3], w[:, 3:6], b, b * 2], True, 1, 0.0, False, False, False)
+    for i in range(n):
+        lstms = lstms + i
+    return grus, last, lstms, h_n, c_n
 )"},
         {"early ends", R"(def forward(self, x, n: int):
     for i in range(n):

@@ -76,6 +76,12 @@ void addFurtherCases(std::map<std::string, Case>& all)
             return b.op(std::string("aten::") + op,
                         {b.op("aten::div.Tensor", {b.op("aten::round", {in.x}), b.op("aten::sub.Tensor", {in.i, in.i})})});
         }};
+    for (const char* direction : {"left", "right"})  // numbers of both signs
+        all[fmt::format("shift to the {}", direction)] = {[direction](Builder& b, const Inputs& in) {
+            return b.op(fmt::format("aten::bitwise_{}_shift.Tensor", direction),
+                        {b.op("aten::sub.Scalar", {b.op("aten::mul.Scalar", {in.i, 5}), 7}), in.i});
+        }};
+    all["item"] = {[](Builder& b, const Inputs& in) { return b.op("aten::mul.Scalar", {in.x, b.op("aten::item", {b.op("aten::sum", {in.y})})}); }};
     all["fmod"] = both("aten::fmod.Tensor");
     all["celu"] = with("aten::celu", {1.5});
     all["elu with scale"] = with("aten::elu", {1.5, 2.0, 1});
