@@ -84,10 +84,36 @@ QString EmptyState::text() const
     return m_text->text();
 }
 
+namespace {
+
+/// Letters of a word after which a line may break.
+constexpr int kLongestWord = 24;
+
+/// The same text with places for a line to break (U+200B) in words that are long: paths, names of tensors, formulas.
+QString breakable(const QString& text)
+{
+    QString out;
+    int length = 0;
+    for (const QChar letter : text) {
+        length = letter.isSpace() ? 0 : length + 1;
+        out += letter;
+        const bool isJoint = QStringLiteral("/._,:(){}[]?&=").contains(letter);
+        if (length >= kLongestWord || (isJoint && length > kLongestWord / 2)) {
+            if (!letter.isHighSurrogate())
+                out += QChar(0x200b), length = 0;
+        }
+    }
+    return out;
+}
+
+}  // namespace
+
 MessageBand::MessageBand(QWidget* parent) : QFrame(parent), m_text(new QLabel(this))
 {
     m_text->setWordWrap(true);
     m_text->setTextFormat(Qt::PlainText);
+    // A notice takes the panel's width; it never asks for more.
+    m_text->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
     m_text->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
     auto* close = new QToolButton(this);
     close->setText(QStringLiteral("✕"));
@@ -104,13 +130,9 @@ MessageBand::MessageBand(QWidget* parent) : QFrame(parent), m_text(new QLabel(th
 
 void MessageBand::setText(const QString& text)
 {
-    m_text->setText(text);
+    m_whole = text;
+    m_text->setText(breakable(text));
     setVisible(!text.isEmpty());
-}
-
-QString MessageBand::text() const
-{
-    return m_text->text();
 }
 
 void MessageBand::paintEvent(QPaintEvent* event)

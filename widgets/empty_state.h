@@ -31,12 +31,13 @@ class MessageBand : public QFrame {
 public:
     explicit MessageBand(QWidget* parent = nullptr);
     void setText(const QString& text);
-    QString text() const;
+    QString text() const { return m_whole; }
 
 protected:
     void paintEvent(QPaintEvent* event) override;
 
 private:
+    QString m_whole;  ///< as it was set, without places to break
     QLabel* m_text;
 };
 

@@ -1,7 +1,9 @@
 #include "token_view.h"
 
 #include <QAction>
+#include <QClipboard>
 #include <QContextMenuEvent>
+#include <QGuiApplication>
 #include <QHelpEvent>
 #include <QKeyEvent>
 #include <QMenu>
@@ -100,6 +102,7 @@ struct TokenView::Private {
     void paintToken(QPainter& painter, const QRectF& rect, int token, const QPalette& palette) const;
     int vertical(int token, int direction) const;
     void moveTo(int token);
+    void scrollTo(int token);
 
     TokenView& q;
     QStringList tokens, tooltips;
@@ -107,9 +110,12 @@ struct TokenView::Private {
     std::optional<double> magnitude;
     MapKind kind = MapKind::Diverging;
     QSet<int> marked;
+    bool showsNumbers = true;
+    std::optional<QString> text;
     int current = -1;
     std::vector<QRectF> rects;  ///< in the coordinates of the whole text
     QList<QAction*> exports;
+    QAction* copyText = nullptr;
 };
 
 /// Greedy lines: a word (tokens up to the next space) moves to the next line as a whole if it fits there.
@@ -255,8 +261,20 @@ int TokenView::Private::vertical(int token, int direction) const
 
 void TokenView::Private::moveTo(int token)
 {
-    if (!tokens.isEmpty())
-        q.setCurrent(std::clamp(token, 0, int(tokens.size()) - 1));
+    if (tokens.isEmpty())
+        return;
+    q.setCurrent(std::clamp(token, 0, int(tokens.size()) - 1));
+    scrollTo(current);  // also where it was current already and the text was scrolled away
+}
+
+void TokenView::Private::scrollTo(int token)
+{
+    const QRectF rect = rects[std::size_t(token)];
+    auto* bar = q.verticalScrollBar();
+    if (rect.top() < bar->value())
+        bar->setValue(int(rect.top() - kTokenMargin));
+    else if (rect.bottom() > bar->value() + q.viewport()->height())
+        bar->setValue(int(std::ceil(rect.bottom() + kTokenMargin)) - q.viewport()->height());
 }
 
 TokenView::TokenView(QWidget* parent) : QAbstractScrollArea(parent), d(std::make_unique<Private>(*this))
@@ -266,6 +284,9 @@ TokenView::TokenView(QWidget* parent) : QAbstractScrollArea(parent), d(std::make
     viewport()->setCursor(Qt::ArrowCursor);
     d->exports = makeExportActions(
         this, [this](const QString& file) { exportTo(file); }, [this] { return toCsv(); });
+    d->copyText = new QAction(tr("Copy te&xt"), this);
+    d->copyText->setShortcut(QKeySequence::Copy);  // for the menu; the key itself comes to keyPressEvent
+    connect(d->copyText, &QAction::triggered, this, [this] { QGuiApplication::clipboard()->setText(text()); });
     connect(verticalScrollBar(), &QScrollBar::valueChanged, viewport(), qOverload<>(&QWidget::update));
 }
 
@@ -278,6 +299,7 @@ void TokenView::setTokens(const QStringList& tokens)
     d->tooltips.clear();
     d->values.clear();
     d->magnitude.reset();
+    d->text.reset();
     d->marked.clear();
     d->current = -1;
     d->relayout();
@@ -296,6 +318,21 @@ void TokenView::setValues(std::vector<double> values, std::optional<double> magn
     d->values = std::move(values);
     d->magnitude = magnitude;
     viewport()->update();
+}
+
+void TokenView::setNumbersShown(bool shown)
+{
+    d->showsNumbers = shown;
+}
+
+void TokenView::setText(const QString& text)
+{
+    d->text = text;
+}
+
+QString TokenView::text() const
+{
+    return d->text.value_or(d->tokens.join(QString()));
 }
 
 void TokenView::setMapKind(MapKind kind)
@@ -331,14 +368,8 @@ void TokenView::setCurrent(int token)
     if (wanted == d->current)
         return;
     d->current = wanted;
-    if (wanted >= 0) {
-        const QRectF rect = d->rects[std::size_t(wanted)];
-        auto* bar = verticalScrollBar();
-        if (rect.top() < bar->value())
-            bar->setValue(int(rect.top() - kTokenMargin));
-        else if (rect.bottom() > bar->value() + viewport()->height())
-            bar->setValue(int(std::ceil(rect.bottom() + kTokenMargin)) - viewport()->height());
-    }
+    if (wanted >= 0)
+        d->scrollTo(wanted);
     setAccessibleDescription(tooltip(wanted));
     viewport()->update();
     Q_EMIT currentChanged(wanted);
@@ -369,7 +400,7 @@ QString TokenView::tooltip(int token) const
     if (token < 0 || token >= count())
         return {};
     QString text = tr("%1: \"%2\"").arg(token).arg(d->tokens[token]);
-    if (std::size_t(token) < d->values.size())
+    if (d->showsNumbers && std::size_t(token) < d->values.size())
         text += QStringLiteral("\n%1").arg(QString::number(d->values[std::size_t(token)], 'g', 6));
     if (token < d->tooltips.size())
         text += QLatin1Char('\n') + d->tooltips[token];
@@ -394,7 +425,8 @@ QString TokenView::toCsv() const
 {
     QString csv = QStringLiteral("position,token,value\n");
     for (int i = 0; i < count(); ++i) {
-        const QString value = std::size_t(i) < d->values.size() ? QString::fromStdString(core::formatNumber(d->values[std::size_t(i)])) : QString();
+        const QString value =
+            d->showsNumbers && std::size_t(i) < d->values.size() ? QString::fromStdString(core::formatNumber(d->values[std::size_t(i)])) : QString();
         csv += QStringLiteral("%1,\"%2\",%3\n").arg(i).arg(QString(d->tokens[i]).replace(QLatin1Char('"'), QStringLiteral("\"\"")), value);
     }
     return csv;
@@ -450,6 +482,8 @@ void TokenView::keyPressEvent(QKeyEvent* event)
 {
     if (count() == 0)
         return QAbstractScrollArea::keyPressEvent(event);
+    if (event->matches(QKeySequence::Copy))
+        return d->copyText->trigger();
     const int from = std::max(d->current, 0);
     switch (event->key()) {
     case Qt::Key_Left: return d->moveTo(from - 1);
@@ -485,7 +519,10 @@ bool TokenView::viewportEvent(QEvent* event)
 {
     if (event->type() == QEvent::ToolTip) {
         auto* help = static_cast<QHelpEvent*>(event);
-        QToolTip::showText(help->globalPos(), tooltip(tokenAt(help->pos())), this);
+        // Each line runs from left to right, whatever the script of the token in it: a mark of direction (U+200E) leads it.
+        const QString text = tooltip(tokenAt(help->pos()));
+        QToolTip::showText(help->globalPos(), text.isEmpty() ? text : QChar(0x200e) + QString(text).replace('\n', QString("\n%1").arg(QChar(0x200e))),
+                           this);
         return true;
     }
     return QAbstractScrollArea::viewportEvent(event);
@@ -494,6 +531,7 @@ bool TokenView::viewportEvent(QEvent* event)
 void TokenView::contextMenuEvent(QContextMenuEvent* event)
 {
     QMenu menu(this);
+    menu.addAction(d->copyText);
     menu.addActions(d->exports);
     menu.exec(event->globalPos());
 }

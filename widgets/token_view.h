@@ -19,7 +19,7 @@ using MapKind = report::MapKind;
 /// The tokens of a text in reading order, each on a background coloured by its number: attributions, probabilities, patching results. Lines wrap between
 /// words where they can; a token that is a line break ("\n" or its escape) shows as ↵ and ends the line, leading spaces keep their width. The text colour is
 /// black or white by the background, so it can be read on every colour. One token is current (click, arrow keys, Home, End); several may be marked
-/// (struck out and hatched: left out, patched). Tooltip and accessible description give number, text and value. UI thread.
+/// (struck out and hatched: left out, patched). Tooltip and accessible description give number, text and value; Ctrl+C copies the text. UI thread.
 class TokenView : public QAbstractScrollArea {
     Q_OBJECT
 public:
@@ -32,6 +32,11 @@ public:
     /// One number a token; NaN or missing: not coloured. Empty: no colours.
     /// @param magnitude  The number that gets the end of the colour map; nothing: the largest absolute value.
     void setValues(std::vector<double> values, std::optional<double> magnitude = {});
+    /// False: the values only tell neighbours apart by colour; tooltips, descriptions and CSV leave them out. Default: true.
+    void setNumbersShown(bool shown);
+    /// What the tokens read as, for "Copy text" and Ctrl+C; dropped by `setTokens`, then it is the tokens as they are shown, joined.
+    void setText(const QString& text);
+    QString text() const;
     /// Diverging (default): symmetric around zero. Sequential: 0 to the magnitude.
     void setMapKind(MapKind kind);
     /// Extra lines of the tooltips, one a token; empty: none.

@@ -51,7 +51,9 @@ void printRewritten(const symbolic::StudiedFormula& part)
     for (const auto& rule : part.rewritten.rules)
         std::cout << fmt::format("    {:>3} x {:<38} {}\n", rule.count, rule.rule, rule.explanation);
     std::cout << fmt::format("    values as before to {:.1e}{}\n", part.difference,
-                             part.gained ? fmt::format("; {} elements are numbers only now", part.gained) : "");
+                             part.gained == 0   ? ""
+                             : part.gained == 1 ? "; 1 element is a number only now"
+                                                : fmt::format("; {} elements are numbers only now", part.gained));
 }
 
 void printStudy(const symbolic::Study& study, bool rewrite)

@@ -54,7 +54,11 @@ private:
     [[noreturn]] void fail(const std::string& expected)
     {
         const char next = peek();
-        failAt(m_at, expected + (next == '\0' ? std::string(", found the end") : fmt::format(", found \"{}\"", next)));
+        // A letter of several bytes (UTF-8) is quoted whole.
+        auto end = m_at + 1;
+        while (end < m_text.size() && (static_cast<unsigned char>(m_text[end]) & 0xc0) == 0x80)
+            ++end;
+        failAt(m_at, expected + (next == '\0' ? std::string(", found the end") : fmt::format(", found \"{}\"", m_text.substr(m_at, end - m_at))));
     }
 
     char peek()

@@ -1,6 +1,7 @@
 #include "prompt_text.h"
 
 #include <ATen/ATen.h>
+#include <cmath>
 
 #include <core/base/text.h>
 #include <core/graph/inspect.h>
@@ -12,7 +13,7 @@ constexpr std::int64_t kEdge = 3, kLongest = 10;
 
 std::string numberText(double value)
 {
-    return fmt::format("{:.5g}", value);
+    return std::isnan(value) ? "nan" : fmt::format("{:.5g}", value);  // a NaN has no sign worth telling
 }
 
 std::string elementText(const at::Tensor& flat, std::int64_t index)

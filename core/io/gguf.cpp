@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <optional>
@@ -263,6 +264,15 @@ core::Json realJson(double value)
     return std::isfinite(value) ? core::Json(value) : core::Json(fmt::format("{}", value));
 }
 
+/// The shortest decimal number that is this float: 1e-05, not 9.999999747378752e-06.
+core::Json singleJson(float value)
+{
+    const auto text = fmt::format("{}", value);
+    double shortest = 0;
+    std::from_chars(text.data(), text.data() + text.size(), shortest);
+    return std::isfinite(value) ? core::Json(shortest) : core::Json(text);
+}
+
 core::Json elementJson(GgufValueType type, std::string_view bytes)
 {
     switch (type) {
@@ -275,7 +285,7 @@ core::Json elementJson(GgufValueType type, std::string_view bytes)
     case GgufValueType::UInt64: return readAs<std::uint64_t>(bytes);
     case GgufValueType::Int64: return readAs<std::int64_t>(bytes);
     case GgufValueType::Bool: return readAs<std::uint8_t>(bytes) != 0;
-    case GgufValueType::Float32: return realJson(double(readAs<float>(bytes)));
+    case GgufValueType::Float32: return singleJson(readAs<float>(bytes));
     case GgufValueType::Float64: return realJson(readAs<double>(bytes));
     case GgufValueType::Text: return textJson(bytes);
     case GgufValueType::List: break;

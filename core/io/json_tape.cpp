@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <core/base/error.h>
+#include <core/base/json_reason.h>
 
 namespace orrery::io {
 namespace {
@@ -54,7 +55,7 @@ public:
     }
     bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& error) override
     {
-        fail(fmt::format("expected JSON: {}", error.what()));
+        fail(fmt::format("expected JSON: {}", core::jsonReason(error.what())));
     }
 
 private:

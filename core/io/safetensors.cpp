@@ -10,6 +10,7 @@
 #include <core/base/error.h>
 #include <core/base/files.h>
 #include <core/base/json.h>
+#include <core/base/json_reason.h>
 
 #include "memory_budget.h"
 
@@ -126,7 +127,7 @@ public:
 
     bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) override
     {
-        fail(fmt::format("no JSON at byte {} of the header: {}", position, error.what()));
+        fail(fmt::format("no JSON at byte {} of the header: {}", position, core::jsonReason(error.what())));
     }
 
 private:

@@ -15,6 +15,7 @@
 #include <QVBoxLayout>
 
 #include <core/text/card_tokenizer.h>
+#include <widgets/colour_bar.h>
 #include <widgets/commands.h>
 #include <widgets/export.h>
 #include <widgets/job_bar.h>
@@ -113,12 +114,24 @@ QWidget* BeamSearchPanel::makeContent()
     m_table->setSelectionMode(QAbstractItemView::SingleSelection);
     connect(m_table, &QTableWidget::currentCellChanged, this,
             [this](int row) { m_tree->setHypothesis(row < 0 ? std::nullopt : std::optional(row)); });
-    auto* scroll = new QScrollArea(splitter);
+    auto* tree = new QWidget(splitter);
+    auto* scroll = new QScrollArea(tree);
     m_tree = new BeamTreeView(scroll);
     scroll->setWidget(m_tree);
     scroll->setFrameShape(QFrame::NoFrame);
     splitter->addWidget(m_table);
-    splitter->addWidget(scroll);
+    auto* scale = new widgets::ColourBar(tree);
+    scale->setObjectName("scale");
+    scale->setScale(report::viridis(), {QStringLiteral("0 %"), QStringLiteral("50 %"), QStringLiteral("100 %")},
+                    tr("Probability of the token, given its prefix"));
+    auto* scaleRow = new QHBoxLayout;
+    scaleRow->addWidget(new QLabel(tr("Probability given the prefix"), tree));
+    scaleRow->addWidget(scale, 1);
+    auto* treeLayout = new QVBoxLayout(tree);
+    treeLayout->setContentsMargins(0, 0, 0, 0);
+    treeLayout->addWidget(scroll, 1);
+    treeLayout->addLayout(scaleRow);
+    splitter->addWidget(tree);
     splitter->setStretchFactor(0, 2);
     splitter->setStretchFactor(1, 3);
     splitter->setSizes({200, 300});

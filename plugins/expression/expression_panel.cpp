@@ -33,6 +33,17 @@ QString expressionFolder(const QString& workspace)
     return base + QStringLiteral("/expressions");
 }
 
+QString commandOf(const ExpressionRequest& request)
+{
+    QStringList arguments{"expression", QString::fromStdString(request.text)};
+    for (const auto& [name, value] : request.values)
+        arguments << "--at" << QString::fromStdString(name + "=" + value);
+    for (const auto& name : request.by)
+        arguments << "--derivative" << QString::fromStdString(name);
+    arguments << "--rewrite";
+    return widgets::cliCommand(arguments);
+}
+
 }  // namespace
 
 ExpressionPanel::ExpressionPanel(widgets::Session& session, QWidget* parent)
@@ -74,7 +85,7 @@ QWidget* ExpressionPanel::makeEntry()
     m_formula = new QLineEdit(box);
     m_formula->setObjectName("formula");
     m_formula->setAccessibleName(tr("Formula"));
-    m_formula->setPlaceholderText(tr("A formula, for example sum((sigmoid(matmul(x, w)) - y)^2). Enter shows it."));
+    m_formula->setPlaceholderText(tr("A formula, for example sum((sigmoid(x * w) - y)^2). Enter shows it."));
     connect(m_formula, &QLineEdit::textChanged, this, &ExpressionPanel::readVariables);
     connect(m_formula, &QLineEdit::returnPressed, this, &ExpressionPanel::study);
     m_study = new QPushButton(tr("Show"), box);
@@ -91,7 +102,7 @@ QWidget* ExpressionPanel::makeEntry()
     row->addWidget(m_open);
     m_variables = new VariableTable(box);
     m_variables->setObjectName("variables");
-    m_variables->setMinimumHeight(4 * m_variables->fontMetrics().lineSpacing());
+    m_variables->setMinimumHeight(m_variables->horizontalHeader()->sizeHint().height() + 3 * m_variables->verticalHeader()->defaultSectionSize());
     connect(m_variables, &VariableTable::edited, this, &ExpressionPanel::study);
     layout->addLayout(row);
     layout->addWidget(m_variables, 1);
@@ -275,16 +286,12 @@ void ExpressionPanel::restoreState(const core::Json& state)
 
 QString ExpressionPanel::commandLine() const
 {
-    if (!m_result)
-        return {};
-    const auto& shown = m_result->request;
-    QStringList arguments{"expression", QString::fromStdString(shown.text)};
-    for (const auto& [name, value] : shown.values)
-        arguments << "--at" << QString::fromStdString(name + "=" + value);
-    for (const auto& name : shown.by)
-        arguments << "--derivative" << QString::fromStdString(name);
-    arguments << "--rewrite";
-    return widgets::cliCommand(arguments);
+    return m_formula->text().trimmed().isEmpty() ? QString() : commandOf(request());
+}
+
+QString ExpressionPanel::shownCommand() const
+{
+    return m_result ? commandOf(m_result->request) : QString();
 }
 
 std::optional<widgets::ReportItem> ExpressionPanel::reportItem() const

@@ -36,6 +36,7 @@ public:
     core::Json saveState() const override;
     void restoreState(const core::Json& state) override;
     QString commandLine() const override;
+    QString shownCommand() const override;
     std::optional<widgets::ReportItem> reportItem() const override;
     bool isIdle() const override;
     /// What is on show; null before the first formula.

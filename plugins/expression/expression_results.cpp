@@ -40,7 +40,9 @@ QString difference(double value)
 void addValue(QTableWidget& table, const QString& name, const symbolic::StudiedFormula& part, const QString& check)
 {
     const QString value = plain(debug::tensorText(part.value)).simplified().left(kLongestValue);
-    const QString gained = part.gained ? ExpressionPanel::tr(" (%1 elements are numbers only then)").arg(part.gained) : QString();
+    const QString gained = part.gained == 0   ? QString()
+                           : part.gained == 1 ? ExpressionPanel::tr(" (1 element is a number only then)")
+                                              : ExpressionPanel::tr(" (%1 elements are numbers only then)").arg(part.gained);
     addRow(table, {name, plain(core::formatShape(part.value.sizes())), value, difference(part.difference) + gained, check});
 }
 

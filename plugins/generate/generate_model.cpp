@@ -7,6 +7,7 @@
 
 #include <core/generate/special_tokens.h>
 #include <core/text/card_tokenizer.h>
+#include <core/text/unicode.h>
 #include <widgets/model_source.h>
 
 namespace orrery::plugins {
@@ -34,8 +35,8 @@ QString cacheSentence(const generation::Decoder& decoder)
 
 }  // namespace
 
-WriteResult writeForPanel(const WriteRequest& request, widgets::BackgroundContext& context, const std::function<void(std::vector<ShownToken>)>& begin,
-                          const std::function<void(ShownToken)>& token)
+WriteResult writeForPanel(const WriteRequest& request, widgets::BackgroundContext& context,
+                          const std::function<void(std::vector<ShownToken>, text::TokenizerPtr)>& begin, const std::function<void(ShownToken)>& token)
 {
     auto model = widgets::openModelArgument(request.model, request.workspace);
     const auto tokenizer = text::tokenizerOf(model.card);
@@ -45,7 +46,7 @@ WriteResult writeForPanel(const WriteRequest& request, widgets::BackgroundContex
     std::vector<ShownToken> given;
     for (const auto each : prompt.tokens)
         given.push_back({each, labelOf(tokenizer.get(), each), std::nan(""), {}});
-    begin(std::move(given));
+    begin(std::move(given), tokenizer);
     generation::TextOptions options = request.options;
     options.endTokens = generation::specialTokens(model.card).end;
     generation::Decoder decoder(std::move(model), generation::Decoder::Cache::Use, prompt.source);
@@ -68,6 +69,14 @@ QStringList textsOf(const std::vector<ShownToken>& tokens)
     for (const auto& token : tokens)
         texts << token.text;
     return texts;
+}
+
+QString readText(const text::Tokenizer* tokenizer, const std::vector<ShownToken>& tokens)
+{
+    std::vector<std::int64_t> numbers;
+    for (const auto& token : tokens)
+        numbers.push_back(token.token);
+    return tokenizer ? QString::fromStdString(text::withReplacements(tokenizer->decode(numbers, true))) : QString();
 }
 
 }  // namespace orrery::plugins

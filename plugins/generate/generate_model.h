@@ -7,6 +7,7 @@
 
 #include <core/generate/generation.h>
 #include <core/store/workspace.h>
+#include <core/text/tokenizer.h>
 #include <widgets/background.h>
 
 namespace orrery::plugins {
@@ -43,12 +44,15 @@ struct WriteResult {
 };
 
 /// Opens the model and writes; on a worker's thread.
-/// @param begin  Gets the tokens that the text begins with, before anything is written. @param token  Gets each new one.
+/// @param begin  Gets the tokens that the text begins with, before anything is written, and the tokenizer (null: the model has none). @param token  Gets each new one.
 /// @throws what opening and writing throw.
-WriteResult writeForPanel(const WriteRequest& request, widgets::BackgroundContext& context, const std::function<void(std::vector<ShownToken>)>& begin,
+WriteResult writeForPanel(const WriteRequest& request, widgets::BackgroundContext& context,
+                          const std::function<void(std::vector<ShownToken>, text::TokenizerPtr)>& begin,
                           const std::function<void(ShownToken)>& token);
 
-/// The texts as one, with line breaks as they are; for tooltips and copying.
+/// Each token as it is shown alone.
 QStringList textsOf(const std::vector<ShownToken>& tokens);
+/// What they read as together, without special tokens: characters of several tokens are whole here. Empty without a tokenizer.
+QString readText(const text::Tokenizer* tokenizer, const std::vector<ShownToken>& tokens);
 
 }  // namespace orrery::plugins

@@ -1,5 +1,6 @@
 #include "generate_panel.h"
 
+#include <QGuiApplication>
 #include <QHeaderView>
 #include <QKeyEvent>
 #include <QLabel>
@@ -8,11 +9,14 @@
 #include <QScrollArea>
 #include <QSpinBox>
 #include <QSplitter>
+#include <QTabWidget>
 #include <QTableWidget>
 #include <QVBoxLayout>
 
+#include <algorithm>
 #include <cmath>
 
+#include <widgets/colour_bar.h>
 #include <widgets/commands.h>
 #include <widgets/controls.h>
 #include <widgets/job_bar.h>
@@ -98,8 +102,32 @@ QWidget* GeneratePanel::makeResult()
     connect(m_view, &widgets::TokenView::currentChanged, this, &GeneratePanel::showAlternatives);
     connect(m_view, &widgets::TokenView::tokenActivated, this, [this](int token) {
         showAlternatives(token);
-        m_table->setFocus();
+        if (QGuiApplication::mouseButtons() == Qt::NoButton)
+            m_table->setFocus();  // a click leaves the keys with the text, to walk on from there
     });
+    auto* scale = new widgets::ColourBar(box);
+    scale->setObjectName("scale");
+    scale->setScale(report::viridis(), {QStringLiteral("0 %"), QStringLiteral("50 %"), QStringLiteral("100 %")},
+                    tr("Probability with which the model wrote the token; given ones have no colour"));
+    auto* tokens = new QWidget(box);
+    auto* tokensLayout = new QVBoxLayout(tokens);
+    tokensLayout->setContentsMargins(0, 0, 0, 0);
+    tokensLayout->addWidget(m_view, 1);
+    auto* scaleRow = new QHBoxLayout;
+    scaleRow->addWidget(new QLabel(tr("Probability"), tokens));
+    scaleRow->addWidget(scale, 1);
+    tokensLayout->addLayout(scaleRow);
+    m_text = new QPlainTextEdit(box);
+    m_text->setObjectName("text");
+    m_text->setAccessibleName(tr("Text as it reads"));
+    m_text->setReadOnly(true);
+    m_text->setTabChangesFocus(true);
+    auto* tabs = new QTabWidget(box);
+    tabs->setObjectName("views");
+    tabs->setDocumentMode(true);
+    tabs->addTab(tokens, tr("Tokens"));
+    tabs->addTab(m_text, tr("Text"));
+    tabs->setTabToolTip(1, tr("The text as it reads: characters that are several tokens are whole here"));
     m_summary = new QLabel(box);
     m_summary->setObjectName("summary");
     m_summary->setWordWrap(true);
@@ -115,7 +143,7 @@ QWidget* GeneratePanel::makeResult()
     m_table->setToolTip(tr("Double click or Enter: write on with this token instead"));
     m_table->installEventFilter(this);
     connect(m_table, &QTableWidget::cellDoubleClicked, this, &GeneratePanel::goOnWith);
-    layout->addWidget(m_view, 3);
+    layout->addWidget(tabs, 3);
     layout->addWidget(m_summary);
     layout->addWidget(m_table, 2);
     return box;
@@ -141,10 +169,7 @@ QWidget* GeneratePanel::makeContent()
     m_write->setObjectName("write");
     connect(m_write, &QPushButton::clicked, this, &GeneratePanel::write);
     m_bar = new widgets::JobBar(session(), tr("Progress of the writing"), content);
-    connect(m_bar, &widgets::JobBar::ended, this, [this] {
-        addBusy(-1);
-        updateButtons();
-    });
+    connect(m_bar, &widgets::JobBar::ended, this, &GeneratePanel::takeEnd);
     layout->addWidget(m_subject);
     layout->addWidget(m_prompt);
     layout->addWidget(m_write, 0, Qt::AlignLeft);
@@ -185,6 +210,7 @@ void GeneratePanel::followSelection(widgets::SelectionParts parts)
     if (model != m_model) {
         m_model = model;
         m_tokens.clear();
+        m_tokenizer.reset();
         m_summary->clear();
         showTokens();
     }
@@ -252,8 +278,10 @@ void GeneratePanel::start(std::vector<std::int64_t> text)
     const auto work = [this, request, kept = text.size()](widgets::BackgroundContext& context) {
         return writeForPanel(
             request, context,
-            [&](std::vector<ShownToken> tokens) {
-                context.post([this, tokens = std::move(tokens), kept]() mutable { takeBeginning(std::move(tokens), kept); });
+            [&](std::vector<ShownToken> tokens, text::TokenizerPtr tokenizer) {
+                context.post([this, tokens = std::move(tokens), tokenizer = std::move(tokenizer), kept]() mutable {
+                    takeBeginning(std::move(tokens), std::move(tokenizer), kept);
+                });
             },
             [&](ShownToken token) { context.post([this, token = std::move(token)]() mutable { takeToken(std::move(token)); }); });
     };
@@ -263,8 +291,9 @@ void GeneratePanel::start(std::vector<std::int64_t> text)
     updateButtons();
 }
 
-void GeneratePanel::takeBeginning(std::vector<ShownToken> tokens, std::size_t kept)
+void GeneratePanel::takeBeginning(std::vector<ShownToken> tokens, text::TokenizerPtr tokenizer, std::size_t kept)
 {
+    m_tokenizer = std::move(tokenizer);
     if (kept == 0 || tokens.size() != m_tokens.size())
         m_tokens = std::move(tokens);
     showTokens();
@@ -282,9 +311,20 @@ void GeneratePanel::takeResult(const WriteResult& result)
     m_summary->setText(tr("%n token(s)%1; ended by: %2; %3", nullptr, result.tokens).arg(speed, endSentence(result.end), result.cache));
 }
 
+void GeneratePanel::takeEnd()
+{
+    addBusy(-1);
+    if (m_bar->wasCancelled()) {
+        const auto written = std::count_if(m_tokens.begin(), m_tokens.end(), [](const ShownToken& token) { return !std::isnan(token.probability); });
+        m_summary->setText(written == 1 ? tr("1 token; ended by: Cancel") : tr("%1 tokens; ended by: Cancel").arg(written));
+    }
+    updateButtons();
+}
+
 void GeneratePanel::showTokens()
 {
-    const int current = m_view->current();
+    // The newest one is current, and stays in view, until another one is chosen.
+    const int current = m_view->current() == m_view->count() - 1 ? -1 : m_view->current();
     std::vector<double> values;
     QStringList tooltips;
     for (const auto& token : m_tokens) {
@@ -294,6 +334,9 @@ void GeneratePanel::showTokens()
     m_view->setTokens(textsOf(m_tokens));
     m_view->setValues(values, 1.0);
     m_view->setTooltips(tooltips);
+    if (m_tokenizer)
+        m_view->setText(readText(m_tokenizer.get(), m_tokens));
+    m_text->setPlainText(m_view->text());
     m_view->setCurrent(current >= 0 && current < m_view->count() ? current : m_view->count() - 1);
     showAlternatives(m_view->current());
 }

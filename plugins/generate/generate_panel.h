@@ -49,9 +49,10 @@ private:
     void goOnWith(int alternative);
     void start(std::vector<std::int64_t> text);
     /// @param kept  Tokens at the beginning that keep their probabilities.
-    void takeBeginning(std::vector<ShownToken> tokens, std::size_t kept);
+    void takeBeginning(std::vector<ShownToken> tokens, text::TokenizerPtr tokenizer, std::size_t kept);
     void takeToken(ShownToken token);
     void takeResult(const WriteResult& result);
+    void takeEnd();
     void showTokens();
     void showAlternatives(int token);
     void updateButtons();
@@ -59,7 +60,8 @@ private:
 
     QString m_model;
     std::vector<ShownToken> m_tokens;
-    std::string m_writtenPrompt;  ///< prompt of the text on show
+    text::TokenizerPtr m_tokenizer;  ///< of the text on show; null: none
+    std::string m_writtenPrompt;     ///< prompt of the text on show
     QString m_shownCommand;
     QPlainTextEdit* m_prompt = nullptr;
     widgets::SchemaForm* m_form = nullptr;
@@ -67,6 +69,7 @@ private:
     QPushButton* m_write = nullptr;
     QLabel *m_subject = nullptr, *m_summary = nullptr;
     widgets::TokenView* m_view = nullptr;
+    QPlainTextEdit* m_text = nullptr;
     QTableWidget* m_table = nullptr;
     widgets::JobBar* m_bar = nullptr;
 };

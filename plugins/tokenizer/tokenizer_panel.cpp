@@ -112,6 +112,7 @@ QWidget* TokenizerPanel::makeTokens(QWidget* parent)
     auto* splitter = new QSplitter(Qt::Vertical, box);
     m_tokens = new widgets::TokenView(splitter);
     m_tokens->setObjectName("tokens");
+    m_tokens->setNumbersShown(false);
     m_tokens->setAccessibleName(tr("Tokens of the chosen tokenizer"));
     connect(m_tokens, &widgets::TokenView::currentChanged, this, &TokenizerPanel::chooseToken);
     m_table =
@@ -201,7 +202,10 @@ void TokenizerPanel::take(Found found)
     for (const auto& text : m_texts)
         if (!text.error.isEmpty())
             errors << (text.error.contains(text.name) ? text.error : shortName(text.name) + ": " + text.error);
-    showError(errors.join('\n'));
+    const QString told = errors.join('\n');
+    const bool isNew = std::exchange(m_toldErrors, told) != told, isRestored = std::exchange(m_isRestored, false);
+    if (isNew && !isRestored)
+        showError(told);
     showCounts();
     showTokens();
 }
@@ -223,7 +227,7 @@ void TokenizerPanel::showCounts()
                                  broken                  ? QStringLiteral("–")
                                  : text.counts.comesBack ? tr("yes")
                                                          : tr("no"),
-                                 text.kind,
+                                 broken ? tr("cannot be read: %1").arg(text.error) : text.kind,
                                  text.size > 0 ? QString::number(text.size) : QString()};
         for (int column = 0; column < int(std::size(cells)); ++column)
             setCell(*m_counts, row, column, cells[column], column > 0 && column != 6, column == 0 ? text.name : text.error);
@@ -404,6 +408,7 @@ void TokenizerPanel::restoreState(const core::Json& state)
         for (const auto& name : state["tokenizers"])
             if (name.is_string())
                 m_added << QString::fromStdString(name.get<std::string>());
+        m_isRestored = true;
     }
     refresh();
 }

@@ -60,8 +60,10 @@ private:
     void removeChosen();
     int chosen() const;
 
-    QStringList m_added;  ///< by hand, in order
-    QString m_ofModel;    ///< MODEL argument of the selection; empty: none
+    QStringList m_added;        ///< by hand, in order
+    QString m_toldErrors;       ///< what the red line said last: once closed, the same is not told again
+    bool m_isRestored = false;  ///< the list is from the last time; its errors stand in the rows alone
+    QString m_ofModel;          ///< MODEL argument of the selection; empty: none
     std::vector<OpenedTokenizer> m_tokenizers;
     std::vector<TokenizedText> m_texts;
     widgets::LatestTask m_task;

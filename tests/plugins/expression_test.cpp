@@ -127,6 +127,17 @@ private Q_SLOTS:
         bench.open();
         bench.type("exp(x");
         QVERIFY2(bench.panel->errorText().contains("column 6"), qPrintable(bench.panel->errorText()));
+        QTRY_VERIFY(bench.panel->isShownOutdated());  // graphs and values are of the formula before
+        // A letter that does not belong there is quoted whole.
+        bench.child<QLineEdit>("formula")->setText(QString::fromUtf8("नम + 1"));
+        QTest::keyClick(bench.child<QLineEdit>("formula"), Qt::Key_Return);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle() && !bench.panel->errorText().isEmpty(), kPatience);
+        QVERIFY2(bench.panel->errorText().endsWith(QString::fromUtf8("found \"न\"")), qPrintable(bench.panel->errorText()));
+        // A notice without blanks takes the panel's width and no more.
+        const int narrowest = bench.panel->minimumSizeHint().width();
+        bench.type(QString("(").repeated(300) + "x");
+        QVERIFY(!bench.panel->errorText().isEmpty());
+        QCOMPARE(bench.panel->minimumSizeHint().width(), narrowest);
         bench.type("exp(x)");
         QVERIFY(bench.panel->errorText().isEmpty());
         bench.child<QTableWidget>("variables")->item(0, 1)->setText("one");

@@ -12,6 +12,7 @@
 #include <core/report/analysis_blocks.h>
 #include <core/zoo/zoo.h>
 #include <plugins/generate/generate_panel.h>
+#include <widgets/colour_bar.h>
 #include <widgets/report_item.h>
 #include <widgets/schema_form.h>
 #include <widgets/token_view.h>
@@ -103,6 +104,15 @@ private Q_SLOTS:
             QVERIFY(std::abs(token.probability - expected.tokens[i].probability) < 1e-6);
         }
         QVERIFY(!view->tokenColor(0).isValid() && view->tokenColor(5).isValid());
+        QCOMPARE(view->current(), 11);  // the newest is followed
+        QVERIFY(view->text().startsWith("abc"));
+        QCOMPARE(bench.child<QPlainTextEdit>("text")->toPlainText(), view->text());
+        QCOMPARE(bench.child<widgets::ColourBar>("scale")->labels().last(), QString("100 %"));
+        // A click leaves the keys with the text.
+        QTest::mouseClick(view->viewport(), Qt::LeftButton, {}, view->tokenRect(4).center().toPoint());
+        QCOMPARE(view->current(), 4);
+        QTest::keyClick(view, Qt::Key_Left);
+        QCOMPARE(view->current(), 3);
         QVERIFY2(bench.child<QLabel>("summary")->text().contains("keys and values kept"), qPrintable(bench.child<QLabel>("summary")->text()));
         QVERIFY(bench.panel->commandLine().contains("--prompt abc") && bench.panel->commandLine().contains("--max-tokens 9"));
         QCOMPARE(bench.panel->shownCommand(), bench.panel->commandLine());
@@ -186,6 +196,7 @@ private Q_SLOTS:
         QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle(), kPatience);
         const auto count = bench.panel->shownTokens().size();
         QVERIFY(count > 5 && count < 4003);
+        QCOMPARE(bench.child<QLabel>("summary")->text(), QString("%1 tokens; ended by: Cancel").arg(count - 3));
         QVERIFY(bench.child<QPushButton>("write")->isEnabled());
         QTest::qWait(50);
         QCOMPARE(bench.panel->shownTokens().size(), count);

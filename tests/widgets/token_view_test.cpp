@@ -1,4 +1,7 @@
 // Tokens as coloured words: layout, colours, keyboard, marks, export.
+#include <QClipboard>
+#include <QGuiApplication>
+#include <QScrollBar>
 #include <QSignalSpy>
 #include <QTemporaryDir>
 #include <QTest>
@@ -25,6 +28,8 @@ private Q_SLOTS:
     void newTokensForgetTheOldOnes();
     void longTextsScroll();
     void csvHoldsEveryToken();
+    void coloursAloneAreNoNumbers();
+    void theTextIsCopiedWhole();
 
 private:
     static void show(TokenView& view, const QStringList& tokens, int width = 300)
@@ -152,6 +157,39 @@ void TokenViewTest::longTextsScroll()
     QVERIFY(view.viewport()->rect().contains(view.tokenRect(4999).toRect()));
     view.setCurrent(0);
     QVERIFY(view.viewport()->rect().contains(view.tokenRect(0).toRect()));
+    // A key brings the current token back into view, also where it cannot move any further.
+    view.verticalScrollBar()->setValue(view.verticalScrollBar()->maximum());
+    QTest::keyClick(&view, Qt::Key_Home);
+    QCOMPARE(view.current(), 0);
+    QVERIFY(view.viewport()->rect().contains(view.tokenRect(0).toRect()));
+}
+
+void TokenViewTest::coloursAloneAreNoNumbers()
+{
+    TokenView view;
+    show(view, {"one", "two"});
+    view.setValues({0.25, -0.25}, 1.0);
+    QVERIFY(view.tooltip(0).contains("0.25"));
+    view.setNumbersShown(false);
+    QCOMPARE(view.tooltip(0), QString("0: \"one\""));
+    QCOMPARE(view.toCsv(), QString("position,token,value\n0,\"one\",\n1,\"two\",\n"));
+    QVERIFY(view.tokenColor(0) != view.tokenColor(1));
+}
+
+void TokenViewTest::theTextIsCopiedWhole()
+{
+    TokenView view;
+    show(view, {"\\xe2\\x82", "\\xac", " 5"});
+    const auto copied = [&] {
+        QGuiApplication::clipboard()->clear();
+        QTest::keyClick(&view, Qt::Key_C, Qt::ControlModifier);
+        return QGuiApplication::clipboard()->text();
+    };
+    QCOMPARE(copied(), QString("\\xe2\\x82\\xac 5"));
+    view.setText(QString::fromUtf8("€ 5"));
+    QCOMPARE(copied(), QString::fromUtf8("€ 5"));
+    view.setTokens({"a", "b"});
+    QCOMPARE(copied(), QString("ab"));
 }
 
 void TokenViewTest::csvHoldsEveryToken()
