@@ -14,6 +14,8 @@
 #include <core/base/version.h>
 #include <core/catalogue.h>
 #include <core/jobs/queue.h>
+#include <core/models/checkpoint_folder.h>
+#include <core/store/workspace.h>
 
 #include "crash_guard.h"
 #include "main_window.h"
@@ -74,7 +76,10 @@ void checkPanels(const widgets::PanelHost& host, const std::vector<std::string>&
 
 bool openPlace(app::MainWindow& window, const QString& path)
 {
-    return QFileInfo(path).isFile() ? window.openFile(path) : window.openWorkspace(path);
+    const QFileInfo place(path);
+    const auto folder = place.absoluteFilePath().toStdString();
+    const bool isModel = place.isFile() || (!store::Workspace::isWorkspace(folder) && models::isCheckpointFolder(folder));
+    return isModel ? window.openFile(path) : window.openWorkspace(path);
 }
 
 int runWindow(QApplication& application, const Arguments& arguments)

@@ -14,6 +14,7 @@
 
 #include <core/base/text.h>
 #include <core/jobs/queue.h>
+#include <core/models/checkpoint_folder.h>
 #include <core/store/workspace.h>
 #include <widgets/panel.h>
 
@@ -339,7 +340,7 @@ bool MainWindow::openWorkspace(const QString& folder)
 {
     if (m_session.hasWorkspace() && QDir(folder).absolutePath() == m_session.workspaceFolder())
         return true;
-    if (!closeWorkspace())
+    if (!mayBecomeWorkspace(folder) || !closeWorkspace())
         return false;
     try {
         m_session.openWorkspace(folder);
@@ -356,6 +357,20 @@ bool MainWindow::openWorkspace(const QString& folder)
     m_fillTimer.start();
     selectNewestRun();
     return true;
+}
+
+// A folder of somebody else's files is not written into without a word.
+bool MainWindow::mayBecomeWorkspace(const QString& folder)
+{
+    const QDir place(folder);
+    if (m_quiet || !place.exists() || place.isEmpty() || store::Workspace::isWorkspace(folder.toStdString()))
+        return true;
+    const bool isModel = models::isCheckpointFolder(folder.toStdString());
+    const auto found = isModel ? tr("It holds a model.")
+                               : tr("It holds other files: %1.").arg(place.entryList(QDir::AllEntries | QDir::NoDotAndDotDot).mid(0, 3).join(", "));
+    return QMessageBox::question(this, tr("New workspace"),
+                                 tr("%1 is no workspace yet. %2 Make it one? Orrery's database is kept in it.").arg(place.path(), found),
+                                 QMessageBox::Yes | QMessageBox::Cancel, QMessageBox::Cancel) == QMessageBox::Yes;
 }
 
 // A workspace opened for the first time shows its newest run at once.

@@ -75,6 +75,7 @@ private:
     void saveLayoutSoon();
     bool restoreLayout();
     bool mayStopJobs();
+    bool mayBecomeWorkspace(const QString& folder);
     bool takeDrop(QDropEvent& event);
     void updateStatus();
     void updateTitle();

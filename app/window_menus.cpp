@@ -36,7 +36,7 @@ void MainWindow::buildMenus()
     connect(recent, &QMenu::aboutToShow, this, [this, recent] {
         recent->clear();
         for (const auto& item : recentItems())
-            recent->addAction(item, this, [this, item] { openFile(item); });
+            recent->addAction(QString(item).replace('&', "&&"), this, [this, item] { openFile(item); });
         if (recent->isEmpty())
             recent->addAction(tr("Nothing yet"))->setEnabled(false);
     });

@@ -273,8 +273,11 @@ void Session::selectRuns(const QList<qint64>& runs)
 
 void Session::openModel(const QString& model)
 {
+    // Opened again, it is what is meant again: panels that have turned to a run since come back to it.
+    if (d->selection.model == model && !d->selection.weightsRun)
+        d->announced.model.clear();
     changeSelection([&](Selection& s) {
-        if (s.model == model)
+        if (s.model == model && !s.weightsRun)
             return;
         s.model = model;
         s.weightsRun.reset();

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <iostream>
 
 #include <core/base/files.h>
@@ -35,6 +36,8 @@ std::map<std::string, at::Tensor> valuesAt(const Session& session, const std::ve
 
 std::string shapedValue(const at::Tensor& value)
 {
+    if (value.dim() == 0 && std::isnan(value.item<double>()))
+        return "nan";  // its sign says nothing
     return value.dim() == 0 ? fmt::format("{:.12g}", value.item<double>()) : core::formatShape(value.sizes()) + "\n" + debug::tensorText(value);
 }
 

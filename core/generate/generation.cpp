@@ -148,8 +148,18 @@ WrittenText writeText(Decoder& decoder, const std::vector<std::int64_t>& prompt,
     return result;
 }
 
+void checkWritesOn(const graph::ModelCard& card)
+{
+    if (card.task == "masked_language_model")
+        throw core::InputError("the model fills masks and cannot write on: its answer at a place is about that place, not the next one. "
+                               "predict --text \"... [MASK] ...\" says what it puts there");
+    if (card.task == "token_classification")
+        throw core::InputError("the model tags tokens and cannot write on; predict --text says its tags");
+}
+
 Prompt promptFor(const graph::Model& model, const std::vector<std::int64_t>& tokens)
 {
+    checkWritesOn(model.card);
     if (tokens.empty())
         throw core::InputError("the text is empty; expected at least one token");
     if (model.card.inputs.size() != 2)

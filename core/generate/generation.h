@@ -53,7 +53,9 @@ struct Prompt {
     at::Tensor source;  ///< undefined for a decoder alone
     std::vector<std::int64_t> tokens;
 };
-/// @throws core::InputError if the model takes no text or the text is empty and nothing says how to begin.
+/// @throws core::InputError for a model that fills masks or tags tokens: what it says at a place is about that place, not the next one.
+void checkWritesOn(const graph::ModelCard& card);
+/// @throws core::InputError if the model takes no text or the text is empty and nothing says how to begin; what `checkWritesOn` throws.
 Prompt promptFor(const graph::Model& model, std::string_view text);
 Prompt promptFor(const graph::Model& model, const std::vector<std::int64_t>& tokens);
 

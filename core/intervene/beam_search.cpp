@@ -8,6 +8,7 @@
 
 #include <core/base/error.h>
 #include <core/data/vocabulary.h>
+#include <core/generate/generation.h>
 #include <core/generate/special_tokens.h>
 #include <core/graph/executor.h>
 #include <core/graph/sequence_limit.h>
@@ -200,6 +201,7 @@ core::Json BeamResult::toJson(const std::function<std::string(std::int64_t)>& to
 BeamResult searchText(const graph::Model& model, std::string_view text, BeamOptions options, std::stop_token stop)
 {
     const at::NoGradGuard noGrad;
+    generation::checkWritesOn(model.card);
     const at::Tensor tokens = train::textInput(model, text);
     const auto inputs = model.graph->data().inputs.size();
     // An encoder-decoder's target begins anew, a language model goes on behind the text; the last new token is not read any more.

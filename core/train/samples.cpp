@@ -4,7 +4,9 @@
 
 #include <cmath>
 
+#include <core/data/vocabulary.h>
 #include <core/graph/sequence_limit.h>
+#include <core/text/tokenizer.h>
 
 #include "evaluate.h"
 #include "trainer.h"
@@ -65,8 +67,28 @@ std::vector<std::int64_t> samplesOfPart(const data::DataSet& data, data::Split p
     return out;
 }
 
+void checkVocabulary(const graph::ModelCard& card, const data::DataSet& data)
+{
+    const data::Vocabulary* own = data.vocabulary();
+    if (!own || card.tokenizer.is_null() || own->toJson() == card.tokenizer)
+        return;
+    const auto tokenizer = text::tokenizerFromCard(card.tokenizer);
+    // Documents that are written differently may describe the same tokens.
+    bool same = tokenizer->size() == own->size();
+    for (std::int64_t token = 0; same && token < own->size(); ++token)
+        same = tokenizer->tokenText(token) == own->tokenText(token);
+    if (same)
+        return;
+    const auto kind = own->tokenizer() ? own->tokenizer()->kind() : own->toJson().at("kind").get<std::string>();
+    throw core::InputError(fmt::format("the data \"{}\" are tokens of another vocabulary ({}, {} tokens) than the model's ({}, {} tokens): the "
+                                       "numbers would mean other text. Give a "
+                                       "text, or data read with the model's tokenizer (data.tokenizer)",
+                                       data.info().id, kind, own->size(), tokenizer->kind(), tokenizer->size()));
+}
+
 std::vector<c10::IValue> sampleInputs(const graph::Model& model, const data::DataSet& data, std::span<const std::int64_t> indices)
 {
+    checkVocabulary(model.card, data);
     const data::Batch batch = data.fetch(indices);
     const auto expected = model.graph->data().inputs.size();
     if (batch.inputs.size() != expected)

@@ -18,9 +18,12 @@ data::DataSetPtr dataOfRun(const store::Workspace& workspace, store::RunId run);
 /// Numbers within a part as numbers within the set. @throws core::InputError: `sample 400: expected a number from 0 to 359 (test part of digits)`.
 std::vector<std::int64_t> samplesOfPart(const data::DataSet& data, data::Split part, std::span<const std::int64_t> numbers);
 
+/// @throws core::InputError if both name a vocabulary and these differ: numbers of one are not tokens of the other.
+void checkVocabulary(const graph::ModelCard& card, const data::DataSet& data);
+
 /// One value an input of the model, the samples along the first axis, in the dtype and on the device of the weights.
 /// @param indices  Numbers within the set.
-/// @throws core::InputError if the model takes another number of inputs than the data gives, or shorter sequences.
+/// @throws core::InputError if the model takes another number of inputs than the data gives, or shorter sequences; what `checkVocabulary` throws.
 std::vector<c10::IValue> sampleInputs(const graph::Model& model, const data::DataSet& data, std::span<const std::int64_t> indices);
 
 /// What a model answered for samples: class or number, and the probability of that class (NaN for numbers).

@@ -437,6 +437,23 @@ private Q_SLOTS:
         QVERIFY(!program.isShown("experiments"));
     }
 
+    void aFolderOfOtherFilesIsAskedAbout()
+    {
+        const QString place = m_folder->filePath("model");
+        QVERIFY(QDir().mkpath(place));
+        core::writeFileAtomically((place + "/config.json").toStdString(), "{}");
+        Program program;
+        {
+            test::Answer answer(QMessageBox::Cancel);
+            QVERIFY(!program.window->openWorkspace(place));
+            QVERIFY2(answer.text.contains("It holds a model"), qPrintable(answer.text));
+        }
+        QVERIFY(!program.session.hasWorkspace() && !QFile::exists(place + "/orrery.db"));
+        test::Answer answer(QMessageBox::Yes);
+        QVERIFY(program.window->openWorkspace(place));
+        QVERIFY(QFile::exists(place + "/orrery.db"));
+    }
+
     void brokenPluginsAreReportedAndLeftOut()
     {
         QFile text(m_folder->filePath("letter.so"));

@@ -66,6 +66,7 @@ private Q_SLOTS:
     void selectionSurvivesJson();
     void brokenSelectionJsonGivesAnEmptyOne();
     void openingAModelClearsWhatBelongedToTheOldOne();
+    void aModelOpenedAgainIsMeantAgain();
     void workspaceOpensAndClosesWithSignals();
     void theWindowPaintsWhileAWorkspaceWaitsForItsLock();
     void aFolderThatIsNoWorkspaceIsRefused();
@@ -353,6 +354,21 @@ void SessionTest::openingAModelClearsWhatBelongedToTheOldOne()
     QCOMPARE(session.selection().model, QStringLiteral("b.pt"));
     QVERIFY(session.selection().valuePath.isEmpty() && !session.selection().target);
     QCOMPARE(session.selection().samples, QList<qint64>{5});
+}
+
+void SessionTest::aModelOpenedAgainIsMeantAgain()
+{
+    Session session;
+    session.openModel("zoo:mlp");
+    session.selectRuns({3});
+    QSignalSpy changed(&session, &Session::selectionChanged);
+    session.openModel("zoo:mlp");
+    QCOMPARE(changed.size(), 1);
+    QVERIFY(changed[0][0].value<widgets::SelectionParts>().testFlag(widgets::SelectionPart::Model));
+    // Weights of a run in its place are given up.
+    session.changeSelection([](widgets::Selection& selection) { selection.weightsRun = 3; });
+    session.openModel("zoo:mlp");
+    QVERIFY(!session.selection().weightsRun);
 }
 
 void SessionTest::workspaceOpensAndClosesWithSignals()

@@ -254,6 +254,13 @@ private Q_SLOTS:
     {
         QVERIFY(messageOf([] { Decoder decoder(zoo::openZoo("zoo:lenet", 0)); }).find("tokens alone") != std::string::npos);
         QVERIFY(messageOf([] { Decoder decoder(zoo::openZoo("zoo:seq2seq", 0)); }).find("needs a source text") != std::string::npos);
+        graph::ModelCard card;
+        card.task = "masked_language_model";
+        QVERIFY(messageOf([&] { generation::checkWritesOn(card); }).find("fills masks and cannot write on") != std::string::npos);
+        card.task = "token_classification";
+        QVERIFY(messageOf([&] { generation::checkWritesOn(card); }).find("tags tokens and cannot write on") != std::string::npos);
+        card.task = "language_model";
+        generation::checkWritesOn(card);
         const auto made = textModel(kTinyGpt);
         Decoder decoder(made.model);
         QVERIFY(messageOf([&] { decoder.next(Tokens{}); }).find("the text is empty") != std::string::npos);

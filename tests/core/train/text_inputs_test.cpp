@@ -2,10 +2,13 @@
 #include <ATen/ATen.h>
 #include <QTest>
 
+#include <core/base/files.h>
 #include <core/text/card_tokenizer.h>
 #include <core/text/tokenizer_files.h>
 #include <core/train/domain_contrast.h>
+#include <core/train/evaluate.h>
 #include <core/train/experiment.h>
+#include <core/train/samples.h>
 #include <core/train/text_batch.h>
 #include <core/zoo/zoo.h>
 
@@ -94,6 +97,34 @@ private Q_SLOTS:
         QVERIFY(test::errorOf([&] { inputsFor(zoo::openZoo("zoo:mlp", 0), {{"god"}}); }).contains("its card has no tokenizer"));
         // Texts of one length need no mask.
         QCOMPARE(inputsFor(plain, {{"god"}, {"saw"}})[0].toTensor().sizes().vec(), (std::vector<std::int64_t>{2, 3}));
+    }
+
+    void tokensOfAnotherVocabularyAreRefused()
+    {
+        const test::BertFolder given;
+        const graph::Model model = models::openModel(given.folder.string());
+        const auto file = given.text.string();
+        core::writeFileAtomically(file, std::string(400, 'a') + " god saw the light and it was good.");
+        const auto dataWith = [&](const Json& more) {
+            Json document{{"id", "text_file"}, {"path", file}, {"block_length", 8}};
+            document.update(more);
+            return data::openData(document);
+        };
+        const std::vector<std::int64_t> first{0};
+        const auto bytes = dataWith(Json::object());
+        const auto error = test::errorOf([&] { train::sampleInputs(model, *bytes, first); });
+        QVERIFY2(error.contains("another vocabulary (bytes, 256 tokens) than the model's (WordPiece, 97 tokens)"), qPrintable(error));
+        QVERIFY(test::errorOf([&] { train::evaluateModel(model, *bytes, data::Split::Train, nullptr, {}); }).contains("another vocabulary"));
+        // Read with the model's own tokenizer they are its tokens, also where the document is written differently.
+        const auto own = dataWith({{"tokenizer", given.folder.string()}});
+        train::checkVocabulary(model.card, *own);
+        graph::ModelCard other = model.card;
+        other.tokenizer = text::tokenizerFromCard(model.card.tokenizer)->toJson();
+        other.tokenizer["note"] = "written by another program";
+        train::checkVocabulary(other, *own);
+        // A model that names no vocabulary takes any numbers.
+        other.tokenizer = nullptr;
+        train::checkVocabulary(other, *bytes);
     }
 
     void bothWaysTrainOnAsManyTokens()
