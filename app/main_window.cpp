@@ -24,7 +24,8 @@ namespace orrery::app {
 namespace {
 
 constexpr int kLayoutVersion = 2;
-constexpr int kSaveDelay = 2000;  ///< ms from a change of layout or selection to its being kept: what a crash may lose
+constexpr int kMessageTime = 20'000;  ///< ms that the status line shows a message
+constexpr int kSaveDelay = 2000;      ///< ms from a change of layout or selection to its being kept: what a crash may lose
 
 Qt::DockWidgetArea areaOf(widgets::DockSide side)
 {
@@ -71,6 +72,12 @@ MainWindow::MainWindow(widgets::Session& session, widgets::Theme& theme) : m_ses
     m_fillTimer.setSingleShot(true);
     m_fillTimer.setInterval(0);
     connect(&m_fillTimer, &QTimer::timeout, this, &MainWindow::fillNextDock);
+    m_messageTimer.setSingleShot(true);
+    m_messageTimer.setInterval(kMessageTime);
+    connect(&m_messageTimer, &QTimer::timeout, this, [this] {
+        m_message->clear();
+        m_message->setToolTip({});
+    });
     m_saveTimer.setSingleShot(true);
     m_saveTimer.setInterval(kSaveDelay);
     connect(&m_saveTimer, &QTimer::timeout, this, &MainWindow::saveLayout);
@@ -467,6 +474,7 @@ void MainWindow::changeEvent(QEvent* event)
 // The status line is one line high; the whole text is its tooltip.
 void MainWindow::showMessage(const QString& text)
 {
+    m_messageTimer.start();
     m_message->setText(text.simplified());
     m_message->setToolTip(text);
 }

@@ -101,7 +101,7 @@ private:
     QLabel* m_jobText = nullptr;
     QProgressBar* m_jobProgress = nullptr;
     QToolButton* m_jobCancel = nullptr;
-    QTimer m_saveTimer, m_fillTimer;
+    QTimer m_saveTimer, m_fillTimer, m_messageTimer;
     qint64 m_shownJob = -1;
     bool m_quiet = false;
 };

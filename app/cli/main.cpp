@@ -133,8 +133,9 @@ int run(int argc, char** argv)
     CLI::App app("Orrery: a workbench for exploring neural-network models.", "orrery-cli");
     app.set_version_flag("--version", std::string("orrery-cli ") + core::kVersion);
     app.require_subcommand(1);
-    app.footer("Exit status: 0 done, 1 failed while running, 2 wrong usage or bad input, 130 interrupted.\nA MODEL is a TorchScript file, our "
-               ".safetensors, a checkpoint, zoo:NAME?key=value&key=value, or run:ID[@STEP].");
+    app.footer("Exit status: 0 done, 1 failed while running, 2 wrong usage or bad input, 130 interrupted.\nA MODEL is a file (TorchScript, "
+               "torch.export .pt2, ONNX, "
+               "GGUF, .safetensors with its graph; weights alone with --arch), a checkpoint folder, zoo:NAME?key=value&key=value, or run:ID[@STEP].");
     core::registerAll();
     std::function<cli::Exit(cli::Session&)> action;
     for (const auto& command : cli::commands()) {

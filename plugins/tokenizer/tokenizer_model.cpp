@@ -24,6 +24,17 @@ OpenedTokenizer openOne(const QString& name, const std::shared_ptr<store::Worksp
     }
 }
 
+/// A stretch of bytes with the rest of the letters that it cuts: the script of a byte is that of its letter.
+std::string wholeLetters(const std::string& text, std::size_t begin, std::size_t end)
+{
+    const auto isInside = [&](std::size_t at) { return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80; };
+    while (begin > 0 && isInside(begin))
+        --begin;
+    while (isInside(end))
+        ++end;
+    return text.substr(begin, end - begin);
+}
+
 std::vector<TokenizedText::Token> tokensOf(const text::Tokenizer& tokenizer, const text::Encoding& encoding, const std::string& text)
 {
     std::vector<TokenizedText::Token> tokens;
@@ -35,7 +46,7 @@ std::vector<TokenizedText::Token> tokensOf(const text::Tokenizer& tokenizer, con
         token.begin = encoding.offsets[i].begin;
         token.end = encoding.offsets[i].end;
         token.word = encoding.wordIds[i];
-        const auto part = text.substr(std::size_t(token.begin), std::size_t(token.end - token.begin));
+        const auto part = wholeLetters(text, std::size_t(token.begin), std::size_t(token.end));
         token.script = token.special ? QString() : QString::fromStdString(text::scriptName(text::mainScript(text::withReplacements(part))));
         token.piece = QString::fromStdString(text::escaped(encoding.tokens[i]));
         token.shown = token.unknown ? token.piece : QString::fromStdString(tokenizer.tokenText(token.id));

@@ -134,6 +134,11 @@ private Q_SLOTS:
         QCOMPARE(scripts->item(0, 1)->text(), QString("2"));
         QCOMPARE(scripts->item(0, 2)->text(), QString("6.50"));  // 4 and 9 bytes with the blank
         QCOMPARE(scripts->columnCount(), 4);
+        // A byte has the script of the letter that it is a part of: the second one of the first Arabic letter, and of the first Greek one.
+        auto* tokens = bench.child<QTableWidget>("token_table");
+        QCOMPARE(tokens->item(1, 5)->text(), QString("Arabic"));
+        const int greek = QStringLiteral("نص عربي Latin ").toUtf8().size();
+        QCOMPARE(tokens->item(greek + 1, 5)->text(), QString("Greek"));
     }
 
     void rightToLeftTextIsReadFromTheRight()
