@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include <core/base/text.h>
 #include <core/data/vocabulary.h>
 #include <core/graph/sequence_limit.h>
 #include <core/text/tokenizer.h>
@@ -93,6 +95,16 @@ std::vector<c10::IValue> sampleInputs(const graph::Model& model, const data::Dat
     const auto expected = model.graph->data().inputs.size();
     if (batch.inputs.size() != expected)
         throw core::InputError(fmt::format("the model takes {} input(s), the data \"{}\" gives {}", expected, data.info().id, batch.inputs.size()));
+    for (std::size_t i = 0; i < std::min(expected, model.card.inputs.size()); ++i) {
+        const auto& input = model.card.inputs[i];
+        const auto& given = batch.inputs[i];
+        const bool isToken = at::isIntegralType(given.scalar_type(), false);
+        const bool fits = input.kind == "tokens" ? isToken : input.kind == "image" ? !isToken && given.dim() == 4 : true;
+        if (!fits)
+            throw core::InputError(fmt::format("the data \"{}\" are {} {}, the model takes {} [{}]", data.info().id, isToken ? "tokens" : "numbers",
+                                               core::formatShape(given.sizes().slice(1)), input.kind == "image" ? "pictures" : "tokens",
+                                               fmt::join(input.shape, ", ")));
+    }
     const c10::TensorOptions where = optionsOf(model.weights);
     std::vector<c10::IValue> out;
     for (const at::Tensor& input : batch.inputs)

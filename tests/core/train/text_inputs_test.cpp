@@ -104,7 +104,10 @@ private Q_SLOTS:
         const test::BertFolder given;
         const graph::Model model = models::openModel(given.folder.string());
         const auto file = given.text.string();
-        core::writeFileAtomically(file, std::string(400, 'a') + " god saw the light and it was good.");
+        std::string words;
+        for (int i = 0; i < 60; ++i)
+            words += "god saw the light and it was good ";
+        core::writeFileAtomically(file, words);
         const auto dataWith = [&](const Json& more) {
             Json document{{"id", "text_file"}, {"path", file}, {"block_length", 8}};
             document.update(more);
@@ -122,6 +125,13 @@ private Q_SLOTS:
         other.tokenizer = text::tokenizerFromCard(model.card.tokenizer)->toJson();
         other.tokenizer["note"] = "written by another program";
         train::checkVocabulary(other, *own);
+        // Pictures are no tokens, and tokens no pictures.
+        const auto digits = data::openData({{"id", "digits"}});
+        const auto pictures = test::errorOf([&] { train::sampleInputs(model, *digits, first); });
+        QVERIFY2(pictures.contains("the data \"digits\" are numbers [1, 8, 8], the model takes tokens ["), qPrintable(pictures));
+        QVERIFY(test::errorOf([&] {
+                    train::sampleInputs(zoo::openZoo("zoo:lenet", 0), *bytes, first);
+                }).contains("are tokens [8], the model takes pictures ["));
         // A model that names no vocabulary takes any numbers.
         other.tokenizer = nullptr;
         train::checkVocabulary(other, *bytes);
