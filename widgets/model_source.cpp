@@ -53,17 +53,6 @@ graph::Model openModelArgument(const QString& argument, const std::shared_ptr<st
     return models::openModel(argument.toStdString(), options);
 }
 
-train::GivenText givenText(const QString& text, const QString& pair)
-{
-    return {text.toStdString(), pair.isEmpty() ? std::nullopt : std::optional(pair.toStdString())};
-}
-
-std::set<std::string> neededInputs(const QString& text, const QString& pair)
-{
-    const auto given = givenText(text, pair);
-    return train::neededInputs({&given, 1});
-}
-
 QString dataArgument(const core::Json& document)
 {
     if (document.is_string())

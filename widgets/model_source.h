@@ -9,7 +9,6 @@
 #include <core/base/json.h>
 #include <core/data/dataset.h>
 #include <core/graph/model.h>
-#include <core/train/text_batch.h>
 
 #include "selection.h"
 
@@ -31,11 +30,6 @@ std::optional<qint64> runOfSelection(const Selection& selection);
 /// Opens a MODEL argument; `run:` looks into the workspace (may be null). `keepInputs` as in models::OpenOptions. Any thread. @throws as `models::openModel`; core::InputError for `run:` without a workspace.
 graph::Model openModelArgument(const QString& argument, const std::shared_ptr<store::Workspace>& workspace,
                                const std::set<std::string>& keepInputs = {});
-
-/// A text and what a pair field holds (empty: no pair).
-train::GivenText givenText(const QString& text, const QString& pair);
-/// The inputs with which a model is to be opened for it.
-std::set<std::string> neededInputs(const QString& text, const QString& pair);
 
 /// `--data` as the command line takes it: the id alone, or the document as JSON.
 QString dataArgument(const core::Json& document);

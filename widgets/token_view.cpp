@@ -39,9 +39,18 @@ QString shownText(const QString& token)
     return shown.isEmpty() ? QStringLiteral("∅") : shown;
 }
 
+/// "[CLS]", "<s>": what a tokenizer puts around a text. Its letters are no part of the text and do not say how that runs.
+bool isBracketed(const QString& token)
+{
+    const auto within = [&](char16_t open, char16_t close) { return token.size() > 2 && token.front() == open && token.back() == close; };
+    return within(u'[', u']') || within(u'<', u'>');
+}
+
 /// 1: right to left, -1: left to right, 0: neither, by the first character that has a direction.
 int directionOf(const QString& token)
 {
+    if (isBracketed(token))
+        return 0;
     for (const uint point : token.toUcs4()) {
         const auto direction = QChar::direction(point);
         if (direction == QChar::DirR || direction == QChar::DirAL)

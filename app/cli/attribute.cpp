@@ -43,6 +43,8 @@ core::Json resultJson(const AttributeOptions& options, const explain::Attributio
                            {"shape", result.attribution.sizes().vec()},
                            {"sum", result.attribution.to(at::kDouble).sum().item<double>()},
                            {"details", result.details}};
+    if (!result.positions.empty())
+        document["position"] = result.positions.size() == 1 ? core::Json(result.positions[0]) : core::Json(result.positions);
     if (result.completenessError.defined()) {
         const auto errors = numbers(result.completenessError);
         document["completeness_error"] = errors.size() == 1 ? core::Json(errors[0]) : core::Json(errors);
@@ -83,6 +85,9 @@ std::vector<std::int64_t> stored(store::Workspace* workspace, Session& session, 
         } else {
             origin.input = !options.image.empty() ? options.image : !options.texts.given() && !options.inputs.empty() ? options.inputs[0] : "";
         }
+        if (options.texts.given())
+            origin.texts = {options.texts.givenTexts().at(i)};
+        origin.position = options.position;
         origin.at = options.site;
         origin.features = explain::attributedNames(model.card, request.inputs[0].toTensor(), std::int64_t(i));
         if (result.targets[i] >= 0 && std::size_t(result.targets[i]) < model.card.classNames.size())
@@ -113,7 +118,8 @@ Exit attribute(Session& session, const AttributeOptions& options)
     request.inputs = attributedInputs(session, options, model);
     request.site = siteOf(model, options.site);
     request.target = options.target;
-    request.position = options.position;
+    request.positionsAreUsual = !options.position;
+    request.positions = options.position ? std::vector{*options.position} : train::answerPositions(*model.graph, model.card, request.inputs);
     request.seed = session.seed;
     explain::Control control;
     control.stop = session.stopToken();
@@ -151,6 +157,8 @@ Exit attribute(Session& session, const AttributeOptions& options)
     }
     std::cout << fmt::format("{} of output {} with respect to {} {}\n", options.method, document["target"].dump(), result.site,
                              core::formatShape(result.attribution.sizes()));
+    if (document.contains("position"))
+        std::cout << "position            " << document["position"].dump() << "\n";
     std::cout << fmt::format("output              {}\nsum of attributions {}\n", document["outputs"].dump(),
                              core::formatNumber(document["sum"].get<double>()));
     if (result.completenessError.defined())
@@ -185,7 +193,8 @@ std::function<Exit(Session&)> declareAttribute(CLI::App& app)
     options->texts.declare(app, "Text, read by the model's tokenizer.");
     app.add_option("--method", options->method, "Attribution method; see `orrery-cli list attribution`.")->required();
     app.add_option("--target", options->target, "Class to explain; default: each sample's largest output.");
-    app.add_option("--position", options->position, "Position in a sequence output; default: the last.");
+    app.add_option("--position", options->position,
+                   "Position in a sequence output; default: the first mask of a model that fills masks, else the last token.");
     app.add_option("--at", options->site, "Value to attribute to; default: the first floating input, or a token model's embedding.");
     app.add_option("--set", options->settings, "Parameter of the method: name=value; see below.");
     options->metrics.declare(app);

@@ -129,11 +129,12 @@ std::vector<c10::IValue> sourceInputs(Session& session, const InterveneOptions& 
 {
     const auto equals = argument.find('=');
     if (equals == std::string::npos || equals == 0)
-        throw core::InputError(fmt::format("--source {}: expected NAME=FILE.npy, NAME=text:TEXT or NAME=sample:N", argument));
+        throw core::InputError(
+            fmt::format("--source {}: expected NAME=FILE.npy, NAME=text:TEXT, NAME=pair:[\"TEXT\", \"TEXT\"] or NAME=sample:N", argument));
     const auto given = argument.substr(equals + 1);
     const auto device = session.chosenDevice();
-    if (given.starts_with("text:"))
-        return TextArgument{{given.substr(5)}, {}}.inputs(session, model);
+    if (const auto text = train::typedText(given))
+        return inputsOfTexts(session, model, {&*text, 1});
     if (!given.starts_with("sample:"))
         return readInputs({given}, model, device, fmt::format("--source {}", argument.substr(0, equals)));
     auto sample = options.sample;
@@ -150,11 +151,21 @@ std::vector<c10::IValue> ownInputs(Session& session, const InterveneOptions& opt
     return inputsFrom(session, options.inputs, options.sample, options.model, model);
 }
 
+/// The input's own and those of its sources.
+std::vector<train::GivenText> textsWithSources(const InterveneOptions& options)
+{
+    auto texts = options.texts.givenTexts();
+    for (const auto& source : options.sources)
+        if (const auto text = train::typedText(source.substr(source.find('=') + 1)); text && text->pair)
+            texts.push_back(*text);
+    return texts;
+}
+
 Opened open(Session& session, const InterveneOptions& options)
 {
     Opened opened;
     opened.spec = readSpec(session, options);
-    opened.model = options.texts.openModel(session, options.model);
+    opened.model = openForTexts(session, options.model, textsWithSources(options));
     opened.executor = std::make_unique<graph::Executor>(opened.model.graph);
     opened.inputs = ownInputs(session, options, opened.model);
     for (const auto& source : options.sources)
@@ -332,7 +343,8 @@ Exit run(Session& session, const InterveneOptions& options)
     const intervene::InterventionRequest request{opened.inputs, opened.sources, options.probes, opened.spec.folder, session.seed};
     const auto result = intervene::runIntervened(*opened.executor, opened.model.weights, opened.model.card, opened.spec.document, request, control);
     Json document = {{"model", options.model.text}, {"document", opened.spec.document.toJson()}};
-    document.update(intervene::describeResult(result, opened.model.card, std::size_t(options.top), options.position));
+    document.update(intervene::describeResult(result, opened.model.card, std::size_t(options.top), options.position,
+                                              train::answerPositions(*opened.model.graph, opened.model.card, opened.inputs)));
     if (options.newTokens > 0)
         document["generated"] = generatedBothWays(session, options, opened, control);
     session.endProgress();
@@ -390,7 +402,9 @@ std::function<Exit(Session&)> declareIntervene(CLI::App& app)
     app.add_option("--unit", options->units, "Its unit: AXIS=INDEX, such as head=3, position=last or position=[1,2].");
     app.add_option("--set", options->settings, "Its parameters: name=value.");
     app.add_option("--probe", options->probes, "Value compared between both runs: a place as above.");
-    app.add_option("--position", options->position, "Position of a sequence output that is shown; default: the last.")->check(notNegative());
+    app.add_option("--position", options->position,
+                   "Position of a sequence output that is shown; default: the first mask of a model that fills masks, else the last token.")
+        ->check(notNegative());
     app.add_option("--top", options->top, "Classes shown, by change of probability.")->check(CLI::Range(1, 1000));
     app.add_option("--generate", options->newTokens, "Write on from the text by so many tokens, without and with.")->check(CLI::Range(1, 100000));
     app.add_option("--sampling", options->sampling, "How tokens are chosen: name=value, see below; default: the most probable.");

@@ -5,7 +5,6 @@
 #include <core/base/text.h>
 #include <core/intervene/lens_checkpoints.h>
 #include <core/intervene/lens_methods.h>
-#include <core/train/card_inputs.h>
 #include <core/train/evaluate.h>
 #include <core/train/runs.h>
 #include <core/train/samples.h>
@@ -14,6 +13,7 @@
 #include "lens_tables.h"
 #include "sample_argument.h"
 #include "storing.h"
+#include "text_argument.h"
 
 namespace orrery::cli {
 namespace {
@@ -22,7 +22,7 @@ struct LensOptions {
     ModelArgument model;
     std::vector<std::string> inputs, settings, ablate;
     SampleArgument sample;
-    std::string text, kind = "logit_lens", out, checkpoints;
+    std::string text, pair, kind = "logit_lens", out, checkpoints;
     std::optional<std::int64_t> layer, head, position, offset, top;
     std::optional<std::string> target, contrast, context;
 };
@@ -50,20 +50,28 @@ core::Json parametersOf(const LensOptions& options)
     return intervene::lensRegistry().at(options.kind).schema.resolve(parameters, options.kind);
 }
 
-at::Tensor tokensFor(Session& session, const LensOptions& options, const graph::Model& model)
+std::vector<train::GivenText> lensTexts(const LensOptions& options)
+{
+    if (options.text.empty())
+        return {};
+    return {{options.text, options.pair.empty() ? std::nullopt : std::optional(options.pair)}};
+}
+
+/// Tokens, and what else the model reads with them.
+std::vector<c10::IValue> lensInputs(Session& session, const LensOptions& options, const graph::Model& model)
 {
     const int given = !options.inputs.empty() + !options.text.empty() + options.sample.given();
     if (!intervene::needsTokens(options.kind)) {
         if (given > 0)
             throw core::InputError(fmt::format("{} {}: leave out --text, --input and --sample", options.kind,
                                                options.kind == "induction" ? "makes its own tokens" : "takes sequences of the data"));
-        return {};
+        return {at::Tensor()};
     }
     if (given != 1 || options.sample.samples.size() > 1)
         throw core::InputError("lens: expected one of --text, --input, --sample N");
     if (!options.text.empty())
-        return train::textInput(model, options.text);
-    return inputsFrom(session, options.inputs, options.sample, options.model, model).at(0).toTensor();
+        return inputsOfTexts(session, model, lensTexts(options));
+    return {inputsFrom(session, options.inputs, options.sample, options.model, model).at(0)};
 }
 
 std::function<at::Tensor(std::int64_t, bool)> textsFor(Session& session, const LensOptions& options, const graph::Model& model)
@@ -91,10 +99,11 @@ intervene::LensResult compute(Session& session, const LensOptions& options, cons
 {
     const graph::Executor executor(model.graph);
     intervene::LensRequest request;
-    request.tokens = tokensFor(session, options, model);
+    const auto inputs = lensInputs(session, options, model);
+    request.tokens = inputs[0].toTensor();
     request.texts = textsFor(session, options, model);
     request.parameters = parameters;
-    auto result = intervene::runLens({executor, model}, options.kind, request, controlOf(session));
+    auto result = intervene::runLens({executor, model, {inputs.begin() + 1, inputs.end()}}, options.kind, request, controlOf(session));
     session.endProgress();
     return result;
 }
@@ -102,8 +111,7 @@ intervene::LensResult compute(Session& session, const LensOptions& options, cons
 core::Json originOf(Session& session, const LensOptions& options)
 {
     core::Json origin{{"model", options.model.text}};
-    if (!options.text.empty())
-        origin["text"] = options.text;
+    origin.update(train::textDocument(lensTexts(options)));
     if (!options.inputs.empty())
         origin["input"] = options.inputs[0];
     if (options.sample.given())
@@ -128,7 +136,7 @@ Storing keep(Session& session, const LensOptions& options, const intervene::Lens
 Exit once(Session& session, const LensOptions& options, const core::Json& parameters)
 {
     const auto started = std::chrono::steady_clock::now();
-    const auto model = options.model.open(session);
+    const auto model = openForTexts(session, options.model, lensTexts(options));
     const auto result = compute(session, options, model, parameters);
     if (!options.out.empty())
         writeArray(options.out, result.array);
@@ -185,7 +193,7 @@ Exit alongTraining(Session& session, const LensOptions& options, const core::Jso
     for (const std::int64_t step : steps) {
         LensOptions at = options;
         at.model.text = fmt::format("run:{}@{}", *run, step);
-        const auto model = at.model.open(session);
+        const auto model = openForTexts(session, at.model, lensTexts(at));
         const auto result = compute(session, at, model, parameters);
         const auto loss = intervene::checkpointLoss(*workspace, *run, step, model, experiment, controlOf(session));
         session.endProgress();
@@ -230,7 +238,9 @@ std::function<Exit(Session&)> declareLens(CLI::App& app)
     app.footer(lensKindsHelp);
     options->model.declare(app);
     app.add_option("--kind", options->kind, "logit_lens, future, transplant, direct_logit_attribution, attention, induction or memorisation.");
-    app.add_option("--text", options->text, "Text to look at, read by the model's tokenizer.");
+    auto* text = app.add_option("--text", options->text, "Text to look at, read by the model's tokenizer.");
+    app.add_option("--pair", options->pair, "logit_lens, attention: a second text that belongs to it, for models of pairs of sentences.")
+        ->needs(text);
     app.add_option("--input", options->inputs, "Array file with tokens [1, position].");
     options->sample.declare(app);
     app.add_option("--layer", options->layer, "attention: this layer alone, from 0.");

@@ -12,6 +12,7 @@
 #include "arrays.h"
 #include "sample_argument.h"
 #include "storing.h"
+#include "text_argument.h"
 
 namespace orrery::cli {
 namespace {
@@ -48,8 +49,8 @@ Given sampleInput(Session& session, const PatchOptions& options, const graph::Mo
 Given givenInput(Session& session, const PatchOptions& options, const graph::Model& model, const std::string& text, const char* option)
 {
     const auto device = session.chosenDevice();
-    if (text.starts_with("text:"))
-        return {{train::textInput(model, text.substr(5)).to(device)}, {{"text", text.substr(5)}}};
+    if (const auto typed = train::typedText(text))
+        return {inputsOfTexts(session, model, {&*typed, 1}), train::textDocument({&*typed, 1})};
     if (text.starts_with("image:"))
         return {{train::imageInput(model.card, io::readImage(text.substr(6))).to(device)}, {{"image", text.substr(6)}}};
     if (text.starts_with("sample:"))
@@ -239,7 +240,11 @@ void addStrongest(core::Json& document, const PatchOptions& options, const inter
 Exit patch(Session& session, const PatchOptions& options)
 {
     session.applyThreads();
-    const auto model = options.model.open(session);
+    std::vector<train::GivenText> pairs;
+    for (const auto& given : {options.clean, options.corrupted})
+        if (const auto typed = train::typedText(given); typed && typed->pair)
+            pairs.push_back(*typed);
+    const auto model = openForTexts(session, options.model, pairs);
     const graph::Executor executor(model.graph);
     const auto clean = givenInput(session, options, model, options.clean, "--clean");
     const auto corrupted = givenInput(session, options, model, options.corrupted, "--corrupted");
@@ -286,7 +291,7 @@ std::function<Exit(Session&)> declarePatch(CLI::App& app)
     auto options = std::make_shared<PatchOptions>();
     app.footer(help);
     options->model.declare(app);
-    const std::string forms = "array file, text:TEXT, image:FILE or sample:NUMBER";
+    const std::string forms = "array file, text:TEXT, pair:[\"TEXT\", \"TEXT\"], image:FILE or sample:NUMBER";
     app.add_option("--clean", options->clean, "Input that gives the right answer: " + forms + ".")->required();
     app.add_option("--corrupted", options->corrupted, "Input of the same shape that does not: " + forms + ".")->required();
     app.add_option("--data", options->sample.data, "Data set that sample:NUMBER is taken from; default: the data of run:ID.");

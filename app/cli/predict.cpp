@@ -3,8 +3,10 @@
 #include <map>
 
 #include <core/base/text.h>
+#include <core/explain/attribution.h>
 #include <core/explain/leave_out.h>
 #include <core/intervene/beam_search.h>
+#include <core/intervene/results.h>
 #include <core/io/image.h>
 #include <core/text/card_tokenizer.h>
 #include <core/train/card_inputs.h>
@@ -30,6 +32,7 @@ struct PredictOptions {
     int beams = 0;
     std::string leaveOut;
     double setTo = 0;
+    std::optional<std::int64_t> position;
 };
 
 std::vector<at::Tensor> tensorsFor(Session& session, const PredictOptions& options, const graph::Model& model)
@@ -56,7 +59,7 @@ std::string className(const graph::Model& model, const train::ClassScore& score)
 {
     if (!score.name.empty())
         return score.name;
-    const auto tokenizer = model.card.task == "language_model" ? text::tokenizerOf(model.card) : nullptr;
+    const auto tokenizer = intervene::answersAreTokens(model.card) ? text::tokenizerOf(model.card) : nullptr;
     return tokenizer ? tokenizer->tokenText(score.index) : std::to_string(score.index);
 }
 
@@ -86,7 +89,7 @@ std::string joinedText(const text::Tokenizer& tokenizer, const intervene::Hypoth
 
 Exit searchBeams(Session& session, const PredictOptions& options, const graph::Model& model)
 {
-    if (options.texts.texts.size() != 1 || options.texts.pair)
+    if (options.texts.texts.size() != 1 || !options.texts.pairs.empty())
         throw core::InputError("predict: --beam goes on from a text; expected one --text");
     auto search = options.beam;
     search.beams = options.beams;
@@ -106,10 +109,20 @@ Exit searchBeams(Session& session, const PredictOptions& options, const graph::M
     return Exit::Done;
 }
 
-// The last axis of a sequence's last position, or of the output itself.
-at::Tensor answerRows(const at::Tensor& output)
+// The last axis of a sequence where each sample is answered (a mask, else the last token), or of the output itself.
+at::Tensor answerRows(const PredictOptions& options, const graph::Model& model, const std::vector<at::Tensor>& inputs, const at::Tensor& output)
 {
-    return output.dim() == 3 ? output.select(1, output.size(1) - 1) : output;  // a sequence: what comes next
+    if (options.position) {
+        if (output.dim() != 3 || *options.position >= output.size(1))
+            throw core::InputError(output.dim() != 3 ? "--position: the output " + core::formatShape(output.sizes()) + " has no positions"
+                                                     : fmt::format("--position: expected 0..{}, got {}", output.size(1) - 1, *options.position));
+        return output.select(1, *options.position);
+    }
+    const std::vector<c10::IValue> values(inputs.begin(), inputs.end());
+    auto positions = train::answerPositions(*model.graph, model.card, values);
+    if (output.dim() == 3 && std::any_of(positions.begin(), positions.end(), [&](std::int64_t each) { return each >= output.size(1); }))
+        positions.clear();
+    return explain::atPositions(output, positions);
 }
 
 core::Json valuesJson(const at::Tensor& output)
@@ -122,9 +135,8 @@ core::Json valuesJson(const at::Tensor& output)
     return list;
 }
 
-core::Json predictionsJson(const graph::Model& model, const at::Tensor& output, std::size_t top)
+core::Json predictionsJson(const graph::Model& model, const at::Tensor& answers, std::size_t top)
 {
-    const auto answers = answerRows(output);
     if (model.card.task == "regression" || answers.dim() != 2)
         return valuesJson(answers);
     auto list = core::Json::array();
@@ -211,11 +223,12 @@ Exit predict(Session& session, const PredictOptions& options)
     if (tokenAnswers) {
         document["predictions"] = *tokenAnswers;
     } else if (options.leaveOut.empty()) {
-        document["predictions"] = predictionsJson(model, output, std::size_t(options.top));
+        document["predictions"] = predictionsJson(model, answerRows(options, model, inputs, output), std::size_t(options.top));
     } else {
-        const auto before = predictionsJson(model, output, std::size_t(answerRows(output).numel()));
+        const auto answers = answerRows(options, model, inputs, output);
+        const auto before = predictionsJson(model, answers, std::size_t(answers.numel()));
         output = answerWithout(session, options, model, inputs, document);
-        document["predictions"] = predictionsJson(model, output, std::size_t(options.top));
+        document["predictions"] = predictionsJson(model, answerRows(options, model, inputs, output), std::size_t(options.top));
         addChanges(document["predictions"], before);
     }
     if (!options.out.empty())
@@ -248,6 +261,11 @@ std::function<Exit(Session&)> declarePredict(CLI::App& app)
         app.add_option("--leave-out", options->leaveOut,
                        "Elements of the input to leave out (pixels row * width + column, features, positions): 3,10-14; what changes is shown.");
     app.add_option("--set-to", options->setTo, "With --leave-out: what they are set to, in the numbers the model sees (a token: its embedding).")
+        ->needs(without);
+    app.add_option("--position", options->position,
+                   "With --leave-out: position in a sequence whose answer is shown; default: the first mask of a model that fills masks, else the "
+                   "last token.")
+        ->check(CLI::NonNegativeNumber)
         ->needs(without);
     app.add_option("--out", options->out, "File for the raw output (.npy, .safetensors, .csv, .png).")->check(outFileProblem);
     return [options](Session& session) { return predict(session, *options); };

@@ -113,18 +113,21 @@ at::Tensor overImage(const at::Tensor& row, const PatchGrid& grid, const at::Ten
     return patches.repeat_interleave(scale, 2).repeat_interleave(scale, 3).expand_as(image).contiguous();
 }
 
-std::int64_t queryOf(const ScalarFunction& function, const core::Json& parameters, std::int64_t positions)
+/// Whose row is taken: one position for all samples, or one each.
+std::vector<std::int64_t> queriesOf(const ScalarFunction& function, const core::Json& parameters, std::int64_t positions)
 {
     const auto wanted = parameters.at("query");
     if (!wanted.is_null()) {
         if (wanted.get<std::int64_t>() >= positions)
             throw core::InputError(fmt::format("attention_rollout.query: expected 0..{}, got {}", positions - 1, wanted.dump()));
-        return wanted.get<std::int64_t>();
+        return {wanted.get<std::int64_t>()};
     }
     // A model of sequences is explained at a position; one answer for the whole sample is read from the first, the class token.
     const auto& output = function.executor().graph()->data().body.outputs.at(function.request().output);
     const bool isSequence = function.valueOf(function.executor().graph()->value(output.value).name).dim() == 3;
-    return isSequence ? function.request().position.value_or(positions - 1) : 0;
+    if (!isSequence)
+        return {0};
+    return function.request().positions.empty() ? std::vector<std::int64_t>{positions - 1} : function.request().positions;
 }
 
 AttributionResult attentionRollout(const ScalarFunction& function, const core::Json& parameters, std::uint64_t, const Control& control)
@@ -132,7 +135,7 @@ AttributionResult attentionRollout(const ScalarFunction& function, const core::J
     at::NoGradGuard noGrad;
     const auto names = patternNames(function, parameters);
     const auto joint = rollout(names, patternsOf(function, names), parameters, control);
-    const auto row = joint.select(1, queryOf(function, parameters, joint.size(1)));
+    const auto row = atPositions(joint, queriesOf(function, parameters, joint.size(1)));
     const auto& input = function.request().inputs.at(0).toTensor();
     AttributionResult result;
     result.site = function.executor().graph()->data().inputs.at(0).name;

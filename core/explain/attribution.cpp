@@ -62,7 +62,32 @@ void forShares(const CopyShares& shares, const at::Tensor& x, std::int64_t batch
     });
 }
 
+/// @throws core::InputError for positions that the output does not have.
+void checkPositions(const std::vector<std::int64_t>& positions, const at::Tensor& output)
+{
+    if (positions.empty())
+        return;
+    if (output.dim() != 3)
+        throw core::InputError(fmt::format("position {}: the output {} has no positions", positions[0], core::formatShape(output.sizes())));
+    if (positions.size() != 1 && std::int64_t(positions.size()) != output.size(0))
+        throw core::InputError(fmt::format("position: expected one for all samples or {}, one each, got {}", output.size(0), positions.size()));
+    for (const auto position : positions)
+        if (position < 0 || position >= output.size(1))
+            throw core::InputError(fmt::format("position: expected 0..{}, got {}", output.size(1) - 1, position));
+}
+
 }  // namespace
+
+at::Tensor atPositions(const at::Tensor& output, const std::vector<std::int64_t>& positions)
+{
+    if (output.dim() != 3)
+        return output;
+    if (positions.size() <= 1)
+        return output.select(1, positions.empty() ? output.size(1) - 1 : positions[0]);
+    const auto copies = output.size(0) / std::int64_t(positions.size());
+    const auto each = at::tensor(positions, at::kLong).repeat({copies}).to(output.device());
+    return output.gather(1, each.reshape({-1, 1, 1}).expand({-1, 1, output.size(2)})).squeeze(1);
+}
 
 void Control::report(double done, double total, const char* unit) const
 {
@@ -123,8 +148,7 @@ at::Tensor ScalarFunction::pick(const at::Tensor& output, std::int64_t repeats) 
         throw core::ShapeError(fmt::format("output: expected a first axis of {} (the batch), got {}", batch, core::formatShape(output.sizes())));
     if (row.dim() == 1)
         return row;
-    if (row.dim() == 3)
-        row = row.select(1, m_request.position.value_or(row.size(1) - 1));
+    row = atPositions(row, m_request.positions);
     if (row.dim() != 2)
         throw core::ShapeError("output: expected [batch], [batch, class] or [batch, position, class], got " + core::formatShape(output.sizes()));
     auto index = at::empty({std::int64_t(m_targets.size()), 1}, at::kLong);
@@ -175,15 +199,12 @@ ScalarFunction::ScalarFunction(const graph::Executor& executor, const graph::Wei
     if (output.dim() == 0)
         throw core::ShapeError("output: expected a batch axis, got a scalar");
     const auto batch = output.size(0);
-    if (request.position && output.dim() != 3)
-        throw core::InputError(fmt::format("position {}: the output {} has no positions", *request.position, core::formatShape(output.sizes())));
     if (output.dim() == 3 && output.size(1) == 0)
         throw core::InputError("expected at least one position, got none: the input is empty");
-    if (output.dim() == 3) {
-        const auto position = request.position.value_or(output.size(1) - 1);
-        if (position < 0 || position >= output.size(1))
-            throw core::InputError(fmt::format("position: expected 0..{}, got {}", output.size(1) - 1, position));
-    }
+    const auto fits = [&](std::int64_t position) { return output.dim() == 3 && position < output.size(1); };
+    if (request.positionsAreUsual && !std::all_of(request.positions.begin(), request.positions.end(), fits))
+        m_request.positions.clear();
+    checkPositions(m_request.positions, output);
     const auto classes = output.dim() >= 2 ? output.size(-1) : 0;
     if (request.target && classes == 0)
         throw core::InputError(fmt::format("target {}: the output {} has no classes", *request.target, core::formatShape(output.sizes())));
@@ -191,11 +212,12 @@ ScalarFunction::ScalarFunction(const graph::Executor& executor, const graph::Wei
         throw core::InputError(fmt::format("target: expected 0..{}, got {}", classes - 1, *request.target));
     m_targets.assign(std::size_t(batch), classes ? request.target.value_or(0) : -1);
     if (classes && !request.target) {
-        auto row = output.dim() == 3 ? output.select(1, request.position.value_or(output.size(1) - 1)) : output;
-        const auto best = row.argmax(-1).to(at::kCPU).contiguous();
+        const auto best = atPositions(output, m_request.positions).argmax(-1).to(at::kCPU).contiguous();
         m_targets.assign(best.data_ptr<std::int64_t>(), best.data_ptr<std::int64_t>() + batch);
     }
     m_outputs = pick(output, 1);
+    if (output.dim() == 3)
+        m_explained = m_request.positions.empty() ? std::vector<std::int64_t>{output.size(1) - 1} : m_request.positions;
 }
 
 at::Tensor ScalarFunction::wholeOutput(const at::Tensor& x, std::int64_t repeats) const
@@ -301,6 +323,11 @@ ScalarFunction ScalarFunction::copied(std::int64_t repeats) const
         input = repeated(input, repeats);
     for (auto& fixed : copy.m_fixed)
         fixed.second = repeated(fixed.second, repeats).toTensor();
+    if (m_request.positions.size() > 1) {
+        copy.m_request.positions.clear();
+        for (std::int64_t i = 0; i < repeats; ++i)
+            copy.m_request.positions.insert(copy.m_request.positions.end(), m_request.positions.begin(), m_request.positions.end());
+    }
     copy.m_targets.clear();
     for (std::int64_t i = 0; i < repeats; ++i)
         copy.m_targets.insert(copy.m_targets.end(), m_targets.begin(), m_targets.end());
@@ -414,6 +441,7 @@ AttributionResult attribute(const graph::Executor& executor, const graph::Weight
     }
     result.outputs = function.outputs();
     result.targets = function.targets();
+    result.positions = function.explainedPositions();
     return result;
 }
 

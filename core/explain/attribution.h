@@ -18,25 +18,31 @@ namespace orrery::explain {
 
 /// What is explained: one output number per sample, as a function of one value of the graph.
 struct AttributionRequest {
-    std::vector<c10::IValue> inputs;       ///< the model's inputs, first axis is the batch
-    std::string site;                      ///< value attributed to: an input's name or any value's path; empty: the first floating input, else the
-                                           ///< first floating value computed from the first input (a token model's embedding)
-    std::size_t output = 0;                ///< which output of the model
-    std::optional<std::int64_t> target;    ///< class (last axis of the output); empty: the class with the largest output, for each sample its own
-    std::optional<std::int64_t> position;  ///< position in a sequence output [batch, position, class]; empty: the last
-    core::Json parameters;                 ///< of the method, resolved by its schema
+    std::vector<c10::IValue> inputs;      ///< the model's inputs, first axis is the batch
+    std::string site;                     ///< value attributed to: an input's name or any value's path; empty: the first floating input, else the
+                                          ///< first floating value computed from the first input (a token model's embedding)
+    std::size_t output = 0;               ///< which output of the model
+    std::optional<std::int64_t> target;   ///< class (last axis of the output); empty: the class with the largest output, for each sample its own
+    std::vector<std::int64_t> positions;  ///< in a sequence output [batch, position, class]: one for all samples, or one each; empty: the last
+    bool positionsAreUsual = false;       ///< the positions are only where such models answer: an output without them is explained as a whole
+    core::Json parameters;                ///< of the method, resolved by its schema
     std::uint64_t seed = 0;
 };
 
+/// What a sequence output says at the explained positions: [rows, position, class] -> [rows, class]; an output without positions stays as it is.
+/// @param positions  As in the request; for stacked copies of a batch, those of the batch.
+at::Tensor atPositions(const at::Tensor& output, const std::vector<std::int64_t>& positions);
+
 struct AttributionResult {
-    std::string site;                   ///< what was attributed to; a method that leaves it empty means the function's site
-    at::Tensor attribution;             ///< float, shaped like the site's value
-    at::Tensor value;                   ///< the site's value that was explained
-    at::Tensor outputs;                 ///< [batch]: the explained numbers
-    std::vector<std::int64_t> targets;  ///< [batch]; -1 where the output has no classes
-    at::Tensor completenessError;       ///< [batch]: sum of attributions - (F(x) - F(baseline)); undefined for methods without that property
-    at::Tensor standardError;           ///< like attribution; undefined for methods that do not sample
-    core::Json details;                 ///< what else the method reports (steps used, evaluations)
+    std::string site;                     ///< what was attributed to; a method that leaves it empty means the function's site
+    at::Tensor attribution;               ///< float, shaped like the site's value
+    at::Tensor value;                     ///< the site's value that was explained
+    at::Tensor outputs;                   ///< [batch]: the explained numbers
+    std::vector<std::int64_t> targets;    ///< [batch]; -1 where the output has no classes
+    std::vector<std::int64_t> positions;  ///< explained in a sequence output, one for all samples or one each; empty: the output has none
+    at::Tensor completenessError;         ///< [batch]: sum of attributions - (F(x) - F(baseline)); undefined for methods without that property
+    at::Tensor standardError;             ///< like attribution; undefined for methods that do not sample
+    core::Json details;                   ///< what else the method reports (steps used, evaluations)
 };
 
 /// Progress and stop of a computation. `progress` may be empty; it is called on the computing thread.
@@ -78,6 +84,8 @@ public:
     const at::Tensor& value() const { return m_value; }      ///< at the request's inputs, detached
     const at::Tensor& outputs() const { return m_outputs; }  ///< F at `value`, [batch]
     const std::vector<std::int64_t>& targets() const { return m_targets; }
+    /// Positions of a sequence output that are explained, one for all samples or one each; empty: it has none.
+    const std::vector<std::int64_t>& explainedPositions() const { return m_explained; }
     const graph::Executor& executor() const { return m_executor; }
     const graph::Weights& weights() const { return m_weights; }
     const AttributionRequest& request() const { return m_request; }
@@ -124,7 +132,7 @@ private:
     std::shared_ptr<const FastModel> m_fast;
     std::map<std::string, at::Tensor> m_fixed;  ///< inner values given instead of computed: a moved embedding
     at::Tensor m_value, m_outputs;
-    std::vector<std::int64_t> m_targets;
+    std::vector<std::int64_t> m_targets, m_explained;
 };
 
 using AttributionMethod =

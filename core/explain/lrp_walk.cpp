@@ -76,6 +76,15 @@ void Walk::findSignals()
     }
 }
 
+/// The other way round than `atPositions`: [rows, class] at the explained positions of zeros like `value`.
+at::Tensor placedAt(const std::vector<std::int64_t>& positions, const at::Tensor& rows, const at::Tensor& value)
+{
+    auto each = at::full({value.size(0)}, positions.empty() ? value.size(1) - 1 : positions[0], at::kLong);
+    if (positions.size() > 1)
+        each = at::tensor(positions, at::kLong);
+    return at::zeros_like(value).scatter(1, each.to(value.device()).reshape({-1, 1, 1}).expand({-1, 1, value.size(2)}), rows.unsqueeze(1));
+}
+
 void Walk::start()
 {
     const auto& output = m_graph.data().body.outputs.at(m_function.request().output);
@@ -87,9 +96,9 @@ void Walk::start()
     if (value.dim() == 1) {
         relevance.copy_(explained);
     } else {
-        auto rows = value.dim() == 3 ? relevance.select(1, m_function.request().position.value_or(value.size(1) - 1)) : relevance;
         const auto classes = at::tensor(m_function.targets()).to(value.device()).unsqueeze(1);
-        rows.scatter_(1, classes, explained.unsqueeze(1));
+        const auto rows = at::zeros({value.size(0), value.size(-1)}, value.options()).scatter(1, classes, explained.unsqueeze(1));
+        relevance = value.dim() == 3 ? placedAt(m_function.request().positions, rows, value) : rows;
     }
     m_relevance[output.value] = relevance;
 }

@@ -72,6 +72,9 @@ std::int64_t storeAttribution(store::Workspace& workspace, store::RunId run, con
         analysis.inputs["sample"] = *origin.sample;
     if (!origin.input.empty())
         analysis.inputs["input"] = origin.input;
+    analysis.inputs.update(train::textDocument(origin.texts));
+    if (origin.position)
+        analysis.inputs["position"] = *origin.position;
     if (const auto target = result.targets.at(std::size_t(row)); target >= 0)
         analysis.inputs["target"] = target;
     if (!origin.features.empty())

@@ -5,6 +5,7 @@
 #include <core/data/dataset.h>
 #include <core/graph/model.h>
 #include <core/store/workspace.h>
+#include <core/train/text_batch.h>
 
 #include "attribution.h"
 #include "metrics/metric.h"
@@ -13,12 +14,14 @@ namespace orrery::explain {
 
 /// What an attribution was made of, for the store and for people.
 struct AttributionOrigin {
-    std::string model;                   ///< MODEL argument
-    core::Json data;                     ///< data document; null: the input did not come from a data set
-    std::string split;                   ///< "train", "val", "test"; empty without data
-    std::optional<std::int64_t> sample;  ///< number within the split
-    std::string input;                   ///< file the input came from, if it did
-    std::vector<std::string> features;   ///< names along the last axis of a table, or the tokens of a text
+    std::string model;                     ///< MODEL argument
+    core::Json data;                       ///< data document; null: the input did not come from a data set
+    std::string split;                     ///< "train", "val", "test"; empty without data
+    std::optional<std::int64_t> sample;    ///< number within the split
+    std::string input;                     ///< file the input came from, if it did
+    std::vector<train::GivenText> texts;   ///< the text that it was, if it was one
+    std::optional<std::int64_t> position;  ///< where a sequence was explained, if somebody said so
+    std::vector<std::string> features;     ///< names along the last axis of a table, or the tokens of a text
     std::string targetName;
     std::string at;  ///< the value that was asked for; empty: the default
 };

@@ -90,7 +90,7 @@ AttentionPatterns attentionPatterns(const LensSubject& subject, const at::Tensor
     if (numbers.size(0) != 1)
         throw core::ShapeError(fmt::format("attention is shown for one sequence, got {}", numbers.size(0)));
     control.report(0, 1, "runs");
-    request.inputs = {numbers};
+    request.inputs = subject.inputsFor(numbers);
     request.stop = control.stop;
     const auto result = subject.executor.run(subject.model.weights, request);
     AttentionPatterns made;

@@ -296,6 +296,8 @@ LensResult runLens(const LensSubject& subject, const std::string& kind, LensRequ
     request.parameters = lensRegistry().at(kind).schema.resolve(request.parameters, kind);
     if (needsTokens(kind) && !request.tokens.defined())
         throw core::InputError(fmt::format("{}: expected tokens to look at", kind));
+    if (!subject.more.empty() && kind != "logit_lens" && kind != "attention")
+        throw core::InputError(fmt::format("{}: a pair of texts: expected logit_lens or attention, or one text", kind));
     LensResult result = lensRegistry().factory(kind)(subject, request, control);
     result.kind = kind;
     result.parameters = request.parameters;

@@ -15,8 +15,7 @@
 #include <core/base/error.h>
 #include <core/base/text.h>
 #include <core/kernels/parallel.h>
-#include <core/text/card_tokenizer.h>
-#include <core/text/mask_token.h>
+#include <core/train/text_batch.h>
 
 #include "patch_runner.h"
 
@@ -26,20 +25,6 @@ namespace {
 /// What the batches that run at a time may take: larger ones are no faster, and smaller ones stream and cancel sooner.
 constexpr std::int64_t kCacheBytes = 8 << 20;
 constexpr std::int64_t kManyPatches = 64;  ///< so many pay for what running them from their positions on has to prepare
-
-/// Where a model that fills masks answers: at the first one of the clean input.
-std::optional<std::int64_t> maskedPosition(const graph::ModelCard& card, const PatchRequest& request)
-{
-    const auto tokenizer = card.task == "masked_language_model" ? text::tokenizerOf(card) : nullptr;
-    const auto mask = tokenizer ? text::maskId(*tokenizer) : std::nullopt;
-    if (!mask || request.clean.empty() || !request.clean[0].isTensor())
-        return {};
-    const auto tokens = request.clean[0].toTensor();
-    if (tokens.dim() != 2 || tokens.scalar_type() != at::kLong)
-        return {};
-    const auto found = tokens[0].eq(*mask).nonzero();
-    return found.size(0) > 0 ? std::optional(found[0].item<std::int64_t>()) : std::nullopt;
-}
 
 bool givesPosition(const core::Json& settings)
 {
@@ -231,8 +216,10 @@ void Patching::State::prepare(const graph::Executor& executor, const graph::Weig
                               const PatchRequest& request, std::stop_token stop)
 {
     settings = patchingComponent().schema.resolve(request.settings, "patching");
-    if (const auto masked = maskedPosition(card, request); masked && !givesPosition(request.settings))
-        settings["metric"]["position"] = *masked;
+    // A model that fills masks answers at the first one of the clean input.
+    if (card.task == "masked_language_model" && !givesPosition(request.settings))
+        if (const auto answers = train::answerPositions(*executor.graph(), card, request.clean); !answers.empty())
+            settings["metric"]["position"] = answers[0];
     denoises = settings["direction"] == "denoise";
     sites = sitesOf(*executor.graph(), card, settings["components"].get<std::vector<std::string>>(), integers(settings["layers"]));
     PatchRunner::Inputs inputs{request.clean,

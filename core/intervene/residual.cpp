@@ -68,10 +68,17 @@ at::Tensor checkedTokens(const graph::Model& model, const at::Tensor& tokens)
     return numbers;
 }
 
+std::vector<c10::IValue> LensSubject::inputsFor(const at::Tensor& tokens) const
+{
+    std::vector<c10::IValue> inputs{tokens};
+    inputs.insert(inputs.end(), more.begin(), more.end());
+    return inputs;
+}
+
 StreamRun runStream(const LensSubject& subject, const at::Tensor& tokens, const std::vector<StreamPlace>& places, const Control& control)
 {
     graph::RunRequest request;
-    request.inputs = {tokens};
+    request.inputs = subject.inputsFor(tokens);
     request.stop = control.stop;
     request.targets = {canonicalValue(subject.model.card, "logits", kNeededOfResidual)};
     for (const auto& place : places)

@@ -18,6 +18,9 @@ using explain::Control;
 struct LensSubject {
     const graph::Executor& executor;
     const graph::Model& model;
+    std::vector<c10::IValue> more = {};  ///< its inputs behind the tokens, for one sequence: attention_mask, token_type_ids of a pair of texts
+    /// All its inputs.
+    std::vector<c10::IValue> inputsFor(const at::Tensor& tokens) const;
 };
 
 /// A place where the residual stream can be read.

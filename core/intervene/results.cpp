@@ -90,7 +90,7 @@ store::ArtifactSpec documentSpec(const std::string& name)
 
 bool answersAreTokens(const graph::ModelCard& card)
 {
-    return card.task == "language_model" || card.task == "masked_language_model";
+    return card.task == "language_model" || card.task == "masked_language_model" || card.task == "sequence_to_sequence";
 }
 
 std::string outputName(const graph::ModelCard& card, std::int64_t index)
@@ -101,11 +101,16 @@ std::string outputName(const graph::ModelCard& card, std::int64_t index)
     return tokenizer ? tokenizer->tokenText(index) : std::to_string(index);
 }
 
-Json describeResult(const InterventionResult& result, const graph::ModelCard& card, std::size_t top, std::optional<std::int64_t> position)
+Json describeResult(const InterventionResult& result, const graph::ModelCard& card, std::size_t top, std::optional<std::int64_t> position,
+                    const std::vector<std::int64_t>& answers)
 {
+    const auto positionOf = [&](std::int64_t sample) {
+        const bool isKnown = std::size_t(sample) < answers.size() && result.plain.dim() == 3 && answers[std::size_t(sample)] < result.plain.size(1);
+        return !position && isKnown ? std::optional(answers[std::size_t(sample)]) : position;
+    };
     Json json = {{"changed", result.changed}, {"shape", result.intervened.sizes().vec()}, {"samples", Json::array()}};
     for (std::int64_t sample = 0; result.plain.dim() > 0 && sample < result.plain.size(0); ++sample)
-        json["samples"].push_back(describeSample(result, card, top, sample, position));
+        json["samples"].push_back(describeSample(result, card, top, sample, positionOf(sample)));
     json["values"] = describeValues(result);
     return json;
 }

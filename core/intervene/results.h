@@ -13,13 +13,14 @@ namespace orrery::intervene {
 /// What interventions did, as JSON for people and for the store:
 /// {"changed": [value, ...], "shape": [...], "samples": [{"divergence", "changes": [{"class", "name", "before", "after", "logit_before", "logit_after"}]}],
 ///  "values": [{"name", "shape", "largest_difference", "relative_difference"}]}. Outputs without classes give "before" and "after" as numbers of each sample.
-/// @param position  Of a sequence output; none: the last. The divergence is that position's.
-core::Json describeResult(const InterventionResult& result, const graph::ModelCard& card, std::size_t top, std::optional<std::int64_t> position = {});
+/// @param position  Of a sequence output; none: that of `answers`, which has one each sample (see train::answerPositions), else the last. The divergence is that position's.
+core::Json describeResult(const InterventionResult& result, const graph::ModelCard& card, std::size_t top, std::optional<std::int64_t> position = {},
+                          const std::vector<std::int64_t>& answers = {});
 /// {"text", "tokens": [{"token", "text", "probability"}], "stopped"}; the text of new tokens alone.
 core::Json describeGeneration(const GenerationResult& result, const graph::ModelCard& card);
 /// A class's name, a token's text, or the number.
 std::string outputName(const graph::ModelCard& card, std::int64_t index);
-/// True if the classes of the output are the tokens of a text: models that go on writing, or fill masks.
+/// True if the classes of the output are the tokens of a text: models that go on writing, fill masks, or answer with a text.
 bool answersAreTokens(const graph::ModelCard& card);
 
 /// Adds the document and what it did as an analysis of a run (method "intervene"), with the artifacts "interventions", "plain" and "intervened" (arrays; only

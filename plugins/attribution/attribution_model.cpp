@@ -10,6 +10,7 @@
 #include <core/explain/leave_out.h>
 #include <core/explain/stored.h>
 #include <core/intervene/layout.h>
+#include <core/intervene/results.h>
 #include <core/io/image.h>
 #include <core/text/card_tokenizer.h>
 #include <core/train/card_inputs.h>
@@ -76,12 +77,22 @@ void addAnswer(PreparedSubject& subject, std::stop_token stop)
     std::vector<at::Tensor> inputs;
     for (const auto& value : subject.inputs)
         inputs.push_back(value.toTensor());
-    subject.answer = answerOf(subject.model->card, train::predict(*subject.model, inputs, 1, stop));
+    const at::Tensor output = train::predict(*subject.model, inputs, 1, stop);
+    subject.positions = output.dim() == 3 ? output.size(1) : 0;
+    const auto usual = train::answerPositions(*subject.model->graph, subject.model->card, subject.inputs);
+    if (subject.positions > 0)
+        subject.usualPosition = usual.empty() || usual[0] >= subject.positions ? subject.positions - 1 : usual[0];
+    const auto wanted = subject.subject.position;
+    if (wanted && (*wanted < 0 || *wanted >= subject.positions))
+        subject.subject.position.reset();  // of a longer text
+    subject.answer = answerOf(subject.model->card, output, subject.position());
     const auto classes = subject.answer.probabilities.size();
     subject.classes = subject.model->card.classNames;
     if (subject.classes.empty() && subject.data && subject.data->info().classNames.size() == classes)
         subject.classes = subject.data->info().classNames;
-    if (!subject.classes.empty() || classes == 0 || subject.kind != InputKind::Tokens)
+    // The classes of what says something at each position are tokens; those of a whole text are not.
+    const bool ofTokens = intervene::answersAreTokens(subject.model->card) || (subject.model->card.task.empty() && subject.positions > 0);
+    if (!subject.classes.empty() || classes == 0 || subject.kind != InputKind::Tokens || !ofTokens)
         return;
     const auto* ofData = subject.data ? subject.data->vocabulary() : nullptr;
     auto tokenizer = text::tokenizerOf(subject.model->card);
@@ -129,11 +140,11 @@ core::Json documentOf(const ExplainSubject& subject, const store::Workspace* wor
 
 }  // namespace
 
-Answer answerOf(const graph::ModelCard& card, const at::Tensor& output)
+Answer answerOf(const graph::ModelCard& card, const at::Tensor& output, std::optional<std::int64_t> position)
 {
     at::Tensor row = output.detach();
     if (row.dim() == 3)
-        row = row.select(1, row.size(1) - 1);  // a sequence: what comes next
+        row = row.select(1, position.value_or(row.size(1) - 1));
     Answer answer;
     answer.outputs = doubles(row);
     if (row.dim() != 2 || card.task == "regression")
@@ -169,6 +180,11 @@ QString PreparedSubject::className(std::int64_t index) const
     return index >= 0 && std::size_t(index) < classes.size() ? QString::fromStdString(classes[std::size_t(index)]) : QString::number(index);
 }
 
+std::optional<std::int64_t> PreparedSubject::position() const
+{
+    return subject.position ? std::optional<std::int64_t>(*subject.position) : usualPosition;
+}
+
 std::int64_t PreparedSubject::elements() const
 {
     if (kind == InputKind::Image)
@@ -181,6 +197,7 @@ std::int64_t PreparedSubject::elements() const
 struct SubjectOpener::Cache {
     std::mutex mutex;  ///< one subject is prepared at a time
     QString modelName;
+    std::set<std::string> keptInputs;  ///< a pair needs inputs that are bound otherwise: another graph
     std::shared_ptr<const graph::Model> model;
     std::shared_ptr<const graph::Executor> executor;
     core::Json document;
@@ -197,17 +214,28 @@ std::shared_ptr<SubjectOpener::Cache> SubjectOpener::cache()
     return m_cache;
 }
 
-void SubjectOpener::openInto(Cache& cached, PreparedSubject& made, const std::shared_ptr<store::Workspace>& workspace) const
+void SubjectOpener::openModel(Cache& cached, PreparedSubject& made, const std::shared_ptr<store::Workspace>& workspace) const
 {
     const ExplainSubject& subject = made.subject;
-    if (!cached.model || cached.modelName != subject.model || cached.workspace != workspace) {
-        cached.model = std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, workspace));
+    const auto needed = train::neededInputs(subject.texts);
+    if (!cached.model || cached.modelName != subject.model || cached.workspace != workspace || cached.keptInputs != needed) {
+        cached.model = std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, workspace, needed));
         cached.executor = std::make_shared<const graph::Executor>(cached.model->graph);
         cached.modelName = subject.model;
+        cached.keptInputs = needed;
         cached.workspace = workspace;
     }
     made.model = cached.model;
     made.executor = cached.executor;
+}
+
+void SubjectOpener::openInput(Cache& cached, PreparedSubject& made, const std::shared_ptr<store::Workspace>& workspace) const
+{
+    const ExplainSubject& subject = made.subject;
+    if (!subject.texts.empty()) {
+        made.inputs = train::textInputs(*made.model, subject.texts[0]);
+        return;
+    }
     if (!subject.image.isEmpty()) {
         made.inputs = {train::imageInput(made.model->card, io::readImage(subject.image.toStdString()))};
         return;
@@ -228,13 +256,29 @@ void SubjectOpener::openInto(Cache& cached, PreparedSubject& made, const std::sh
     made.targetText = made.data->info().task == data::Task::NextToken ? std::string() : made.data->targetText(indices[0]);
 }
 
-PreparedPtr SubjectOpener::prepare(const ExplainSubject& subject, const std::shared_ptr<store::Workspace>& workspace, std::stop_token stop)
+PreparedPtr SubjectOpener::prepare(const ExplainSubject& subject, const std::shared_ptr<store::Workspace>& workspace, std::stop_token stop,
+                                   const std::function<void(const OpenedSubject&)>& opened)
 {
     const auto cached = cache();
     const std::lock_guard lock(cached->mutex);
     auto made = std::make_shared<PreparedSubject>();
     made->subject = subject;
-    openInto(*cached, *made, workspace);
+    openModel(*cached, *made, workspace);
+    const OpenedSubject can{train::readsText(*made->model), train::readsPairs(*made->model)};
+    if (opened)
+        opened(can);
+    if (!can.readsText && !made->subject.texts.empty()) {
+        made->subject.texts.clear();
+        openModel(*cached, *made, workspace);
+    }
+    // A pair that means nothing to the model is hidden: it was typed for another one.
+    if (!can.readsPairs && !made->subject.texts.empty() && made->subject.texts[0].pair) {
+        made->subject.texts[0].pair.reset();
+        openModel(*cached, *made, workspace);
+    }
+    if (!made->subject.hasInput())
+        return nullptr;
+    openInput(*cached, *made, workspace);
     if (stop.stop_requested())
         throw core::Cancelled();
     made->kind = kindOf(*made);
@@ -252,8 +296,9 @@ PreparedPtr SubjectOpener::prepare(const ExplainSubject& subject, const std::sha
 
 Answer answerWithout(const PreparedSubject& subject, const std::vector<std::int64_t>& elements, double baseline, std::stop_token stop)
 {
-    return answerOf(subject.model->card, explain::outputWithout(*subject.executor, subject.model->weights, subject.inputs,
-                                                                {subject.sites.front().name, elements, baseline}, stop));
+    const auto output =
+        explain::outputWithout(*subject.executor, subject.model->weights, subject.inputs, {subject.sites.front().name, elements, baseline}, stop);
+    return answerOf(subject.model->card, output, subject.position());
 }
 
 }  // namespace orrery::plugins

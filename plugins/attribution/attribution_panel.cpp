@@ -4,6 +4,7 @@
 #include <QComboBox>
 #include <QHBoxLayout>
 #include <QLabel>
+#include <QPointer>
 #include <QPushButton>
 #include <QSplitter>
 #include <QStackedWidget>
@@ -17,6 +18,7 @@
 #include <widgets/model_source.h>
 #include <widgets/schema_form.h>
 #include <widgets/session.h>
+#include <widgets/text_fields.h>
 
 #include "ablation_view.h"
 #include "area_curve.h"
@@ -242,7 +244,8 @@ void AttributionPanel::prepare()
         updateEmptyState();
         return updateButtons();
     }
-    showContent();
+    if (subject->hasInput())
+        showContent();
     addBusy(1);
     m_preparing = true;
     const auto done = [this](const PreparedPtr& prepared) {
@@ -255,6 +258,7 @@ void AttributionPanel::prepare()
         m_prepared.reset();
         m_reopened.reset();
         m_ablation->setSubject(nullptr);
+        showContent();
         m_subject->showSubject(nullptr, tr("The model or its input could not be opened. Choose another sample or model above."));
         showError(text);
         updateButtons();
@@ -262,12 +266,19 @@ void AttributionPanel::prepare()
     };
     m_prepareTask = session().runInBackground(
         this,
-        [opener = m_opener, subject = *subject, workspace = session().workspace()](widgets::BackgroundContext& context) {
+        [panel = QPointer<AttributionPanel>(this), opener = m_opener, subject = *subject,
+         workspace = session().workspace()](widgets::BackgroundContext& context) {
             // The run's data are opened from the run where both are the same: relative paths in its document start at its folder.
             ExplainSubject wanted = subject;
             if (wanted.run && workspace && wanted.data == workspace->run(*wanted.run).document.value("data", core::Json()))
                 wanted.data = nullptr;
-            return opener->prepare(wanted, workspace, context.stopToken());
+            const auto opened = [&](const OpenedSubject& what) {
+                context.post([panel, what] {
+                    if (panel)
+                        panel->m_subject->showAbilities(what);
+                });
+            };
+            return opener->prepare(wanted, workspace, context.stopToken(), opened);
         },
         done, failed);
     updateButtons();
@@ -276,6 +287,13 @@ void AttributionPanel::prepare()
 void AttributionPanel::takePrepared(const PreparedPtr& prepared)
 {
     m_prepared = prepared;
+    if (!prepared) {
+        m_ablation->setSubject(nullptr);
+        m_subject->showSubject(nullptr, tr("Type a text above, or choose a sample in Data."));
+        showResult(nullptr);
+        updateEmptyState();
+        return updateButtons();
+    }
     m_subject->showSubject(prepared);
     m_compare->setSubject(prepared);
     m_ablation->setSubject(prepared);
@@ -323,12 +341,14 @@ void AttributionPanel::start(const std::vector<int>& cards)
     const ExplainSubject& subject = m_prepared->subject;
     const Question question = m_subject->question();
     widgets::BackgroundOptions options;
-    options.title = cards.size() == 1 ? tr("Explain sample %1 by %2").arg(subject.sample).arg(titleOf(orders[0].settings))
-                                      : tr("Explain sample %1 by %2 methods").arg(subject.sample).arg(cards.size());
+    const QString what = subject.texts.empty() ? tr("sample %1").arg(subject.sample) : widgets::describeTexts(subject.texts);
+    options.title = cards.size() == 1 ? tr("Explain %1 by %2").arg(what, titleOf(orders[0].settings))
+                                      : tr("Explain %1 by %2 methods").arg(what).arg(cards.size());
     options.lane = widgets::Lane::Queue;
     options.kind = QStringLiteral("attribute");
     options.run = widgets::runOfArgument(subject.model);
     options.document = {{"model", subject.model.toStdString()}, {"methods", core::Json::array()}, {"sample", subject.sample}, {"at", question.site}};
+    options.document.update(train::textDocument(subject.texts));
     for (const auto& order : orders)
         options.document["methods"].push_back({{"method", order.settings.method}, {"parameters", order.settings.parameters}});
     ExplainEvents events;
@@ -465,6 +485,9 @@ void AttributionPanel::updateButtons()
 
 void AttributionPanel::updateEmptyState()
 {
+    // A text can be typed without any data.
+    if (m_subject->hasModel() && m_subject->takesText())
+        return showContent();
     if (!session().hasWorkspace())
         return showEmptyState(tr("No workspace is open"), tr("Open a workspace from the File menu, then select a run and a sample."));
     if (!m_subject->hasModel())

@@ -38,16 +38,17 @@ void AttributionPanel::takeStored(explain::StoredAttribution stored)
     const auto part = [&](const char* key) { return inputs.is_object() ? inputs.value(key, core::Json()) : core::Json(); };
     const core::Json sample = part("sample"), file = part("input"), data = part("data");
     const bool isPicture = !sample.is_number_integer() && file.is_string() && QFileInfo::exists(QString::fromStdString(file.get<std::string>()));
-    if (!sample.is_number_integer() && !isPicture)
-        return showError(
-            tr("Analysis %1 was made of an input that is no sample of a data set and no picture that is still there; it stands in the run's report.")
-                .arg(stored.analysis.id));
+    const auto texts = sample.is_number_integer() ? std::vector<train::GivenText>() : train::textsOfDocument(inputs);
+    if (!sample.is_number_integer() && !isPicture && texts.empty())
+        return showError(tr("Analysis %1 was made of an input that is no sample of a data set, no text, and no picture that is still there; it "
+                            "stands in the run's report.")
+                             .arg(stored.analysis.id));
     m_reopened = std::move(stored);
     m_subject->setSite(part("at").is_string() ? QString::fromStdString(part("at").get<std::string>()) : QString());
     session().changeSelection([&](widgets::Selection& s) {
         if (part("target").is_number_integer())
             s.target = part("target").get<qint64>();
-        if (isPicture)
+        if (isPicture || !texts.empty())
             return;
         if (!data.is_null() && !(m_prepared && m_prepared->dataDocument == data))
             s.data = data;
@@ -55,6 +56,8 @@ void AttributionPanel::takeStored(explain::StoredAttribution stored)
             s.split = QString::fromStdString(part("split").get<std::string>());
         s.samples = {sample.get<qint64>()};
     });
+    if (!texts.empty())
+        m_subject->setTexts(texts, part("position").is_number_integer() ? std::optional(part("position").get<qint64>()) : std::nullopt);
     if (isPicture)
         m_subject->setImage(QString::fromStdString(file.get<std::string>()));
     if (!m_preparing && !m_prepareTimer->isActive())
@@ -129,7 +132,8 @@ core::Json AttributionPanel::saveState() const
             {"brush", m_brush->brushSize()},
             {"metrics", m_quality->metrics()->toJson()},
             {"tab", m_tabs->currentIndex()},
-            {"image", m_subject->image().toStdString()}};
+            {"image", m_subject->image().toStdString()},
+            {"text", m_subject->textState()}};
 }
 
 void AttributionPanel::restoreState(const core::Json& state)
@@ -160,6 +164,8 @@ void AttributionPanel::restoreState(const core::Json& state)
         m_subject->setSite(site);
     if (const QString image = text("image"); !image.isEmpty() && QFileInfo::exists(image))
         m_subject->setImage(image);
+    else
+        m_subject->restoreTexts(at("text"));
 }
 
 }  // namespace orrery::plugins

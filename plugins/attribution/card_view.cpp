@@ -61,8 +61,10 @@ QString CardView::noteOf(const Card& card, const PreparedPtr& current) const
     if (card.result) {
         const Explanation& made = *card.result;
         if (current && !(made.subject->subject == current->subject))
-            parts << (made.subject->subject.image.isEmpty() ? tr("of %1 sample %2").arg(made.subject->subject.split).arg(made.subject->subject.sample)
-                                                            : tr("of another picture"));
+            parts << (!made.subject->subject.texts.empty() ? tr("of another text")
+                      : !made.subject->subject.image.isEmpty()
+                          ? tr("of another picture")
+                          : tr("of %1 sample %2").arg(made.subject->subject.split).arg(made.subject->subject.sample));
         if (made.target >= 0)
             parts << tr("target %1").arg(made.targetName.empty() ? QString::number(made.target) : QString::fromStdString(made.targetName));
         if (!made.subject->sites.empty() && made.site != made.subject->sites.front().name)

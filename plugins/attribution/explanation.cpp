@@ -9,6 +9,7 @@
 #include <core/explain/stored.h>
 #include <widgets/commands.h>
 #include <widgets/model_source.h>
+#include <widgets/text_fields.h>
 
 namespace orrery::plugins {
 namespace {
@@ -98,6 +99,8 @@ void storeExplanation(Explanation& made, const explain::AttributionResult& resul
         origin.sample = subject.sample;
     }
     origin.input = subject.image.toStdString();
+    origin.texts = subject.texts;
+    origin.position = subject.position;
     if (made.ofElements)
         origin.features = made.subject->names;
     origin.targetName = made.targetName;
@@ -156,6 +159,8 @@ explain::AttributionRequest requestOf(const PreparedSubject& subject, const Meth
 {
     explain::AttributionRequest request;
     request.inputs = subject.inputs;
+    if (const auto position = subject.position())
+        request.positions = {*position};
     request.target = question.target;
     request.site = question.site;
     request.parameters = explain::attributionRegistry().at(settings.method).schema.resolve(settings.parameters, settings.method);
@@ -216,12 +221,14 @@ Explanation storedExplanation(const PreparedPtr& subject, const explain::StoredA
 
 namespace {
 
-/// What the commands are asked about: `MODEL --image F`, or `MODEL [--data D] --split S --sample N`.
+/// What the commands are asked about: `MODEL --image F`, `MODEL --text T`, or `MODEL [--data D] --split S --sample N`.
 QStringList subjectWords(const ExplainSubject& subject, const core::Json& data)
 {
-    if (!subject.image.isEmpty())
-        return {subject.model, QStringLiteral("--image"), subject.image};
     QStringList words{subject.model};
+    if (!subject.texts.empty())
+        return words + widgets::textArguments(subject.texts);
+    if (!subject.image.isEmpty())
+        return words << QStringLiteral("--image") << subject.image;
     const auto run = widgets::runOfArgument(subject.model);
     // The run's own data need no description: the command line takes them from the run, with their folder.
     if (!(subject.data.is_null() && run && run == subject.run))
@@ -265,6 +272,8 @@ QString attributeCommand(const ExplainSubject& subject, const core::Json& data, 
     words << subjectWords(subject, data) << QStringLiteral("--method") << QString::fromStdString(settings.method);
     if (question.target)
         words << QStringLiteral("--target") << QString::number(*question.target);
+    if (subject.position)
+        words << QStringLiteral("--position") << QString::number(*subject.position);
     if (!question.site.empty())
         words << QStringLiteral("--at") << QString::fromStdString(question.site);
     addParameters(words, QStringLiteral("--set"), {}, settings.parameters);
@@ -286,6 +295,8 @@ QString leaveOutCommand(const ExplainSubject& subject, const core::Json& data, c
     words << subjectWords(subject, data);
     if (!elements.empty())
         words << QStringLiteral("--leave-out") << rangesOf(elements);
+    if (!elements.empty() && subject.position)
+        words << QStringLiteral("--position") << QString::number(*subject.position);
     if (!elements.empty() && baseline != 0)
         words << QStringLiteral("--set-to") << fullNumber(baseline);
     addWorkspace(words, subject, workspace);

@@ -16,6 +16,7 @@
 #include <widgets/export.h>
 #include <widgets/model_source.h>
 #include <widgets/session.h>
+#include <widgets/text_fields.h>
 
 namespace orrery::plugins {
 namespace {
@@ -36,7 +37,10 @@ QToolButton* makeTool(const QString& text, const QString& tooltip)
 SubjectForm::SubjectForm(widgets::Session& session, QWidget* parent)
     : QWidget(parent), m_session(session), m_form(new QFormLayout),
       m_model(widgets::narrowBox(tr("Model"), tr("The model to explain: a selected run, or the model that is open"), 8)),
-      m_target(widgets::narrowBox(tr("Target class"), tr("The class whose output is explained"), 8)), m_subject(new QLabel)
+      m_target(widgets::narrowBox(tr("Target class"), tr("The class whose output is explained"), 8)),
+      m_positions(widgets::narrowBox(tr("Position"), tr("The token of the text whose answer is explained"), 6)),
+      m_texts(new widgets::TextFields(widgets::TextFields::Several::No)), m_textLabel(new QLabel(tr("Te&xt"))),
+      m_positionLabel(new QLabel(tr("o&f"))), m_subject(new QLabel)
 {
     connect(m_model, &QComboBox::activated, this, &SubjectForm::subjectWanted);
     m_target->setObjectName(QStringLiteral("target"));
@@ -50,7 +54,28 @@ SubjectForm::SubjectForm(widgets::Session& session, QWidget* parent)
     auto* sampleLabel = new QLabel(tr("&Sample"));
     m_form->addRow(sampleLabel, makeSampleRow());
     sampleLabel->setBuddy(m_sample);
-    m_form->addRow(tr("&Target"), m_target);
+    m_texts->setPlaceholder(tr("a text of your own instead of the sample, then Enter"));
+    m_textLabel->setBuddy(m_texts->first());
+    m_form->addRow(m_textLabel, m_texts);
+    connect(m_texts, &widgets::TextFields::finished, this, [this] {
+        m_position.reset();  // of another text
+        m_image.clear();
+        Q_EMIT subjectWanted();
+    });
+    m_positions->setObjectName(QStringLiteral("position"));
+    connect(m_positions, &QComboBox::activated, this, [this] {
+        const QVariant chosen = m_positions->currentData();
+        m_position = chosen.isValid() ? std::optional(chosen.toLongLong()) : std::nullopt;
+        Q_EMIT subjectWanted();
+    });
+    m_positionLabel->setBuddy(m_positions);
+    auto* targetLabel = new QLabel(tr("&Target"));
+    targetLabel->setBuddy(m_target);
+    auto* target = new QHBoxLayout;
+    target->addWidget(m_target, 3);
+    target->addWidget(m_positionLabel);
+    target->addWidget(m_positions, 2);
+    m_form->addRow(targetLabel, target);
     auto* siteLabel = new QLabel(tr("&At"));
     m_form->addRow(siteLabel, makeSiteRow());
     siteLabel->setBuddy(m_sites);
@@ -60,12 +85,14 @@ SubjectForm::SubjectForm(widgets::Session& session, QWidget* parent)
     layout->addLayout(m_form);
     layout->addWidget(m_subject);
     connect(&session, &widgets::Session::selectionChanged, this, &SubjectForm::followSelection);
+    updateTextRow();
+    fillPositions();
     fillModels();
 }
 
 void SubjectForm::addRow(const QString& label, QWidget* field)
 {
-    m_form->insertRow(2, label, field);
+    m_form->insertRow(3, label, field);
 }
 
 QLayout* SubjectForm::makeSampleRow()
@@ -83,9 +110,12 @@ QLayout* SubjectForm::makeSampleRow()
     auto* picture = makeTool(tr("Picture…"), tr("Explain the model's answer to a picture of your own"));
     picture->setObjectName(QStringLiteral("picture"));
     connect(picture, &QToolButton::clicked, this, &SubjectForm::askImage);
-    m_back = makeTool(tr("Back to the sample"), tr("Explain the sample again instead of the picture"));
+    m_back = makeTool(tr("Back to the sample"), tr("Explain the sample again instead of the picture or text"));
     m_back->setObjectName(QStringLiteral("back"));
-    connect(m_back, &QToolButton::clicked, this, [this] { setImage({}); });
+    connect(m_back, &QToolButton::clicked, this, [this] {
+        m_image.clear();
+        setTexts({});
+    });
     m_back->hide();
     auto* row = new QHBoxLayout;
     row->addWidget(m_previous);
@@ -143,6 +173,7 @@ void SubjectForm::followSelection(widgets::SelectionParts parts)
     }
     if (parts & (widgets::SelectionParts(SelectionPart::Data) | SelectionPart::Samples)) {
         m_image.clear();
+        m_texts->setTexts({});
         Q_EMIT subjectWanted();
     }
     if (parts.testFlag(SelectionPart::Target))
@@ -160,6 +191,8 @@ std::optional<ExplainSubject> SubjectForm::wanted() const
     ExplainSubject subject;
     subject.model = m_model->currentData().toString();
     subject.image = m_image;
+    subject.texts = m_texts->texts();
+    subject.position = m_position;
     subject.data = selection.data;
     subject.run = widgets::runOfArgument(subject.model);
     if (!subject.run && !selection.runs.isEmpty())
@@ -167,8 +200,7 @@ std::optional<ExplainSubject> SubjectForm::wanted() const
     if (!selection.split.isEmpty())
         subject.split = selection.split;
     subject.sample = selection.samples.isEmpty() ? 0 : selection.samples.front();
-    const bool hasInput = !subject.image.isEmpty() || subject.run || !subject.data.is_null();
-    return subject.model.isEmpty() || !hasInput ? std::nullopt : std::optional(subject);
+    return subject.model.isEmpty() ? std::nullopt : std::optional(subject);
 }
 
 Question SubjectForm::question() const
@@ -184,7 +216,47 @@ Question SubjectForm::question() const
 void SubjectForm::setImage(const QString& file)
 {
     m_image = file;
+    m_texts->setTexts({});
     Q_EMIT subjectWanted();
+}
+
+void SubjectForm::setTexts(const std::vector<train::GivenText>& texts, std::optional<qint64> position)
+{
+    if (!texts.empty())
+        m_image.clear();
+    m_texts->setTexts(texts);
+    m_position = position;
+    updateTextRow();
+    Q_EMIT subjectWanted();
+}
+
+core::Json SubjectForm::textState() const
+{
+    return {{"texts", m_texts->toJson()}, {"position", m_position ? core::Json(*m_position) : core::Json()}};
+}
+
+void SubjectForm::restoreTexts(const core::Json& state)
+{
+    m_texts->fromJson(state.is_object() ? state.value("texts", core::Json()) : core::Json());
+    const auto position = state.is_object() ? state.value("position", core::Json()) : core::Json();
+    m_position = position.is_number_integer() ? std::optional<qint64>(position.get<qint64>()) : std::nullopt;
+    updateTextRow();
+    Q_EMIT subjectWanted();
+}
+
+void SubjectForm::showAbilities(const OpenedSubject& opened)
+{
+    m_abilities = opened;
+    m_texts->setPairs(opened.readsPairs);
+    updateTextRow();
+}
+
+void SubjectForm::updateTextRow()
+{
+    // A text that is there can be taken away whatever the model says of it.
+    const bool shown = m_abilities.readsText || !m_texts->texts().empty();
+    m_texts->setVisible(shown);
+    m_textLabel->setVisible(shown);
 }
 
 void SubjectForm::setSite(const QString& site)
@@ -196,8 +268,9 @@ void SubjectForm::setSite(const QString& site)
 QString SubjectForm::describe() const
 {
     const auto& subject = m_prepared->subject;
-    QString text = subject.image.isEmpty() ? tr("%1 part, sample %2 of %L3").arg(subject.split).arg(subject.sample).arg(m_prepared->samplesInSplit)
-                                           : QFileInfo(subject.image).fileName();
+    QString text = !subject.texts.empty()    ? widgets::describeTexts(subject.texts)
+                   : subject.image.isEmpty() ? tr("%1 part, sample %2 of %L3").arg(subject.split).arg(subject.sample).arg(m_prepared->samplesInSplit)
+                                             : QFileInfo(subject.image).fileName();
     if (!m_prepared->targetText.empty())
         text += tr("; true: %1").arg(QString::fromStdString(m_prepared->targetText));
     if (m_prepared->answer.predicted >= 0)
@@ -211,9 +284,11 @@ void SubjectForm::showSubject(const PreparedPtr& prepared, const QString& text)
     const bool stepping = prepared && prepared->samplesInSplit > 0;
     for (QWidget* widget : std::initializer_list<QWidget*>{m_previous, m_next, m_sample})
         widget->setEnabled(stepping);
-    m_back->setVisible(!m_image.isEmpty());
+    const bool own = !m_image.isEmpty() || !m_texts->texts().empty();
+    m_back->setVisible(own);
     for (QWidget* widget : std::initializer_list<QWidget*>{m_previous, m_next, m_sample})
-        widget->setVisible(m_image.isEmpty());
+        widget->setVisible(!own);
+    fillPositions();
     m_subject->setText(prepared ? describe() : text);
     if (!prepared)
         return;
@@ -224,6 +299,28 @@ void SubjectForm::showSubject(const PreparedPtr& prepared, const QString& text)
     }
     fillTargets();
     fillSites();
+}
+
+void SubjectForm::fillPositions()
+{
+    const QSignalBlocker blocker(m_positions);
+    m_positions->clear();
+    const bool shown = m_prepared && m_prepared->positions > 1 && m_prepared->kind == InputKind::Tokens;
+    m_positions->setVisible(shown);
+    m_positionLabel->setVisible(shown);
+    if (!shown)
+        return;
+    const auto named = [&](std::int64_t position) {
+        const auto& names = m_prepared->names;
+        return std::size_t(position) < names.size() ? tr("%1: %2").arg(position).arg(QString::fromStdString(names[std::size_t(position)]))
+                                                    : QString::number(position);
+    };
+    m_positions->addItem(tr("usual: %1").arg(named(m_prepared->usualPosition.value_or(m_prepared->positions - 1))));
+    m_positions->setItemData(0, tr("The first mask of a model that fills masks, else the last token"), Qt::ToolTipRole);
+    for (std::int64_t position = 0; position < m_prepared->positions; ++position)
+        m_positions->addItem(named(position), qint64(position));
+    m_position = m_prepared->subject.position;
+    m_positions->setCurrentIndex(m_position ? int(*m_position) + 1 : 0);
 }
 
 void SubjectForm::fillTargets()

@@ -10,6 +10,7 @@
 #include <core/train/samples.h>
 #include <core/train/text_batch.h>
 #include <widgets/model_source.h>
+#include <widgets/text_fields.h>
 
 namespace orrery::plugins {
 namespace {
@@ -54,7 +55,7 @@ std::vector<c10::IValue> fileInputs(const DebugSubject& subject, const graph::Mo
     const auto& declared = model.graph->data().inputs;
     std::vector<c10::IValue> inputs(declared.size());
     std::size_t place = 0;
-    for (const QString& word : subject.text.split(QLatin1Char(' '), Qt::SkipEmptyParts)) {
+    for (const QString& word : subject.files.split(QLatin1Char(' '), Qt::SkipEmptyParts)) {
         const auto sign = word.indexOf(QLatin1Char('='));
         std::size_t index = place++;
         if (sign > 0)
@@ -88,7 +89,8 @@ std::vector<c10::IValue> inputsOf(const DebugSubject& subject, const graph::Mode
 {
     switch (subject.input) {
     case DebugSubject::Input::Sample: return sampleInput(subject, model, workspace);
-    case DebugSubject::Input::Text: return train::textInputs(model, widgets::givenText(subject.text, subject.pair));
+    case DebugSubject::Input::Text:
+        return subject.texts.size() == 1 ? train::textInputs(model, subject.texts[0]) : train::textInputs(model, subject.texts);
     case DebugSubject::Input::File: return fileInputs(subject, model);
     case DebugSubject::Input::Example: break;
     }
@@ -101,7 +103,7 @@ QStringList DebugSubject::arguments() const
 {
     QStringList out;
     if (input == Input::File)
-        for (const QString& word : text.split(QLatin1Char(' '), Qt::SkipEmptyParts))
+        for (const QString& word : files.split(QLatin1Char(' '), Qt::SkipEmptyParts))
             out << QStringLiteral("--input") << word;
     if (input == Input::Sample) {
         if (!data.is_null())
@@ -109,20 +111,20 @@ QStringList DebugSubject::arguments() const
         out << QStringLiteral("--split") << split << QStringLiteral("--sample") << QString::number(sample);
     }
     if (input == Input::Text)
-        out << QStringLiteral("--text") << text;
-    if (input == Input::Text && !pair.isEmpty())
-        out << QStringLiteral("--pair") << pair;
+        out << widgets::textArguments(texts);
     if (training)
         out << QStringLiteral("--training");
     return out;
 }
 
-DebugModelPtr openDebugSubject(const DebugSubject& subject, const std::shared_ptr<store::Workspace>& workspace)
+DebugModelPtr openDebugSubject(const DebugSubject& subject, const std::shared_ptr<store::Workspace>& workspace,
+                               const std::function<void(const graph::Model&)>& opened)
 {
     auto made = std::make_shared<DebugModel>();
     made->subject = subject;
-    made->model =
-        std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, workspace, widgets::neededInputs(subject.text, subject.pair)));
+    made->model = std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, workspace, train::neededInputs(subject.texts)));
+    if (opened)
+        opened(*made->model);
     made->executor = std::make_shared<const graph::Executor>(made->model->graph);
     made->inputs = inputsOf(subject, *made->model, workspace);
     QStringList parts;

@@ -1,6 +1,7 @@
 #pragma once
 #include <QString>
 #include <QStringList>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -10,6 +11,7 @@
 #include <core/debug/prompt.h>
 #include <core/graph/model.h>
 #include <core/store/workspace.h>
+#include <core/train/text_batch.h>
 
 namespace orrery::plugins {
 
@@ -18,9 +20,9 @@ struct DebugSubject {
     enum class Input { Example, Sample, Text, File };
     QString model;  ///< MODEL argument
     Input input = Input::Example;
-    QString text;     ///< the text, or files with blanks between (`FILE` or `NAME=FILE`)
-    QString pair;     ///< a second text that belongs to the text; empty: none
-    core::Json data;  ///< data document of the sample; null: the data of `run`
+    QString files;                        ///< with blanks between (`FILE` or `NAME=FILE`)
+    std::vector<train::GivenText> texts;  ///< several are one batch
+    core::Json data;                      ///< data document of the sample; null: the data of `run`
     std::optional<qint64> run;
     QString split = QStringLiteral("test");
     qint64 sample = 0;
@@ -40,8 +42,9 @@ struct DebugModel {
 };
 using DebugModelPtr = std::shared_ptr<const DebugModel>;
 
-/// @throws what opening the model or data throws; core::InputError for an input that does not fit. Any thread.
-DebugModelPtr openDebugSubject(const DebugSubject& subject, const std::shared_ptr<store::Workspace>& workspace);
+/// @param opened  Told of the model before its input is read. @throws what opening the model or data throws; core::InputError for an input that does not fit. Any thread.
+DebugModelPtr openDebugSubject(const DebugSubject& subject, const std::shared_ptr<store::Workspace>& workspace,
+                               const std::function<void(const graph::Model&)>& opened = {});
 
 /// One value or gradient in the list.
 struct DebugValueRow {

@@ -6,6 +6,7 @@
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QLineEdit>
+#include <QPointer>
 #include <QTabWidget>
 #include <QTimer>
 #include <QToolButton>
@@ -18,6 +19,7 @@
 #include <widgets/model_source.h>
 #include <widgets/report_item.h>
 #include <widgets/session.h>
+#include <widgets/text_fields.h>
 
 #include "divergence_page.h"
 #include "profile_page.h"
@@ -66,7 +68,8 @@ QWidget* DebuggerPanel::makeSubject()
     m_input = new QLineEdit;
     m_input->setObjectName(QStringLiteral("input"));
     m_input->setAccessibleName(tr("Input"));
-    m_pair = widgets::makePairEdit();
+    m_texts = new widgets::TextFields(widgets::TextFields::Several::Yes);
+    m_texts->setPlaceholder(tr("a text that the model's tokenizer reads"));
     m_training = new QCheckBox(tr("t&raining mode"));
     m_training->setObjectName(QStringLiteral("training"));
     m_training->setToolTip(tr("Dropout and batch statistics as in training; random operators repeat by the seed"));
@@ -78,8 +81,8 @@ QWidget* DebuggerPanel::makeSubject()
         updateInput();
         prepareSoon();
     });
-    for (QLineEdit* edit : {m_input, m_pair})
-        connect(edit, &QLineEdit::textEdited, this, &DebuggerPanel::prepareSoon);
+    connect(m_input, &QLineEdit::textEdited, this, &DebuggerPanel::prepareSoon);
+    connect(m_texts, &widgets::TextFields::edited, this, &DebuggerPanel::prepareSoon);
     connect(m_training, &QCheckBox::toggled, this, &DebuggerPanel::prepareSoon);
     auto* modelLabel = new QLabel(tr("&Model"));
     modelLabel->setBuddy(m_model);
@@ -93,10 +96,10 @@ QWidget* DebuggerPanel::makeSubject()
     first->addWidget(m_training);
     first->addWidget(copy);
     auto* second = new QHBoxLayout;
-    second->addWidget(inputLabel);
-    second->addWidget(m_kind);
+    second->addWidget(inputLabel, 0, Qt::AlignTop);
+    second->addWidget(m_kind, 0, Qt::AlignTop);
     second->addWidget(m_input, 1);
-    second->addWidget(m_pair, 1);
+    second->addWidget(m_texts, 1);
     second->addStretch(0);
     auto* box = new QWidget;
     auto* layout = new QVBoxLayout(box);
@@ -148,10 +151,9 @@ void DebuggerPanel::connectPages()
 void DebuggerPanel::updateInput()
 {
     const auto kind = Input(m_kind->currentData().toInt());
-    m_input->setVisible(kind != Input::Example);
-    m_pair->setVisible(kind == Input::Text);
+    m_input->setVisible(kind == Input::Sample || kind == Input::File);
+    m_texts->setVisible(kind == Input::Text);
     m_input->setPlaceholderText(kind == Input::Sample ? tr("number of the sample; empty: the selected one")
-                                : kind == Input::Text ? tr("a text that the model's tokenizer reads")
                                                       : tr("x.npy, or NAME=x.npy with blanks between several"));
 }
 
@@ -182,10 +184,10 @@ DebugSubject DebuggerPanel::wantedSubject() const
     subject.model = m_model->currentData().toString();
     subject.input = Input(m_kind->currentData().toInt());
     subject.training = m_training->isChecked();
-    if (subject.input == Input::Text || subject.input == Input::File)
-        subject.text = m_input->text();
+    if (subject.input == Input::File)
+        subject.files = m_input->text();
     if (subject.input == Input::Text)
-        subject.pair = m_pair->text();
+        subject.texts = m_texts->texts();
     if (subject.input != Input::Sample)
         return subject;
     subject.run = widgets::runOfArgument(subject.model);
@@ -219,7 +221,7 @@ void DebuggerPanel::prepare()
     showError({});
     showContent();
     // A kind of input that was just chosen is no mistake yet.
-    if ((subject.input == Input::Text || subject.input == Input::File) && subject.text.trimmed().isEmpty()) {
+    if ((subject.input == Input::Text && subject.texts.empty()) || (subject.input == Input::File && subject.files.trimmed().isEmpty())) {
         m_opening.cancel();
         take(nullptr);
         return m_status->setText(subject.input == Input::Text ? tr("Type a text that the model's tokenizer reads.")
@@ -228,12 +230,18 @@ void DebuggerPanel::prepare()
     m_status->setText(tr("Opening…"));
     m_opening.start(
         session(), this,
-        [subject, workspace = session().workspace()](widgets::BackgroundContext&) {
+        [panel = QPointer<DebuggerPanel>(this), subject, workspace = session().workspace()](widgets::BackgroundContext& context) {
             // The run's own data are opened from the run: relative paths in its document start at its folder.
             DebugSubject wanted = subject;
             if (wanted.run && workspace && wanted.data == workspace->run(*wanted.run).document.value("data", core::Json()))
                 wanted.data = nullptr;
-            auto made = std::make_shared<DebugModel>(*openDebugSubject(wanted, workspace));
+            const auto opened = [&](const graph::Model& model) {
+                context.post([panel, pairs = train::readsPairs(model)] {
+                    if (panel)
+                        panel->showPairs(pairs);
+                });
+            };
+            auto made = std::make_shared<DebugModel>(*openDebugSubject(wanted, workspace, opened));
             made->subject = subject;
             return DebugModelPtr(made);
         },
@@ -243,6 +251,15 @@ void DebuggerPanel::prepare()
             m_status->setText(tr("The model or its input could not be opened."));
             showError(text);
         });
+}
+
+/// A second text that means nothing to the model is hidden; was it typed for another one, the input is read again without.
+void DebuggerPanel::showPairs(bool pairs)
+{
+    const auto before = m_texts->texts();
+    m_texts->setPairs(pairs);
+    if (m_texts->texts() != before && Input(m_kind->currentData().toInt()) == Input::Text)
+        prepareSoon();
 }
 
 void DebuggerPanel::take(const DebugModelPtr& model)
@@ -304,7 +321,7 @@ std::optional<widgets::ReportItem> DebuggerPanel::reportItem() const
 
 core::Json DebuggerPanel::saveState() const
 {
-    return {{"kind", m_kind->currentIndex()},      {"input", m_input->text().toStdString()}, {"pair", m_pair->text().toStdString()},
+    return {{"kind", m_kind->currentIndex()},      {"input", m_input->text().toStdString()}, {"texts", m_texts->toJson()},
             {"training", m_training->isChecked()}, {"tab", m_tabs->currentIndex()},          {"step", m_step->saveState()},
             {"profile", m_profile->saveState()},   {"divergence", m_divergence->saveState()}};
 }
@@ -315,7 +332,7 @@ void DebuggerPanel::restoreState(const core::Json& state)
         return;
     m_kind->setCurrentIndex(std::clamp(widgets::stateInteger(state, "kind", 0), 0, m_kind->count() - 1));
     m_input->setText(widgets::stateText(state, "input"));
-    m_pair->setText(widgets::stateText(state, "pair"));
+    m_texts->fromJson(state.value("texts", core::Json()));
     m_training->setChecked(state.contains("training") && state["training"].is_boolean() && state["training"].get<bool>());
     m_step->restoreState(widgets::stateObject(state, "step"));
     m_profile->restoreState(widgets::stateObject(state, "profile"));

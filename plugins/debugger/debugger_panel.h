@@ -12,6 +12,10 @@ class QLineEdit;
 class QTabWidget;
 class QTimer;
 
+namespace orrery::widgets {
+class TextFields;
+}
+
 namespace orrery::plugins {
 
 class DivergencePage;
@@ -39,6 +43,7 @@ private:
     void followSelection(widgets::SelectionParts parts);
     void prepareSoon();
     void prepare();
+    void showPairs(bool pairs);
     void take(const DebugModelPtr& model);
     void chooseValue(const QString& name);
     void updateInput();
@@ -49,7 +54,8 @@ private:
     widgets::LatestTask m_opening{[this](int change) { addBusy(change); }};
     QTimer* m_timer;
     QComboBox *m_model = nullptr, *m_kind = nullptr;
-    QLineEdit *m_input = nullptr, *m_pair = nullptr;
+    QLineEdit* m_input = nullptr;
+    widgets::TextFields* m_texts = nullptr;
     QCheckBox* m_training = nullptr;
     QLabel* m_status = nullptr;
     QTabWidget* m_tabs = nullptr;

@@ -16,6 +16,7 @@
 #include <widgets/commands.h>
 #include <widgets/model_source.h>
 #include <widgets/session.h>
+#include <widgets/text_fields.h>
 
 namespace orrery::plugins {
 namespace {
@@ -56,8 +57,8 @@ data::DataSetPtr openedData(const InterventionSubject& subject, const Json& docu
 void readInput(PreparedIntervention& made)
 {
     const auto& subject = made.subject;
-    if (!subject.text.isEmpty() && made.readsText) {
-        made.inputs = train::textInputs(*made.model, widgets::givenText(subject.text, subject.pair));
+    if (!subject.texts.empty() && made.readsText) {
+        made.inputs = train::textInputs(*made.model, subject.texts[0]);
         made.input = InterventionsModel::tr("Text of %1 tokens").arg(made.inputs[0].toTensor().size(1));
         return;
     }
@@ -90,8 +91,8 @@ std::vector<std::int64_t> sampleNumbers(const QString& text)
 
 std::vector<c10::IValue> sourceInputs(const PreparedIntervention& prepared, const SourceLine& line, const std::filesystem::path& folder)
 {
-    if (line.given.startsWith(QLatin1String("text:")))
-        return train::textInputs(*prepared.model, widgets::givenText(line.given.mid(5), {}));
+    if (const auto text = train::typedText(line.given.toStdString()))
+        return train::textInputs(*prepared.model, *text);
     if (!line.given.startsWith(QLatin1String("sample:"))) {
         const auto array = io::toTensor(io::readNpy(folder / line.given.toStdString()));
         return {at::isFloatingType(array.scalar_type()) ? array.to(at::kFloat) : array.to(at::kLong)};
@@ -164,12 +165,9 @@ Json storedInputs(const PreparedIntervention& prepared, const InterventionSettin
 {
     const auto& subject = prepared.subject;
     Json inputs = {{"model", subject.model.toStdString()}};
-    if (subject.text.isEmpty())
+    if (subject.texts.empty())
         inputs.update({{"data", prepared.dataDocument}, {"split", subject.split.toStdString()}, {"samples", {subject.sample}}});
-    else
-        inputs["text"] = subject.text.toStdString();
-    if (!subject.pair.isEmpty())
-        inputs["pair"] = subject.pair.toStdString();
+    inputs.update(train::textDocument(subject.texts));
     for (const auto& source : settings.sources)
         inputs["sources"].push_back(source.name.toStdString() + "=" + source.given.toStdString());
     return inputs;
@@ -177,26 +175,37 @@ Json storedInputs(const PreparedIntervention& prepared, const InterventionSettin
 
 }  // namespace
 
-PreparedInterventionPtr InterventionOpener::prepare(const InterventionSubject& subject, const std::shared_ptr<store::Workspace>& workspace)
+PreparedInterventionPtr InterventionOpener::prepare(const InterventionSubject& subject, const std::shared_ptr<store::Workspace>& workspace,
+                                                    const std::function<void(const PreparedIntervention&)>& opened)
 {
     const std::lock_guard lock(m_mutex);
     auto made = std::make_shared<PreparedIntervention>();
     made->subject = subject;
     // A pair needs inputs that are bound otherwise: another graph.
-    const bool isSame =
-        m_last && m_workspace == workspace && m_last->subject.model == subject.model && m_last->subject.pair.isEmpty() == subject.pair.isEmpty();
+    const auto needed = [](const InterventionSubject& each) {
+        auto texts = each.texts;
+        if (each.sourcePairs)
+            texts.push_back({"", ""});
+        return train::neededInputs(texts);
+    };
+    const bool isSame = m_last && m_workspace == workspace && m_last->subject.model == subject.model && needed(m_last->subject) == needed(subject);
     if (isSame) {
         made->model = m_last->model;
         made->executor = m_last->executor;
         made->places = m_last->places;
     } else {
-        made->model = std::make_shared<const graph::Model>(
-            widgets::openModelArgument(subject.model, workspace, widgets::neededInputs(subject.text, subject.pair)));
+        made->model = std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, workspace, needed(subject)));
         made->executor = std::make_shared<const graph::Executor>(made->model->graph);
         made->places = placesOf(*made->model);
     }
-    const auto& card = made->model->card;
-    made->readsText = !card.inputs.empty() && card.inputs[0].kind == "tokens" && card.tokenizer.is_object();
+    made->readsText = train::readsText(*made->model);
+    made->readsPairs = train::readsPairs(*made->model);
+    if (opened)
+        opened(*made);
+    // A second text that means nothing to the model is hidden: it was typed for another one.
+    if (!made->readsPairs)
+        for (auto& text : made->subject.texts)
+            text.pair.reset();
     made->dataDocument = dataOf(subject, workspace.get());
     made->data = isSame && m_last->dataDocument == made->dataDocument && m_last->subject.run == subject.run
                      ? m_last->data
@@ -223,7 +232,7 @@ InterventionOutcome runInterventions(const PreparedInterventionPtr& prepared, co
     const auto result = intervene::runIntervened(*prepared->executor, model.weights, model.card, document, request, control);
     InterventionOutcome outcome;
     outcome.subject = prepared;
-    outcome.described = intervene::describeResult(result, model.card, 10);
+    outcome.described = intervene::describeResult(result, model.card, 10, {}, train::answerPositions(*model.graph, model.card, prepared->inputs));
     addProbe(outcome, result);
     if (!settings.generation.is_null())
         outcome.described["generated"] = generatedBothWays(*prepared, document, request.sources, settings, control);
@@ -245,14 +254,12 @@ QString interveneCommand(const PreparedIntervention& prepared, const Json& docum
 {
     const auto& subject = prepared.subject;
     QStringList arguments = {QStringLiteral("intervene"), subject.model};
-    if (subject.text.isEmpty()) {
+    if (subject.texts.empty()) {
         if (!subject.data.is_null())
             arguments << QStringLiteral("--data") << widgets::dataArgument(subject.data);
         arguments << QStringLiteral("--split") << subject.split << QStringLiteral("--sample") << QString::number(subject.sample);
     } else {
-        arguments << QStringLiteral("--text") << subject.text;
-        if (!subject.pair.isEmpty())
-            arguments << QStringLiteral("--pair") << subject.pair;
+        arguments << widgets::textArguments(subject.texts);
     }
     arguments << QStringLiteral("--spec") << QString::fromStdString(document.dump());
     for (const auto& source : settings.sources)

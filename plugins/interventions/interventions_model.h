@@ -2,6 +2,7 @@
 #include <QObject>
 #include <QString>
 #include <QStringList>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -10,6 +11,7 @@
 #include <core/data/dataset.h>
 #include <core/graph/model.h>
 #include <core/intervene/results.h>
+#include <core/train/text_batch.h>
 
 namespace orrery::widgets {
 class Session;
@@ -23,9 +25,9 @@ struct InterventionSubject {
     core::Json data;  ///< data document; null: the data of `run`
     std::optional<qint64> run;
     QString split = QStringLiteral("test");
-    qint64 sample = 0;  ///< number within the split
-    QString text;       ///< instead of the sample, for models that read text; empty: the sample
-    QString pair;       ///< a second text that belongs to the text; empty: none
+    qint64 sample = 0;                    ///< number within the split
+    std::vector<train::GivenText> texts;  ///< one instead of the sample, for models that read text; empty: the sample
+    bool sourcePairs = false;             ///< a source is a pair of texts: the model is opened with the inputs that tell the two apart
     bool operator==(const InterventionSubject&) const = default;
 };
 
@@ -38,17 +40,18 @@ struct PreparedIntervention {
     core::Json dataDocument;
     std::int64_t samplesInSplit = 0;
     std::vector<c10::IValue> inputs;  ///< one row
-    bool readsText = false;           ///< takes tokens and has a tokenizer
-    QStringList places;               ///< canonical names, then modules, then values: for completion
-    QString input;                    ///< one line about it
+    bool readsText = false, readsPairs = false;
+    QStringList places;  ///< canonical names, then modules, then values: for completion
+    QString input;       ///< one line about it
 };
 using PreparedInterventionPtr = std::shared_ptr<const PreparedIntervention>;
 
 /// Opened models and data sets of the last subject: stepping through samples opens nothing again. Any thread.
 class InterventionOpener {
 public:
-    /// @throws what opening throws; core::InputError for a sample outside its part.
-    PreparedInterventionPtr prepare(const InterventionSubject& subject, const std::shared_ptr<store::Workspace>& workspace);
+    /// @param opened  Told as soon as the model is open, before its input is read. @throws what opening throws; core::InputError for a sample outside its part.
+    PreparedInterventionPtr prepare(const InterventionSubject& subject, const std::shared_ptr<store::Workspace>& workspace,
+                                    const std::function<void(const PreparedIntervention&)>& opened = {});
 
 private:
     std::mutex m_mutex;
@@ -56,7 +59,7 @@ private:
     std::shared_ptr<store::Workspace> m_workspace;  ///< guarded by m_mutex
 };
 
-/// A source input as it is typed: "sample 3", "text ...", or the name of an array file; `given` as on the command line: `sample:3`, `text:...`, FILE.
+/// A source input as it is typed: "sample 3", "text ...", or the name of an array file; `given` as on the command line: `sample:3`, `text:...`, `pair:["...", "..."]`, FILE.
 struct SourceLine {
     QString name, given;
     bool operator==(const SourceLine&) const = default;

@@ -6,11 +6,13 @@
 #include <QInputDialog>
 #include <QLabel>
 #include <QLineEdit>
+#include <QPointer>
 #include <QPushButton>
 #include <QSpinBox>
 #include <QTabWidget>
 #include <QTableWidget>
 #include <QTimer>
+#include <algorithm>
 #include <fmt/format.h>
 
 #include <widgets/commands.h>
@@ -21,6 +23,7 @@
 #include <widgets/report_item.h>
 #include <widgets/schema_form.h>
 #include <widgets/session.h>
+#include <widgets/text_fields.h>
 
 #include "entry_editor.h"
 #include "outcome_view.h"
@@ -123,9 +126,10 @@ InterventionSubject InterventionsPanel::wantedSubject() const
     if (!selection.split.isEmpty())
         subject.split = selection.split;
     subject.sample = selection.samples.isEmpty() ? 0 : selection.samples.front();
-    subject.text = m_text->text();
-    if (!subject.text.isEmpty())
-        subject.pair = m_pair->text();
+    subject.texts = m_texts->texts();
+    const auto lines = sources();
+    subject.sourcePairs =
+        std::any_of(lines.begin(), lines.end(), [](const SourceLine& line) { return line.given.startsWith(QLatin1String("pair:")); });
     return subject;
 }
 
@@ -149,7 +153,15 @@ void InterventionsPanel::prepare()
     showContent();
     m_preparation.start(
         session(), this,
-        [opener = m_opener, subject, workspace = session().workspace()](widgets::BackgroundContext&) { return opener->prepare(subject, workspace); },
+        [panel = QPointer<InterventionsPanel>(this), opener = m_opener, subject,
+         workspace = session().workspace()](widgets::BackgroundContext& context) {
+            return opener->prepare(subject, workspace, [&](const PreparedIntervention& opened) {
+                context.post([panel, text = opened.readsText, pairs = opened.readsPairs] {
+                    if (panel)
+                        panel->showTextFields(text, pairs);
+                });
+            });
+        },
         [this](const PreparedInterventionPtr& prepared) { takePrepared(prepared); },
         [this](const QString& text) {
             m_prepared.reset();
@@ -175,12 +187,16 @@ void InterventionsPanel::takePrepared(const PreparedInterventionPtr& prepared)
         completer->setFilterMode(Qt::MatchContains);
         m_probe->setCompleter(completer);
     }
-    m_text->setVisible(prepared->readsText);
-    m_pair->setVisible(prepared->readsText);
-    m_textLabel->setVisible(prepared->readsText);
     m_outcome->clearOutcome();
     m_shownCommand.clear();
     updateButtons();
+}
+
+void InterventionsPanel::showTextFields(bool text, bool pairs)
+{
+    m_texts->setVisible(text);
+    m_textLabel->setVisible(text);
+    m_texts->setPairs(pairs);
 }
 
 void InterventionsPanel::step(qint64 sample)
@@ -271,7 +287,7 @@ void InterventionsPanel::addSource()
 {
     auto lines = sources();
     const QString name = lines.empty() ? QStringLiteral("clean") : QStringLiteral("source%1").arg(lines.size() + 1);
-    lines.push_back({name, m_prepared && m_prepared->readsText && !m_text->text().isEmpty() ? QStringLiteral("text:") : QStringLiteral("sample:0")});
+    lines.push_back({name, m_prepared && m_prepared->readsText && !m_texts->texts().empty() ? QStringLiteral("text:") : QStringLiteral("sample:0")});
     setSources(lines);
 }
 
@@ -288,6 +304,9 @@ void InterventionsPanel::sourcesChanged()
     for (const auto& line : sources())
         names << line.name;
     m_entry->setSources(names);
+    // Pairs need inputs that are bound otherwise.
+    if (m_prepared && m_prepared->subject.sourcePairs != wantedSubject().sourcePairs)
+        prepareSoon();
 }
 
 std::vector<SourceLine> InterventionsPanel::sources() const
@@ -406,11 +425,12 @@ Json InterventionsPanel::saveState() const
     auto lines = Json::array();
     for (const auto& line : sources())
         lines.push_back({{"name", line.name.toStdString()}, {"given", line.given.toStdString()}});
-    return {{"document", m_model.document()},         {"sources", lines},
-            {"text", m_text->text().toStdString()},   {"pair", m_pair->text().toStdString()},
-            {"probe", m_probe->text().toStdString()}, {"new_tokens", m_newTokens->value()},
-            {"writing", m_writing->document()},       {"tab", m_tabs->currentIndex()},
-            {"folder", m_folder.toStdString()},       {"result_tab", m_outcome->currentIndex()}};
+    Json state = {{"document", m_model.document()},         {"sources", lines},
+                  {"probe", m_probe->text().toStdString()}, {"new_tokens", m_newTokens->value()},
+                  {"writing", m_writing->document()},       {"tab", m_tabs->currentIndex()},
+                  {"folder", m_folder.toStdString()},       {"result_tab", m_outcome->currentIndex()}};
+    state.update(train::textDocument(m_texts->texts()));
+    return state;
 }
 
 void InterventionsPanel::restoreState(const Json& state)
@@ -425,8 +445,7 @@ void InterventionsPanel::restoreState(const Json& state)
             if (!textOf(line, "name").isEmpty())
                 lines.push_back({textOf(line, "name"), textOf(line, "given")});
     setSources(lines);
-    m_text->setText(textOf(state, "text"));
-    m_pair->setText(textOf(state, "pair"));
+    m_texts->setTexts(train::textsOfDocument(state));
     m_probe->setText(textOf(state, "probe"));
     m_folder = textOf(state, "folder");
     const auto number = [&](const char* key) { return state.contains(key) && state[key].is_number_integer() ? state[key].get<int>() : 0; };

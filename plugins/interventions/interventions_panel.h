@@ -22,6 +22,7 @@ namespace orrery::widgets {
 class DocumentEditor;
 class JobBar;
 class SchemaForm;
+class TextFields;
 }  // namespace orrery::widgets
 
 namespace orrery::plugins {
@@ -61,6 +62,7 @@ private:
     void prepareSoon() const;
     void prepare();
     void takePrepared(const PreparedInterventionPtr& prepared);
+    void showTextFields(bool text, bool pairs);
     void step(qint64 sample);
     void add();
     void remove();
@@ -92,7 +94,8 @@ private:
 
     QComboBox* m_modelBox = nullptr;
     QSpinBox *m_sample = nullptr, *m_newTokens = nullptr;
-    QLineEdit *m_text = nullptr, *m_pair = nullptr, *m_probe = nullptr;
+    widgets::TextFields* m_texts = nullptr;
+    QLineEdit* m_probe = nullptr;
     QLabel *m_input = nullptr, *m_textLabel = nullptr;
     QTableWidget *m_list = nullptr, *m_sourceTable = nullptr;
     EntryEditor* m_entry = nullptr;

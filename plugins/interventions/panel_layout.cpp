@@ -20,6 +20,7 @@
 #include <widgets/job_bar.h>
 #include <widgets/schema_form.h>
 #include <widgets/session.h>
+#include <widgets/text_fields.h>
 
 #include "entry_editor.h"
 #include "interventions_panel.h"
@@ -69,15 +70,11 @@ QLayout* InterventionsPanel::makeSubject()
     m_sample->setRange(0, 0);
     m_sample->setKeyboardTracking(false);
     connect(m_sample, &QSpinBox::valueChanged, this, &InterventionsPanel::step);
-    m_text = new QLineEdit;
-    m_text->setObjectName(QStringLiteral("text"));
-    m_text->setAccessibleName(tr("Text"));
-    m_text->setPlaceholderText(tr("instead of the sample"));
-    m_pair = widgets::makePairEdit();
-    for (const QLineEdit* edit : {m_text, m_pair})
-        connect(edit, &QLineEdit::editingFinished, this, &InterventionsPanel::prepareSoon);
+    m_texts = new widgets::TextFields(widgets::TextFields::Several::No);
+    m_texts->setPlaceholder(tr("instead of the sample"));
+    connect(m_texts, &widgets::TextFields::finished, this, &InterventionsPanel::prepareSoon);
     m_textLabel = new QLabel(tr("&Text"));
-    m_textLabel->setBuddy(m_text);
+    m_textLabel->setBuddy(m_texts->first());
     m_input = new QLabel;
     m_input->setObjectName(QStringLiteral("input"));
     m_input->setWordWrap(true);
@@ -86,11 +83,7 @@ QLayout* InterventionsPanel::makeSubject()
     form->setVerticalSpacing(4);
     form->addRow(tr("&Model"), m_modelBox);
     form->addRow(tr("&Sample"), m_sample);
-    auto* texts = new QVBoxLayout;
-    texts->setSpacing(4);
-    texts->addWidget(m_text);
-    texts->addWidget(m_pair);
-    form->addRow(m_textLabel, texts);
+    form->addRow(m_textLabel, m_texts);
     form->addRow(m_input);
     return form;
 }
@@ -142,7 +135,8 @@ QWidget* InterventionsPanel::makeSources()
     m_sourceTable = makeTable(QStringLiteral("sources"), tr("Source inputs"), {tr("Name"), tr("Input")});
     connect(m_sourceTable, &QTableWidget::itemChanged, this, &InterventionsPanel::sourcesChanged);
     auto* hint =
-        new QLabel(tr("Interchange and its kin take values from these inputs: sample:3 (or 0-99) of the same data, text:…, or an .npy file."));
+        new QLabel(tr("Interchange and its kin take values from these inputs: sample:3 (or 0-99) of the same data, text:…, pair:[\"…\", \"…\"], "
+                      "or an .npy file."));
     hint->setWordWrap(true);
     auto* tools = new QHBoxLayout;
     tools->addWidget(buttonFor(makeAction(tr("Add source"), tr("Add a source input"), &InterventionsPanel::addSource)));

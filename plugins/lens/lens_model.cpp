@@ -6,12 +6,12 @@
 #include <chrono>
 
 #include <core/intervene/layout.h>
-#include <core/train/card_inputs.h>
 #include <core/train/evaluate.h>
 #include <core/train/runs.h>
 #include <core/train/samples.h>
 #include <widgets/commands.h>
 #include <widgets/model_source.h>
+#include <widgets/text_fields.h>
 
 namespace orrery::plugins {
 
@@ -78,8 +78,10 @@ void LensOpener::openModel(LensPrepared& made, const std::shared_ptr<store::Work
     if (made.wanted.step)
         made.wanted.step = nearestStep(made.steps, *made.wanted.step);
     const QString argument = made.wanted.argument();
-    if (!m_model || m_argument != argument || m_workspace != workspace) {
-        m_model = std::make_shared<const graph::Model>(widgets::openModelArgument(argument, workspace));
+    const auto needed = train::neededInputs(made.wanted.texts);
+    if (!m_model || m_argument != argument || m_workspace != workspace || m_keptInputs != needed) {
+        m_model = std::make_shared<const graph::Model>(widgets::openModelArgument(argument, workspace, needed));
+        m_keptInputs = needed;
         m_executor = std::make_shared<const graph::Executor>(m_model->graph);
         m_argument = argument;
         m_workspace = workspace;
@@ -110,7 +112,8 @@ void LensOpener::takeSample(LensPrepared& made) const
     made.tokens = train::sampleInputs(*made.model, *m_data, train::samplesOfPart(*m_data, part, {&number, 1})).at(0).toTensor();
 }
 
-LensPreparedPtr LensOpener::prepare(const LensWanted& wanted, const std::shared_ptr<store::Workspace>& workspace, bool withData, std::stop_token stop)
+LensPreparedPtr LensOpener::prepare(const LensWanted& wanted, const std::shared_ptr<store::Workspace>& workspace, bool withData, std::stop_token stop,
+                                    const std::function<void(bool readsPairs)>& opened)
 {
     const std::lock_guard lock(m_mutex);
     auto made = std::make_shared<LensPrepared>();
@@ -121,13 +124,24 @@ LensPreparedPtr LensOpener::prepare(const LensWanted& wanted, const std::shared_
     orderBySize(*made, workspace, stop);
     if (!made->isTransformer())
         return made;
-    const bool isText = !wanted.text.isEmpty();
+    made->readsPairs = train::readsPairs(*made->model);
+    if (opened)
+        opened(made->readsPairs);
+    // A second text that means nothing to the model is hidden: it was typed for another one.
+    if (!made->readsPairs && !made->wanted.texts.empty() && made->wanted.texts[0].pair) {
+        made->wanted.texts[0].pair.reset();
+        openModel(*made, workspace);
+    }
+    const bool isText = !wanted.texts.empty();
     if (wanted.hasData() && (!isText || withData))
         openData(*made, workspace);
-    if (isText)
-        made->tokens = train::textInput(*made->model, wanted.text.toStdString());
-    else if (made->data)
+    if (isText) {
+        const auto inputs = train::textInputs(*made->model, made->wanted.texts[0]);
+        made->tokens = inputs.at(0).toTensor();
+        made->more.assign(inputs.begin() + 1, inputs.end());
+    } else if (made->data) {
         takeSample(*made);
+    }
     if (made->tokens.defined())
         for (const auto& name : intervene::tokenNames(made->model->card, made->tokens))
             made->names << shownToken(name);
@@ -149,7 +163,7 @@ LensAnswer lookInto(const LensPreparedPtr& prepared, const QString& kind, const 
         };
     LensAnswer answer;
     answer.prepared = prepared;
-    answer.result = intervene::runLens({*prepared->executor, *prepared->model}, kind.toStdString(), std::move(request), control);
+    answer.result = intervene::runLens({*prepared->executor, *prepared->model, prepared->more}, kind.toStdString(), std::move(request), control);
     answer.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     return answer;
 }
@@ -161,9 +175,8 @@ std::int64_t keepAnswer(const LensAnswer& answer, const std::shared_ptr<store::W
     if (!run || !workspace)
         throw core::InputError("only what was found in a run of this workspace can be kept with it");
     core::Json inputs{{"model", wanted.argument().toStdString()}};
-    if (!wanted.text.isEmpty())
-        inputs["text"] = wanted.text.toStdString();
-    else if (answer.prepared->data)
+    inputs.update(train::textDocument(wanted.texts));
+    if (wanted.texts.empty() && answer.prepared->data)
         inputs.update({{"data", answer.prepared->dataDocument}, {"split", wanted.split.toStdString()}, {"sample", wanted.sample}});
     return intervene::storeLens(*workspace, *run, inputs, answer.result, answer.seconds);
 }
@@ -174,12 +187,11 @@ QString lensCommand(const LensWanted& wanted, const core::Json& dataDocument, co
     QStringList words{QStringLiteral("lens"), checkpoints.isEmpty() ? wanted.argument() : wanted.model};
     const auto run = widgets::runOfArgument(wanted.model);
     if (intervene::needsTokens(kind.toStdString())) {
-        if (!wanted.text.isEmpty())
-            words << QStringLiteral("--text") << wanted.text;
+        words << widgets::textArguments(wanted.texts);
         // The run's own data need no description: the command line takes them from the run, with their folder.
         if (!dataDocument.is_null() && !(wanted.data.is_null() && run && run == wanted.run))
             words << QStringLiteral("--data") << widgets::dataArgument(dataDocument);
-        if (wanted.text.isEmpty())
+        if (wanted.texts.empty())
             words << QStringLiteral("--split") << wanted.split << QStringLiteral("--sample") << QString::number(wanted.sample);
     }
     words << QStringLiteral("--kind") << kind;

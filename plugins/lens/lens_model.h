@@ -11,15 +11,16 @@
 #include <core/graph/model.h>
 #include <core/intervene/lens_methods.h>
 #include <core/store/workspace.h>
+#include <core/train/text_batch.h>
 
 namespace orrery::plugins {
 
 /// What is looked at: a model, perhaps as it was at a checkpoint, and a sequence of tokens.
 struct LensWanted {
-    QString model;               ///< MODEL argument without a step
-    std::optional<qint64> step;  ///< checkpoint of `run:ID`; nothing: the model as it is
-    QString text;                ///< read by the model's tokenizer; empty: a sample
-    core::Json data;             ///< data document; null: the data of `run`
+    QString model;                        ///< MODEL argument without a step
+    std::optional<qint64> step;           ///< checkpoint of `run:ID`; nothing: the model as it is
+    std::vector<train::GivenText> texts;  ///< at most one, read by the model's tokenizer; empty: a sample
+    core::Json data;                      ///< data document; null: the data of `run`
     std::optional<qint64> run;
     QString split = QStringLiteral("test");
     qint64 sample = 0;
@@ -45,8 +46,10 @@ struct LensPrepared {
     std::shared_ptr<const graph::Executor> executor;
     data::DataSetPtr data;  ///< null for a text without it
     core::Json dataDocument;
-    at::Tensor tokens;  ///< [1, position]; undefined without input
-    QStringList names;  ///< of the tokens, as shown
+    at::Tensor tokens;              ///< [1, position]; undefined without input
+    std::vector<c10::IValue> more;  ///< what the model reads with the tokens: attention_mask, token_type_ids of a pair
+    bool readsPairs = false;        ///< two texts that belong together mean something to it
+    QStringList names;              ///< of the tokens, as shown
     std::int64_t samplesInSplit = 0;
     std::vector<std::int64_t> steps;  ///< checkpoints of the run
     std::vector<LensSize> sizes;      ///< the runs of `wanted.models` by number of parameters; empty with fewer than two
@@ -57,9 +60,11 @@ using LensPreparedPtr = std::shared_ptr<const LensPrepared>;
 /// Keeps the last model and data set open: stepping through samples and kinds opens nothing again. Any thread.
 class LensOpener {
 public:
+    /// @param opened  Told as soon as the model is open, before its input is read.
     /// @param withData  The data are opened for a text, too: what the future lens is fitted on.
     /// @throws what opening throws; core::InputError for a text that the tokenizer cannot read or a sample outside its part.
-    LensPreparedPtr prepare(const LensWanted& wanted, const std::shared_ptr<store::Workspace>& workspace, bool withData, std::stop_token stop);
+    LensPreparedPtr prepare(const LensWanted& wanted, const std::shared_ptr<store::Workspace>& workspace, bool withData, std::stop_token stop,
+                            const std::function<void(bool readsPairs)>& opened = {});
 
 private:
     void openModel(LensPrepared& made, const std::shared_ptr<store::Workspace>& workspace);
@@ -68,6 +73,7 @@ private:
     void orderBySize(LensPrepared& made, const std::shared_ptr<store::Workspace>& workspace, std::stop_token stop);
     std::mutex m_mutex;  ///< one at a time; guards all below
     QString m_argument;
+    std::set<std::string> m_keptInputs;  ///< a pair needs inputs that are bound otherwise: another graph
     std::shared_ptr<store::Workspace> m_workspace;
     std::shared_ptr<const graph::Model> m_model;
     std::shared_ptr<const graph::Executor> m_executor;

@@ -4,7 +4,6 @@
 #include <QComboBox>
 #include <QFormLayout>
 #include <QLabel>
-#include <QLineEdit>
 #include <QPointer>
 #include <QSlider>
 #include <QSpinBox>
@@ -16,6 +15,7 @@
 #include <widgets/model_source.h>
 #include <widgets/report_item.h>
 #include <widgets/session.h>
+#include <widgets/text_fields.h>
 #include <widgets/token_view.h>
 
 #include "attention_page.h"
@@ -41,7 +41,8 @@ explain::Control controlOf(widgets::BackgroundContext& context)
 QString keyOf(const LensWanted& wanted, const QString& kind, const core::Json& parameters)
 {
     return QStringLiteral("%1|%2|%3|%4|%5|%6|%7|%8|%9")
-        .arg(wanted.argument(), wanted.text, QString::fromStdString(wanted.data.dump()), wanted.split)
+        .arg(wanted.argument(), QString::fromStdString(train::textDocument(wanted.texts).dump()), QString::fromStdString(wanted.data.dump()),
+             wanted.split)
         .arg(wanted.sample)
         .arg(wanted.run.value_or(-1))
         .arg(kind, QString::fromStdString(parameters.dump()), wanted.models.join(QLatin1Char(' ')));
@@ -167,7 +168,7 @@ LensWanted LensPanel::wanted() const
     for (int row = 0; row < m_model->count(); ++row)
         wanted.models << m_model->itemData(row).toString();
     if (m_inputKind->currentIndex() == 1)
-        wanted.text = m_text->text();
+        wanted.texts = m_texts->texts();
     wanted.data = selection.data;
     if (!wanted.run && !selection.runs.isEmpty())
         wanted.run = selection.runs.front();
@@ -203,12 +204,19 @@ void LensPanel::look()
     options.title = tr("Lens: %1").arg(m_tabs->tabText(int(tab())).remove(QLatin1Char('&')));
     options.kind = QStringLiteral("lens");
     options.lane = kind == QLatin1String("future") ? widgets::Lane::Queue : widgets::Lane::Interactive;
-    auto work = [opener = m_opener, wanted, kind, parameters, workspace = session().workspace()](widgets::BackgroundContext& context) {
+    auto work = [texts = QPointer<widgets::TextFields>(m_texts), opener = m_opener, wanted, kind, parameters,
+                 workspace = session().workspace()](widgets::BackgroundContext& context) {
         // The run's data are opened from the run where both are the same: relative paths in its document start at its folder.
         LensWanted meant = wanted;
         if (meant.run && workspace && meant.data == workspace->run(*meant.run).document.value("data", core::Json()))
             meant.data = nullptr;
-        Outcome outcome{opener->prepare(meant, workspace, kind == QLatin1String("future"), context.stopToken()), {}};
+        const auto opened = [&](bool readsPairs) {
+            context.post([texts, readsPairs] {
+                if (texts)
+                    texts->setPairs(readsPairs);
+            });
+        };
+        Outcome outcome{opener->prepare(meant, workspace, kind == QLatin1String("future"), context.stopToken(), opened), {}};
         const bool ready = outcome.prepared->isTransformer() && (outcome.prepared->tokens.defined() || !intervene::needsTokens(kind.toStdString()));
         if (!kind.isEmpty() && ready)
             outcome.answer = lookInto(outcome.prepared, kind, parameters, controlOf(context));
@@ -410,9 +418,10 @@ std::optional<widgets::ReportItem> LensPanel::reportItem() const
 
 core::Json LensPanel::saveState() const
 {
-    return {{"tab", m_tabs->currentIndex()},        {"text", m_text->text().toStdString()}, {"input", m_inputKind->currentIndex()},
-            {"grid", m_grid->saveState()},          {"direct", m_direct->saveState()},      {"attention", m_attention->saveState()},
-            {"induction", m_induction->saveState()}};
+    core::Json state = {{"tab", m_tabs->currentIndex()},   {"input", m_inputKind->currentIndex()},  {"grid", m_grid->saveState()},
+                        {"direct", m_direct->saveState()}, {"attention", m_attention->saveState()}, {"induction", m_induction->saveState()}};
+    state.update(train::textDocument(m_texts->texts()));
+    return state;
 }
 
 void LensPanel::restoreState(const core::Json& state)
@@ -424,8 +433,7 @@ void LensPanel::restoreState(const core::Json& state)
     m_direct->restoreState(part("direct"));
     m_attention->restoreState(part("attention"));
     m_induction->restoreState(part("induction"));
-    if (part("text").is_string())
-        m_text->setText(QString::fromStdString(part("text").get<std::string>()));
+    m_texts->setTexts(train::textsOfDocument(state));
     if (part("input").is_number_integer())
         m_inputKind->setCurrentIndex(std::clamp(part("input").get<int>(), 0, 1));
     if (part("tab").is_number_integer())

@@ -11,7 +11,6 @@
 class QComboBox;
 class QFormLayout;
 class QLabel;
-class QLineEdit;
 class QSlider;
 class QSpinBox;
 class QTabWidget;
@@ -23,6 +22,7 @@ struct CheckpointPoint;
 }
 namespace orrery::widgets {
 class JobBar;
+class TextFields;
 class TokenView;
 }  // namespace orrery::widgets
 
@@ -107,7 +107,7 @@ private:
     QWidget *m_checkpointRow = nullptr, *m_sizeRow = nullptr;
     QFormLayout* m_form = nullptr;
     QSpinBox* m_sample = nullptr;
-    QLineEdit* m_text = nullptr;
+    widgets::TextFields* m_texts = nullptr;
     widgets::TokenView* m_tokens = nullptr;
     QTabWidget* m_tabs = nullptr;
     GridPage* m_grid = nullptr;

@@ -4,7 +4,6 @@
 #include <QFormLayout>
 #include <QHBoxLayout>
 #include <QLabel>
-#include <QLineEdit>
 #include <QSlider>
 #include <QSpinBox>
 #include <QTabWidget>
@@ -16,6 +15,7 @@
 #include <widgets/job_bar.h>
 #include <widgets/model_source.h>
 #include <widgets/session.h>
+#include <widgets/text_fields.h>
 #include <widgets/token_view.h>
 
 #include "attention_page.h"
@@ -102,26 +102,19 @@ void LensPanel::addInputRow(QFormLayout* form)
     m_sample->setAccessibleName(tr("Sample"));
     m_sample->setObjectName(QStringLiteral("sample"));
     connect(m_sample, &QSpinBox::valueChanged, this, &LensPanel::chooseSample);
-    m_text = new QLineEdit;
-    m_text->setAccessibleName(tr("Text"));
-    m_text->setObjectName(QStringLiteral("text"));
-    m_text->setPlaceholderText(tr("A text in the model's vocabulary, then Enter"));
-    m_text->setVisible(false);
-    connect(m_text, &QLineEdit::editingFinished, this, [this] {
-        if (m_text->isModified()) {
-            m_text->setModified(false);
-            lookSoon();
-        }
-    });
+    m_texts = new widgets::TextFields(widgets::TextFields::Several::No);
+    m_texts->setPlaceholder(tr("A text in the model's vocabulary, then Enter"));
+    m_texts->setVisible(false);
+    connect(m_texts, &widgets::TextFields::finished, this, [this] { lookSoon(); });
     connect(m_inputKind, &QComboBox::currentIndexChanged, this, [this](int which) {
-        m_text->setVisible(which == 1);
+        m_texts->setVisible(which == 1);
         m_sample->setVisible(which == 0);
         lookSoon();
     });
     auto* row = new QHBoxLayout;
     row->addWidget(m_inputKind);
     row->addWidget(m_sample, 1);
-    row->addWidget(m_text, 1);
+    row->addWidget(m_texts, 1);
     auto* label = new QLabel(tr("&Input"));
     label->setBuddy(m_inputKind);
     form->addRow(label, row);

@@ -11,8 +11,8 @@
 #include <core/data/vocabulary.h>
 #include <core/intervene/patch_sites.h>
 #include <core/intervene/residual.h>
-#include <core/train/card_inputs.h>
 #include <core/train/samples.h>
+#include <core/train/text_batch.h>
 #include <widgets/commands.h>
 #include <widgets/model_source.h>
 
@@ -37,6 +37,19 @@ bool hasTokens(const std::vector<c10::IValue>& inputs)
     return !inputs.empty() && inputs[0].isTensor() && inputs[0].toTensor().dim() == 2 && !at::isFloatingType(inputs[0].toTensor().scalar_type());
 }
 
+train::GivenText givenText(const QString& text, const QString& pair)
+{
+    return {text.toStdString(), pair.isEmpty() ? std::nullopt : std::optional(pair.toStdString())};
+}
+
+/// Those of which one is a pair decide how the model is opened; two texts are compared one by one.
+std::vector<train::GivenText> textsOf(const PatchSubject& subject)
+{
+    if (!subject.isText || (subject.cleanPair.isEmpty() && subject.corruptedPair.isEmpty()))
+        return {};
+    return {givenText(subject.clean, subject.cleanPair), givenText(subject.corrupted, subject.corruptedPair)};
+}
+
 core::Json documentOf(const PatchSubject& subject, const store::Workspace* workspace)
 {
     if (!subject.data.is_null())
@@ -54,6 +67,7 @@ std::string shapeText(const std::vector<c10::IValue>& inputs)
 struct PatchOpener::Cache {
     std::mutex mutex;  ///< one subject is prepared at a time
     QString modelName;
+    std::set<std::string> keptInputs;  ///< a pair needs inputs that are bound otherwise: another graph
     std::shared_ptr<const graph::Model> model;
     std::shared_ptr<const graph::Executor> executor;
     core::Json document;
@@ -63,9 +77,11 @@ struct PatchOpener::Cache {
 
     void openModel(const PatchSubject& subject, const std::shared_ptr<store::Workspace>& from)
     {
-        if (model && modelName == subject.model && workspace == from)
+        const auto needed = train::neededInputs(textsOf(subject));
+        if (model && modelName == subject.model && workspace == from && keptInputs == needed)
             return;
-        model = std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, from));
+        model = std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, from, needed));
+        keptInputs = needed;
         executor = std::make_shared<const graph::Executor>(model->graph);
         modelName = subject.model;
         workspace = from;
@@ -82,11 +98,12 @@ struct PatchOpener::Cache {
         document = wanted;
         run = subject.run;
     }
-    std::vector<c10::IValue> inputs(const PatchSubject& subject, const QString& given, core::Json& origin)
+    std::vector<c10::IValue> inputs(const PatchSubject& subject, const QString& given, const QString& pair, core::Json& origin)
     {
         if (subject.isText) {
-            origin = {{"text", given.toStdString()}};
-            return {train::textInput(*model, given.toStdString())};
+            const auto text = givenText(given, pair);
+            origin = train::textDocument({&text, 1});
+            return train::textInputs(*model, text);
         }
         bool isNumber = false;
         const std::int64_t number = given.trimmed().toLongLong(&isNumber);
@@ -154,14 +171,23 @@ PreparedPatchPtr PatchOpener::prepare(const PatchSubject& subject, const std::sh
     made->model = cached->model;
     made->executor = cached->executor;
     made->components = intervene::patchComponents(made->model->card);
-    made->takesText = !made->model->card.inputs.empty() && made->model->card.inputs[0].kind == "tokens" && made->model->card.tokenizer.is_object();
+    made->takesText = train::readsText(*made->model);
+    made->takesPairs = train::readsPairs(*made->model);
+    // Second texts that mean nothing to the model are hidden: they were typed for another one.
+    if (!made->takesPairs && (!subject.cleanPair.isEmpty() || !subject.corruptedPair.isEmpty())) {
+        made->subject.cleanPair.clear();
+        made->subject.corruptedPair.clear();
+        cached->openModel(made->subject, workspace);
+        made->model = cached->model;
+        made->executor = cached->executor;
+    }
     if (subject.clean.isEmpty() || subject.corrupted.isEmpty()) {
         made->problem = tr("Give two inputs: one that the model answers right, and a corrupted one of the same length.");
         return made;
     }
     try {
-        made->request.clean = cached->inputs(subject, subject.clean, made->cleanOrigin);
-        made->request.corrupted = cached->inputs(subject, subject.corrupted, made->corruptedOrigin);
+        made->request.clean = cached->inputs(subject, subject.clean, made->subject.cleanPair, made->cleanOrigin);
+        made->request.corrupted = cached->inputs(subject, subject.corrupted, made->subject.corruptedPair, made->corruptedOrigin);
     } catch (const core::InputError& error) {
         made->problem = QString::fromStdString(error.what());
         return made;
@@ -240,9 +266,12 @@ core::Json withTypedAnswers(core::Json settings, const graph::ModelCard& card, c
 
 QString patchCommand(const PatchSubject& subject, const core::Json& data, const core::Json& settings, const QString& workspace)
 {
-    const QString prefix = subject.isText ? QStringLiteral("text:") : QStringLiteral("sample:");
-    QStringList words{QStringLiteral("patch"),   subject.model, QStringLiteral("--clean"), prefix + subject.clean, QStringLiteral("--corrupted"),
-                      prefix + subject.corrupted};
+    const auto word = [&](const QString& given, const QString& pair) {
+        return subject.isText ? QString::fromStdString(train::typedForm(givenText(given, pair))) : QStringLiteral("sample:") + given;
+    };
+    QStringList words{QStringLiteral("patch"),       subject.model,
+                      QStringLiteral("--clean"),     word(subject.clean, subject.cleanPair),
+                      QStringLiteral("--corrupted"), word(subject.corrupted, subject.corruptedPair)};
     const auto run = widgets::runOfArgument(subject.model);
     if (!subject.isText) {
         if (!(subject.data.is_null() && run && run == subject.run))

@@ -17,8 +17,9 @@ namespace orrery::plugins {
 struct PatchSubject {
     QString model;  ///< MODEL argument
     bool isText = true;
-    QString clean, corrupted;  ///< texts, or sample numbers within the split
-    core::Json data;           ///< data document of the samples; null: the data of `run`
+    QString clean, corrupted;          ///< texts, or sample numbers within the split
+    QString cleanPair, corruptedPair;  ///< second texts that belong to them; empty: none
+    core::Json data;                   ///< data document of the samples; null: the data of `run`
     std::optional<qint64> run;
     QString split = QStringLiteral("test");
     bool operator==(const PatchSubject&) const = default;
@@ -31,6 +32,7 @@ struct PreparedPatch {
     std::shared_ptr<const graph::Executor> executor;
     std::vector<std::string> components;  ///< canonical ones that the model has
     bool takesText = false;               ///< tokens by a tokenizer of its own
+    bool takesPairs = false;              ///< two texts that belong together mean something to it
     intervene::PatchRequest request;      ///< inputs; settings empty
     core::Json cleanOrigin, corruptedOrigin;
     QStringList cleanTokens, corruptedTokens;  ///< empty for other inputs

@@ -85,6 +85,10 @@ PatchSubject PatchingPanel::wantedSubject() const
     subject.isText = isText();
     subject.clean = m_clean->text();
     subject.corrupted = m_corrupted->text();
+    if (isText() && m_takesPairs) {
+        subject.cleanPair = m_cleanPair->text();
+        subject.corruptedPair = m_corruptedPair->text();
+    }
     subject.run = widgets::runOfArgument(subject.model);
     if (!isText()) {
         subject.data = selection.data;
@@ -136,6 +140,9 @@ void PatchingPanel::takePrepared(const PreparedPatchPtr& prepared)
 {
     const bool otherModel = !m_prepared || m_prepared->model != prepared->model;
     m_prepared = prepared;
+    m_takesPairs = prepared->takesPairs;
+    for (auto* line : {m_cleanPair, m_corruptedPair})
+        line->setVisible(m_takesPairs && isText());
     if (otherModel) {
         m_components->setAvailable(prepared->components);
         if (!prepared->takesText && isText())
@@ -329,6 +336,8 @@ core::Json PatchingPanel::saveState() const
     return {{"text", isText()},
             {"clean", m_clean->text().toStdString()},
             {"corrupted", m_corrupted->text().toStdString()},
+            {"clean_pair", m_cleanPair->text().toStdString()},
+            {"corrupted_pair", m_corruptedPair->text().toStdString()},
             {"components", components},
             {"places", m_places->text().toStdString()},
             {"settings", m_form->document()},
@@ -345,6 +354,8 @@ void PatchingPanel::restoreState(const core::Json& state)
         m_kind->setCurrentIndex(state["text"].get<bool>() ? 0 : 1);
     m_clean->setText(text("clean"));
     m_corrupted->setText(text("corrupted"));
+    m_cleanPair->setText(text("clean_pair"));
+    m_corruptedPair->setText(text("corrupted_pair"));
     m_places->setText(text("places"));
     m_answer->setText(text("answer"));
     m_wrong->setText(text("wrong"));

@@ -72,7 +72,9 @@ private:
     QTimer* m_prepareTimer;
 
     QComboBox *m_model = nullptr, *m_kind = nullptr;
-    QLineEdit *m_clean = nullptr, *m_corrupted = nullptr, *m_places = nullptr, *m_answer = nullptr, *m_wrong = nullptr;
+    QLineEdit *m_clean = nullptr, *m_corrupted = nullptr, *m_cleanPair = nullptr, *m_corruptedPair = nullptr, *m_places = nullptr,
+              *m_answer = nullptr, *m_wrong = nullptr;
+    bool m_takesPairs = true;  ///< until a model says otherwise
     QLabel* m_status = nullptr;
     TokenPairTable* m_tokens = nullptr;
     ComponentChoice* m_components = nullptr;

@@ -11,6 +11,7 @@
 #include <QVBoxLayout>
 
 #include <widgets/commands.h>
+#include <widgets/controls.h>
 #include <widgets/job_bar.h>
 #include <widgets/schema_form.h>
 #include <widgets/session.h>
@@ -83,15 +84,28 @@ QLayout* PatchingPanel::makeInputs()
     connect(m_kind, &QComboBox::currentIndexChanged, this, &PatchingPanel::prepareSoon);
     m_clean = makeLine("clean", tr("Clean input"), tr("An input that the model answers right: a text, or the number of a sample"));
     m_corrupted = makeLine("corrupted", tr("Corrupted input"), tr("An input of the same length that it answers otherwise"));
-    for (auto* line : {m_clean, m_corrupted})
+    m_cleanPair = widgets::makePairEdit();
+    m_cleanPair->setObjectName(QStringLiteral("clean_pair"));
+    m_corruptedPair = widgets::makePairEdit();
+    m_corruptedPair->setObjectName(QStringLiteral("corrupted_pair"));
+    m_corruptedPair->setAccessibleName(tr("Second text of the corrupted pair"));
+    for (auto* line : {m_clean, m_corrupted, m_cleanPair, m_corruptedPair})
         connect(line, &QLineEdit::textChanged, this, &PatchingPanel::prepareSoon);
     auto* form = new QFormLayout;
     form->setContentsMargins(0, 0, 0, 0);
     form->setVerticalSpacing(4);
     form->addRow(tr("&Model"), m_model);
     form->addRow(tr("&Inputs"), m_kind);
-    form->addRow(tr("C&lean"), m_clean);
-    form->addRow(tr("C&orrupted"), m_corrupted);
+    const auto addTexts = [form](const QString& title, QLineEdit* first, QLineEdit* second) {
+        auto* label = new QLabel(title);
+        label->setBuddy(first);
+        auto* row = new QHBoxLayout;
+        row->addWidget(first, 1);
+        row->addWidget(second, 1);
+        form->addRow(label, row);
+    };
+    addTexts(tr("C&lean"), m_clean, m_cleanPair);
+    addTexts(tr("C&orrupted"), m_corrupted, m_corruptedPair);
     auto* answers = makeAnswers();
     auto* label = new QLabel(tr("&Answer"));
     label->setBuddy(m_answer);

@@ -88,6 +88,128 @@ private Q_SLOTS:
         VERIFY_REFUSED(m_cli.compute({"debug", folder, "--pair", "and"}), 2, "--pair requires --text");
     }
 
+    void severalTextsAreEachAsAlone_data()
+    {
+        QTest::addColumn<QByteArray>("fixture");
+        QTest::addColumn<QStringList>("texts");
+        QTest::addColumn<QStringList>("pairs");  // one each, or none
+        QTest::newRow("masks") << QByteArray("bert-masked") << QStringList{"god [MASK] the light", "the evening and the [MASK] were the day"}
+                               << QStringList{};
+        QTest::newRow("pairs") << QByteArray("bert-sequence") << QStringList{"god saw the light", "the evening"}
+                               << QStringList{"it was good", "and the morning were the day"};
+        QTest::newRow("writing on") << QByteArray("gpt2") << QStringList{"god saw", "the evening and the morning", "day"} << QStringList{};
+    }
+    /// The oracle is the text alone: what fills a row up must not reach its numbers.
+    void severalTextsAreEachAsAlone()
+    {
+        QFETCH(QByteArray, fixture);
+        QFETCH(QStringList, texts);
+        QFETCH(QStringList, pairs);
+        const test::BertFolder given(fixture.constData());
+        const QString folder = asText(given.folder);
+        const auto words = [&](qsizetype i) {
+            QStringList list{"--text", texts[i]};
+            return pairs.isEmpty() ? list : list + QStringList{"--pair", pairs[i]};
+        };
+        QStringList all;
+        for (qsizetype i = 0; i < texts.size(); ++i)
+            all += words(i);
+        const QStringList attribute{"attribute", folder, "--method", "input_x_gradient", "--out"}, zero{"--at", "blocks.0.attn_out", "--do", "zero"};
+        const auto output = QString::fromStdString(given.outputName());
+        const auto debugged = [&](const QStringList& what, const char* file) {
+            const auto answer =
+                m_cli.compute(QStringList{"debug", folder} + what + QStringList{"--command", "continue", "--command", "save " + output + " " + file});
+            return answer.status == 0 ? m_cli.array(file) : at::Tensor();
+        };
+        const auto together = m_cli.json(attribute + QStringList{"together.npy"} + all);
+        const at::Tensor shares = m_cli.array("together.npy"), logits = debugged(all, "logits.npy");
+        const auto changed = m_cli.json(QStringList{"intervene", folder} + all + zero);
+        QVERIFY(logits.defined());
+        QCOMPARE(shares.size(0), texts.size());
+        for (qsizetype i = 0; i < texts.size(); ++i) {
+            const auto row = std::size_t(i);
+            const auto alone = m_cli.json(attribute + QStringList{"alone.npy"} + words(i));
+            const at::Tensor own = m_cli.array("alone.npy")[0], ofRow = shares[i].slice(0, 0, own.size(0)), behind = shares[i].slice(0, own.size(0));
+            QVERIFY(together.at("target").at(row) == alone.at("target"));
+            QVERIFY(std::abs(together.at("outputs").at(row).get<double>() - alone.at("outputs").at(0).get<double>()) < 1e-5);
+            QVERIFY2((ofRow - own).abs().max().item<double>() < 1e-5 * std::max(1.0, own.abs().max().item<double>()), qPrintable(texts[i]));
+            QVERIFY(behind.numel() == 0 || behind.abs().max().item<double>() == 0);  // padding has no share
+            if (alone.contains("position"))
+                QVERIFY(together.at("position").at(row) == alone.at("position"));
+            const at::Tensor line = debugged(words(i), "line.npy");
+            QVERIFY(line.defined());
+            const at::Tensor ofLine = logits.dim() == 3 ? logits[i].slice(0, 0, line.size(1)) : logits[i];
+            QVERIFY((ofLine - line[0]).abs().max().item<double>() < 1e-5);
+            const auto changedAlone = m_cli.json(QStringList{"intervene", folder} + words(i) + zero);
+            const auto &mine = changed.at("samples").at(row), &its = changedAlone.at("samples").at(0);
+            QVERIFY(std::abs(mine.at("divergence").get<double>() - its.at("divergence").get<double>()) < 1e-5);
+            QVERIFY(mine.at("changes").at(0).at("name") == its.at("changes").at(0).at("name"));
+        }
+        // A model beside itself differs nowhere, and every node is timed once for the batch.
+        QCOMPARE(m_cli.json(QStringList{"diff-run", folder, folder} + all).at("same_graph").get<bool>(), true);
+        const auto profile = m_cli.json(QStringList{"profile", folder, "--repeat", "1"} + all);
+        QVERIFY(!profile.at("nodes").empty());
+    }
+
+    void pairsOfBatchesAreCounted()
+    {
+        const test::BertFolder given("bert-sequence");
+        const QString folder = asText(given.folder);
+        const QStringList texts{"--text", "god saw the light", "--text", "the evening", "--text", "good"};
+        // One pair for all, or one each; an empty one is none.
+        const auto shared = m_cli.json(QStringList{"predict", folder} + texts + QStringList{"--pair", "it was good"});
+        const auto each =
+            m_cli.json(QStringList{"predict", folder} + texts + QStringList{"--pair", "it was good", "--pair", "it was good", "--pair", ""});
+        const auto alone = m_cli.json({"predict", folder, "--text", "good"});
+        QVERIFY(std::abs(probability(shared, 1) - probability(each, 1)) < 1e-5);
+        QVERIFY(std::abs(probability(each, 2) - probability(alone, 0)) < 1e-5);
+        VERIFY_REFUSED(m_cli.compute(QStringList{"predict", folder} + texts + QStringList{"--pair", "a", "--pair", "b"}), 2,
+                       "--pair: expected one for all 3 texts or one for each, got 2");
+    }
+
+    void pairsAreSourcesCleanInputsAndLookedInto()
+    {
+        const test::BertFolder given("bert-sequence");
+        const QString folder = asText(given.folder);
+        const auto pair = [&](const char* first, const char* second) {
+            const auto [model, inputs] = given.pairModel(first, second);
+            graph::RunRequest request;
+            request.inputs = inputs;
+            return graph::Executor(model.graph).run(model.weights, request).outputs.at(0).toTensor();
+        };
+        const at::Tensor clean = pair("god saw the light", "it was good"), corrupted = pair("god saw the day", "it was good");
+        QVERIFY(!clean.equal(corrupted));
+        const QString cleanWord = R"(pair:["god saw the light", "it was good"])", corruptedWord = R"(pair:["god saw the day", "it was good"])";
+        // All of a value taken from the source: the source's answer.
+        const QStringList what{"--text", "god saw the day", "--pair", "it was good"};
+        QCOMPARE(m_cli
+                     .compute(QStringList{"intervene", folder} + what +
+                              QStringList{"--at", "blocks.0.resid_pre", "--do", "interchange", "--source", "clean=" + cleanWord, "--out", "y.npy"})
+                     .status,
+                 0);
+        QVERIFY((m_cli.array("y.npy") - clean).abs().max().item<double>() < 1e-6);
+        VERIFY_REFUSED(m_cli.compute(QStringList{"intervene", folder} + what +
+                                     QStringList{"--at", "embed", "--do", "interchange", "--source", "clean=pair:god"}),
+                       2, "expected two texts in brackets");
+        // The same by a sweep: the metric of both runs by hand.
+        const auto swept = m_cli.json({"patch", folder, "--clean", cleanWord, "--corrupted", corruptedWord, "--metric", "logit", "--metric-set",
+                                       "answer=0", "--metric-set", "normalised=false", "--positions", "together"});
+        QVERIFY2(std::abs(swept.at("clean").get<double>() - clean[0][0].item<double>()) < 1e-5, swept.dump().substr(0, 400).c_str());
+        QVERIFY(std::abs(swept.at("corrupted").get<double>() - corrupted[0][0].item<double>()) < 1e-5);
+        // Attention between the two texts.
+        const auto [model, inputs] = given.pairModel("god saw the light", "it was good");
+        graph::RunRequest request;
+        request.inputs = inputs;
+        request.keep = {model.card.canonicalNames.at("blocks.0.attn.pattern")};
+        const auto pattern = graph::Executor(model.graph).run(model.weights, request).value(request.keep[0]);
+        const QStringList attention{"lens",    folder, "--kind", "attention", "--text", "god saw the light",
+                                    "--layer", "0",    "--head", "0",         "--out",  "p.npy"};
+        QCOMPARE(m_cli.compute(attention + QStringList{"--pair", "it was good"}).status, 0);
+        QVERIFY((m_cli.array("p.npy").squeeze() - pattern[0][0]).abs().max().item<double>() < 1e-6);
+        VERIFY_REFUSED(m_cli.compute({"lens", folder, "--kind", "direct_logit_attribution", "--text", "god", "--pair", "it was good"}), 2,
+                       "expected logit_lens or attention");
+    }
+
     void aRunFillsMasksAndBecomesAFolder()
     {
         m_cli.write("masked.yaml", "model: {id: bert, layers: 1, heads: 2, width: 16}\n"

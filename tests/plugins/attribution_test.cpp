@@ -1,4 +1,5 @@
 // The Attribution panel: from an empty state to numbers that equal core's, an explanation cancelled in the middle, state after a restart.
+#include <QLineEdit>
 #include <QProgressBar>
 #include <QSlider>
 #include <QSpinBox>
@@ -24,12 +25,22 @@
 #include <widgets/theme.h>
 #include <widgets/token_view.h>
 
+#include "../core/train/bert_folder.h"
 #include "../widgets/shots.h"
 #include "attribution_bench.h"
 
 using namespace orrery;
 using namespace orrery::plugins;
 using namespace orrery::test::attribution;
+
+namespace {
+
+QString asText(const std::filesystem::path& path)
+{
+    return QString::fromStdString(path.string());
+}
+
+}  // namespace
 
 class AttributionTest : public QObject {
     Q_OBJECT
@@ -45,6 +56,8 @@ private Q_SLOTS:
     void anExplanationIsCancelledInTheMiddle();
     void cancellingFromTheQueueFreesThePanel();
     void textsShowTheirTokens();
+    void aTextOfOnesOwnIsExplainedAtItsMask();
+    void aModelThatWritesReadsOneText();
     void aDamagedModelIsExplained();
     void theCommandNamesTheSample();
     void cardsAreOrderedAndUnique();
@@ -276,6 +289,101 @@ void AttributionTest::textsShowTheirTokens()
     }
     bench.panel->findChild<QTabWidget*>()->setCurrentIndex(1);
     takeShots(*bench.panel, "attribution-text-side-by-side");
+}
+
+void AttributionTest::aTextOfOnesOwnIsExplainedAtItsMask()
+{
+    const test::BertFolder given;
+    const std::string first = "god [MASK] the light", second = "it was good";
+    const auto [model, inputs] = given.pairModel(first, second);
+    const graph::Executor executor(model.graph);
+    const auto tokens = inputs[0].toTensor()[0];
+    const auto mask = *text::requiredTokenizer(model.card)->idOf("[MASK]");
+    const auto position = tokens.eq(mask).nonzero().item<std::int64_t>();
+    QVERIFY(position > 0 && position + 1 < tokens.size(0));
+    // The logit at the mask, and what its gradient says of each token, by hand.
+    explain::AttributionRequest request;
+    request.inputs = inputs;
+    request.positions = {position};
+    request.parameters = core::Json::object();
+    const auto expected = explain::attribute(executor, model.weights, "input_x_gradient", request);
+    graph::RunRequest run;
+    run.inputs = inputs;
+    const at::Tensor logits = executor.run(model.weights, run).outputs.at(0).toTensor()[0][position];
+    QCOMPARE(expected.outputs.item<float>(), logits.max().item<float>());
+
+    Bench bench;
+    bench.show();
+    bench.session.openModel(asText(given.folder));
+    auto *text = bench.child<QLineEdit>("text"), *pair = bench.child<QLineEdit>("pair");
+    QTRY_VERIFY2_WITH_TIMEOUT(text->isVisible() && pair->isVisible() && bench.panel->isIdle(), qPrintable(bench.panel->errorText()), 60000);
+    QVERIFY(subject(bench).contains("Type a text") && !explainButton(bench)->isEnabled());
+    text->setFocus();
+    QTest::keyClicks(text, QString::fromStdString(first));
+    QTest::keyClicks(pair, QString::fromStdString(second));
+    QTest::keyClick(pair, Qt::Key_Return);
+    waitUntilReady(bench);
+    QVERIFY2(bench.child<QComboBox>("position")->currentText().contains(QString("%1: [MASK]").arg(position)),
+             qPrintable(bench.child<QComboBox>("position")->currentText()));
+    QVERIFY2(subject(bench).contains("god [MASK] the light") && subject(bench).contains("it was good"), qPrintable(subject(bench)));
+    chooseMethod(bench, "input_x_gradient");
+    QTest::mouseClick(explainButton(bench), Qt::LeftButton);
+    auto* table = bench.child<QTableWidget>("features");
+    QTRY_VERIFY2(table->rowCount() > 0 && !table->item(0, 2)->text().isEmpty() && bench.panel->isIdle(), qPrintable(bench.panel->errorText()));
+    QCOMPARE(table->rowCount(), int(tokens.size(0)));
+    const at::Tensor shares = expected.attribution[0].to(at::kDouble).sum(-1);
+    for (int row = 0; row < table->rowCount(); ++row)
+        QCOMPARE(table->item(row, 2)->toolTip(), plugins::fullNumber(shares[row].item<double>()));
+    QVERIFY2(numbers(bench).contains(widgets::shownNumber(expected.outputs.item<double>())), qPrintable(numbers(bench)));
+    const QString command = bench.panel->commandLine();
+    QVERIFY2(command.contains("--text 'god [MASK] the light' --pair 'it was good'") && !command.contains("--position"), qPrintable(command));
+    takeShots(*bench.panel, "attribution-own-text");
+
+    // Another token's answer; by hand the answer is that token's, too.
+    auto* positions = bench.child<QComboBox>("position");
+    positions->setFocus();
+    QTest::keyClick(positions, Qt::Key_End);
+    Q_EMIT positions->activated(positions->currentIndex());
+    waitUntilReady(bench);
+    QTRY_VERIFY2(bench.panel->commandLine().contains(QString("--position %1").arg(tokens.size(0) - 1)), qPrintable(bench.panel->commandLine()));
+    const auto state = bench.panel->saveState();
+
+    // The window opened again explains the same.
+    bench.show(state);
+    waitUntilReady(bench);
+    QTRY_VERIFY2(bench.panel->commandLine().contains("--pair 'it was good'") && bench.panel->commandLine().contains("--position"),
+                 qPrintable(bench.panel->commandLine()));
+    QTest::mouseClick(bench.child<QToolButton>("back"), Qt::LeftButton);
+    QTRY_VERIFY(bench.panel->isIdle() && subject(bench).contains("Type a text"));
+}
+
+void AttributionTest::aModelThatWritesReadsOneText()
+{
+    const test::BertFolder given("gpt2");
+    Bench bench;
+    bench.show();
+    bench.session.openModel(asText(given.folder));
+    auto* text = bench.child<QLineEdit>("text");
+    QTRY_VERIFY2_WITH_TIMEOUT(bench.panel->isIdle() && (text->isVisible() || !bench.panel->errorText().isEmpty()), "never ready", 60000);
+    QVERIFY(!bench.child<QLineEdit>("pair")->isVisible());
+    // What it cannot read is said in place, and can be typed again.
+    text->setFocus();
+    QTest::keyClicks(text, QString("god ").repeated(40));
+    QTest::keyClick(text, Qt::Key_Return);
+    QTRY_VERIFY2(bench.panel->errorText().contains("expected at most"), qPrintable(bench.panel->errorText()));
+    QVERIFY(text->isVisible() && !explainButton(bench)->isEnabled());
+    text->clear();
+    QTest::keyClicks(text, "god saw");
+    QTest::keyClick(text, Qt::Key_Return);
+    QTRY_VERIFY(bench.panel->errorText().isEmpty());
+    waitUntilReady(bench);
+    // The last token goes on.
+    const auto tokens = train::textInput(models::openModel(given.folder.string()), "god saw");
+    QVERIFY2(bench.child<QComboBox>("position")->currentText().contains(QString("%1: [SEP]").arg(tokens.size(1) - 1)),
+             qPrintable(bench.child<QComboBox>("position")->currentText()));
+    // A sample chosen elsewhere takes its place.
+    bench.session.changeSelection([](widgets::Selection& s) { s.samples = {0}; });
+    QTRY_VERIFY(bench.panel->isIdle() && text->text().isEmpty());
 }
 
 void AttributionTest::aDamagedModelIsExplained()

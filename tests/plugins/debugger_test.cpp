@@ -264,8 +264,10 @@ private Q_SLOTS:
         kind->setCurrentIndex(2);
         // Without a text there is nothing to run yet, and no mistake.
         QTRY_VERIFY_WITH_TIMEOUT(bench.child<QLabel>("status")->text().contains("Type a text") && bench.panel->errorText().isEmpty(), kPatience);
-        bench.type("input", "hello");
+        bench.type("text", "hello");
         QTRY_VERIFY_WITH_TIMEOUT(bench.ready() && bench.child<QLabel>("status")->text().contains("int64 [1, 5]"), kPatience);
+        // A model that goes on writing reads no pairs.
+        QVERIFY(bench.child<QLineEdit>("text")->isVisible() && !bench.child<QLineEdit>("pair")->isVisible());
         bench.press(Qt::Key_F5);
         QVERIFY(bench.place().contains("at the end"));
         QVERIFY2(bench.panel->commandLine().contains("--text hello"), qPrintable(bench.panel->commandLine()));
@@ -288,7 +290,7 @@ private Q_SLOTS:
         bench.show();
         bench.session.openModel(QString::fromStdString(given.folder.string()));
         bench.child<QComboBox>("kind")->setCurrentIndex(2);
-        bench.type("input", "god saw the light");
+        bench.type("text", "god saw the light");
         QTRY_VERIFY_WITH_TIMEOUT(bench.ready(), kPatience);
         const QString alone = bench.child<QLabel>("status")->text();
         bench.type("pair", "it was good");
@@ -302,10 +304,49 @@ private Q_SLOTS:
         QVERIFY2(bench.panel->commandLine().contains("--text \"god saw the light\" --pair \"it was good\"") ||
                      bench.panel->commandLine().contains("--text 'god saw the light' --pair 'it was good'"),
                  qPrintable(bench.panel->commandLine()));
-        QCOMPARE(bench.panel->saveState().at("pair").get<std::string>(), std::string("it was good"));
+        QCOMPARE(bench.panel->saveState().at("texts"), core::Json::parse(R"([["god saw the light", "it was good"]])"));
         takeShots(*bench.panel, "debugger-pair");
         bench.child<QComboBox>("kind")->setCurrentIndex(0);
         QVERIFY(!bench.child<QLineEdit>("pair")->isVisible());
+    }
+
+    void severalTextsAreOneBatch()
+    {
+        const test::BertFolder given("bert-sequence");
+        // Each of them alone, by hand.
+        const std::pair<const char*, const char*> texts[] = {{"god saw the light", "it was good"}, {"the evening and the morning", "god"}};
+        std::vector<at::Tensor> alone;
+        QString output;
+        for (const auto& [first, second] : texts) {
+            const auto [model, inputs] = given.pairModel(first, second);
+            graph::RunRequest request;
+            request.inputs = inputs;
+            alone.push_back(graph::Executor(model.graph).run(model.weights, request).outputs.at(0).toTensor());
+            output = QString::fromStdString(model.graph->value(model.graph->data().body.outputs[0].value).name);
+        }
+        Bench bench;
+        bench.show();
+        bench.session.openModel(QString::fromStdString(given.folder.string()));
+        bench.child<QComboBox>("kind")->setCurrentIndex(2);
+        bench.type("text", texts[0].first);
+        bench.type("pair", texts[0].second);
+        QTest::mouseClick(bench.child<QToolButton>("add_text"), Qt::LeftButton);
+        bench.type("text2", texts[1].first);
+        bench.type("pair2", texts[1].second);
+        QTRY_VERIFY2_WITH_TIMEOUT(bench.ready() && bench.child<QLabel>("status")->text().count("int64 [2, ") == 3,
+                                  qPrintable(bench.child<QLabel>("status")->text()), kPatience);
+        bench.press(Qt::Key_F5);
+        const auto shown = bench.step()->debugSession()->tensor(output, {});
+        const at::Tensor expected = at::cat(alone);
+        QVERIFY((at::tensor(shown.values).reshape_as(expected) - expected).abs().max().item<double>() < 1e-5);
+        QVERIFY2(
+            bench.panel->commandLine().contains("--text 'god saw the light' --text 'the evening and the morning' --pair 'it was good' --pair god"),
+            qPrintable(bench.panel->commandLine()));
+        takeShots(*bench.panel, "debugger-batch");
+        // Taken away, the first is left.
+        QTest::mouseClick(bench.child<QToolButton>("remove_text2"), Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.ready() && bench.child<QLabel>("status")->text().count("int64 [1, ") == 3, kPatience);
+        QVERIFY(!bench.child<QLineEdit>("text2") || !bench.child<QLineEdit>("text2")->isVisible());
     }
 
     void theProfileIsShown()
@@ -406,12 +447,12 @@ private Q_SLOTS:
         bench.open(smallGpt());
         bench.waitReady();
         bench.child<QComboBox>("kind")->setCurrentIndex(2);
-        bench.type("input", "abc");
+        bench.type("text", "abc");
         bench.showTab("pages", 1);
         const core::Json state = bench.panel->saveState();
         bench.show(state);
         QTRY_VERIFY_WITH_TIMEOUT(bench.ready(), kPatience);
-        QCOMPARE(bench.child<QLineEdit>("input")->text(), QStringLiteral("abc"));
+        QCOMPARE(bench.child<QLineEdit>("text")->text(), QStringLiteral("abc"));
         QCOMPARE(bench.child<QTabWidget>("pages")->currentIndex(), 1);
         QVERIFY(bench.panel->saveState() == state);
     }

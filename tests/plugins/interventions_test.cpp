@@ -105,6 +105,7 @@ private Q_SLOTS:
     void sourcesGiveTheirValues();
     void textsAreWrittenBothWays();
     void aPairOfTextsIsRead();
+    void aSourceIsAPairOfTexts();
     void aRunIsCancelledInTheMiddle_data() { test::addWaysToEnd(); }
     void aRunIsCancelledInTheMiddle();
     void documentsAreSavedKeptAndOpened();
@@ -331,6 +332,45 @@ void InterventionsTest::aPairOfTextsIsRead()
     pair->clear();
     QTest::keyClick(pair, Qt::Key_Return);
     QTRY_VERIFY(bench.panel->isIdle() && !bench.child<QLabel>("input")->text().contains(tokens));
+    QVERIFY(!bench.panel->commandLine().contains("--pair"));
+}
+
+void InterventionsTest::aSourceIsAPairOfTexts()
+{
+    const test::BertFolder given("bert-sequence");
+    const auto [model, inputs] = given.pairModel("god saw the day", "it was good");
+    const auto source = given.pairModel("god saw the light", "it was good").second;
+    auto taken = entry("blocks.1.resid_pre", "interchange", {{"position", {3, 4}}});
+    taken["source"] = "clean";
+    const Json list = Json::array({taken});
+    intervene::InterventionRequest request;
+    request.inputs = inputs;
+    request.sources = {{"clean", source}};
+    const auto result =
+        intervene::runIntervened(graph::Executor(model.graph), model.weights, model.card, intervene::InterventionDocument::fromJson(list), request);
+    QVERIFY(result.divergence.item<double>() > 0);
+    Bench bench;
+    const QString word = R"(pair:["god saw the light", "it was good"])";
+    bench.show({{"text", "god saw the day"},
+                {"pair", "it was good"},
+                {"document", {{"interventions", list}}},
+                {"sources", {{{"name", "clean"}, {"given", word.toStdString()}}}}});
+    bench.session.openModel(QString::fromStdString(given.folder.string()));
+    QTRY_VERIFY(isReady(bench));
+    QVERIFY2(bench.panel->commandLine().contains("--source 'clean=" + word + "'"), qPrintable(bench.panel->commandLine()));
+    QTest::mouseClick(runButton(bench), Qt::LeftButton);
+    QTRY_VERIFY2(!summary(bench).isEmpty() && bench.panel->isIdle(), qPrintable(bench.panel->errorText()));
+    QVERIFY2(summary(bench).contains(widgets::shownNumber(result.divergence.item<double>())), qPrintable(summary(bench)));
+    // Without a pair of its own the text is read by the same model, as the one it is.
+    auto* pair = bench.child<QLineEdit>("pair");
+    pair->setFocus();
+    pair->clear();
+    QTest::keyClick(pair, Qt::Key_Return);
+    QTRY_VERIFY(bench.panel->isIdle() && bench.panel->errorText().isEmpty() && isReady(bench));
+    // A model that goes on writing reads no pairs: what was typed for another is hidden and left out.
+    pair->setText("it was good");
+    bench.session.openModel(byteModel(bench, 64));
+    QTRY_VERIFY(isReady(bench) && bench.child<QLineEdit>("text")->isVisible() && !pair->isVisible());
     QVERIFY(!bench.panel->commandLine().contains("--pair"));
 }
 

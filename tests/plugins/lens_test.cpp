@@ -26,6 +26,7 @@
 #include <widgets/token_view.h>
 
 #include "../core/intervene/hand_built.h"
+#include "../core/train/bert_folder.h"
 #include "../widgets/shots.h"
 #include "damaged_models.h"
 #include "panel_faults.h"
@@ -145,6 +146,52 @@ private Q_SLOTS:
         settle(bench);
         QCOMPARE(table->model()->index(3, 2).data().toString(),
                  QString::number(std::get<intervene::LensGrid>(other.value).topTokens[2][3][0].item<std::int64_t>()));
+    }
+
+    void attentionBetweenTwoTextsIsShown()
+    {
+        const test::BertFolder given("bert-masked");
+        const auto [model, inputs] = given.pairModel("god [MASK] the light", "it was good");
+        graph::RunRequest request;
+        request.inputs = inputs;
+        request.keep = {model.card.canonicalNames.at("blocks.0.attn.pattern")};
+        const auto run = graph::Executor(model.graph).run(model.weights, request);
+        const at::Tensor probabilities = run.tensor().softmax(-1)[0];
+        Bench bench;
+        bench.show({{"input", 1}});
+        bench.session.openModel(QString::fromStdString(given.folder.string()));
+        auto *text = bench.child<QLineEdit>("text"), *pair = bench.child<QLineEdit>("pair");
+        settle(bench);
+        QVERIFY(text->isVisible() && pair->isVisible());
+        text->setFocus();
+        QTest::keyClicks(text, "god [MASK] the light");
+        QTest::keyClicks(pair, "it was good");
+        QTest::keyClick(pair, Qt::Key_Return);
+        auto* table = bench.child<QTableView>("grid");
+        const auto count = int(inputs[0].toTensor().size(1));
+        QTRY_VERIFY2_WITH_TIMEOUT(table->model()->rowCount() == count, qPrintable(bench.panel->errorText()), 60000);
+        settle(bench);
+        // The last column is the model's own prediction of the pair.
+        const int last = table->model()->columnCount() - 1;
+        for (int row = 0; row < count; ++row)
+            QVERIFY(table->model()
+                        ->index(row, last)
+                        .data(Qt::ToolTipRole)
+                        .toString()
+                        .contains(QString::number(probabilities[row].max().item<double>(), 'f', 4)));
+        QVERIFY2(bench.panel->commandLine().contains("--text 'god [MASK] the light' --pair 'it was good'"), qPrintable(bench.panel->commandLine()));
+        // What takes a logit apart reads one text, and says so; a model that goes on writing reads one, too.
+        chooseTab(bench, 1);
+        QTRY_VERIFY2(bench.panel->errorText().contains("expected logit_lens or attention"), qPrintable(bench.panel->errorText()));
+        chooseTab(bench, 0);
+        bench.session.openModel(handBuilt(bench, intervene::copyingModel(), "copying.safetensors"));
+        QTRY_VERIFY(!pair->isVisible());
+        text->selectAll();
+        QTest::keyClicks(text, "eabc");
+        QTest::keyClick(text, Qt::Key_Return);
+        QTRY_COMPARE(table->model()->rowCount(), 4);
+        settle(bench);
+        QVERIFY(bench.panel->errorText().isEmpty() && !bench.panel->commandLine().contains("--pair"));
     }
 
     void statesAreReadInAnotherContext()

@@ -15,6 +15,7 @@
 #include <widgets/schema_form.h>
 
 #include "../core/intervene/hand_built.h"
+#include "../core/train/bert_folder.h"
 #include "../widgets/shots.h"
 #include "damaged_models.h"
 #include "panel_faults.h"
@@ -73,6 +74,7 @@ private Q_SLOTS:
     void theSelectionIsLinked();
     void headsGetMapsOfTheirOwn();
     void differingTokensAreMarked();
+    void pairsOfTextsArePatched();
     void textsOfTwoLengthsAreExplained();
     void errorsOfTheSweepStandInTheBand();
     void aSweepIsCancelledInTheMiddle_data() { test::addWaysToEnd(); }
@@ -210,6 +212,35 @@ void PatchingPanelTest::differingTokensAreMarked()
     QCOMPARE(bench.tokens()->item(0, 0)->text() + bench.tokens()->item(1, 0)->text(), QString("dc"));
     QVERIFY(bench.tokens()->item(0, 0)->font().bold());
     QVERIFY(!bench.tokens()->item(0, 1)->font().bold());
+}
+
+void PatchingPanelTest::pairsOfTextsArePatched()
+{
+    const test::BertFolder given("bert-sequence");
+    const auto [model, clean] = given.pairModel("god saw the light", "it was good");
+    const auto corrupted = given.pairModel("god saw the light", "it was day").second;
+    const graph::Executor executor(model.graph);
+    const auto result = intervene::Patching(executor, model.weights, model.card, {clean, corrupted, {}}).sweep();
+    Bench bench;
+    bench.show();
+    bench.session.openModel(QString::fromStdString(given.folder.string()));
+    QTRY_VERIFY_WITH_TIMEOUT(bench.child<QLineEdit>("clean_pair")->isVisible() && bench.status().contains("Give two inputs"), kPatience);
+    bench.type("clean", "god saw the light");
+    bench.type("clean_pair", "it was good");
+    bench.type("corrupted", "god saw the light");
+    bench.type("corrupted_pair", "it was day");
+    QTRY_VERIFY2_WITH_TIMEOUT(bench.run()->isEnabled() && bench.status().contains("1 token differs"), qPrintable(bench.status()), kPatience);
+    QTest::mouseClick(bench.run(), Qt::LeftButton);
+    QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle() && bench.heat()->rows() > 0, kPatience);
+    QCOMPARE(bench.heat()->columns(), int(clean[0].toTensor().size(1)));
+    for (int row = 0; row < bench.heat()->rows(); ++row)
+        for (int column = 0; column < bench.heat()->columns(); ++column)
+            QVERIFY(std::abs(bench.heat()->value(row, column) - result.maps[0].cells[row][0][column].item<double>()) < 1e-5);
+    QVERIFY2(bench.panel->commandLine().contains(R"(--corrupted 'pair:["god saw the light","it was day"]')"), qPrintable(bench.panel->commandLine()));
+    takeShots(*bench.panel, "patching-pair");
+    // A model that goes on writing reads no pairs: what was typed for another is hidden and left out.
+    bench.open(gpt(1, 16, 48));
+    QTRY_VERIFY_WITH_TIMEOUT(!bench.child<QLineEdit>("clean_pair")->isVisible() && bench.status().contains("Both inputs are the same"), kPatience);
 }
 
 void PatchingPanelTest::textsOfTwoLengthsAreExplained()

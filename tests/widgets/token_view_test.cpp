@@ -1,14 +1,17 @@
-// Tokens as coloured words: layout, colours, keyboard, marks, export.
+// Tokens as coloured words: layout, colours, keyboard, marks, export; and the fields in which texts are typed.
 #include <QClipboard>
 #include <QGuiApplication>
+#include <QLineEdit>
 #include <QScrollBar>
 #include <QSignalSpy>
 #include <QTemporaryDir>
 #include <QTest>
+#include <QToolButton>
 
 #include <core/base/error.h>
 #include <core/base/files.h>
 #include <core/report/colour_map.h>
+#include <widgets/text_fields.h>
 #include <widgets/theme.h>
 #include <widgets/token_view.h>
 
@@ -27,9 +30,12 @@ private Q_SLOTS:
     void aClickChoosesAToken();
     void newTokensForgetTheOldOnes();
     void longTextsScroll();
+    void scriptsFromRightToLeftStandInTheirOrder();
     void csvHoldsEveryToken();
     void coloursAloneAreNoNumbers();
     void theTextIsCopiedWhole();
+    void textsComeAndGoInRows();
+    void aHiddenSecondTextIsLeftOut();
 
 private:
     static void show(TokenView& view, const QStringList& tokens, int width = 300)
@@ -205,6 +211,84 @@ void TokenViewTest::csvHoldsEveryToken()
         QVERIFY(core::readFile(file.toStdString()).size() > 20);
     }
     QVERIFY_THROWS_EXCEPTION(core::InputError, view.exportTo(folder.filePath("tokens.bmp")));
+}
+
+void TokenViewTest::scriptsFromRightToLeftStandInTheirOrder()
+{
+    TokenView view;
+    const QString first = QString::fromUtf8("\u0635\u0628\u0627\u062d"), second = QString::fromUtf8(" \u0627\u0644"),
+                  third = QString::fromUtf8("##\u062e\u064a\u0631");
+    const auto left = [&](int token) { return view.tokenRect(token).left(); };
+    // The first letters say how the paragraph runs; the brackets around it are no letters.
+    show(view, {"[CLS]", first, second, third, "[SEP]"}, 600);
+    for (int i = 1; i < view.count(); ++i)
+        QVERIFY2(left(i) < left(i - 1), qPrintable(QString("%1: %2 %3").arg(i).arg(left(i)).arg(left(i - 1))));
+    // Latin words inside keep their own order, and the other way round.
+    show(view, {"[CLS]", first, " bon", " jour", second, "[SEP]"}, 600);
+    QVERIFY(left(0) > left(1) && left(1) > left(3) && left(3) > left(2) && left(2) > left(4) && left(4) > left(5));
+    show(view, {"<s>", "bon", first, second, "jour", "</s>"}, 600);
+    QVERIFY(left(0) < left(1) && left(1) < left(3) && left(3) < left(2) && left(2) < left(4) && left(4) < left(5));
+    // A click finds what stands there.
+    QCOMPARE(view.tokenAt(view.tokenRect(3).center()), 3);
+    takeShots(view, "tokens-two-directions");
+}
+
+void TokenViewTest::textsComeAndGoInRows()
+{
+    widgets::TextFields fields(widgets::TextFields::Several::Yes);
+    fields.resize(600, 120);
+    fields.show();
+    QVERIFY(QTest::qWaitForWindowExposed(&fields));
+    QSignalSpy finished(&fields, &widgets::TextFields::finished);
+    auto* add = fields.findChild<QToolButton*>("add_text");
+    for (int i = 2; i <= widgets::TextFields::kMostRows; ++i) {
+        QVERIFY(add->isEnabled());
+        QTest::mouseClick(add, Qt::LeftButton);
+        QTest::keyClicks(fields.findChild<QLineEdit*>(QString("text%1").arg(i)), QString("text %1").arg(i));
+    }
+    QVERIFY(!add->isEnabled());
+    // An empty first text is none, and a row without one is left out.
+    QCOMPARE(int(fields.texts().size()), widgets::TextFields::kMostRows - 1);
+    QTest::keyClicks(fields.findChild<QLineEdit*>("pair3"), "its pair");
+    QTest::mouseClick(fields.findChild<QToolButton*>("remove_text2"), Qt::LeftButton);
+    QVERIFY(add->isEnabled() && finished.count() > 0);
+    const auto texts = fields.texts();
+    QVERIFY(texts[0] == (train::GivenText{"text 3", "its pair"}) && texts.back() == (train::GivenText{"text 8"}));
+    widgets::TextFields again(widgets::TextFields::Several::Yes);
+    again.fromJson(fields.toJson());
+    QVERIFY(again.texts() == texts);
+    again.fromJson(core::Json::parse(R"([["a", 3], "b", [], ["c", "d"]])"));  // damaged
+    QVERIFY(again.texts() == (std::vector<train::GivenText>{{"a"}, {"c", "d"}}));
+    QCOMPARE(widgets::textArguments(again.texts()), (QStringList{"--text", "a", "--text", "c", "--pair", "", "--pair", "d"}));
+    takeShots(fields, "text-fields");
+}
+
+void TokenViewTest::aHiddenSecondTextIsLeftOut()
+{
+    widgets::TextFields fields(widgets::TextFields::Several::No);
+    fields.resize(300, 80);
+    fields.show();
+    QVERIFY(QTest::qWaitForWindowExposed(&fields));
+    auto *text = fields.first(), *pair = fields.findChild<QLineEdit*>("pair");
+    // Narrow: one below the other; wide: side by side.
+    QTRY_VERIFY(pair->y() > text->y());
+    fields.resize(600, 80);
+    QTRY_COMPARE(pair->y(), text->y());
+    QSignalSpy edited(&fields, &widgets::TextFields::edited), finished(&fields, &widgets::TextFields::finished);
+    QTest::keyClicks(text, "a");
+    QTest::keyClicks(pair, "b");
+    QCOMPARE(edited.count(), 2);
+    QTest::keyClick(pair, Qt::Key_Return);
+    QCOMPARE(finished.count(), 1);
+    QTest::keyClick(pair, Qt::Key_Return);  // nothing was changed since
+    QCOMPARE(finished.count(), 1);
+    fields.setPairs(false);
+    QVERIFY(!pair->isVisible() && fields.texts() == (std::vector<train::GivenText>{{"a"}}));
+    fields.setPairs(true);
+    QVERIFY(pair->isVisible() && fields.texts() == (std::vector<train::GivenText>{{"a", "b"}}));
+    QVERIFY(!fields.findChild<QToolButton*>("add_text")->isVisible());
+    fields.setTexts({});
+    QVERIFY(fields.texts().empty() && edited.count() == 2);
 }
 
 QTEST_MAIN(TokenViewTest)

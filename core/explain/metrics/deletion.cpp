@@ -29,9 +29,7 @@ at::Tensor scoreOf(const ScalarFunction& site, const at::Tensor& x, std::int64_t
 {
     if (!probability || site.targets()[0] < 0)
         return site.at(x, repeats).to(at::kDouble);
-    auto row = site.wholeOutput(x, repeats).to(at::kDouble);
-    if (row.dim() == 3)
-        row = row.select(1, site.request().position.value_or(row.size(1) - 1));
+    const auto row = atPositions(site.wholeOutput(x, repeats), site.request().positions).to(at::kDouble);
     const auto targets = at::tensor(site.targets()).repeat({repeats}).unsqueeze(1).to(row.device());
     return row.softmax(-1).gather(1, targets).squeeze(1);
 }

@@ -51,7 +51,8 @@ AttributionResult rollout(const graph::Model& model, const at::Tensor& x, Json p
     AttributionRequest request;
     request.inputs = {x};
     request.parameters = std::move(parameters);
-    request.position = position;
+    if (position)
+        request.positions = {*position};
     return explain::attribute(graph::Executor(model.graph), model.weights, "attention_rollout", request, control);
 }
 

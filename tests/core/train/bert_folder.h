@@ -57,6 +57,13 @@ struct BertFolder {
         return {std::move(model), std::move(inputs)};
     }
 
+    /// The value that its answers are.
+    std::string outputName() const
+    {
+        const auto model = models::openModel(folder.string());
+        return model.graph->value(model.graph->data().body.outputs[0].value).name;
+    }
+
     core::Json training() const
     {
         return {{"model", "./bert"},

@@ -137,6 +137,85 @@ private Q_SLOTS:
         train::checkVocabulary(other, *bytes);
     }
 
+    void whatAModelReadsIsKnownBeforehand_data()
+    {
+        QTest::addColumn<bool>("text");
+        QTest::addColumn<bool>("pairs");
+        QTest::newRow("bert-masked") << true << true;
+        QTest::newRow("bert-sequence") << true << true;
+        QTest::newRow("distilbert-sequence") << true << true;
+        QTest::newRow("roberta-masked") << true << true;
+        QTest::newRow("t5") << true << true;
+        QTest::newRow("gpt2") << true << false;
+        QTest::newRow("llama") << true << false;
+        QTest::newRow("vit") << false << false;
+    }
+    void whatAModelReadsIsKnownBeforehand()
+    {
+        QFETCH(bool, text);
+        QFETCH(bool, pairs);
+        graph::Model model = tests::openCase(tests::checkpointRoot() / QTest::currentDataTag()).model;
+        if (text)
+            model.card.tokenizer = models::openModel(test::BertFolder().folder.string()).card.tokenizer;
+        QCOMPARE(train::readsText(model), text);
+        QCOMPARE(train::readsPairs(model), pairs);
+    }
+
+    void answersAreAtTheMaskOrTheLastToken()
+    {
+        const test::BertFolder given, writer("gpt2");
+        const std::set<std::string> kept{"attention_mask", "token_type_ids"};
+        const auto positions = [&](const test::BertFolder& folder, const std::vector<GivenText>& texts) {
+            const auto model = models::openModel(folder.folder.string(), {.keepInputs = kept});
+            const auto inputs = inputsFor(model, texts);
+            return train::answerPositions(*model.graph, model.card, inputs);
+        };
+        // [CLS] and [SEP] stand around each text.
+        const std::vector<GivenText> texts{{"god [MASK] the [MASK]"}, {"the evening and the morning were"}, {"day"}};
+        QCOMPARE(positions(given, texts), (std::vector<std::int64_t>{2, 7, 2}));
+        QCOMPARE(positions(writer, texts)[2], std::int64_t(2));
+        QCOMPARE(train::answerPositions(*zoo::openZoo("zoo:mlp", 0).graph, {}, {}), std::vector<std::int64_t>());
+    }
+
+    void anEncoderDecoderBeginsItsAnswer()
+    {
+        const test::BertFolder given("t5");
+        const auto model = models::openModel(given.folder.string());
+        const auto tokens = text::requiredTokenizer(model.card)->ids("god saw the light", true);
+        const auto config = Json::parse(core::readFile(given.folder / "config.json"));
+        graph::RunRequest request;
+        for (const auto& input : model.graph->data().inputs)
+            request.inputs.emplace_back(input.name == "input_ids"
+                                            ? at::tensor(tokens, at::kLong).unsqueeze(0)
+                                            : at::tensor({config.at("decoder_start_token_id").get<std::int64_t>()}, at::kLong).unsqueeze(0));
+        const at::Tensor expected = graph::Executor(model.graph).run(model.weights, request).tensor(0);
+        QCOMPARE(expected.size(1), std::int64_t(1));
+        QVERIFY(outputFor(model, {{"god saw the light"}}).equal(expected));
+    }
+
+    void pairsWithoutTypesAreToldApartByTheirSeparators()
+    {
+        const test::BertFolder given("distilbert-sequence");
+        const auto model = models::openModel(given.folder.string(), {.keepInputs = {"attention_mask", "token_type_ids"}});
+        const auto inputs = inputsFor(model, {{"god saw", "it was good"}});
+        const auto named = given.pairInputs("god saw", "it was good");
+        for (std::size_t i = 0; i < inputs.size(); ++i)
+            QVERIFY(inputs[i].toTensor().equal(named.at(model.graph->data().inputs[i].name)));
+    }
+
+    void typedTextsAreReadBack()
+    {
+        const GivenText alone{"a \"b\", c"}, pair{"first, [x]", "second: \"y\""};
+        QVERIFY(train::typedText(train::typedForm(alone)) == alone && train::typedText(train::typedForm(pair)) == pair);
+        QVERIFY(!train::typedText("sample:3") && !train::typedText("x.npy"));
+        for (const char* broken : {"pair:", "pair:god", "pair:[\"god\"]", "pair:[\"god\", 3]"})
+            QVERIFY2(test::errorOf([&] { train::typedText(broken); }).contains("expected two texts in brackets"), broken);
+        const std::vector<GivenText> several{{"a"}, {"b", "c"}}, one{{"a", "b"}};
+        QVERIFY(train::textsOfDocument(train::textDocument(several)) == several && train::textsOfDocument(train::textDocument(one)) == one);
+        QCOMPARE(QString::fromStdString(train::textDocument(one).dump()), QString(R"({"text":"a","pair":"b"})"));
+        QVERIFY(train::textsOfDocument(Json::parse(R"({"text": 5, "pair": []})")).empty() && train::textsOfDocument(nullptr).empty());
+    }
+
     void bothWaysTrainOnAsManyTokens()
     {
         const test::BertFolder given;
