@@ -1,6 +1,7 @@
 // Encoders on the command line: padding and pairs, training that fills masks, vocabularies contrasted.
 #include <ATen/ATen.h>
 
+#include <core/explain/attribution.h>
 #include <core/graph/executor.h>
 #include <core/intervene/intervention.h>
 
@@ -20,6 +21,16 @@ QString asText(const std::filesystem::path& path)
 double probability(const Json& predictions, std::size_t entry)
 {
     return predictions.at("predictions").at(entry).at("classes").at(0).at("probability").get<double>();
+}
+
+/// A text without what fills it up: the plain model and its tokens, or the pair put together by hand.
+std::pair<graph::Model, std::vector<c10::IValue>> aloneInputs(const test::BertFolder& given, const std::string& text, const std::string& pair)
+{
+    if (!pair.empty())
+        return given.pairModel(text, pair);
+    auto model = models::openModel(given.folder.string());
+    const auto ids = text::requiredTokenizer(model.card)->ids(text, true);
+    return {std::move(model), {at::tensor(ids, at::kLong).unsqueeze(0)}};
 }
 
 }  // namespace
@@ -99,7 +110,7 @@ private Q_SLOTS:
                                << QStringList{"it was good", "and the morning were the day"};
         QTest::newRow("writing on") << QByteArray("gpt2") << QStringList{"god saw", "the evening and the morning", "day"} << QStringList{};
     }
-    /// The oracle is the text alone: what fills a row up must not reach its numbers.
+    /// The oracle is each text alone, put together by hand: what fills a row up must not reach its numbers.
     void severalTextsAreEachAsAlone()
     {
         QFETCH(QByteArray, fixture);
@@ -107,48 +118,65 @@ private Q_SLOTS:
         QFETCH(QStringList, pairs);
         const test::BertFolder given(fixture.constData());
         const QString folder = asText(given.folder);
-        const auto words = [&](qsizetype i) {
-            QStringList list{"--text", texts[i]};
-            return pairs.isEmpty() ? list : list + QStringList{"--pair", pairs[i]};
-        };
         QStringList all;
-        for (qsizetype i = 0; i < texts.size(); ++i)
-            all += words(i);
-        const QStringList attribute{"attribute", folder, "--method", "input_x_gradient", "--out"}, zero{"--at", "blocks.0.attn_out", "--do", "zero"};
+        for (const QString& text : texts)
+            all += {"--text", text};
+        for (const QString& pair : pairs)
+            all += {"--pair", pair};
+        const auto together = m_cli.json(QStringList{"attribute", folder, "--method", "input_x_gradient", "--out", "shares.npy"} + all);
         const auto output = QString::fromStdString(given.outputName());
-        const auto debugged = [&](const QStringList& what, const char* file) {
-            const auto answer =
-                m_cli.compute(QStringList{"debug", folder} + what + QStringList{"--command", "continue", "--command", "save " + output + " " + file});
-            return answer.status == 0 ? m_cli.array(file) : at::Tensor();
-        };
-        const auto together = m_cli.json(attribute + QStringList{"together.npy"} + all);
-        const at::Tensor shares = m_cli.array("together.npy"), logits = debugged(all, "logits.npy");
-        const auto changed = m_cli.json(QStringList{"intervene", folder} + all + zero);
-        QVERIFY(logits.defined());
+        QCOMPARE(
+            m_cli.compute(QStringList{"debug", folder} + all + QStringList{"--command", "continue", "--command", "save " + output + " logits.npy"})
+                .status,
+            0);
+        const auto changed = m_cli.json(QStringList{"intervene", folder} + all + QStringList{"--at", "blocks.0.attn_out", "--do", "zero"});
+        const at::Tensor shares = m_cli.array("shares.npy"), logits = m_cli.array("logits.npy");
+        const auto document = intervene::InterventionDocument::fromJson(Json::parse(R"([{"at": "blocks.0.attn_out", "do": "zero"}])"));
         QCOMPARE(shares.size(0), texts.size());
         for (qsizetype i = 0; i < texts.size(); ++i) {
             const auto row = std::size_t(i);
-            const auto alone = m_cli.json(attribute + QStringList{"alone.npy"} + words(i));
-            const at::Tensor own = m_cli.array("alone.npy")[0], ofRow = shares[i].slice(0, 0, own.size(0)), behind = shares[i].slice(0, own.size(0));
-            QVERIFY(together.at("target").at(row) == alone.at("target"));
-            QVERIFY(std::abs(together.at("outputs").at(row).get<double>() - alone.at("outputs").at(0).get<double>()) < 1e-5);
-            QVERIFY2((ofRow - own).abs().max().item<double>() < 1e-5 * std::max(1.0, own.abs().max().item<double>()), qPrintable(texts[i]));
+            const auto [model, inputs] = aloneInputs(given, texts[i].toStdString(), pairs.value(i).toStdString());
+            const graph::Executor executor(model.graph);
+            const at::Tensor tokens = inputs[0].toTensor();
+            const auto mask = text::requiredTokenizer(model.card)->idOf("[MASK]").value();
+            const auto masked = tokens[0].eq(mask).nonzero();
+            const auto position = masked.size(0) ? masked[0].item<std::int64_t>() : tokens.size(1) - 1;
+            explain::AttributionRequest request;
+            request.inputs = inputs;
+            request.parameters = Json::object();
+            if (logits.dim() == 3)
+                request.positions = {position};
+            const auto alone = explain::attribute(executor, model.weights, "input_x_gradient", request);
+            QCOMPARE(together.at("target").at(row).get<std::int64_t>(), alone.targets[0]);
+            QVERIFY(std::abs(together.at("outputs").at(row).get<double>() - alone.outputs.item<double>()) < 1e-5);
+            const at::Tensor own = alone.attribution[0], behind = shares[i].slice(0, own.size(0));
+            QVERIFY2((shares[i].slice(0, 0, own.size(0)) - own).abs().max().item<double>() < 1e-5 * std::max(1.0, own.abs().max().item<double>()),
+                     qPrintable(texts[i]));
             QVERIFY(behind.numel() == 0 || behind.abs().max().item<double>() == 0);  // padding has no share
-            if (alone.contains("position"))
-                QVERIFY(together.at("position").at(row) == alone.at("position"));
-            const at::Tensor line = debugged(words(i), "line.npy");
-            QVERIFY(line.defined());
-            const at::Tensor ofLine = logits.dim() == 3 ? logits[i].slice(0, 0, line.size(1)) : logits[i];
-            QVERIFY((ofLine - line[0]).abs().max().item<double>() < 1e-5);
-            const auto changedAlone = m_cli.json(QStringList{"intervene", folder} + words(i) + zero);
-            const auto &mine = changed.at("samples").at(row), &its = changedAlone.at("samples").at(0);
-            QVERIFY(std::abs(mine.at("divergence").get<double>() - its.at("divergence").get<double>()) < 1e-5);
-            QVERIFY(mine.at("changes").at(0).at("name") == its.at("changes").at(0).at("name"));
+            if (logits.dim() == 3)
+                QCOMPARE(together.at("position").at(row).get<std::int64_t>(), position);
+            intervene::InterventionRequest wanted;
+            wanted.inputs = inputs;
+            const auto result = intervene::runIntervened(executor, model.weights, model.card, document, wanted);
+            const at::Tensor line = result.plain[0], ofLine = logits.dim() == 3 ? logits[i].slice(0, 0, line.size(0)) : logits[i];
+            QVERIFY((ofLine - line).abs().max().item<double>() < 1e-5);
+            const at::Tensor divergence = result.divergence.dim() == 2 ? result.divergence[0][position] : result.divergence[0];
+            QVERIFY(std::abs(changed.at("samples").at(row).at("divergence").get<double>() - divergence.item<double>()) < 1e-5);
         }
-        // A model beside itself differs nowhere, and every node is timed once for the batch.
-        QCOMPARE(m_cli.json(QStringList{"diff-run", folder, folder} + all).at("same_graph").get<bool>(), true);
-        const auto profile = m_cli.json(QStringList{"profile", folder, "--repeat", "1"} + all);
-        QVERIFY(!profile.at("nodes").empty());
+    }
+
+    void batchesAreProfiledAndCompared()
+    {
+        const test::BertFolder given;
+        const QString folder = asText(given.folder);
+        const QStringList two{"--text", "god saw the light", "--text", "day"};
+        // A model beside itself differs nowhere; twice the rows are twice the work.
+        const auto same = m_cli.json(QStringList{"diff-run", folder, folder} + two);
+        QVERIFY2(same.at("same_graph").get<bool>() && same.at("first").is_null(), same.dump().substr(0, 400).c_str());
+        const auto flops = [&](const QStringList& texts) {
+            return m_cli.json(QStringList{"profile", folder, "--runs", "1", "--no-peaks"} + texts).at("flops").get<std::int64_t>();
+        };
+        QCOMPARE(flops(two + two), 2 * flops(two));
     }
 
     void pairsOfBatchesAreCounted()
@@ -192,10 +220,11 @@ private Q_SLOTS:
                                      QStringList{"--at", "embed", "--do", "interchange", "--source", "clean=pair:god"}),
                        2, "expected two texts in brackets");
         // The same by a sweep: the metric of both runs by hand.
-        const auto swept = m_cli.json({"patch", folder, "--clean", cleanWord, "--corrupted", corruptedWord, "--metric", "logit", "--metric-set",
+        const auto swept = m_cli.json({"patch", folder, "--clean", cleanWord, "--corrupted", corruptedWord, "--metric", "probability", "--metric-set",
                                        "answer=0", "--metric-set", "normalised=false", "--positions", "together"});
-        QVERIFY2(std::abs(swept.at("clean").get<double>() - clean[0][0].item<double>()) < 1e-5, swept.dump().substr(0, 400).c_str());
-        QVERIFY(std::abs(swept.at("corrupted").get<double>() - corrupted[0][0].item<double>()) < 1e-5);
+        const auto probability = [](const at::Tensor& logits) { return logits.to(at::kDouble).softmax(-1)[0][0].item<double>(); };
+        QVERIFY2(std::abs(swept.at("clean").get<double>() - probability(clean)) < 1e-6, swept.dump().substr(0, 400).c_str());
+        QVERIFY(std::abs(swept.at("corrupted").get<double>() - probability(corrupted)) < 1e-6);
         // Attention between the two texts.
         const auto [model, inputs] = given.pairModel("god saw the light", "it was good");
         graph::RunRequest request;
