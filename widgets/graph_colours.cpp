@@ -23,7 +23,8 @@ struct FamilyWords {
 const std::array<FamilyWords, 7>& familyWords()
 {
     static const std::array<FamilyWords, 7> kWords{{
-        {{"linear", "mm", "bmm", "matmul", "addmm", "baddbmm", "einsum", "mv", "dot", "embedding", "gemm"}, {"conv", "quantize"}},
+        {{"linear", "gru", "rnn", "mm", "bmm", "matmul", "addmm", "baddbmm", "einsum", "mv", "dot", "embedding", "gemm"},
+         {"conv", "quantize", "lstm", "gru_cell", "rnn_tanh", "rnn_relu"}},
         {{"relu", "gelu", "silu", "sigmoid", "tanh", "elu", "selu", "celu", "softplus", "mish", "threshold", "erf", "clamp", "clip", "prelu",
           "swish"},
          {"leaky_relu", "hard", "relu", "elu"}},
@@ -111,6 +112,8 @@ GraphColours familyColours(const layout::ItemTree& tree)
             if (isNew)
                 it->second = operatorFamily(item.type);
             colours.families[i] = it->second;
+            if (it->second < 0 && !item.isGroup())
+                colours.other = QObject::tr("other");
         }
         auto& mine = colours.shares[i];
         if (!item.isGroup() && colours.families[i] >= 0) {
@@ -145,7 +148,8 @@ GraphColours numberColours(const QString& title, const QString& unit, std::vecto
             colours.low = std::min(colours.low, colours.numbers[i]);
             colours.high = std::max(colours.high, colours.numbers[i]);
         }
-    if (!(colours.low <= colours.high))
+    colours.isKnown = colours.low <= colours.high;
+    if (!colours.isKnown)
         colours.low = colours.high = 0;
     return colours;
 }
@@ -185,8 +189,9 @@ QColor legendColour(const GraphColours& colours, int entry, bool dark)
 {
     if (entry < 0)
         return {};
+    // The palette as it is: made darker for a white ground, three of its colours are one to people who see no red or no green. Behind the families: what is wrong.
     if (colours.kind == GraphColours::Kind::Families)
-        return categoryColor(entry, dark);
+        return entry < operatorFamilies().size() ? toQColor(report::seriesColour(std::size_t(entry))) : themeColors(Theme::palette(dark)).error;
     // Changed: yellow-orange; added: blue; removed: vermilion; of the same palette.
     static constexpr std::array<std::size_t, 4> kOkabeIto{0, 1, 5, 6};
     return entry == 0 || entry > 3 ? QColor() : toQColor(report::okabeIto()[kOkabeIto[std::size_t(entry)]]);
@@ -199,6 +204,8 @@ QColor boxColour(const GraphColours& colours, int item, bool dark)
         return index < colours.families.size() ? legendColour(colours, colours.families[index], dark) : QColor();
     if (index >= colours.numbers.size() || !isPicked(colours, colours.numbers[index]))
         return {};
+    if (colours.low == colours.high)  // one number for all: nothing at all has the colour of nothing
+        return toQColor(report::viridis().at(colours.low == 0 ? 0 : 0.5));
     const auto scale = [&](double value) { return colours.logarithmic ? std::log(value) : value; };
     return toQColor(report::viridis().atScaled(scale(colours.numbers[index]), scale(colours.low), scale(colours.high)));
 }

@@ -21,11 +21,13 @@ struct GraphColours {
     Kind kind = Kind::Families;
     QString title, unit;
     QStringList names;
+    QString other;  ///< what grey boxes are, below the names; empty: there is none
     std::vector<int> families;
     std::vector<std::vector<int>> shares;  ///< Families: per group how many of its leaves are of each
     std::vector<double> numbers;
     bool logarithmic = false;
     double low = 0, high = 0;  ///< of the finite numbers
+    bool isKnown = false;      ///< Numbers: there is one that has a colour
 };
 
 /// The family of an operator ("conv2d", "aten::relu"): index into `operatorFamilies`; -1 for what belongs to none.

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include <core/base/text.h>
+#include <core/graph/literal_text.h>
 
 namespace orrery::widgets {
 namespace {
@@ -33,31 +34,64 @@ std::vector<QString> valueShapes(const graph::Graph& graph, const graph::Inspect
     return shapes;
 }
 
-QString countText(int leaves, bool areTensors)
+/// @param all  Nodes, those that are no boxes (sizes) among them; 0: not known.
+QString countText(int leaves, int all, bool areTensors)
 {
     if (areTensors)
         return leaves == 1 ? QObject::tr("1 tensor") : QObject::tr("%1 tensors").arg(leaves);
+    if (all > leaves)
+        return QObject::tr("%1 of %2 nodes").arg(leaves).arg(all);
     return leaves == 1 ? QObject::tr("1 node") : QObject::tr("%1 nodes").arg(leaves);
 }
 
-/// @param isOwn  The item stands for something of this graph; else only its own text is known.
-GraphBoxText textOf(const Item& item, const graph::Graph& graph, const std::vector<QString>& shapes, bool isOwn)
+/// Nodes of each module that is one item; of one that is called several times each call is an item, and whose a node is, is not known.
+std::map<std::string, int> nodesOfModules(const graph::Inspection& inspection, const layout::ItemTree& tree)
 {
-    GraphBoxText text{QString::fromStdString(item.title), QString::fromStdString(item.type), {}};
+    std::map<std::string, int> counts, items;
+    for (const auto& item : tree.items())
+        items[item.path] += item.kind == Item::Kind::Module;
+    for (const auto& module : inspection.modules)
+        if (items[module.path] == 1)
+            counts[module.path] = module.nodes;
+    return counts;
+}
+
+QString furtherOf(const graph::Node& node, const graph::Graph& graph)
+{
+    QStringList parts;
+    for (const auto& input : node.inputs) {
+        if (const auto* parameter = input.isConstant() ? nullptr : graph.parameterOf(input.value))
+            parts << QString::fromStdString(parameter->name);
+        const auto& literal = input.constant;
+        if (input.isConstant() && !literal.isNone() && !literal.isInt() && !literal.isBool())  // every second node has a 1 or a false
+            parts << QString::fromStdString(graph::literalText(input.constant));
+    }
+    if (node.source.starts_with("ONNX "))  // others are lines of programs, which hold everything
+        parts << QString::fromStdString(node.source.substr(0, node.source.find(';')));
+    return parts.join(QLatin1Char('\n'));
+}
+
+/// @param isOwn  The item stands for something of this graph; else only its own text is known.
+/// @param all    Nodes of a module; 0: not known.
+GraphBoxText textOf(const Item& item, const graph::Graph& graph, const std::vector<QString>& shapes, bool isOwn, int all)
+{
+    GraphBoxText text{QString::fromStdString(item.title), QString::fromStdString(item.type), {}, {}};
     const auto& data = graph.data();
     const auto number = std::size_t(item.number);
     switch (item.kind) {
     case Item::Kind::Root: break;
     case Item::Kind::Block:
     case Item::Kind::Module:
-        if (item.leaves == 1 && !text.type.isEmpty())
+        if (item.leaves == 1 && all <= 1 && !text.type.isEmpty())
             break;
-        text.type = text.type.isEmpty() ? countText(item.leaves, graph.allNodes().empty())
-                                        : QStringLiteral("%1, %2").arg(text.type, countText(item.leaves, graph.allNodes().empty()));
+        text.type = text.type.isEmpty() ? countText(item.leaves, all, graph.allNodes().empty())
+                                        : QStringLiteral("%1, %2").arg(text.type, countText(item.leaves, all, graph.allNodes().empty()));
         break;
     case Item::Kind::Node:
         if (isOwn && !graph.allNodes()[number]->outputs.empty())
             text.shape = shapes[std::size_t(graph.allNodes()[number]->outputs.front())];
+        if (isOwn)
+            text.further = furtherOf(*graph.allNodes()[number], graph);
         break;
     case Item::Kind::Input:
         if (isOwn)
@@ -72,10 +106,13 @@ GraphBoxText textOf(const Item& item, const graph::Graph& graph, const std::vect
     return text;
 }
 
-layout::Size sizeOf(const GraphBoxText& text, const QFontMetricsF& metrics, const QFontMetricsF& bold)
+layout::Size sizeOf(const GraphBoxText& text, bool isGroup, const QFontMetricsF& metrics, const QFontMetricsF& bold)
 {
-    const double width = std::max({bold.horizontalAdvance(text.title), metrics.horizontalAdvance(text.type), metrics.horizontalAdvance(text.shape)});
-    return {std::clamp(width + kSideRoom, kNarrowest, kWidest), metrics.height() * (text.type.isEmpty() ? 1 : 2) + 10};
+    const double width = std::max({bold.horizontalAdvance(isGroup ? QStringLiteral("+ ") + text.title : text.title),
+                                   metrics.horizontalAdvance(text.type), metrics.horizontalAdvance(text.shape)});
+    // An open one has its title and type in one line.
+    const double frame = isGroup ? bold.horizontalAdvance(QStringLiteral("\u2212 ") + text.title) + metrics.horizontalAdvance(text.type) + 34 : 0;
+    return {std::clamp(width + kSideRoom, kNarrowest, kWidest), metrics.height() * (text.type.isEmpty() ? 1 : 2) + 10, std::min(frame, 2 * kWidest)};
 }
 
 /// What a module gives is what one of its leaving values is.
@@ -94,6 +131,7 @@ GraphContentPtr makeGraphContent(const graph::Graph& graph, const graph::Inspect
                                  const layout::ItemOptions& options, const std::vector<std::vector<std::int64_t>>& inputShapes)
 {
     auto content = std::make_shared<GraphContent>();
+    const bool isUnion = tree != nullptr;
     const auto own = layout::itemsOf(graph, tree ? layout::ItemOptions{} : options);
     content->tree = tree ? std::move(tree) : own;
     content->shapes = valueShapes(graph, inspection);
@@ -106,11 +144,13 @@ GraphContentPtr makeGraphContent(const graph::Graph& graph, const graph::Inspect
     const QFontMetricsF metrics(font), bold(boldFont);
     auto sizes = std::make_shared<std::vector<layout::Size>>();
     const auto& items = content->tree->items();
+    const auto counts = isUnion ? std::map<std::string, int>() : nodesOfModules(inspection, *content->tree);
     for (std::size_t i = 0; i < items.size(); ++i)
-        content->texts.push_back(textOf(items[i], graph, content->shapes, i < own->items().size()));
+        content->texts.push_back(textOf(items[i], graph, content->shapes, i < own->items().size(),
+                                        items[i].kind == Item::Kind::Module && counts.count(items[i].path) ? counts.at(items[i].path) : 0));
     fillModuleShapes(*content->tree, content->shapes, content->texts);
-    for (const auto& text : content->texts)
-        sizes->push_back(sizeOf(text, metrics, bold));
+    for (std::size_t i = 0; i < items.size(); ++i)
+        sizes->push_back(sizeOf(content->texts[i], items[i].isGroup(), metrics, bold));
     content->sizes = std::move(sizes);
     return content;
 }

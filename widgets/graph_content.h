@@ -15,6 +15,7 @@ namespace orrery::widgets {
 struct GraphBoxText {
     QString title, type;  ///< two lines
     QString shape;        ///< "[1, 32, 8, 8]" of what it gives; empty if unknown
+    QString further;      ///< what else it is found by: the weights that it reads, its attributes, what its file says of it
 };
 
 /// A graph ready to be drawn: boxes, their texts, their sizes. Immutable, made on any thread.

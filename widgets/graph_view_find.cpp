@@ -15,7 +15,8 @@ int GraphView::search(const QString& text)
         for (std::size_t i = 1; i < items.size(); ++i) {
             const auto& shown = d->scene.content->texts[i];
             if (shown.title.contains(wanted, Qt::CaseInsensitive) || shown.type.contains(wanted, Qt::CaseInsensitive) ||
-                shown.shape.contains(wanted, Qt::CaseInsensitive) || QString::fromStdString(items[i].path).contains(wanted, Qt::CaseInsensitive))
+                shown.shape.contains(wanted, Qt::CaseInsensitive) || shown.further.contains(wanted, Qt::CaseInsensitive) ||
+                QString::fromStdString(items[i].path).contains(wanted, Qt::CaseInsensitive))
                 d->matches.push_back(int(i));
         }
     }

@@ -1,4 +1,6 @@
 // Mouse and keys of a GraphView.
+#include <QApplication>
+#include <QClipboard>
 #include <QContextMenuEvent>
 #include <QHelpEvent>
 #include <QKeyEvent>
@@ -109,6 +111,10 @@ void GraphView::Private::makeActions()
     addAction(tr("Next found"), Qt::Key_F3, [this] { q.goToMatch(1); });
     addAction(tr("Previous found"), QKeySequence(Qt::SHIFT | Qt::Key_F3), [this] { q.goToMatch(-1); });
     bookmark = addAction(tr("Set or remove bookmark"), QKeySequence(Qt::CTRL | Qt::Key_B), [this] { q.toggleBookmark(scene.current); });
+    addAction(tr("Copy name"), QKeySequence::Copy, [this] {
+        if (scene.current > 0)
+            QApplication::clipboard()->setText(QString::fromStdString(scene.content->tree->item(scene.current).path));
+    });
     addAction(tr("Next bookmark"), Qt::Key_F4, [this] { q.goToBookmark(); });
     wayFrom = addAction(tr("Way from here…"), QKeySequence(Qt::CTRL | Qt::Key_P), [this] {
         wayStart = scene.current;

@@ -53,6 +53,7 @@ struct ImageView::Private {
     bool bar = true;
     QPointF offset, dragFrom;
     QList<QAction*> exports;
+    std::function<QString(QPoint)> tooltipText;
 };
 
 QSizeF ImageView::Private::pictureSize() const
@@ -173,6 +174,8 @@ double ImageView::Private::overlayAt(int x, int y) const
 
 QString ImageView::Private::tooltip(QPoint pixel) const
 {
+    if (tooltipText)
+        return tooltipText(pixel);
     QString text = QStringLiteral("x %1, y %2").arg(pixel.x()).arg(pixel.y());
     if (!image.isNull()) {
         const QColor color = image.pixelColor(pixel);
@@ -276,6 +279,11 @@ void ImageView::setOverlayRange(std::optional<double> magnitude)
 double ImageView::overlayRange() const
 {
     return d->magnitude();
+}
+
+void ImageView::setToolTipText(std::function<QString(QPoint pixel)> text)
+{
+    d->tooltipText = std::move(text);
 }
 
 void ImageView::setColorBarVisible(bool visible)

@@ -3,6 +3,7 @@
 #include <QList>
 #include <QString>
 #include <QWidget>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -43,6 +44,8 @@ public:
     void setOverlayRange(std::optional<double> magnitude);
     double overlayRange() const;
     void setColorBarVisible(bool visible);
+    /// What the tooltip says of a pixel of the picture, where that is not its place and colour; empty text: nothing. An empty function: the usual again.
+    void setToolTipText(std::function<QString(QPoint pixel)> text);
     /// Screen pixels per picture pixel; 0 fits the view (default).
     void setZoom(double zoom);
     double zoom() const;

@@ -45,10 +45,10 @@ Panel::Panel(QString id, QString title, Session& session, QWidget* parent)
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(0);
-    layout->addWidget(m_band);
     m_stack = new QStackedLayout;
     m_stack->addWidget(scrolled(m_empty));
     layout->addLayout(m_stack, 1);
+    layout->addWidget(m_band);  // below: what the pointer is on does not move away when it comes or goes
     m_outdated = new QLabel(tr("The settings have changed since this result was computed."), this);
     m_outdated->setObjectName("outdated");
     m_outdated->setContentsMargins(6, 2, 6, 3);

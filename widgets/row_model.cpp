@@ -356,7 +356,7 @@ QVariant RowModel::headerData(int section, Qt::Orientation orientation, int role
     if (role == Qt::DisplayRole)
         return column.title;
     if (role == Qt::ToolTipRole)
-        return column.tooltip.isEmpty() ? column.title : column.tooltip;
+        return column.tooltip.isEmpty() ? column.title : QStringLiteral("%1\n%2").arg(column.title, column.tooltip);
     return role == Qt::TextAlignmentRole ? QVariant(int(Qt::AlignVCenter) | int(column.numeric ? Qt::AlignRight : Qt::AlignLeft)) : QVariant();
 }
 

@@ -8,11 +8,14 @@
 #include <QKeyEvent>
 #include <QLineEdit>
 #include <QMenu>
+#include <QPainter>
 #include <QSet>
 #include <QSignalBlocker>
+#include <QStyleOptionHeader>
 #include <QTableView>
 #include <QToolButton>
 #include <QVBoxLayout>
+#include <algorithm>
 
 namespace orrery::widgets {
 namespace {
@@ -22,6 +25,7 @@ class RowTable : public QTableView {
 public:
     using QTableView::QTableView;
     std::function<void()> onEnter;
+    std::function<QString()> emptyText;  ///< what stands where there are no rows
     std::function<void(bool editing)> onEditing;
 
     void dataChanged(const QModelIndex& topLeft, const QModelIndex& bottomRight, const QList<int>& roles) override
@@ -33,6 +37,15 @@ public:
     }
 
 protected:
+    void paintEvent(QPaintEvent* event) override
+    {
+        QTableView::paintEvent(event);
+        if (!model() || model()->rowCount() > 0)
+            return;
+        QPainter painter(viewport());
+        painter.setPen(palette().color(QPalette::Disabled, QPalette::Text));
+        painter.drawText(viewport()->rect().adjusted(8, 8, -8, -8), Qt::AlignHCenter | Qt::AlignTop | Qt::TextWordWrap, emptyText());
+    }
     bool edit(const QModelIndex& index, EditTrigger trigger, QEvent* event) override
     {
         const bool begins = QTableView::edit(index, trigger, event);
@@ -51,6 +64,24 @@ protected:
         if ((event->key() == Qt::Key_Return || event->key() == Qt::Key_Enter) && state() != EditingState && onEnter)
             return onEnter();
         QTableView::keyPressEvent(event);
+    }
+};
+
+/// Titles that are wider than their column end in "...": what Qt elides by itself leaves no room for the header's margins and the arrow of the sorted column,
+/// so that their ends were cut.
+class TitleHeader : public QHeaderView {
+public:
+    explicit TitleHeader(QWidget* parent) : QHeaderView(Qt::Horizontal, parent) {}
+
+protected:
+    void initStyleOptionForIndex(QStyleOptionHeader* option, int section) const override
+    {
+        QHeaderView::initStyleOptionForIndex(option, section);
+        const int margin = style()->pixelMetric(QStyle::PM_HeaderMargin, option, this);
+        const bool hasArrow = isSortIndicatorShown() && sortIndicatorSection() == section;
+        const int arrow = hasArrow ? style()->pixelMetric(QStyle::PM_HeaderMarkSize, option, this) + margin : 0;
+        option->text = option->fontMetrics.elidedText(model()->headerData(section, Qt::Horizontal).toString(), Qt::ElideMiddle,
+                                                      std::max(0, sectionSize(section) - 2 * margin - arrow));
     }
 };
 
@@ -83,6 +114,7 @@ struct TableView::Private {
     core::Json columnState;  ///< restored before the columns are known
     QSet<QString> seen;      ///< columns whose default visibility has been applied
     bool quiet = false;
+    QString emptyText;
 };
 
 void TableView::Private::setUp()
@@ -95,9 +127,9 @@ void TableView::Private::setUp()
     columnButton->setText(tr("Columns"));
     columnButton->setToolTip(tr("Choose the columns shown"));
     table = new RowTable(&q);
+    table->emptyText = [this] { return model && model->totalRows() > 0 ? tr("No row fits the filter.") : emptyText; };
     table->setSelectionBehavior(QAbstractItemView::SelectRows);
     table->setSelectionMode(QAbstractItemView::ExtendedSelection);
-    table->setSortingEnabled(true);
     table->setAlternatingRowColors(true);
     table->setShowGrid(false);
     table->setWordWrap(false);
@@ -108,9 +140,11 @@ void TableView::Private::setUp()
     table->verticalHeader()->setSectionResizeMode(QHeaderView::Fixed);
     table->verticalHeader()->setDefaultSectionSize(q.fontMetrics().height() + 8);
     table->verticalHeader()->hide();
-    QHeaderView* header = table->horizontalHeader();
+    auto* header = new TitleHeader(table);
+    table->setHorizontalHeader(header);
+    header->setSectionsClickable(true);
     header->setSectionsMovable(true);
-    header->setTextElideMode(Qt::ElideMiddle);
+    table->setSortingEnabled(true);
     header->setHighlightSections(false);
     header->setContextMenuPolicy(Qt::CustomContextMenu);
     header->setSortIndicator(-1, Qt::AscendingOrder);
@@ -231,6 +265,11 @@ void TableView::addToolWidget(QWidget* widget)
 void TableView::setPlaceholder(const QString& filterHint)
 {
     d->filter->setPlaceholderText(filterHint);
+}
+void TableView::setEmptyText(const QString& text)
+{
+    d->emptyText = text;
+    d->table->viewport()->update();
 }
 QAction* TableView::copyAction() const
 {

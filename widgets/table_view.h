@@ -92,6 +92,8 @@ public:
     /// Extra widgets and actions to the right of the filter line.
     void addToolWidget(QWidget* widget);
     void setPlaceholder(const QString& filterHint);
+    /// What stands in place of rows where there are none; where the filter leaves none, it says so.
+    void setEmptyText(const QString& text);
 
     QList<qint64> selectedIds() const;
     /// Emits nothing.

@@ -63,12 +63,24 @@ public:
         default: return {};
         }
     }
-    QVariant headerData(int section, Qt::Orientation, int role) const override { return role == Qt::DisplayRole ? QVariant(section) : QVariant(); }
+    QVariant headerData(int section, Qt::Orientation orientation, int role) const override
+    {
+        if (role != Qt::DisplayRole)
+            return {};
+        return orientation == Qt::Vertical && m_names ? QVariant(QStringLiteral("%1 %2").arg(section).arg(m_names(section))) : QVariant(section);
+    }
+    void setNames(std::function<QString(std::int64_t)> names)
+    {
+        beginResetModel();
+        m_names = std::move(names);
+        endResetModel();
+    }
 
 private:
     const std::vector<float>* m_values = nullptr;
     std::int64_t m_offset = 0, m_rows = 0, m_columns = 0;
     double m_magnitude = 1;
+    std::function<QString(std::int64_t)> m_names;
 };
 
 std::int64_t product(const std::vector<std::int64_t>& shape)
@@ -203,6 +215,7 @@ void TensorTable::setTensor(std::vector<float> values, std::vector<std::int64_t>
     if (std::any_of(shape.begin(), shape.end(), [](std::int64_t size) { return size < 0; }) || expected != std::int64_t(values.size()))
         throw core::ShapeError(fmt::format("expected {} values for {}, got {}", expected, core::formatShape(shape), values.size()));
     d->model->set(nullptr, 0, 0, 0, 1);
+    d->model->setNames({});
     d->values = std::move(values);
     d->shape = std::move(shape);
     d->title = title;
@@ -219,6 +232,11 @@ void TensorTable::clear()
     setTensor({}, {0});
     d->heading->setVisible(false);
     d->footer->clear();
+}
+
+void TensorTable::setRowNames(std::function<QString(std::int64_t row)> names)
+{
+    d->model->setNames(std::move(names));
 }
 
 const std::vector<std::int64_t>& TensorTable::shape() const

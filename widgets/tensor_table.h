@@ -2,6 +2,7 @@
 #include <QString>
 #include <QWidget>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -19,6 +20,8 @@ public:
     /// Row-major values; `shape` is empty for a scalar. @throws core::ShapeError if the counts differ.
     void setTensor(std::vector<float> values, std::vector<std::int64_t> shape, const QString& title = {});
     void clear();
+    /// Names of the rows of a slice beside their numbers, asked for those on show; an empty function: numbers alone. `setTensor` and `clear` forget them.
+    void setRowNames(std::function<QString(std::int64_t row)> names);
     const std::vector<std::int64_t>& shape() const;
     /// The full index of the current cell, one number an axis.
     std::vector<std::int64_t> currentIndex() const;

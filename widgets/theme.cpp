@@ -5,8 +5,10 @@
 #include <QFontDatabase>
 #include <QPainter>
 #include <QPixmap>
+#include <QProxyStyle>
 #include <QStyle>
 #include <QStyleFactory>
+#include <QStyleOption>
 #include <QSvgRenderer>
 #include <QWidget>
 #include <cmath>
@@ -52,6 +54,23 @@ QColor withContrast(QColor color, const QColor& background, double wanted)
     return color;
 }
 
+/// Fusion, whose boxes to tick have hardly an edge on a dark ground.
+class OutlineStyle : public QProxyStyle {
+public:
+    OutlineStyle() : QProxyStyle(QStyleFactory::create(QStringLiteral("Fusion"))) {}
+    void drawPrimitive(PrimitiveElement element, const QStyleOption* option, QPainter* painter, const QWidget* widget) const override
+    {
+        QProxyStyle::drawPrimitive(element, option, painter, widget);
+        if ((element != PE_IndicatorCheckBox && element != PE_IndicatorItemViewItemCheck) || !isDark(option->palette))
+            return;
+        painter->save();
+        painter->setPen(themeColors(option->palette).axisLine);
+        painter->setBrush(Qt::NoBrush);
+        painter->drawRect(option->rect.adjusted(0, 0, -1, -1));
+        painter->restore();
+    }
+};
+
 }  // namespace
 
 struct Theme::Private {
@@ -63,7 +82,7 @@ struct Theme::Private {
 Theme::Theme(QObject* parent) : QObject(parent), d(std::make_unique<Private>())
 {
     d->startedDark = orrery::widgets::isDark(QApplication::palette());
-    QApplication::setStyle(QStyleFactory::create(QStringLiteral("Fusion")));
+    QApplication::setStyle(new OutlineStyle);  // the application owns it
     connect(&d->portal, &ThemePortal::changed, this, [this] { setChoice(d->choice); });
     setChoice(ThemeChoice::System);
 }

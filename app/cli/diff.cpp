@@ -56,8 +56,13 @@ std::string tensorLine(const compare::TensorDifference& tensor, std::size_t widt
 
 void printWeights(std::vector<compare::TensorDifference> tensors, int top)
 {
-    const auto different = std::count_if(tensors.begin(), tensors.end(), [](const auto& t) { return t.change != compare::Change::Same; });
-    std::cout << fmt::format("\ntensors      {}, of which {} differ\n", tensors.size(), different);
+    using compare::Change;
+    const auto count = [&](Change change) {
+        return std::count_if(tensors.begin(), tensors.end(), [change](const auto& tensor) { return tensor.change == change; });
+    };
+    const auto different = std::ptrdiff_t(tensors.size()) - count(Change::Same);
+    std::cout << fmt::format("\ntensors      {} same, {} changed, {} added, {} removed\n", count(Change::Same), count(Change::Changed),
+                             count(Change::Added), count(Change::Removed));
     if (different == 0)
         return;
     // What cannot be compared first, then by the relative difference.

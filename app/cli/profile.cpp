@@ -21,7 +21,7 @@ struct ProfileArguments {
     ModelArgument model;
     DebugInputs inputs;
     int runs = 10, warmUp = 2;
-    std::string by, sort = "order", flame, roofline, costModel;
+    std::string by, sort = "order", flame, roofline, steps, costModel;
     int cases = 20;
     std::size_t top = 0;
     bool training = false, noPeaks = false, fuse = false;
@@ -47,6 +47,7 @@ struct ProfileRow {
     std::string name, kind;
     double seconds = 0, predicted = 0;
     std::int64_t flops = 0, bytes = 0, parameterBytes = 0;
+    double perCall = 0;  ///< of a node in a loop; 0: none
     double intensity() const { return bytes > 0 ? double(flops) / double(bytes) : 0; }
 };
 
@@ -58,7 +59,8 @@ ProfileRow rowOf(const debug::GroupCost& group)
             group.predicted,
             group.flops,
             group.bytes,
-            group.parameterBytes};
+            group.parameterBytes,
+            0};
 }
 
 /// Nodes inside loops and branches are moved to the right, with how often they ran.
@@ -73,7 +75,8 @@ std::vector<ProfileRow> profileRows(const debug::Profile& profile, const std::st
     std::vector<ProfileRow> rows;
     if (by == "node")
         for (const auto& node : profile.nodes)
-            rows.push_back({nodeTitle(node), node.op, node.seconds, node.predicted, node.flops, node.bytes(), node.parameterBytes});
+            rows.push_back({nodeTitle(node), node.op, node.seconds, node.predicted, node.flops, node.bytes(), node.parameterBytes,
+                            node.calls > 1 ? node.perCall : 0});
     const std::map<std::string, const std::vector<debug::GroupCost>*> groups = {
         {"module", &profile.modules}, {"operator", &profile.operators}, {"type", &profile.types}};
     if (const auto found = groups.find(by); found != groups.end())
@@ -97,20 +100,22 @@ void printRows(const debug::Profile& profile, const std::vector<ProfileRow>& row
     for (const auto& node : profile.nodes)
         whole += node.seconds;
     const bool predicts = std::any_of(rows.begin(), rows.end(), [](const auto& row) { return row.predicted > 0; });
+    const bool hasCalls = std::any_of(rows.begin(), rows.end(), [](const auto& row) { return row.perCall > 0; });
     std::size_t width = 12, kindWidth = 8;
     for (const auto& row : rows) {
         width = std::max(width, std::min<std::size_t>(row.name.size(), 48));
         kindWidth = std::max(kindWidth, std::min<std::size_t>(row.kind.size(), 24));
     }
-    std::cout << fmt::format("{:<{}}  {:<{}} {:>9} {}{:>6} {:>9} {:>9} {:>9} {:>8}  {}\n", "name", width, "kind", kindWidth, "ms",
-                             predicts ? fmt::format("{:>9} ", "predicted") : "", "share", "FLOPs", "bytes", "FLOP/B", "GFLOP/s",
-                             profile.peaks ? "bound by" : "");
+    std::cout << fmt::format("{:<{}}  {:<{}} {:>9} {}{}{:>6} {:>9} {:>9} {:>9} {:>8}  {}\n", "name", width, "kind", kindWidth, "ms",
+                             hasCalls ? fmt::format("{:>9} ", "ms/call") : "", predicts ? fmt::format("{:>9} ", "predicted") : "", "share", "FLOPs",
+                             "bytes", "FLOP/B", "GFLOP/s", profile.peaks ? "bound by" : "");
     const std::size_t shown = top > 0 ? std::min(top, rows.size()) : rows.size();
     for (std::size_t i = 0; i < shown; ++i) {
         const auto& row = rows[i];
         const bool moves = row.bytes > 0;
-        std::cout << fmt::format("{:<{}}  {:<{}} {:>9} {}{:>5.1f}% {:>9} {:>9} {:>9} {:>8}  {}\n", row.name, width, row.kind, kindWidth,
-                                 millisecondsText(row.seconds), predicts ? fmt::format("{:>9} ", millisecondsText(row.predicted)) : "",
+        const std::string call = !hasCalls ? "" : fmt::format("{:>9} ", row.perCall > 0 ? millisecondsText(row.perCall) : "");
+        std::cout << fmt::format("{:<{}}  {:<{}} {:>9} {}{}{:>5.1f}% {:>9} {:>9} {:>9} {:>8}  {}\n", row.name, width, row.kind, kindWidth,
+                                 millisecondsText(row.seconds), call, predicts ? fmt::format("{:>9} ", millisecondsText(row.predicted)) : "",
                                  whole > 0 ? 100 * row.seconds / whole : 0.0, scaledText(double(row.flops)), scaledText(double(row.bytes)),
                                  moves ? fmt::format("{:.3g}", row.intensity()) : "",
                                  row.flops > 0 && row.seconds > 0 ? fmt::format("{:.3g}", double(row.flops) / row.seconds * 1e-9) : "",
@@ -120,6 +125,21 @@ void printRows(const debug::Profile& profile, const std::vector<ProfileRow>& row
     }
     if (shown < rows.size())
         std::cout << fmt::format("... and {} more (--top 0 shows all)\n", rows.size() - shown);
+}
+
+void printLoops(const debug::Profile& profile)
+{
+    if (profile.loops.empty())
+        return;
+    std::size_t width = 5;
+    for (const auto& loop : profile.loops)
+        width = std::max(width, std::min<std::size_t>(loop.name.size(), 48));
+    std::cout << fmt::format("\n{:<{}}  {:>7} {:>9} {:>11} {:>11} {:>11} {:>11}  {}\n", "loop", width, "calls", "steps", "ms a step", "quickest",
+                             "slowest", "all steps", "slowest step");
+    for (const auto& loop : profile.loops)
+        std::cout << fmt::format("{:<{}}  {:>7} {:>9} {:>11} {:>11} {:>11} {:>11}  {}\n", loop.name, width, loop.calls.size(), loop.steps(),
+                                 millisecondsText(loop.median), millisecondsText(loop.quickest), millisecondsText(loop.slowest),
+                                 millisecondsText(loop.total), loop.slowestStep);
 }
 
 void printFusion(const debug::Profile& profile)
@@ -158,6 +178,7 @@ void printProfile(const debug::Profile& profile, const ProfileArguments& options
                                  profile.peaks->gigaflops, profile.peaks->bandwidth, profile.peaks->ridge());
     if (!profile.note.empty())
         std::cout << "note        " << profile.note << "\n";
+    printLoops(profile);
     printFusion(profile);
 }
 
@@ -281,6 +302,10 @@ Exit profile(Session& session, const ProfileArguments& options)
         core::writeFileAtomically(options.roofline, report::toSvg(debug::drawRoofline(result), title, "Roofline of the nodes"));
         document["roofline"] = options.roofline;
     }
+    if (!options.steps.empty()) {
+        core::writeFileAtomically(options.steps, report::toSvg(debug::drawSteps(result), title, "Time of the steps of loops"));
+        document["steps"] = options.steps;
+    }
     session.json ? session.print(document) : printProfile(result, options);
     if (options.fuse && !session.json)
         std::cout << fmt::format("fused       {} pairs of bias and GELU\n", fused.size());
@@ -309,6 +334,8 @@ std::function<Exit(Session&)> declareProfile(CLI::App& app)
     app.add_option("--top", options->top, "Lines of the table; 0: all.")->check(CLI::Range(0, 1000000000));
     app.add_option("--svg", options->flame, "File for a flame chart: module calls and nodes along the time.")->check(svgEndingProblem);
     app.add_option("--roofline", options->roofline, "File for a roofline plot with this machine's measured peaks.")->check(svgEndingProblem);
+    app.add_option("--steps", options->steps, "File for the time of every step of the loops (Loop, Scan, while_loop) as curves.")
+        ->check(svgEndingProblem);
     app.add_option(
            "--cost-model", options->costModel,
            "fit: time this machine's operators and keep a model of their times (no MODEL); predict: its times beside the measured ones, with rank "

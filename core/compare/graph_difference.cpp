@@ -141,6 +141,14 @@ private:
             return graph::constantToJson(mine.constant) == graph::constantToJson(theirs.constant);
         return m_value[std::size_t(theirs.value)] == mine.value;
     }
+    /// The same part played by a parameter of another shape: the node computes something else.
+    void addShapeChange(const Operand& mine, const Operand& theirs, std::vector<std::string>& found) const
+    {
+        const auto* before = mine.isConstant() ? nullptr : m_first.parameterOf(mine.value);
+        const auto* now = theirs.isConstant() ? nullptr : m_second.parameterOf(theirs.value);
+        if (before && now && before->shape != now->shape)
+            found.push_back(fmt::format("{}: {} became {}", before->name, core::formatShape(before->shape), core::formatShape(now->shape)));
+    }
     std::vector<std::string> changes(const Node& mine, const Node& theirs) const
     {
         std::vector<std::string> found;
@@ -148,8 +156,10 @@ private:
             found.push_back(fmt::format("operator {} became {}", mine.qualifiedOp(), theirs.qualifiedOp()));
         for (std::size_t i = 0; i < std::max(mine.inputs.size(), theirs.inputs.size()); ++i) {
             const bool both = i < mine.inputs.size() && i < theirs.inputs.size();
-            if (both && sameOperand(mine.inputs[i], theirs.inputs[i]))
+            if (both && sameOperand(mine.inputs[i], theirs.inputs[i])) {
+                addShapeChange(mine.inputs[i], theirs.inputs[i], found);
                 continue;
+            }
             found.push_back(fmt::format("input {}: {} became {}", i, i < mine.inputs.size() ? text(m_first, mine.inputs[i]) : "nothing",
                                         i < theirs.inputs.size() ? text(m_second, theirs.inputs[i]) : "nothing"));
         }

@@ -32,8 +32,8 @@ struct GraphDifference {
 };
 
 /// Matches nodes by name where the operator is the same, then by structure (operator, literals and what is read, as far as that is matched), then by name
-/// alone, then by place (module and what is read). A matched node has changed if its operator, a literal or what it reads differs; a node that only has another
-/// name has not. Any thread.
+/// alone, then by place (module and what is read). A matched node has changed if its operator, a literal or what it reads differs, or a parameter that it reads
+/// has another shape; a node that only has another name, or other numbers in its parameters, has not. Any thread.
 GraphDifference compareGraphs(const graph::Graph& first, const graph::Graph& second);
 
 }  // namespace orrery::compare

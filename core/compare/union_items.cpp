@@ -1,5 +1,6 @@
 #include "union_items.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
@@ -41,13 +42,24 @@ public:
             if (from >= 0 && to >= 0 && from != to && m_known.insert({from, to}).second)
                 m_edges.push_back({from, to, edge.value + offset, edge.backward});
         }
-        for (std::size_t i = m_items.size(); i-- > 1;)
-            if (m_changes[i] != Change::Same && m_changes[std::size_t(m_items[i].parent)] == Change::Same)
-                m_changes[std::size_t(m_items[i].parent)] = Change::Changed;
+        for (std::size_t i = m_items.size(); i-- > 0;)  // what is inside stands behind what holds it
+            if (m_items[i].isGroup())
+                m_changes[i] = changeOfGroup(i);
         return {std::make_shared<const ItemTree>(std::move(m_items), std::move(m_edges)), int(m_mine.items().size()), std::move(m_changes)};
     }
 
 private:
+    /// A module or branch is what all of it is, and has changed where that differs; an If or Loop is what it is itself unless only its inside has changed.
+    Change changeOfGroup(std::size_t index) const
+    {
+        const Item& item = m_items[index];
+        const auto changeOf = [this](int child) { return m_changes[std::size_t(child)]; };
+        const Change first = changeOf(item.children.front());
+        const bool alike = std::all_of(item.children.begin(), item.children.end(), [&](int child) { return changeOf(child) == first; });
+        if (isFrame(item))
+            return alike ? first : Change::Changed;
+        return m_changes[index] == Change::Same && !(alike && first == Change::Same) ? Change::Changed : m_changes[index];
+    }
     static bool isFrame(const Item& item) { return item.kind == Item::Kind::Module || item.kind == Item::Kind::Block; }
     int itemFor(int index)
     {

@@ -30,4 +30,8 @@ std::vector<std::size_t> flameGroups(const std::vector<FlameBar>& bars, const Pr
 /// @throws core::InputError without measured peaks.
 report::Drawing drawRoofline(const Profile& profile, double width = 640, double height = 420);
 
+/// The time of every step of the loops that took most time (at most seven), one curve each.
+/// @throws core::InputError without a loop.
+report::Drawing drawSteps(const Profile& profile, double width = 640, double height = 320);
+
 }  // namespace orrery::debug

@@ -9,6 +9,7 @@
 
 #include <core/base/text.h>
 
+#include "loop_steps.h"
 #include "program_lines.h"
 
 namespace orrery::debug {
@@ -213,6 +214,8 @@ struct Measured {
     std::vector<double> plain, profiled;
     std::vector<std::vector<double>> times;      // [run][node], without the nodes inside
     std::vector<std::vector<double>> inclusive;  // with them
+    std::vector<std::vector<double>> perCall;    // the median over the calls of each node
+    LoopSteps steps;
 };
 
 /// One measured run put beside the nodes: sums over the steps of loops.
@@ -222,8 +225,12 @@ void takeProfile(const std::vector<graph::NodeProfile>& profile, const std::map<
     for (auto& node : nodes)
         node.flops = node.allocatedBytes = 0, node.calls = 0;
     std::vector<double> inclusive(nodes.size(), 0.0);
+    std::vector<std::vector<double>> calls(nodes.size());
+    measured.steps.beginRun();
     for (const auto& cost : profile) {
         const std::size_t place = places.at(cost.node);
+        measured.steps.add(place, cost);
+        calls[place].push_back(cost.seconds);
         inclusive[place] += cost.seconds;
         nodes[place].flops += cost.flops;
         nodes[place].allocatedBytes += cost.allocatedBytes;
@@ -241,6 +248,9 @@ void takeProfile(const std::vector<graph::NodeProfile>& profile, const std::map<
         each = std::max(each, 0.0);
     measured.times.push_back(std::move(own));
     measured.inclusive.push_back(std::move(inclusive));
+    measured.perCall.emplace_back();
+    for (auto& times : calls)
+        measured.perCall.back().push_back(medianOf(std::move(times)));
 }
 
 Measured measureRuns(const graph::Executor& executor, const graph::Weights& weights, const graph::RunRequest& base, const ProfileOptions& options,
@@ -249,7 +259,7 @@ Measured measureRuns(const graph::Executor& executor, const graph::Weights& weig
     std::map<std::string, std::size_t> places;
     for (std::size_t i = 0; i < nodes.size(); ++i)
         places[nodes[i].name] = i;
-    Measured measured;
+    Measured measured{{}, {}, {}, {}, {}, LoopSteps(nodes)};
     graph::RunRequest request = base;
     const auto seconds = [&](bool profiles) {
         request.profile = profiles;
@@ -368,10 +378,12 @@ Profile profileModel(const graph::Executor& executor, const graph::Weights& weig
     for (std::size_t i = 0; i < profile.nodes.size(); ++i) {
         profile.nodes[i].seconds = summed(measured.times, {i});
         profile.nodes[i].inclusive = summed(measured.inclusive, {i});
+        profile.nodes[i].perCall = summed(measured.perCall, {i});
         profile.nodes[i].quickest = INFINITY;
         for (const auto& run : measured.times)
             profile.nodes[i].quickest = std::min(profile.nodes[i].quickest, run[i]);
     }
+    profile.loops = measured.steps.loops();
     profile.plainSeconds = medianOf(measured.plain);
     profile.profiledSeconds = medianOf(measured.profiled);
     addGroups(profile, *executor.graph(), measured.times);

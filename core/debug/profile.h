@@ -25,6 +25,7 @@ struct NodeCost {
     double seconds = 0;               ///< median over the runs
     double quickest = 0;
     double inclusive = 0;    ///< with the nodes inside it: median over the runs
+    double perCall = 0;      ///< likewise, of one call: median over its calls, of that the median over the runs
     double predicted = 0;    ///< by a cost model (see cost_model.h); 0: none
     std::int64_t flops = 0;  ///< multiply-add = 2
     std::int64_t bytesRead = 0, bytesWritten = 0, parameterBytes = 0, allocatedBytes = 0;
@@ -34,6 +35,21 @@ struct NodeCost {
     double gigaflops() const { return seconds > 0 ? double(flops) / seconds * 1e-9 : 0; }
     double bandwidth() const { return seconds > 0 ? double(bytes()) / seconds * 1e-9 : 0; }
 };
+
+/// A loop step by step. A step is one pass through the loop's body; of a loop inside another one its calls stand one behind the other.
+struct LoopCost {
+    std::string name;
+    std::size_t node = 0;             ///< index into Profile::nodes
+    std::vector<std::int64_t> calls;  ///< steps of each call in one run: [12], or [3, 3, 2] of a loop that an outer one calls three times
+    std::vector<double> seconds;      ///< of each step, with everything that runs in it: median over the runs
+    std::vector<std::int64_t> flops;  ///< of each step
+    double median = 0, quickest = 0;  ///< of `seconds`
+    double slowest = 0, total = 0;    ///< likewise; their sum
+    std::size_t slowestStep = 0;      ///< index into `seconds`
+    std::size_t steps() const { return seconds.size(); }
+};
+/// Longer lists of steps are cut in documents.
+inline constexpr std::size_t kMostListedSteps = 10'000;
 
 /// Nodes put together: a module with everything below it, or all nodes of one operator.
 struct GroupCost {
@@ -67,6 +83,7 @@ struct Profile {
     std::vector<GroupCost> modules;       ///< as declared; the first is the whole model
     std::vector<GroupCost> operators;     ///< by falling time
     std::vector<GroupCost> types;         ///< modules of one type together, each node once; by falling time
+    std::vector<LoopCost> loops;          ///< those that ran a node, in execution order
     std::vector<FusionCandidate> fusion;  ///< by falling saving
     std::optional<MachinePeaks> peaks;
     int runs = 0, threads = 0;

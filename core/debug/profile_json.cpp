@@ -58,7 +58,7 @@ core::Json nodeJson(const Profile& profile, const NodeCost& node)
                        {"allocated_bytes", node.allocatedBytes},
                        {"intensity", node.intensity()}};
     if (node.depth > 0 || node.inclusive > node.seconds)
-        json.update({{"depth", node.depth}, {"calls", node.calls}, {"inclusive_seconds", node.inclusive}});
+        json.update({{"depth", node.depth}, {"calls", node.calls}, {"inclusive_seconds", node.inclusive}, {"seconds_per_call", node.perCall}});
     if (node.predicted > 0)
         json["predicted_seconds"] = node.predicted;
     if (profile.peaks && node.bytes() > 0) {
@@ -66,6 +66,24 @@ core::Json nodeJson(const Profile& profile, const NodeCost& node)
         const double attainable = profile.attainable(node.intensity());
         json["efficiency"] = attainable > 0 && node.flops > 0 ? core::Json(node.gigaflops() / attainable) : core::Json();
     }
+    return json;
+}
+
+core::Json loopJson(const LoopCost& loop)
+{
+    const auto listed = std::ptrdiff_t(std::min(loop.steps(), kMostListedSteps));
+    core::Json json = {
+        {"name", loop.name},
+        {"calls", loop.calls.size()},
+        {"steps", loop.steps()},
+        {"steps_of_calls", std::vector(loop.calls.begin(), loop.calls.begin() + std::ptrdiff_t(std::min(loop.calls.size(), kMostListedSteps)))},
+        {"median_step_seconds", loop.median},
+        {"quickest_step_seconds", loop.quickest},
+        {"slowest_step_seconds", loop.slowest},
+        {"slowest_step", loop.slowestStep},
+        {"steps_seconds", loop.total},
+        {"seconds_of_steps", std::vector(loop.seconds.begin(), loop.seconds.begin() + listed)},
+        {"flops_of_steps", std::vector(loop.flops.begin(), loop.flops.begin() + listed)}};
     return json;
 }
 
@@ -79,7 +97,8 @@ core::Json Profile::toJson() const
         json["peaks"] = {{"gflops", peaks->gigaflops}, {"gbytes_per_second", peaks->bandwidth}, {"ridge", peaks->ridge()}};
     if (!note.empty())
         json["note"] = note;
-    json["nodes"] = json["modules"] = json["operators"] = json["types"] = json["fusion"] = core::Json::array();
+    for (const char* const list : {"nodes", "modules", "operators", "types", "loops", "fusion"})
+        json[list] = core::Json::array();
     for (const auto& node : nodes)
         json["nodes"].push_back(nodeJson(*this, node));
     for (const auto& module : modules)
@@ -88,6 +107,8 @@ core::Json Profile::toJson() const
         json["operators"].push_back(groupJson(group, "op"));
     for (const auto& group : types)
         json["types"].push_back(groupJson(group, "name"));
+    for (const auto& loop : loops)
+        json["loops"].push_back(loopJson(loop));
     for (const auto& candidate : fusion)
         json["fusion"].push_back({{"pattern", candidate.pattern},
                                   {"nodes", candidate.nodes},

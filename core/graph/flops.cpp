@@ -59,8 +59,15 @@ std::int64_t attentionFlops(std::span<const c10::IValue> inputs)
     return batch * queries * keys * (2 * q->back() + 5 + 2 * v->back());
 }
 
-/// Every weight of [gate, value] meets each vector of the sequence once; biases add, and a unit of a step takes four gates, the tanh of its cell, three products and a sum.
-std::int64_t lstmFlops(std::span<const c10::IValue> inputs, std::span<const c10::IValue> outputs)
+/// What a unit of one step takes beside the products with the weights and their biases. LSTM: four gates, the tanh of its cell, three products and a sum; GRU: three
+/// gates, the product with the reset gate, and two products, a difference and a sum of the new and the old state; others: their activation.
+std::int64_t flopsOfUnit(const std::string& op)
+{
+    return op.find("lstm") != std::string::npos ? 9 : op.find("gru") != std::string::npos ? 8 : 1;
+}
+
+/// Every weight of [gate, value] meets each vector of the sequence once; biases add.
+std::int64_t recurrentFlops(const std::string& op, std::span<const c10::IValue> inputs, std::span<const c10::IValue> outputs)
 {
     const auto sequence = shapeOf(inputs, 0);
     if (!sequence || sequence->size() != 3 || inputs.size() < 3 || !inputs[2].isTensorList())
@@ -68,7 +75,20 @@ std::int64_t lstmFlops(std::span<const c10::IValue> inputs, std::span<const c10:
     std::int64_t vectors = (*sequence)[0] * (*sequence)[1], perVector = 0;
     for (const at::Tensor& parameter : inputs[2].toTensorList().vec())
         perVector += parameter.numel() * (parameter.dim() == 2 ? 2 : 1);
-    return vectors * perVector + 9 * outputElements(outputs);
+    return vectors * perVector + flopsOfUnit(op) * outputElements(outputs);
+}
+
+/// The same of one step of one layer: (input, state, weights of the input and of the state, their biases).
+std::int64_t cellFlops(const std::string& op, std::span<const c10::IValue> inputs, std::span<const c10::IValue> outputs)
+{
+    const auto input = shapeOf(inputs, 0);
+    if (!input || input->empty() || input->back() == 0)
+        return outputElements(outputs);
+    std::int64_t perVector = 0;
+    for (std::size_t i = 2; i < inputs.size(); ++i)
+        if (const auto parameter = shapeOf(inputs, i))
+            perVector += product(*parameter) * (parameter->size() == 2 ? 2 : 1);
+    return product(*input) / input->back() * perVector + flopsOfUnit(op) * outputElements(outputs);
 }
 
 bool startsWithAny(const std::string& op, std::initializer_list<const char*> names)
@@ -158,8 +178,10 @@ std::int64_t flopsOf(const Node& node, std::span<const c10::IValue> inputs, std:
     }
     if (op.rfind("aten::conv_transpose", 0) == 0)
         return convolutionFlops(inputs, outputs, true);
-    if (op == "aten::lstm")
-        return lstmFlops(inputs, outputs);
+    if (startsWithAny(op, {"aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"}))
+        return recurrentFlops(op, inputs, outputs);
+    if (startsWithAny(op, {"aten::lstm_cell", "aten::gru_cell", "aten::rnn_tanh_cell", "aten::rnn_relu_cell"}))
+        return cellFlops(op, inputs, outputs);
     if (op == "aten::scaled_dot_product_attention")
         return attentionFlops(inputs);
     if (movesOnly(op))

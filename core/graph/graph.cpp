@@ -4,6 +4,8 @@
 #include <core/base/hash.h>
 #include <core/base/text.h>
 
+#include "literal_text.h"
+
 namespace orrery::graph {
 namespace {
 
@@ -131,6 +133,12 @@ std::string operandText(const GraphData& data, const Operand& operand)
     return constantToJson(operand.constant).dump();
 }
 
+/// The same for people: lists, tuples, devices and types as they are written, not as documents hold them.
+std::string shownOperand(const GraphData& data, const Operand& operand)
+{
+    return operand.isConstant() && constantToJson(operand.constant).is_object() ? literalText(operand.constant) : operandText(data, operand);
+}
+
 void printBlock(const GraphData& data, const Block& block, int indent, std::string& out)
 {
     const std::string pad(std::size_t(indent), ' ');
@@ -139,7 +147,7 @@ void printBlock(const GraphData& data, const Block& block, int indent, std::stri
         for (const auto id : node.outputs)
             outputs.push_back("%" + data.values[std::size_t(id)].name);
         for (const auto& input : node.inputs)
-            inputs.push_back(operandText(data, input));
+            inputs.push_back(shownOperand(data, input));
         out += fmt::format("{}{} = {}({})\n", pad, outputs.empty() ? "[" + node.name + "]" : core::join(outputs, ", "), node.qualifiedOp(),
                            core::join(inputs, ", "));
         for (std::size_t i = 0; i < node.blocks.size(); ++i) {
@@ -149,7 +157,7 @@ void printBlock(const GraphData& data, const Block& block, int indent, std::stri
             out += fmt::format("{}  block{}({}):\n", pad, i, core::join(names, ", "));
             printBlock(data, node.blocks[i], indent + 4, out);
             for (const auto& result : node.blocks[i].outputs)
-                results.push_back(operandText(data, result));
+                results.push_back(shownOperand(data, result));
             out += fmt::format("{}    -> {}\n", pad, core::join(results, ", "));
         }
     }
@@ -304,7 +312,7 @@ std::string Graph::print() const
     }
     printBlock(m_data, m_data.body, 2, text);
     for (std::size_t i = 0; i < m_data.body.outputs.size(); ++i)
-        outputs.push_back(m_data.outputNames[i] + "=" + operandText(m_data, m_data.body.outputs[i]));
+        outputs.push_back(m_data.outputNames[i] + "=" + shownOperand(m_data, m_data.body.outputs[i]));
     return text + "  return " + core::join(outputs, ", ") + "\n";
 }
 

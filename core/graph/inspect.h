@@ -13,10 +13,12 @@ struct NodeInfo {
     std::string name, op, module, type;
     std::vector<std::string> inputs;                ///< names of values, or literals as text
     std::vector<std::vector<std::int64_t>> shapes;  ///< of its tensor outputs
+    std::vector<std::string> dtypes;                ///< of the same
     std::string dtype;                              ///< of the first tensor output
     std::int64_t parameters = 0;                    ///< elements of the parameters it reads
     std::int64_t flops = 0, bytes = 0;              ///< bytes of its outputs
-    double seconds = 0;
+    double seconds = 0;                             ///< of a second run where the first was quick
+    std::int64_t calls = 0;  ///< in that run: 0 in a branch that was not taken or where nothing needed it, one a step in a loop
 };
 
 /// One module with everything below it.

@@ -70,6 +70,7 @@ private:
     void addReal(std::vector<float>& list, const ProtobufField& field);
     std::string text(const ProtobufField& field);
     std::string name(const ProtobufField& field);
+    std::string doc(const ProtobufField& field);
     std::pair<std::string, std::int64_t> opset(std::string_view message);
     std::pair<std::string, std::string> entry(std::string_view message);
     std::string_view bytesOf(const ProtobufField& field) const;
@@ -117,6 +118,25 @@ std::string OnnxReader::name(const ProtobufField& field)
     if (!isAscii(field.bytes))
         decodeUtf8(field.bytes, fmt::format("{}: the name at byte {}", m_name, field.offset));
     return text(field);
+}
+
+std::string OnnxReader::doc(const ProtobufField& field)
+{
+    auto bytes = bytesOf(field);
+    if (bytes.size() > kMostOnnxDoc) {
+        bytes = bytes.substr(0, kMostOnnxDoc);
+        while (!bytes.empty() && (std::uint8_t(bytes.back()) & 0xc0) == 0x80)  // not in the middle of a character
+            bytes.remove_suffix(1);
+        if (!bytes.empty() && std::uint8_t(bytes.back()) >= 0xc0)
+            bytes.remove_suffix(1);
+    }
+    try {
+        decodeUtf8(bytes, m_name);
+    } catch (const core::FormatError&) {
+        return {};  // a remark: a model does not depend on it
+    }
+    take(bytes.size());
+    return std::string(bytes);
 }
 
 void OnnxReader::addInt(std::vector<std::int64_t>& list, const ProtobufField& field)
@@ -376,6 +396,7 @@ OnnxNode OnnxReader::node(std::string_view message)
         case 3: node.name = name(field); break;
         case 4: node.op = name(field); break;
         case 5: node.attributes.push_back(attribute(bytesOf(field))); break;
+        case 6: node.doc = doc(field); break;
         case 7: node.domain = name(field); break;
         default: break;
         }

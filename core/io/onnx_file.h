@@ -62,6 +62,7 @@ struct OnnxAttribute {
 
 struct OnnxNode {
     std::string name, op, domain;  ///< domain: "" for ai.onnx
+    std::string doc;               ///< what the exporter says of it, its first `kMostOnnxDoc` bytes; empty where that is no UTF-8
     std::vector<std::string> inputs, outputs;
     std::vector<OnnxAttribute> attributes;
     const OnnxAttribute* find(std::string_view attribute) const;
@@ -91,7 +92,8 @@ struct OnnxModel {
     std::vector<std::pair<std::string, std::string>> metadata;
 };
 
-inline constexpr std::size_t kMaxOnnxName = 1 << 16;     ///< bytes of one name
+inline constexpr std::size_t kMaxOnnxName = 1 << 16;  ///< bytes of one name
+inline constexpr std::size_t kMostOnnxDoc = 400;
 inline constexpr std::size_t kMaxOnnxItems = 2'000'000;  ///< nodes, attributes, names, tensors in all
 inline constexpr int kMaxOnnxDepth = 32;                 ///< graphs in attributes of nodes in graphs ...
 inline constexpr std::size_t kMaxOnnxRank = 64;

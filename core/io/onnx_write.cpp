@@ -100,6 +100,8 @@ std::string nodeMessage(const OnnxNode& node)
     out.bytes(4, node.op);
     for (const auto& attribute : node.attributes)
         out.bytes(5, attributeMessage(attribute));
+    if (!node.doc.empty())
+        out.bytes(6, node.doc);
     if (!node.domain.empty())
         out.bytes(7, node.domain);
     return out.text();

@@ -34,7 +34,7 @@ std::uint64_t ProtobufReader::varint(std::string_view what)
 std::uint64_t ProtobufReader::fixed(std::size_t size)
 {
     if (m_message.size() - m_at < size)
-        fail(fmt::format("{} bytes of a number, found {} before the end", size, m_message.size() - m_at));
+        fail(fmt::format("{} bytes of a number, found {} before the end (the file is cut off or damaged)", size, m_message.size() - m_at));
     std::uint64_t value = 0;
     for (std::size_t i = 0; i < size; ++i)
         value |= std::uint64_t(std::uint8_t(m_message[m_at++])) << (8 * i);
@@ -74,7 +74,8 @@ bool ProtobufReader::next(ProtobufField& field)
     case 2: {
         const auto length = varint("a length");
         if (length > m_message.size() - m_at)
-            fail(fmt::format("field {} of {} bytes, found {} before the end", field.number, length, m_message.size() - m_at));
+            fail(fmt::format("field {} of {} bytes, found {} before the end (the file is cut off or damaged)", field.number, length,
+                             m_message.size() - m_at));
         field.bytes = m_message.substr(m_at, std::size_t(length));
         m_at += std::size_t(length);
         break;

@@ -139,7 +139,7 @@ GroupLayout FrameProblem::solve(std::stop_token stop) const
     spreadEnds(m_problem, m_ends, laid.routes);
     const bool isRoot = m_group == 0;
     // The frame is not narrower than the closed box, whose title stands in its head.
-    const double width = isRoot ? laid.size.width : std::max(laid.size.width, m_closed.width);
+    const double width = isRoot ? laid.size.width : std::max({laid.size.width, m_closed.width, m_closed.frame - 2 * kFrameMargin});
     const double side = kFrameMargin + (width - laid.size.width) / 2, head = isRoot ? kFrameMargin : kFrameTitle;
     GroupLayout layout;
     layout.size = {laid.size.width + 2 * side, laid.size.height + head + kFrameMargin};

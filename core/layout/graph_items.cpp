@@ -29,6 +29,15 @@ bool makesTensors(const GraphData& data, const Node& node)
            });
 }
 
+/// Does a node read sizes and kinds of its tensors alone, not what is in them?
+bool readsShapes(const Node& node)
+{
+    static const std::set<std::string> kShapes{"aten::size",     "aten::dim",    "aten::len",   "aten::numel",  "aten::sym_size",
+                                               "aten::stride",   "prim::device", "prim::dtype", "prim::layout", "aten::is_floating_point",
+                                               "aten::sym_numel"};
+    return kShapes.count(node.op) > 0;
+}
+
 class Maker {
 public:
     Maker(const graph::Graph& graph, const ItemOptions& options) : m_graph(graph), m_data(graph.data()), m_options(options)
@@ -93,6 +102,20 @@ private:
         for (const auto& node : block.nodes)
             if (m_options.arithmetic || makesTensors(m_data, node))
                 addNode(node, holder, modulePath);
+            else
+                bridge(node);
+    }
+    /// A number that is read out of a tensor (the condition of an If, the limit of a Loop) comes from what makes the tensor, though the node between is no box.
+    void bridge(const Node& node)
+    {
+        if (readsShapes(node))
+            return;
+        std::set<int> makers;
+        for (const auto& input : node.inputs)
+            if (!input.isConstant())
+                makers.insert(m_makers[std::size_t(input.value)].begin(), m_makers[std::size_t(input.value)].end());
+        for (const auto output : node.outputs)
+            m_makers[std::size_t(output)].assign(makers.begin(), makers.end());
     }
     void addNode(const Node& node, int holder, const std::string& modulePath)
     {

@@ -38,7 +38,8 @@ struct ItemEdge {
 };
 
 struct ItemOptions {
-    bool arithmetic = false;  ///< also nodes that compute no tensors: sizes, lists of integers, conditions
+    bool arithmetic =
+        false;  ///< also nodes that compute no tensors: sizes, lists of integers, conditions; left out, what they read in a tensor is still a line
 };
 
 /// A graph as a tree of items with edges between its leaves. Item 0 is the root. Immutable once made; any thread.

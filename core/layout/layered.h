@@ -13,6 +13,7 @@ struct Point {
 
 struct Size {
     double width = 0, height = 0;
+    double frame = 0;  ///< least width once it is opened; 0: that of what it holds
     bool operator==(const Size&) const = default;
 };
 

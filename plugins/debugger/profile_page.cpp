@@ -3,6 +3,7 @@
 #include <QComboBox>
 #include <QHBoxLayout>
 #include <QLabel>
+#include <QSignalBlocker>
 #include <QSpinBox>
 #include <QTabWidget>
 #include <QTableView>
@@ -27,6 +28,8 @@ QList<widgets::Column> costColumns()
     return {{"name", ProfilePage::tr("name"), {}},
             {"kind", ProfilePage::tr("kind"), ProfilePage::tr("Operator, module type, or number of nodes")},
             {"ms", ProfilePage::tr("ms"), ProfilePage::tr("Median over the runs"), true, 4},
+            {"call", ProfilePage::tr("ms a call"), ProfilePage::tr("Of a node in a loop: median over its calls, of that the median over the runs"),
+             true, 4, false},
             {"predicted", ProfilePage::tr("predicted ms"),
              ProfilePage::tr("By this machine's cost model, where one was fitted: orrery-cli profile --cost-model fit"), true, 4},
             {"share", ProfilePage::tr("%"), ProfilePage::tr("Of the time of all nodes"), true, 3},
@@ -37,14 +40,15 @@ QList<widgets::Column> costColumns()
             {"bound", ProfilePage::tr("bound by"), ProfilePage::tr("What limits at best, by this machine's measured peaks")}};
 }
 
-RowModel::Row costRow(const debug::Profile& profile, qint64 id, const QString& name, const QString& kind, double seconds, double predicted,
-                      double whole, std::int64_t flops, std::int64_t bytes)
+RowModel::Row costRow(const debug::Profile& profile, qint64 id, const QString& name, const QString& kind, double seconds, double perCall,
+                      double predicted, double whole, std::int64_t flops, std::int64_t bytes)
 {
     const double intensity = bytes > 0 ? double(flops) / double(bytes) : 0;
     const QVariant none;
     return {id,
-            {name, kind, seconds * 1e3, predicted > 0 ? QVariant(predicted * 1e3) : none, whole > 0 ? 100 * seconds / whole : 0, double(flops) * 1e-6,
-             double(bytes) / 1024, bytes > 0 ? QVariant(intensity) : none, flops > 0 && seconds > 0 ? QVariant(double(flops) / seconds * 1e-9) : none,
+            {name, kind, seconds * 1e3, perCall > 0 ? QVariant(perCall * 1e3) : none, predicted > 0 ? QVariant(predicted * 1e3) : none,
+             whole > 0 ? 100 * seconds / whole : 0, double(flops) * 1e-6, double(bytes) / 1024, bytes > 0 ? QVariant(intensity) : none,
+             flops > 0 && seconds > 0 ? QVariant(double(flops) / seconds * 1e-9) : none,
              !profile.peaks || bytes == 0 ? none
                                           : QVariant(profile.isMemoryBound(intensity) ? ProfilePage::tr("memory") : ProfilePage::tr("arithmetic"))},
             name};
@@ -71,9 +75,10 @@ QString titleOf(const debug::NodeCost& node)
 
 ProfilePage::ProfilePage(widgets::Session& session)
     : JobPage(session, tr("Pro&file"), tr("Progress of the profile")), m_runs(new QSpinBox),
-      m_by(widgets::narrowBox(tr("Rows"), tr("What a row stands for"))), m_summary(new QLabel), m_tabs(new QTabWidget), m_rows(new RowModel(this)),
-      m_fusionRows(new RowModel(this)), m_table(new widgets::TableView), m_fusion(new widgets::TableView), m_flame(new FlameView),
-      m_roofline(new widgets::PlotView)
+      m_by(widgets::narrowBox(tr("Rows"), tr("What a row stands for"))), m_loop(widgets::narrowBox(tr("Loop"), tr("Whose steps are on show"), 16)),
+      m_summary(new QLabel), m_steps(new QLabel), m_tabs(new QTabWidget), m_rows(new RowModel(this)), m_fusionRows(new RowModel(this)),
+      m_table(new widgets::TableView), m_fusion(new widgets::TableView), m_flame(new FlameView), m_roofline(new widgets::PlotView),
+      m_stepCurve(new widgets::PlotView)
 {
     m_runs->setRange(1, 1000);
     m_runs->setValue(10);
@@ -117,6 +122,7 @@ ProfilePage::ProfilePage(widgets::Session& session)
     m_tabs->addTab(m_flame, tr("F&lame"));
     m_tabs->addTab(m_roofline, tr("&Roofline"));
     m_tabs->addTab(m_fusion, tr("F&usion"));
+    m_tabs->addTab(makeStepsPage(), tr("St&eps"));
     m_tabs->setObjectName(QStringLiteral("profileTabs"));
     m_tabs->setMinimumHeight(160);
     m_table->table()->setColumnWidth(0, 220);
@@ -136,7 +142,31 @@ ProfilePage::ProfilePage(widgets::Session& session)
     layout->addLayout(row);
     layout->addWidget(m_summary);
     layout->addWidget(m_tabs, 1);
+    fillLoops();
     updateButton();
+}
+
+QWidget* ProfilePage::makeStepsPage()
+{
+    m_loop->setObjectName(QStringLiteral("loop"));
+    connect(m_loop, &QComboBox::currentIndexChanged, this, &ProfilePage::showSteps);
+    m_steps->setObjectName(QStringLiteral("steps"));
+    m_steps->setWordWrap(true);
+    m_steps->setMinimumSize(1, 1);
+    m_steps->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    m_stepCurve->setObjectName(QStringLiteral("stepCurve"));
+    m_stepCurve->setAxisTitle(widgets::PlotAxis::X, tr("step"));
+    m_stepCurve->setAxisTitle(widgets::PlotAxis::Y, tr("\u00b5s"));
+    m_stepCurve->setWhole(widgets::PlotAxis::X);
+    m_stepCurve->setLegendVisible(false);
+    auto* page = new QWidget;
+    auto* layout = new QVBoxLayout(page);
+    layout->setContentsMargins(0, 4, 0, 0);
+    layout->setSpacing(4);
+    layout->addWidget(m_loop, 0, Qt::AlignLeft);
+    layout->addWidget(m_steps);
+    layout->addWidget(m_stepCurve, 1);
+    return page;
 }
 
 void ProfilePage::setModel(const DebugModelPtr& model)
@@ -147,6 +177,7 @@ void ProfilePage::setModel(const DebugModelPtr& model)
     m_fusionRows->setRows({});
     m_flame->clear();
     m_roofline->clear();
+    fillLoops();
     m_summary->setText(tr("Times are medians over several runs; bytes and FLOPs are counted."));
     updateButton();
 }
@@ -193,6 +224,7 @@ void ProfilePage::take(const debug::Profile& profile)
     fillTable();
     fillRoofline();
     fillFusion();
+    fillLoops();
     m_flame->setProfile(profile, m_model->subject.model);
 }
 
@@ -207,14 +239,14 @@ void ProfilePage::fillTable()
     std::vector<RowModel::Row> rows;
     if (by == QLatin1String("node"))
         for (const auto& node : m_profile->nodes)
-            rows.push_back(costRow(*m_profile, qint64(rows.size()), titleOf(node), QString::fromStdString(node.op), node.seconds, node.predicted,
-                                   whole, node.flops, node.bytes()));
+            rows.push_back(costRow(*m_profile, qint64(rows.size()), titleOf(node), QString::fromStdString(node.op), node.seconds,
+                                   node.calls > 1 ? node.perCall : 0, node.predicted, whole, node.flops, node.bytes()));
     else
         for (const auto& group : by == QLatin1String("module")     ? m_profile->modules
                                  : by == QLatin1String("operator") ? m_profile->operators
                                                                    : m_profile->types)
             rows.push_back(costRow(*m_profile, qint64(rows.size()), group.name.empty() ? tr("(whole model)") : QString::fromStdString(group.name),
-                                   group.type.empty() ? tr("%1 nodes").arg(group.nodes) : QString::fromStdString(group.type), group.seconds,
+                                   group.type.empty() ? tr("%1 nodes").arg(group.nodes) : QString::fromStdString(group.type), group.seconds, 0,
                                    group.predicted, whole, group.flops, group.bytes));
     m_rows->setRows(std::move(rows));
 }
@@ -266,6 +298,53 @@ void ProfilePage::fillFusion()
     m_fusionRows->setRows(std::move(rows));
 }
 
+/// The tab of steps is there where a loop ran, and the column that is only of nodes in loops.
+void ProfilePage::fillLoops()
+{
+    const bool any = m_profile && !m_profile->loops.empty();
+    {
+        const QSignalBlocker blocker(m_loop);
+        const QString chosen = m_loop->currentText();
+        m_loop->clear();
+        for (const auto& loop : any ? m_profile->loops : std::vector<debug::LoopCost>())
+            m_loop->addItem(QString::fromStdString(loop.name));
+        m_loop->setCurrentIndex(std::max(0, m_loop->findText(chosen)));
+    }
+    m_tabs->setTabVisible(m_tabs->count() - 1, any);
+    if (any)
+        m_table->setColumnShown(QStringLiteral("call"), true);
+    showSteps();
+}
+
+void ProfilePage::showSteps()
+{
+    m_stepCurve->clear();
+    m_steps->clear();
+    if (!m_profile || m_loop->currentIndex() < 0 || std::size_t(m_loop->currentIndex()) >= m_profile->loops.size())
+        return;
+    const auto& loop = m_profile->loops[std::size_t(m_loop->currentIndex())];
+    widgets::PlotSeries series;
+    series.title = QString::fromStdString(loop.name);
+    series.smoothed = false;
+    series.style = loop.steps() <= 200 ? widgets::LineStyle::LineAndPoints : widgets::LineStyle::Line;
+    for (std::size_t step = 0; step < loop.steps(); ++step) {
+        series.data.x.push_back(double(step));
+        series.data.y.push_back(loop.seconds[step] * 1e6);
+    }
+    const QString calls =
+        loop.calls.size() == 1 ? tr("%L1 steps").arg(loop.steps()) : tr("%L1 steps in %L2 calls").arg(loop.steps()).arg(loop.calls.size());
+    m_steps->setText(tr("%1: median %2 \u00b5s a step, quickest %3, slowest %4 (step %5); all steps together %6 ms, %7 % of the loop's time")
+                         .arg(calls)
+                         .arg(loop.median * 1e6, 0, 'g', 4)
+                         .arg(loop.quickest * 1e6, 0, 'g', 4)
+                         .arg(loop.slowest * 1e6, 0, 'g', 4)
+                         .arg(loop.slowestStep)
+                         .arg(loop.total * 1e3, 0, 'g', 4)
+                         .arg(100 * loop.total / std::max(m_profile->nodes[loop.node].inclusive, 1e-12), 0, 'f', 0));
+    m_stepCurve->setSeries(QStringLiteral("steps"), std::move(series));
+    m_stepCurve->showAll();
+}
+
 QWidget* ProfilePage::picture() const
 {
     return m_tabs->currentWidget();
@@ -290,7 +369,8 @@ void ProfilePage::restoreState(const core::Json& state)
 {
     m_runs->setValue(widgets::stateInteger(state, "runs", 10));
     m_by->setCurrentIndex(std::clamp(widgets::stateInteger(state, "by", 0), 0, m_by->count() - 1));
-    m_tabs->setCurrentIndex(std::clamp(widgets::stateInteger(state, "tab", 0), 0, m_tabs->count() - 1));
+    if (const int tab = std::clamp(widgets::stateInteger(state, "tab", 0), 0, m_tabs->count() - 1); m_tabs->isTabVisible(tab))
+        m_tabs->setCurrentIndex(tab);
 }
 
 }  // namespace orrery::plugins

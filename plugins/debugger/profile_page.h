@@ -41,20 +41,23 @@ protected:
     QString whyNot() const override;
 
 private:
+    QWidget* makeStepsPage();
     void take(const debug::Profile& profile);
     void fillTable();
     void fillRoofline();
     void fillFusion();
+    void fillLoops();
+    void showSteps();
     DebugModelPtr m_model;
     std::optional<debug::Profile> m_profile;
     QSpinBox* m_runs;
-    QComboBox* m_by;
-    QLabel* m_summary;
+    QComboBox *m_by, *m_loop;
+    QLabel *m_summary, *m_steps;
     QTabWidget* m_tabs;
     widgets::RowModel *m_rows, *m_fusionRows;
     widgets::TableView *m_table, *m_fusion;
     FlameView* m_flame;
-    widgets::PlotView* m_roofline;
+    widgets::PlotView *m_roofline, *m_stepCurve;
 };
 
 }  // namespace orrery::plugins

@@ -3,12 +3,15 @@
 #include <QCheckBox>
 #include <QComboBox>
 #include <QHBoxLayout>
+#include <QHeaderView>
 #include <QLabel>
 #include <QLineEdit>
 #include <QSignalBlocker>
 #include <QSplitter>
 #include <QTabWidget>
+#include <QTableView>
 #include <QVBoxLayout>
+#include <algorithm>
 
 #include <core/base/text.h>
 #include <core/store/workspace.h>
@@ -24,6 +27,13 @@ namespace {
 using compare::Change;
 
 const char* const kSequence = "checkpoints";
+
+QString whatItDoes()
+{
+    return ComparePage::tr(
+        "Nodes and weights of a second model are compared with those of the opened one. \"checkpoints\" shows how far the weights of "
+        "a run went from one checkpoint to the next.");
+}
 
 QString named(const std::string& first, const std::string& second)
 {
@@ -78,7 +88,14 @@ ComparePage::ComparePage(widgets::Session& session)
     m_second->lineEdit()->setPlaceholderText(tr("Second model: run:2, zoo:NAME, a file"));
     m_second->setToolTip(
         tr("What the opened model is compared with: run:ID, run:ID@STEP, zoo:NAME?key=value, a file, or the checkpoints of its run"));
-    connect(m_second, &QComboBox::currentTextChanged, this, [this] { updateButton(); });
+    connect(m_second, &QComboBox::currentTextChanged, this, [this] {
+        Q_EMIT failed({});  // what was wrong with another model is not wrong with this one
+        updateButton();
+    });
+    connect(this, &JobPage::failed, this, [this](const QString& text) {
+        if (!text.isEmpty())
+            showNothing(tr("The comparison failed: see the message."));  // the one before it would be taken for its result
+    });
     connect(m_second->lineEdit(), &QLineEdit::returnPressed, this, [this] {
         if (whyNot().isEmpty() && !isRunning())
             run();
@@ -98,7 +115,7 @@ ComparePage::ComparePage(widgets::Session& session)
     layout->addLayout(buttonRow());
     layout->addWidget(m_summary);
     layout->addWidget(makeResults(), 1);
-    show(nullptr);
+    showNothing(whatItDoes());
     updateButton();
 }
 
@@ -124,9 +141,6 @@ QWidget* ComparePage::makeResults()
     m_histogram->setLegendVisible(false);
     m_histogram->setAxisTitle(widgets::PlotAxis::X, tr("difference"));
     m_histogram->setAxisTitle(widgets::PlotAxis::Y, tr("elements"));
-    m_curves = new widgets::PlotView;
-    m_curves->setAxisTitle(widgets::PlotAxis::X, tr("step"));
-    m_curves->setWhole(widgets::PlotAxis::X);
     connect(m_nodeView, &widgets::TableView::selectionChanged, this, [this](const QList<qint64>& ids) {
         if (ids.size() == 1 && m_comparison && !m_comparison->graph.nodes[std::size_t(ids[0])].first.empty())
             Q_EMIT pathChosen(QString::fromStdString(m_comparison->graph.nodes[std::size_t(ids[0])].first));
@@ -147,8 +161,37 @@ QWidget* ComparePage::makeResults()
     m_tabs->setDocumentMode(true);
     m_tabs->addTab(weights, tr("&Weights"));
     m_tabs->addTab(m_nodeView, tr("&Nodes"));
-    m_tabs->addTab(m_curves, tr("&Checkpoints"));
+    m_tabs->addTab(makeSequence(), tr("&Checkpoints"));
+    for (auto* view : {m_nodeView, m_tensorView})
+        view->table()->horizontalHeader()->setStretchLastSection(true);
     return m_tabs;
+}
+
+/// The norm over the distances, each on an axis of its own: a training goes a small part of the norm.
+QWidget* ComparePage::makeSequence()
+{
+    m_curveOf = widgets::narrowBox(tr("Weights"), tr("Whose way is on show: all floating weights together, or one tensor"), 16);
+    m_curveOf->setObjectName(QStringLiteral("curveOf"));
+    connect(m_curveOf, &QComboBox::currentIndexChanged, this, &ComparePage::showCurves);
+    auto* plots = new QSplitter(Qt::Vertical);
+    plots->setChildrenCollapsible(false);
+    for (auto** plot : {&m_distances, &m_norm}) {
+        *plot = new widgets::PlotView;
+        (*plot)->setAxisTitle(widgets::PlotAxis::X, tr("step"));
+        (*plot)->setWhole(widgets::PlotAxis::X);
+        plots->addWidget(*plot);
+    }
+    m_distances->setAxisTitle(widgets::PlotAxis::Y, tr("distance"));
+    m_distances->setObjectName(QStringLiteral("distances"));
+    m_norm->setAxisTitle(widgets::PlotAxis::Y, tr("norm"));
+    m_norm->setLegendVisible(false);
+    widgets::PlotView::link({m_distances, m_norm});
+    auto* page = new QWidget;
+    auto* layout = new QVBoxLayout(page);
+    layout->setContentsMargins(0, 4, 0, 0);
+    layout->addWidget(m_curveOf, 0, Qt::AlignLeft);
+    layout->addWidget(plots, 1);
+    return page;
 }
 
 void ComparePage::setOpened(const OpenedModelPtr& opened)
@@ -156,7 +199,7 @@ void ComparePage::setOpened(const OpenedModelPtr& opened)
     const bool same = m_opened && opened && m_opened->argument == opened->argument;
     m_opened = opened;
     if (!same)
-        show(nullptr);
+        showNothing(whatItDoes());
     offerModels();
 }
 
@@ -210,6 +253,13 @@ void ComparePage::run()
           tr("Compare %1 with %2").arg(m_opened->argument, second()), "compare", document);
 }
 
+void ComparePage::showNothing(const QString& why)
+{
+    clearShownCommand();
+    show(nullptr);
+    m_summary->setText(why);
+}
+
 void ComparePage::show(const ComparisonPtr& comparison)
 {
     m_comparison = comparison;
@@ -219,13 +269,9 @@ void ComparePage::show(const ComparisonPtr& comparison)
     for (const int tab : {0, 1})
         m_tabs->setTabVisible(tab, !isSequence);
     m_tabs->setTabVisible(2, isSequence);
-    if (!comparison)
-        m_summary->setText(
-            tr("Nodes and weights of a second model are compared with those of the opened one. \"checkpoints\" shows how far the weights of a run "
-               "went from one checkpoint to the next."));
-    else if (isSequence)
+    if (isSequence)
         showSequence();
-    else {
+    else if (comparison) {
         showNodes();
         showTensors();
     }
@@ -255,18 +301,24 @@ void ComparePage::showNodes()
                         {change, named(node.first, node.second), QString::fromStdString(node.op), what.join(QStringLiteral("; "))},
                         what.join(QLatin1Char('\n'))});
     }
+    m_nodeView->setEmptyText(tr("All %L1 nodes are the same.").arg(graph.nodes.size()));
     m_nodes.setRows(std::move(rows));
-    int different = 0;
-    for (const auto& tensor : m_comparison->tensors)
-        different += tensor.change != Change::Same;
-    m_summary->setText(tr("%1 and %2: %L3 nodes are the same, %L4 changed, %L5 added, %L6 removed; %L7 of %L8 tensors differ.")
+    m_nodeView->table()->resizeColumnsToContents();
+    const auto& tensors = m_comparison->tensors;
+    const auto count = [&](Change change) {
+        return std::count_if(tensors.begin(), tensors.end(), [change](const auto& tensor) { return tensor.change == change; });
+    };
+    m_summary->setText(tr("%1 and %2: %L3 nodes are the same, %L4 changed, %L5 added, %L6 removed; %7.")
                            .arg(m_comparison->first, m_comparison->second)
                            .arg(graph.count(Change::Same))
                            .arg(graph.count(Change::Changed))
                            .arg(graph.count(Change::Added))
                            .arg(graph.count(Change::Removed))
-                           .arg(different)
-                           .arg(m_comparison->tensors.size()));
+                           .arg(tr("%L1 tensors are the same, %L2 changed, %L3 added, %L4 removed")
+                                    .arg(count(Change::Same))
+                                    .arg(count(Change::Changed))
+                                    .arg(count(Change::Added))
+                                    .arg(count(Change::Removed))));
 }
 
 void ComparePage::showTensors()
@@ -290,6 +342,7 @@ void ComparePage::showTensors()
             most = qint64(i);
     }
     m_tensors.setRows(std::move(rows));
+    m_tensorView->table()->resizeColumnsToContents();
     m_tensors.sort(m_tensors.columnIndex(QStringLiteral("relative")), Qt::DescendingOrder);
     if (most >= 0)
         m_tensorView->setSelectedIds({most});
@@ -315,35 +368,60 @@ void ComparePage::showHistogram(qint64 index)
         series.data.x = {tensor.low};
         series.data.y = {double(tensor.count - tensor.notFinite)};
     }
-    m_histogram->setTitle(series.title);
-    m_histogram->setSeries(QStringLiteral("difference"), std::move(series));
+    const bool compared = !tensor.first.empty() && !tensor.second.empty() && tensor.sameShape();
+    m_histogram->setTitle(compared ? series.title
+                                   : tr("%1: only in one model, or of another shape: there are no differences to count").arg(series.title));
+    if (compared)
+        m_histogram->setSeries(QStringLiteral("difference"), std::move(series));
     m_histogram->showAll();
 }
 
 void ComparePage::showSequence()
 {
     const auto& points = m_comparison->sequence.total.points;
-    m_summary->setText(tr("%1 checkpoints of %2, steps %3 to %4: Euclidean norms of all floating weights.")
-                           .arg(points.size())
-                           .arg(m_comparison->first)
-                           .arg(points.front().step)
-                           .arg(points.back().step));
-    m_curves->clear();
-    const auto add = [&](const char* id, const QString& title, double compare::SequencePoint::*member) {
+    if (points.size() == 1)
+        m_summary->setText(tr("%1 kept one checkpoint, at step %L2: there is no way to follow.").arg(m_comparison->first).arg(points.front().step));
+    else
+        m_summary->setText(tr("%1 checkpoints of %2, steps %3 to %4: Euclidean norms of all floating weights.")
+                               .arg(points.size())
+                               .arg(m_comparison->first)
+                               .arg(points.front().step)
+                               .arg(points.back().step));
+    {
+        const QSignalBlocker blocker(m_curveOf);
+        m_curveOf->clear();
+        m_curveOf->addItem(tr("all weights"));
+        for (const auto& tensor : m_comparison->sequence.tensors)
+            m_curveOf->addItem(QString::fromStdString(tensor.name));
+    }
+    showCurves();
+    m_tabs->setCurrentIndex(2);
+}
+
+void ComparePage::showCurves()
+{
+    m_norm->clear();
+    m_distances->clear();
+    if (!m_comparison || m_curveOf->currentIndex() < 0)
+        return;
+    const auto& sequence = m_comparison->sequence;
+    const auto number = std::size_t(m_curveOf->currentIndex());
+    const auto& points = number == 0 ? sequence.total.points : sequence.tensors.at(number - 1).points;
+    const auto add = [&](widgets::PlotView* plot, const char* id, const QString& title, widgets::LineStyle style,
+                         double compare::SequencePoint::*member) {
         widgets::PlotSeries series;
         series.title = title;
-        series.style = widgets::LineStyle::LineAndPoints;
+        series.style = style;
         for (const auto& point : points) {
             series.data.x.push_back(double(point.step));
             series.data.y.push_back(point.*member);
         }
-        m_curves->setSeries(QString::fromLatin1(id), std::move(series));
+        plot->setSeries(QString::fromLatin1(id), std::move(series));
+        plot->showAll();
     };
-    add("norm", tr("norm"), &compare::SequencePoint::norm);
-    add("first", tr("distance from the first"), &compare::SequencePoint::fromFirst);
-    add("previous", tr("distance from the one before"), &compare::SequencePoint::fromPrevious);
-    m_curves->showAll();
-    m_tabs->setCurrentIndex(2);
+    add(m_norm, "norm", tr("norm"), widgets::LineStyle::LineAndPoints, &compare::SequencePoint::norm);
+    add(m_distances, "first", tr("from the first"), widgets::LineStyle::LineAndPoints, &compare::SequencePoint::fromFirst);
+    add(m_distances, "previous", tr("from the one before"), widgets::LineStyle::Dashed, &compare::SequencePoint::fromPrevious);
 }
 
 QString ComparePage::command() const

@@ -59,10 +59,13 @@ protected:
 
 private:
     QWidget* makeResults();
+    QWidget* makeSequence();
     void show(const ComparisonPtr& comparison);
+    void showNothing(const QString& why);
     void showNodes();
     void showTensors();
     void showSequence();
+    void showCurves();
     void showHistogram(qint64 tensor);
     void tellGraph();
     QString second() const;
@@ -76,7 +79,8 @@ private:
     QTabWidget* m_tabs = nullptr;
     widgets::TableView *m_nodeView = nullptr, *m_tensorView = nullptr;
     widgets::RowModel m_nodes, m_tensors;
-    widgets::PlotView *m_histogram = nullptr, *m_curves = nullptr;
+    QComboBox* m_curveOf = nullptr;
+    widgets::PlotView *m_histogram = nullptr, *m_norm = nullptr, *m_distances = nullptr;
 };
 
 }  // namespace orrery::plugins

@@ -1,5 +1,6 @@
 #include "graph_page.h"
 
+#include <QCheckBox>
 #include <QComboBox>
 #include <QHBoxLayout>
 #include <QLabel>
@@ -7,13 +8,17 @@
 #include <QMenu>
 #include <QShortcut>
 #include <QSignalBlocker>
+#include <QStandardItemModel>
 #include <QToolButton>
 #include <QVBoxLayout>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include <widgets/controls.h>
 #include <widgets/graph_view.h>
+
+#include "node_text.h"
 
 namespace orrery::plugins {
 namespace {
@@ -24,20 +29,22 @@ using widgets::Gather;
 /// What boxes can be coloured by.
 struct ColourChoice {
     const char *id, *title, *unit;
-    bool logarithmic, fromRun;
+    bool logarithmic;
+    bool ofRun;            ///< another run gives other numbers
+    bool needsStatistics;  ///< what opening the model has not measured
     Gather gather;
 };
 
 constexpr ColourChoice kColours[] = {
-    {"family", QT_TRANSLATE_NOOP("GraphPage", "Operator"), "", false, false, Gather::Sum},
-    {"parameters", QT_TRANSLATE_NOOP("GraphPage", "Parameters"), "", true, false, Gather::Sum},
-    {"flops", QT_TRANSLATE_NOOP("GraphPage", "FLOPs"), "", true, false, Gather::Sum},
-    {"time", QT_TRANSLATE_NOOP("GraphPage", "Time"), "\u00b5s", true, false, Gather::Sum},
-    {"memory", QT_TRANSLATE_NOOP("GraphPage", "Memory"), "B", true, false, Gather::Sum},
-    {"magnitude", QT_TRANSLATE_NOOP("GraphPage", "Mean |x|"), "", true, true, Gather::Largest},
-    {"deviation", QT_TRANSLATE_NOOP("GraphPage", "Deviation"), "", true, true, Gather::Largest},
-    {"zeros", QT_TRANSLATE_NOOP("GraphPage", "Zeros"), "", false, true, Gather::Largest},
-    {"not_finite", QT_TRANSLATE_NOOP("GraphPage", "NaN, infinite"), "", false, true, Gather::Sum},
+    {"family", QT_TRANSLATE_NOOP("GraphPage", "Operator"), "", false, false, false, Gather::Sum},
+    {"parameters", QT_TRANSLATE_NOOP("GraphPage", "Parameters"), "", true, false, false, Gather::Sum},
+    {"flops", QT_TRANSLATE_NOOP("GraphPage", "FLOPs"), "", true, false, false, Gather::Sum},
+    {"time", QT_TRANSLATE_NOOP("GraphPage", "Time"), "\u00b5s", true, true, false, Gather::Sum},
+    {"memory", QT_TRANSLATE_NOOP("GraphPage", "Memory"), "B", true, true, false, Gather::Sum},
+    {"magnitude", QT_TRANSLATE_NOOP("GraphPage", "Mean |x|"), "", true, true, true, Gather::Largest},
+    {"deviation", QT_TRANSLATE_NOOP("GraphPage", "Deviation"), "", true, true, true, Gather::Largest},
+    {"zeros", QT_TRANSLATE_NOOP("GraphPage", "Zeros"), "", false, true, true, Gather::Largest},
+    {"not_finite", QT_TRANSLATE_NOOP("GraphPage", "NaN, infinite"), "", false, true, true, Gather::Sum},
 };
 
 const char* const kColourHelp[] = {
@@ -80,6 +87,20 @@ std::vector<double> numbersOf(const OpenedModel& opened, const RunStatistics* st
                                 : numbers;
 }
 
+/// Nodes whose operator this build lacks have a colour of their own: they are why the model cannot be run.
+widgets::GraphColours withUnknown(widgets::GraphColours colours, const layout::ItemTree& tree, const std::vector<std::size_t>& unknown)
+{
+    if (unknown.empty())
+        return colours;
+    const int family = int(colours.names.size());
+    colours.names << GraphPage::tr("unknown operator");
+    const std::set<std::size_t> numbers(unknown.begin(), unknown.end());
+    for (std::size_t i = 0; i < tree.items().size(); ++i)
+        if (tree.items()[i].kind == Item::Kind::Node && numbers.count(std::size_t(tree.items()[i].number)))
+            colours.families[i] = family;
+    return colours;
+}
+
 }  // namespace
 
 GraphPage::GraphPage(widgets::Session& session, QWidget* parent)
@@ -115,11 +136,13 @@ GraphPage::~GraphPage() = default;
 QWidget* GraphPage::makeTools()
 {
     m_search = new QLineEdit;
-    m_search->setPlaceholderText(tr("Find name, operator or shape"));
+    m_search->setPlaceholderText(tr("Find name, operator, shape, weight"));
     m_search->setAccessibleName(tr("Find in the graph"));
     m_search->setObjectName(QStringLiteral("graphSearch"));
     m_search->setClearButtonEnabled(true);
-    m_search->setToolTip(tr("Find by name, operator or shape (Ctrl+F); Enter and F3 go to the next, Shift+F3 to the previous"));
+    m_search->setMinimumWidth(m_search->fontMetrics().averageCharWidth() * 16);
+    m_search->setToolTip(tr("Find by name, operator, shape, weight that is read, attribute, or what the file says of it (Ctrl+F); Enter and F3 go to "
+                            "the next, Shift+F3 to the previous"));
     connect(m_search, &QLineEdit::textChanged, this, &GraphPage::searchFor);
     connect(m_search, &QLineEdit::returnPressed, m_view, [this] { m_view->goToMatch(1); });
     for (const auto& [keys, direction] : {std::pair(QKeySequence(Qt::Key_F3), 1), {QKeySequence(Qt::SHIFT | Qt::Key_F3), -1}})
@@ -136,13 +159,14 @@ QWidget* GraphPage::makeTools()
         m_colour->addItem(translated(kColours[i].title), QString::fromLatin1(kColours[i].id));
         m_colour->setItemData(int(i), translated(kColourHelp[i]), Qt::ToolTipRole);
     }
-    connect(m_colour, &QComboBox::currentIndexChanged, this, &GraphPage::applyColours);
-    m_arithmetic = new QToolButton;
-    m_arithmetic->setText(tr("Sizes"));
-    m_arithmetic->setCheckable(true);
+    connect(m_colour, &QComboBox::currentIndexChanged, this, [this] {
+        Q_EMIT failed({});
+        applyColours();
+    });
+    m_arithmetic = new QCheckBox(tr("Sizes"));
     m_arithmetic->setObjectName(QStringLiteral("arithmetic"));
     m_arithmetic->setToolTip(tr("Also show nodes that compute no tensors: sizes, lists of numbers, conditions"));
-    connect(m_arithmetic, &QToolButton::toggled, this, &GraphPage::makeContent);
+    connect(m_arithmetic, &QCheckBox::toggled, this, &GraphPage::makeContent);
     auto* marks = new QToolButton;
     marks->setText(tr("Bookmarks"));
     marks->setPopupMode(QToolButton::InstantPopup);
@@ -182,6 +206,8 @@ bool GraphPage::isIdle() const
 void GraphPage::setOpened(const OpenedModelPtr& opened)
 {
     const bool same = m_opened && opened && m_opened->argument == opened->argument;
+    if (!same)
+        m_views = viewsWithCurrent();
     m_opened = opened;
     m_union.reset();
     m_statistics.reset();
@@ -191,6 +217,13 @@ void GraphPage::setOpened(const OpenedModelPtr& opened)
         m_wantedView.reset();
     if (!same)
         m_view->clear();
+    for (const auto& each : m_views)
+        if (opened && !same && !m_wantedView && each.at("model") == opened->argument.toStdString()) {
+            m_wantedView = each.at("view");
+            m_wantedModel = opened->argument;
+        }
+    if (opened)
+        offerColours();
     makeContent();
 }
 
@@ -287,11 +320,26 @@ void GraphPage::applyColours()
     m_colour->setEnabled(true);
     const auto& choice = kColours[std::size_t(std::max(0, m_colour->currentIndex()))];
     if (std::string_view(choice.id) == "family")
-        return m_view->setColours(widgets::familyColours(*content->tree));
-    if (choice.fromRun && !m_statistics)
+        return m_view->setColours(withUnknown(widgets::familyColours(*content->tree), *content->tree, m_opened->unknown));
+    if (choice.needsStatistics && !m_statistics)
         return fetchStatistics();
     auto numbers = widgets::gathered(*content->tree, numbersOf(*m_opened, m_statistics ? &*m_statistics : nullptr, choice.id), choice.gather);
-    m_view->setColours(widgets::numberColours(translated(choice.title), QString::fromUtf8(choice.unit), std::move(numbers), choice.logarithmic));
+    if (std::string_view(choice.id) == "parameters")  // what several nodes inside read counts once
+        for (std::size_t i = 0; i < numbers.size(); ++i)
+            if (const auto& item = content->tree->items()[i];
+                item.kind == Item::Kind::Module && item.number >= 0 && std::size_t(item.number) < m_opened->inspection.modules.size())
+                numbers[i] = double(m_opened->inspection.modules[std::size_t(item.number)].parameters);
+    QString title = translated(choice.title);
+    if (choice.ofRun)  // which run they are of is part of what the numbers say
+        title = QStringLiteral("%1, %2").arg(title, m_statistics ? m_statistics->where : tr("the card's example input"));
+    m_view->setColours(widgets::numberColours(title, QString::fromUtf8(choice.unit), std::move(numbers), choice.logarithmic));
+}
+
+void GraphPage::forgetRun()
+{
+    m_statisticsTask.cancel();
+    m_statistics.reset();
+    applyColours();
 }
 
 void GraphPage::fetchStatistics()
@@ -306,13 +354,27 @@ void GraphPage::fetchStatistics()
             applyColours();
         },
         [this](const QString& text) {
-            {
-                const QSignalBlocker blocker(m_colour);
-                m_colour->setCurrentIndex(0);
-            }
+            showFamilies();
             applyColours();
             Q_EMIT failed(text);
         });
+}
+
+void GraphPage::showFamilies()
+{
+    const QSignalBlocker blocker(m_colour);
+    m_colour->setCurrentIndex(0);
+}
+
+/// A model that cannot be run has no numbers of a run.
+void GraphPage::offerColours()
+{
+    const bool runs = m_opened && m_opened->executor;
+    auto* items = qobject_cast<QStandardItemModel*>(m_colour->model());
+    for (std::size_t i = 0; items && i < std::size(kColours); ++i)
+        items->item(int(i))->setEnabled(runs || (!kColours[i].ofRun && std::string_view(kColours[i].id) != "flops"));
+    if (items && !items->item(std::max(0, m_colour->currentIndex()))->isEnabled())
+        showFamilies();
 }
 
 void GraphPage::fillBookmarks()
@@ -342,7 +404,7 @@ QString GraphPage::tooltipOf(int index) const
         if (node.parameters)
             lines << tr("%1 parameters").arg(shortCount(node.parameters));
         if (m_opened->inspection.wasRun)
-            lines << tr("%1 FLOPs, %2 bytes, %3 \u00b5s").arg(shortCount(node.flops), shortCount(node.bytes)).arg(node.seconds * 1e6, 0, 'f', 1);
+            lines << costText(node, tr("bytes"));
         if (m_statistics && std::isfinite(m_statistics->meanMagnitude[std::size_t(item.number)]))
             lines << tr("mean |x| %1, deviation %2")
                          .arg(m_statistics->meanMagnitude[std::size_t(item.number)], 0, 'g', 4)
@@ -359,11 +421,29 @@ QString GraphPage::tooltipOf(int index) const
     return lines.join(QLatin1Char('\n'));
 }
 
+/// What is remembered, with the model on show at the end.
+core::Json GraphPage::viewsWithCurrent() const
+{
+    constexpr std::size_t kMostViews = 20;
+    core::Json views = core::Json::array();
+    const bool any = m_opened && m_view->content() && !m_union;
+    const std::string current = any ? m_opened->argument.toStdString() : std::string();
+    for (const auto& each : m_views)
+        if (each.at("model") != current)
+            views.push_back(each);
+    if (any)
+        views.push_back({{"model", current}, {"view", m_wantedView ? *m_wantedView : m_view->saveState()}});
+    while (views.size() > kMostViews)
+        views.erase(views.begin());
+    return views;
+}
+
 core::Json GraphPage::saveState() const
 {
     return {{"colour", m_colour->currentData().toString().toStdString()},
             {"sizes", m_arithmetic->isChecked()},
             {"view", m_view->saveState()},
+            {"views", viewsWithCurrent()},
             {"model", m_opened ? m_opened->argument.toStdString() : std::string()}};
 }
 
@@ -373,6 +453,11 @@ void GraphPage::restoreState(const core::Json& state)
         m_colour->setCurrentIndex(index);
     if (state.is_object() && state.contains("sizes") && state["sizes"].is_boolean())
         m_arithmetic->setChecked(state["sizes"].get<bool>());
+    m_views = core::Json::array();
+    if (state.is_object() && state.contains("views") && state["views"].is_array())
+        for (const auto& each : state["views"])
+            if (each.is_object() && each.contains("model") && each["model"].is_string() && each.contains("view") && each["view"].is_object())
+                m_views.push_back(each);
     // Places in the picture belong to one model.
     const QString model = widgets::stateText(state, "model");
     if (model.isEmpty() || (m_opened && m_opened->argument != model))

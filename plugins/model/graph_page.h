@@ -8,6 +8,7 @@
 
 #include "value_request.h"
 
+class QCheckBox;
 class QComboBox;
 class QLabel;
 class QLineEdit;
@@ -34,6 +35,8 @@ public:
     void setUnion(std::shared_ptr<const compare::UnionItems> joined);
     /// Chosen elsewhere: a node, value, module or parameter.
     void setPath(const QString& path);
+    /// Another sample is chosen: colours of the last run are computed anew where they are on show.
+    void forgetRun();
     /// What the colours of a run are computed on.
     void setRequest(std::function<ValueRequest()> request) { m_request = std::move(request); }
     widgets::GraphView* view() const { return m_view; }
@@ -52,8 +55,11 @@ Q_SIGNALS:
 private:
     QWidget* makeTools();
     void makeContent();
+    core::Json viewsWithCurrent() const;
     void applyColours();
     void fetchStatistics();
+    void showFamilies();
+    void offerColours();
     void searchFor(const QString& text);
     void fillBookmarks();
     QString tooltipOf(int item) const;
@@ -65,7 +71,8 @@ private:
     QLineEdit* m_search = nullptr;
     QLabel* m_found = nullptr;
     QComboBox* m_colour = nullptr;
-    QToolButton *m_arithmetic = nullptr, *m_more = nullptr;
+    QCheckBox* m_arithmetic = nullptr;
+    QToolButton* m_more = nullptr;
     QMenu* m_bookmarks = nullptr;
     widgets::LatestTask m_contentTask, m_statisticsTask;
     std::function<ValueRequest()> m_request;
@@ -73,6 +80,7 @@ private:
     std::shared_ptr<const compare::UnionItems> m_union;
     std::optional<RunStatistics> m_statistics;
     std::optional<core::Json> m_wantedView;
+    core::Json m_views = core::Json::array();  ///< {"model", "view"} of models that were open before, the latest last: bookmarks and what was opened
     QString m_path, m_wantedModel;
 };
 

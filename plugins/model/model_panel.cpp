@@ -9,6 +9,7 @@
 #include <QSplitter>
 #include <QTabWidget>
 #include <QTreeView>
+#include <utility>
 
 #include <core/store/workspace.h>
 #include <widgets/commands.h>
@@ -24,6 +25,7 @@
 #include "graph_text.h"
 #include "node_text.h"
 #include "tensor_detail.h"
+#include "token_rows.h"
 #include "tree_filter.h"
 #include "value_request.h"
 
@@ -151,15 +153,22 @@ void ModelPanel::take(const OpenedModelPtr& opened)
 
 void ModelPanel::filter(const QString& text)
 {
+    // What is chosen stays chosen, be its row hidden: others may look at it.
+    m_filtering = true;
     static_cast<TreeFilter*>(m_filter)->setText(text);
+    const QModelIndex shown = m_filter->mapFromSource(m_current);
+    shown.isValid() ? m_view->setCurrentIndex(shown) : m_view->selectionModel()->clear();
+    m_filtering = false;
     text.trimmed().isEmpty() ? m_view->expandToDepth(1) : m_view->expandAll();
-    if (current().isValid())
-        m_view->scrollTo(m_view->currentIndex());
+    m_noMatch->setText(tr("No name and no type holds \"%1\".").arg(text.trimmed()));
+    m_noMatch->setVisible(m_tree->opened() && m_filter->rowCount() == 0);
+    if (shown.isValid())
+        m_view->scrollTo(shown);
 }
 
 QModelIndex ModelPanel::current() const
 {
-    return m_filter->mapToSource(m_view->currentIndex());
+    return m_current;
 }
 
 void ModelPanel::select(const QModelIndex& index)
@@ -186,6 +195,11 @@ void ModelPanel::showPath(const QString& path)
 
 void ModelPanel::chooseInTree()
 {
+    if (m_filtering)
+        return;
+    m_current = m_filter->mapToSource(m_view->currentIndex());
+    if (std::exchange(m_valueFailed, false))
+        showError({});  // it was about another node
     showDetail();
     if (current().isValid()) {
         m_text->setPath(m_tree->path(current()));
@@ -208,7 +222,7 @@ void ModelPanel::choosePath(const QString& path)
         return select(index);
     if (!m_tree->opened() || !m_tree->opened()->model->graph->findValue(path.toStdString()))
         return Q_EMIT statusMessage(tr("%1 is only in the second model").arg(path));
-    // An input of the model is no row of the tree.
+    // A value of a loop's body is no row of the tree.
     m_sending = true;
     session().changeSelection([&](widgets::Selection& s) {
         s.valuePath = path;
@@ -236,6 +250,9 @@ QString ModelPanel::describe(const QModelIndex& index) const
                        .arg((m_tree->path(index).isEmpty() ? tr("whole model") : m_tree->path(index)).toHtmlEscaped());
     if (const auto* node = m_tree->node(index)) {
         for (const auto& [name, value] : describedNode(*m_tree->opened(), *node))
+            html += row(name, value);
+    } else if (const auto input = m_tree->input(index)) {
+        for (const auto& [name, value] : describedInput(*m_tree->opened(), *input))
             html += row(name, value);
     } else if (const auto* module = m_tree->module(index)) {
         html += row(tr("Type"), QString::fromStdString(module->type)) + row(tr("Nodes"), QString::number(module->nodes)) +
@@ -290,7 +307,15 @@ void ModelPanel::showTensorOf(const QModelIndex& index)
     // Not cancellable by its own button: it takes milliseconds; a newer choice drops it, and its end is counted all the same.
     const auto chosen = m_tree->path(index);
     session().runInBackground(
-        this, [title = QString::fromStdString(name), tensor = *tensor](widgets::BackgroundContext&) { return readTensor(title, tensor); },
+        this,
+        [title = QString::fromStdString(name), tensor = *tensor, opened = m_tree->opened(), parameter](widgets::BackgroundContext&) {
+            auto shown = readTensor(title, tensor);
+            if (const auto tokens = tokensOfRows(*opened->model, *parameter))
+                shown.rowNames = [tokens](std::int64_t row) {
+                    return row < tokens->size() ? QString::fromStdString(tokens->tokenText(row)) : QString();
+                };
+            return shown;
+        },
         [this, chosen](const ShownTensor& shown) {
             if (m_tree->path(current()) == chosen)
                 m_tensor->setTensor(shown);
@@ -348,6 +373,7 @@ void ModelPanel::readValue()
     }
     const auto request = valueRequest(path);
     showError({});
+    m_valueFailed = false;
     m_reading = true;
     m_values->hide();
     m_cancel->show();
@@ -366,6 +392,7 @@ void ModelPanel::readValue()
         },
         [this, ended](const QString& text) {
             showError(text);
+            m_valueFailed = true;
             ended();
         });
 }
@@ -378,6 +405,8 @@ void ModelPanel::followSelection(widgets::SelectionParts parts)
         openSelected();
     if (parts & (widgets::SelectionParts(SelectionPart::Model) | SelectionPart::Runs))
         m_compare->offerModels();
+    if (parts & (widgets::SelectionParts(SelectionPart::Data) | SelectionPart::Samples))
+        m_graph->forgetRun();
     if (parts.testFlag(SelectionPart::Value))
         showPath(session().selection().valuePath);
 }
@@ -406,6 +435,11 @@ QString ModelPanel::commandLine() const
     if (m_argument.startsWith(QLatin1String("run:")))
         words << QStringLiteral("--workspace") << session().workspaceFolder();
     return widgets::cliCommand(words);
+}
+
+QString ModelPanel::shownCommand() const
+{
+    return m_tree->opened() && m_tabs->currentWidget() == m_compare ? m_compare->shownCommand() : QString();
 }
 
 std::optional<widgets::ReportItem> ModelPanel::reportItem() const

@@ -36,6 +36,7 @@ public:
     core::Json saveState() const override;
     void restoreState(const core::Json& state) override;
     QString commandLine() const override;
+    QString shownCommand() const override;
     std::optional<widgets::ReportItem> reportItem() const override;
 
 protected:
@@ -52,6 +53,7 @@ private:
     void open(const QString& argument);
     void take(const OpenedModelPtr& opened);
     void filter(const QString& text);
+    void fitColumns();
     void chooseInTree();
     void choosePath(const QString& path);
     void select(const QModelIndex& index);
@@ -82,7 +84,10 @@ private:
     TensorDetail* m_tensor = nullptr;
     QAction *m_copyCommand = nullptr, *m_showRuns = nullptr, *m_openFile = nullptr;
     widgets::BackgroundTask m_openTask, m_statisticsTask, m_valueTask;
-    bool m_opening = false, m_sending = false, m_reading = false;
+    QLabel* m_noMatch = nullptr;
+    QPersistentModelIndex m_current;  ///< of the tree, whether the filter shows it or not
+    bool m_filtering = false;
+    bool m_opening = false, m_sending = false, m_reading = false, m_valueFailed = false;
     QString m_argument;    ///< on show or being opened
     QString m_failed;      ///< argument that could not be opened
     QString m_wantedPath;  ///< to be chosen once the model is open

@@ -1,5 +1,7 @@
 // What the panel Model is made of; model_panel.cpp says how it behaves.
 #include <QAction>
+#include <QApplication>
+#include <QClipboard>
 #include <QHBoxLayout>
 #include <QHeaderView>
 #include <QLabel>
@@ -44,6 +46,13 @@ QWidget* ModelPanel::makeTreePage()
     m_view->setIndentation(14);
     m_view->header()->setStretchLastSection(false);
     connect(m_view->selectionModel(), &QItemSelectionModel::currentChanged, this, &ModelPanel::chooseInTree);
+    connect(m_view, &QTreeView::expanded, this, [this] { fitColumns(); });
+    auto* copyName = new QAction(tr("Copy name"), m_view);
+    copyName->setShortcut(QKeySequence::Copy);
+    copyName->setShortcutContext(Qt::WidgetShortcut);
+    connect(copyName, &QAction::triggered, this, [this] { QApplication::clipboard()->setText(m_tree->path(current())); });
+    m_view->addAction(copyName);
+    m_view->setContextMenuPolicy(Qt::ActionsContextMenu);
     auto* copy = new QToolButton;
     copy->setDefaultAction(m_copyCommand);
     auto* row = new QHBoxLayout;
@@ -55,7 +64,22 @@ QWidget* ModelPanel::makeTreePage()
     layout->setSpacing(4);
     layout->addLayout(row);
     layout->addWidget(m_view, 1);
+    m_noMatch = new QLabel;
+    m_noMatch->setObjectName(QStringLiteral("noMatch"));
+    m_noMatch->setWordWrap(true);
+    m_noMatch->hide();
+    layout->addWidget(m_noMatch);
     return page;
+}
+
+/// Columns grow to what is shown; none shrinks below what somebody gave it.
+void ModelPanel::fitColumns()
+{
+    for (int column = 0; column < ModelTree::ColumnCount; ++column) {
+        const int before = m_view->columnWidth(column);
+        m_view->resizeColumnToContents(column);
+        m_view->setColumnWidth(column, std::max(before, m_view->columnWidth(column)));
+    }
 }
 
 /// What the chosen node is, and its weights or its value: below the pages, since a node is chosen in each of them.
@@ -94,6 +118,7 @@ QWidget* ModelPanel::makeDetail()
     column->addWidget(m_node);
     column->addLayout(row);
     column->addStretch(1);
+    about->setMinimumWidth(170);  // beside a tensor with a long title
     auto* detail = new QWidget;
     m_detailBox = new QBoxLayout(QBoxLayout::TopToBottom, detail);
     m_detailBox->setContentsMargins(0, 4, 0, 0);
@@ -135,9 +160,9 @@ QWidget* ModelPanel::makeColumn()
         part->setMinimumHeight(120);
         m_detailSplit->addWidget(part);
     }
-    m_detailSplit->setStretchFactor(0, 1);
-    m_detailSplit->setStretchFactor(1, 1);
-    m_detailSplit->setSizes({400, 400});
+    m_detailSplit->setStretchFactor(0, 11);
+    m_detailSplit->setStretchFactor(1, 9);
+    m_detailSplit->setSizes({550, 450});
     m_detailSplit->setChildrenCollapsible(false);
     connect(m_tabs, &QTabWidget::currentChanged, detail, [this, detail] { detail->setVisible(m_tabs->currentWidget() != m_compare); });
     return m_detailSplit;
@@ -161,6 +186,7 @@ QWidget* ModelPanel::makeContent()
     m_split = new QSplitter(Qt::Horizontal);
     m_split->setObjectName(QStringLiteral("split"));
     m_split->addWidget(makeColumn());
+    m_split->widget(0)->setMinimumWidth(280);  // its pages ask for more, the picture beside needs it more
     m_split->setChildrenCollapsible(false);
     m_split->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Ignored);
     m_split->setMinimumHeight(260);

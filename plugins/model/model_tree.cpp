@@ -6,6 +6,7 @@
 #include <core/base/error.h>
 #include <core/base/text.h>
 #include <core/debug/cost_model.h>
+#include <core/graph/operators.h>
 
 namespace orrery::plugins {
 
@@ -30,6 +31,29 @@ namespace {
 /// Larger models are run when somebody asks for a value, not on opening.
 constexpr std::int64_t kRunAtMostBytes = std::int64_t(2) << 30;
 
+void findUnknown(OpenedModel& opened)
+{
+    const auto& nodes = opened.model->graph->allNodes();
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+        if (graph::ownOperator(nodes[i]->op) == graph::OwnOperator::None && !graph::findOperator(nodes[i]->op, nodes[i]->overload))
+            opened.unknown.push_back(i);
+}
+
+/// "operator onnx::Tanq is not known (node_tanh and 2 more)": each operator once.
+QString unknownText(const OpenedModel& opened)
+{
+    std::map<QString, QStringList> byOperator;
+    for (const auto number : opened.unknown) {
+        const auto& node = *opened.model->graph->allNodes()[number];
+        byOperator[QString::fromStdString(node.qualifiedOp())] << QString::fromStdString(node.name);
+    }
+    QStringList sentences;
+    for (const auto& [op, names] : byOperator)
+        sentences << QObject::tr("operator %1 is not known (%2)")
+                         .arg(op, names.size() == 1 ? names.front() : QObject::tr("%1 and %2 more").arg(names.front()).arg(names.size() - 1));
+    return sentences.join(QStringLiteral(", "));
+}
+
 /// Makes the executor and runs the example; fills `whyNotRun` where that is not possible.
 void runExample(OpenedModel& opened, std::stop_token stop)
 {
@@ -41,7 +65,8 @@ void runExample(OpenedModel& opened, std::stop_token stop)
     try {
         opened.executor = std::make_shared<const graph::Executor>(model.graph);
     } catch (const core::Error& error) {
-        opened.whyNotRun = QObject::tr("Structure only: %1").arg(QString::fromUtf8(error.what()));
+        findUnknown(opened);
+        opened.whyNotRun = QObject::tr("Structure only: %1").arg(opened.unknown.empty() ? QString::fromUtf8(error.what()) : unknownText(opened));
         return;
     }
     const auto inputs = graph::exampleInputs(model.card);
@@ -156,10 +181,22 @@ ModelTree::Item* ModelTree::moduleItem(const QString& path)
     }
 }
 
+void ModelTree::addInputs(Item& parent)
+{
+    const auto& graph = *m_opened->model->graph;
+    const auto& inputs = graph.data().inputs;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const QString path = QString::fromStdString(graph.value(inputs[i].value).name);
+        m_values[path] = add(parent, ItemKind::Input, int(i), path, path);
+    }
+}
+
 void ModelTree::build()
 {
     const auto& inspection = m_opened->inspection;
     const auto& data = m_opened->model->graph->data();
+    if (inspection.modules.empty() || !inspection.modules.front().path.empty())
+        addInputs(*m_root);
     for (std::size_t i = 0; i < inspection.modules.size(); ++i) {
         const QString path = QString::fromStdString(inspection.modules[i].path);
         const int cut = path.lastIndexOf(QLatin1Char('.'));
@@ -168,11 +205,14 @@ void ModelTree::build()
                              : parent->path.isEmpty() ? path
                                                       : path.mid(parent->path.size() + 1);
         m_modules[path] = add(*parent, ItemKind::Module, int(i), name, path);
+        if (i == 0 && path.isEmpty())
+            addInputs(*m_modules[path]);
     }
     for (std::size_t i = 0; i < data.parameters.size(); ++i) {
         const QString path = QString::fromStdString(data.parameters[i].name);
         const int cut = path.lastIndexOf(QLatin1Char('.'));
-        m_values[path] = add(*moduleItem(cut < 0 ? QString() : path.left(cut)), ItemKind::Parameter, int(i), path.mid(cut + 1), path);
+        Item* parent = moduleItem(cut < 0 ? QString() : path.left(cut));
+        m_values[path] = add(*parent, ItemKind::Parameter, int(i), parent->path.isEmpty() ? path : path.mid(parent->path.size() + 1), path);
     }
     const auto& nodes = m_opened->model->graph->allNodes();
     for (std::size_t i = 0; i < inspection.nodes.size(); ++i) {
@@ -216,6 +256,12 @@ const graph::Parameter* ModelTree::parameter(const QModelIndex& index) const
 {
     const Item* item = itemOf(index);
     return item->kind == ItemKind::Parameter ? &m_opened->model->graph->data().parameters[std::size_t(item->number)] : nullptr;
+}
+
+std::optional<std::size_t> ModelTree::input(const QModelIndex& index) const
+{
+    const Item* item = itemOf(index);
+    return item->kind == ItemKind::Input ? std::optional(std::size_t(item->number)) : std::nullopt;
 }
 
 QModelIndex ModelTree::find(const QString& path) const
@@ -272,6 +318,11 @@ QString ModelTree::cell(const Item& item, int column) const
         case ParametersColumn: return info.parameters ? shortCount(info.parameters) : QString();
         default: return ran && info.flops ? shortCount(info.flops) : QString();
         }
+    }
+    if (item.kind == ItemKind::Input) {
+        const auto number = std::size_t(item.number);
+        const bool isKnown = number < m_opened->inputShapes.size() && column == ShapeColumn;
+        return column == KindColumn ? tr("input") : isKnown ? shapeText(m_opened->inputShapes[number]) : QString();
     }
     const auto& parameter = m_opened->model->graph->data().parameters[std::size_t(item.number)];
     std::int64_t count = 1;

@@ -3,6 +3,7 @@
 #include <QStringList>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct OpenedModel {
     graph::Inspection inspection;
     std::vector<std::vector<std::int64_t>> inputShapes;  ///< of the example it was run on; empty if it was not
     std::map<std::string, double> predicted;             ///< seconds of nodes by this machine's cost model; empty if none was fitted
+    std::vector<std::size_t> unknown;                    ///< nodes, in Graph::allNodes(), whose operator this build lacks
     QString whyNotRun;                                   ///< empty if shapes and costs were measured
     QString text;                                        ///< Graph::print
     std::vector<models::FileProperty> properties;        ///< what the file says of itself; empty for zoo: and run:
@@ -30,12 +32,13 @@ using OpenedModelPtr = std::shared_ptr<const OpenedModel>;
 /// @throws what opening throws; core::Cancelled.
 OpenedModelPtr openForPanel(const QString& argument, graph::Model model, std::stop_token stop);
 
-/// Modules with their nodes and parameters as a tree: children of a module are its modules, nodes and parameters, in the order of execution. UI thread.
+/// Modules with their nodes and parameters as a tree: children of a module are its modules, nodes and parameters, in the order of execution; the inputs stand
+/// first. UI thread.
 class ModelTree : public QAbstractItemModel {
     Q_OBJECT
 public:
     enum Column { NameColumn, KindColumn, ShapeColumn, ParametersColumn, FlopsColumn, ColumnCount };
-    enum class ItemKind { Root, Module, Node, Parameter };
+    enum class ItemKind { Root, Module, Input, Node, Parameter };
 
     explicit ModelTree(QObject* parent = nullptr);
     ~ModelTree() override;
@@ -43,11 +46,12 @@ public:
     const OpenedModelPtr& opened() const { return m_opened; }
 
     ItemKind kind(const QModelIndex& index) const;
-    /// Path of the module, name of the node, or name of the parameter.
+    /// Path of the module, or name of the node, parameter or input.
     QString path(const QModelIndex& index) const;
     const graph::NodeInfo* node(const QModelIndex& index) const;
     const graph::ModuleInfo* module(const QModelIndex& index) const;
     const graph::Parameter* parameter(const QModelIndex& index) const;
+    std::optional<std::size_t> input(const QModelIndex& index) const;  ///< index into the graph's inputs
     /// Nothing valid for an unknown path. Values of a node (`lstm:1`, `name@2`) give the node.
     QModelIndex find(const QString& path) const;
 
@@ -61,7 +65,7 @@ public:
 private:
     struct Item {
         ItemKind kind = ItemKind::Module;
-        int number = 0;  ///< index into modules, nodes or parameters
+        int number = 0;  ///< index into modules, inputs, nodes or parameters
         QString name, path;
         Item* parent = nullptr;
         int row = 0;
@@ -71,6 +75,7 @@ private:
     Item* add(Item& parent, ItemKind kind, int number, const QString& name, const QString& path);
     Item* moduleItem(const QString& path);
     void build();
+    void addInputs(Item& parent);
     QString cell(const Item& item, int column) const;
 
     OpenedModelPtr m_opened;

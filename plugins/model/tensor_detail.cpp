@@ -9,9 +9,11 @@
 #include <QPushButton>
 #include <QSignalBlocker>
 #include <QSlider>
+#include <QSpinBox>
 #include <QTabWidget>
 #include <QVBoxLayout>
 #include <cmath>
+#include <tuple>
 
 #include <core/base/text.h>
 #include <core/io/npy.h>
@@ -43,7 +45,8 @@ ShownTensor readTensor(const QString& title, const at::Tensor& tensor)
     if (tensor.numel() <= kCellsAtMost) {
         const at::Tensor values = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
         shown.values.assign(values.data_ptr<float>(), values.data_ptr<float>() + values.numel());
-    }
+    } else
+        shown.source = tensor.detach();
     return shown;
 }
 
@@ -105,6 +108,7 @@ QWidget* TensorDetail::makeSlicePage()
             if (other->currentIndex() == box->currentIndex())
                 other->setCurrentIndex(box->currentIndex() == 0 ? 1 : box->currentIndex() - 1);
             makeSliders();
+            makeWindow();
             showSlice();
         });
     m_axisRow = new QWidget;
@@ -120,15 +124,37 @@ QWidget* TensorDetail::makeSlicePage()
     layout->setContentsMargins(0, 4, 0, 0);
     layout->addWidget(m_axisRow);
     layout->addLayout(m_sliderRow);
+    layout->addWidget(makeWindowRow());
     layout->addWidget(m_position);
     layout->addWidget(m_heatMap, 1);
     return page;
+}
+
+/// Of a matrix with a longer side a window is shown, from these places on.
+QWidget* TensorDetail::makeWindowRow()
+{
+    m_windowRow = new QWidget;
+    auto* row = new QHBoxLayout(m_windowRow);
+    row->setContentsMargins(0, 0, 0, 0);
+    for (const auto& [box, text, name] : {std::tuple(&m_rowFrom, tr("Rows from"), "rowFrom"), {&m_columnFrom, tr("Columns from"), "columnFrom"}}) {
+        *box = new QSpinBox;
+        (*box)->setObjectName(QString::fromLatin1(name));
+        (*box)->setAccessibleName(text);
+        (*box)->setKeyboardTracking(false);
+        (*box)->setSingleStep(kSideAtMost / 2);
+        connect(*box, &QSpinBox::valueChanged, this, &TensorDetail::showSlice);
+        row->addWidget(new QLabel(text));
+        row->addWidget(*box);
+    }
+    row->addStretch(1);
+    return m_windowRow;
 }
 
 QWidget* TensorDetail::makeFilterPage()
 {
     m_filters = new widgets::ImageView;
     m_filters->setAccessibleName(tr("Filters"));
+    m_filters->setToolTipText([this](QPoint pixel) { return filterText(pixel); });
     m_channel = new QSlider(Qt::Horizontal);
     m_channel->setAccessibleName(tr("Input channel"));
     m_channel->setObjectName(QStringLiteral("channel"));
@@ -165,11 +191,12 @@ QWidget* TensorDetail::makeSingularPage()
 
 int TensorDetail::tab() const
 {
-    return m_tabs->currentIndex();
+    return m_wantedTab;
 }
 void TensorDetail::setTab(int tab)
 {
-    m_tabs->setCurrentIndex(std::clamp(tab, 0, m_tabs->count() - 1));
+    m_wantedTab = std::clamp(tab, 0, m_tabs->count() - 1);
+    m_tabs->setCurrentIndex(m_wantedTab);
 }
 
 void TensorDetail::clear(const QString& why)
@@ -190,20 +217,24 @@ void TensorDetail::setTensor(const ShownTensor& tensor)
         QStringLiteral("<b>%1</b> %2 %3").arg(tensor.title.toHtmlEscaped(), tensor.dtype, QString::fromStdString(core::formatShape(tensor.shape))));
     m_title->show();
     showStatistics();
-    const bool hasCells = !tensor.values.empty();
+    const bool hasCells = !tensor.values.empty(), hasSlices = hasCells || tensor.source.defined();
     const auto rank = tensor.shape.size();
     m_save->setVisible(hasCells);
     m_tabs->show();
-    m_tabs->setTabEnabled(HeatMapTab, hasCells);
+    const QSignalBlocker tabBlocker(m_tabs);  // turning a page off turns to another one, which nobody wanted
+    m_tabs->setTabEnabled(HeatMapTab, hasSlices);
     m_tabs->setTabEnabled(FiltersTab, hasCells && (rank == 3 || rank == 4));
     m_tabs->setTabEnabled(SingularTab, hasCells && rank >= 2);
     m_tabs->setTabEnabled(NumbersTab, hasCells);
+    if (m_tabs->isTabEnabled(m_wantedTab))
+        m_tabs->setCurrentIndex(m_wantedTab);
     showHistogram();
     makeAxes();
     makeSliders();
+    makeWindow();
     showSlice();
     const QSignalBlocker blocker(m_channel);
-    m_channel->setRange(0, rank == 4 ? int(std::max<std::int64_t>(0, tensor.shape[1] - 1)) : 0);
+    m_channel->setRange(0, rank == 4 && !areMapsOfOne(tensor.shape) ? int(std::max<std::int64_t>(0, tensor.shape[1] - 1)) : 0);
     m_channel->setValue(0);
     showFilters();
     m_singular->clear();
@@ -211,16 +242,23 @@ void TensorDetail::setTensor(const ShownTensor& tensor)
     m_askedSingular = false;
     if (hasCells)
         m_table->setTensor(tensor.values, tensor.shape, tensor.title);
-    else
+    if (hasCells && rank == 2)
+        m_table->setRowNames(tensor.rowNames);
+    if (!hasCells)
         m_table->clear();
-    tabChanged();
+    showTab();
 }
 
 void TensorDetail::showStatistics()
 {
     const auto& s = m_tensor.statistics;
+    const std::int64_t odd = s.nans + s.infinities;
+    m_statistics->show();
+    if (s.count == odd)
+        return m_statistics->setText(s.count == 0 ? tr("no values") : tr("no finite values: NaN %L1, infinite %L2").arg(s.nans).arg(s.infinities));
     const double share = s.count ? 100.0 * double(s.zeros) / double(s.count) : 0;
-    m_statistics->setText(tr("mean %1, standard deviation %2, minimum %3, maximum %4, zeros %L5 of %L6 (%7 %), NaN %L8, infinite %L9")
+    m_statistics->setText((odd ? tr("of the finite values: ") : QString()) +
+                          tr("mean %1, standard deviation %2, minimum %3, maximum %4, zeros %L5 of %L6 (%7 %), NaN %L8, infinite %L9")
                               .arg(widgets::shownNumber(s.mean), widgets::shownNumber(s.standardDeviation), widgets::shownNumber(s.minimum),
                                    widgets::shownNumber(s.maximum))
                               .arg(s.zeros)
@@ -228,7 +266,6 @@ void TensorDetail::showStatistics()
                               .arg(QString::number(share, 'f', share > 0 && share < 1 ? 2 : 0))
                               .arg(s.nans)
                               .arg(s.infinities));
-    m_statistics->show();
 }
 
 void TensorDetail::showHistogram()
@@ -243,6 +280,12 @@ void TensorDetail::showHistogram()
         series.data.x.push_back(s.minimum + (double(i) + 0.5) * (s.maximum - s.minimum) / double(bins));
         series.data.y.push_back(double(s.histogram[i]));
     }
+    if (s.count == s.nans + s.infinities) {
+        m_histogram->clear();
+        m_histogram->setTitle(tr("no finite values"));
+        return;
+    }
+    m_histogram->setTitle({});
     // All values equal: one bar.
     if (s.maximum <= s.minimum) {
         series.data.x = {s.minimum};
@@ -269,9 +312,10 @@ void TensorDetail::makeAxes()
 
 void TensorDetail::makeSliders()
 {
-    for (auto* slider : m_sliders)
-        delete slider;
+    qDeleteAll(m_sliders);
+    qDeleteAll(m_sliderLabels);
     m_sliders.clear();
+    m_sliderLabels.clear();
     m_sliderAxes.clear();
     for (std::size_t axis = 0; m_tensor.shape.size() > 2 && axis < m_tensor.shape.size(); ++axis) {
         if (int(axis) == m_rowAxis->currentIndex() || int(axis) == m_columnAxis->currentIndex())
@@ -283,44 +327,89 @@ void TensorDetail::makeSliders()
         slider->setAccessibleName(tr("Position on axis %1").arg(axis));
         slider->setToolTip(tr("Position on axis %1, 0 to %2").arg(axis).arg(slider->maximum()));
         connect(slider, &QSlider::valueChanged, this, &TensorDetail::showSlice);
+        m_sliderLabels.push_back(new QLabel(tr("axis %1").arg(axis)));
+        m_sliderRow->addWidget(m_sliderLabels.back());
         m_sliderRow->addWidget(slider);
         m_sliders.push_back(slider);
         m_sliderAxes.push_back(axis);
     }
 }
 
+/// The axes that lie in the heat map: rows, columns. Of fewer than two axes the columns are all there is.
+std::pair<std::size_t, std::size_t> TensorDetail::shownAxes() const
+{
+    return {std::size_t(std::max(0, m_rowAxis->currentIndex())), std::size_t(std::max(0, m_columnAxis->currentIndex()))};
+}
+
+void TensorDetail::makeWindow()
+{
+    const auto& shape = m_tensor.shape;
+    const auto [rowAxis, columnAxis] = shownAxes();
+    const std::int64_t rows = shape.size() >= 2 ? shape[rowAxis] : 1, columns = shape.size() >= 2 ? shape[columnAxis] : shape.empty() ? 1 : shape[0];
+    for (const auto& [box, size] : {std::pair(m_rowFrom, rows), {m_columnFrom, columns}}) {
+        const QSignalBlocker blocker(box);
+        box->setRange(0, int(std::max<std::int64_t>(0, size - kSideAtMost)));
+        box->setValue(0);
+        box->setEnabled(box->maximum() > 0);
+    }
+    m_windowRow->setVisible(rows > kSideAtMost || columns > kSideAtMost);
+}
+
+/// A stretch of the slice on show.
+std::vector<double> TensorDetail::cells(std::int64_t fromRow, std::int64_t rows, std::int64_t fromColumn, std::int64_t columns) const
+{
+    at::NoGradGuard noGrad;
+    const auto [rowAxis, columnAxis] = shownAxes();
+    at::Tensor slice =
+        m_tensor.source.defined() ? m_tensor.source : at::from_blob(const_cast<float*>(m_tensor.values.data()), m_tensor.shape, at::kFloat);
+    if (slice.dim() < 2)
+        slice = slice.reshape({1, -1});
+    else
+        slice = slice.movedim({std::int64_t(rowAxis), std::int64_t(columnAxis)}, {-2, -1});  // the others stay in their order, as the sliders do
+    for (const auto* slider : m_sliders)
+        slice = slice.select(0, slider->value());
+    slice = slice.narrow(0, fromRow, rows).narrow(1, fromColumn, columns).to(at::kCPU, at::kDouble).contiguous();
+    return {slice.data_ptr<double>(), slice.data_ptr<double>() + slice.numel()};
+}
+
+/// What the places on an axis are called in the heat map; empty: their numbers from 0.
+QStringList TensorDetail::names(std::size_t axis, std::int64_t from, std::int64_t count) const
+{
+    QStringList names;
+    const bool named = axis == 0 && m_tensor.rowNames && m_tensor.shape.size() >= 2;
+    for (std::int64_t place = from; (named || from > 0) && place < from + count; ++place)
+        names << (named ? QStringLiteral("%1 %2").arg(place).arg(m_tensor.rowNames(place)) : QString::number(place));
+    return names;
+}
+
 void TensorDetail::showSlice()
 {
-    if (m_tensor.values.empty())
+    if (m_tensor.values.empty() && !m_tensor.source.defined())
         return m_heatMap->setMatrix({}, 0, 0);
     const auto& shape = m_tensor.shape;
     const auto rank = shape.size();
-    std::vector<std::int64_t> strides(rank, 1);
-    for (std::size_t axis = rank; axis-- > 1;)
-        strides[axis - 1] = strides[axis] * shape[axis];
-    const auto rowAxis = std::size_t(std::max(0, m_rowAxis->currentIndex())), columnAxis = std::size_t(std::max(0, m_columnAxis->currentIndex()));
+    const auto [rowAxis, columnAxis] = shownAxes();
     const std::int64_t rows = rank >= 2 ? shape[rowAxis] : 1, columns = rank >= 2 ? shape[columnAxis] : rank == 1 ? shape[0] : 1;
-    const std::int64_t down = rank >= 2 ? strides[rowAxis] : 0, across = rank >= 2 ? strides[columnAxis] : 1;
-    std::int64_t offset = 0;
     QStringList position;
     for (std::size_t axis = 0; axis < rank; ++axis)
         position << QStringLiteral(":");
-    for (std::size_t i = 0; i < m_sliders.size(); ++i) {
-        offset += m_sliders[i]->value() * strides[m_sliderAxes[i]];
+    for (std::size_t i = 0; i < m_sliders.size(); ++i)
         position[qsizetype(m_sliderAxes[i])] = QString::number(m_sliders[i]->value());
-    }
-    const auto shownRows = std::min<std::int64_t>(rows, kSideAtMost), shownColumns = std::min<std::int64_t>(columns, kSideAtMost);
+    const std::int64_t shownRows = std::min<std::int64_t>(rows, kSideAtMost), shownColumns = std::min<std::int64_t>(columns, kSideAtMost);
+    const std::int64_t fromRow = m_rowFrom->value(), fromColumn = m_columnFrom->value();
     QString text = m_sliders.empty() ? QString() : tr("Slice [%1]").arg(position.join(QStringLiteral(", ")));
     if (shownRows < rows || shownColumns < columns)
-        text += tr(" first %1 x %2 of %3 x %4 cells").arg(shownRows).arg(shownColumns).arg(rows).arg(columns);
-    m_position->setText(text);
+        text += tr(" rows %1 to %2 of %3, columns %4 to %5 of %6")
+                    .arg(fromRow)
+                    .arg(fromRow + shownRows - 1)
+                    .arg(rows)
+                    .arg(fromColumn)
+                    .arg(fromColumn + shownColumns - 1)
+                    .arg(columns);
+    m_position->setText(text.trimmed());
     m_position->setVisible(!text.isEmpty());
-    std::vector<double> cells;
-    cells.reserve(std::size_t(shownRows * shownColumns));
-    for (std::int64_t row = 0; row < shownRows; ++row)
-        for (std::int64_t column = 0; column < shownColumns; ++column)
-            cells.push_back(double(m_tensor.values[std::size_t(offset + row * down + column * across)]));
-    m_heatMap->setMatrix(std::move(cells), int(shownRows), int(shownColumns));
+    m_heatMap->setMatrix(cells(fromRow, shownRows, fromColumn, shownColumns), int(shownRows), int(shownColumns));
+    m_heatMap->setLabels(rank >= 2 ? names(rowAxis, fromRow, shownRows) : QStringList(), names(rank >= 2 ? columnAxis : 1, fromColumn, shownColumns));
     // One scale for all slices: that of the whole tensor.
     const double magnitude = std::max(std::abs(m_tensor.statistics.minimum), std::abs(m_tensor.statistics.maximum));
     m_heatMap->setColorRange(-magnitude, magnitude);
@@ -330,22 +419,57 @@ void TensorDetail::showFilters()
 {
     if (!m_tabs->isTabEnabled(FiltersTab))
         return m_filters->setImage({});
-    const auto grid = filterGrid(m_tensor, m_channel->value());
+    m_grid = filterGrid(m_tensor, m_channel->value(), widgets::isDark(palette()));
+    const auto& grid = m_grid;
     const bool colour = grid.channels == 3, many = m_channel->maximum() > 0 && !colour;
     m_channel->setVisible(many);
     m_channelText->setText(
         colour ? tr("Three input channels as red, green and blue; grey is 0, the range is \u00b1%1").arg(widgets::shownNumber(grid.limit))
-        : many ? tr("Input channel %1 of %2; grey is 0, the range is \u00b1%3")
-                     .arg(m_channel->value())
-                     .arg(m_channel->maximum() + 1)
-                     .arg(widgets::shownNumber(grid.limit))
-               : tr("Grey is 0, the range is \u00b1%1").arg(widgets::shownNumber(grid.limit)));
+        : many
+            ? tr("Input channel %1 of %2; grey is 0, the range is \u00b1%3")
+                  .arg(m_channel->value())
+                  .arg(m_channel->maximum() + 1)
+                  .arg(widgets::shownNumber(grid.limit))
+            : (areMapsOfOne(m_tensor.shape) ? tr("Channels side by side; grey is 0, the range is \u00b1%1") : tr("Grey is 0, the range is \u00b1%1"))
+                  .arg(widgets::shownNumber(grid.limit)));
     if (grid.pixels.empty())
         return m_filters->setImage({});
     m_filters->setPixels(grid.pixels, grid.channels, grid.height, grid.width, -grid.limit, grid.limit);
 }
 
+/// The weights under a pixel of the filters, with their index.
+QString TensorDetail::filterText(QPoint pixel) const
+{
+    const auto place = m_grid.placeOf(pixel.x(), pixel.y());
+    if (!place || m_tensor.values.empty())
+        return {};
+    auto shape = m_tensor.shape;
+    const bool areMaps = areMapsOfOne(shape);
+    if (areMaps)
+        shape.erase(shape.begin());
+    const std::int64_t inputs = shape.size() == 4 ? shape[1] : 1, first = m_grid.channels == 3 ? 0 : m_channel->value();
+    QStringList values;
+    for (std::int64_t channel = first; channel < first + m_grid.channels; ++channel) {
+        const auto at = ((place->filter * inputs + channel) * m_grid.filterHeight + place->row) * m_grid.filterWidth + place->column;
+        values << widgets::shownNumber(double(m_tensor.values[std::size_t(at)]));
+    }
+    const QString channels = shape.size() < 4 ? QString() : m_grid.channels == 3 ? tr(", channels 0 to 2") : tr(", channel %1").arg(first);
+    return tr("%1 %2%3, [%4, %5]: %6")
+        .arg(areMaps ? tr("channel") : tr("filter"))
+        .arg(place->filter)
+        .arg(channels)
+        .arg(place->row)
+        .arg(place->column)
+        .arg(values.join(QStringLiteral(", ")));
+}
+
 void TensorDetail::tabChanged()
+{
+    m_wantedTab = m_tabs->currentIndex();
+    showTab();
+}
+
+void TensorDetail::showTab()
 {
     if (m_tabs->currentIndex() != SingularTab || m_askedSingular || m_tensor.values.empty() || !m_tabs->isTabEnabled(SingularTab))
         return;
@@ -374,14 +498,16 @@ void TensorDetail::setSingularValues(const std::vector<double>& values, const QS
         fourth += std::pow(values[i], 4);
         rank += values[i] > values[0] * 1e-6;
     }
-    m_singularText->setText(
-        tr("%1 singular values of the matrix of axis 0 by the others: largest %2, smallest %3, numerical rank %4, participation %5")
-            .arg(values.size())
-            .arg(widgets::shownNumber(values.front()), widgets::shownNumber(values.back()))
-            .arg(rank)
-            .arg(widgets::shownNumber(fourth > 0 ? squares * squares / fourth : 0)));
+    m_singularText->setText(tr("%1 of the matrix of axis %2 by the others: largest %3, smallest %4, numerical rank %5, participation %6")
+                                .arg(values.size() == 1 ? tr("1 singular value") : tr("%1 singular values").arg(values.size()))
+                                .arg(matrixAxis(m_tensor.shape))
+                                .arg(widgets::shownNumber(values.front()), widgets::shownNumber(values.back()))
+                                .arg(rank)
+                                .arg(widgets::shownNumber(fourth > 0 ? squares * squares / fourth : 0)));
     m_singular->setSeries(QStringLiteral("values"), std::move(series));
     m_singular->showAll();
+    // Values that are nearly equal must not look like a collapse.
+    m_singular->setRange(widgets::PlotAxis::Y, 0, values.front() > 0 ? values.front() * 1.05 : 1);
 }
 
 void TensorDetail::save()

@@ -1,6 +1,9 @@
 #pragma once
 #include <QWidget>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include <core/graph/inspect.h>
@@ -10,6 +13,7 @@ class QHBoxLayout;
 class QLabel;
 class QPushButton;
 class QSlider;
+class QSpinBox;
 class QTabWidget;
 
 namespace orrery::widgets {
@@ -25,13 +29,18 @@ namespace orrery::plugins {
 struct ShownTensor {
     QString title;
     std::vector<std::int64_t> shape;
-    std::vector<float> values;  ///< empty if the tensor is too large to be shown cell by cell
+    std::vector<float> values;  ///< empty if the tensor is too large to be held as float besides: slices of `source` are read then
+    at::Tensor source;          ///< aliases what was read; where `values` is empty
     graph::TensorStatistics statistics;
     QString dtype;
+    std::function<QString(std::int64_t)> rowNames;  ///< of the positions on axis 0: the tokens of an embedding; empty: none
 };
 ShownTensor readTensor(const QString& title, const at::Tensor& tensor);
 
-/// Singular values of the tensor as a matrix of its first axis by all others, the largest first; computed in double. Any thread.
+/// The axis whose positions are the rows of a tensor taken as a matrix: the first that is longer than one, such as that of a batch of one, or the last but one.
+std::size_t matrixAxis(const std::vector<std::int64_t>& shape);
+
+/// Singular values of the tensor as a matrix of `matrixAxis` by all others, the largest first; computed in double. Any thread.
 /// @throws core::InputError for fewer than two axes, values that are not finite, and matrices whose smaller side is above 2,048.
 std::vector<double> singularValues(const ShownTensor& tensor);
 
@@ -40,10 +49,20 @@ std::vector<double> singularValues(const ShownTensor& tensor);
 struct FilterGrid {
     std::vector<float> pixels;  ///< [channels, height, width]
     int channels = 1, height = 0, width = 0;
-    float limit = 0;  ///< black is -limit, white is limit
+    float limit = 0;                                                          ///< black is -limit, white is limit
+    std::int64_t across = 0, filters = 0, filterHeight = 0, filterWidth = 0;  ///< filters beside each other, in all, and the size of each
+
+    struct Place {
+        std::int64_t filter = 0, row = 0, column = 0;
+    };
+    /// What lies at a pixel of the picture; nothing between the filters and behind the last.
+    std::optional<Place> placeOf(int x, int y) const;
 };
-/// @param channel  Of the input, where it is not shown in colour.
-FilterGrid filterGrid(const ShownTensor& tensor, std::int64_t channel);
+/// @param channel   Of the input, where it is not shown in colour.
+/// @param darkGaps  Lines between in black, for a dark theme.
+FilterGrid filterGrid(const ShownTensor& tensor, std::int64_t channel, bool darkGaps = false);
+/// Maps [1, channels, height, width], such as a value of one sample: the channels lie side by side. Three are a picture in colour.
+bool areMapsOfOne(const std::vector<std::int64_t>& shape);
 
 /// Histogram, heat map, filters as pictures, singular values and numbers of one tensor of any rank: two axes lie in the heat map, a slider stands for each of the
 /// others. UI thread.
@@ -71,18 +90,26 @@ Q_SIGNALS:
 
 private:
     QWidget* makeSlicePage();
+    QWidget* makeWindowRow();
     QWidget* makeFilterPage();
     QWidget* makeSingularPage();
     void showStatistics();
     void showHistogram();
     void makeAxes();
     void makeSliders();
+    void makeWindow();
+    std::vector<double> cells(std::int64_t fromRow, std::int64_t rows, std::int64_t fromColumn, std::int64_t columns) const;
+    QStringList names(std::size_t axis, std::int64_t from, std::int64_t count) const;
+    std::pair<std::size_t, std::size_t> shownAxes() const;
     void showSlice();
     void showFilters();
+    QString filterText(QPoint pixel) const;
     void tabChanged();
+    void showTab();
     void save();
 
     ShownTensor m_tensor;
+    FilterGrid m_grid;
     QLabel *m_title, *m_statistics, *m_position, *m_singularText = nullptr;
     QPushButton* m_save;
     QTabWidget* m_tabs;
@@ -93,11 +120,14 @@ private:
     QLabel* m_channelText = nullptr;
     widgets::TensorTable* m_table;
     QComboBox *m_rowAxis = nullptr, *m_columnAxis = nullptr;
-    QWidget* m_axisRow = nullptr;
+    QSpinBox *m_rowFrom = nullptr, *m_columnFrom = nullptr;
+    QWidget *m_axisRow = nullptr, *m_windowRow = nullptr;
     QHBoxLayout* m_sliderRow;
     std::vector<QSlider*> m_sliders;
+    std::vector<QLabel*> m_sliderLabels;
     std::vector<std::size_t> m_sliderAxes;
     bool m_askedSingular = false;
+    int m_wantedTab = 0;  ///< the one last looked at where it was to be had
 };
 
 }  // namespace orrery::plugins

@@ -21,6 +21,17 @@ data::DataSetPtr dataOf(const ValueRequest& request)
     return request.data.is_null() ? nullptr : data::openData(request.data);
 }
 
+std::vector<c10::IValue> inputsOfSample(const OpenedModel& opened, const data::DataSet& data, const std::vector<std::int64_t>& indices)
+{
+    try {
+        return train::sampleInputs(*opened.model, data, indices);
+    } catch (const core::Cancelled&) {
+        throw;
+    } catch (const core::Error& error) {
+        throw core::InputError("the sample chosen in Data is no input of " + opened.argument.toStdString() + ": " + error.what());
+    }
+}
+
 std::pair<std::vector<c10::IValue>, QString> inputsOf(const ValueRequest& request)
 {
     if (!request.opened->executor)
@@ -29,13 +40,22 @@ std::pair<std::vector<c10::IValue>, QString> inputsOf(const ValueRequest& reques
         if (const auto data = dataOf(request)) {
             const auto part = data::splitFromName(request.split.isEmpty() ? "test" : request.split.toStdString());
             const auto indices = train::samplesOfPart(*data, part, request.samples);
-            return {train::sampleInputs(*request.opened->model, *data, indices),
+            return {inputsOfSample(*request.opened, *data, indices),
                     QObject::tr("sample %1 of %2").arg(request.samples.front()).arg(QString::fromUtf8(data::splitName(part).data()))};
         }
     auto inputs = graph::exampleInputs(request.opened->model->card);
     if (inputs.empty())
         throw core::InputError("the model's card does not say what its inputs look like: choose a sample in Data");
     return {std::move(inputs), QObject::tr("the card's example input")};
+}
+
+/// Is a value made inside a loop or branch? A run does not give such values, they are looked at when they are made.
+bool isInside(const graph::Graph& graph, const std::string& path)
+{
+    const auto value = graph.findValue(graph::splitStep(path).first);
+    const auto* maker = value ? graph.producer(*value) : nullptr;
+    const auto& nodes = graph.nodes();
+    return maker && (nodes.empty() || maker < nodes.data() || maker >= nodes.data() + nodes.size());
 }
 
 /// Sums over one value.
@@ -71,22 +91,7 @@ void enterSums(RunStatistics& statistics, std::size_t node, const ValueSums& sum
     statistics.notFinite[node] = double(sums.notFinite);
 }
 
-}  // namespace
-
-ShownTensor computeValue(const ValueRequest& request, std::stop_token stop)
-{
-    auto [inputs, where] = inputsOf(request);
-    graph::RunRequest run;
-    run.inputs = std::move(inputs);
-    run.targets = {request.path.toStdString()};
-    run.stop = stop;
-    const auto result = request.opened->executor->run(request.opened->model->weights, run);
-    if (!result.outputs.at(0).isTensor())
-        throw core::InputError(request.path.toStdString() + " is no tensor: " + result.outputs[0].tagKind());
-    return readTensor(QObject::tr("%1 on %2").arg(request.path, where), result.outputs[0].toTensor());
-}
-
-RunStatistics computeRunStatistics(const ValueRequest& request, std::stop_token stop)
+RunStatistics statisticsOf(const ValueRequest& request, std::stop_token stop)
 {
     auto [inputs, where] = inputsOf(request);
     const auto& graph = *request.opened->model->graph;
@@ -98,12 +103,15 @@ RunStatistics computeRunStatistics(const ValueRequest& request, std::stop_token 
     graph::RunRequest run;
     run.inputs = std::move(inputs);
     run.stop = stop;
-    run.profile = true;
     run.probes.push_back(graph::Probe::onValue("**", [&](const std::string& name, const c10::IValue& value) {
         const auto node = nodes.find(std::string(graph::splitStep(name).first));
         if (node != nodes.end() && value.isTensor() && value.toTensor().defined() && !value.toTensor().is_complex())
             sums[node->second].add(value.toTensor());
     }));
+    request.opened->executor->run(request.opened->model->weights, run);
+    // Looking at the values would count as time of the nodes: times and bytes are of a run of their own.
+    run.probes.clear();
+    run.profile = true;
     const auto result = request.opened->executor->run(request.opened->model->weights, run);
     RunStatistics statistics;
     statistics.where = where;
@@ -120,6 +128,58 @@ RunStatistics computeRunStatistics(const ValueRequest& request, std::stop_token 
             bytes = (std::isnan(bytes) ? 0 : bytes) + double(cost.outputBytes);
         }
     return statistics;
+}
+
+}  // namespace
+
+ShownTensor computeValue(const ValueRequest& request, std::stop_token stop)
+{
+    auto [inputs, where] = inputsOf(request);
+    graph::RunRequest run;
+    run.inputs = std::move(inputs);
+    run.stop = stop;
+    const std::string path = request.path.toStdString();
+    QString name = request.path;
+    c10::IValue value;
+    if (isInside(*request.opened->model->graph, path)) {
+        // Of a loop the last step, unless the path names one.
+        const auto [plain, step] = graph::splitStep(path);
+        std::string seen;
+        run.probes.push_back(graph::Probe::onValue(std::string(plain), [&, wanted = !step.empty()](const std::string& made, const c10::IValue& now) {
+            if (!wanted || made == path) {
+                seen = made;
+                value = now;
+            }
+        }));
+        request.opened->executor->run(request.opened->model->weights, run);
+        if (seen.empty())
+            throw core::InputError(path + " was not computed: its branch was not taken, or its loop not entered, with this input");
+        name = QString::fromStdString(seen);
+    } else {
+        run.targets = {path};
+        value = request.opened->executor->run(request.opened->model->weights, run).outputs.at(0);
+    }
+    if (!value.isTensor())
+        throw core::InputError(path + " is no tensor: " + value.tagKind());
+    return readTensor(QObject::tr("%1 on %2").arg(name, where), value.toTensor());
+}
+
+RunStatistics computeRunStatistics(const ValueRequest& request, std::stop_token stop)
+{
+    try {
+        return statisticsOf(request, stop);
+    } catch (const core::Cancelled&) {
+        throw;
+    } catch (const core::Error&) {
+        // The sample in Data may be of another model: colours are looked at in passing, nobody has asked for this sample.
+        ValueRequest example = request;
+        example.samples.clear();
+        if (request.samples.empty() || graph::exampleInputs(request.opened->model->card).empty())
+            throw;
+        auto statistics = statisticsOf(example, stop);
+        statistics.where = QObject::tr("%1 (the model does not take the sample chosen in Data)").arg(statistics.where);
+        return statistics;
+    }
 }
 
 }  // namespace orrery::plugins

@@ -34,6 +34,7 @@ struct RunStatistics {
     std::vector<double> seconds, bytes;                              ///< of each node
     QString where;                                                   ///< "sample 3 of test"
 };
+/// Of the card's example where the model cannot be run on the chosen sample: `where` says so.
 RunStatistics computeRunStatistics(const ValueRequest& request, std::stop_token stop);
 
 }  // namespace orrery::plugins

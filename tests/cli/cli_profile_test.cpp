@@ -2,6 +2,7 @@
 #include <core/models/model_file.h>
 #include <core/zoo/zoo.h>
 
+#include "../core/graph/sample_graphs.h"
 #include "cli_runner.h"
 
 using namespace orrery;
@@ -14,6 +15,7 @@ private Q_SLOTS:
     void initTestCase()
     {
         models::saveModel(m_cli.path("mlp.safetensors"), zoo::buildModel("mlp", {{"features", 16}, {"hidden", {32}}, {"classes", 4}}, 3));
+        models::saveModel(m_cli.path("loops.safetensors"), graph::loopsInLoopModel());
         m_cli.writeArray("x.npy", at::ones({8, 16}));
     }
 
@@ -52,6 +54,34 @@ private Q_SLOTS:
         QVERIFY2(byNode.out.contains("aten::linear") || byNode.out.contains("aten::matmul"), qPrintable(byNode.out + byNode.error));
         const auto byOperator = m_cli.compute({"profile", "mlp.safetensors", "--runs", "1", "--by", "operator", "--no-peaks", "--top", "1"});
         QVERIFY2(byOperator.out.contains("... and 1 more"), qPrintable(byOperator.out));
+    }
+
+    void loopsAreListedStepByStep()
+    {
+        const QString rnn = "loops.safetensors";
+        const auto document = m_cli.json({"profile", rnn, "--runs", "1", "--no-peaks", "--steps", "steps.svg"});
+        QCOMPARE(document.at("loops").size(), std::size_t(2));
+        std::map<std::string, Json> nodes;
+        for (const auto& node : document.at("nodes"))
+            nodes[node.at("name").get<std::string>()] = node;
+        for (const auto& loop : document.at("loops")) {
+            const auto steps = loop.at("steps").get<std::size_t>();
+            QVERIFY(steps > 0);
+            QCOMPARE(loop.at("seconds_of_steps").size(), steps);
+            std::size_t ofCalls = 0;
+            for (const auto& call : loop.at("steps_of_calls"))
+                ofCalls += call.get<std::size_t>();
+            QCOMPARE(ofCalls, steps);
+            double sum = 0;
+            for (const auto& seconds : loop.at("seconds_of_steps"))
+                sum += seconds.get<double>();
+            const auto& node = nodes.at(loop.at("name").get<std::string>());
+            QVERIFY(std::abs(sum + node.at("seconds").get<double>() - node.at("inclusive_seconds").get<double>()) < 1e-9);
+        }
+        QVERIFY(m_cli.read("steps.svg").find("step") != std::string::npos);
+        const auto table = m_cli.compute({"profile", rnn, "--runs", "1", "--no-peaks", "--by", "node"});
+        QVERIFY2(table.out.contains("ms a step") && table.out.contains("ms/call"), qPrintable(table.out + table.error));
+        VERIFY_REFUSED(m_cli.compute({"profile", "mlp.safetensors", "--runs", "1", "--no-peaks", "--steps", "none.svg"}), 2, "needs a loop");
     }
 
     void aCostModelIsFittedKeptAndUsed()

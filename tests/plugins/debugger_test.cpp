@@ -26,6 +26,7 @@
 #include <plugins/debugger/profile_page.h>
 #include <plugins/debugger/program_view.h>
 #include <plugins/debugger/step_page.h>
+#include <widgets/plot_view.h>
 #include <widgets/table_view.h>
 #include <widgets/tensor_table.h>
 
@@ -362,7 +363,7 @@ private Q_SLOTS:
         auto* costs = page->findChild<widgets::TableView*>("costs");
         QCOMPARE(costs->model()->totalRows(), int(page->profile()->modules.size()));
         const auto* whole = costs->model()->row(0);
-        QCOMPARE(whole->cells[5].toDouble(), double(page->profile()->flops()) * 1e-6);
+        QCOMPARE(whole->cells[costs->model()->columnIndex("flops")].toDouble(), double(page->profile()->flops()) * 1e-6);
         bench.panel->resize(1000, 700);
         takeShots(*bench.panel, "debugger-profile");
         auto* tabs = page->findChild<QTabWidget*>("profileTabs");
@@ -381,6 +382,35 @@ private Q_SLOTS:
         takeShots(*bench.panel, "debugger-roofline");
         QVERIFY(bench.panel->commandLine().contains("profile"));
         QCOMPARE(bench.panel->shownCommand(), bench.panel->commandLine());
+    }
+
+    void loopsAreShownStepByStep()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(graph::loopsInLoopModel());
+        bench.waitReady();
+        bench.showTab("pages", 1);
+        auto* page = bench.panel->findChild<ProfilePage*>();
+        auto* tabs = page->findChild<QTabWidget*>("profileTabs");
+        QVERIFY(!tabs->isTabVisible(4));
+        QTest::mouseClick(page->findChild<QPushButton*>("run"), Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(page->profile() && bench.panel->isIdle(), kPatience);
+        QVERIFY(tabs->isTabVisible(4));
+        tabs->setCurrentIndex(4);
+        QCOMPARE(bench.child<QComboBox>("loop")->count(), 2);
+        auto* curve = bench.child<widgets::PlotView>("stepCurve");
+        QCOMPARE(curve->drawnData("steps").x.size(), std::size_t(4));
+        bench.child<QComboBox>("loop")->setCurrentIndex(1);
+        QCOMPARE(curve->drawnData("steps").x.size(), std::size_t(6));
+        QVERIFY2(bench.child<QLabel>("steps")->text().startsWith("6 steps in 4 calls"), qPrintable(bench.child<QLabel>("steps")->text()));
+        takeShots(*bench.panel, "debugger-steps");
+        bench.child<QComboBox>("by")->setCurrentIndex(1);
+        auto* costs = page->findChild<widgets::TableView*>("costs");
+        QVERIFY(costs->isColumnShown("call"));
+        const int call = costs->model()->columnIndex("call");
+        for (std::size_t i = 0; i < page->profile()->nodes.size(); ++i)
+            QCOMPARE(costs->model()->row(qint64(i))->cells[call].isValid(), page->profile()->nodes[i].calls > 1);
     }
 
     void theFirstDivergenceIsNamed()

@@ -9,6 +9,7 @@
 #include <QScrollArea>
 #include <QScrollBar>
 #include <QSlider>
+#include <QSpinBox>
 #include <QSplitter>
 #include <QTabWidget>
 #include <QTableView>
@@ -28,11 +29,13 @@
 #include <plugins/model/model_panel.h>
 #include <plugins/model/node_text.h>
 #include <plugins/model/tensor_detail.h>
+#include <plugins/model/token_rows.h>
 #include <widgets/export.h>
 #include <widgets/graph_view.h>
 #include <widgets/heat_map_view.h>
 #include <widgets/image_view.h>
 #include <widgets/plot_view.h>
+#include <widgets/tensor_table.h>
 
 #include "../core/graph/sample_graphs.h"
 #include "../widgets/shots.h"
@@ -112,7 +115,13 @@ private Q_SLOTS:
     void secondCallsOfAModuleStayChosen();
     void theTextChoosesItsNode();
     void coloursCarryCoresNumbers();
+    void sharedWeightsCountOnceInTheColours();
     void statisticsOfARunEqualCore();
+    void statisticsFollowTheSample();
+    void inputsAreDescribedAndShown();
+    void ofALoopOrBranchValuesAreShownWhereTheyRan();
+    void embeddingsNameTheirTokens();
+    void partsOfLargeMatricesAreShown();
     void nodesAreDescribedWithTheirArguments();
     void searchByKeys();
     void weightsAloneAreABrowser();
@@ -253,6 +262,28 @@ void ModelGraphTest::coloursCarryCoresNumbers()
     QCOMPARE(bench.view()->colours().kind, widgets::GraphColours::Kind::Families);
 }
 
+// One weight that two nodes read is one weight of every module around them; equal numbers are one colour, not "not known".
+void ModelGraphTest::sharedWeightsCountOnceInTheColours()
+{
+    WideBench bench;
+    bench.open(ORRERY_TEST_DATA "/torchscript/twice.pt");
+    const auto model = models::openModel(ORRERY_TEST_DATA "/torchscript/twice.pt");
+    const auto inspection = graph::inspectStructure(*model.graph, model.weights);
+    bench.chooseColour("parameters");
+    int compared = 0;
+    for (std::size_t i = 1; i < bench.view()->content()->tree->items().size(); ++i) {
+        const auto& item = bench.view()->content()->tree->item(int(i));
+        if (item.kind != layout::Item::Kind::Module || item.number < 0)
+            continue;
+        ++compared;
+        QCOMPARE(bench.view()->colours().numbers[i], double(inspection.modules[std::size_t(item.number)].parameters));
+    }
+    QVERIFY(compared >= 1);
+    const auto none = widgets::numberColours("zeros", "", {0, 0, 0}, false), unknown = widgets::numberColours("zeros", "", {0, NAN}, false);
+    QVERIFY(none.isKnown && !unknown.isKnown);
+    QCOMPARE(widgets::boxColour(none, 1, false), widgets::boxColour(widgets::numberColours("zeros", "", {0, 0, 5}, false), 1, false));
+}
+
 void ModelGraphTest::statisticsOfARunEqualCore()
 {
     WideBench bench;
@@ -283,6 +314,139 @@ void ModelGraphTest::statisticsOfARunEqualCore()
         ++compared;
     }
     QVERIFY(compared >= 3);
+}
+
+void ModelGraphTest::statisticsFollowTheSample()
+{
+    WideBench bench;
+    const auto run = test::trainedRun(bench.workspace(), {{"id", "mlp"}, {"hidden", {8}}}, "iris", 1);
+    bench.session.selectRuns({run});
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState() && bench.panel->isIdle());
+    bench.chooseColour("magnitude");
+    QVERIFY2(bench.view()->colours().title.contains("example"), qPrintable(bench.view()->colours().title));
+    const auto model = train::modelOfRun(*bench.workspace(), run);
+    const auto data = train::dataOfRun(*bench.workspace(), run);
+    const std::string last = model.graph->nodes().back().name;
+    for (const qint64 sample : {4, 7}) {
+        bench.session.changeSelection([&](widgets::Selection& s) {
+            s.split = "test";
+            s.samples = {sample};
+        });
+        QTRY_VERIFY(bench.panel->isIdle());
+        QVERIFY2(bench.view()->colours().title.contains(QString("sample %1 of test").arg(sample)), qPrintable(bench.view()->colours().title));
+        const std::int64_t index = data->split(data::Split::Test)[std::size_t(sample)];
+        const auto output = graph::Executor(model.graph).forward(model.weights, {data->fetch({&index, 1}).inputs[0]});
+        const double expected = output.to(at::kDouble).abs().mean().item<double>();
+        QVERIFY(std::abs(bench.view()->colours().numbers[std::size_t(bench.item(last))] - expected) <= 1e-12 * std::max(1.0, expected));
+    }
+    // Data of another model: the card's example in place of a failure.
+    bench.session.changeSelection([](widgets::Selection& s) { s.data = {{"id", "iris"}}; });
+    bench.session.openModel(kLenet);
+    QTRY_VERIFY2(bench.panel->isIdle() && bench.view()->colours().title.contains("does not take"),
+                 qPrintable(bench.view()->colours().title + bench.panel->errorText()));
+    QCOMPARE(bench.panel->errorText(), QString());
+}
+
+void ModelGraphTest::inputsAreDescribedAndShown()
+{
+    WideBench bench;
+    bench.open(kLenet);
+    const auto model = models::openModel(kLenet);
+    const auto& input = model.graph->data().inputs.front();
+    bench.view()->setCurrent(bench.item(input.name));
+    Q_EMIT bench.view()->currentChanged(bench.item(input.name));
+    QTRY_VERIFY(bench.panel->isIdle());
+    const QString text = bench.child<QLabel>("node")->text();
+    QVERIFY2(text.contains(QString::fromStdString(input.name)) && text.contains("float32") && text.contains("[1, 1, 8, 8]") &&
+                 text.contains("conv1.conv2d"),
+             qPrintable(text));
+    for (auto* button : bench.panel->findChildren<QPushButton*>())
+        if (button->text().remove('&') == "Value on the sample")
+            QTest::mouseClick(button, Qt::LeftButton);
+    QTRY_VERIFY(bench.panel->isIdle());
+    const auto example = graph::exampleInputs(model.card).front().toTensor().reshape(-1);
+    const auto& values = bench.tensor()->tensor().values;
+    QCOMPARE(values.size(), std::size_t(example.numel()));
+    for (std::size_t i = 0; i < values.size(); ++i)
+        QCOMPARE(values[i], example[std::int64_t(i)].item<float>());
+}
+
+void ModelGraphTest::ofALoopOrBranchValuesAreShownWhereTheyRan()
+{
+    auto branch = graph::branchModel();
+    branch.card.inputs = {{"x", "float", "float32", {"3", "4"}, {}}};
+    const auto opened = openForPanel("branch", branch, {});
+    QVERIFY2(opened->whyNotRun.isEmpty(), qPrintable(opened->whyNotRun));
+    const auto infoOf = [&](const std::string& name) {
+        return *std::find_if(opened->inspection.nodes.begin(), opened->inspection.nodes.end(), [&](const auto& node) { return node.name == name; });
+    };
+    QCOMPARE(infoOf("positive").calls, std::int64_t(1));
+    QCOMPARE(infoOf("negative").calls, std::int64_t(0));
+    QVERIFY(costText(infoOf("positive"), "bytes").contains("FLOPs"));
+    QVERIFY(costText(infoOf("negative"), "bytes").startsWith("not run"));
+    ValueRequest request;
+    request.opened = opened;
+    request.path = "positive";
+    QVERIFY(computeValue(request, {}).title.startsWith("positive"));
+    request.path = "negative";
+    QVERIFY(messageOf([&] { computeValue(request, {}); }).find("branch was not taken") != std::string::npos);
+    auto loop = graph::loopModel(3);
+    loop.card.inputs = {{"x", "float", "float32", {"3", "2"}, {}}, {"h0", "float", "float32", {"2"}, {}}};
+    loop.card.example = {{"x", {1, 2, 3, 4, 5, 6}}, {"h0", {0, 0}}};
+    request.opened = openForPanel("loop", loop, {});
+    QVERIFY(costText(request.opened->inspection.nodes.back(), "bytes").contains("in 3 calls"));
+    request.path = "row";  // of the last step, or of the one that is named
+    QCOMPARE(computeValue(request, {}).values, (std::vector<float>{5, 6}));
+    request.path = "row[1]";
+    QCOMPARE(computeValue(request, {}).values, (std::vector<float>{3, 4}));
+}
+
+void ModelGraphTest::embeddingsNameTheirTokens()
+{
+    WideBench bench;
+    const QString gpt = "zoo:gpt?layers=1&width=8&heads=2&vocabulary=256&block_length=256&tied_head=false";
+    bench.open(gpt);
+    auto model = models::openModel(gpt.toStdString());
+    model.card.tokenizer = {{"kind", "bytes"}};
+    int tables = 0;
+    for (const auto& parameter : model.graph->data().parameters)
+        if (const auto tokens = tokensOfRows(model, parameter)) {
+            ++tables;
+            QCOMPARE(parameter.shape[0], std::int64_t(256));
+            QCOMPARE(tokens->tokenText(65), std::string("A"));
+            QVERIFY2(parameter.name.find("wpe") == std::string::npos && parameter.name.find("position") == std::string::npos, parameter.name.c_str());
+        }
+    QVERIFY2(tables >= 1, "no table of tokens");
+    ShownTensor shown = shownOf(at::randn({256, 8}));
+    shown.rowNames = [](std::int64_t row) { return QString("<%1>").arg(row); };
+    TensorDetail detail;
+    detail.resize(500, 500);
+    detail.show();
+    detail.setTensor(shown);
+    const auto* table = detail.findChild<widgets::TensorTable*>()->findChild<QTableView*>();
+    QCOMPARE(table->model()->headerData(65, Qt::Vertical).toString(), QString("65 <65>"));
+    detail.setTensor(shownOf(at::randn({4, 4})));
+    QCOMPARE(table->model()->headerData(3, Qt::Vertical).toString(), QString("3"));
+}
+
+void ModelGraphTest::partsOfLargeMatricesAreShown()
+{
+    TensorDetail detail;
+    detail.resize(500, 500);
+    detail.show();
+    const auto tensor = at::randn({2, 1100, 1900});  // too large to be held as float besides
+    const auto shown = shownOf(tensor);
+    QVERIFY(shown.values.empty());
+    detail.setTensor(shown);
+    detail.setTab(TensorDetail::HeatMapTab);
+    detail.findChild<QSlider*>("axis0")->setValue(1);
+    QCOMPARE(detail.heatMap()->value(3, 5), double(tensor[1][3][5].item<float>()));
+    detail.findChild<QSpinBox*>("rowFrom")->setValue(1100);  // at most so that the window is full
+    detail.findChild<QSpinBox*>("columnFrom")->setValue(500);
+    QCOMPARE(detail.heatMap()->rows(), 1024);
+    QCOMPARE(detail.heatMap()->value(3, 5), double(tensor[1][76 + 3][505].item<float>()));
+    detail.setTensor(shownOf(at::ones({3, 3})));
+    QVERIFY(!detail.findChild<QSpinBox*>("rowFrom")->isVisible());
 }
 
 void ModelGraphTest::nodesAreDescribedWithTheirArguments()
@@ -392,6 +556,15 @@ void ModelGraphTest::axesAreChosenFreely()
     QTest::keyClick(columns, Qt::Key_Home);  // the axis of the rows: they give way
     QVERIFY(rows->currentIndex() != columns->currentIndex());
     QCOMPARE(detail.heatMap()->columns(), 2);
+    // An empty tensor has no heat map; the next one is shown as the one before.
+    QCOMPARE(detail.tab(), int(TensorDetail::HeatMapTab));
+    auto* statistics = detail.findChild<QLabel*>("statistics");
+    detail.setTensor(shownOf(at::ones({0, 3})));
+    QCOMPARE(statistics->text(), QString("no values"));
+    detail.setTensor(shownOf(at::full({2, 2}, std::nan(""))));
+    QVERIFY2(statistics->text().startsWith("no finite values: NaN 4"), qPrintable(statistics->text()));
+    detail.setTensor(shownOf(at::ones({4, 6})));
+    QVERIFY(detail.heatMap()->isVisible());
     for (const auto& odd : {at::ones({}), at::ones({3}), at::ones({0, 3}), at::full({2, 2}, std::nan("")), at::ones({2, 2}, at::kLong)})
         detail.setTensor(shownOf(odd));
     QVERIFY(detail.findChild<QLabel*>("statistics")->text().contains("NaN 0"));
@@ -415,6 +588,18 @@ void ModelGraphTest::filtersLieInAGrid()
     QCOMPARE(grey.pixels[0], 18.f);
     QCOMPARE(grey.limit, 71.f);
     QVERIFY(filterGrid(shownOf(at::ones({3, 3})), 0).pixels.empty());
+    const auto maps = filterGrid(shownOf(at::randn({1, 7, 2, 4})), 0);  // of one sample: its channels
+    QCOMPARE(maps.filters, std::int64_t(7));
+    QCOMPARE(filterGrid(shownOf(at::randn({1, 3, 2, 4})), 0).channels, 3);
+    // Pixel by pixel: which filter, or the line between.
+    for (int y = 0; y < grid.height; ++y)
+        for (int x = 0; x < grid.width; ++x) {
+            const auto place = grid.placeOf(x, y);
+            const bool isGap = y == 2 || x == 4 || x == 9 || (y > 2 && x > 9);
+            QCOMPARE(place.has_value(), !isGap);
+            if (place)
+                QCOMPARE(grid.pixels[std::size_t(y * grid.width + x)], filters[place->filter][0][place->row][place->column].item<float>());
+        }
     WideBench bench;
     bench.open(kLenet);
     bench.choose(firstParameterOfRank(models::openModel(kLenet), 4));
@@ -442,6 +627,9 @@ void ModelGraphTest::singularValuesEqualLibtorch()
     const auto matrix = model.weights.at(firstParameterOfRank(model, 4)).to(at::kDouble);
     const auto reference = std::get<1>(at::svd(matrix.reshape({matrix.size(0), -1})));
     QVERIFY(std::abs(four[0] - reference[0].item<double>()) < 1e-9);
+    const auto batchOfOne = singularValues(shownOf(model.weights.at(name).unsqueeze(0)));
+    QCOMPARE(batchOfOne.size(), drawn.y.size());
+    QVERIFY(std::abs(batchOfOne[0] - drawn.y[0]) < 1e-6);
 }
 
 void ModelGraphTest::singularValuesSayWhyNot()
@@ -489,6 +677,15 @@ void ModelGraphTest::twoModelsAreCompared()
     const QString summary = bench.child<QLabel>("difference")->text();
     QVERIFY2(summary.contains(QString("%1 added").arg(difference.count(compare::Change::Added))), qPrintable(summary));
     const auto tensors = compare::compareWeights(a.weights, b.weights, difference.parameters);
+    const auto tensorsThat = [&](compare::Change change) {
+        return std::count_if(tensors.begin(), tensors.end(), [change](const auto& tensor) { return tensor.change == change; });
+    };
+    QVERIFY2(summary.contains(QString("%1 tensors are the same, %2 changed, %3 added, %4 removed.")
+                                  .arg(tensorsThat(compare::Change::Same))
+                                  .arg(tensorsThat(compare::Change::Changed))
+                                  .arg(tensorsThat(compare::Change::Added))
+                                  .arg(tensorsThat(compare::Change::Removed))),
+             qPrintable(summary));
     QCOMPARE(compare->comparison()->tensors.size(), tensors.size());
     for (std::size_t i = 0; i < tensors.size(); ++i)
         QCOMPARE(compare->comparison()->tensors[i].relative, tensors[i].relative);
@@ -508,6 +705,12 @@ void ModelGraphTest::twoModelsAreCompared()
     second->setCurrentText("run:999");
     QTest::mouseClick(compare->findChild<QPushButton*>("run"), Qt::LeftButton);
     QTRY_VERIFY(bench.panel->errorText().contains("999"));
+    // What failed leaves no older result on show, and its message goes with the next attempt.
+    QVERIFY(!compare->comparison());
+    QVERIFY2(bench.child<QLabel>("difference")->text().contains("failed"), qPrintable(bench.child<QLabel>("difference")->text()));
+    second->setFocus();
+    QTest::keyClick(second, Qt::Key_Backspace);
+    QCOMPARE(bench.panel->errorText(), QString());
 }
 
 void ModelGraphTest::checkpointsAreASequence()
@@ -538,6 +741,14 @@ void ModelGraphTest::checkpointsAreASequence()
     QCOMPARE(compare->comparison()->sequence.total.points.size(), steps.size());
     QVERIFY(bench.child<QLabel>("difference")->text().contains(QString("%1 checkpoints").arg(steps.size())));
     takeShots(*bench.panel, "model-checkpoints");
+    auto* curveOf = bench.child<QComboBox>("curveOf");
+    const auto& tensors = compare->comparison()->sequence.tensors;
+    QCOMPARE(curveOf->count(), int(tensors.size()) + 1);
+    curveOf->setCurrentIndex(2);
+    const auto drawn = bench.child<widgets::PlotView>("distances")->drawnData("first");
+    QCOMPARE(drawn.y.size(), steps.size());
+    for (std::size_t i = 0; i < steps.size(); ++i)
+        QCOMPARE(drawn.y[i], tensors[1].points[i].fromFirst);
 }
 
 void ModelGraphTest::aComparisonIsCancelled()
@@ -567,6 +778,11 @@ void ModelGraphTest::stateOfThePictureSurvivesARestart()
     bench.view()->toggleBookmark(group);
     bench.chooseColour("parameters");
     const QStringList opened = bench.view()->openedPaths();
+    bench.open(kLenet);  // another one in between
+    QVERIFY(bench.view()->bookmarks().empty());
+    bench.open("zoo:resnet?depth=20");
+    QTRY_COMPARE(bench.view()->bookmarks().size(), std::size_t(1));
+    QCOMPARE(bench.view()->openedPaths(), opened);
     const auto state = bench.panel->saveState();
     bench.panel.reset();
     bench.show(state);

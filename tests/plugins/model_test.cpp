@@ -93,7 +93,8 @@ void ModelTest::theTreeHoldsEveryNodeAndParameter()
     bench.session.openModel(kLenet);
     QTRY_VERIFY(!bench.panel->isShowingEmptyState());
     const auto model = models::openModel(kLenet);
-    QCOMPARE(leaves(*tree(bench)->model()), int(model.graph->allNodes().size() + model.graph->data().parameters.size()));
+    QCOMPARE(leaves(*tree(bench)->model()),
+             int(model.graph->allNodes().size() + model.graph->data().parameters.size() + model.graph->data().inputs.size()));
     QCOMPARE(bench.panel->findChild<QPlainTextEdit*>()->toPlainText().trimmed(), QString::fromStdString(model.graph->print()).trimmed());
     QCOMPARE(bench.panel->commandLine(), QString("orrery-cli inspect '%1'").arg(kLenet));
 }
@@ -247,6 +248,21 @@ void ModelTest::theFilterKeepsWhatMatches()
     QTest::keyClick(search, Qt::Key_A, Qt::ControlModifier);
     QTest::keyClick(search, Qt::Key_Delete);
     QCOMPARE(leaves(*tree(bench)->model()), all);
+    // What is chosen stays chosen, be its row hidden.
+    const QString chosen = "conv1.weight";
+    bench.session.changeSelection([&](widgets::Selection& s) { s.valuePath = chosen; });
+    QTRY_COMPARE(tensor(bench)->tensor().title, chosen);
+    search->setFocus();
+    QTest::keyClicks(search, "conv2");
+    QTRY_VERIFY(bench.panel->isIdle());
+    QCOMPARE(bench.session.selection().valuePath, chosen);
+    QCOMPARE(tensor(bench)->tensor().title, chosen);
+    QTest::keyClicks(search, "xyz");
+    QVERIFY(bench.child<QLabel>("noMatch")->isVisible());
+    QTest::keyClick(search, Qt::Key_A, Qt::ControlModifier);
+    QTest::keyClick(search, Qt::Key_Delete);
+    QVERIFY(!bench.child<QLabel>("noMatch")->isVisible());
+    QVERIFY(tree(bench)->currentIndex().data(Qt::ToolTipRole).toString().startsWith(chosen));
 }
 
 void ModelTest::aDamagedFileIsExplained()

@@ -56,6 +56,21 @@ std::string attributeText(const io::OnnxAttribute& attribute)
     return fmt::format("{}=...", attribute.name);
 }
 
+// ONNX Gemm "/fc/Gemm": transB=1; what the exporter says of it.
+std::string sourceText(const io::OnnxNode& node)
+{
+    constexpr std::size_t kMostAttributes = 16;
+    std::vector<std::string> attributes;
+    for (std::size_t i = 0; i < std::min(node.attributes.size(), kMostAttributes); ++i)
+        attributes.push_back(attributeText(node.attributes[i]));
+    std::string text = fmt::format("{} {}", node.domain.empty() ? "ONNX" : node.domain, node.op);
+    if (!node.name.empty())
+        text += fmt::format(" \"{}\"", node.name);
+    if (!attributes.empty())
+        text += ": " + core::join(attributes, ", ");
+    return node.doc.empty() ? text : text + "; " + node.doc;
+}
+
 }  // namespace
 
 const Operator* findOnnxOperator(const std::string& domain, const std::string& name)
@@ -219,6 +234,15 @@ const io::OnnxFunction* Converter::findFunction(const io::OnnxNode& node) const
 }
 
 void Converter::convertNode(const io::OnnxNode& node)
+{
+    const auto outer = m_emitter.exchangeSource(sourceText(node));
+    const auto written = m_emitter.block().nodes.size();
+    convertAny(node);
+    m_emitter.boxNode(pathFor(node), node.op, written);
+    m_emitter.exchangeSource(outer);
+}
+
+void Converter::convertAny(const io::OnnxNode& node)
 {
     m_emitter.begin(pathFor(node));
     if (const auto* function = findFunction(node))

@@ -143,6 +143,7 @@ private:
     void addInitialisers(const io::OnnxGraph& graph);
     void addDeclared(const std::vector<io::OnnxValueInfo>& infos);
     void convertNode(const io::OnnxNode& node);
+    void convertAny(const io::OnnxNode& node);
     void convertKnown(const io::OnnxNode& node, const Operator& convert);
     void convertFunction(const io::OnnxNode& node, const io::OnnxFunction& function);
     void convertUnknown(const io::OnnxNode& node, const std::string& reason);

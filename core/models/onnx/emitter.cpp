@@ -214,6 +214,19 @@ void Emitter::addModule(const std::string& path)
     m_data.modules.push_back({path, "Module"});
 }
 
+void Emitter::boxNode(const std::string& path, const std::string& type, std::size_t from)
+{
+    constexpr std::size_t kBoxFrom = 6;
+    const auto dot = path.rfind('.');
+    const std::string outer = dot == std::string::npos ? "" : path.substr(0, dot);
+    if (path.empty() || from + kBoxFrom > m_block->nodes.size() || !m_modulePaths.insert(path).second)
+        return;
+    for (std::size_t i = from; i < m_block->nodes.size(); ++i)
+        if (m_block->nodes[i].module == outer)
+            m_block->nodes[i].module = path;
+    m_data.modules.push_back({path, type});
+}
+
 ValueId Emitter::newValue(std::string base, std::string type)
 {
     m_data.values.push_back({base, std::move(type)});
@@ -318,6 +331,7 @@ std::vector<Term> Emitter::emitOpaque(const std::string& op, const std::vector<T
     node.op = name;
     node.overload = overload;
     node.module = m_module;
+    node.source = m_source;
     for (const auto& arg : args)
         node.inputs.push_back(use(arg));
     std::vector<Term> terms;
@@ -372,6 +386,7 @@ std::vector<Term> Emitter::emitAll(const std::string& qualifiedOp, const std::ve
     node.op = op;
     node.overload = overload;
     node.module = m_module;
+    node.source = m_source;
     for (const auto& arg : args)
         node.inputs.push_back(use(arg));
     for (auto& value : defaults)

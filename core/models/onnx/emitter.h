@@ -47,6 +47,10 @@ public:
     /// Says which node of the file is being written: its name is the path of what it makes.
     void begin(const std::string& path);
     const std::string& path() const { return m_path; }
+    /// Makes what a node of the file has become since `from` (nodes of the block then) a module of its own, where that is much: an LSTM is one box and one line of a profile.
+    void boxNode(const std::string& path, const std::string& type, std::size_t from);
+    /// What the file says of the node that is being written, kept with all that it becomes. What was said before is handed back.
+    std::string exchangeSource(std::string source) { return std::exchange(m_source, std::move(source)); }
     /// Calls a value after the file's node instead of after its own operator, if it was made since `begin`.
     void nameAfterNode(const Term& term, const std::string& suffix);
 
@@ -66,7 +70,7 @@ private:
     std::map<std::string, at::Tensor> m_tensors;
     std::unordered_map<const void*, graph::ValueId> m_known;  ///< constants that are in the graph, by their tensor
     std::set<std::string> m_modulePaths;
-    std::string m_path, m_module;
+    std::string m_path, m_module, m_source;
     graph::ValueId m_firstOfNode = 0;
 };
 

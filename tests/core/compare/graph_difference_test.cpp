@@ -49,6 +49,7 @@ private Q_SLOTS:
     void insideBlocksIsCompared();
     void jsonHoldsTheCounts();
     void theUnionHoldsBoth();
+    void aModuleThatIsGoneIsRemoved();
     void theUnionWithItselfIsItself();
 };
 
@@ -140,7 +141,11 @@ void GraphDifferenceTest::parametersWithoutPartnersAreListed()
 {
     const auto a = network("fc", "aten::relu", false, 3), b = network("fc", "aten::relu", false, 7);
     const auto difference = compareGraphs(*a.graph, *b.graph);
-    QVERIFY(difference.equal());  // the shapes of weights are no part of the structure
+    QVERIFY(!difference.equal());
+    QCOMPARE(difference.count(Change::Changed), 1);
+    QCOMPARE(about(difference, a.graph->nodes().back().name).what,
+             (std::vector<std::string>{"fc2.weight: [3, 5] became [7, 5]", "fc2.bias: [3] became [7]"}));
+    QCOMPARE(difference.parameters.at("fc2.weight"), std::string("fc2.weight"));
     graph::Maker one, two;
     one.parameter("a", {2});
     one.parameter("b", {2});
@@ -201,6 +206,20 @@ void GraphDifferenceTest::theUnionHoldsBoth()
     QCOMPARE(joined.changes[std::size_t(tree.find("norm"))], Change::Added);
     QCOMPARE(joined.changes[std::size_t(tree.find("fc2"))], Change::Changed);
     QCOMPARE(joined.changes[std::size_t(tree.find("fc1"))], Change::Same);
+}
+
+void GraphDifferenceTest::aModuleThatIsGoneIsRemoved()
+{
+    const auto a = network("fc", "aten::relu", true), b = network("fc", "aten::relu");
+    const auto joined = unionItems(*a.graph, *b.graph, compareGraphs(*a.graph, *b.graph));
+    QCOMPARE(joined.changes[std::size_t(joined.tree->find("norm"))], Change::Removed);
+    QCOMPARE(joined.changes[std::size_t(joined.tree->find("fc2"))], Change::Changed);
+    QCOMPARE(joined.changes[0], Change::Changed);
+    // A loop is what it is itself: here its limit differs, in the second pair only what it holds.
+    const auto loops =
+        unionItems(*graph::loopModel(3).graph, *graph::loopModel(4).graph, compareGraphs(*graph::loopModel(3).graph, *graph::loopModel(4).graph));
+    QCOMPARE(loops.changes[std::size_t(loops.tree->find("last"))], Change::Changed);
+    QCOMPARE(loops.changes[std::size_t(loops.tree->find("cell"))], Change::Same);
 }
 
 void GraphDifferenceTest::theUnionWithItselfIsItself()

@@ -172,6 +172,47 @@ private Q_SLOTS:
         QCOMPARE(bars.size(), std::size_t(5));
     }
 
+    void loopsAreTakenApartIntoSteps()
+    {
+        const Model model = graph::loopsInLoopModel();
+        constexpr std::int64_t kElements = 15;
+        ProfileOptions options;
+        options.runs = 1;
+        options.measurePeaks = false;
+        const Profile profile = profileModel(graph::Executor(model.graph), model.weights, {at::randn({3, 5})}, options);
+        QCOMPARE(profile.loops.size(), std::size_t(2));
+        const LoopCost &outer = profile.loops[0], &inner = profile.loops[1];
+        QCOMPARE(outer.name, std::string("last"));
+        QCOMPARE(outer.calls, (std::vector<std::int64_t>{4}));
+        QCOMPARE(inner.name, std::string("rounds"));
+        QCOMPARE(inner.calls, (std::vector<std::int64_t>{0, 1, 2, 3}));
+        QCOMPARE(inner.flops, std::vector<std::int64_t>(6, kElements));
+        // Step i: i times tanh, and relu in the last two.
+        QCOMPARE(outer.flops, (std::vector<std::int64_t>{0, kElements, 3 * kElements, 4 * kElements}));
+        for (const auto& loop : profile.loops) {
+            QCOMPARE(loop.flops.size(), loop.steps());
+            // What the steps do not take is the loop's own.
+            const NodeCost& node = profile.nodes[loop.node];
+            QCOMPARE(node.name, loop.name);
+            QVERIFY(loop.total <= node.inclusive);
+            QVERIFY(std::abs(loop.total + node.seconds - node.inclusive) < 1e-9);
+            double sum = 0;
+            for (const double seconds : loop.seconds)
+                sum += seconds;
+            QVERIFY(std::abs(sum - loop.total) < 1e-12);
+            QVERIFY(loop.quickest <= loop.median && loop.median <= loop.slowest && loop.slowest == loop.seconds[loop.slowestStep]);
+        }
+        const NodeCost& tanh = nodeOf(profile, "tanh");
+        QCOMPARE(tanh.calls, 6.0);
+        QVERIFY(tanh.perCall > 0 && tanh.perCall < tanh.inclusive);
+        const auto json = profile.toJson();
+        QCOMPARE(json["loops"].size(), std::size_t(2));
+        QCOMPARE(json["loops"][1]["steps_of_calls"].dump(), std::string("[0,1,2,3]"));
+        QCOMPARE(json["loops"][0]["seconds_of_steps"].size(), std::size_t(4));
+        QVERIFY(profiled(graph::residualModel(), {at::randn({5, 6})}).loops.empty());
+        QVERIFY_THROWS_EXCEPTION(core::InputError, drawSteps(profiled(graph::residualModel(), {at::randn({5, 6})})));
+    }
+
     void ofABranchOnlyTheTakenSideIsListed()
     {
         const Model model = graph::branchModel();

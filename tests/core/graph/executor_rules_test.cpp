@@ -312,6 +312,23 @@ private Q_SLOTS:
         QCOMPARE(flopsOfNode(run, "softmax"), std::int64_t(2 * 3 * 7 * 5));
     }
 
+    void flopsOfRecurrentLayersFollowTheirFormula()
+    {
+        constexpr std::int64_t kSteps = 3, kBatch = 2, kIn = 4, kUnits = 5, kWeights = 15 * (kIn + kUnits), kBiases = 2 * 15;
+        const c10::List<at::Tensor> parameters({at::ones({15, kIn}), at::ones({15, kUnits}), at::ones({15}), at::ones({15})});
+        Node layer, cell;
+        layer.op = "aten::gru";
+        cell.op = "aten::gru_cell";
+        const std::vector<c10::IValue> inputs{at::ones({kSteps, kBatch, kIn}), at::ones({1, kBatch, kUnits}), parameters},
+            outputs{at::ones({kSteps, kBatch, kUnits})};
+        const std::vector<c10::IValue> stepInputs{
+            at::ones({kBatch, kIn}), at::ones({kBatch, kUnits}), at::ones({15, kIn}), at::ones({15, kUnits}), at::ones({15}), at::ones({15})},
+            stepOutputs{at::ones({kBatch, kUnits})};
+        const std::int64_t oneStep = kBatch * (2 * kWeights + kBiases) + 8 * kBatch * kUnits;
+        QCOMPARE(flopsOf(cell, stepInputs, stepOutputs), oneStep);
+        QCOMPARE(flopsOf(layer, inputs, outputs), kSteps * oneStep);
+    }
+
     void stopTokenEndsTheRunBetweenNodes()
     {
         const Model model = residualModel();

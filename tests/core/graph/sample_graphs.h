@@ -119,6 +119,29 @@ inline Model loopModel(std::int64_t steps)
     return maker.finish({{"last", last}});
 }
 
+/// Four steps i = 0 to 3 from h = x: an inner loop (rounds) of i steps h = tanh(h), then h = relu(h) (positive, in the branch chosen) where i >= 2.
+inline Model loopsInLoopModel()
+{
+    Maker maker;
+    const ValueId x = maker.input("x"), last = maker.value("last");
+    Block outer, inner, yes, no;
+    const ValueId i = maker.value("i", "int"), h = maker.value("h"), j = maker.value("j", "int"), g = maker.value("g");
+    inner.inputs = {j, g};
+    inner.outputs = {literal(true), of(maker.node(inner, "tanh", "aten::tanh", {of(g)}))};
+    outer.inputs = {i, h};
+    const ValueId rounds = maker.value("rounds"), chosen = maker.value("chosen");
+    maker.append(outer, "rounds", "prim::Loop", {of(i), literal(true), of(h)}, {rounds}).blocks = {std::move(inner)};
+    const ValueId late = maker.node(outer, "late", "aten::ge.int", {of(i), literal(std::int64_t(2))}, "bool");
+    yes.outputs = {of(maker.node(yes, "positive", "aten::relu", {of(rounds)}))};
+    no.outputs = {of(rounds)};
+    maker.append(outer, "chosen", "prim::If", {of(late)}, {chosen}).blocks = {std::move(yes), std::move(no)};
+    outer.outputs = {literal(true), of(chosen)};
+    maker.append(maker.data.body, "last", "prim::Loop", {literal(std::int64_t(4)), literal(true), of(x)}, {last}).blocks = {std::move(outer)};
+    Model model = maker.finish({{"last", last}});
+    model.card.inputs = {{"x", "float", "float32", {"3", "5"}, {}}};
+    return model;
+}
+
 /// relu(x) if x has more than two rows, else -x.
 inline Model branchModel()
 {

@@ -60,6 +60,8 @@ class GraphItemsTest : public QObject {
 private Q_SLOTS:
     void everyTensorNodeIsALeafOfItsModule();
     void arithmeticIsShownOnlyWhenAsked();
+    void whatDecidesABranchLeadsToIt();
+    void anOpenFrameHasRoomForItsTitle();
     void aModuleCalledTwiceIsTwoBoxes();
     void aModuleWhosePartsRunApartIsOneBox();
     void branchesAndLoopsHoldTheirBlocks();
@@ -105,6 +107,49 @@ void GraphItemsTest::arithmeticIsShownOnlyWhenAsked()
 }
 
 // x -> relu (module) -> fc -> relu again: one box would make a cycle.
+// The number between the tensor and the branch is no box, its way is: else the picture would say that nothing reads the comparison.
+void GraphItemsTest::whatDecidesABranchLeadsToIt()
+{
+    using graph::literal;
+    using graph::of;
+    graph::Maker maker;
+    const auto x = maker.input("x");
+    auto& body = maker.data.body;
+    const auto sum = maker.node(body, "sum", "aten::sum", {of(x), literal(c10::IValue())});
+    const auto flag = maker.node(body, "flag", "aten::Bool.Tensor", {of(sum)}, "bool");
+    const auto rows = maker.node(body, "rows", "aten::size.int", {of(x), literal(std::int64_t(0))}, "int");
+    const auto wide = maker.node(body, "wide", "aten::full", {of(rows), literal(1.0)});
+    const auto out = maker.value("chosen");
+    graph::Block yes, no;
+    yes.outputs = {of(maker.node(yes, "positive", "aten::relu", {of(x)}))};
+    no.outputs = {of(wide)};
+    maker.append(body, "chosen", "prim::If", {of(flag)}, {out}).blocks = {std::move(yes), std::move(no)};
+    const auto tree = itemsOf(*maker.finish({{"chosen", out}}).graph);
+    QCOMPARE(tree->find("flag"), -1);
+    const auto leads = [&](const char* from, const char* to) {
+        return std::any_of(tree->edges().begin(), tree->edges().end(),
+                           [&](const auto& edge) { return edge.from == tree->find(from) && edge.to == tree->find(to); });
+    };
+    QVERIFY(leads("x", "sum"));
+    QVERIFY(leads("sum", "chosen"));
+    QVERIFY(!leads("x", "wide"));  // of a size nothing is read but the shape
+    QVERIFY(!leads("x", "chosen"));
+}
+
+void GraphItemsTest::anOpenFrameHasRoomForItsTitle()
+{
+    const auto model = zoo::buildModel("lenet", {}, 0);
+    const auto tree = itemsOf(*model.graph);
+    const int conv = tree->findGroup("conv1");
+    auto sizes = std::vector<Size>(tree->items().size(), Size{90, 30});
+    sizes[std::size_t(conv)].frame = 400;
+    FoldedGraph graph(tree, std::make_shared<const std::vector<Size>>(sizes));
+    graph.setOpen(conv, true);
+    graph.arrange();
+    const auto& placed = graph.picture().items[std::size_t(graph.picture().placeOf[std::size_t(conv)])];
+    QVERIFY2(placed.open && std::abs(placed.width - 400) < 1e-9, qPrintable(QString::number(placed.width)));
+}
+
 void GraphItemsTest::aModuleCalledTwiceIsTwoBoxes()
 {
     graph::Builder builder("twice");
