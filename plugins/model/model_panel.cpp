@@ -1,10 +1,12 @@
 #include "model_panel.h"
 
 #include <QAction>
+#include <QComboBox>
 #include <QFileDialog>
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
+#include <QSignalBlocker>
 #include <QSortFilterProxyModel>
 #include <QSplitter>
 #include <QTabWidget>
@@ -72,7 +74,6 @@ ModelPanel::ModelPanel(widgets::Session& session, QWidget* parent)
 ModelPanel::~ModelPanel()
 {
     m_openTask.cancel();
-    m_statisticsTask.cancel();
     m_valueTask.cancel();
 }
 
@@ -283,41 +284,56 @@ void ModelPanel::showDetail()
 /// The weights of a parameter, or of the node that reads them; the first parameter of a module.
 void ModelPanel::showTensorOf(const QModelIndex& index)
 {
-    m_statisticsTask.cancel();
     const auto& model = *m_tree->opened()->model;
-    std::string name;
+    QStringList names;
     if (const auto* parameter = m_tree->parameter(index))
-        name = parameter->name;
+        names << QString::fromStdString(parameter->name);
     if (const auto* node = m_tree->node(index))
         for (const auto& input : node->inputs)
-            if (name.empty() && model.graph->findParameter(input))
-                name = input;
+            if (model.graph->findParameter(input))
+                names << QString::fromStdString(input);
     // The whole model is what is chosen on opening: nothing is read for it.
-    for (int row = 0; name.empty() && !m_tree->path(index).isEmpty() && row < m_tree->rowCount(index); ++row)
+    for (int row = 0; !m_tree->node(index) && !m_tree->path(index).isEmpty() && row < m_tree->rowCount(index); ++row)
         if (const auto* parameter = m_tree->parameter(m_tree->index(row, 0, index)))
-            name = parameter->name;
-    if (name.empty() && m_tree->path(index).isEmpty() && !m_tree->opened()->properties.empty())
+            names << QString::fromStdString(parameter->name);
+    names.removeDuplicates();
+    {
+        const QSignalBlocker blocker(m_weight);
+        m_weight->clear();
+        m_weight->addItems(names);
+        m_weight->setVisible(names.size() > 1);
+    }
+    if (names.isEmpty() && m_tree->path(index).isEmpty() && !m_tree->opened()->properties.empty())
         return m_tensor->clear(describeFile());
-    const auto* parameter = name.empty() ? nullptr : model.graph->findParameter(name);
+    if (names.isEmpty())
+        return m_tensor->clear(m_tree->opened()->executor ? tr("No weights here. Its value on a sample can be shown.") : tr("No weights here."));
+    readWeight();
+}
+
+void ModelPanel::readWeight()
+{
+    const QString name = m_weight->currentText();
+    const auto& model = *m_tree->opened()->model;
+    const auto* parameter = model.graph->findParameter(name.toStdString());
     const at::Tensor* tensor = parameter ? model.weights.find(parameter->name) : nullptr;
     if (!tensor)
-        return m_tensor->clear(m_tree->opened()->executor ? tr("No weights here. Its value on a sample can be shown.") : tr("No weights here."));
-    m_tensor->clear(tr("Reading %1…").arg(QString::fromStdString(name)));
+        return m_tensor->clear(tr("No weights here."));
+    m_tensor->clear(tr("Reading %1…").arg(name));
     addBusy(1);
     // Not cancellable by its own button: it takes milliseconds; a newer choice drops it, and its end is counted all the same.
-    const auto chosen = m_tree->path(index);
+    const auto chosen = m_tree->path(current());
     session().runInBackground(
         this,
-        [title = QString::fromStdString(name), tensor = *tensor, opened = m_tree->opened(), parameter](widgets::BackgroundContext&) {
-            auto shown = readTensor(title, tensor);
+        [name, tensor = *tensor, opened = m_tree->opened(), parameter](widgets::BackgroundContext&) {
+            auto shown = readTensor(name, tensor);
             if (const auto tokens = tokensOfRows(*opened->model, *parameter))
                 shown.rowNames = [tokens](std::int64_t row) {
                     return row < tokens->size() ? QString::fromStdString(tokens->tokenText(row)) : QString();
                 };
             return shown;
         },
-        [this, chosen](const ShownTensor& shown) {
-            if (m_tree->path(current()) == chosen)
+        [this, chosen, name](const ShownTensor& shown) {
+            if (m_tree->path(current()) == chosen && m_weight->currentText() == name)
                 m_tensor->setTensor(shown);
             addBusy(-1);
         },

@@ -8,7 +8,7 @@
 #include "model_tree.h"
 
 class QBoxLayout;
-class QCheckBox;
+class QComboBox;
 class QLabel;
 class QLineEdit;
 class QPushButton;
@@ -62,6 +62,7 @@ private:
     void showPath(const QString& path);
     void showDetail();
     void showTensorOf(const QModelIndex& index);
+    void readWeight();
     void readValue();
     void followSelection(widgets::SelectionParts parts);
     void updateEmptyState();
@@ -83,8 +84,9 @@ private:
     QPushButton *m_values = nullptr, *m_cancel = nullptr;
     TensorDetail* m_tensor = nullptr;
     QAction *m_copyCommand = nullptr, *m_showRuns = nullptr, *m_openFile = nullptr;
-    widgets::BackgroundTask m_openTask, m_statisticsTask, m_valueTask;
+    widgets::BackgroundTask m_openTask, m_valueTask;
     QLabel* m_noMatch = nullptr;
+    QComboBox* m_weight = nullptr;    ///< of a node or module with several
     QPersistentModelIndex m_current;  ///< of the tree, whether the filter shows it or not
     bool m_filtering = false;
     bool m_opening = false, m_sending = false, m_reading = false, m_valueFailed = false;

@@ -2,6 +2,7 @@
 #include <QAction>
 #include <QApplication>
 #include <QClipboard>
+#include <QComboBox>
 #include <QHBoxLayout>
 #include <QHeaderView>
 #include <QLabel>
@@ -14,6 +15,7 @@
 #include <QTreeView>
 #include <QVBoxLayout>
 
+#include <widgets/controls.h>
 #include <widgets/session.h>
 #include <widgets/theme.h>
 
@@ -110,6 +112,11 @@ QWidget* ModelPanel::makeDetail()
     auto* row = new QHBoxLayout;
     row->addWidget(m_values);
     row->addWidget(m_cancel);
+    m_weight = widgets::narrowBox(tr("Weight"), tr("Which of the weights that it reads is shown"), 8);
+    m_weight->setObjectName(QStringLiteral("weight"));
+    m_weight->hide();
+    connect(m_weight, &QComboBox::activated, this, &ModelPanel::readWeight);
+    row->addWidget(m_weight, 1);
     row->addStretch(1);
     auto* about = new QWidget;
     auto* column = new QVBoxLayout(about);

@@ -460,6 +460,13 @@ void ModelGraphTest::nodesAreDescribedWithTheirArguments()
             const QString text = bench.child<QLabel>("node")->text();
             QVERIFY2(text.contains("stride = [1, 1]") && text.contains("weight = conv1.weight"), qPrintable(text));
             QVERIFY2(text.contains("[1, 1, 8, 8]") && text.contains("Read by"), qPrintable(text));
+            // It reads two weights; the other one is a choice away.
+            auto* weight = bench.child<QComboBox>("weight");
+            QCOMPARE(weight->count(), 2);
+            QCOMPARE(bench.tensor()->tensor().title, QString("conv1.weight"));
+            weight->setFocus();
+            QTest::keyClick(weight, Qt::Key_Down);
+            QTRY_COMPARE(bench.tensor()->tensor().title, QString("conv1.bias"));
             return;
         }
     QFAIL("no convolution");

@@ -58,6 +58,8 @@ private Q_SLOTS:
     void enterActivatesTheCurrentRow();
     void editsArriveAsSignals();
     void columnsAreChosenAndRemembered();
+    void longTitlesEndInDots();
+    void aTableWithoutRowsSaysWhy();
     void csvHoldsWhatIsShown();
     void tenThousandRowsFilterAndSort();
     void pictures();
@@ -228,6 +230,41 @@ void TableViewTest::columnsAreChosenAndRemembered()
     QVERIFY(other.isColumnShown("notes") && !other.isColumnShown("accuracy") && other.isColumnShown("name"));
     QCOMPARE(order(model), (std::vector<qint64>{5, 1}));
     other.restoreState(orrery::core::Json::parse(R"({"columns": {"notes": 3}, "sort": {"column": 1}, "filter": []})"));
+}
+
+// The ends of a title that is too wide stay free of ink: it is shortened to the room inside the margins, and beside the arrow of the sorted column.
+void TableViewTest::longTitlesEndInDots()
+{
+    m_model->setColumns(
+        {{.id = "wide", .title = "WWWWWWWWWWWWWWWWWWWWWWWWWWWWWW", .tooltip = "how it went", .numeric = true}, {.id = "name", .title = "Name"}});
+    auto* header = m_view->table()->horizontalHeader();
+    for (const bool isSorted : {false, true}) {
+        header->setSortIndicator(isSorted ? 0 : -1, Qt::AscendingOrder);
+        m_view->table()->setColumnWidth(0, 90);
+        const QImage shown = header->grab().toImage();
+        const double scale = shown.devicePixelRatio();
+        const QColor ground = shown.pixelColor(int(4 * scale), int(header->height() * scale / 2) - int(6 * scale));
+        int ink = 0;
+        for (int y = int(scale * header->height() / 2) - int(4 * scale); y < int(scale * header->height() / 2) + int(4 * scale); ++y)
+            for (const int x : {1, 2, 87})
+                ink += std::abs(shown.pixelColor(int(x * scale), y).lightness() - ground.lightness()) > 60;
+        QCOMPARE(ink, 0);
+    }
+    QCOMPARE(m_model->headerData(0, Qt::Horizontal, Qt::ToolTipRole).toString(), QString("WWWWWWWWWWWWWWWWWWWWWWWWWWWWWW\nhow it went"));
+}
+
+void TableViewTest::aTableWithoutRowsSaysWhy()
+{
+    const auto picture = [this] { return m_view->table()->viewport()->grab().toImage(); };
+    m_view->setEmptyText("Nothing differs.");
+    m_view->filterEdit()->setText("no such run");
+    QCOMPARE(m_model->rowCount(), 0);
+    const QImage filtered = picture();
+    m_model->setRows({});
+    const QImage empty = picture();
+    m_view->setEmptyText({});
+    const QImage blank = picture();
+    QVERIFY(filtered != empty && empty != blank);
 }
 
 void TableViewTest::csvHoldsWhatIsShown()

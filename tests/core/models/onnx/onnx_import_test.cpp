@@ -92,6 +92,8 @@ private Q_SLOTS:
     void initialisersKeepTheirNames();
     void arithmeticOnShapesLeavesSizes();
     void anUnknownOperatorOpensStructureOnly();
+    void nodesKeepWhatTheFileSaysOfThem();
+    void whatBecomesManyNodesIsAModule();
     void savedAndReadAgainItIsTheSame();
     void formatIsRecognisedByContent();
     void faultsAreNamed_data();
@@ -302,6 +304,40 @@ void OnnxImportTest::anUnknownOperatorOpensStructureOnly()
     } catch (const core::Error& error) {
         QVERIFY2(QString(error.what()).contains("FlyToTheMoon") && QString(error.what()).contains("engine.Fly"), error.what());
     }
+}
+
+void OnnxImportTest::nodesKeepWhatTheFileSaysOfThem()
+{
+    auto softmax = node("Softmax", {"x"}, {"y"}, "/head/Softmax");
+    io::OnnxAttribute axis;
+    axis.name = "axis";
+    axis.integer = 1;
+    softmax.attributes = {axis};
+    softmax.doc = "model.py(12): forward";
+    const auto docOf = [](const io::OnnxNode& made) {
+        const auto bytes = io::onnxBytes(modelOf({made}));
+        return io::parseOnnx(bytes, "made.onnx").graph.nodes.at(0).doc;
+    };
+    const auto imported = models::importOnnx(written(modelOf({softmax})));
+    QCOMPARE(imported.model.graph->nodes().back().source, std::string("ONNX Softmax \"/head/Softmax\": axis=1; model.py(12): forward"));
+    softmax.doc = std::string(398, 'a') + "\u00e4\u00e4";  // cut between characters
+    QCOMPARE(docOf(softmax), std::string(398, 'a') + "\u00e4");
+    softmax.doc = std::string(399, 'a') + "\u00e4";
+    QCOMPARE(docOf(softmax), std::string(399, 'a'));
+    softmax.doc = "\xff\xfe";  // a remark that is no text is none
+    QCOMPARE(docOf(softmax), std::string());
+}
+
+void OnnxImportTest::whatBecomesManyNodesIsAModule()
+{
+    const auto model = models::openModel(fixture("recurrent.onnx").string());
+    int layers = 0;
+    for (const auto& module : model.graph->data().modules)
+        layers += module.type == "LSTM" || module.type == "GRU";
+    QCOMPARE(layers, 3);
+    for (const auto& each : model.graph->nodes())
+        if (!each.module.empty())
+            QVERIFY2(each.name.starts_with(each.module), each.name.c_str());
 }
 
 void OnnxImportTest::savedAndReadAgainItIsTheSame()
