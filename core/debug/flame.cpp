@@ -31,20 +31,32 @@ std::string lastPart(const std::string& path)
 std::vector<FlameBar> flameBars(const Profile& profile, const std::string& title)
 {
     std::vector<FlameBar> bars = {{title, {}, 0, 0, 0, -1}};
-    std::vector<std::size_t> open = {0};  // the bars that are going on, outermost first
-    std::vector<std::string> levels;
+    std::vector<std::size_t> open = {0};  // the bars that are going on, outermost first: module calls, and loops and branches
+    const auto isHolder = [&](std::size_t bar) { return bars[bar].node >= 0; };
     double now = 0;
     for (std::size_t i = 0; i < profile.nodes.size(); ++i) {
         const NodeCost& node = profile.nodes[i];
-        open.resize(1 + commonLevels(levels, node.levels));
-        for (std::size_t level = open.size() - 1; level < node.levels.size(); ++level) {
-            bars.push_back({node.levels[level], {}, int(open.size()), now, 0, -1});
+        const auto ended = std::find_if(open.begin(), open.end(), [&](std::size_t bar) {
+            return isHolder(bar) && profile.nodes[std::size_t(bars[bar].node)].depth >= node.depth;
+        });
+        open.erase(ended, open.end());
+        std::vector<std::string> levels;
+        for (const auto bar : open)
+            if (bar > 0 && !isHolder(bar))
+                levels.push_back(bars[bar].name);
+        std::size_t known = levels.size();
+        // A loop goes on, whatever modules its nodes are of.
+        for (const auto common = commonLevels(levels, node.levels); known > common && !isHolder(open.back()); --known)
+            open.pop_back();
+        for (; known < node.levels.size(); ++known) {
+            bars.push_back({node.levels[known], {}, int(open.size()), now, 0, -1});
             open.push_back(bars.size() - 1);
         }
-        levels = node.levels;
         bars.push_back({node.name, node.op, int(open.size()), now, node.seconds, int(i)});
         for (const auto bar : open)
             bars[bar].seconds += node.seconds;
+        if (i + 1 < profile.nodes.size() && profile.nodes[i + 1].depth > node.depth)
+            open.push_back(bars.size() - 1);
         now += node.seconds;
     }
     return bars;
@@ -66,11 +78,11 @@ std::vector<std::size_t> flameGroups(const std::vector<FlameBar>& bars, const Pr
         }
         groups[i] = place.at(bars[i].type);
         for (const auto parent : open)
-            times[parent][groups[i]] += bars[i].seconds;
+            times[parent][groups[i]] += profile.nodes[std::size_t(bars[i].node)].seconds;  // without the nodes inside
         open.push_back(i);
     }
     for (std::size_t i = 0; i < bars.size(); ++i)
-        if (!times[i].empty())
+        if (!times[i].empty() && bars[i].node < 0)
             groups[i] = std::max_element(times[i].begin(), times[i].end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first;
     return groups;
 }

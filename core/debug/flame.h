@@ -16,7 +16,8 @@ struct FlameBar {
     int node = -1;  ///< index into Profile::nodes; -1: a module call
 };
 
-/// The run as nested bars in execution order: the model, its module calls, their nodes. A parent is as long as its children together.
+/// The run as nested bars in execution order: the model, its module calls, their nodes, and what loops and branches hold below these. A module is as long as its
+/// children together; a loop as long as its children and what it takes itself, which comes first. The steps of a loop are one bar a node.
 std::vector<FlameBar> flameBars(const Profile& profile, const std::string& title);
 
 /// Bars as a picture, the widest on top; names where they fit, colours by the operator that takes most of a bar's time (the order of `Profile::operators`).

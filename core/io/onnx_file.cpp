@@ -124,11 +124,10 @@ std::string OnnxReader::doc(const ProtobufField& field)
 {
     auto bytes = bytesOf(field);
     if (bytes.size() > kMostOnnxDoc) {
-        bytes = bytes.substr(0, kMostOnnxDoc);
-        while (!bytes.empty() && (std::uint8_t(bytes.back()) & 0xc0) == 0x80)  // not in the middle of a character
-            bytes.remove_suffix(1);
-        if (!bytes.empty() && std::uint8_t(bytes.back()) >= 0xc0)
-            bytes.remove_suffix(1);
+        std::size_t end = kMostOnnxDoc;
+        while (end > 0 && (std::uint8_t(bytes[end]) & 0xc0) == 0x80)  // not in the middle of a character
+            --end;
+        bytes = bytes.substr(0, end);
     }
     try {
         decodeUtf8(bytes, m_name);

@@ -170,6 +170,19 @@ private Q_SLOTS:
         QVERIFY(own < 1.5 * loop.inclusive);
         const auto bars = flameBars(profile, "loop");
         QCOMPARE(bars.size(), std::size_t(5));
+        QCOMPARE(bars[1].name, std::string("last"));
+        QCOMPARE(bars[1].depth, 1);
+        double held = loop.seconds;
+        for (std::size_t i = 2; i < bars.size(); ++i) {
+            QCOMPARE(bars[i].depth, 2);
+            held += bars[i].seconds;
+        }
+        QVERIFY(std::abs(bars[1].seconds - held) < 1e-12);
+        QVERIFY(std::abs(bars[0].seconds - held) < 1e-12);
+        std::vector<int> depths;
+        for (const auto& bar : flameBars(profiled(graph::loopsInLoopModel(), {at::randn({3, 5})}), "loops"))
+            depths.push_back(bar.depth);
+        QCOMPARE(depths, (std::vector<int>{0, 1, 2, 3, 2, 2, 3}));  // last: rounds: tanh; late; chosen: positive
     }
 
     void loopsAreTakenApartIntoSteps()

@@ -5,6 +5,7 @@
 #include <QtTest>
 
 #include <core/base/text.h>
+#include <core/graph/flops.h>
 
 using namespace orrery;
 using namespace orrery::graph;
