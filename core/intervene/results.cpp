@@ -109,8 +109,12 @@ Json describeResult(const InterventionResult& result, const graph::ModelCard& ca
         return !position && isKnown ? std::optional(answers[std::size_t(sample)]) : position;
     };
     Json json = {{"changed", result.changed}, {"shape", result.intervened.sizes().vec()}, {"samples", Json::array()}};
-    for (std::int64_t sample = 0; result.plain.dim() > 0 && sample < result.plain.size(0); ++sample)
-        json["samples"].push_back(describeSample(result, card, top, sample, positionOf(sample)));
+    for (std::int64_t sample = 0; result.plain.dim() > 0 && sample < result.plain.size(0); ++sample) {
+        const auto at = positionOf(sample);
+        json["samples"].push_back(describeSample(result, card, top, sample, at));
+        if (result.plain.dim() == 3)
+            json["samples"].back()["position"] = at.value_or(result.plain.size(1) - 1);
+    }
     json["values"] = describeValues(result);
     return json;
 }

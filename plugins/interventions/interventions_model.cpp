@@ -232,7 +232,8 @@ InterventionOutcome runInterventions(const PreparedInterventionPtr& prepared, co
     const auto result = intervene::runIntervened(*prepared->executor, model.weights, model.card, document, request, control);
     InterventionOutcome outcome;
     outcome.subject = prepared;
-    outcome.described = intervene::describeResult(result, model.card, 10, {}, train::answerPositions(*model.graph, model.card, prepared->inputs));
+    outcome.described =
+        intervene::describeResult(result, model.card, 10, settings.position, train::answerPositions(*model.graph, model.card, prepared->inputs));
     addProbe(outcome, result);
     if (!settings.generation.is_null())
         outcome.described["generated"] = generatedBothWays(*prepared, document, request.sources, settings, control);
@@ -264,6 +265,8 @@ QString interveneCommand(const PreparedIntervention& prepared, const Json& docum
     arguments << QStringLiteral("--spec") << QString::fromStdString(document.dump());
     for (const auto& source : settings.sources)
         arguments << QStringLiteral("--source") << source.name + QLatin1Char('=') + source.given;
+    if (settings.position)
+        arguments << QStringLiteral("--position") << QString::number(*settings.position);
     if (!settings.probe.isEmpty())
         arguments << QStringLiteral("--probe") << settings.probe;
     if (settings.generation.is_object()) {

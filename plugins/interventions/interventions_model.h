@@ -68,9 +68,10 @@ struct SourceLine {
 /// What is run besides the document.
 struct InterventionSettings {
     std::vector<SourceLine> sources;
-    QString probe;                 ///< place whose value is compared; empty: none
-    core::Json generation;         ///< null: no text is written; else by `intervene::generationSchema`
-    std::filesystem::path folder;  ///< files in the document are relative to it
+    std::optional<std::int64_t> position;  ///< of a sequence output that is shown; nothing: where the model answers
+    QString probe;                         ///< place whose value is compared; empty: none
+    core::Json generation;                 ///< null: no text is written; else by `intervene::generationSchema`
+    std::filesystem::path folder;          ///< files in the document are relative to it
 };
 
 /// What came out, ready to be shown.

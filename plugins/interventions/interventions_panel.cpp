@@ -39,6 +39,15 @@ QString textOf(const Json& object, const char* key)
     return object.is_object() && object.contains(key) && object[key].is_string() ? QString::fromStdString(object[key].get<std::string>()) : QString();
 }
 
+/// Tokens of an input with an answer at each; 0: the model has one answer for the whole input.
+std::int64_t answerTokens(const PreparedIntervention& prepared)
+{
+    const auto& card = prepared.model->card;
+    const bool isEach = intervene::answersAreTokens(card) || card.task == "token_classification";
+    const bool isTokens = isEach && !prepared.inputs.empty() && prepared.inputs[0].isTensor() && prepared.inputs[0].toTensor().dim() == 2;
+    return isTokens ? prepared.inputs[0].toTensor().size(1) : 0;
+}
+
 QString kindText(const Json& entry)
 {
     const auto doing = entry.is_object() ? entry.value("do", Json()) : Json();
@@ -175,12 +184,18 @@ void InterventionsPanel::prepare()
 void InterventionsPanel::takePrepared(const PreparedInterventionPtr& prepared)
 {
     const bool isOtherModel = !m_prepared || m_prepared->model != prepared->model;
+    if (m_prepared && isOtherModel)
+        m_position->setValue(-1);  // a place in another model's text
     m_prepared = prepared;
     const QSignalBlocker blocker(m_sample);
     m_sample->setRange(0, int(std::max<std::int64_t>(0, prepared->samplesInSplit - 1)));
     m_sample->setValue(int(prepared->subject.sample));
     m_sample->setEnabled(prepared->samplesInSplit > 0);
     m_input->setText(prepared->input);
+    const auto tokens = answerTokens(*prepared);
+    m_position->setRange(-1, int(tokens) - 1);
+    m_position->setVisible(tokens > 0);
+    m_positionLabel->setVisible(tokens > 0);
     if (isOtherModel) {
         m_entry->setPlaces(prepared->places);
         auto* completer = new QCompleter(prepared->places, m_probe);
@@ -339,6 +354,8 @@ InterventionSettings InterventionsPanel::settings() const
 {
     InterventionSettings settings;
     settings.sources = sources();
+    if (m_position->value() >= 0)
+        settings.position = m_position->value();
     settings.probe = m_probe->text().trimmed();
     if (settings.probe.isEmpty())
         settings.probe = session().selection().valuePath;
@@ -428,7 +445,8 @@ Json InterventionsPanel::saveState() const
     Json state = {{"document", m_model.document()},         {"sources", lines},
                   {"probe", m_probe->text().toStdString()}, {"new_tokens", m_newTokens->value()},
                   {"writing", m_writing->document()},       {"tab", m_tabs->currentIndex()},
-                  {"folder", m_folder.toStdString()},       {"result_tab", m_outcome->currentIndex()}};
+                  {"position", m_position->value()},        {"folder", m_folder.toStdString()},
+                  {"result_tab", m_outcome->currentIndex()}};
     state.update(train::textDocument(m_texts->texts()));
     return state;
 }
@@ -450,6 +468,10 @@ void InterventionsPanel::restoreState(const Json& state)
     m_folder = textOf(state, "folder");
     const auto number = [&](const char* key) { return state.contains(key) && state[key].is_number_integer() ? state[key].get<int>() : 0; };
     m_newTokens->setValue(number("new_tokens"));
+    if (state.contains("position")) {
+        m_position->setMaximum(std::max(m_position->maximum(), number("position")));  // until the text is read again
+        m_position->setValue(number("position"));
+    }
     if (state.contains("writing") && state["writing"].is_object())
         m_writing->setDocument(state["writing"]);
     m_tabs->setCurrentIndex(std::clamp(number("tab"), 0, m_tabs->count() - 1));

@@ -93,10 +93,10 @@ private:
     QString m_folder;  ///< of the file the document was read from
 
     QComboBox* m_modelBox = nullptr;
-    QSpinBox *m_sample = nullptr, *m_newTokens = nullptr;
+    QSpinBox *m_sample = nullptr, *m_newTokens = nullptr, *m_position = nullptr;
     widgets::TextFields* m_texts = nullptr;
     QLineEdit* m_probe = nullptr;
-    QLabel *m_input = nullptr, *m_textLabel = nullptr;
+    QLabel *m_input = nullptr, *m_textLabel = nullptr, *m_positionLabel = nullptr;
     QTableWidget *m_list = nullptr, *m_sourceTable = nullptr;
     EntryEditor* m_entry = nullptr;
     widgets::DocumentEditor* m_editor = nullptr;

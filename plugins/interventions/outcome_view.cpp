@@ -144,6 +144,8 @@ void OutcomeView::setOutcome(const InterventionOutcome& outcome)
     QString text = changed.isEmpty()
                        ? tr("Nothing is changed.")
                        : tr("Changed: %1").arg(changed.size() > 4 ? tr("%1 values").arg(changed.size()) : changed.join(QStringLiteral(", ")));
+    if (sample.contains("position"))
+        text += tr("\nAnswer at position %1").arg(sample["position"].get<std::int64_t>());
     if (sample.contains("divergence") && (!sample["divergence"].is_number() || std::isnan(sample["divergence"].get<double>())))
         text += tr("\nThe changed answer is not finite (NaN or infinity): what is set is too large for the model, or holds such numbers itself.");
     else if (sample.contains("divergence"))

@@ -75,6 +75,16 @@ QLayout* InterventionsPanel::makeSubject()
     connect(m_texts, &widgets::TextFields::finished, this, &InterventionsPanel::prepareSoon);
     m_textLabel = new QLabel(tr("&Text"));
     m_textLabel->setBuddy(m_texts->first());
+    m_position = new QSpinBox;
+    m_position->setObjectName(QStringLiteral("position"));
+    m_position->setAccessibleName(tr("Answer at"));
+    m_position->setRange(-1, -1);
+    m_position->setSpecialValueText(tr("the mask, or the last token"));
+    m_position->setToolTip(tr("Position of the text whose answer is shown; the lowest: where the model answers by itself"));
+    m_positionLabel = new QLabel(tr("Ans&wer at"));
+    m_positionLabel->setBuddy(m_position);
+    m_position->hide();
+    m_positionLabel->hide();
     m_input = new QLabel;
     m_input->setObjectName(QStringLiteral("input"));
     m_input->setWordWrap(true);
@@ -84,6 +94,7 @@ QLayout* InterventionsPanel::makeSubject()
     form->addRow(tr("&Model"), m_modelBox);
     form->addRow(tr("&Sample"), m_sample);
     form->addRow(m_textLabel, m_texts);
+    form->addRow(m_positionLabel, m_position);
     form->addRow(m_input);
     return form;
 }

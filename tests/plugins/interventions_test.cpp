@@ -19,8 +19,10 @@
 #include <core/intervene/intervention.h>
 #include <core/jobs/queue.h>
 #include <core/models/model_file.h>
+#include <core/text/mask_token.h>
 #include <core/train/card_inputs.h>
 #include <core/train/samples.h>
+#include <core/train/text_batch.h>
 #include <core/zoo/zoo.h>
 #include <plugins/interventions/interventions_panel.h>
 #include <widgets/commands.h>
@@ -105,6 +107,7 @@ private Q_SLOTS:
     void sourcesGiveTheirValues();
     void textsAreWrittenBothWays();
     void aPairOfTextsIsRead();
+    void theAnswerIsThatOfAChosenPosition();
     void aSourceIsAPairOfTexts();
     void aRunIsCancelledInTheMiddle_data() { test::addWaysToEnd(); }
     void aRunIsCancelledInTheMiddle();
@@ -333,6 +336,48 @@ void InterventionsTest::aPairOfTextsIsRead()
     QTest::keyClick(pair, Qt::Key_Return);
     QTRY_VERIFY(bench.panel->isIdle() && !bench.child<QLabel>("input")->text().contains(tokens));
     QVERIFY(!bench.panel->commandLine().contains("--pair"));
+}
+
+void InterventionsTest::theAnswerIsThatOfAChosenPosition()
+{
+    const test::BertFolder given;
+    const auto model = models::openModel(given.folder.string());
+    const train::GivenText text{"god [MASK] the light", {}};
+    const Json list = Json::array({entry("blocks.0.attn_out", "zero")});
+    intervene::InterventionRequest request;
+    request.inputs = train::textInputs(model, {&text, 1});
+    const auto result =
+        intervene::runIntervened(graph::Executor(model.graph), model.weights, model.card, intervene::InterventionDocument::fromJson(list), request);
+    const auto tokens = request.inputs[0].toTensor()[0];
+    const auto mask = *text::maskId(*text::tokenizerOf(model.card));
+    const auto masked = (tokens == mask).nonzero().item<std::int64_t>();
+    const auto told = [&](std::int64_t position) {
+        return QString("Answer at position %1\nKL divergence: %2 nats")
+            .arg(position)
+            .arg(widgets::shownNumber(result.divergence[0][position].item<double>()));
+    };
+    Bench bench;
+    bench.show({{"text", text.text}, {"document", {{"interventions", list}}}});
+    bench.session.openModel(QString::fromStdString(given.folder.string()));
+    QTRY_VERIFY(isReady(bench));
+    auto* position = bench.child<QSpinBox>("position");
+    QVERIFY(position->isVisible() && position->value() == -1);
+    QCOMPARE(position->maximum(), int(tokens.numel()) - 1);
+    QVERIFY(!bench.panel->commandLine().contains("--position"));
+    QTest::mouseClick(runButton(bench), Qt::LeftButton);
+    QTRY_VERIFY2(summary(bench).contains(told(masked)) || !bench.panel->errorText().isEmpty(), qPrintable(summary(bench)));
+    QTRY_VERIFY(bench.panel->isIdle());
+    position->setValue(0);
+    QVERIFY(bench.panel->commandLine().contains("--position 0"));
+    QTest::mouseClick(runButton(bench), Qt::LeftButton);
+    QTRY_VERIFY2(summary(bench).contains(told(0)) || !bench.panel->errorText().isEmpty(), qPrintable(summary(bench)));
+    QTRY_VERIFY(bench.panel->isIdle());
+    takeShots(*bench.panel, "interventions-position");
+    // A model with one answer for the whole text has no such place.
+    const test::BertFolder pairs("bert-sequence");
+    bench.session.openModel(QString::fromStdString(pairs.folder.string()));
+    QTRY_VERIFY(isReady(bench) && !position->isVisible());
+    QVERIFY(!bench.panel->commandLine().contains("--position"));
 }
 
 void InterventionsTest::aSourceIsAPairOfTexts()

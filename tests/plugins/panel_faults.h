@@ -32,7 +32,7 @@ inline void addFaults()
     QTest::newRow("sequences that are too long") << kTokenModel << sequences(12, 20)
                                                  << "expected at most 8 tokens (the model's longest sequence), got 40";
     QTest::newRow("numbers for tokens") << kTokenModel << R"({"id": "iris"})"
-                                        << "expected tokens as whole numbers";
+                                        << "the model takes tokens";
     QTest::newRow("part without samples") << kTokenModel << sequences(12, 4, 0) << "test part";
     QTest::newRow("run that is not there") << "run:99" << sequences() << "99";
     QTest::newRow("no such file") << "gone.safetensors" << sequences() << "gone.safetensors";
