@@ -17,7 +17,6 @@
 #include <core/store/workspace.h>
 
 #include "background_runner.h"
-#include "model_source.h"
 
 namespace orrery::widgets {
 namespace {
@@ -269,18 +268,7 @@ void Session::changeSelection(const std::function<void(Selection&)>& change)
 
 void Session::selectRuns(const QList<qint64>& runs)
 {
-    changeSelection([&](Selection& s) {
-        s.runs = runs;
-        // The newer choice of one run wins over another run that was opened before; a file or an architecture stays open beside the runs that are looked at.
-        if (runs.size() != 1)
-            return;
-        if (const auto opened = runOfArgument(s.model); opened && *opened != runs.front())
-            s.model.clear();
-        if (s.weightsRun && s.model.isEmpty() && *s.weightsRun != runs.front()) {
-            s.weightsRun.reset();
-            s.checkpointStep.reset();
-        }
-    });
+    changeSelection([&](Selection& s) { s.runs = runs; });
 }
 
 void Session::openModel(const QString& model)

@@ -19,6 +19,7 @@
 
 #include <core/report/document_diff.h>
 #include <core/store/workspace.h>
+#include <widgets/model_source.h>
 #include <widgets/session.h>
 
 #include "leaderboard_page.h"
@@ -32,6 +33,22 @@ namespace {
 
 constexpr int kInspectInterval = 500;   ///< ms between two readings of what goes on
 constexpr std::size_t kInspected = 20;  ///< most runs whose documents are compared
+
+/// Somebody clicked at runs. One of them is a newer choice than a run that was opened before, and wins; a file or an architecture stays open beside the runs.
+void chooseRuns(widgets::Session& session, const QList<qint64>& runs)
+{
+    session.changeSelection([&](widgets::Selection& s) {
+        s.runs = runs;
+        if (runs.size() != 1)
+            return;
+        if (const auto opened = widgets::runOfArgument(s.model); opened && *opened != runs.front())
+            s.model.clear();
+        if (s.weightsRun && s.model.isEmpty() && *s.weightsRun != runs.front()) {
+            s.weightsRun.reset();
+            s.checkpointStep.reset();
+        }
+    });
+}
 
 }  // namespace
 
@@ -152,7 +169,7 @@ void ExperimentsPanel::connectViews()
     connect(m_group, &QComboBox::activated, this, [this] { group(m_group->currentData().toString()); });
     connect(m_table, &widgets::TableView::activated, this, &ExperimentsPanel::openGroup);
     connect(m_parallel, &ParallelPage::runsChosen, &session(), &widgets::Session::selectRuns);
-    connect(m_leaderboard, &LeaderboardPage::runChosen, this, [this](qint64 run) { session().selectRuns({run}); });
+    connect(m_leaderboard, &LeaderboardPage::runChosen, this, [this](qint64 run) { chooseRuns(session(), {run}); });
     connect(m_leaderboard, &LeaderboardPage::idleChanged, this, &ExperimentsPanel::idleChanged);
     connect(m_actions, &RunActions::reproduced, this, [this] {
         m_tabs->setCurrentWidget(m_details);
@@ -195,7 +212,7 @@ void ExperimentsPanel::firstRuns()
 
 void ExperimentsPanel::sendSelection()
 {
-    session().selectRuns(m_model.runsOf(m_table->selectedIds()));
+    chooseRuns(session(), m_model.runsOf(m_table->selectedIds()));
 }
 
 void ExperimentsPanel::selectionChanged()

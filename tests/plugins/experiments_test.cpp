@@ -23,6 +23,7 @@
 #include <plugins/experiments/run_curves.h>
 #include <widgets/export.h>
 #include <widgets/heat_map_view.h>
+#include <widgets/model_source.h>
 #include <widgets/session.h>
 
 using namespace orrery;
@@ -90,6 +91,7 @@ private Q_SLOTS:
     void initTestCase() { core::registerAll(); }
     void emptyWorkspaceSaysWhatToDo();
     void numbersAndCurvesEqualTheStore();
+    void aClickedRunWinsOverOneThatWasOpened();
     void pointsArriveWhileARunGoesOn();
     void differencesShowWhatTheRunsDoNotShare();
     void tagsAreEditedInPlace();
@@ -133,6 +135,23 @@ void ExperimentsTest::numbersAndCurvesEqualTheStore()
     QCOMPARE(report::accuracy(matrix), last.at("test/accuracy"));
     for (int i = 0; i < 9; ++i)
         QCOMPARE(bench.panel->confusion()->map()->value(i / 3, i % 3), double(matrix.counts[std::size_t(i / 3)][std::size_t(i % 3)]));
+}
+
+void ExperimentsTest::aClickedRunWinsOverOneThatWasOpened()
+{
+    Bench bench;
+    const auto first = trained(bench.workspace, document("first", 1, 0.01)), second = trained(bench.workspace, document("second", 1, 0.01));
+    bench.session.openModel(QString("run:%1").arg(first));
+    QTRY_VERIFY(bench.panel->table()->model()->positionOf(second) >= 0);
+    // The panel chooses the newest run by itself: what was opened stays.
+    QTRY_COMPARE(bench.session.selection().runs, QList<qint64>{second});
+    QCOMPARE(widgets::modelArgument(bench.session.selection()), QString("run:%1").arg(first));
+    bench.clickRow(first);
+    bench.clickRow(second);
+    QCOMPARE(widgets::modelArgument(bench.session.selection()), QString("run:%1").arg(second));
+    bench.session.openModel("zoo:lenet");  // stays while runs are looked at
+    bench.clickRow(first);
+    QCOMPARE(widgets::modelArgument(bench.session.selection()), QString("zoo:lenet"));
 }
 
 void ExperimentsTest::pointsArriveWhileARunGoesOn()

@@ -17,7 +17,6 @@
 #include <core/base/error.h>
 #include <core/jobs/queue.h>
 #include <core/store/workspace.h>
-#include <widgets/model_source.h>
 #include <widgets/session.h>
 
 using namespace orrery;
@@ -63,7 +62,6 @@ private Q_SLOTS:
     void closingWithRunningJobsEndsCleanly();
     void theUiThreadGoesOnWhileWorkRuns();
     void selectionChangesNameTheirParts();
-    void aNewlyChosenRunWinsOverAnOpenedOne();
     void selectionMayBeChangedFromItsSignal();
     void selectionSurvivesJson();
     void brokenSelectionJsonGivesAnEmptyOne();
@@ -295,20 +293,6 @@ void SessionTest::selectionChangesNameTheirParts()
     session.changeSelection([](Selection& s) { s.samples = {4}; });
     session.selectRuns({1, 2});
     QCOMPARE(heard, (QList<SelectionParts>{SelectionPart::Samples | SelectionPart::Target, SelectionPart::Runs}));
-}
-
-void SessionTest::aNewlyChosenRunWinsOverAnOpenedOne()
-{
-    Session session;
-    session.openModel("run:1@200");
-    session.selectRuns({2});
-    QCOMPARE(modelArgument(session.selection()), QString("run:2"));
-    session.openModel("zoo:lenet");  // stays open while runs are looked at
-    session.selectRuns({1});
-    QCOMPARE(modelArgument(session.selection()), QString("zoo:lenet"));
-    session.openModel("run:1");
-    session.selectRuns({1, 2});
-    QCOMPARE(modelArgument(session.selection()), QString("run:1"));
 }
 
 void SessionTest::selectionMayBeChangedFromItsSignal()
