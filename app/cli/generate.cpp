@@ -6,6 +6,7 @@
 #include <core/generate/special_tokens.h>
 #include <core/text/card_tokenizer.h>
 
+#include "arrays.h"
 #include "model_argument.h"
 #include "number_checks.h"
 
@@ -14,7 +15,7 @@ namespace {
 
 struct GenerateOptions {
     ModelArgument model;
-    std::string prompt, tokens;
+    std::string prompt, tokens, source;
     generation::TextOptions how;
     std::vector<std::string> stops;
     bool noCache = false, ignoreEnd = false, showProbabilities = false;
@@ -124,14 +125,23 @@ private:
     int m_tokens = 0;
 };
 
+generation::Prompt promptOf(const GenerateOptions& options, const graph::Model& model)
+{
+    const auto tokens = options.tokens.empty() ? std::vector<std::int64_t>() : tokensIn(options.tokens);
+    if (!options.source.empty())
+        return generation::promptFor(model, readArray(options.source), tokens);
+    return options.tokens.empty() ? generation::promptFor(model, options.prompt) : generation::promptFor(model, tokens);
+}
+
 Exit generateText(Session& session, const GenerateOptions& options)
 {
-    if (options.prompt.empty() == options.tokens.empty())
+    if (!options.source.empty() && !options.prompt.empty())
+        throw core::InputError("generate: expected one of --prompt and --source");
+    if (options.source.empty() && options.prompt.empty() == options.tokens.empty())
         throw core::InputError("generate: expected one of --prompt and --tokens");
     auto model = options.model.open(session);
     const auto tokenizer = text::tokenizerOf(model.card);
-    const auto prompt =
-        options.tokens.empty() ? generation::promptFor(model, options.prompt) : generation::promptFor(model, tokensIn(options.tokens));
+    const auto prompt = promptOf(options, model);
     generation::TextOptions how = options.how;
     how.seed = session.seed;
     how.sample = how.sample || session.seedGiven;
@@ -168,6 +178,8 @@ std::function<Exit(Session&)> declareGenerate(CLI::App& app)
     options->model.declare(app);
     app.add_option("--prompt", options->prompt, "Text to go on from (of an encoder-decoder: the source).");
     app.add_option("--tokens", options->tokens, "Numbers of tokens instead: 3,14,15.");
+    app.add_option("--source", options->source,
+                   "Array file that an encoder-decoder's first input takes, such as a sound's features; --tokens then begin the answer.");
     app.add_option("--max-tokens", options->how.maxNewTokens, "New tokens at most.")->check(CLI::Range(1, 100000))->capture_default_str();
     app.add_flag("--sample", options->how.sample,
                  "Draw the next token by its probability (so do --temperature, --top-k, --top-p and --seed); else the most probable.");

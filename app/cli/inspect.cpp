@@ -98,6 +98,22 @@ std::optional<graph::Executor> executorFor(const graph::Model& model, std::vecto
     }
 }
 
+/// What a run shows. Where the example is our own guess, a run that fails leaves the structure, and the reason becomes a note.
+graph::Inspection inspected(const graph::Model& model, const std::optional<graph::Executor>& executor, const std::vector<c10::IValue>& inputs,
+                            bool isGuess, std::stop_token stop, std::vector<std::string>& notes)
+{
+    if (!executor)
+        return graph::inspectStructure(*model.graph, model.weights);
+    try {
+        return graph::inspect(*executor, model.weights, inputs, stop);
+    } catch (const core::Error& error) {
+        if (!isGuess)
+            throw;
+        notes.push_back(fmt::format("without what a run shows: {}", error.what()));
+        return graph::inspectStructure(*model.graph, model.weights);
+    }
+}
+
 Exit inspectModel(Session& session, const InspectOptions& options)
 {
     std::vector<std::string> notes;
@@ -113,8 +129,7 @@ Exit inspectModel(Session& session, const InspectOptions& options)
         std::cout << model.graph->print();
         return Exit::Done;
     }
-    const auto inspection =
-        executor ? graph::inspect(*executor, model.weights, inputs, session.stopToken()) : graph::inspectStructure(*model.graph, model.weights);
+    const auto inspection = inspected(model, executor, inputs, options.inputs.empty(), session.stopToken(), notes);
     const auto properties = models::fileProperties(options.model.text);
     if (!session.json) {
         printTable(model, inspection, properties, notes);

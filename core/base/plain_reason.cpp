@@ -26,6 +26,14 @@ std::optional<std::uint64_t> bytesRefused(const std::string& text)
     return error == std::errc() && end != begin ? std::optional(bytes) : std::nullopt;
 }
 
+/// libtorch 1.13 has no products of halves on processors; newer ones have.
+std::string withAdviceForHalves(std::string text)
+{
+    if (text.find("not implemented for 'Half'") != std::string::npos)
+        text += "; float16 is computed on graphics cards alone here, another compute type runs (--dtype float32)";
+    return text;
+}
+
 }  // namespace
 
 std::string withoutCallStack(std::string text)
@@ -39,7 +47,7 @@ std::string withoutCallStack(std::string text)
         text = text.substr(0, words) +
                fmt::format("there is not enough memory for {} at once; smaller batches or inputs take less", formatBytes(*bytes));
     }
-    return std::string(trim(text));
+    return withAdviceForHalves(std::string(trim(text)));
 }
 
 std::string plainReason(const std::exception& error)

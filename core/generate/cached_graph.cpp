@@ -77,8 +77,10 @@ public:
 private:
     void findTarget()
     {
-        for (std::size_t i = 0; i < m_model.card.inputs.size() && i < m_old.inputs.size(); ++i) {
-            if (m_model.card.inputs[i].kind != "tokens")
+        const auto count = std::min(m_model.card.inputs.size(), m_old.inputs.size());
+        for (std::size_t i = 0; i < count; ++i) {
+            const bool isSource = i == 0 && count == 2;  // what an encoder reads may be anything
+            if (!isSource && m_model.card.inputs[i].kind != "tokens")
                 throw core::InputError(fmt::format("the model takes \"{}\" beside tokens", m_old.inputs[i].name));
             m_target = m_old.inputs[i].value;  // the last one: an encoder-decoder's second input
             m_result.target = m_old.inputs[i].name;
@@ -127,6 +129,23 @@ private:
         }
     }
 
+    /// Weights that are kept packed are unpacked where they are read: kept unpacked they would take the memory that packing saves. So are views of them.
+    bool isUnpackedWeight(const Node& node) const
+    {
+        if (node.op == "orrery::unpack_blocks")
+            return true;
+        bool readsUnpacked = false;
+        for (const Operand& operand : node.inputs) {
+            if (operand.isConstant() || m_model.graph->parameterOf(operand.value))
+                continue;
+            const Node* producer = m_model.graph->producer(operand.value);
+            if (!producer || !isUnpackedWeight(*producer))
+                return false;
+            readsUnpacked = true;
+        }
+        return readsUnpacked;
+    }
+
     /// Values of nodes that stay outside and that a node inside reads.
     void cross(const Node& node, ValueId value)
     {
@@ -134,7 +153,7 @@ private:
         const Dependence& depends = m_dependence[std::size_t(value)];
         if (!producer || depends.tokens || m_crossing.contains(value) || m_kept.contains(producer->name))
             return;
-        if (isPositionCount(*producer) || producer->op == "prim::ListConstruct") {
+        if (isPositionCount(*producer) || producer->op == "prim::ListConstruct" || isUnpackedWeight(*producer)) {
             keepOutside(*producer);
             return;
         }

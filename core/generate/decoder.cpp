@@ -116,14 +116,18 @@ private:
 
 namespace {
 
+/// The last input takes the text's tokens; what an encoder reads before it may be anything.
 void checkTextModel(const graph::Model& model, const at::Tensor& source)
 {
     const auto& inputs = model.card.inputs;
-    const bool allTokens = std::all_of(inputs.begin(), inputs.end(), [](const auto& input) { return input.kind == "tokens"; });
     const std::size_t expected = source.defined() ? 2 : 1;
-    if (!allTokens || inputs.size() != expected)
-        throw core::InputError(inputs.size() == 2 && allTokens ? "an encoder-decoder needs a source text"
-                                                               : "generation needs a model that takes tokens alone; the model card says otherwise");
+    if (inputs.empty() || inputs.back().kind != "tokens" || inputs.size() > 2)
+        throw core::InputError("generation needs a model that takes tokens alone, or a source and tokens; the model card says otherwise");
+    if (inputs.size() < expected)
+        throw core::InputError("expected an encoder-decoder, as a source is given; the model card says that it takes tokens alone");
+    if (inputs.size() > expected)
+        throw core::InputError(inputs[0].kind == "tokens" ? "an encoder-decoder needs a source text"
+                                                          : fmt::format("an encoder-decoder needs a source, here {}", inputs[0].name));
 }
 
 /// The tokens must be rows of the table that they are looked up in, where the card names it.

@@ -17,8 +17,8 @@ namespace orrery::generation {
 class Decoder {
 public:
     enum class Cache { Use, No };
-    /// @param source  Tokens [1, position] of an encoder-decoder's first input; must be given for such a model.
-    /// @throws core::InputError for a model that takes no tokens, or other things beside them.
+    /// @param source  What an encoder-decoder's first input takes, of one item: tokens [1, position], features of a sound [1, band, frame]; must be given for such a model.
+    /// @throws core::InputError for a model whose last input takes no tokens, or that takes more than a source beside them.
     explicit Decoder(graph::Model model, Cache cache = Cache::Use, const at::Tensor& source = {});
     ~Decoder();
     Decoder(const Decoder&) = delete;

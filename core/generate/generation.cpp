@@ -157,6 +157,18 @@ void checkWritesOn(const graph::ModelCard& card)
         throw core::InputError("the model tags tokens and cannot write on; predict --text says its tags");
 }
 
+namespace {
+
+std::int64_t answerBegin(const graph::Model& model)
+{
+    const auto begin = specialTokens(model.card).decoderBegin;
+    if (!begin)
+        throw core::InputError("the model card does not say with which token an answer begins (decoder_start_token_id)");
+    return *begin;
+}
+
+}  // namespace
+
 Prompt promptFor(const graph::Model& model, const std::vector<std::int64_t>& tokens)
 {
     checkWritesOn(model.card);
@@ -164,10 +176,17 @@ Prompt promptFor(const graph::Model& model, const std::vector<std::int64_t>& tok
         throw core::InputError("the text is empty; expected at least one token");
     if (model.card.inputs.size() != 2)
         return {{}, tokens};
-    const auto begin = specialTokens(model.card).decoderBegin;
-    if (!begin)
-        throw core::InputError("the model card does not say with which token an answer begins (decoder_start_token_id)");
-    return {at::tensor(at::ArrayRef<std::int64_t>(tokens), at::kLong).unsqueeze(0), {*begin}};
+    if (model.card.inputs[0].kind != "tokens")
+        throw core::InputError(fmt::format("{} takes no text: expected an array of shape [{}] as its source", model.card.inputs[0].name,
+                                           core::join(model.card.inputs[0].shape, ", ")));
+    return {at::tensor(at::ArrayRef<std::int64_t>(tokens), at::kLong).unsqueeze(0), {answerBegin(model)}};
+}
+
+Prompt promptFor(const graph::Model& model, at::Tensor source, std::vector<std::int64_t> tokens)
+{
+    if (tokens.empty())
+        tokens = {answerBegin(model)};
+    return {std::move(source), std::move(tokens)};
 }
 
 Prompt promptFor(const graph::Model& model, std::string_view text)

@@ -58,5 +58,7 @@ void checkWritesOn(const graph::ModelCard& card);
 /// @throws core::InputError if the model takes no text or the text is empty and nothing says how to begin; what `checkWritesOn` throws.
 Prompt promptFor(const graph::Model& model, std::string_view text);
 Prompt promptFor(const graph::Model& model, const std::vector<std::int64_t>& tokens);
+/// For a source that is no text: `tokens` begin the answer; without any the card says with which one.
+Prompt promptFor(const graph::Model& model, at::Tensor source, std::vector<std::int64_t> tokens);
 
 }  // namespace orrery::generation

@@ -57,6 +57,7 @@ private Q_SLOTS:
     {
         writeFolder(m_cli, "gpt2", "gpt2");
         writeFolder(m_cli, "t5", "t5");
+        writeFolder(m_cli, "whisper", "whisper");
         writeFolder(m_cli, "bert-masked", "bert");
         m_cli.write("bert/vocab.txt", vocabulary());
         m_cli.write("bert/tokenizer_config.json", R"({"do_lower_case": true, "tokenizer_class": "BertTokenizer"})");
@@ -89,6 +90,26 @@ private Q_SLOTS:
         for (std::size_t i = 0; i < tokens.size(); ++i)
             QCOMPARE(tokens[i], expected[std::int64_t(i)].item<std::int64_t>());
         QVERIFY(answer.at("prompt") == Json::array({0}));
+    }
+
+    /// A sound's features are the source; the answer starts with the model's own token, or with those that are given.
+    void soundsAreAnswered()
+    {
+        const auto stored = models::loadTensors(tests::checkpointRoot() / "whisper" / "expect.safetensors");
+        const auto features = stored.at("input_features").slice(0, 0, 1).contiguous();
+        graph::Weights sound;
+        sound.set("features", features);
+        models::saveWeights(m_cli.path("sound.safetensors"), sound);
+        const auto expected = stored.at("generated").slice(1, 1).reshape({-1});
+        const QStringList call{"generate", "whisper", "--source", "sound.safetensors", "--max-tokens", "6", "--ignore-end"};
+        const auto tokens = tokensOf(m_cli.json(call));
+        QCOMPARE(tokens.size(), std::size_t(expected.numel()));
+        for (std::size_t i = 0; i < tokens.size(); ++i)
+            QCOMPARE(tokens[i], expected[std::int64_t(i)].item<std::int64_t>());
+        const auto begun = tokensOf(m_cli.json(call + QStringList{"--tokens", QString("2,%1").arg(tokens[0])}));
+        QCOMPARE(begun[0], tokens[1]);
+        QVERIFY(m_cli.run({"generate", "whisper", "--tokens", "1"}).error.contains("expected an array of shape [batch, 8, 24] as its source"));
+        QVERIFY(m_cli.run({"generate", "gpt2", "--source", "sound.safetensors", "--tokens", "1"}).error.contains("takes tokens alone"));
     }
 
     void drawsOfASeedAreRepeatable()

@@ -219,6 +219,22 @@ private Q_SLOTS:
         VERIFY_REFUSED(m_cli.compute({"inspect", "weights.safetensors", "--arch", "mlp?features=7&hidden=[4,5]&classes=2"}), 2, "expected");
     }
 
+    /// This libtorch computes no halves on a processor: the structure is shown all the same.
+    void inspectShowsWhatCannotBeRunHere()
+    {
+        auto model = zoo::buildModel("mlp", {{"features", 3}, {"hidden", {4, 5}}, {"classes", 2}}, 9);
+        model.graph = graph::moved(model.graph, at::kCPU, at::kHalf);
+        model.weights = model.weights.to(at::kCPU, at::kHalf);
+        models::saveModel(m_cli.path("half.safetensors"), model);
+        const auto document = m_cli.json({"inspect", "half.safetensors"});
+        if (document.at("notes").empty())
+            QSKIP("this libtorch computes halves");
+        QVERIFY(document.at("notes")[0].get<std::string>().find("--dtype float32") != std::string::npos);
+        QCOMPARE(document.at("parameter_list").size(), std::size_t(6));
+        VERIFY_REFUSED(m_cli.compute({"inspect", "half.safetensors", "--input", "x.npy"}), 1, "--dtype float32");
+        QVERIFY(m_cli.json({"inspect", "half.safetensors", "--dtype", "float32"}).at("notes").empty());
+    }
+
     void evaluateGivesTheMetricsAskedFor()
     {
         const QString model = "zoo:mlp?features=13&classes=3";

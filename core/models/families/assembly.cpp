@@ -16,12 +16,7 @@ Var lastTokenRows(Assembly& assembly, Var rows)
     const auto padding = assembly.config.number("pad_token_id");
     if (!padding || *padding < 0)
         return builder.op("aten::select.int", {rows, 1, -1});
-    const Var real = builder.op("aten::ne.Scalar", {assembly.tokens, *padding});
-    const Var places = builder.op("aten::arange", {assembly.sizes.position, nullptr, nullptr, c10::IValue(c10::Device(c10::kCPU))});
-    const Var last = builder.op("aten::argmax", {builder.op("aten::mul.Tensor", {places, real}), -1, true});
-    const Var index =
-        builder.op("aten::expand_as", {builder.op("aten::unsqueeze", {last, -1}), builder.op("aten::slice.Tensor", {rows, 1, 0, 1, 1})});
-    return builder.op("aten::squeeze.dim", {builder.op("aten::gather", {rows, 1, index}), 1});
+    return lastRowWhere(assembly, builder.op("aten::ne.Scalar", {assembly.tokens, *padding}), rows);
 }
 
 }  // namespace
@@ -56,6 +51,7 @@ std::optional<Var> Assembly::paddingMask(Var like)
     if (!keepInputs.contains("attention_mask"))
         return std::nullopt;
     const Var mask = builder.input("attention_mask", "int64", {"batch", "position"}, "float");
+    attentionMask = mask;
     const Builder::Scope scope = builder.module("padding", "PaddingMask");
     const Var hidden = builder.op("aten::eq.Scalar", {mask, 0});
     const Var zeros = builder.op("aten::to.other", {builder.op("aten::zeros_like", {mask}, "zeros"), like}, "typed");
@@ -75,6 +71,18 @@ graph::Model Assembly::finish(std::vector<std::pair<std::string, Var>> outputs, 
 std::string blockName(std::int64_t number)
 {
     return "blocks." + std::to_string(number);
+}
+
+void nameBlock(Assembly& assembly, const std::string& block, const BlockValues& values)
+{
+    for (const auto& [part, value] : {std::pair{"resid_pre", values.before},
+                                      {"attn_out", values.attended},
+                                      {"resid_mid", values.middle},
+                                      {"mlp.pre", values.mlpBefore},
+                                      {"mlp.post", values.mlpAfter},
+                                      {"mlp_out", values.transformed},
+                                      {"resid_post", values.after}})
+        assembly.name(block + "." + part, value);
 }
 
 Var parallelResidual(Assembly& assembly, const std::string& block, Var x, Var attended, Var transformed)
@@ -143,6 +151,37 @@ Var positionRows(Builder& builder, const std::string& name, Var positions, std::
     const Var table = builder.parameter("weight", {count, features}, zoo::normalInit(0.02));
     const Var end = first == 0 ? positions : builder.op("aten::add.int", {positions, first}, "end");
     return builder.op("aten::slice.Tensor", {table, 0, first, end, 1}, "embedding");
+}
+
+Var SharedParameters::parameter(const std::string& key, const std::string& name, std::vector<std::int64_t> shape, core::Json init)
+{
+    const auto known = m_known.find(key);
+    return known != m_known.end() ? known->second : m_known[key] = m_builder.parameter(name, std::move(shape), std::move(init));
+}
+
+Var SharedParameters::linear(const std::string& key, const std::string& name, Var x, std::int64_t in, std::int64_t out)
+{
+    const Builder::Scope scope = m_builder.module(name, "Linear");
+    const Var weight = parameter(key + name + ".weight", "weight", {out, in}, zoo::normalInit(0.02));
+    return m_builder.op("aten::linear", {x, weight, parameter(key + name + ".bias", "bias", {out}, {{"kind", "zeros"}})});
+}
+
+Var SharedParameters::layerNorm(const std::string& key, const std::string& name, Var x, std::int64_t features, double epsilon)
+{
+    const Builder::Scope scope = m_builder.module(name, "LayerNorm");
+    const Var weight = parameter(key + name + ".weight", "weight", {features}, {{"kind", "ones"}});
+    const Var bias = parameter(key + name + ".bias", "bias", {features}, {{"kind", "zeros"}});
+    return m_builder.op("aten::layer_norm", {x, std::vector<std::int64_t>{features}, weight, bias, epsilon, true});
+}
+
+Var lastRowWhere(Assembly& assembly, Var wanted, Var rows)
+{
+    Builder& builder = assembly.builder;
+    const Var places = builder.op("aten::arange", {assembly.sizes.position, nullptr, nullptr, c10::IValue(c10::Device(c10::kCPU))});
+    const Var last = builder.op("aten::argmax", {builder.op("aten::mul.Tensor", {places, wanted}), -1, true});
+    const Var index =
+        builder.op("aten::expand_as", {builder.op("aten::unsqueeze", {last, -1}), builder.op("aten::slice.Tensor", {rows, 1, 0, 1, 1})});
+    return builder.op("aten::squeeze.dim", {builder.op("aten::gather", {rows, 1, index}), 1});
 }
 
 graph::Model finishDecoder(Assembly& assembly, Var x, std::int64_t features, std::int64_t vocabulary, const DecoderHead& head,

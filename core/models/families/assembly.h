@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,6 +37,7 @@ struct Assembly {
     const std::set<std::string> keepInputs;
     zoo::TransformerSizes sizes{};  ///< of the tokens, set by `tokenInput`
     Var tokens{};
+    std::optional<Var> attentionMask;  ///< that input [batch, position], once `paddingMask` has made it
 
     /// `input_ids` [batch, position].
     Var tokenInput(const std::string& name = "input_ids", const std::string& position = "position");
@@ -52,6 +54,12 @@ struct Assembly {
 
 /// "blocks.3".
 std::string blockName(std::int64_t number);
+/// The values of a block that canonical names stand for.
+struct BlockValues {
+    Var before, attended, middle, mlpBefore, mlpAfter, transformed, after;
+};
+/// `block` "blocks.0", "decoder.0": names resid_pre, attn_out, resid_mid, mlp.pre, mlp.post, mlp_out, resid_post.
+void nameBlock(Assembly& assembly, const std::string& block, const BlockValues& values);
 /// The end of a block whose attention and MLP read one norm: x + (attended + transformed), with the canonical names of all four.
 Var parallelResidual(Assembly& assembly, const std::string& block, Var x, Var attended, Var transformed);
 
@@ -78,6 +86,19 @@ Var positionRows(Builder& builder, const std::string& name, Var positions, std::
 
 /// [batch, position, heads * size] -> [batch, heads, position, size], called `name`.
 Var splitHeads(Builder& builder, const std::string& name, Var x, const zoo::TransformerSizes& sizes, std::int64_t heads, std::int64_t size);
+
+/// Parameters that are used several times: declared at the first use, in the module that is open then. `key` tells them apart.
+class SharedParameters {
+public:
+    explicit SharedParameters(Builder& builder) : m_builder(builder) {}
+    Var linear(const std::string& key, const std::string& name, Var x, std::int64_t in, std::int64_t out);
+    Var layerNorm(const std::string& key, const std::string& name, Var x, std::int64_t features, double epsilon);
+
+private:
+    Var parameter(const std::string& key, const std::string& name, std::vector<std::int64_t> shape, core::Json init);
+    Builder& m_builder;
+    std::map<std::string, Var> m_known;
+};
 
 struct AttentionSettings {
     std::int64_t heads = 0, keyHeads = 0, size = 0;  ///< query heads, key and value heads (a divisor), features of a head
@@ -108,6 +129,9 @@ Var slidingMask(Builder& builder, Var like, Var positions, std::int64_t window);
 /// is no power of two, the one of the power below and then every second one of twice as many.
 /// Source: Press et al. (2022), "Train Short, Test Long", arXiv:2108.12409, section 3.
 Var linearBiases(Builder& builder, Var like, Var positions, std::int64_t heads, double scale = 1);
+
+/// The row of the last position where `wanted` [batch, position] is true: [batch, position, n] -> [batch, n].
+Var lastRowWhere(Assembly& assembly, Var wanted, Var rows);
 
 /// Heads that decoders share.
 struct DecoderHead {

@@ -4,28 +4,6 @@
 namespace orrery::models::families {
 namespace {
 
-Var bertMaskedHead(Assembly& assembly, Var x, Var table, const BertSettings& settings)
-{
-    Builder& builder = assembly.builder;
-    const Scopes scopes(builder, {{"cls", "Heads"}, {"predictions", "MaskedLMHead"}});
-    {
-        const Builder::Scope scope = builder.module("transform", "Transform");
-        x = activated(assembly, "hidden_act", settings.activation, builder.linear("dense", x, settings.features, settings.features));
-        x = builder.layerNorm("LayerNorm", x, settings.features, settings.epsilon);
-    }
-    const Var bias = builder.parameter("bias", {settings.vocabulary}, {{"kind", "zeros"}});
-    if (!assembly.config.flag("tie_word_embeddings", true)) {
-        const Builder::Scope scope = builder.module("decoder", "Linear");
-        const Var own = builder.parameter("weight", {settings.vocabulary, settings.features}, zoo::normalInit(0.02));
-        builder.tied("bias", bias);
-        return builder.op("aten::linear", {x, own, bias});
-    }
-    const Var logits = tiedLinear(builder, "decoder", x, table, bias);
-    const Builder::Scope scope = builder.module("decoder", "Linear");
-    builder.tied("bias", bias);
-    return logits;
-}
-
 graph::Model finishBert(Assembly& assembly, Var x, std::optional<Var> pooled, Var table, const BertSettings& settings)
 {
     Builder& builder = assembly.builder;
@@ -71,6 +49,19 @@ graph::Model buildBert(const Request& request)
 }
 
 }  // namespace
+
+Var bertMaskedHead(Assembly& assembly, Var x, Var table, const BertSettings& settings)
+{
+    Builder& builder = assembly.builder;
+    const Scopes scopes(builder, {{"cls", "Heads"}, {"predictions", "MaskedLMHead"}});
+    {
+        const Builder::Scope scope = builder.module("transform", "Transform");
+        x = activated(assembly, "hidden_act", settings.activation, builder.linear("dense", x, settings.features, settings.features));
+        x = builder.layerNorm("LayerNorm", x, settings.features, settings.epsilon);
+    }
+    const bool isTied = assembly.config.flag("tie_word_embeddings", true);
+    return biasedVocabulary(assembly, x, isTied ? std::optional(table) : std::nullopt, settings.vocabulary, settings.features);
+}
 
 Family bertFamily()
 {

@@ -5,7 +5,7 @@
 namespace orrery::models::families {
 namespace {
 
-Var bertAttention(Assembly& assembly, Var x, const Masks& masks, const std::string& block, const BertSettings& settings)
+Var bertSelfAttention(Assembly& assembly, Var x, const Masks& masks, const std::string& block, const BertSettings& settings)
 {
     Builder& builder = assembly.builder;
     const Builder::Scope scope = builder.module("self", "SelfAttention");
@@ -19,46 +19,6 @@ Var bertAttention(Assembly& assembly, Var x, const Masks& masks, const std::stri
     return attend(assembly, assembly.sizes, q, k, v, masks, attention, block + ".attn");
 }
 
-/// dense, dropout, then the norm of the sum with what went in; gives both the branch and the sum's norm.
-struct Branch {
-    Var out, sum;
-};
-Branch bertOutput(Assembly& assembly, Var branch, Var residual, std::int64_t in, const BertSettings& settings)
-{
-    Builder& builder = assembly.builder;
-    const Builder::Scope scope = builder.module("output", "Output");
-    const Var out = builder.dropout("dropout", builder.linear("dense", branch, in, settings.features), settings.dropout);
-    return {out, builder.layerNorm("LayerNorm", builder.add(out, residual), settings.features, settings.epsilon)};
-}
-
-Var bertLayer(Assembly& assembly, Var x, const Masks& masks, std::int64_t number, const BertSettings& settings)
-{
-    Builder& builder = assembly.builder;
-    const std::string block = blockName(number);
-    const Scopes scopes(builder, {{"layer", "ModuleList"}, {std::to_string(number), "BertLayer"}});
-    Branch attended, transformed;
-    {
-        const Builder::Scope scope = builder.module("attention", "Attention");
-        attended = bertOutput(assembly, bertAttention(assembly, x, masks, block, settings), x, settings.features, settings);
-    }
-    Var before, after;
-    {
-        const Builder::Scope scope = builder.module("intermediate", "Intermediate");
-        before = builder.linear("dense", attended.sum, settings.features, settings.hidden);
-        after = activated(assembly, "hidden_act", settings.activation, before);
-    }
-    transformed = bertOutput(assembly, after, attended.sum, settings.hidden, settings);
-    for (const auto& [part, value] : {std::pair{"resid_pre", x},
-                                      {"attn_out", attended.out},
-                                      {"resid_mid", attended.sum},
-                                      {"mlp.pre", before},
-                                      {"mlp.post", after},
-                                      {"mlp_out", transformed.out},
-                                      {"resid_post", transformed.sum}})
-        assembly.name(block + "." + part, value);
-    return transformed.sum;
-}
-
 /// The tokens that are no padding, counted from `padding` + 1 on; padding itself has row `padding`.
 Var countedPositions(Builder& builder, Var tokens, std::int64_t padding)
 {
@@ -68,7 +28,30 @@ Var countedPositions(Builder& builder, Var tokens, std::int64_t padding)
     return builder.op("aten::add.Scalar", {counted, padding});
 }
 
-Var typeRows(Assembly& assembly, const BertSettings& settings)
+Var bertLayer(Assembly& assembly, Var x, std::int64_t number, const BertSettings& settings, const BertAttention& attention)
+{
+    Builder& builder = assembly.builder;
+    const std::string block = blockName(number);
+    const Scopes scopes(builder, {{"layer", "ModuleList"}, {std::to_string(number), "BertLayer"}});
+    BertBranch attended, transformed;
+    {
+        const Builder::Scope scope = builder.module("attention", "Attention");
+        attended = attention(x, block);
+    }
+    Var before, after;
+    {
+        const Builder::Scope scope = builder.module("intermediate", "Intermediate");
+        before = builder.linear("dense", attended.sum, settings.features, settings.hidden);
+        after = activated(assembly, "hidden_act", settings.activation, before);
+    }
+    transformed = bertOutput(assembly, after, attended.sum, settings.hidden, settings);
+    nameBlock(assembly, block, {x, attended.out, attended.sum, before, after, transformed.out, transformed.sum});
+    return transformed.sum;
+}
+
+}  // namespace
+
+Var bertTypeRows(Assembly& assembly, const BertSettings& settings)
 {
     Builder& builder = assembly.builder;
     if (assembly.keepInputs.contains("token_type_ids"))
@@ -80,7 +63,13 @@ Var typeRows(Assembly& assembly, const BertSettings& settings)
     return builder.op("aten::select.int", {table, 0, 0}, "embedding");
 }
 
-}  // namespace
+BertBranch bertOutput(Assembly& assembly, Var branch, Var residual, std::int64_t in, const BertSettings& settings)
+{
+    Builder& builder = assembly.builder;
+    const Builder::Scope scope = builder.module("output", "Output");
+    const Var out = builder.dropout("dropout", builder.linear("dense", branch, in, settings.features), settings.dropout);
+    return {out, builder.layerNorm("LayerNorm", builder.add(out, residual), settings.features, settings.epsilon)};
+}
 
 BertSettings::BertSettings(const Config& config)
     : features(config.count("hidden_size", 768)), heads(config.count("num_attention_heads", 12)), hidden(config.count("intermediate_size", 3072)),
@@ -94,19 +83,19 @@ BertSettings::BertSettings(const Config& config)
         config.fail("position_embedding_type", "\"absolute\"");
 }
 
-BertEmbedded bertEmbeddings(Assembly& assembly, const BertSettings& settings, std::optional<std::int64_t> padding)
+BertEmbedded bertEmbeddings(Assembly& assembly, const BertSettings& settings, std::optional<std::int64_t> padding, BertTypes types)
 {
     Builder& builder = assembly.builder;
     const Builder::Scope scope = builder.module("embeddings", "Embeddings");
     const Embedded words = embedded(builder, "word_embeddings", assembly.tokens, settings.vocabulary, settings.features);
-    const Var types = typeRows(assembly, settings);
+    const Var typed = types == BertTypes::None ? words.rows : builder.op("aten::add.Tensor", {words.rows, bertTypeRows(assembly, settings)}, "typed");
     const Var places = padding ? embedded(builder, "position_embeddings", countedPositions(builder, assembly.tokens, *padding), settings.positions,
                                           settings.features)
                                      .rows
                                : positionRows(builder, "position_embeddings", assembly.sizes.position, settings.positions, settings.features);
     assembly.name("embed", words.rows);
     assembly.name("pos_embed", places);
-    const Var sum = builder.add(builder.op("aten::add.Tensor", {words.rows, types}, "typed"), places);
+    const Var sum = builder.add(typed, places);
     const Var normed = builder.layerNorm("LayerNorm", sum, settings.features, settings.epsilon);
     return {builder.dropout("dropout", normed, settings.dropout), words.table};
 }
@@ -115,9 +104,26 @@ Var bertEncoder(Assembly& assembly, Var x, const BertSettings& settings)
 {
     const Builder::Scope scope = assembly.builder.module("encoder", "Encoder");
     const Masks masks{{}, assembly.paddingMask(x)};
+    return bertLayers(assembly, x, settings, [&](Var in, const std::string& block) {
+        return bertOutput(assembly, bertSelfAttention(assembly, in, masks, block, settings), in, settings.features, settings);
+    });
+}
+
+Var bertLayers(Assembly& assembly, Var x, const BertSettings& settings, const BertAttention& attention)
+{
     for (std::int64_t i = 0; i < settings.layers; ++i)
-        x = bertLayer(assembly, x, masks, i, settings);
+        x = bertLayer(assembly, x, i, settings, attention);
     return x;
+}
+
+Var biasedVocabulary(Assembly& assembly, Var x, std::optional<Var> table, std::int64_t vocabulary, std::int64_t features)
+{
+    Builder& builder = assembly.builder;
+    const Var bias = builder.parameter("bias", {vocabulary}, {{"kind", "zeros"}});
+    const Builder::Scope scope = builder.module("decoder", "Linear");
+    const Var weight = table ? builder.tied("weight", *table) : builder.parameter("weight", {vocabulary, features}, zoo::normalInit(0.02));
+    builder.tied("bias", bias);
+    return builder.op("aten::linear", {x, weight, bias});
 }
 
 Var bertPooler(Assembly& assembly, Var x, std::int64_t features)

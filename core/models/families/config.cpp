@@ -123,6 +123,15 @@ Config Config::section(std::string_view key) const
     return {value ? *value : core::Json::object(), fmt::format("{}: {}", m_where, key)};
 }
 
+Config Config::withDefaults(const core::Json& defaults) const
+{
+    Config made = *this;
+    for (const auto& [key, value] : defaults.items())
+        if (!has(key))
+            made.m_json[key] = value;
+    return made;
+}
+
 std::string_view Config::firstOf(std::initializer_list<std::string_view> keys) const
 {
     for (const auto key : keys)

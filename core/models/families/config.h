@@ -35,6 +35,8 @@ public:
     std::vector<std::int64_t> depths(std::string_view key, const std::vector<std::int64_t>& otherwise) const;
     /// The object under a key as a config of its own; an empty one if it is absent.
     Config section(std::string_view key) const;
+    /// The same with other values for what is absent or null.
+    Config withDefaults(const core::Json& defaults) const;
     /// The first of the keys that is there; the first one if none is. For fields that were renamed.
     std::string_view firstOf(std::initializer_list<std::string_view> keys) const;
 

@@ -15,6 +15,7 @@ namespace {
 /// Endings of the names in `architectures`; longer ones before those that end alike.
 constexpr std::pair<std::string_view, Head> kEndings[] = {
     {"ForConditionalGeneration", Head::ConditionalGeneration},
+    {"MTModel", Head::ConditionalGeneration},  // Marian's
     {"WithLMHeadModel", Head::ConditionalGeneration},
     {"ForCausalLM", Head::CausalLM},
     {"LMHeadModel", Head::CausalLM},
@@ -41,9 +42,10 @@ std::string endingOf(Head head)
 const std::vector<Family>& families()
 {
     static const std::vector<Family> kFamilies = {
-        gpt2Family(),   gptNeoxFamily(),  optFamily(),        llamaFamily(),    phiFamily(),        gptjFamily(),       bloomFamily(),
-        falconFamily(), stablelmFamily(), starcoder2Family(), bertFamily(),     robertaFamily(),    distilbertFamily(), t5Family(),
-        vitFamily(),    clipFamily(),     resnetFamily(),     convnextFamily(), convnextV2Family(),
+        gpt2Family(),   gptNeoxFamily(),    optFamily(),        llamaFamily(),    phiFamily(),        gptjFamily(),       bloomFamily(),
+        falconFamily(), stablelmFamily(),   starcoder2Family(), bertFamily(),     robertaFamily(),    distilbertFamily(), t5Family(),
+        vitFamily(),    clipFamily(),       resnetFamily(),     convnextFamily(), convnextV2Family(), albertFamily(),     electraFamily(),
+        mpnetFamily(),  modernBertFamily(), debertaFamily(),    bartFamily(),     whisperFamily(),    swinFamily(),       dinov2Family(),
     };
     return kFamilies;
 }

@@ -86,5 +86,14 @@ Family clipFamily();
 Family resnetFamily();
 Family convnextFamily();
 Family convnextV2Family();
+Family albertFamily();
+Family electraFamily();
+Family mpnetFamily();
+Family modernBertFamily();
+Family debertaFamily();
+Family bartFamily();
+Family whisperFamily();
+Family swinFamily();
+Family dinov2Family();
 
 }  // namespace orrery::models::families

@@ -10,13 +10,8 @@ Var robertaMaskedHead(Assembly& assembly, Var x, Var table, const BertSettings& 
     const Builder::Scope scope = builder.module("lm_head", "MaskedLMHead");
     x = builder.gelu(builder.linear("dense", x, settings.features, settings.features));
     x = builder.layerNorm("layer_norm", x, settings.features, settings.epsilon);
-    const Var bias = builder.parameter("bias", {settings.vocabulary}, {{"kind", "zeros"}});
-    const bool tied = assembly.config.flag("tie_word_embeddings", true);
-    const Builder::Scope decoder = builder.module("decoder", "Linear");
-    builder.tied("bias", bias);
-    const Var weight =
-        tied ? builder.tied("weight", table) : builder.parameter("weight", {settings.vocabulary, settings.features}, zoo::normalInit(0.02));
-    return builder.op("aten::linear", {x, weight, bias});
+    const bool isTied = assembly.config.flag("tie_word_embeddings", true);
+    return biasedVocabulary(assembly, x, isTied ? std::optional(table) : std::nullopt, settings.vocabulary, settings.features);
 }
 
 /// From the first token: dense, tanh, projection.
@@ -48,16 +43,21 @@ graph::Model buildRoberta(const Request& request)
     const std::string title = "RoBERTa";
     if (request.head == Head::Base)
         return assembly.finish({{"last_hidden_state", x}, {"pooler_output", *pooled}}, title, "");
-    if (request.head == Head::SequenceClassification)
+    return finishRoberta(assembly, x, table, settings, title);
+}
+
+}  // namespace
+
+graph::Model finishRoberta(Assembly& assembly, Var x, Var table, const BertSettings& settings, const std::string& title)
+{
+    if (assembly.head == Head::SequenceClassification)
         return assembly.finish({{"logits", robertaClassifier(assembly, x, settings)}}, title, "classification");
-    if (request.head != Head::MaskedLM)
+    if (assembly.head != Head::MaskedLM)
         return finishBertTokens(assembly, x, settings, title);
     const Var logits = robertaMaskedHead(assembly, x, table, settings);
     assembly.name("logits", logits);
     return assembly.finish({{"logits", logits}}, title, "masked_language_model");
 }
-
-}  // namespace
 
 Family robertaFamily()
 {

@@ -3,7 +3,8 @@
 #include <cmath>
 #include <functional>
 
-#include "assembly.h"
+#include "encoder_decoder.h"
+#include "relative_positions.h"
 
 namespace orrery::models::families {
 namespace {
@@ -31,47 +32,7 @@ struct T5Settings {
     }
 };
 
-struct T5Stack {
-    std::string name;                ///< "encoder", "decoder"
-    zoo::TransformerSizes sizes;     ///< of the stack's own tokens
-    Masks masks;                     ///< of its self-attention; the position bias comes in with the first block
-    std::optional<Var> memory;       ///< the encoder's result
-    zoo::TransformerSizes source{};  ///< sizes of the memory
-    std::optional<Var> memoryMask;
-};
-
-/// Bucket of each distance key - query, [query, key]: exact for near ones, logarithmic for those further away.
-/// Source: Raffel et al. (2019), section 2.1; the formula is that of the released code.
-Var relativeBuckets(Builder& builder, Var positions, bool bidirectional, const T5Settings& settings)
-{
-    const c10::IValue device = c10::Device(c10::kCPU);
-    const Var places = builder.op("aten::arange", {positions, nullptr, nullptr, device});
-    const Var difference = builder.op("aten::sub.Tensor", {builder.op("aten::unsqueeze", {places, 0}), builder.op("aten::unsqueeze", {places, 1})});
-    const std::int64_t count = bidirectional ? settings.buckets / 2 : settings.buckets, exact = count / 2;
-    const Var distance =
-        bidirectional ? builder.op("aten::abs", {difference}) : builder.op("aten::neg", {builder.op("aten::clamp_max", {difference, 0})}, "distance");
-    const Var ratio = builder.op("aten::log", {builder.op("aten::div.Scalar", {distance, double(exact)})});
-    const Var scaled = builder.op(
-        "aten::mul.Scalar", {builder.op("aten::div.Scalar", {ratio, std::log(double(settings.distance) / double(exact))}), double(count - exact)});
-    const Var far = builder.op("aten::add.Scalar", {builder.op("aten::to.dtype", {scaled, std::int64_t(at::kLong)}, "truncated"), exact});
-    const Var capped = builder.op("aten::clamp_max", {far, count - 1}, "far");
-    const Var bucket = builder.op("aten::where.self", {builder.op("aten::lt.Scalar", {distance, exact}, "is_near"), distance, capped});
-    if (!bidirectional)
-        return bucket;
-    const Var later = builder.op("aten::mul.Scalar", {builder.op("aten::gt.Scalar", {difference, 0}, "is_later"), count}, "later");
-    return builder.op("aten::add.Tensor", {bucket, later}, "bucket");
-}
-
-/// [1, head, query, key].
-Var positionBias(Builder& builder, Var positions, bool bidirectional, const T5Settings& settings)
-{
-    const Builder::Scope scope = builder.module("relative_attention_bias", "Embedding");
-    const Var table = builder.parameter("weight", {settings.buckets, settings.heads}, zoo::normalInit(0.02));
-    const Var rows = builder.op("aten::embedding", {table, relativeBuckets(builder, positions, bidirectional, settings)});
-    return builder.op("aten::unsqueeze", {builder.op("aten::permute", {rows, std::vector<std::int64_t>{2, 0, 1}}), 0});
-}
-
-Var t5Attention(Assembly& assembly, Var x, const T5Stack& stack, Var source, const zoo::TransformerSizes& sourceSizes, const Masks& masks,
+Var t5Attention(Assembly& assembly, Var x, const CoderStack& stack, Var source, const zoo::TransformerSizes& sourceSizes, const Masks& masks,
                 const std::string& canonicalName, const T5Settings& settings)
 {
     Builder& builder = assembly.builder;
@@ -108,7 +69,7 @@ Var t5Layer(Assembly& assembly, std::int64_t number, Var x, const T5Settings& se
     return builder.op("aten::add.Tensor", {x, builder.dropout("dropout", branch(normed), settings.dropout)}, "resid");
 }
 
-Var t5Block(Assembly& assembly, std::int64_t number, Var x, T5Stack& stack, const T5Settings& settings)
+Var t5Block(Assembly& assembly, std::int64_t number, Var x, CoderStack& stack, const T5Settings& settings)
 {
     Builder& builder = assembly.builder;
     const std::string canonicalName = fmt::format("{}.{}", stack.name, number);
@@ -116,7 +77,8 @@ Var t5Block(Assembly& assembly, std::int64_t number, Var x, T5Stack& stack, cons
     x = t5Layer(assembly, 0, x, settings, [&](Var normed) {
         const Builder::Scope scope = builder.module("SelfAttention", "T5Attention");
         if (number == 0) {
-            const Var bias = positionBias(builder, stack.sizes.position, !stack.memory, settings);
+            const Builder::Scope inner = builder.module("relative_attention_bias", "Embedding");
+            const Var bias = relativeBias(builder, stack.sizes.position, {settings.buckets, settings.distance, settings.heads, !stack.memory});
             stack.masks.padding = stack.masks.padding ? builder.op("aten::add.Tensor", {*stack.masks.padding, bias}, "position_bias") : bias;
         }
         return t5Attention(assembly, normed, stack, normed, stack.sizes, stack.masks, canonicalName + ".attn", settings);
@@ -129,7 +91,7 @@ Var t5Block(Assembly& assembly, std::int64_t number, Var x, T5Stack& stack, cons
     return t5Layer(assembly, stack.memory ? 2 : 1, x, settings, [&](Var normed) { return t5Perceptron(assembly, normed, settings); });
 }
 
-Var t5Stack(Assembly& assembly, Var x, T5Stack stack, std::int64_t layers, const T5Settings& settings)
+Var t5Stack(Assembly& assembly, Var x, CoderStack stack, std::int64_t layers, const T5Settings& settings)
 {
     Builder& builder = assembly.builder;
     const Builder::Scope scope = builder.module(stack.name, "T5Stack");
@@ -183,7 +145,7 @@ Family t5Family()
     return {"t5",
             "T5",
             "Raffel et al. (2019), \"Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer\", arXiv:1910.10683",
-            {"t5"},
+            {"t5", "mt5"},
             {Head::ConditionalGeneration, Head::Base, Head::Encoder},
             "",
             buildT5,

@@ -48,6 +48,16 @@ private Q_SLOTS:
         QCOMPARE(QString::fromStdString(withoutCallStack(text.toStdString())), said);
     }
 
+    void halvesAreAdvisedOfAnotherType()
+    {
+        const auto said =
+            withoutCallStack("ln_1 (aten::layer_norm) failed: \"LayerNormKernelImpl\" not implemented for 'Half'\nException raised from x");
+        QVERIFY2(said.ends_with(
+                     "not implemented for 'Half'; float16 is computed on graphics cards alone here, another compute type runs (--dtype float32)"),
+                 said.c_str());
+        QCOMPARE(withoutCallStack("\"f\" not implemented for 'Bool'"), std::string("\"f\" not implemented for 'Bool'"));
+    }
+
     void theStandardLibrarysErrorsAreSentences()
     {
         QCOMPARE(plainReason(std::bad_alloc()), std::string("there is not enough memory; smaller batches or inputs take less"));

@@ -46,7 +46,7 @@ TextModel textModel(const QString& name)
     const auto folder = checkpointRoot() / name.toStdString();
     const auto expected = models::loadTensors(folder / "expect.safetensors");
     TextModel made{openCase(folder, OptionalInputs::LeaveOut).model, {}, {}, {}};
-    const at::Tensor ids = expected.at("input_ids").slice(0, 0, 1);
+    const at::Tensor ids = expected.at(made.model.card.inputs[0].name).slice(0, 0, 1);  // or a sound's features
     const bool pairs = made.model.card.inputs.size() == 2;
     if (pairs)
         made.source = ids;

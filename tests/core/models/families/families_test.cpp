@@ -404,7 +404,8 @@ private Q_SLOTS:
             return dash == std::string::npos || !std::filesystem::exists(folder.parent_path() / name.substr(0, dash));
         });
     }
-    /// Every field of every config takes every odd value: the graph is built, or one of our own errors says why not; nothing else is thrown.
+    /// Every field of every config takes odd values, each family every second pair of field and value (all with $ORRERY_ALL_CONFIGS): the graph is built, or one of our own errors says why not; nothing
+    /// else is thrown.
     void anyValueInAConfigIsTakenOrRefused()
     {
         QFETCH(QString, folder);
@@ -413,8 +414,13 @@ private Q_SLOTS:
         const core::Json odd = core::Json::parse(
             R"([-1, 0, 1, 3, 1048576, 4611686018427387904, 1e300, -0.5, "x", "", true, false, null, [], [1], ["x"], [[[1]]], {}, {"a": 1}, {"0": 3}, {"factor": "x"}, {"rope_type": 7}])");
         int built = 0, refused = 0;
-        for (const auto& [key, value] : original.items())
+        const bool isAll = qEnvironmentVariableIsSet("ORRERY_ALL_CONFIGS");
+        auto pair = std::size_t(folder.size());  // some families start with the first pair, some with the second
+        for (const auto& [key, value] : original.items()) {
+            ++pair;  // another half of the values for the next field
             for (const auto& other : odd) {
+                if (++pair % 2 && !isAll)
+                    continue;
                 auto changed = original;
                 changed[key] = other;
                 const models::families::Config config(changed, "config.json");
@@ -425,7 +431,8 @@ private Q_SLOTS:
                     ++refused;
                 }
             }
-        QVERIFY(built > 20 && refused > 20);
+        }
+        QVERIFY(built > 10 && refused > 10);
     }
 
     void aCheckpointWrittenAgainOpensAsTheSame_data()

@@ -36,6 +36,8 @@ inline graph::Weights scatteredWeights(const graph::Graph& graph)
             weights.set(parameter.name, 0.1 * at::randn(parameter.shape, generator, at::TensorOptions().dtype(at::kFloat)));
         if (parameter.name.ends_with("running_var"))
             weights.set(parameter.name, 1 + 0.3 * at::rand(parameter.shape, generator, at::TensorOptions().dtype(at::kFloat)));
+        if (parameter.name == "final_logits_bias")
+            weights.set(parameter.name, 0.1 * at::randn(parameter.shape, generator, at::TensorOptions().dtype(at::kFloat)));
     }
     return weights;
 }
