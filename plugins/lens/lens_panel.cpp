@@ -225,7 +225,7 @@ void LensPanel::look()
     const Tab shown = tab();
     m_replacing = true;
     m_bar->follow(session().runInBackground(
-        this, std::move(work), [this, shown, key](Outcome outcome) { take(shown, std::move(outcome), key); },
+        this, std::move(work), [this, shown, key, kind, parameters](Outcome outcome) { take(shown, std::move(outcome), key, kind, parameters); },
         [this, shown](const QString& text) { fail(shown, text); }, options));
     m_replacing = false;
     addBusy(1);
@@ -241,24 +241,28 @@ void LensPanel::stopOther()
     m_replacing = false;
 }
 
-void LensPanel::take(Tab tab, Outcome outcome, const QString& key)
+void LensPanel::take(Tab tab, Outcome outcome, const QString& key, const QString& kind, const core::Json& parameters)
 {
+    m_hasFailed = false;
     showPrepared(outcome.prepared);
     if (!outcome.prepared->isTransformer())
         return updateEmptyState();
     m_shown[tab] = key;
-    if (outcome.answer)
+    if (outcome.answer) {
+        m_commands[int(tab)] = lensCommand(m_prepared->wanted, m_prepared->dataDocument, kind, parameters, session().workspaceFolder());
         showAnswer(tab, *outcome.answer);
+    }
     updateButtons();
     // The token that is selected may only now be known to be there.
     if (tab == Tab::Direct)
         lookSoon();
 }
 
+// What stood there stays, with a line that says that it is of other settings.
 void LensPanel::fail(Tab tab, const QString& text)
 {
     showError(text);
-    m_answers[int(tab)].reset();
+    m_hasFailed = true;
     m_shown.erase(tab);
     updateButtons();
 }
@@ -396,10 +400,17 @@ QString LensPanel::commandLine() const
 {
     if (!m_prepared)
         return {};
+    // What could not be looked at is what the settings say; what is on show is something else then.
+    const LensWanted meant = m_hasFailed ? wanted() : m_prepared->wanted;
     if (tab() == Tab::Checkpoints)
-        return lensCommand(m_prepared->wanted, m_prepared->dataDocument, QStringLiteral("induction"), core::Json::object(),
-                           session().workspaceFolder(), QStringLiteral("all"));
-    return lensCommand(m_prepared->wanted, m_prepared->dataDocument, kind(), parameters(), session().workspaceFolder());
+        return lensCommand(meant, m_prepared->dataDocument, QStringLiteral("induction"), core::Json::object(), session().workspaceFolder(),
+                           QStringLiteral("all"));
+    return lensCommand(meant, m_prepared->dataDocument, kind(), parameters(), session().workspaceFolder());
+}
+
+QString LensPanel::shownCommand() const
+{
+    return m_answers[int(tab())] && !m_bar->isRunning() ? m_commands[int(tab())] : QString();
 }
 
 std::optional<widgets::ReportItem> LensPanel::reportItem() const

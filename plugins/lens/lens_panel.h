@@ -44,6 +44,8 @@ public:
     core::Json saveState() const override;
     void restoreState(const core::Json& state) override;
     QString commandLine() const override;
+    /// Of the answer on the tab in front; nothing while another one is on its way.
+    QString shownCommand() const override;
     std::optional<widgets::ReportItem> reportItem() const override;
     bool isIdle() const override;
 
@@ -75,7 +77,7 @@ private:
     void lookSoon(bool again = false);
     void look();
     void stopOther();
-    void take(Tab tab, Outcome outcome, const QString& key);
+    void take(Tab tab, Outcome outcome, const QString& key, const QString& kind, const core::Json& parameters);
     void fail(Tab tab, const QString& text);
     void showPrepared(const LensPreparedPtr& prepared);
     void showSizes();
@@ -97,8 +99,9 @@ private:
     LensPreparedPtr m_prepared;
     std::map<Tab, QString> m_shown;  ///< what each page was made of: nothing is computed twice
     std::optional<LensAnswer> m_answers[5];
+    QString m_commands[5];  ///< what each of them is the result of
     std::optional<qint64> m_step;
-    bool m_sending = false, m_measuring = false, m_replacing = false;
+    bool m_hasFailed = false, m_sending = false, m_measuring = false, m_replacing = false;
     QTimer* m_timer;
 
     QComboBox *m_model = nullptr, *m_inputKind = nullptr;

@@ -239,6 +239,10 @@ private Q_SLOTS:
         QTest::keyClick(context, Qt::Key_Return);
         QTRY_VERIFY2(bench.panel->errorText().contains("expected an offset up to 1"), qPrintable(bench.panel->errorText()));
         settle(bench);
+        // What stood there stays, and says that it is of other settings.
+        QCOMPARE(table->model()->index(2, 1).data().toString(), QString("ed"));
+        QVERIFY2(bench.panel->shownCommand().endsWith("context=db"), qPrintable(bench.panel->shownCommand()));
+        QTRY_VERIFY(bench.panel->isShownOutdated());
         const auto state = bench.panel->saveState();
         bench.show(state);
         QCOMPARE(bench.child<QLineEdit>("context")->text(), QString("dbaaa"));
@@ -267,6 +271,11 @@ private Q_SLOTS:
         QTest::keyClick(text, Qt::Key_Return);
         QTRY_VERIFY2(bench.panel->errorText().contains("expected at most 5 tokens"), qPrintable(bench.panel->errorText()));
         QCOMPARE(text->text(), QString("eabcdd"));
+        QTRY_VERIFY(bench.panel->isShownOutdated());
+        QTest::keyClick(text, Qt::Key_Backspace);
+        QTest::keyClick(text, Qt::Key_Backspace);
+        QTest::keyClick(text, Qt::Key_Return);
+        QTRY_VERIFY(bench.panel->errorText().isEmpty() && !bench.panel->isShownOutdated());
         settle(bench);
     }
 
