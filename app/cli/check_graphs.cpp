@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include <core/base/error.h>
+#include <core/base/plural.h>
 #include <core/base/text.h>
 #include <core/debug/operator_rules.h>
 #include <core/debug/profile.h>
@@ -38,8 +39,12 @@ std::string changeText(const debug::PathCount& count)
 {
     if (count.changes.empty())
         return {};
-    return fmt::format("; outputs moved by {:.2g} (median), {:.2g} (largest) of the largest one", debug::medianOf(count.changes),
-                       *std::max_element(count.changes.begin(), count.changes.end()));
+    std::string text = fmt::format("; outputs moved by {:.2g} (median), {:.2g} (largest) of the largest one", debug::medianOf(count.changes),
+                                   *std::max_element(count.changes.begin(), count.changes.end()));
+    if (!count.bounds.empty())
+        text += fmt::format("; a bound is proven for {}: moved by {:.2g}, at most {:.2g} (medians)",
+                            core::counted(std::int64_t(count.bounds.size()), "graph"), debug::medianOf(count.bounded), debug::medianOf(count.bounds));
+    return text;
 }
 
 void printPaths(const debug::RandomGraphReport& report)
@@ -168,11 +173,13 @@ std::function<Exit(Session&)> declareCheckGraphs(CLI::App& app)
            "With --learn-rules: draw so many graphs by the rules and say how many of them run, and how many without the rules; those that run are "
            "checked as the others are.")
         ->check(CLI::Range(1, 1'000'000));
-    app.footer("Each graph is run at once, node by node, by libtorch's interpreter, after being written and read again, and fused; then it goes "
-               "through our file,\n"
-               "ONNX, TorchScript and C. All must agree. With its weights in fewer bits (float16, bfloat16, int8, pruned, masked) it must compute "
-               "what those\n"
-               "weights stand for, which may differ from what they were by no more than a bound.");
+    app.footer(
+        "Each graph is run at once, node by node, by libtorch's interpreter, after being written and read again, and fused; then it goes "
+        "through our file,\n"
+        "ONNX, TorchScript and C. All must agree. With its weights in fewer bits (float16, bfloat16, int8, pruned, masked) it must compute "
+        "what those\n"
+        "weights stand for, which may differ from what they were by no more than a bound; where a bound on the outputs can be proven, no output "
+        "may exceed it.");
     return [options](Session& session) { return runCheckGraphs(session, *options); };
 }
 

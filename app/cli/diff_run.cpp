@@ -56,7 +56,8 @@ void printFirst(const debug::ValueDifference& value)
 {
     std::cout << "first difference at " << value.a << " (" << value.op << ")";
     if (value.a != value.b)
-        std::cout << ", " << value.b << " in the second (matched by operator and order, not by name)";
+        std::cout << fmt::format(", {}{} in the second (matched by {}, not by name)", value.b, value.op == value.opB ? "" : " (" + value.opB + ")",
+                                 debug::matchedByName(value.by));
     std::cout << "\n";
     if (!value.problem.empty()) {
         std::cout << "  " << value.problem << "\n";
@@ -66,6 +67,17 @@ void printFirst(const debug::ValueDifference& value)
                              value.beyond, value.elements, core::formatNumber(value.absolute), core::formatNumber(value.relative));
     std::cout << fmt::format("  worst at {}: {:.9g} against {:.9g}, {:.3g} apart, {:.3g} relative to the second at most\n",
                              core::formatShape(value.worst), value.valueA, value.valueB, value.maxAbsolute, value.maxRelative);
+}
+
+/// Values without a counterpart are no differences: they are folded into others or computed in pieces.
+void printOnly(const char* which, const std::vector<std::string>& names, bool all)
+{
+    if (names.empty())
+        return;
+    const std::size_t shown = all ? names.size() : std::min<std::size_t>(names.size(), 8);
+    std::cout << fmt::format("without a counterpart in the {}: {}{}\n", which,
+                             core::join({names.begin(), names.begin() + std::ptrdiff_t(shown)}, ", "),
+                             shown < names.size() ? fmt::format(" and {} more (--all lists them)", names.size() - shown) : "");
 }
 
 void printDivergence(const debug::Divergence& result, bool all)
@@ -80,6 +92,8 @@ void printDivergence(const debug::Divergence& result, bool all)
     std::cout << fmt::format("{}, {} nodes matched by name, {} by structure, {} only in the first, {} only in the second\n",
                              result.sameGraph ? "same graph" : "different graphs", result.byName, result.byStructure, result.onlyA.size(),
                              result.onlyB.size());
+    printOnly("first", result.onlyA, all);
+    printOnly("second", result.onlyB, all);
     // What led up to it: errors grow long before they leave the tolerance.
     const std::size_t from = all || result.values.size() <= 12 ? 0 : result.values.size() - 12;
     std::cout << fmt::format("\n  {:<40} {:<18} {:>10} {:>10} {:>10} {:>12}\n", "value", "shape", "max abs", "max rel", "rms rel", "beyond");

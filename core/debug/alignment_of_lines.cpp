@@ -3,27 +3,34 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "line_partners.h"
+
 namespace orrery::debug {
 namespace {
 
 /// Above this many cells a gap is matched greedily: 64 MiB of table.
 constexpr std::size_t kMostCells = std::size_t(16) << 20;
+/// Maps this close are taken for the same ones, whatever they are called: what differs is then shown as a difference.
+constexpr double kSameMap = 1e-2;
 
-std::vector<LinePair> sameNames(const ProgramLines& a, const ProgramLines& b)
+bool isCommutative(const graph::Node& node)
 {
-    std::unordered_map<std::string, int> byName;
-    for (int i = 0; i < b.count(); ++i)
-        byName[b.line(i).node->name] = i;
-    std::vector<LinePair> pairs;
-    for (int i = 0; i < a.count(); ++i)
-        if (const auto it = byName.find(a.line(i).node->name); it != byName.end())
-            pairs.push_back({i, it->second, true});
-    return pairs;
+    return node.op == "aten::add" || node.op == "aten::mul";
+}
+
+/// Named after its operator, as importers do: "blocks.0.attn.reshape#2". In another graph that may be another one.
+bool isNamedByOperator(const graph::Node& node)
+{
+    const std::string last = node.name.substr(node.name.rfind('.') + 1);
+    const std::string op = node.op.substr(node.op.rfind(':') + 1);
+    const std::string base = last.substr(0, last.find('#'));
+    return node.op.starts_with("prim::") || base == op.substr(std::min(op.size(), op.find_first_not_of('_')));
 }
 
 /// The longest run of pairs that ascend in both programs (patience sorting, O(n log n)): between these, gaps are well defined.
-std::vector<LinePair> ascending(const std::vector<LinePair>& pairs)
+std::vector<LinePair> ascending(std::vector<LinePair> pairs)
 {
+    std::sort(pairs.begin(), pairs.end(), [](const auto& x, const auto& y) { return x.a < y.a; });
     std::vector<std::size_t> tails;
     std::vector<int> before(pairs.size(), -1);
     for (std::size_t i = 0; i < pairs.size(); ++i) {
@@ -42,233 +49,327 @@ std::vector<LinePair> ascending(const std::vector<LinePair>& pairs)
     return chosen;
 }
 
-/// Two programs and what is known of their values.
-struct Programs {
-    const ProgramLines& a;
-    const ProgramLines& b;
-    const LineShapes& shapesA;
-    const LineShapes& shapesB;
-};
-
-bool sameOperator(const Programs& both, int i, int k)
-{
-    const graph::Node &left = *both.a.line(i).node, &right = *both.b.line(k).node;
-    if (left.op != right.op || left.outputs.size() != right.outputs.size())
-        return false;
-    const bool known = std::size_t(i) < both.shapesA.size() && std::size_t(k) < both.shapesB.size();
-    const auto *first = known ? &both.shapesA[std::size_t(i)] : nullptr, *second = known ? &both.shapesB[std::size_t(k)] : nullptr;
-    return !known || !first->has_value() || !second->has_value() || **first == **second;
-}
-
-/// Which values belong together, by the pairs there are.
-class Partners {
+/// Finds the pairs, one rule after the other.
+class Aligner {
 public:
-    Partners(const Programs& both, const std::vector<LinePair>& pairs)
-        : m_both(both), m_ofA(std::size_t(both.a.count()), -1), m_ofB(std::size_t(both.b.count()), -1)
+    Aligner(const ComparableLines& a, const ComparableLines& b) : m_a(a), m_b(b), m_partners(a, b) {}
+
+    std::vector<LinePair> run()
     {
-        for (const auto& pair : pairs)
-            add(pair);
-        const auto &left = both.a.graph()->data().inputs, &right = both.b.graph()->data().inputs;
-        for (std::size_t i = 0; i < std::min(left.size(), right.size()); ++i)
-            m_inputs[left[i].value] = right[i].value;
-    }
-    void add(const LinePair& pair)
-    {
-        m_ofA[std::size_t(pair.a)] = pair.b;
-        m_ofB[std::size_t(pair.b)] = pair.a;
-    }
-    void remove(const LinePair& pair) { m_ofA[std::size_t(pair.a)] = m_ofB[std::size_t(pair.b)] = -1; }
-    bool isPairedA(int line) const { return m_ofA[std::size_t(line)] >= 0; }
-    bool isPairedB(int line) const { return m_ofB[std::size_t(line)] >= 0; }
-    /// Made by partners at the same output, or both given to the graph in the same place.
-    bool belong(graph::ValueId left, graph::ValueId right) const
-    {
-        const int lineA = m_both.a.lineOf(left), lineB = m_both.b.lineOf(right);
-        if (lineA >= 0 && lineB >= 0)
-            return m_ofA[std::size_t(lineA)] == lineB && placeOf(m_both.a, lineA, left) == placeOf(m_both.b, lineB, right);
-        if (lineA >= 0 || lineB >= 0)
-            return false;
-        const auto input = m_inputs.find(left);
-        return input != m_inputs.end() ? input->second == right : sameParameter(left, right);
-    }
-    /// The value of `b` that a value of `a` certainly is.
-    std::optional<graph::ValueId> partnerOf(graph::ValueId left) const
-    {
-        if (const int line = m_both.a.lineOf(left); line >= 0) {
-            const int other = m_ofA[std::size_t(line)];
-            const std::size_t place = placeOf(m_both.a, line, left);
-            const bool there = other >= 0 && place < m_both.b.line(other).node->outputs.size();
-            return there ? std::optional(m_both.b.line(other).node->outputs[place]) : std::nullopt;
-        }
-        if (const auto input = m_inputs.find(left); input != m_inputs.end())
-            return input->second;
-        const auto* parameter = m_both.a.graph()->parameterOf(left);
-        const auto* same = parameter ? m_both.b.graph()->findParameter(parameter->name) : nullptr;
-        return same ? std::optional(same->value) : std::nullopt;
-    }
-    /// Both have a partner, and it is another one.
-    bool contradict(graph::ValueId left, graph::ValueId right) const
-    {
-        const int lineA = m_both.a.lineOf(left), lineB = m_both.b.lineOf(right);
-        if (lineA >= 0 && lineB >= 0)
-            return isPairedA(lineA) && isPairedB(lineB) && m_ofA[std::size_t(lineA)] != lineB;
-        const auto *first = m_both.a.graph()->parameterOf(left), *second = m_both.b.graph()->parameterOf(right);
-        if (first && second)
-            return first->name != second->name && (m_both.b.graph()->findParameter(first->name) || m_both.a.graph()->findParameter(second->name));
-        return (lineA >= 0 && isPairedA(lineA) && lineB < 0) || (lineB >= 0 && isPairedB(lineB) && lineA < 0);
+        matchMapsByName();
+        matchMapsByWeights();
+        matchNames();
+        matchByInputs();
+        matchByReaders();
+        matchByInputs();
+        matchGaps();
+        dropContradictions();
+        matchByReaders();
+        matchByInputs();
+        dropUnsupported();
+        std::vector<LinePair> pairs = m_partners.pairs();
+        std::sort(pairs.begin(), pairs.end(), [](const auto& x, const auto& y) { return x.a < y.a; });
+        return pairs;
     }
 
 private:
-    static std::size_t placeOf(const ProgramLines& lines, int line, graph::ValueId value)
+    /// The name says no more than the operator. Graphs of the same names are compared without a run before: there it does.
+    bool isCounted(int line) const { return m_a.value(line) && isNamedByOperator(m_a.node(line)); }
+    void matchMapsByName()
     {
-        const auto& outputs = lines.line(line).node->outputs;
-        return std::size_t(std::find(outputs.begin(), outputs.end(), value) - outputs.begin());
+        std::unordered_map<std::string, int> byName;
+        for (std::size_t k = 0; k < m_b.units().size(); ++k)
+            for (const int line : m_b.units()[k].lines)
+                byName[m_b.node(line).name] = int(k);
+        std::vector<bool> taken(m_b.units().size(), false);
+        for (std::size_t i = 0; i < m_a.units().size(); ++i)
+            for (const int line : m_a.units()[i].lines) {
+                const auto it = byName.find(m_a.node(line).name);
+                if (it == byName.end() || taken[std::size_t(it->second)] || !distanceOf(m_a.units()[i], m_b.units()[std::size_t(it->second)]))
+                    continue;
+                taken[std::size_t(it->second)] = true;
+                m_partners.addMaps(int(i), it->second, MatchedBy::Name);
+                break;
+            }
     }
-    bool sameParameter(graph::ValueId left, graph::ValueId right) const
+    /// The closest one that is free; of equally close ones (a module that is called twice) the first.
+    void matchMapsByWeights()
     {
-        const auto *first = m_both.a.graph()->parameterOf(left), *second = m_both.b.graph()->parameterOf(right);
-        if (!first || !second)
-            return false;
-        if (first->name == second->name)
-            return true;
-        return first->shape == second->shape && !m_both.b.graph()->findParameter(first->name) && !m_both.a.graph()->findParameter(second->name);
+        for (std::size_t i = 0; i < m_a.units().size(); ++i) {
+            if (!m_partners.isFreeA(m_a.units()[i].end()))
+                continue;
+            int closest = -1;
+            double least = kSameMap;
+            for (std::size_t k = 0; k < m_b.units().size(); ++k)
+                if (const auto distance = distanceOf(m_a.units()[i], m_b.units()[k]);
+                    distance && *distance < least && m_partners.isFreeB(m_b.units()[k].end())) {
+                    closest = int(k);
+                    least = *distance;
+                }
+            if (closest >= 0)
+                m_partners.addMaps(int(i), closest, MatchedBy::Weights);
+        }
     }
-    const Programs& m_both;
-    std::vector<int> m_ofA, m_ofB;
-    std::unordered_map<graph::ValueId, graph::ValueId> m_inputs;
-};
-
-/// Do two nodes read what belongs together, in the order of their arguments?
-bool readTheSame(const Partners& partners, const graph::Node& left, const graph::Node& right)
-{
-    if (left.inputs.size() != right.inputs.size())
-        return false;
-    bool any = false;
-    for (std::size_t i = 0; i < left.inputs.size(); ++i) {
-        if (left.inputs[i].isConstant() != right.inputs[i].isConstant())
-            return false;
-        if (left.inputs[i].isConstant())
-            continue;
-        if (!partners.belong(left.inputs[i].value, right.inputs[i].value))
-            return false;
-        any = true;
+    void matchNames()
+    {
+        std::unordered_map<std::string, int> byName;
+        for (int k = 0; k < m_b.count(); ++k)
+            byName[m_b.node(k).name] = k;
+        for (int i = 0; i < m_a.count(); ++i)
+            // Lines of maps that have a partner have found what they are. A counted operator ("reshape#2") is the same only if it makes a tensor of the same shape.
+            if (const auto it = byName.find(m_a.node(i).name);
+                it != byName.end() && m_partners.isOpenA(i) && m_partners.isOpenB(it->second) && (!isCounted(i) || mayMatch(i, it->second)))
+                m_partners.add({i, it->second, MatchedBy::Name});
     }
-    return any;
-}
 
-/// The first free line of `b` that reads what belongs to what `line` of `a` reads; -1: none.
-int partnerByInputs(const Programs& both, const Partners& partners, int line)
-{
-    const graph::Node& node = *both.a.line(line).node;
-    for (const auto& input : node.inputs) {
-        const auto partner = input.isConstant() ? std::nullopt : partners.partnerOf(input.value);
-        if (!partner)
-            continue;
-        for (const auto* reader : both.b.graph()->users(*partner)) {
-            const int k = reader->outputs.empty() ? -1 : both.b.lineOf(reader->outputs[0]);
-            if (k >= 0 && both.b.line(k).node == reader && !partners.isPairedB(k) && sameOperator(both, line, k) &&
-                readTheSame(partners, node, *reader))
-                return k;
+    /// From the inputs on: what reads the same by the same operator is the same.
+    void matchByInputs()
+    {
+        for (int i = 0; i < m_a.count(); ++i)
+            if (const int k = m_partners.isFreeA(i) ? partnerByInputs(i) : -1; k >= 0)
+                m_partners.addLines(i, k, MatchedBy::Inputs);
+    }
+    /// The first free line of `b` that reads what belongs to what `line` of `a` reads; -1: none.
+    int partnerByInputs(int line) const
+    {
+        for (const auto& input : m_a.inputs(line)) {
+            const auto partner = input.isConstant() ? std::nullopt : m_partners.partnerOf(input.value);
+            if (!partner)
+                continue;
+            for (const int k : readersOf(*partner))
+                if (m_partners.isFreeB(k) && m_partners.sameOperator(line, k) && readTheSame(line, k))
+                    return k;
+            return -1;
         }
         return -1;
     }
-    return -1;
-}
-
-/// From the inputs on: what reads the same by the same operator is the same.
-void matchByInputs(const Programs& both, std::vector<LinePair>& pairs)
-{
-    Partners partners(both, pairs);
-    for (int i = 0; i < both.a.count(); ++i) {
-        const int k = partners.isPairedA(i) ? -1 : partnerByInputs(both, partners, i);
-        if (k < 0)
-            continue;
-        pairs.push_back({i, k, false});
-        partners.add(pairs.back());
+    /// Lines of `b` that read a value, also through copies.
+    std::vector<int> readersOf(graph::ValueId value) const
+    {
+        std::vector<int> readers;
+        for (const auto* reader : m_b.lines().graph()->users(value)) {
+            const int k = reader->outputs.empty() ? -1 : m_b.lines().lineOf(reader->outputs[0]);
+            if (k < 0 || &m_b.node(k) != reader)
+                continue;
+            readers.push_back(m_b.endOf(k));
+            if (isCopy(*reader) && !m_partners.isPairedB(k))
+                for (const int behind : readersOf(reader->outputs[0]))
+                    readers.push_back(behind);
+        }
+        return readers;
     }
-    std::sort(pairs.begin(), pairs.end(), [](const auto& x, const auto& y) { return x.a < y.a; });
-}
-
-/// Pairs found by operator alone whose inputs have other partners compute something else.
-void dropContradictions(const Programs& both, std::vector<LinePair>& pairs)
-{
-    Partners partners(both, pairs);
-    std::erase_if(pairs, [&](const LinePair& pair) {
-        const auto &left = both.a.line(pair.a).node->inputs, &right = both.b.line(pair.b).node->inputs;
-        bool wrong = false;
-        for (std::size_t i = 0; i < std::min(left.size(), right.size()) && !pair.sameName; ++i)
-            wrong = wrong || (!left[i].isConstant() && !right[i].isConstant() && partners.contradict(left[i].value, right[i].value));
-        // A sum or product does not care which comes first.
-        if (wrong && left.size() >= 2 && right.size() >= 2 && !left[0].isConstant() && !left[1].isConstant() && !right[0].isConstant() &&
-            !right[1].isConstant() && (both.a.line(pair.a).node->op == "aten::add" || both.a.line(pair.a).node->op == "aten::mul"))
-            wrong = partners.contradict(left[0].value, right[1].value) || partners.contradict(left[1].value, right[0].value);
-        if (wrong)
-            partners.remove(pair);
-        return wrong;
-    });
-}
-
-void matchGreedily(const Programs& both, const std::vector<int>& left, const std::vector<int>& right, std::vector<LinePair>& out)
-{
-    std::size_t k = 0;
-    for (const int i : left) {
-        const auto found = std::find_if(right.begin() + std::ptrdiff_t(k), right.end(), [&](int other) { return sameOperator(both, i, other); });
-        if (found == right.end())
-            continue;
-        out.push_back({i, *found, false});
-        k = std::size_t(found - right.begin()) + 1;
+    /// Do two lines read what belongs together, in the order of their arguments? Sums and products may swap theirs.
+    bool readTheSame(int lineA, int lineB) const
+    {
+        const auto &left = m_a.inputs(lineA), &right = m_b.inputs(lineB);
+        // Operators of two names have other arguments behind the value.
+        const std::size_t sizes = m_a.node(lineA).op == m_b.node(lineB).op ? std::max(left.size(), right.size()) : 1;
+        if (left.size() < sizes || right.size() < sizes)
+            return false;
+        bool any = false;
+        // Numbers and lists (sizes, mostly) are only the same where their literals are.
+        const LineValue* known = m_a.value(lineA);
+        const bool isNumber = known && !known->isKnownTensor();
+        for (std::size_t i = 0; i < sizes; ++i) {
+            if (left[i].isConstant() != right[i].isConstant())
+                return false;
+            if (left[i].isConstant() && isNumber && !(left[i].constant == right[i].constant))
+                return false;
+            if (left[i].isConstant())
+                continue;
+            if (!belongAt(lineA, left, right, i))
+                return false;
+            any = true;
+        }
+        return any;
     }
-}
-
-void matchGap(const Programs& both, const std::vector<int>& left, const std::vector<int>& right, std::vector<LinePair>& out)
-{
-    const std::size_t n = left.size(), m = right.size();
-    if (n == 0 || m == 0)
-        return;
-    if ((n + 1) * (m + 1) > kMostCells)
-        return matchGreedily(both, left, right, out);
-    std::vector<std::int32_t> length((n + 1) * (m + 1), 0);
-    const auto at = [&](std::size_t i, std::size_t k) -> std::int32_t& { return length[i * (m + 1) + k]; };
-    for (std::size_t i = n; i-- > 0;)
-        for (std::size_t k = m; k-- > 0;)
-            at(i, k) = sameOperator(both, left[i], right[k]) ? at(i + 1, k + 1) + 1 : std::max(at(i + 1, k), at(i, k + 1));
-    for (std::size_t i = 0, k = 0; i < n && k < m;) {
-        if (sameOperator(both, left[i], right[k]))
-            out.push_back({left[i++], right[k++], false});
-        else if (at(i + 1, k) >= at(i, k + 1))
-            ++i;
-        else
-            ++k;
+    bool belongAt(int lineA, const std::vector<graph::Operand>& left, const std::vector<graph::Operand>& right, std::size_t i) const
+    {
+        if (m_partners.belong(left[i].value, right[i].value))
+            return true;
+        const std::size_t other = 1 - i;
+        return i < 2 && isCommutative(m_a.node(lineA)) && left.size() > 1 && right.size() > 1 && !right[other].isConstant() &&
+               m_partners.belong(left[i].value, right[other].value);
     }
-}
+
+    /// From the ends on: what partners read in the same place is the same, however it is computed.
+    void matchByReaders()
+    {
+        const auto &left = m_a.lines().graph()->data().body.outputs, &right = m_b.lines().graph()->data().body.outputs;
+        for (std::size_t i = 0; i < std::min(left.size(), right.size()) && left.size() == right.size(); ++i)
+            if (!left[i].isConstant() && !right[i].isConstant())
+                matchProducers(left[i].value, right[i].value);
+        std::vector<LinePair> all = m_partners.pairs();
+        std::sort(all.begin(), all.end(), [](const auto& x, const auto& y) { return x.a < y.a; });
+        m_readers.insert(m_readers.end(), all.begin(), all.end());
+        while (!m_readers.empty()) {
+            const LinePair pair = m_readers.back();
+            m_readers.pop_back();
+            matchInputsOf(pair.a, pair.b);
+        }
+    }
+    void matchInputsOf(int lineA, int lineB)
+    {
+        lineA = m_a.endOf(lineA);
+        lineB = m_b.endOf(lineB);
+        if (!m_partners.sameOperator(lineA, lineB))
+            return;
+        const auto &left = m_a.inputs(lineA), &right = m_b.inputs(lineB);
+        const std::size_t sizes = m_a.node(lineA).op == m_b.node(lineB).op ? std::min(left.size(), right.size()) : 1;
+        const bool swapped = isCommutative(m_a.node(lineA)) && sizes > 1 && isSwapped(left, right);
+        for (std::size_t i = 0; i < sizes; ++i) {
+            const auto& other = right[swapped && i < 2 ? 1 - i : i];
+            if (!left[i].isConstant() && !other.isConstant())
+                matchProducers(left[i].value, other.value);
+        }
+    }
+    bool isSwapped(const std::vector<graph::Operand>& left, const std::vector<graph::Operand>& right) const
+    {
+        if (left[0].isConstant() || left[1].isConstant() || right[0].isConstant() || right[1].isConstant())
+            return false;
+        const auto straight = m_partners.belong(left[0].value, right[0].value) || m_partners.belong(left[1].value, right[1].value);
+        return !straight && (m_partners.belong(left[0].value, right[1].value) || m_partners.belong(left[1].value, right[0].value) ||
+                             m_partners.contradict(left[0].value, right[0].value) || m_partners.contradict(left[1].value, right[1].value));
+    }
+    void matchProducers(graph::ValueId left, graph::ValueId right)
+    {
+        left = m_partners.behindCopiesA(left);
+        right = m_partners.behindCopiesB(right);
+        const int i = m_a.lines().lineOf(left), k = m_b.lines().lineOf(right);
+        if (i < 0 || k < 0 || !m_partners.isFreeA(i) || !m_partners.isFreeB(k) || m_a.node(i).outputs[0] != left || m_b.node(k).outputs[0] != right)
+            return;
+        const LineValue *first = m_a.value(i), *second = m_b.value(k);
+        if (!first || !second || !first->isKnownTensor() || !second->isKnownTensor() || first->shape != second->shape)
+            return;
+        m_partners.addLines(i, k, MatchedBy::Readers);
+        m_readers.push_back({i, k, MatchedBy::Readers});
+    }
+
+    void matchGaps()
+    {
+        std::vector<LinePair> anchors = ascending(m_partners.pairs());
+        anchors.push_back({m_a.count(), m_b.count(), MatchedBy::Name});
+        int i = 0, k = 0;
+        for (const auto& anchor : anchors) {
+            std::vector<int> left, right;
+            for (; i < anchor.a; ++i)
+                if (m_partners.isFreeA(i))
+                    left.push_back(i);
+            for (; k < anchor.b; ++k)
+                if (m_partners.isFreeB(k))
+                    right.push_back(k);
+            matchGap(left, right);
+        }
+    }
+    /// Numbers and lists without a name or known inputs are sizes on their way: the same operator says nothing.
+    bool mayMatch(int lineA, int lineB) const
+    {
+        const LineValue* known = m_a.value(lineA);
+        return m_partners.sameOperator(lineA, lineB) && (!known || known->isKnownTensor());
+    }
+    void matchGap(const std::vector<int>& left, const std::vector<int>& right)
+    {
+        const std::size_t n = left.size(), m = right.size();
+        if (n == 0 || m == 0)
+            return;
+        if ((n + 1) * (m + 1) > kMostCells)
+            return matchGreedily(left, right);
+        std::vector<std::int32_t> length((n + 1) * (m + 1), 0);
+        const auto at = [&](std::size_t i, std::size_t k) -> std::int32_t& { return length[i * (m + 1) + k]; };
+        for (std::size_t i = n; i-- > 0;)
+            for (std::size_t k = m; k-- > 0;)
+                at(i, k) = mayMatch(left[i], right[k]) ? at(i + 1, k + 1) + 1 : std::max(at(i + 1, k), at(i, k + 1));
+        for (std::size_t i = 0, k = 0; i < n && k < m;) {
+            if (mayMatch(left[i], right[k]))
+                m_partners.addLines(left[i++], right[k++], MatchedBy::Operator);
+            else if (at(i + 1, k) >= at(i, k + 1))
+                ++i;
+            else
+                ++k;
+        }
+    }
+    void matchGreedily(const std::vector<int>& left, const std::vector<int>& right)
+    {
+        std::size_t k = 0;
+        for (const int i : left) {
+            const auto found = std::find_if(right.begin() + std::ptrdiff_t(k), right.end(), [&](int other) { return mayMatch(i, other); });
+            if (found == right.end())
+                continue;
+            m_partners.addLines(i, *found, MatchedBy::Operator);
+            k = std::size_t(found - right.begin()) + 1;
+        }
+    }
+
+    /// Pairs found by operator alone, or by names that only count operators, whose inputs have other partners compute something else.
+    void dropContradictions()
+    {
+        m_partners.removeIf([&](const LinePair& pair) {
+            if (pair.by != MatchedBy::Operator && !(pair.by == MatchedBy::Name && isCounted(pair.a)))
+                return false;
+            const auto &left = m_a.inputs(m_a.endOf(pair.a)), &right = m_b.inputs(m_b.endOf(pair.b));
+            const auto contradicts = [&](std::size_t i, std::size_t k) {
+                return !left[i].isConstant() && !right[k].isConstant() && m_partners.contradict(left[i].value, right[k].value);
+            };
+            bool wrong = false;
+            for (std::size_t i = 0; i < std::min(left.size(), right.size()); ++i)
+                wrong = wrong || contradicts(i, i);
+            // A sum or product does not care which comes first.
+            if (wrong && left.size() >= 2 && right.size() >= 2 && isCommutative(m_a.node(pair.a)))
+                wrong = contradicts(0, 1) || contradicts(1, 0);
+            return wrong;
+        });
+    }
+
+    /// Operator and shape alone say little: some value that it reads, or some line that reads it, must belong to the other's.
+    void dropUnsupported()
+    {
+        m_partners.removeIf([&](const LinePair& pair) { return pair.by == MatchedBy::Operator && !readsAPartner(pair) && !isReadByPartners(pair); });
+    }
+    bool readsAPartner(const LinePair& pair) const
+    {
+        const auto &left = m_a.inputs(m_a.endOf(pair.a)), &right = m_b.inputs(m_b.endOf(pair.b));
+        return std::any_of(left.begin(), left.end(), [&](const auto& one) {
+            return !one.isConstant() && std::any_of(right.begin(), right.end(), [&](const auto& other) {
+                return !other.isConstant() && m_partners.belong(one.value, other.value);
+            });
+        });
+    }
+    bool isReadByPartners(const LinePair& pair) const
+    {
+        const auto& outputs = m_a.node(pair.a).outputs;
+        return !outputs.empty() && std::any_of(m_partners.pairs().begin(), m_partners.pairs().end(), [&](const LinePair& reader) {
+            const auto reads = [](const ComparableLines& lines, int line, const std::vector<graph::ValueId>& made) {
+                return std::any_of(lines.inputs(line).begin(), lines.inputs(line).end(), [&](const auto& input) {
+                    return !input.isConstant() && std::find(made.begin(), made.end(), input.value) != made.end();
+                });
+            };
+            return m_partners.sameOperator(m_a.endOf(reader.a), m_b.endOf(reader.b)) && reads(m_a, m_a.endOf(reader.a), outputs) &&
+                   reads(m_b, m_b.endOf(reader.b), m_b.node(pair.b).outputs);
+        });
+    }
+
+    const ComparableLines &m_a, &m_b;
+    LinePartners m_partners;
+    std::vector<LinePair> m_readers;  // whose inputs are looked at next
+};
 
 }  // namespace
 
-std::vector<LinePair> alignLines(const ProgramLines& a, const ProgramLines& b, const LineShapes& shapesA, const LineShapes& shapesB)
+const char* matchedByName(MatchedBy by)
 {
-    const Programs both{a, b, shapesA, shapesB};
-    std::vector<LinePair> pairs = sameNames(a, b);
-    if (pairs.size() < std::size_t(std::min(a.count(), b.count())))
-        matchByInputs(both, pairs);
-    std::vector<bool> usedA(std::size_t(a.count()), false), usedB(std::size_t(b.count()), false);
-    for (const auto& pair : pairs)
-        usedA[std::size_t(pair.a)] = usedB[std::size_t(pair.b)] = true;
-    std::vector<LinePair> anchors = ascending(pairs);
-    anchors.push_back({a.count(), b.count(), true});
-    int i = 0, k = 0;
-    for (const auto& anchor : anchors) {
-        std::vector<int> left, right;
-        for (; i < anchor.a; ++i)
-            if (!usedA[std::size_t(i)])
-                left.push_back(i);
-        for (; k < anchor.b; ++k)
-            if (!usedB[std::size_t(k)])
-                right.push_back(k);
-        matchGap(both, left, right, pairs);
+    switch (by) {
+    case MatchedBy::Name: return "name";
+    case MatchedBy::Weights: return "weights";
+    case MatchedBy::Inputs: return "inputs";
+    case MatchedBy::Readers: return "readers";
+    case MatchedBy::Operator: return "operator and order";
     }
-    std::sort(pairs.begin(), pairs.end(), [](const auto& x, const auto& y) { return x.a < y.a; });
-    dropContradictions(both, pairs);
-    return pairs;
+    return "";
+}
+
+std::vector<LinePair> alignLines(const ComparableLines& a, const ComparableLines& b)
+{
+    return Aligner(a, b).run();
 }
 
 }  // namespace orrery::debug

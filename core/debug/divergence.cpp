@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include <core/base/text.h>
@@ -49,14 +50,33 @@ at::Tensor asDoubles(const at::Tensor& tensor)
     return tensor.detach().to(at::kCPU).to(at::kDouble).contiguous().reshape(-1);
 }
 
-void measure(ValueDifference& out, const at::Tensor& a, const at::Tensor& b, at::IntArrayRef shape, bool equalNan)
+/// Half the lowest number of a dtype; minus infinity where there is none.
+double maskedBelow(at::ScalarType type)
 {
+    switch (type) {
+    case at::kDouble: return std::numeric_limits<double>::lowest() / 2;
+    case at::kFloat: return double(std::numeric_limits<float>::lowest()) / 2;
+    case at::kBFloat16: return double(static_cast<float>(std::numeric_limits<c10::BFloat16>::lowest())) / 2;
+    case at::kHalf: return double(static_cast<float>(std::numeric_limits<c10::Half>::lowest())) / 2;
+    default: return -INFINITY;
+    }
+}
+
+struct Elements {
+    at::Tensor numbers;  // float64, flat
+    double maskedBelow = -INFINITY;
+};
+
+void measure(ValueDifference& out, const Elements& first, const Elements& second, at::IntArrayRef shape, bool equalNan)
+{
+    const at::Tensor &a = first.numbers, &b = second.numbers;
     const double *left = a.data_ptr<double>(), *right = b.data_ptr<double>();
     double worst = -1, squares = 0, total = 0;
     std::int64_t place = 0, finite = 0;
     for (std::int64_t i = 0; i < out.elements; ++i) {
         const double x = left[i], y = right[i];
-        const bool same = x == y || (equalNan && std::isnan(x) && std::isnan(y));
+        const bool masked = (x == -INFINITY && y <= second.maskedBelow) || (y == -INFINITY && x <= first.maskedBelow);
+        const bool same = x == y || masked || (equalNan && std::isnan(x) && std::isnan(y));
         // What has no distance is infinitely far: NaN against a number, infinities of two signs.
         const double distance = same ? 0 : std::isfinite(x) && std::isfinite(y) ? std::abs(x - y) : INFINITY;
         out.beyond += distance > out.absolute + out.relative * std::abs(std::isfinite(y) ? y : 0);
@@ -110,10 +130,11 @@ ValueDifference compareValues(const c10::IValue& a, const c10::IValue& b, const 
     if (left.sizes() != right.sizes())
         out.problem = fmt::format("shapes {} and {}", core::formatShape(left.sizes()), core::formatShape(right.sizes()));
     else if (left.is_complex() || right.is_complex())
-        measure(out, asDoubles(at::view_as_real(left.to(at::kComplexDouble))), asDoubles(at::view_as_real(right.to(at::kComplexDouble))),
+        measure(out, {asDoubles(at::view_as_real(left.to(at::kComplexDouble)))}, {asDoubles(at::view_as_real(right.to(at::kComplexDouble)))},
                 left.sizes(), tolerance.equalNan);
     else
-        measure(out, asDoubles(left), asDoubles(right), left.sizes(), tolerance.equalNan);
+        measure(out, {asDoubles(left), maskedBelow(left.scalar_type())}, {asDoubles(right), maskedBelow(right.scalar_type())}, left.sizes(),
+                tolerance.equalNan);
     return out;
 }
 
@@ -160,10 +181,10 @@ private:
     std::string m_failure;
 };
 
-/// Shapes of one run, as far as it goes: only asked where names do not say which lines belong together.
-LineShapes shapesOf(const RunSide& side, const ProgramLines& lines, std::stop_token stop)
+/// Kinds and shapes of one run, as far as it goes: only asked where names do not say which lines belong together.
+LineValues valuesOf(const RunSide& side, const ProgramLines& lines, std::stop_token stop)
 {
-    LineShapes shapes(std::size_t(lines.count()));
+    LineValues values(std::size_t(lines.count()));
     graph::RunRequest request;
     request.inputs = side.inputs;
     request.seed = side.seed;
@@ -171,27 +192,39 @@ LineShapes shapesOf(const RunSide& side, const ProgramLines& lines, std::stop_to
     for (int i = 0; i < lines.count(); ++i)
         if (const auto& outputs = lines.line(i).node->outputs; !outputs.empty())
             request.probes.push_back(
-                graph::Probe::onValue(lines.graph()->value(outputs[0]).name, [&shapes, i](const std::string&, const c10::IValue& value) {
+                graph::Probe::onValue(lines.graph()->value(outputs[0]).name, [&values, i](const std::string&, const c10::IValue& value) {
+                    LineValue& known = values[std::size_t(i)];
+                    known.kind = value.tagKind();
                     if (value.isTensor() && value.toTensor().defined())
-                        shapes[std::size_t(i)] = value.toTensor().sizes().vec();
+                        known.shape = value.toTensor().sizes().vec();
                 }));
     try {
         side.executor->run(side.weights, request);
     } catch (const core::Error&) {
         // What fails is said when the lines are compared.
     }
-    return shapes;
+    return values;
+}
+
+std::set<std::string> namesOf(const ProgramLines& lines)
+{
+    std::set<std::string> names;
+    for (int i = 0; i < lines.count(); ++i)
+        names.insert(lines.line(i).node->name);
+    return names;
 }
 
 std::vector<LinePair> aligned(const RunSide& sideA, const ProgramLines& a, const RunSide& sideB, const ProgramLines& b, std::stop_token stop)
 {
-    std::set<std::string> names;
-    for (int i = 0; i < b.count(); ++i)
-        names.insert(b.line(i).node->name);
-    bool allNamed = true;
-    for (int i = 0; i < a.count(); ++i)
-        allNamed = allNamed && names.count(a.line(i).node->name);
-    return allNamed ? alignLines(a, b) : alignLines(a, b, shapesOf(sideA, a, stop), shapesOf(sideB, b, stop));
+    if (namesOf(a) == namesOf(b))
+        return alignLines(ComparableLines(a, {}, nullptr), ComparableLines(b, {}, nullptr));
+    return alignLines(ComparableLines(a, valuesOf(sideA, a, stop), &sideA.weights), ComparableLines(b, valuesOf(sideB, b, stop), &sideB.weights));
+}
+
+/// The same but for device and dtype, which the two runs may differ in.
+bool isSameGraph(const graph::GraphPtr& a, const graph::GraphPtr& b)
+{
+    return a->hash() == b->hash() || graph::moved(a, at::kCPU, at::kFloat)->hash() == graph::moved(b, at::kCPU, at::kFloat)->hash();
 }
 
 void addUnmatched(Divergence& result, const std::vector<LinePair>& pairs, const ProgramLines& a, const ProgramLines& b)
@@ -200,7 +233,7 @@ void addUnmatched(Divergence& result, const std::vector<LinePair>& pairs, const 
     for (const auto& pair : pairs) {
         left.insert(pair.a);
         right.insert(pair.b);
-        ++(pair.sameName ? result.byName : result.byStructure);
+        ++(pair.by == MatchedBy::Name ? result.byName : result.byStructure);
     }
     for (int i = 0; i < a.count(); ++i)
         if (!left.count(i))
@@ -210,16 +243,28 @@ void addUnmatched(Divergence& result, const std::vector<LinePair>& pairs, const 
             result.onlyB.push_back(b.line(i).node->name);
 }
 
+/// One side may run a map over rows of a matrix, the other over the rows of a batch: the same numbers in the same order.
+c10::IValue inShapeOf(const c10::IValue& left, const c10::IValue& right, MatchedBy by)
+{
+    const bool reshapes = by == MatchedBy::Weights && left.isTensor() && right.isTensor() && left.toTensor().defined() &&
+                          right.toTensor().defined() && left.toTensor().numel() == right.toTensor().numel();
+    return reshapes ? c10::IValue(right.toTensor().reshape(left.toTensor().sizes())) : right;
+}
+
 /// @return False if the comparison ends here.
 bool comparePair(Divergence& result, const LinePair& pair, Side& a, Side& b, const DivergenceOptions& options, std::stop_token stop)
 {
-    const graph::Node& node = *a.lines().line(pair.a).node;
-    const std::size_t outputs = std::min(node.outputs.size(), b.lines().line(pair.b).node->outputs.size());
+    const graph::Node &node = *a.lines().line(pair.a).node, &other = *b.lines().line(pair.b).node;
+    // Further outputs of another operator are something else.
+    const std::size_t outputs = std::min({node.outputs.size(), other.outputs.size(), node.op == other.op ? node.outputs.size() : std::size_t(1)});
     for (std::size_t i = 0; i < outputs; ++i) {
-        ValueDifference difference = compareValues(a.value(pair.a, i, stop), b.value(pair.b, i, stop), options.tolerance);
+        const c10::IValue left = a.value(pair.a, i, stop);
+        ValueDifference difference = compareValues(left, inShapeOf(left, b.value(pair.b, i, stop), pair.by), options.tolerance);
         difference.a = a.nameOf(pair.a, i);
         difference.b = b.nameOf(pair.b, i);
         difference.op = node.qualifiedOp();
+        difference.opB = other.qualifiedOp();
+        difference.by = pair.by;
         difference.module = node.module;
         difference.lineA = pair.a;
         difference.lineB = pair.b;
@@ -243,7 +288,7 @@ Divergence compareRuns(const RunSide& sideA, const RunSide& sideB, const Diverge
     const int threadsBefore = at::get_num_threads();
     Side a(sideA, options.keepBytes), b(sideB, options.keepBytes);
     Divergence result;
-    result.sameGraph = a.lines().graph()->hash() == b.lines().graph()->hash();
+    result.sameGraph = isSameGraph(a.lines().graph(), b.lines().graph());
     const std::vector<LinePair> pairs = aligned(sideA, a.lines(), sideB, b.lines(), stop);
     addUnmatched(result, pairs, a.lines(), b.lines());
     bool goesOn = true;
@@ -269,6 +314,8 @@ core::Json ValueDifference::toJson() const
     core::Json json = {{"a", a},
                        {"b", b},
                        {"op", op},
+                       {"op_b", opB},
+                       {"matched_by", matchedByName(by)},
                        {"module", module},
                        {"within", isWithin()},
                        {"shape", shape},

@@ -21,7 +21,8 @@ struct RunSide {
 };
 
 /// As `torch.allclose`: |a - b| <= absolute + relative * |b|. What is not given depends on the coarser dtype of the two, as in `torch.testing.assert_close`:
-/// float64 1e-7 and 1e-7, float32 1.3e-6 and 1e-5, float16 1e-3 and 1e-5, bfloat16 1.6e-2 and 1e-5, integers and booleans 0 and 0.
+/// float64 1e-7 and 1e-7, float32 1.3e-6 and 1e-5, float16 1e-3 and 1e-5, bfloat16 1.6e-2 and 1e-5, integers and booleans 0 and 0. Minus infinity equals what is below
+/// half the lowest number of the other's dtype: masks of attention are written in both ways.
 struct Tolerance {
     std::optional<double> relative, absolute;
     bool equalNan = false;  ///< NaN at the same place counts as equal
@@ -30,6 +31,8 @@ struct Tolerance {
 /// How one value differs between the runs.
 struct ValueDifference {
     std::string a, b, op, module;  ///< names in both; operator and module in `a`
+    std::string opB;               ///< the operator in `b`, which is another one where one side computes in pieces or folded
+    MatchedBy by = MatchedBy::Name;
     int lineA = 0, lineB = 0;
     std::vector<std::int64_t> shape;
     std::string dtypeA, dtypeB;
@@ -57,14 +60,15 @@ struct DivergenceOptions {
 struct Divergence {
     std::vector<ValueDifference> values;      ///< compared, in the order of `a`
     std::optional<std::size_t> first;         ///< the first beyond the tolerance
-    std::vector<std::string> onlyA, onlyB;    ///< nodes without a partner
+    std::vector<std::string> onlyA, onlyB;    ///< nodes without a counterpart: folded into others, in pieces on one side, or not there
     std::size_t byName = 0, byStructure = 0;  ///< matched lines
     bool sameGraph = false;                   ///< equal hashes
     std::string failureA, failureB;           ///< a node that failed, with what was compared before it; empty: none
     core::Json toJson() const;
 };
 
-/// Runs both side by side, a few lines at a time, and compares each value as soon as both runs have it; values that both are done with are let go.
+/// Runs both side by side, a few lines at a time, and compares each value as soon as both runs have it; values that both are done with are let go. What is compared is
+/// what means the same (`alignLines`): a convolution with a batch norm folded into it with the batch norm of the other.
 /// Loops and branches are compared by their results. @throws core::Cancelled.
 Divergence compareRuns(const RunSide& a, const RunSide& b, const DivergenceOptions& options, std::stop_token stop = {});
 

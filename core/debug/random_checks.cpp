@@ -268,6 +268,11 @@ core::Json RandomGraphReport::toJson() const
         if (!count.changes.empty())
             json["paths"][name]["change"] = {{"median", medianOf(count.changes)},
                                              {"largest", *std::max_element(count.changes.begin(), count.changes.end())}};
+        if (!count.bounds.empty())
+            json["paths"][name]["bound"] = {{"graphs", count.bounds.size()},
+                                            {"median", medianOf(count.bounds)},
+                                            {"median_change", medianOf(count.bounded)},
+                                            {"largest", *std::max_element(count.bounds.begin(), count.bounds.end())}};
     }
     json["disagreements"] = core::Json::array();
     for (const auto& each : disagreements)

@@ -13,6 +13,7 @@
 #include <core/models/open_model.h>
 
 #include "divergence.h"
+#include "output_bounds.h"
 #include "random_graphs.h"
 #include "weight_compression.h"
 
@@ -175,6 +176,17 @@ double largestChange(const std::vector<at::Tensor>& outputs, const std::vector<a
     return size > 0 ? difference / size : 0;
 }
 
+/// Outputs that other weights take farther than is possible; empty: none. Counts the bound, if there is one.
+std::string beyondBound(const RandomGraph& graph, const GraphPath& path, PathCount& count)
+{
+    const OutputChange found = outputChange(graph.model, path.meant(graph.model).weights, graph.inputs);
+    if (found.bound) {
+        count.bounds.push_back(*found.bound);
+        count.bounded.push_back(found.change);
+    }
+    return found.exceeded;
+}
+
 /// Sentences name nodes and values: without them the same reason is the same text.
 std::string withoutNames(const std::string& sentence)
 {
@@ -244,8 +256,11 @@ std::vector<Disagreement> checkPath(const RandomGraph& graph, std::uint64_t seed
     }
     ++count.taken;
     std::string wrong = wrongWith(path, result, graph.model, graph.inputs);
-    if (path.meant && result.failure.empty())
+    if (path.meant && result.failure.empty()) {
         count.changes.push_back(largestChange(result.outputs, plainOutputs(graph.model, graph.inputs)));
+        if (wrong.empty())
+            wrong = beyondBound(graph, path, count);
+    }
     if (wrong.empty())
         return {};
     return {{seed, path.name, std::move(wrong), shrunkOn(graph, path, folder), graph.inputs}};

@@ -35,6 +35,8 @@ struct PathCount {
     int taken = 0, refused = 0;
     std::vector<double>
         changes;  ///< by graph, where a path is to compute something else: largest difference to the model itself, relative to its largest output
+    std::vector<double> bounds;          ///< of graphs for which a bound is proven (see output_bounds.h): what the change could have been at most
+    std::vector<double> bounded;         ///< and what it was
     std::map<std::string, int> reasons;  ///< why models were refused, without their names: sentence -> times
 };
 

@@ -39,7 +39,9 @@ QLineEdit* numberLine(const char* name, const QString& accessible, const QString
 debug::RunSide otherSide(const DebugModel& model, const QString& argument, const std::shared_ptr<store::Workspace>& workspace,
                          const QString& dtypeName)
 {
-    graph::Model other = argument.isEmpty() ? *model.model : widgets::openModelArgument(argument, workspace);
+    graph::Model other = argument.isEmpty()
+                             ? *model.model
+                             : widgets::openModelArgument(argument, workspace, widgets::neededInputs(model.subject.text, model.subject.pair));
     debug::RunSide side;
     side.inputs = model.inputs;
     if (!dtypeName.isEmpty()) {
@@ -55,6 +57,16 @@ debug::RunSide otherSide(const DebugModel& model, const QString& argument, const
     return side;
 }
 
+/// "aten::conv2d", or with what stands for it in the second run: "aten::batch_norm; conv1.Conv, aten::conv2d, in the second".
+QString operatorsText(const debug::ValueDifference& value)
+{
+    const QString op = QString::fromStdString(value.op);
+    return value.a == value.b ? op
+                              : DivergencePage::tr("%1; %2, %3, in the second, matched by %4")
+                                    .arg(op, QString::fromStdString(value.b).toHtmlEscaped(), QString::fromStdString(value.opB),
+                                         QString::fromLatin1(debug::matchedByName(value.by)));
+}
+
 QString firstText(const debug::Divergence& result)
 {
     QString text;
@@ -67,7 +79,7 @@ QString firstText(const debug::Divergence& result)
             text = DivergencePage::tr("First difference at <b>%1</b>: %2.").arg(name, QString::fromStdString(value.problem));
         else
             text = DivergencePage::tr("First difference at <b>%1</b> (%2): %3 of %4 elements beyond %5 + %6 |b|; worst at %7: %8 against %9.")
-                       .arg(name, QString::fromStdString(value.op))
+                       .arg(name, operatorsText(value))
                        .arg(value.beyond)
                        .arg(value.elements)
                        .arg(value.absolute)
@@ -80,6 +92,14 @@ QString firstText(const debug::Divergence& result)
          {std::pair{DivergencePage::tr("The first run"), result.failureA}, {DivergencePage::tr("The second run"), result.failureB}})
         if (!failure.empty())
             text += QStringLiteral("<br>") + DivergencePage::tr("%1 failed: %2").arg(which, QString::fromStdString(failure).toHtmlEscaped());
+    for (const auto& [which, names] : {std::pair{DivergencePage::tr("Without a counterpart in the first: %1."), result.onlyA},
+                                       {DivergencePage::tr("Without a counterpart in the second: %1."), result.onlyB}})
+        if (!names.empty()) {
+            const std::size_t shown = std::min<std::size_t>(names.size(), 6);
+            const std::string list = core::join(std::vector<std::string>(names.begin(), names.begin() + std::ptrdiff_t(shown)), ", ");
+            text += QStringLiteral(" ") +
+                    which.arg(QString::fromStdString(list).toHtmlEscaped() + (shown < names.size() ? QStringLiteral(", …") : QString()));
+        }
     return text + QStringLiteral(" ") +
            DivergencePage::tr("%1; %2 nodes matched by name, %3 by structure, %4 only in the first, %5 only in the second.")
                .arg(result.sameGraph ? DivergencePage::tr("Same graph") : DivergencePage::tr("Different graphs"))
@@ -249,9 +269,13 @@ void DivergencePage::take(const debug::Divergence& result)
         }
     }
     m_rows->setRows(std::move(rows));
-    if (result.first)
+    if (result.first) {
         m_table->setSelectedIds({qint64(*result.first)});
+        if (const auto chosen = m_table->table()->selectionModel()->selectedRows(); !chosen.isEmpty())
+            m_table->table()->scrollTo(chosen.front(), QAbstractItemView::PositionAtCenter);
+    }
     m_plot->clear();
+    m_plot->setVisible(!growth.data.x.empty());
     if (!growth.data.x.empty())
         m_plot->setSeries(QStringLiteral("growth"), growth);
     m_plot->showAll();
@@ -268,7 +292,10 @@ QString DivergencePage::command() const
         return {};
     const QString other = m_other->text().trimmed();
     QStringList words = {QStringLiteral("diff-run"), m_model->subject.model, other.isEmpty() ? m_model->subject.model : other};
-    words << m_model->subject.arguments();
+    // Two runs are compared in evaluation: dropout would differ by itself.
+    QStringList inputs = m_model->subject.arguments();
+    inputs.removeAll(QStringLiteral("--training"));
+    words << inputs;
     if (!m_dtype->currentData().toString().isEmpty())
         words << QStringLiteral("--dtype-b") << m_dtype->currentData().toString();
     if (m_threads->value() > 0)

@@ -5,6 +5,10 @@
 
 #include <QtTest>
 
+#include <core/base/text.h>
+#include <core/models/model_file.h>
+#include <core/models/open_model.h>
+
 #include "../graph/sample_graphs.h"
 
 using namespace orrery;
@@ -52,6 +56,34 @@ at::Tensor input()
 Divergence compared(const Model& a, const Model& b, DivergenceOptions options = {})
 {
     return compareRuns(sideOf(a, input()), sideOf(b, input()), options);
+}
+
+Model fixture(const std::string& name)
+{
+    models::OpenOptions options;
+    options.foreignFiles = models::OpenOptions::ForeignFiles::ThisProcess;
+    return models::openModel(std::string(ORRERY_TEST_DATA "/") + name, options);
+}
+
+/// A model as one exporter wrote it against another's, on the inputs of the fixture beside the second.
+Divergence exported(const Model& a, const Model& b, const std::string& inputs, const DivergenceOptions& options)
+{
+    const auto held = models::loadTensors(std::string(ORRERY_TEST_DATA "/") + inputs + ".safetensors");
+    RunSide sides[] = {sideOf(a, {}), sideOf(b, {})};
+    for (auto& side : sides) {
+        side.inputs.clear();
+        for (int i = 0; held.find(fmt::format("input.{}", i)); ++i)
+            side.inputs.emplace_back(held.at(fmt::format("input.{}", i)).clone());
+    }
+    return compareRuns(sides[0], sides[1], options);
+}
+
+std::string partnerOf(const Divergence& result, const std::string& name)
+{
+    for (const auto& value : result.values)
+        if (value.a == name)
+            return value.b;
+    return "none";
 }
 
 std::string firstOf(const Divergence& result)
@@ -219,6 +251,127 @@ private Q_SLOTS:
         QCOMPARE(firstOf(result), std::string("blocks.1.fc2.linear"));
     }
 
+    // Written by PyTorch's own exporters from one module: torch.export, TorchScript, and both ONNX exporters, which fold batch norms into convolutions and write linear
+    // maps, activations and norms in pieces.
+    void exportsOfOneModuleDoNotDiffer_data()
+    {
+        QTest::addColumn<QString>("a");
+        QTest::addColumn<QString>("b");
+        QTest::addColumn<QString>("value");
+        QTest::addColumn<QString>("partner");
+        const auto row = [](const char* a, const char* b, const char* value, const char* partner) {
+            QTest::addRow("%s %s", a, b) << QString(a) << QString(b) << QString(value) << QString(partner);
+        };
+        row("pt2/cnn.pt2", "onnx/cnn-ts.onnx", "bn1.batch_norm", "conv1.Conv");
+        row("pt2/cnn.pt2", "onnx/cnn.onnx", "bn2.batch_norm", "node_Conv_33");
+        row("pt2/cnn-core.pt2", "onnx/cnn-ts.onnx", "bn2.native_batch_norm_legit_no_training", "conv2.Conv");
+        row("torchscript2/cnn-traced.pt", "onnx/cnn-ts.onnx", "silu", "Mul");
+        row("pt2/cnn.pt2", "pt2/cnn-core.pt2", "conv1.conv2d", "conv1.convolution");
+        row("pt2/mlp.pt2", "onnx/mlp-ts.onnx", "net.1.gelu", "net.net.1.Mul_1");
+        row("pt2/mlp.pt2", "onnx/mlp.onnx", "softmax", "node_softmax");
+        row("torchscript2/layer-traced.pt", "onnx/layer-ts.onnx", "mlp.1.gelu", "mlp.mlp.1.Mul_5");
+        row("pt2/layer.pt2", "onnx/layer.onnx", "attn.proj.linear", "node_linear_1");
+        row("pt2/gpt.pt2", "onnx/gpt.onnx", "blocks.1.mlp.1.gelu", "node_gelu_1");
+        row("pt2/gpt-core.pt2", "onnx/gpt.onnx", "blocks.0.attn.qkv.addmm", "node_linear");
+        row("torchscript2/gpt-scripted.pt", "pt2/gpt-core.pt2", "head.linear", "head.mm");
+        row("pt2/encoder.pt2", "onnx/encoder-ts.onnx", "encoder.layers.1.linear2.linear", "encoder.layers.1.linear2.Add");
+        row("pt2/masked.pt2", "onnx/masked.onnx", "mha.softmax", "node_softmax");
+    }
+    void exportsOfOneModuleDoNotDiffer()
+    {
+        QFETCH(QString, a);
+        QFETCH(QString, b);
+        QFETCH(QString, value);
+        QFETCH(QString, partner);
+        const Model first = fixture(a.toStdString()), second = fixture(b.toStdString());
+        const std::string inputs = b.section('.', 0, 0).toStdString();
+        DivergenceOptions all;
+        all.all = true;
+        for (const bool turned : {false, true}) {
+            const Divergence result = turned ? exported(second, first, inputs, all) : exported(first, second, inputs, all);
+            QVERIFY2(!result.first, firstOf(result).c_str());
+            const auto& [from, to] = turned ? std::pair(partner, value) : std::pair(value, partner);
+            QCOMPARE(QString::fromStdString(partnerOf(result, from.toStdString())), to);
+            // Every number that a counterpart is missing for is listed.
+            QVERIFY(result.onlyA.size() + result.byName + result.byStructure >= (turned ? second : first).graph->nodes().size());
+            // The output, or the map that it is another shape of.
+            const graph::Graph& graph = *(turned ? second : first).graph;
+            const auto output = graph.data().body.outputs[0].value;
+            const graph::Node* made = graph.producer(output);
+            QVERIFY(partnerOf(result, graph.value(output).name) != "none" || partnerOf(result, graph.value(made->inputs[0].value).name) != "none");
+        }
+    }
+
+    void faultsInExportsAreFoundAtTheirNode_data()
+    {
+        QTest::addColumn<QString>("a");
+        QTest::addColumn<QString>("b");
+        QTest::addColumn<QString>("weight");
+        QTest::addColumn<QString>("node");
+        const auto row = [](const char* a, const char* b, const char* weight, const char* node) {
+            QTest::addRow("%s of %s", weight, a) << QString(a) << QString(b) << QString(weight) << QString(node);
+        };
+        row("pt2/cnn.pt2", "onnx/cnn-ts.onnx", "conv1.weight", "bn1.batch_norm");
+        row("pt2/cnn.pt2", "onnx/cnn-ts.onnx", "bn2.running_var", "bn2.batch_norm");
+        row("pt2/cnn.pt2", "onnx/cnn-ts.onnx", "bn2.bias", "bn2.batch_norm");
+        row("pt2/cnn.pt2", "pt2/cnn-core.pt2", "conv2.weight", "conv2.conv2d");
+        row("pt2/cnn.pt2", "onnx/cnn.onnx", "head.weight", "head.linear");
+        row("pt2/layer.pt2", "onnx/layer.onnx", "attn.qkv.bias", "attn.qkv.linear");
+        row("pt2/layer.pt2", "onnx/layer.onnx", "norm2.weight", "norm2.layer_norm");
+        row("pt2/gpt.pt2", "onnx/gpt.onnx", "blocks.1.mlp.2.weight", "blocks.1.mlp.2.linear");
+    }
+    void faultsInExportsAreFoundAtTheirNode()
+    {
+        QFETCH(QString, a);
+        QFETCH(QString, b);
+        QFETCH(QString, weight);
+        QFETCH(QString, node);
+        Model first = fixture(a.toStdString());
+        const Model second = fixture(b.toStdString());
+        at::Tensor changed = first.weights.at(weight.toStdString()).detach().clone();
+        changed.view(-1)[1] += 0.05;
+        first.weights.set(weight.toStdString(), changed);
+        const Divergence result = exported(first, second, b.section('.', 0, 0).toStdString(), {});
+        QCOMPARE(QString::fromStdString(firstOf(result)), node);
+    }
+
+    void aNormThatIsMissingIsNoFold()
+    {
+        const auto network = [](bool norm, const std::string& prefix) {
+            Builder builder("convolutions");
+            auto x = builder.input("x", "float32", {"batch", "3", "6", "6"}, "image");
+            x = builder.conv2d(prefix + "conv", x, 3, 4, 3);
+            if (norm)
+                x = builder.batchNorm(prefix + "bn", x, 4);
+            x = builder.op("aten::relu", {x}, prefix + "relu");
+            Model model = builder.finish({{"out", builder.op("aten::mul.Scalar", {x, 2.0}, prefix + "twice")}});
+            model.weights = graph::initialize(*model.graph, 1);
+            if (norm)
+                model.weights.set(prefix + "bn.running_var", at::full({4}, 3.0));
+            return model;
+        };
+        const Model with = network(true, "a."), without = network(false, "b.");
+        auto plain = without;
+        for (const char* name : {"weight", "bias"})
+            if (const auto* tensor = with.weights.find(std::string("a.conv.") + name))
+                plain.weights.set(std::string("b.conv.") + name, *tensor);
+        const at::Tensor x = at::randn({2, 3, 6, 6}, at::detail::createCPUGenerator(3), at::TensorOptions());
+        const Divergence result = compareRuns(sideOf(with, x), sideOf(plain, x), {});
+        QCOMPARE(QString::fromStdString(partnerOf(result, "a.conv.conv2d")), QString("b.conv.conv2d"));
+        QCOMPARE(result.onlyA, std::vector<std::string>{"a.bn.batch_norm"});
+        QCOMPARE(QString::fromStdString(firstOf(result)), QString("a.relu"));
+    }
+
+    void masksOfMinusInfinityAndOfTheLowestNumberAreEqual()
+    {
+        const float low = std::numeric_limits<float>::lowest();
+        const at::Tensor a = at::tensor({-INFINITY, low, 1.f}), b = at::tensor({low, -INFINITY, 1.f});
+        QVERIFY(compareValues(a, b).isWithin());
+        QVERIFY(compareValues(b, a).isWithin());
+        QVERIFY(!compareValues(a, at::tensor({-1e30f, -INFINITY, 1.f})).isWithin());
+        QVERIFY(!compareValues(at::tensor({INFINITY}), at::tensor({low})).isWithin());
+    }
+
     void dtypesAreComparedWithTheCoarserTolerance()
     {
         const Model model = network();
@@ -228,6 +381,7 @@ private Q_SLOTS:
         DivergenceOptions options;
         options.all = true;
         const Divergence result = compareRuns(sideOf(model, input()), half, options);
+        QVERIFY(result.sameGraph);  // moved to another dtype, it is the same program
         QCOMPARE(result.values.front().relative, 1.6e-2);
         QVERIFY(result.values.back().maxAbsolute > 1e-4);
         options.tolerance = {0.2, 0.2, false};

@@ -1,5 +1,6 @@
 // Random valid graphs: predicted shapes, agreement of all ways to run them, a planted bug that is found and cut down, inputs without NaN.
 #include <core/debug/operator_rules.h>
+#include <core/debug/output_bounds.h>
 #include <core/debug/random_graphs.h>
 #include <core/debug/rule_graphs.h>
 #include <core/debug/weight_compression.h>
@@ -12,6 +13,7 @@
 #include <cmath>
 
 #include <core/debug/profile.h>
+#include <core/graph/builder.h>
 #include <core/graph/executor.h>
 
 #include "../message_of.h"
@@ -145,10 +147,59 @@ private Q_SLOTS:
         QVERIFY2(report.disagreements.empty(), textOf(report).c_str());
         for (const char* name : {"float16", "bfloat16", "int8", "pruned", "masked", "int8-onnx", "pruned-onnx", "npz"})
             QVERIFY2(report.paths.count(name) && report.paths.at(name).taken > 20, (report.toJson()["paths"].dump() + name).c_str());
+        for (const char* name : {"float16", "bfloat16", "int8", "pruned"})
+            QVERIFY2(report.paths.at(name).bounds.size() >= 8, (report.toJson()["paths"].dump() + name).c_str());
         const auto median = [&](const char* name) { return medianOf(report.paths.at(name).changes); };
         QCOMPARE(median("masked"), 0.0);
         QVERIFY2(median("float16") > 0 && median("float16") < median("bfloat16") && median("bfloat16") < median("pruned"),
                  report.toJson()["paths"].dump().c_str());
+    }
+
+    void outputsStayWithinTheirBounds()
+    {
+        // y = relu(A x + a), z = B y: |dz| <= |B| |dA| |x| + |dB| |y|, written out.
+        graph::Builder builder("chain");
+        const auto x = builder.input("x", "float64", {"batch", "5"}, "table");
+        graph::Model model = builder.finish({{"out", builder.linear("b", builder.relu(builder.linear("a", x, 5, 7)), 7, 3, false)}});
+        model.weights = graph::initialize(*model.graph, 2).to(at::kCPU, at::kDouble);
+        model.graph = graph::moved(model.graph, at::kCPU, at::kDouble);
+        graph::Weights changed = model.weights.clone();
+        changed.at("a.weight").view(-1)[4] += 0.25;
+        changed.at("b.weight").mul_(1.5);
+        const at::Tensor input = at::randn({2, 5}, at::detail::createCPUGenerator(4), at::TensorOptions(at::kDouble));
+        const auto bounds = outputBounds(model, changed, {input});
+        QVERIFY(bounds.outputs.at(0) && bounds.without.empty());
+        const auto &A = model.weights.at("a.weight"), &B = model.weights.at("b.weight");
+        const at::Tensor dA = (changed.at("a.weight") - A).abs(), dB = (changed.at("b.weight") - B).abs();
+        const at::Tensor y = at::relu(at::linear(input, A, model.weights.at("a.bias"))), dy = at::matmul(input.abs(), dA.t());
+        const at::Tensor expected = at::matmul(y + dy, dB.t()) + at::matmul(dy, B.abs().t());
+        QVERIFY(at::allclose(*bounds.outputs[0], expected, 1e-12, 1e-12));
+        const OutputChange change = outputChange(model, changed, {input});
+        QVERIFY(change.exceeded.empty() && change.bound && change.change > 0 && change.change <= *change.bound);
+        // One weight alone, with one sign: the bound is what happens.
+        graph::Weights one = model.weights.clone();
+        one.at("b.weight")[1][3] += 0.5;
+        const OutputChange exact = outputChange(model, one, {input});
+        QVERIFY(std::abs(exact.change - *exact.bound) < 1e-12);
+        // Bounds of a smaller change are exceeded by a larger one.
+        const at::Tensor after = at::linear(at::relu(at::linear(input, changed.at("a.weight"), model.weights.at("a.bias"))), changed.at("b.weight"));
+        const at::Tensor before = at::linear(y, B);
+        QVERIFY(exceeding(bounds, {before}, {after}).empty());
+        QVERIFY(QString::fromStdString(exceeding(outputBounds(model, one, {input}), {before}, {after})).contains("expected at most"));
+    }
+
+    void operatorsWithoutABoundAreNamed()
+    {
+        graph::Builder builder("exponential");
+        const auto x = builder.input("x", "float32", {"batch", "4"}, "table");
+        graph::Model model = builder.finish({{"out", builder.op("aten::exp", {builder.linear("a", x, 4, 4)})}});
+        model.weights = graph::initialize(*model.graph, 2);
+        graph::Weights changed = model.weights.clone();
+        const at::Tensor input = at::randn({2, 4}, at::detail::createCPUGenerator(4), at::TensorOptions());
+        QVERIFY(outputBounds(model, changed, {input}).without.empty());  // nothing moves
+        changed.at("a.bias").add_(1);
+        QCOMPARE(outputBounds(model, changed, {input}).without, std::string("aten::exp"));
+        QVERIFY(!outputChange(model, changed, {input}).bound);
     }
 
     void weightsAreRoundedAsTheFormatsSay_data()
