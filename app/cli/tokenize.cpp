@@ -53,6 +53,7 @@ core::Json countsJson(const text::PieceCounts& counts)
             {"characters", counts.characters},
             {"pieces", counts.pieces},
             {"unknown", counts.unknown},
+            {"dropped", counts.dropped},
             {"split_words", counts.splitWords},
             {"pieces_per_word", counts.perWord()},
             {"pieces_per_character", counts.perCharacter()}};
@@ -88,8 +89,13 @@ core::Json tokenizedJson(const Tokenized& made, const TokenizeOptions& options, 
         entry.update(countsJson(script.counts));
         json["scripts"].push_back(std::move(entry));
     }
-    if (options.file.empty())
+    if (options.file.empty()) {
         json["tokens"] = tokensJson(made, text, options.pair);
+        json["dropped"] = core::Json::array();
+        for (const auto& part : text::droppedParts(made.encoding, text))
+            json["dropped"].push_back(
+                {{"begin", part.begin}, {"end", part.end}, {"text", text::withReplacements(text.substr(part.begin, part.end - part.begin))}});
+    }
     json["ids"] = made.encoding.ids;
     return json;
 }
@@ -98,8 +104,17 @@ void printTokens(const Tokenized& made, const std::string& text, const std::opti
 {
     std::cout << fmt::format("{:>5} {:>7} {:>11} {:>5}  {:<12} {}\n", "token", "id", "bytes", "word", "script", "text");
     const auto& encoding = made.encoding;
+    const auto dropped = text::droppedParts(encoding, text);
+    auto next = dropped.begin();
+    const auto printDropped = [&](std::size_t before) {
+        for (; next != dropped.end() && next->begin < before; ++next)
+            std::cout << fmt::format("{:>5} {:>7} {:>11} {:>5}  {:<12} {}\n", "", "", fmt::format("{}-{}", next->begin, next->end), "", "(dropped)",
+                                     text.substr(next->begin, next->end - next->begin));
+    };
     for (std::size_t i = 0; i < encoding.size(); ++i) {
         const auto& span = encoding.offsets[i];
+        if (encoding.sequenceIds[i] == 0 && !encoding.special[i])
+            printDropped(span.begin);
         const bool special = encoding.special[i];
         std::cout << fmt::format(
             "{:>5} {:>7} {:>11} {:>5}  {:<12} {}\n", i, encoding.ids[i], special ? "" : fmt::format("{}-{}", span.begin, span.end),
@@ -107,19 +122,20 @@ void printTokens(const Tokenized& made, const std::string& text, const std::opti
             special ? "(special)" : scriptOfToken(encoding, i, encoding.sequenceIds[i] == 1 ? *pair : text),
             made.tokenizer->unknownId() == encoding.ids[i] ? encoding.tokens[i] + " (unknown)" : made.tokenizer->tokenText(encoding.ids[i]));
     }
+    printDropped(text.size());
 }
 
 void printCounts(const std::vector<Tokenized>& all)
 {
-    std::cout << fmt::format("{:<28} {:<10} {:>7} {:>8} {:>9} {:>10} {:>11} {:>8}  {}\n", "tokenizer", "kind", "size", "pieces", "per word",
-                             "per letter", "split words", "unknown", "comes back");
+    std::cout << fmt::format("{:<28} {:<10} {:>7} {:>8} {:>9} {:>10} {:>11} {:>8} {:>8}  {}\n", "tokenizer", "kind", "size", "pieces", "per word",
+                             "per letter", "split words", "unknown", "dropped", "comes back");
     for (const auto& made : all) {
         const auto& counts = made.counts.all;
-        std::cout << fmt::format("{:<28} {:<10} {:>7} {:>8} {:>9.3f} {:>10.3f} {:>11} {:>8}  {}\n", made.name, made.tokenizer->kind(),
+        std::cout << fmt::format("{:<28} {:<10} {:>7} {:>8} {:>9.3f} {:>10.3f} {:>11} {:>8} {:>8}  {}\n", made.name, made.tokenizer->kind(),
                                  made.tokenizer->size(), counts.pieces, counts.perWord(), counts.perCharacter(), counts.splitWords, counts.unknown,
-                                 made.counts.comesBack ? "yes" : "no");
+                                 counts.dropped, made.counts.comesBack ? "yes" : "no");
     }
-    std::cout << fmt::format("\npieces a word (unknown)\n{:<14} {:>7} ", "script", "words");
+    std::cout << fmt::format("\npieces a word (unknown or dropped)\n{:<14} {:>7} ", "script", "words");
     for (const auto& made : all)
         std::cout << fmt::format(" {:>14}", made.name.substr(made.name.size() - std::min<std::size_t>(made.name.size(), 14)));
     for (std::size_t row = 0; row < all[0].counts.scripts.size(); ++row) {
@@ -127,7 +143,7 @@ void printCounts(const std::vector<Tokenized>& all)
         std::cout << fmt::format("\n{:<14} {:>7} ", script.script, script.counts.words);
         for (const auto& made : all) {
             const auto& counts = made.counts.scripts[row].counts;
-            std::cout << fmt::format(" {:>14}", fmt::format("{:.3f} ({})", counts.perWord(), counts.unknown));
+            std::cout << fmt::format(" {:>14}", fmt::format("{:.3f} ({})", counts.perWord(), counts.unknown + counts.dropped));
         }
     }
     std::cout << "\n";

@@ -38,7 +38,22 @@ std::string wholeLetters(const std::string& text, std::size_t begin, std::size_t
 std::vector<TokenizedText::Token> tokensOf(const text::Tokenizer& tokenizer, const text::Encoding& encoding, const std::string& text)
 {
     std::vector<TokenizedText::Token> tokens;
+    const auto dropped = text::droppedParts(encoding, text);
+    auto next = dropped.begin();
+    const auto addDropped = [&](std::size_t before) {
+        for (; next != dropped.end() && next->begin < before; ++next) {
+            TokenizedText::Token part;
+            part.dropped = true;
+            part.id = part.word = -1;
+            part.begin = next->begin;
+            part.end = next->end;
+            part.shown = QString::fromStdString(text::withReplacements(text.substr(next->begin, next->end - next->begin)));
+            tokens.push_back(std::move(part));
+        }
+    };
     for (std::size_t i = 0; i < std::min(encoding.size(), kShownTokens); ++i) {
+        if (!encoding.special[i])
+            addDropped(encoding.offsets[i].begin);
         TokenizedText::Token token;
         token.id = encoding.ids[i];
         token.special = encoding.special[i] != 0;
@@ -52,6 +67,8 @@ std::vector<TokenizedText::Token> tokensOf(const text::Tokenizer& tokenizer, con
         token.shown = token.unknown ? token.piece : QString::fromStdString(tokenizer.tokenText(token.id));
         tokens.push_back(std::move(token));
     }
+    if (encoding.size() <= kShownTokens)
+        addDropped(text.size());
     return tokens;
 }
 

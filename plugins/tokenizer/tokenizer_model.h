@@ -32,6 +32,7 @@ struct TokenizedText {
         qint64 begin = 0, end = 0;     ///< bytes
         qint64 word = -1;              ///< -1: none
         bool special = false, unknown = false;
+        bool dropped = false;  ///< no token: a part of the text that none stands for
     };
     std::vector<Token> tokens;  ///< the first `kShownTokens`
     bool cutShort = false;

@@ -10,6 +10,7 @@
 #include <QTabWidget>
 #include <QTableWidget>
 #include <QVBoxLayout>
+#include <algorithm>
 
 #include <widgets/commands.h>
 #include <widgets/controls.h>
@@ -141,9 +142,10 @@ QWidget* TokenizerPanel::makeContent()
     layout->addLayout(makeButtons(top));
     content->addWidget(top);
     auto* tabs = new QTabWidget(content);
-    m_counts = tableOf(
-        tr("Tokenizers"), "counts",
-        {tr("Tokenizer"), tr("Pieces"), tr("Per word"), tr("Per letter"), tr("Unknown"), tr("Comes back"), tr("Kind"), tr("Vocabulary")}, tabs);
+    m_counts = tableOf(tr("Tokenizers"), "counts",
+                       {tr("Tokenizer"), tr("Pieces"), tr("Per word"), tr("Per letter"), tr("Unknown"), tr("Dropped"), tr("Comes back"), tr("Kind"),
+                        tr("Vocabulary")},
+                       tabs);
     connect(m_counts, &QTableWidget::currentCellChanged, this, &TokenizerPanel::showTokens);
     m_scripts = tableOf(tr("Pieces a word by script"), "scripts", {tr("Script"), tr("Words")}, tabs);
     tabs->addTab(m_counts, tr("Tokenizers"));
@@ -224,13 +226,14 @@ void TokenizerPanel::showCounts()
                                  broken ? QStringLiteral("–") : ratio(counts.perWord()),
                                  broken ? QStringLiteral("–") : ratio(counts.perCharacter()),
                                  broken ? QStringLiteral("–") : QString::number(counts.unknown),
+                                 broken ? QStringLiteral("–") : QString::number(counts.dropped),
                                  broken                  ? QStringLiteral("–")
                                  : text.counts.comesBack ? tr("yes")
                                                          : tr("no"),
                                  broken ? tr("cannot be read: %1").arg(text.error) : text.kind,
                                  text.size > 0 ? QString::number(text.size) : QString()};
         for (int column = 0; column < int(std::size(cells)); ++column)
-            setCell(*m_counts, row, column, cells[column], column > 0 && column != 6, column == 0 ? text.name : text.error);
+            setCell(*m_counts, row, column, cells[column], column > 0 && column != 7, column == 0 ? text.name : text.error);
     }
     m_counts->resizeColumnsToContents();
     if (m_counts->rowCount() > 0)
@@ -271,16 +274,17 @@ void TokenizerPanel::showTokens()
     for (const auto& token : text.tokens) {
         const int number = int(shown.size());
         shown << token.shown;
-        tooltips << tr("piece %1, number %2%3")
-                        .arg(token.piece)
-                        .arg(token.id)
-                        .arg(token.special   ? tr(", special")
-                             : token.unknown ? tr(", unknown")
-                                             : QString());
-        if (token.unknown)
+        tooltips << (token.dropped ? tr("dropped: no token stands for it")
+                                   : tr("piece %1, number %2%3")
+                                         .arg(token.piece)
+                                         .arg(token.id)
+                                         .arg(token.special   ? tr(", special")
+                                              : token.unknown ? tr(", unknown")
+                                                              : QString()));
+        if (token.unknown || token.dropped)
             unknown << number;
         // Neighbours differ; special tokens have no colour.
-        colours.push_back(token.special ? std::nan("") : number % 2 ? 0.35 : -0.35);
+        colours.push_back(token.special || token.dropped ? std::nan("") : number % 2 ? 0.35 : -0.35);
     }
     m_tokens->setTokens(shown);
     m_tokens->setValues(colours, 1.0);
@@ -288,14 +292,17 @@ void TokenizerPanel::showTokens()
     m_tokens->setMarked(unknown);
     const QSignalBlocker quiet(m_table);
     m_table->setRowCount(int(text.tokens.size()));
+    int place = 0;
     for (int i = 0; i < m_table->rowCount(); ++i) {
         const auto& token = text.tokens[std::size_t(i)];
-        const QString cells[] = {QString::number(i),
+        const QString cells[] = {token.dropped ? QString() : QString::number(place++),
                                  token.shown,
-                                 QString::number(token.id),
+                                 token.dropped ? QString() : QString::number(token.id),
                                  token.special ? QString() : QStringLiteral("%1–%2").arg(token.begin).arg(token.end),
                                  token.word < 0 ? QString() : QString::number(token.word),
-                                 token.special ? tr("(special)") : token.script,
+                                 token.special   ? tr("(special)")
+                                 : token.dropped ? tr("(dropped)")
+                                                 : token.script,
                                  token.piece};
         for (int column = 0; column < int(std::size(cells)); ++column)
             setCell(*m_table, i, column, cells[column], column == 0 || (column > 1 && column < 5));
@@ -304,10 +311,10 @@ void TokenizerPanel::showTokens()
     m_caption->setText(row < 0 ? QString()
                                : tr("%1: %2 tokens%3")
                                      .arg(shortName(text.name))
-                                     .arg(text.tokens.size())
+                                     .arg(std::count_if(text.tokens.begin(), text.tokens.end(), [](const auto& token) { return !token.dropped; }))
                                      .arg(text.cutShort       ? tr(", the first of more")
                                           : unknown.isEmpty() ? QString()
-                                                              : tr(", unknown ones struck out")));
+                                                              : tr(", unknown and dropped ones struck out")));
 }
 
 void TokenizerPanel::chooseToken(int token)

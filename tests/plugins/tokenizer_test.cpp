@@ -78,8 +78,8 @@ private Q_SLOTS:
         const auto wanted = text::countPieces(*gpt, "Hello brave world");
         QCOMPARE(bench.count(1, 1), QString::number(wanted.all.pieces));
         QCOMPARE(bench.count(1, 2), QString::number(wanted.all.perWord(), 'f', 2));
-        QCOMPARE(bench.count(1, 5), QString("yes"));
-        QCOMPARE(bench.count(2, 5), QString("no"));  // lower case
+        QCOMPARE(bench.count(1, 6), QString("yes"));
+        QCOMPARE(bench.count(2, 6), QString("no"));  // lower case
         // The second line is chosen with the keyboard: its tokens.
         auto* counts = bench.child<QTableWidget>("counts");
         counts->setFocus();
@@ -122,6 +122,24 @@ private Q_SLOTS:
         QTRY_COMPARE_WITH_TIMEOUT(bench.count(0, 4), QString("1"), kPatience);
         auto* view = bench.child<widgets::TokenView>("tokens");
         QCOMPARE(view->marked(), QSet<int>{view->count() - 2});
+    }
+
+    void droppedCharactersAreShown()
+    {
+        Bench bench;
+        core::writeFileAtomically(bench.folder.filePath("letters.json").toStdString(),
+                                  R"({"version": "1.0", "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, " ": 2}, "merges": []}})");
+        bench.show({{"text", "a ö漢b"}, {"tokenizers", {bench.folder.filePath("letters.json").toStdString()}}});
+        QTRY_COMPARE_WITH_TIMEOUT(bench.count(0, 5), QString("2"), kPatience);
+        QCOMPARE(bench.count(0, 4), QString("0"));
+        auto* view = bench.child<widgets::TokenView>("tokens");
+        QCOMPARE(view->count(), 4);
+        QCOMPARE(view->marked(), QSet<int>{2});
+        auto* table = bench.child<QTableWidget>("token_table");
+        QCOMPARE(table->item(2, 1)->text(), QString("ö漢"));
+        QCOMPARE(table->item(2, 5)->text(), QString("(dropped)"));
+        QCOMPARE(table->item(3, 0)->text(), QString("2"));
+        QCOMPARE(table->item(3, 1)->text(), QString("b"));
     }
 
     void scriptsHaveTheirPiecesAWord()
@@ -170,7 +188,7 @@ private Q_SLOTS:
         bench.session.openModel(file);
         QTRY_COMPARE_WITH_TIMEOUT(bench.child<QTableWidget>("counts")->rowCount(), 2, kPatience);
         QCOMPARE(bench.count(0, 0), QString("model.safetensors"));
-        QCOMPARE(bench.count(0, 6), QString("characters"));
+        QCOMPARE(bench.count(0, 7), QString("characters"));
         // A text that it cannot say is an error where it happened; the others go on.
         bench.type("abz");
         QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().contains("U+007A"), kPatience);
@@ -190,7 +208,7 @@ private Q_SLOTS:
         core::writeFileAtomically(file.toStdString(), "{\"model\": {\"type\": \"Magic\"}}");
         bench.open(file);
         QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().contains("broken.json.model"), kPatience);
-        QVERIFY(bench.count(1, 6).contains("broken.json.model"));
+        QVERIFY(bench.count(1, 7).contains("broken.json.model"));
         // Once closed, or over a restart, the red line does not come back for what the row says.
         bench.panel->showError({});
         bench.child<QCheckBox>("special")->click();
@@ -199,7 +217,7 @@ private Q_SLOTS:
         bench.show(bench.panel->saveState());
         QTRY_COMPARE_WITH_TIMEOUT(bench.child<QTableWidget>("counts")->rowCount(), 2, kPatience);
         QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle(), kPatience);
-        QVERIFY(bench.count(1, 6).contains("broken.json.model"));
+        QVERIFY(bench.count(1, 7).contains("broken.json.model"));
         QVERIFY2(bench.panel->errorText().isEmpty(), qPrintable(bench.panel->errorText()));
         bench.child<QTableWidget>("counts")->setCurrentCell(1, 0);
         QTest::mouseClick(bench.child<QPushButton>("remove"), Qt::LeftButton);

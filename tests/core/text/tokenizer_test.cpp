@@ -344,6 +344,25 @@ private Q_SLOTS:
         QCOMPARE(wrong.load(), 0);
     }
 
+    void charactersWithoutAPieceAreDropped()
+    {
+        // A byte pair vocabulary without an unknown token says nothing about what it does not know.
+        const auto letters =
+            tokenizerFromJson(R"({"version": "1.0", "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, " ": 2}, "merges": []}})", "letters");
+        const std::string text = "a ö漢b ?";
+        const auto counts = countPieces(*letters, text);
+        QCOMPARE(counts.all.pieces, std::size_t(4));
+        QCOMPARE(counts.all.unknown, std::size_t(0));
+        QCOMPARE(counts.all.dropped, std::size_t(3));
+        QVERIFY(!counts.comesBack);
+        const auto parts = droppedParts(letters->encode(text), text);
+        QCOMPARE(parts.size(), std::size_t(2));
+        QCOMPARE(text.substr(parts[0].begin, parts[0].end - parts[0].begin), std::string("ö漢"));
+        QCOMPARE(text.substr(parts[1].begin, parts[1].end - parts[1].begin), std::string("?"));
+        // Bytes know everything; accents and case that are taken off leave a letter that a piece stands for.
+        QCOMPARE(countPieces(*vocabularyTokenizer({{"kind", "bytes"}}), text).all.dropped, std::size_t(0));
+    }
+
     void piecesAreCountedByWordAndScript()
     {
         const auto bytes = vocabularyTokenizer({{"kind", "bytes"}});
