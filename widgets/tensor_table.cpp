@@ -138,6 +138,7 @@ struct TensorTable::Private {
     QTableView* table = nullptr;
     SliceModel* model = nullptr;
     QLabel* footer = nullptr;
+    bool hasDetails = true;
 };
 
 void TensorTable::Private::rebuildAxes(TensorTable& q)
@@ -221,7 +222,7 @@ void TensorTable::setTensor(std::vector<float> values, std::vector<std::int64_t>
     d->title = title;
     d->statistics = statisticsOf(d->values);
     d->heading->setText((title.isEmpty() ? QString() : title + QLatin1Char(' ')) + QString::fromStdString(core::formatShape(d->shape)));
-    d->heading->setVisible(true);
+    d->heading->setVisible(d->hasDetails);
     d->footer->setText(statisticsText());
     d->rebuildAxes(*this);
     d->showSlice();
@@ -237,6 +238,13 @@ void TensorTable::clear()
 void TensorTable::setRowNames(std::function<QString(std::int64_t row)> names)
 {
     d->model->setNames(std::move(names));
+}
+
+void TensorTable::setDetailsVisible(bool visible)
+{
+    d->hasDetails = visible;
+    d->heading->setVisible(visible && !d->values.empty());
+    d->footer->setVisible(visible);
 }
 
 const std::vector<std::int64_t>& TensorTable::shape() const
@@ -255,6 +263,11 @@ std::vector<std::int64_t> TensorTable::currentIndex() const
     if (!d->shape.empty())
         index.push_back(std::max(0, cell.column()));
     return index;
+}
+
+bool TensorTable::hasCurrentCell() const
+{
+    return d->table->currentIndex().isValid();
 }
 
 void TensorTable::setCurrentIndex(const std::vector<std::int64_t>& index)

@@ -22,9 +22,12 @@ public:
     void clear();
     /// Names of the rows of a slice beside their numbers, asked for those on show; an empty function: numbers alone. `setTensor` and `clear` forget them.
     void setRowNames(std::function<QString(std::int64_t row)> names);
+    /// Title and statistics above and below the numbers; off where they stand elsewhere already.
+    void setDetailsVisible(bool visible);
     const std::vector<std::int64_t>& shape() const;
     /// The full index of the current cell, one number an axis.
     std::vector<std::int64_t> currentIndex() const;
+    bool hasCurrentCell() const;  ///< one has been chosen
     void setCurrentIndex(const std::vector<std::int64_t>& index);
     QString toCsv() const;  ///< the slice on show
     QString statisticsText() const;

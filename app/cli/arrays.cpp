@@ -3,6 +3,7 @@
 #include <core/base/error.h>
 #include <core/base/files.h>
 #include <core/base/log.h>
+#include <core/base/plural.h>
 #include <core/base/text.h>
 #include <core/graph/runnable.h>
 #include <core/graph/sequence_limit.h>
@@ -11,6 +12,7 @@
 #include <core/io/npy.h>
 #include <core/io/safetensors.h>
 #include <core/io/tensors.h>
+#include <core/models/input_arrays.h>
 
 namespace orrery::cli {
 namespace {
@@ -72,27 +74,8 @@ at::Tensor fromImage(const std::string& file)
 
 void warnOfOddValues(const at::Tensor& tensor, const std::string& place)
 {
-    if (!at::isFloatingType(tensor.scalar_type()))
-        return;
-    const auto odd = tensor.numel() - tensor.isfinite().sum().item<std::int64_t>();
-    if (odd > 0)
+    if (const auto odd = models::notFinite(tensor); odd > 0)
         core::log().warn("{}: {} of {} values are NaN or infinite", place, odd, tensor.numel());
-}
-
-/// Tokens and other numbers that count something: a file of floating-point numbers may hold them, if they are whole.
-at::Tensor wholeNumbers(const at::Tensor& tensor, const std::string& place, const std::string& input)
-{
-    const bool isFloating = at::isFloatingType(tensor.scalar_type());
-    if (isFloating && tensor.numel() > 0) {
-        const auto odd = tensor.reshape(-1).masked_select(at::ne(tensor, tensor.round()).logical_or(tensor.isfinite().logical_not()).reshape(-1));
-        if (odd.numel() > 0)
-            throw core::InputError(fmt::format("{}: expected whole numbers for the model's input \"{}\", got {}", place, input,
-                                               core::formatNumber(odd[0].item<double>())));
-    } else if (!isFloating && !at::isIntegralType(tensor.scalar_type(), /*includeBool=*/true)) {
-        throw core::InputError(
-            fmt::format("{}: expected whole numbers for the model's input \"{}\", got {}", place, input, graph::dtypeName(tensor.scalar_type())));
-    }
-    return tensor.to(at::kLong);
 }
 
 std::string csvText(const at::Tensor& tensor)
@@ -124,30 +107,6 @@ void writePng(const std::string& file, at::Tensor tensor)
     image.channels = int(bytes.size(2));
     image.pixels.assign(bytes.data_ptr<std::uint8_t>(), bytes.data_ptr<std::uint8_t>() + bytes.numel());
     io::writePng(file, image);
-}
-
-at::ScalarType modelDtype(const graph::Model& model)
-{
-    for (const auto& parameter : model.graph->data().parameters)
-        if (at::isFloatingType(parameter.dtype))
-            return parameter.dtype;
-    for (const auto& input : model.card.inputs)  // a formula has no weights
-        if (const auto dtype = graph::dtypeFromName(input.dtype); at::isFloatingType(dtype))
-            return dtype;
-    return at::kFloat;
-}
-
-/// In the dtype of the model's input; where the card does not know it, floating numbers become the model's own and others stay.
-at::Tensor asModelReads(const at::Tensor& tensor, const graph::Model& model, std::size_t index, const std::string& place)
-{
-    const auto* input = index < model.card.inputs.size() ? &model.card.inputs[index] : nullptr;
-    if (input && input->dtype == "int64")
-        return wholeNumbers(tensor, place, input->name);
-    const bool readsFloats = input && !input->shape.empty() && input->dtype.starts_with("float");
-    if (readsFloats && at::isComplexType(tensor.scalar_type()))
-        throw core::InputError(fmt::format("{}: expected real numbers for the model's input \"{}\", got {}", place, input->name,
-                                           graph::dtypeName(tensor.scalar_type())));
-    return readsFloats || at::isFloatingType(tensor.scalar_type()) ? tensor.to(modelDtype(model)) : tensor;
 }
 
 }  // namespace
@@ -217,23 +176,6 @@ std::string arrayEndingProblem(const std::string& file)
                : fmt::format("{}: expected a file ending in .npy, .safetensors, .csv or .png", file);
 }
 
-void checkShape(at::IntArrayRef shape, const graph::ModelCard::Input& expected, const std::string& place)
-{
-    const auto& axes = expected.shape;
-    if (axes.empty())
-        return;
-    const bool anyBefore = axes[0] == "...";
-    bool fits = anyBefore ? shape.size() + 1 >= axes.size() : shape.size() == axes.size();
-    for (std::size_t back = 1; fits && back <= axes.size() - anyBefore; ++back) {
-        const auto& axis = axes[axes.size() - back];
-        const bool isNumber = !axis.empty() && axis.find_first_not_of("0123456789") == std::string::npos;
-        fits = !isNumber || axis == std::to_string(shape[shape.size() - back]);
-    }
-    if (!fits)
-        throw core::ShapeError(fmt::format("{}: expected [{}] for the model's input \"{}\", got {}", place, core::join(axes, ", "), expected.name,
-                                           core::formatShape(shape)));
-}
-
 std::vector<c10::IValue> readInputs(const std::vector<std::string>& arguments, const graph::Model& model, c10::Device device,
                                     const std::string& option)
 {
@@ -254,11 +196,10 @@ std::vector<c10::IValue> readInputs(const std::vector<std::string>& arguments, c
                                                core::join(names, ", ")));
         const auto index = named ? std::size_t(std::find(names.begin(), names.end(), argument.substr(0, equals)) - names.begin()) : next++;
         if (index >= inputs.size())
-            throw core::InputError(fmt::format("{}: expected {} input(s) ({}), got more", option, inputs.size(), core::join(names, ", ")));
+            throw core::InputError(
+                fmt::format("{}: expected {} ({}), got more", option, core::counted(std::int64_t(inputs.size()), "input"), core::join(names, ", ")));
         const auto place = option + " " + argument;
-        const auto tensor = asModelReads(readArray(named ? argument.substr(equals + 1) : argument), model, index, place);
-        if (index < model.card.inputs.size())
-            checkShape(tensor.sizes(), model.card.inputs[index], place);
+        const auto tensor = models::asModelReads(readArray(named ? argument.substr(equals + 1) : argument), model, index, place);
         warnOfOddValues(tensor, place);
         values[index] = tensor.to(device);
         given[index] = true;

@@ -23,10 +23,6 @@ std::string outFileProblem(const std::string& file);
 /// Makes the folder for several files. @throws core::InputError if something else has that name, or it cannot be made.
 void makeFolder(const std::string& folder, const char* option);
 
-/// An axis that the model card gives as a number must have that length; a word (batch, height) fits any.
-/// @throws core::ShapeError: "--input x.npy: expected [batch, 3] for the model's input "table", got [1, 2]".
-void checkShape(at::IntArrayRef shape, const graph::ModelCard::Input& expected, const std::string& place);
-
 /// The `--input` arguments (`FILE` or `NAME=FILE`) in the order of the model's inputs, moved to `device`: whole numbers where the model reads them, else numbers in its own dtype.
 /// NaN and infinities are warned of. @throws core::InputError for an unknown name, too many or too few, numbers of another kind, and tokens that the model does not read;
 /// core::ShapeError where the model card says another shape. @param option  What the arguments belong to, for messages.

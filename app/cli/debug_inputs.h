@@ -4,13 +4,14 @@
 
 namespace orrery::cli {
 
-/// What debug, profile and diff-run run a model on: files, a sample of a data set, or texts.
+/// What debug, profile and diff-run run a model on: files, a sample of a data set, texts, or the example of the model card.
 struct DebugInputs {
     std::vector<std::string> files;
     SampleArgument sample;
     TextArgument text;
+    bool example = false;
     void declare(CLI::App& app);
-    bool given() const { return !files.empty() || sample.given() || text.given(); }
+    bool given() const { return !files.empty() || sample.given() || text.given() || example; }
     /// Opens the model with the inputs that the texts need.
     graph::Model openModel(Session& session, const ModelArgument& argument) const { return text.openModel(session, argument); }
     /// @throws core::InputError unless exactly one kind is given.

@@ -2,6 +2,7 @@
 
 #include <core/base/text.h>
 #include <core/data/dataset.h>
+#include <core/models/input_arrays.h>
 #include <core/train/evaluate.h>
 #include <core/train/samples.h>
 
@@ -46,7 +47,7 @@ Exit evaluate(Session& session, const EvaluateOptions& options)
     auto shape = data->info().inputShape;
     shape.insert(shape.begin(), options.batchSize);
     if (model.card.inputs.size() == 1)
-        checkShape(shape, model.card.inputs[0], "--data " + data->info().id);
+        models::checkShape(shape, model.card.inputs[0], "--data " + data->info().id);
     auto metrics = metricList(options.metrics);
     train::EvaluateOptions settings;
     // A run is measured as it was trained, so that its numbers come out again.

@@ -2,6 +2,7 @@
 
 #include <core/base/files.h>
 #include <core/base/plain_zero.h>
+#include <core/base/plural.h>
 #include <core/base/text.h>
 #include <core/intervene/alignment.h>
 #include <core/intervene/kinds.h>
@@ -324,8 +325,8 @@ Exit align(Session& session, const InterveneOptions& options)
         session.print(document);
         return Exit::Done;
     }
-    std::cout << fmt::format("{} direction(s) in {}: the intervened answer is the label for {:.1f} % of the pairs (before the search {:.1f} %)\n",
-                             found.directions.size(0), found.value, 100 * found.accuracy, 100 * found.accuracyBefore);
+    std::cout << fmt::format("{} in {}: the intervened answer is the label for {:.1f} % of the pairs (before the search {:.1f} %)\n",
+                             core::counted(found.directions.size(0), "direction"), found.value, 100 * found.accuracy, 100 * found.accuracyBefore);
     if (!options.outSpec.empty())
         std::cout << fmt::format("document written to {}; its source is called \"source\"\n", options.outSpec);
     return Exit::Done;

@@ -4,6 +4,7 @@
 
 #include <core/base/files.h>
 #include <core/base/log.h>
+#include <core/base/plural.h>
 #include <core/base/text.h>
 #include <core/debug/bias_gelu.h>
 #include <core/debug/cost_model.h>
@@ -94,11 +95,8 @@ void sortRows(std::vector<ProfileRow>& rows, const std::string& sort)
         std::stable_sort(rows.begin(), rows.end(), [&](const auto& a, const auto& b) { return key(a) > key(b); });
 }
 
-void printRows(const debug::Profile& profile, const std::vector<ProfileRow>& rows, std::size_t top)
+void printRows(const debug::Profile& profile, const std::vector<ProfileRow>& rows, std::size_t top, double whole)
 {
-    double whole = 0;
-    for (const auto& node : profile.nodes)
-        whole += node.seconds;
     const bool predicts = std::any_of(rows.begin(), rows.end(), [](const auto& row) { return row.predicted > 0; });
     const bool hasCalls = std::any_of(rows.begin(), rows.end(), [](const auto& row) { return row.perCall > 0; });
     std::size_t width = 12, kindWidth = 8;
@@ -167,11 +165,12 @@ void printFusion(const debug::Profile& profile)
 void printProfile(const debug::Profile& profile, const ProfileArguments& options)
 {
     // Imported models often have no modules: a single line would say nothing.
-    auto rows = profileRows(profile, !options.by.empty() ? options.by : profile.modules.size() > 1 ? "module" : "node");
+    const std::string by = !options.by.empty() ? options.by : profile.modules.size() > 1 ? "module" : "node";
+    auto rows = profileRows(profile, by);
     sortRows(rows, options.sort);
-    printRows(profile, rows, options.top);
-    std::cout << fmt::format("\none run     {} ms, median of {}, {} thread(s)\nmeasuring   {:+.1f} % ({} ms)\nFLOPs       {}\nbytes       {}\n",
-                             millisecondsText(profile.plainSeconds), profile.runs, profile.threads, 100 * profile.overhead(),
+    printRows(profile, rows, options.top, by == "node" ? profile.nodeSeconds() : profile.groupSeconds());
+    std::cout << fmt::format("\none run     {} ms, median of {}, {}\nmeasuring   {:+.1f} % ({} ms)\nFLOPs       {}\nbytes       {}\n",
+                             millisecondsText(profile.plainSeconds), profile.runs, core::counted(profile.threads, "thread"), 100 * profile.overhead(),
                              millisecondsText(profile.profiledSeconds), scaledText(double(profile.flops())), scaledText(double(profile.bytes())));
     if (profile.peaks)
         std::cout << fmt::format("peaks       {:.4g} GFLOP/s (product), {:.4g} GB/s (triad): the memory limits below {:.3g} FLOPs a byte\n",

@@ -5,6 +5,7 @@
 #include <functional>
 #include <unordered_map>
 
+#include <core/base/plural.h>
 #include <core/base/text.h>
 #include <core/graph/literal_text.h>
 
@@ -202,9 +203,9 @@ void Matcher::addEnds(GraphDifference& difference) const
 {
     const auto &a = m_first.data(), &b = m_second.data();
     if (a.inputs.size() != b.inputs.size())
-        difference.ends.push_back(fmt::format("{} input(s) became {}", a.inputs.size(), b.inputs.size()));
+        difference.ends.push_back(fmt::format("{} became {}", core::counted(std::int64_t(a.inputs.size()), "input"), b.inputs.size()));
     if (a.body.outputs.size() != b.body.outputs.size())
-        difference.ends.push_back(fmt::format("{} output(s) became {}", a.body.outputs.size(), b.body.outputs.size()));
+        difference.ends.push_back(fmt::format("{} became {}", core::counted(std::int64_t(a.body.outputs.size()), "output"), b.body.outputs.size()));
     for (std::size_t i = 0; i < std::min(a.body.outputs.size(), b.body.outputs.size()); ++i)
         if (!sameOperand(a.body.outputs[i], b.body.outputs[i]))
             difference.ends.push_back(

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <charconv>
+#include <cmath>
 
 #include <core/base/error.h>
 #include <core/base/text.h>
@@ -53,7 +54,7 @@ void parseStatistic(Condition& condition, const std::string& text)
             continue;
         const std::string number = rest.substr(sign.size());
         const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), condition.threshold);
-        if (error != std::errc() || end != number.data() + number.size())
+        if (error != std::errc() || end != number.data() + number.size() || std::isnan(condition.threshold))
             throw core::InputError(fmt::format("condition \"{}\": expected a number behind \"{}\", got \"{}\"", condition.text, sign, number));
         condition.relation = relation;
         return;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include <core/base/plural.h>
 #include <core/base/text.h>
 #include <core/report/plot.h>
 
@@ -99,7 +100,8 @@ report::Drawing drawFlame(const Profile& profile, const std::string& title, doub
     drawing.width = width;
     drawing.height = kHeader + double(deepest + 1) * kBarHeight + 2 * kMargin + 16;
     drawing.text({{kMargin, 15},
-                  fmt::format("{}: {} a run, median of {}, {} thread(s)", title, durationText(profile.plainSeconds), profile.runs, profile.threads),
+                  fmt::format("{}: {} a run, median of {}, {}", title, durationText(profile.plainSeconds), profile.runs,
+                              core::counted(profile.threads, "thread")),
                   10,
                   report::Anchor::Start,
                   report::Ink::Foreground,

@@ -26,11 +26,27 @@ graph::RunRequest requestOf(const GradientRequest& wanted, std::stop_token stop)
     return request;
 }
 
-graph::Weights differentiable(const graph::Weights& weights)
+/// State that no gradient is defined for: buffers, and running statistics under whatever name an importer gave them.
+std::set<std::string> stateOf(const graph::Graph& graph)
 {
+    std::set<std::string> names;
+    for (const auto& parameter : graph.data().parameters)
+        if (parameter.kind != graph::Parameter::Kind::Parameter)
+            names.insert(parameter.name);
+    for (const auto* node : graph.allNodes())
+        if (node->op.find("batch_norm") != std::string::npos || node->op == "aten::instance_norm")
+            for (std::size_t i = 3; i < std::min<std::size_t>(node->inputs.size(), 5); ++i)
+                if (const auto* parameter = node->inputs[i].isConstant() ? nullptr : graph.parameterOf(node->inputs[i].value))
+                    names.insert(parameter->name);
+    return names;
+}
+
+graph::Weights differentiable(const graph::Graph& graph, const graph::Weights& weights)
+{
+    const auto state = stateOf(graph);
     graph::Weights copies;
     for (const auto& [name, tensor] : weights.tensors())
-        copies.set(name, at::isFloatingType(tensor.scalar_type()) ? tensor.detach().requires_grad_(true) : tensor);
+        copies.set(name, at::isFloatingType(tensor.scalar_type()) && !state.count(name) ? tensor.detach().requires_grad_(true) : tensor.detach());
     return copies;
 }
 
@@ -62,7 +78,7 @@ at::Tensor scalarOf(const GradientRequest& wanted, const graph::RunResult& resul
 std::vector<GradientAt> traceGradients(const graph::Executor& executor, const graph::Weights& weights, const GradientRequest& wanted,
                                        std::stop_token stop)
 {
-    const graph::Weights leaves = differentiable(weights);
+    const graph::Weights leaves = differentiable(*executor.graph(), weights);
     const std::vector<std::string> names = wanted.only.empty() ? reachable(executor, leaves, wanted, stop) : std::vector<std::string>{wanted.only};
     std::vector<GradientAt> trace;
     std::int64_t bytes = 0;

@@ -90,6 +90,9 @@ struct Profile {
     double plainSeconds = 0;     ///< median of runs without measuring
     double profiledSeconds = 0;  ///< median of runs with it
     std::string note;            ///< what limits the figures; empty: nothing
+    /// What rows of nodes, or of groups, are shares of. Medians of sums and sums of medians differ on a busy machine: each kind of row has its own whole.
+    double nodeSeconds() const;
+    double groupSeconds() const { return modules.empty() ? nodeSeconds() : modules.front().seconds; }
     double overhead() const { return plainSeconds > 0 ? profiledSeconds / plainSeconds - 1 : 0; }
     std::int64_t flops() const;
     std::int64_t bytes() const;

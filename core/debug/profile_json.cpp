@@ -4,6 +4,14 @@
 
 namespace orrery::debug {
 
+double Profile::nodeSeconds() const
+{
+    double seconds = 0;
+    for (const auto& node : nodes)
+        seconds += node.seconds;
+    return seconds;
+}
+
 std::int64_t Profile::flops() const
 {
     std::int64_t sum = 0;

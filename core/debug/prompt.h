@@ -38,6 +38,7 @@ public:
     /// Values by name, with loop steps, and gradients once there are some.
     ValueScope scope(std::stop_token stop) const;
     const std::vector<std::string>& watches() const { return m_watches; }
+    void setWatches(std::vector<std::string> watches) { m_watches = std::move(watches); }
 
     struct Command {
         const char* name;

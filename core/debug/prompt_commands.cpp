@@ -1,4 +1,7 @@
+#include <ATen/ATen.h>
+
 #include <algorithm>
+#include <cmath>
 
 #include <core/base/text.h>
 
@@ -189,6 +192,24 @@ Prompt::Reply Prompt::save(const std::string& arguments, std::stop_token stop)
     return {fmt::format("wrote {} to {}", summaryText(value), file)};
 }
 
+namespace {
+
+/// Whole numbers take no others: half a token is no token.
+void checkWhole(const std::string& name, at::ScalarType type, const at::Tensor& value)
+{
+    if (!at::isIntegralType(type, true) || !at::isFloatingType(value.scalar_type()))
+        return;
+    const at::Tensor numbers = value.to(at::kDouble).reshape(-1);
+    const double limit = type == at::kBool ? 1 : type == at::kByte ? 255 : std::ldexp(1.0, 8 * int(c10::elementSize(type)) - 1) - 1;
+    const double lowest = type == at::kBool || type == at::kByte ? 0 : -limit;
+    const at::Tensor odd = numbers.masked_select(at::ne(numbers, numbers.round()).logical_or(numbers.gt(limit)).logical_or(numbers.lt(lowest)));
+    if (odd.numel() > 0)
+        throw core::InputError(fmt::format("set {}: expected whole numbers from {:.0f} to {:.0f} ({}), got {}", name, lowest, limit,
+                                           graph::dtypeName(type), core::formatNumber(odd[0].item<double>())));
+}
+
+}  // namespace
+
 Prompt::Reply Prompt::set(const std::string& arguments, std::stop_token stop)
 {
     const at::NoGradGuard noGrad;
@@ -210,6 +231,7 @@ Prompt::Reply Prompt::set(const std::string& arguments, std::stop_token stop)
     if (value.numel() != 1 && value.sizes() != part.sizes())
         throw core::ShapeError(
             fmt::format("set {}: expected one number or {}, got {}", target.name, core::formatShape(part.sizes()), core::formatShape(value.sizes())));
+    checkWhole(target.name, part.scalar_type(), value);
     part.copy_(value.numel() == 1 ? value.reshape({}) : value);
     m_stepper.setValue(target.name, whole);
     return {fmt::format("{} = {}", target.name, summaryText(whole))};

@@ -1,7 +1,9 @@
 #include "prompt_text.h"
 
 #include <ATen/ATen.h>
+
 #include <cmath>
+#include <limits>
 
 #include <core/base/text.h>
 #include <core/graph/inspect.h>
@@ -13,7 +15,8 @@ constexpr std::int64_t kEdge = 3, kLongest = 10;
 
 std::string numberText(double value)
 {
-    return std::isnan(value) ? "nan" : fmt::format("{:.5g}", value);  // a NaN has no sign worth telling
+    // Neither NaN nor zero has a sign worth telling.
+    return std::isnan(value) ? "nan" : fmt::format("{:.5g}", value == 0 ? 0.0 : value);
 }
 
 std::string elementText(const at::Tensor& flat, std::int64_t index)
@@ -53,6 +56,9 @@ std::string operandText(const graph::Graph& graph, const graph::Operand& operand
 {
     if (!operand.isConstant())
         return graph.value(operand.value).name;
+    // Loops without a limit and slices to the end are written so.
+    if (operand.constant.isInt() && operand.constant.toInt() == std::numeric_limits<std::int64_t>::max())
+        return "max";
     const std::string text =
         operand.constant.isString() ? '"' + operand.constant.toStringRef() + '"' : (std::ostringstream() << operand.constant).str();
     return text.size() > 24 ? text.substr(0, 21) + "..." : text;

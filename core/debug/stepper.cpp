@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <core/base/plural.h>
 #include <core/base/text.h>
 
 namespace orrery::debug {
@@ -42,7 +43,8 @@ Stepper::Stepper(std::shared_ptr<const graph::Executor> executor, graph::Weights
         std::vector<std::string> names;
         for (const auto& input : inputs)
             names.push_back(input.name);
-        throw core::InputError(fmt::format("expected {} input(s) ({}), got {}", names.size(), core::join(names, ", "), m_options.inputs.size()));
+        throw core::InputError(fmt::format("expected {} ({}), got {}", core::counted(std::int64_t(names.size()), "input"), core::join(names, ", "),
+                                           m_options.inputs.size()));
     }
     m_stop = {StopReason::Start, {}, {}, {}};
 }
@@ -168,7 +170,7 @@ Stop Stepper::restart()
 Stop Stepper::restart(std::vector<IValue> inputs)
 {
     if (inputs.size() != m_options.inputs.size())
-        throw core::InputError(fmt::format("expected {} input(s), got {}", m_options.inputs.size(), inputs.size()));
+        throw core::InputError(fmt::format("expected {}, got {}", core::counted(std::int64_t(m_options.inputs.size()), "input"), inputs.size()));
     while (!m_edits.empty())
         unsetValue(m_edits.begin()->first);
     m_options.inputs = std::move(inputs);
@@ -178,6 +180,17 @@ Stop Stepper::restart(std::vector<IValue> inputs)
     m_gradients.clear();
     m_shapesBefore = std::exchange(m_shapes, {});
     return restart();
+}
+
+void Stepper::takeOver(const Stepper& before)
+{
+    for (const auto& breakpoint : before.m_breakpoints)
+        try {
+            enableBreakpoint(addBreakpoint(breakpoint.pattern, breakpoint.condition), breakpoint.enabled);
+        } catch (const core::InputError&) {
+            // The graph has other inputs now, and this is none of its values.
+        }
+    m_shapesBefore = before.m_shapes;
 }
 
 // ---- breakpoints
@@ -275,6 +288,15 @@ const Breakpoint* Stepper::breakpointAt(const Visit& visit) const
     return nullptr;
 }
 
+std::vector<int> Stepper::breakpointSteps() const
+{
+    std::vector<int> steps;
+    for (int i = 0; m_position.inner >= 0 && i < int(m_visits.size()); ++i)
+        if (breakpointAt(m_visits[std::size_t(i)]))
+            steps.push_back(i);
+    return steps;
+}
+
 bool Stepper::needsInside(int line) const
 {
     if (m_lines.line(line).node->blocks.empty())
@@ -335,7 +357,8 @@ Stop Stepper::setValue(const std::string& name, const at::Tensor& tensor)
     m_originals.try_emplace(name, before);
     m_edits[name] = tensor;
     applyEdit(name, id, tensor);
-    return m_stop;
+    // A condition that held for the numbers before says nothing about these.
+    return m_stop.reason == StopReason::Condition ? arrive(StopReason::Step) : m_stop;
 }
 
 void Stepper::applyEdit(const std::string& name, graph::ValueId id, const at::Tensor& tensor)
@@ -347,14 +370,25 @@ void Stepper::applyEdit(const std::string& name, graph::ValueId id, const at::Te
         if (data.inputs[i].value == id)
             m_options.inputs[i] = tensor;
     forgetDependents(id);
-    if (m_lines.lineOf(id) < 0)
+    if (m_lines.lineOf(id) >= 0 && !m_lines.isNested(id))
+        m_store.put(name, tensor);
+    else if (m_lines.lineOf(id) >= 0)
+        for (const auto output : m_lines.line(m_lines.lineOf(id)).node->outputs)
+            m_store.erase(graph()->value(output).name);
+    recordAfterEdit(id);
+}
+
+/// Steps that were recorded with the old value are recorded again.
+void Stepper::recordAfterEdit(graph::ValueId id)
+{
+    const auto dependents = m_lines.dependents(id);
+    const bool isInIt = m_lines.isNested(id) && m_lines.lineOf(id) == m_position.line;
+    if (m_position.inner < 0 || (!isInIt && std::find(dependents.begin(), dependents.end(), m_position.line) == dependents.end()))
         return;
-    if (!m_lines.isNested(id))
-        return m_store.put(name, tensor);
-    for (const auto output : m_lines.line(m_lines.lineOf(id)).node->outputs)
-        m_store.erase(graph()->value(output).name);
-    if (m_position.inner >= 0 && m_position.line == m_lines.lineOf(id))
-        record(m_position.line, {});
+    record(m_position.line, {});
+    // A loop that has become shorter: the run stands at its end.
+    if (m_position.inner > int(m_visits.size()))
+        moveTo({m_position.line, int(m_visits.size())});
 }
 
 bool Stepper::unsetValue(const std::string& name)

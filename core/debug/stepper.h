@@ -91,6 +91,8 @@ public:
     Stop resume(std::stop_token stop = {});                             ///< to the next breakpoint or the end
     Stop runTo(const std::string& pattern, std::stop_token stop = {});  ///< to the next line that a pattern names. @throws core::InputError
     Stop runToLine(int line, std::stop_token stop = {}, bool breakpoints = true);
+    /// To a step of the loop or branch that the position is in: an index into `visits()`. @throws core::InputError if there is none.
+    Stop runToStep(int inner, std::stop_token stop = {});
     Stop back(int nodes = 1);                 ///< so many nodes back; nothing is computed
     Stop reverse(std::stop_token stop = {});  ///< back to the breakpoint before
     Stop restart();                           ///< to the beginning; kept values, edits and breakpoints stay
@@ -98,12 +100,18 @@ public:
     Stop restart(std::vector<c10::IValue> inputs);
 
     /// @throws core::InputError for a pattern that names nothing, with the nearest names.
+    /// Goes on where another session with the same model and other inputs ends: its breakpoints, and its shapes for `shape` conditions. Patterns that name nothing here
+    /// are left out.
+    void takeOver(const Stepper& before);
+
     int addBreakpoint(const std::string& pattern, std::optional<Condition> condition = {});
     bool removeBreakpoint(int id);
     bool enableBreakpoint(int id, bool enabled);
     const std::vector<Breakpoint>& breakpoints() const { return m_breakpoints; }
     /// Lines at which an enabled breakpoint without condition stops.
     std::vector<int> breakpointLines() const;
+    /// The same of the steps of the loop or branch that the position is in.
+    std::vector<int> breakpointSteps() const;
 
     /// True for inputs, parameters and what was computed before the position.
     bool isKnown(const std::string& name) const;
@@ -181,6 +189,7 @@ private:
     bool nodeFits(const Visit& visit, const Resolved& resolved) const;
     Position overEnd(std::size_t depth) const;
     void applyEdit(const std::string& name, graph::ValueId id, const at::Tensor& tensor);
+    void recordAfterEdit(graph::ValueId id);
     c10::IValue computed(const std::string& name, graph::ValueId id, std::stop_token stop);
     std::pair<graph::ValueId, std::string> identify(const std::string& name) const;
 

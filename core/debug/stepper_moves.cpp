@@ -103,7 +103,7 @@ std::optional<Stop> Stepper::advanceInside(int inner, bool breakpoints, std::sto
         if (here)
             return hitStop({m_position.line, here->id, {}, {}});
     }
-    return m_position.inner == int(m_visits.size()) ? leaveBlock(breakpoints) : std::nullopt;
+    return m_position.inner >= int(m_visits.size()) ? leaveBlock(breakpoints) : std::nullopt;
 }
 
 std::optional<Stop> Stepper::leaveBlock(bool breakpoints)
@@ -212,6 +212,18 @@ Stop Stepper::runToLine(int line, std::stop_token stop, bool breakpoints)
         return arrive(StopReason::Cursor);
     }
     return advance(std::min(line, m_lines.count()), breakpoints, stop, StopReason::Cursor);
+}
+
+Stop Stepper::runToStep(int inner, std::stop_token stop)
+{
+    if (m_position.inner < 0 || inner < 0 || inner >= int(m_visits.size()))
+        throw core::InputError(fmt::format("expected a step of the loop or branch that the run is in (there are {}), got {}",
+                                           m_position.inner < 0 ? 0 : m_visits.size(), inner));
+    leaveBackward();
+    if (inner > m_position.inner)
+        return goTo({m_position.line, inner}, true, stop, StopReason::Cursor);
+    moveTo({m_position.line, inner});
+    return arrive(StopReason::Cursor);
 }
 
 Stop Stepper::runTo(const std::string& pattern, std::stop_token stop)

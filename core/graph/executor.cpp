@@ -1,6 +1,7 @@
 #include "executor.h"
 
 #include <core/base/plain_reason.h>
+#include <core/base/plural.h>
 #include <core/base/text.h>
 
 #include "run.h"
@@ -84,8 +85,9 @@ void Run::bindInput(std::size_t index)
         std::vector<std::string> names;
         for (const auto& each : m_data.inputs)
             names.push_back(each.name);
-        throw core::InputError(fmt::format("input \"{}\" is missing: expected {} input(s) ({}), got {}", input.name, names.size(),
-                                           core::join(names, ", "), m_request.inputs.size() + m_request.namedInputs.size()));
+        throw core::InputError(fmt::format("input \"{}\" is missing: expected {} ({}), got {}", input.name,
+                                           core::counted(std::int64_t(names.size()), "input"), core::join(names, ", "),
+                                           m_request.inputs.size() + m_request.namedInputs.size()));
     }
     auto value = *given;
     const bool wantsGrad = m_request.gradients == Gradients::Inputs || m_request.gradients == Gradients::All;
@@ -131,7 +133,8 @@ void Run::bind()
                                            core::join(names, ", ")));
     }
     if (m_request.inputs.size() > m_data.inputs.size())
-        throw core::InputError(fmt::format("expected {} input(s), got {}", m_data.inputs.size(), m_request.inputs.size()));
+        throw core::InputError(
+            fmt::format("expected {}, got {}", core::counted(std::int64_t(m_data.inputs.size()), "input"), m_request.inputs.size()));
     if (m_data.training)
         slot(*m_data.training) = m_request.training;
     for (std::size_t i = 0; i < m_data.inputs.size(); ++i)
@@ -209,7 +212,7 @@ RunResult Run::go()
 at::Tensor RunResult::tensor(std::size_t output) const
 {
     if (output >= outputs.size())
-        throw core::ShapeError(fmt::format("expected output {}, got {} output(s)", output, outputs.size()));
+        throw core::ShapeError(fmt::format("expected output {}, got {}", output, core::counted(std::int64_t(outputs.size()), "output")));
     if (!outputs[output].isTensor())
         throw core::ShapeError(fmt::format("output {}: expected a tensor, got {}", output, describe(outputs[output])));
     return outputs[output].toTensor();

@@ -2,6 +2,7 @@
 
 #include <core/base/error.h>
 #include <core/base/hash.h>
+#include <core/base/plural.h>
 #include <core/base/text.h>
 
 #include "literal_text.h"
@@ -76,7 +77,7 @@ void Validator::checkBlock(const Block& block, const std::string& where)
         for (const auto output : node.outputs)
             define(output, place);
         if ((node.op == "prim::If" && node.blocks.size() != 2) || (node.op == "prim::Loop" && node.blocks.size() != 1))
-            throw core::FormatError(fmt::format("{}: {} has {} block(s)", place, node.op, node.blocks.size()));
+            throw core::FormatError(fmt::format("{}: {} has {}", place, node.op, core::counted(std::int64_t(node.blocks.size()), "block")));
         if (node.op == "prim::Loop" && (node.inputs.size() < 2 || node.blocks[0].inputs.size() + 1 != node.inputs.size() ||
                                         node.blocks[0].outputs.size() + 1 != node.inputs.size() || node.outputs.size() + 2 != node.inputs.size()))
             throw core::FormatError(fmt::format("{}: a loop's carried values differ in number", place));

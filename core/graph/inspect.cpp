@@ -6,6 +6,8 @@
 
 #include "operators.h"
 
+#include "runnable.h"
+
 namespace orrery::graph {
 namespace {
 
@@ -279,6 +281,15 @@ std::vector<c10::IValue> exampleInputs(const ModelCard& card)
     return inputs;
 }
 
+std::vector<c10::IValue> requiredExample(const Model& model)
+{
+    requireProgram(*model.graph);
+    auto inputs = exampleInputs(model.card);
+    if (inputs.size() != model.graph->data().inputs.size())
+        throw core::InputError("the model card does not say enough to make an example; give a file, a text or a sample");
+    return inputs;
+}
+
 TensorStatistics statistics(const at::Tensor& tensor, int bins)
 {
     at::NoGradGuard noGrad;
@@ -306,7 +317,11 @@ TensorStatistics statistics(const at::Tensor& tensor, int bins)
         }
     }
     if (finite == 0) {
-        result.minimum = result.maximum = 0;
+        // There are no extremes and no mean of nothing; of no elements at all they stay 0.
+        if (result.count > 0)
+            result.minimum = result.maximum = result.mean = result.standardDeviation = std::nan("");
+        else
+            result.minimum = result.maximum = 0;
         return result;
     }
     result.mean = sum / double(finite);
@@ -324,16 +339,22 @@ TensorStatistics statistics(const at::Tensor& tensor, int bins)
     return result;
 }
 
+/// JSON has no NaN: null stands for it.
+static core::Json numberJson(double number)
+{
+    return std::isnan(number) ? core::Json() : core::Json(number);
+}
+
 core::Json TensorStatistics::toJson() const
 {
     return {{"count", count},
             {"nans", nans},
             {"infinities", infinities},
             {"zeros", zeros},
-            {"minimum", minimum},
-            {"maximum", maximum},
-            {"mean", mean},
-            {"standard_deviation", standardDeviation},
+            {"minimum", numberJson(minimum)},
+            {"maximum", numberJson(maximum)},
+            {"mean", numberJson(mean)},
+            {"standard_deviation", numberJson(standardDeviation)},
             {"histogram", histogram}};
 }
 

@@ -49,7 +49,10 @@ Inspection inspectStructure(const Graph& graph, const Weights& weights);
 /// (`{"NAME": [numbers, one batch row after another]}`) where it has one, else zeros. Empty if the card does not say enough.
 std::vector<c10::IValue> exampleInputs(const ModelCard& card);
 
-/// Statistics of a tensor for people: computed in double on the values as float64.
+/// The same for every input of a model. @throws core::InputError for weights alone, and where the card does not say enough.
+std::vector<c10::IValue> requiredExample(const Model& model);
+
+/// Statistics of a tensor for people: computed in double on the values as float64 that are finite. NaN where none is; null in JSON.
 struct TensorStatistics {
     std::int64_t count = 0, nans = 0, infinities = 0, zeros = 0;
     double minimum = 0, maximum = 0, mean = 0, standardDeviation = 0;  ///< over finite values; the deviation divides by n

@@ -1,6 +1,7 @@
 #include "weights.h"
 
 #include <core/base/error.h>
+#include <core/base/plural.h>
 #include <core/base/rng.h>
 #include <core/base/text.h>
 
@@ -132,8 +133,8 @@ void checkWeights(const Graph& graph, const Weights& weights)
     const auto count = faults.size();
     if (count > 12)
         faults.resize(12);
-    throw core::ShapeError(
-        fmt::format("the weights do not fit the model ({} fault(s)): {}{}", count, core::join(faults, "; "), count > 12 ? "; ..." : ""));
+    throw core::ShapeError(fmt::format("the weights do not fit the model ({}): {}{}", core::counted(std::int64_t(count), "fault"),
+                                       core::join(faults, "; "), count > 12 ? "; ..." : ""));
 }
 
 std::int64_t parameterCount(const Graph& graph)

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <numeric>
 
+#include <core/base/plural.h>
 #include <core/base/text.h>
 #include <core/data/splits.h>
 #include <core/data/vocabulary.h>
@@ -261,8 +262,9 @@ void Collector::checkMemory() const
     const auto limit = m_request.memoryLimit > 0 ? m_request.memoryLimit : freeMemory() / 4 * 3;
     // Twice: the batches, and the whole they are put together to.
     if (2 * bytes > limit)
-        throw core::InputError(fmt::format("{} rows of {} value(s) need {}, {} may be taken: give fewer samples or fewer values, or positions mean",
-                                           rows, m_sites.size(), core::formatBytes(2 * bytes), core::formatBytes(limit)));
+        throw core::InputError(fmt::format("{} rows of {} need {}, {} may be taken: give fewer samples or fewer values, or positions mean", rows,
+                                           core::counted(std::int64_t(m_sites.size()), "value"), core::formatBytes(2 * bytes),
+                                           core::formatBytes(limit)));
 }
 
 bool Collector::hasRowPosition() const

@@ -3,6 +3,7 @@
 #include <torch/csrc/jit/api/function_impl.h>
 
 #include <core/base/error.h>
+#include <core/base/plural.h>
 
 namespace orrery::models {
 namespace {
@@ -56,7 +57,8 @@ std::vector<std::string> ScriptConverter::notes() const
 {
     std::vector<std::string> notes(m_notes.begin(), m_notes.end());
     if (m_removedChecks > 0)
-        notes.push_back(fmt::format("{} branch(es) that only raise an error were left out", m_removedChecks));
+        notes.push_back(fmt::format("{} that only {} an error {} left out", core::counted(m_removedChecks, "branch", "branches"),
+                                    m_removedChecks == 1 ? "raises" : "raise", m_removedChecks == 1 ? "was" : "were"));
     return notes;
 }
 

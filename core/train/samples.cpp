@@ -13,6 +13,8 @@
 #include "evaluate.h"
 #include "trainer.h"
 
+#include <core/base/plural.h>
+
 namespace orrery::train {
 namespace {
 
@@ -94,7 +96,8 @@ std::vector<c10::IValue> sampleInputs(const graph::Model& model, const data::Dat
     const data::Batch batch = data.fetch(indices);
     const auto expected = model.graph->data().inputs.size();
     if (batch.inputs.size() != expected)
-        throw core::InputError(fmt::format("the model takes {} input(s), the data \"{}\" gives {}", expected, data.info().id, batch.inputs.size()));
+        throw core::InputError(fmt::format("the model takes {}, the data \"{}\" gives {}", core::counted(std::int64_t(expected), "input"),
+                                           data.info().id, batch.inputs.size()));
     for (std::size_t i = 0; i < std::min(expected, model.card.inputs.size()); ++i) {
         const auto& input = model.card.inputs[i];
         const auto& given = batch.inputs[i];

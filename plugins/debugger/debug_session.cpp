@@ -2,11 +2,16 @@
 
 #include <ATen/ATen.h>
 
+#include <QFileInfo>
+#include <QProcess>
+
+#include <core/base/plural.h>
 #include <core/base/text.h>
 #include <core/debug/prompt_text.h>
 #include <core/graph/inspect.h>
 #include <core/io/npy.h>
 #include <core/io/tensors.h>
+#include <core/models/input_arrays.h>
 #include <core/train/samples.h>
 #include <core/train/text_batch.h>
 #include <widgets/model_source.h>
@@ -49,39 +54,30 @@ std::vector<c10::IValue> sampleInput(const DebugSubject& subject, const graph::M
     return train::sampleInputs(model, *data, train::samplesOfPart(*data, data::splitFromName(subject.split.toStdString()), {&number, 1}));
 }
 
-/// Files in the order of the model's inputs; floating arrays in the dtype that the card says.
+/// Files in the order of the model's inputs, or by name; names with blanks stand in quotes.
 std::vector<c10::IValue> fileInputs(const DebugSubject& subject, const graph::Model& model)
 {
     const auto& declared = model.graph->data().inputs;
     std::vector<c10::IValue> inputs(declared.size());
     std::size_t place = 0;
-    for (const QString& word : subject.files.split(QLatin1Char(' '), Qt::SkipEmptyParts)) {
-        const auto sign = word.indexOf(QLatin1Char('='));
-        std::size_t index = place++;
-        if (sign > 0)
-            index = std::size_t(std::find_if(declared.begin(), declared.end(),
-                                             [&](const auto& each) { return QString::fromStdString(each.name) == word.left(sign); }) -
-                                declared.begin());
+    for (const QString& word : QProcess::splitCommand(subject.files)) {
+        auto sign = word.indexOf(QLatin1Char('='));
+        std::size_t index = 0;
+        const auto named = std::find_if(declared.begin(), declared.end(),
+                                        [&](const auto& each) { return sign > 0 && QString::fromStdString(each.name) == word.left(sign); });
+        // A sign that stands in the name of a file says nothing about an input.
+        if (named == declared.end() && sign > 0 && QFileInfo::exists(word))
+            sign = -1;
+        index = sign > 0 ? std::size_t(named - declared.begin()) : place++;
         if (index >= inputs.size())
-            throw core::InputError(fmt::format("\"{}\": the model has {} input(s)", word.toStdString(), declared.size()));
-        at::Tensor tensor = readNumbers(word.mid(sign > 0 ? sign + 1 : 0).toStdString());
-        for (const auto& input : model.card.inputs)
-            if (input.name == declared[index].name)
-                tensor = tensor.to(graph::dtypeFromName(input.dtype));
-        inputs[index] = tensor;
+            throw core::InputError(
+                fmt::format("\"{}\": the model has {}", word.toStdString(), core::counted(std::int64_t(declared.size()), "input")));
+        inputs[index] = models::asModelReads(readNumbers(word.mid(sign > 0 ? sign + 1 : 0).toStdString()), model, index, word.toStdString());
     }
     for (std::size_t i = 0; i < inputs.size(); ++i)
         if (inputs[i].isNone())
-            throw core::InputError(
-                fmt::format("input \"{}\" is missing: expected one .npy file for each of {} input(s)", declared[i].name, declared.size()));
-    return inputs;
-}
-
-std::vector<c10::IValue> exampleOf(const graph::Model& model)
-{
-    auto inputs = graph::exampleInputs(model.card);
-    if (inputs.size() != model.graph->data().inputs.size())
-        throw core::InputError("the model card does not say enough to make an example; give a file, a text or a sample");
+            throw core::InputError(fmt::format("input \"{}\" is missing: expected one .npy file for each of {}", declared[i].name,
+                                               core::counted(std::int64_t(declared.size()), "input")));
     return inputs;
 }
 
@@ -94,7 +90,7 @@ std::vector<c10::IValue> inputsOf(const DebugSubject& subject, const graph::Mode
     case DebugSubject::Input::File: return fileInputs(subject, model);
     case DebugSubject::Input::Example: break;
     }
-    return exampleOf(model);
+    return graph::requiredExample(model);
 }
 
 }  // namespace
@@ -103,8 +99,10 @@ QStringList DebugSubject::arguments() const
 {
     QStringList out;
     if (input == Input::File)
-        for (const QString& word : files.split(QLatin1Char(' '), Qt::SkipEmptyParts))
+        for (const QString& word : QProcess::splitCommand(files))
             out << QStringLiteral("--input") << word;
+    if (input == Input::Example)
+        out << QStringLiteral("--example");
     if (input == Input::Sample) {
         if (!data.is_null())
             out << QStringLiteral("--data") << widgets::dataArgument(data);
@@ -128,8 +126,11 @@ DebugModelPtr openDebugSubject(const DebugSubject& subject, const std::shared_pt
     made->executor = std::make_shared<const graph::Executor>(made->model->graph);
     made->inputs = inputsOf(subject, *made->model, workspace);
     QStringList parts;
-    for (const auto& input : made->inputs)
+    for (const auto& input : made->inputs) {
         parts << QString::fromStdString(debug::summaryText(input)).section(QLatin1Char(','), 0, -1).section(QStringLiteral(", min"), 0, 0);
+        if (const auto odd = input.isTensor() ? models::notFinite(input.toTensor()) : 0; odd > 0)
+            parts.back() += QStringLiteral(" (%1 of %2 values are NaN or infinite)").arg(odd).arg(input.toTensor().numel());
+    }
     made->inputText = parts.join(QStringLiteral("; "));
     return made;
 }
@@ -138,6 +139,23 @@ DebugSession::DebugSession(DebugModelPtr model)
     : m_model(std::move(model)), m_lines(m_model->executor->graph()), m_stepper(m_model->executor, m_model->model->weights, stepperOptions(*m_model)),
       m_prompt(m_stepper, promptFiles())
 {
+}
+
+DebugView DebugSession::takeOver(const DebugSession& before, std::stop_token stop)
+{
+    const std::scoped_lock lock(m_mutex, before.m_mutex);
+    m_stepper.takeOver(before.m_stepper);
+    m_prompt.setWatches(before.m_prompt.watches());
+    for (const auto& each : m_stepper.breakpoints()) {
+        const std::string condition = each.condition ? "if " + each.condition->text : "";
+        m_history << QStringLiteral("break ") +
+                         QString::fromStdString(each.pattern + (each.pattern.empty() || condition.empty() ? "" : " ") + condition);
+        if (!each.enabled)
+            m_history << QStringLiteral("disable %1").arg(each.id);
+    }
+    for (const auto& watch : m_prompt.watches())
+        m_history << QStringLiteral("watch ") + QString::fromStdString(watch);
+    return look({}, stop);
 }
 
 DebugView DebugSession::command(const QString& line, std::stop_token stop)
@@ -157,19 +175,33 @@ DebugView DebugSession::view(std::stop_token stop)
     return look({}, stop);
 }
 
-DebugView DebugSession::runToLine(int line, std::stop_token stop)
+const debug::Visit* DebugSession::visitAt(int line, int visit) const
+{
+    if (visit < 0)
+        return nullptr;
+    if (line != m_stepper.position().line || visit >= int(m_stepper.visits().size()))
+        throw core::InputError("the run has left this loop or branch: go into it again");
+    return &m_stepper.visits()[std::size_t(visit)];
+}
+
+DebugView DebugSession::runToLine(int line, int visit, std::stop_token stop)
 {
     const std::lock_guard lock(m_mutex);
-    if (line > m_stepper.position().line && line < m_lines.count())
-        m_history << QStringLiteral("until ") + QString::fromStdString(m_lines.line(line).node->name);
-    m_stepper.runToLine(line, stop);
+    const debug::Position here = m_stepper.position(), wanted{line, visit};
+    const debug::Visit* step = visitAt(line, visit);
+    if (wanted > here && line < m_lines.count())
+        m_history << QStringLiteral("until ") + QString::fromStdString(step ? step->name : m_lines.line(line).node->name);
+    else if (wanted < here)
+        m_history << QStringLiteral("back %1").arg(step ? here.inner - visit : here.line - line + here.inner + 1);
+    step ? m_stepper.runToStep(visit, stop) : m_stepper.runToLine(line, stop);
     return look({}, stop);
 }
 
-DebugView DebugSession::toggleBreakpoint(int line)
+DebugView DebugSession::toggleBreakpoint(int line, int visit)
 {
     const std::lock_guard lock(m_mutex);
-    const std::string& name = m_lines.line(line).node->name;
+    const debug::Visit* step = visitAt(line, visit);
+    const std::string name = step ? step->name : m_lines.line(line).node->name;
     const auto all = m_stepper.breakpoints();
     const auto here = std::find_if(all.begin(), all.end(), [&](const auto& each) { return !each.condition && each.pattern == name; });
     if (here != all.end()) {
@@ -221,6 +253,21 @@ DebugValueRow DebugSession::rowOf(const std::string& name)
     return row;
 }
 
+/// The line that makes the value, or the first that reads it.
+int DebugSession::lineOfGradient() const
+{
+    if (!m_stepper.isBackward() || m_stepper.gradientPosition() == 0)
+        return -1;
+    const std::string& name = m_stepper.gradients()[m_stepper.gradientPosition() - 1].name;
+    const auto id = m_stepper.graph()->findValue(graph::splitStep(name).first);
+    if (!id || m_lines.lineOf(*id) >= 0)
+        return id ? m_lines.lineOf(*id) : -1;
+    for (int line = 0; line < m_lines.count(); ++line)
+        if (const auto& reads = m_lines.line(line).reads; std::find(reads.begin(), reads.end(), *id) != reads.end())
+            return line;
+    return -1;
+}
+
 DebugView DebugSession::look(QString reply, std::stop_token stop)
 {
     DebugView view;
@@ -230,15 +277,21 @@ DebugView DebugSession::look(QString reply, std::stop_token stop)
     view.position = m_stepper.position();
     view.atEnd = m_stepper.atEnd();
     view.backward = m_stepper.isBackward();
+    view.gradientLine = lineOfGradient();
     for (const auto& level : m_stepper.levels())
         view.levels << QString::fromStdString(level);
     view.frame = int(m_stepper.frame());
     if (view.position.inner >= 0)
-        for (const auto& visit : m_stepper.visits())
+        for (const auto& visit : m_stepper.visits()) {
             view.visits << QString::fromStdString(visit.name);
+            const QString text = visit.values.empty() ? QString() : QString::fromStdString(debug::lineText(*m_stepper.graph(), *visit.node));
+            view.visitTexts << (text.isEmpty() ? view.visits.back()
+                                               : view.visits.back() + QStringLiteral(" = ") + text.section(QStringLiteral(" = "), 1));
+        }
+    view.breakpointVisits = m_stepper.breakpointSteps();
     view.breakpointLines = m_stepper.breakpointLines();
     for (const auto& each : m_stepper.breakpoints())
-        view.breakpoints.push_back({each.id, QString::fromStdString(each.toText()).section(QStringLiteral(": "), 1), each.enabled});
+        view.breakpoints.push_back({each.id, QString::fromStdString(each.toText()), each.enabled});
     if (view.backward) {
         for (std::size_t i = 0; i < m_stepper.gradientPosition(); ++i) {
             const auto& gradient = m_stepper.gradients()[i];
@@ -280,7 +333,8 @@ DebugTensor DebugSession::tensor(const QString& name, std::stop_token stop)
     out.title = gradient ? QStringLiteral("grad(%1)").arg(name) : name;
     out.statistics = QString::fromStdString(debug::summaryText(value));
     out.shape = value.sizes().vec();
-    if (value.numel() <= kCellsShown && !value.is_complex()) {
+    out.isLarge = value.numel() > kCellsShown;
+    if (!out.isLarge && !value.is_complex()) {
         const at::Tensor numbers = value.to(at::kCPU, at::kFloat).contiguous();
         out.values.assign(numbers.data_ptr<float>(), numbers.data_ptr<float>() + numbers.numel());
     }

@@ -70,7 +70,10 @@ struct DebugView {
     bool atEnd = false, backward = false;
     QStringList levels;
     int frame = 0;
-    QStringList visits;  ///< names of the steps of the loop or branch that the position is in
+    int gradientLine = -1;              ///< in the backward mode: the line of the gradient that was reached last
+    QStringList visits;                 ///< names of the steps of the loop or branch that the position is in
+    QStringList visitTexts;             ///< the same with operator and operands
+    std::vector<int> breakpointVisits;  ///< those at which a breakpoint stops
     std::vector<int> breakpointLines;
     std::vector<DebugBreakpoint> breakpoints;
     std::vector<DebugValueRow> values;  ///< in the order in which they were made; in the backward mode gradients
@@ -82,7 +85,8 @@ struct DebugView {
 struct DebugTensor {
     QString name, title, statistics;
     std::vector<std::int64_t> shape;
-    std::vector<float> values;  ///< empty if there are too many
+    std::vector<float> values;  ///< empty if there are too many, none, or complex ones
+    bool isLarge = false;       ///< too many
 };
 
 /// A debugging session that is driven from jobs: every call locks, so that one runs at a time. Any thread.
@@ -92,13 +96,15 @@ public:
     const DebugModelPtr& model() const { return m_model; }
     const debug::ProgramLines& lines() const { return m_lines; }
 
+    /// Breakpoints and watches of a session with the same model that this one takes the place of.
+    DebugView takeOver(const DebugSession& before, std::stop_token stop);
     /// Does a command of the prompt. @throws as `debug::Prompt::run`.
     DebugView command(const QString& line, std::stop_token stop);
     DebugView view(std::stop_token stop);
-    /// Goes to a line, forwards or back.
-    DebugView runToLine(int line, std::stop_token stop);
-    /// Sets a breakpoint on a line, or deletes those that are there.
-    DebugView toggleBreakpoint(int line);
+    /// Goes to a line, or to a step inside the line where the run stands, forwards or back.
+    DebugView runToLine(int line, int visit, std::stop_token stop);
+    /// Sets a breakpoint on a line or a step inside it, or deletes the one that is there.
+    DebugView toggleBreakpoint(int line, int visit);
     /// A value, or in the backward mode a gradient. @throws core::InputError if it is no tensor or not known.
     DebugTensor tensor(const QString& name, std::stop_token stop);
     /// Commands that were given, to do the same on the command line.
@@ -107,6 +113,9 @@ public:
 private:
     DebugView look(QString reply, std::stop_token stop);
     DebugValueRow rowOf(const std::string& name);
+    /// A step inside the line where the run stands; null: the line itself. @throws core::InputError if the run has left it.
+    int lineOfGradient() const;
+    const debug::Visit* visitAt(int line, int visit) const;
     DebugModelPtr m_model;
     debug::ProgramLines m_lines;
     mutable std::mutex m_mutex;  ///< guards all below

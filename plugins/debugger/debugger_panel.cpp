@@ -58,7 +58,7 @@ QWidget* DebuggerPanel::makeSubject()
 {
     m_model = widgets::narrowBox(tr("Model"), tr("What is run: the model that is open, or a selected run"), 12);
     m_model->setObjectName(QStringLiteral("model"));
-    m_kind = widgets::narrowBox(tr("Kind of input"), tr("What it is run on"), 8);
+    m_kind = widgets::narrowBox(tr("Kind of input"), tr("What it is run on"), 18);
     m_kind->setObjectName(QStringLiteral("kind"));
     m_kind->setSizePolicy(QSizePolicy::Maximum, QSizePolicy::Fixed);
     m_kind->addItem(tr("Example"), int(Input::Example));
@@ -77,7 +77,10 @@ QWidget* DebuggerPanel::makeSubject()
     m_status->setObjectName(QStringLiteral("status"));
     m_status->setWordWrap(true);
     connect(m_model, &QComboBox::activated, this, &DebuggerPanel::prepareSoon);
-    connect(m_kind, &QComboBox::currentIndexChanged, this, [this] {
+    connect(m_kind, &QComboBox::currentIndexChanged, this, [this](int kind) {
+        m_typed[m_shownKind] = m_input->text();
+        m_shownKind = kind;
+        m_input->setText(m_typed[kind]);
         updateInput();
         prepareSoon();
     });
@@ -154,7 +157,7 @@ void DebuggerPanel::updateInput()
     m_input->setVisible(kind == Input::Sample || kind == Input::File);
     m_texts->setVisible(kind == Input::Text);
     m_input->setPlaceholderText(kind == Input::Sample ? tr("number of the sample; empty: the selected one")
-                                                      : tr("x.npy, or NAME=x.npy with blanks between several"));
+                                                      : tr("x.npy, or NAME=x.npy with blanks between several; \"a name.npy\""));
 }
 
 void DebuggerPanel::fillModels()
@@ -226,6 +229,15 @@ void DebuggerPanel::prepare()
         take(nullptr);
         return m_status->setText(subject.input == Input::Text ? tr("Type a text that the model's tokenizer reads.")
                                                               : tr("Name the file of the input."));
+    }
+    if (const QString typed = m_input->text().trimmed(); subject.input == Input::Sample && !typed.isEmpty()) {
+        bool isNumber = false;
+        if (const qint64 number = typed.toLongLong(&isNumber); !isNumber || number < 0) {
+            m_opening.cancel();
+            take(nullptr);
+            m_status->setText(tr("Type the number of a sample, or nothing for the selected one."));
+            return showError(tr("sample: expected a whole number of at least 0, got \"%1\"").arg(typed));
+        }
     }
     m_status->setText(tr("Opening…"));
     m_opening.start(

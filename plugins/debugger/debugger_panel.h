@@ -1,4 +1,6 @@
 #pragma once
+#include <map>
+
 #include <widgets/latest_task.h>
 #include <widgets/panel.h>
 #include <widgets/selection.h>
@@ -54,6 +56,8 @@ private:
     widgets::LatestTask m_opening{[this](int change) { addBusy(change); }};
     QTimer* m_timer;
     QComboBox *m_model = nullptr, *m_kind = nullptr;
+    std::map<int, QString> m_typed;  // what was typed for each kind of input
+    int m_shownKind = 0;
     QLineEdit* m_input = nullptr;
     widgets::TextFields* m_texts = nullptr;
     QCheckBox* m_training = nullptr;

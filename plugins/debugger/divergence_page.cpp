@@ -13,6 +13,7 @@
 #include <cmath>
 
 #include <core/base/text.h>
+#include <core/train/text_batch.h>
 #include <widgets/commands.h>
 #include <widgets/controls.h>
 #include <widgets/model_source.h>
@@ -41,7 +42,7 @@ debug::RunSide otherSide(const DebugModel& model, const QString& argument, const
 {
     graph::Model other = argument.isEmpty()
                              ? *model.model
-                             : widgets::openModelArgument(argument, workspace, widgets::neededInputs(model.subject.text, model.subject.pair));
+                             : widgets::openModelArgument(argument, workspace, train::neededInputs(model.subject.texts));
     debug::RunSide side;
     side.inputs = model.inputs;
     if (!dtypeName.isEmpty()) {

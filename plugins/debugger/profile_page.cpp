@@ -10,6 +10,7 @@
 #include <QVBoxLayout>
 #include <map>
 
+#include <core/base/plural.h>
 #include <core/debug/cost_model.h>
 #include <widgets/commands.h>
 #include <widgets/controls.h>
@@ -208,10 +209,10 @@ void ProfilePage::take(const debug::Profile& profile)
 {
     m_profile = profile;
     QString text =
-        tr("%1 ms a run (median of %2, %3 thread(s)); measuring %4. %L5 MFLOP, %L6 KiB moved.")
+        tr("%1 ms a run (median of %2, %3); measuring %4. %L5 MFLOP, %L6 KiB moved.")
             .arg(profile.plainSeconds * 1e3, 0, 'g', 4)
             .arg(profile.runs)
-            .arg(profile.threads)
+            .arg(QString::fromStdString(core::counted(profile.threads, "thread")))
             .arg(profile.overhead() > 0 ? tr("adds %1 %").arg(100 * profile.overhead(), 0, 'f', 1) : tr("adds nothing that can be told from noise"))
             .arg(double(profile.flops()) * 1e-6, 0, 'f', 1)
             .arg(double(profile.bytes()) / 1024, 0, 'f', 0);
@@ -233,9 +234,7 @@ void ProfilePage::fillTable()
     if (!m_profile)
         return;
     const QString by = m_by->currentData().toString();
-    double whole = 0;
-    for (const auto& node : m_profile->nodes)
-        whole += node.seconds;
+    const double whole = by == QLatin1String("node") ? m_profile->nodeSeconds() : m_profile->groupSeconds();
     std::vector<RowModel::Row> rows;
     if (by == QLatin1String("node"))
         for (const auto& node : m_profile->nodes)

@@ -11,6 +11,22 @@
 
 namespace orrery::plugins {
 
+namespace {
+
+/// Names inside the module that the heading above says are written without its path: ".q.linear".
+QString withoutModule(QString text, const QString& module)
+{
+    if (module.isEmpty())
+        return text;
+    const QString path = module + QLatin1Char('.');
+    for (auto at = text.indexOf(path); at >= 0; at = text.indexOf(path, at + 1))
+        if (at == 0 || text[at - 1] == QLatin1Char(' ') || text[at - 1] == QLatin1Char('('))
+            text.remove(at, module.size());
+    return text;
+}
+
+}  // namespace
+
 void ProgramModel::setSession(const std::shared_ptr<DebugSession>& session)
 {
     m_session = session;
@@ -32,10 +48,11 @@ void ProgramModel::rebuild()
             for (std::size_t k = debug::commonLevels(levels, line.levels); k < line.levels.size(); ++k)
                 m_rows.push_back({-1, -1, int(k), QString::fromStdString(line.levels[k])});
             levels = line.levels;
-            m_rows.push_back({i, -1, int(levels.size()), QString::fromStdString(debug::lineText(*lines.graph(), *line.node))});
+            m_rows.push_back({i, -1, int(levels.size()), QString::fromStdString(debug::lineText(*lines.graph(), *line.node)),
+                              levels.empty() ? QString() : QString::fromStdString(levels.back())});
             if (i == m_visitLine)
                 for (int visit = 0; visit < m_visits.size(); ++visit)
-                    m_rows.push_back({i, visit, int(levels.size()) + 1, m_visits[visit]});
+                    m_rows.push_back({i, visit, int(levels.size()) + 1, m_visitTexts[visit]});
         }
     }
     endResetModel();
@@ -44,9 +61,14 @@ void ProgramModel::rebuild()
 
 void ProgramModel::updateCurrent()
 {
-    const auto here = std::find_if(m_rows.begin(), m_rows.end(),
-                                   [&](const Row& row) { return row.line == m_view.position.line && row.visit == m_view.position.inner; });
-    m_current = here == m_rows.end() ? -1 : int(here - m_rows.begin());
+    const auto find = [&](int line, int visit) {
+        const auto here = std::find_if(m_rows.begin(), m_rows.end(), [&](const Row& row) { return row.line == line && row.visit == visit; });
+        return here == m_rows.end() ? -1 : int(here - m_rows.begin());
+    };
+    m_current = m_view.backward ? find(m_view.gradientLine, -1) : find(m_view.position.line, m_view.position.inner);
+    // A block whose first node fails has no steps.
+    if (m_current < 0 && !m_view.backward)
+        m_current = find(m_view.position.line, -1);
 }
 
 void ProgramModel::setView(const DebugView& view)
@@ -55,6 +77,7 @@ void ProgramModel::setView(const DebugView& view)
     const bool other = visitLine != m_visitLine || view.visits != m_visits;
     m_view = view;
     m_visits = view.visits;
+    m_visitTexts = view.visitTexts;
     m_visitLine = visitLine;
     if (other)
         return rebuild();
@@ -90,16 +113,16 @@ QVariant ProgramModel::data(const QModelIndex& index, int role) const
     if (!row)
         return {};
     const QPalette palette = QApplication::palette();
-    const bool marked =
-        row->line >= 0 && row->visit < 0 && std::binary_search(m_view.breakpointLines.begin(), m_view.breakpointLines.end(), row->line);
-    const bool current = index.row() == m_current && !m_view.backward;
+    const auto& marks = row->visit >= 0 ? m_view.breakpointVisits : m_view.breakpointLines;
+    const bool marked = row->line >= 0 && std::binary_search(marks.begin(), marks.end(), row->visit >= 0 ? row->visit : row->line);
+    const bool current = index.row() == m_current;
     switch (role) {
     case Qt::DisplayRole:
         if (index.column() == Mark)
             return marked && current ? QStringLiteral("●➜") : marked ? QStringLiteral("●") : current ? QStringLiteral("➜") : QString();
         if (index.column() == Number)
             return row->line >= 0 && row->visit < 0 ? QVariant(row->line + 1) : QVariant();
-        return QString(2 * row->depth, QLatin1Char(' ')) + row->text;
+        return QString(2 * row->depth, QLatin1Char(' ')) + withoutModule(row->text, row->module);
     case Qt::ForegroundRole:
         if (index.column() == Mark && marked)
             return widgets::themeColors(palette).error;
@@ -180,7 +203,7 @@ void ProgramView::show(const DebugView& view)
     const int row = m_model->currentRow();
     if (row >= 0)
         scrollTo(m_model->index(row, ProgramModel::Text), QAbstractItemView::EnsureVisible);
-    else if (view.atEnd)
+    else if (view.atEnd && !view.backward)
         scrollToBottom();
 }
 
@@ -188,6 +211,12 @@ int ProgramView::selectedLine() const
 {
     const auto* row = m_model->row(currentIndex().row());
     return row ? row->line : -1;
+}
+
+int ProgramView::selectedVisit() const
+{
+    const auto* row = m_model->row(currentIndex().row());
+    return row ? row->visit : -1;
 }
 
 void ProgramView::selectLine(int line)
@@ -205,8 +234,8 @@ void ProgramView::mousePressEvent(QMouseEvent* event)
 {
     const QModelIndex index = indexAt(event->position().toPoint());
     const auto* row = m_model->row(index.row());
-    if (event->button() == Qt::LeftButton && row && row->line >= 0 && row->visit < 0 && index.column() <= ProgramModel::Number)
-        Q_EMIT breakpointWanted(row->line);
+    if (event->button() == Qt::LeftButton && row && row->line >= 0 && index.column() <= ProgramModel::Number)
+        Q_EMIT breakpointWanted(row->line, row->visit);
     QTableView::mousePressEvent(event);
 }
 
@@ -214,8 +243,8 @@ void ProgramView::mouseDoubleClickEvent(QMouseEvent* event)
 {
     const QModelIndex index = indexAt(event->position().toPoint());
     const auto* row = m_model->row(index.row());
-    if (row && row->line >= 0 && row->visit < 0 && index.column() == ProgramModel::Text)
-        Q_EMIT runToWanted(row->line);
+    if (row && row->line >= 0 && index.column() == ProgramModel::Text)
+        Q_EMIT runToWanted(row->line, row->visit);
 }
 
 }  // namespace orrery::plugins

@@ -18,6 +18,7 @@ public:
         int visit = -1;  ///< a step inside `line`
         int depth = 0;
         QString text;
+        QString module;  ///< of the heading that it stands under
     };
     explicit ProgramModel(QObject* parent = nullptr) : QAbstractTableModel(parent) {}
     void setSession(const std::shared_ptr<DebugSession>& session);
@@ -36,7 +37,7 @@ private:
     void updateCurrent();
     std::shared_ptr<DebugSession> m_session;
     DebugView m_view;
-    QStringList m_visits;
+    QStringList m_visits, m_visitTexts;
     int m_visitLine = -1, m_current = -1;
     std::vector<Row> m_rows;
 };
@@ -50,11 +51,12 @@ public:
     void show(const DebugView& view);
     ProgramModel* program() const { return m_model; }
     int selectedLine() const;
+    int selectedVisit() const;  ///< a step inside that line; -1: none
     void selectLine(int line);
 
 Q_SIGNALS:
-    void breakpointWanted(int line);
-    void runToWanted(int line);
+    void breakpointWanted(int line, int visit);
+    void runToWanted(int line, int visit);
     void lineChosen(int line);
 
 protected:

@@ -31,6 +31,7 @@ StepPage::StepPage(widgets::Session& session, QWidget* parent)
     makeMoves();
     m_place->setObjectName(QStringLiteral("place"));
     m_place->setWordWrap(true);
+    m_place->setMinimumHeight(2 * fontMetrics().lineSpacing());  // what follows does not jump when a stop takes two lines
     m_place->setTextInteractionFlags(Qt::TextSelectableByMouse);
     m_tabs->addTab(makeValues(), tr("&Values"));
     m_tabs->addTab(makeWatches(), tr("&Watches"));
@@ -63,9 +64,10 @@ StepPage::StepPage(widgets::Session& session, QWidget* parent)
         updateMoves();
     });
     connect(m_program, &ProgramView::breakpointWanted, this,
-            [this](int line) { perform([line](DebugSession& debug, std::stop_token) { return debug.toggleBreakpoint(line); }, {}); });
-    connect(m_program, &ProgramView::runToWanted, this,
-            [this](int line) { perform([line](DebugSession& debug, std::stop_token stop) { return debug.runToLine(line, stop); }, {}); });
+            [this](int line, int visit) { perform([=](DebugSession& debug, std::stop_token) { return debug.toggleBreakpoint(line, visit); }, {}); });
+    connect(m_program, &ProgramView::runToWanted, this, [this](int line, int visit) {
+        perform([=](DebugSession& debug, std::stop_token stop) { return debug.runToLine(line, visit, stop); }, {});
+    });
     connect(m_program, &ProgramView::lineChosen, this, [this](int line) {
         const auto& outputs = m_debug->lines().line(line).node->outputs;
         if (!outputs.empty())
@@ -115,7 +117,7 @@ void StepPage::makeMoves()
     addAction(toggle);
     connect(toggle, &QAction::triggered, this, [this] {
         if (m_debug && m_program->selectedLine() >= 0)
-            perform([line = m_program->selectedLine()](DebugSession& debug, std::stop_token) { return debug.toggleBreakpoint(line); }, {});
+            Q_EMIT m_program->breakpointWanted(m_program->selectedLine(), m_program->selectedVisit());
     });
     auto* runTo = new QAction(tr("Run to cursor"), this);
     runTo->setShortcut(Qt::CTRL | Qt::Key_F10);
@@ -123,7 +125,7 @@ void StepPage::makeMoves()
     addAction(runTo);
     connect(runTo, &QAction::triggered, this, [this] {
         if (m_debug && m_program->selectedLine() >= 0)
-            perform([line = m_program->selectedLine()](DebugSession& debug, std::stop_token stop) { return debug.runToLine(line, stop); }, {});
+            Q_EMIT m_program->runToWanted(m_program->selectedLine(), m_program->selectedVisit());
     });
 }
 
@@ -187,10 +189,7 @@ QWidget* StepPage::makeWatches()
     m_watchLine->setObjectName(QStringLiteral("watchLine"));
     m_watchLine->setAccessibleName(tr("New watch"));
     m_watchLine->setPlaceholderText(tr("add: logits[0, :3], max(blocks.0.norm.layer_norm), mean(a - b)"));
-    connect(m_watchLine, &QLineEdit::returnPressed, this, [this] {
-        give(QStringLiteral("watch ") + m_watchLine->text());
-        m_watchLine->clear();
-    });
+    connect(m_watchLine, &QLineEdit::returnPressed, this, [this] { give(QStringLiteral("watch ") + m_watchLine->text(), m_watchLine); });
     auto* page = new QWidget;
     auto* layout = new QVBoxLayout(page);
     layout->setContentsMargins(2, 2, 2, 2);
@@ -219,14 +218,11 @@ QWidget* StepPage::makeBreakpoints()
     });
     m_breakLine->setObjectName(QStringLiteral("breakLine"));
     m_breakLine->setAccessibleName(tr("New breakpoint"));
-    m_breakLine->setPlaceholderText(tr("add: if nan;  op:softmax;  blocks.* if max > 5;  if grad.norm > 10"));
-    m_breakLine->setToolTip(
-        tr("A value, module, glob or op:NAME, and a condition: nan, inf, nonfinite, shape, or a statistic (max, min, absmax, mean, std, norm, "
-           "sum, zeros) against a number"));
-    connect(m_breakLine, &QLineEdit::returnPressed, this, [this] {
-        give(QStringLiteral("break ") + m_breakLine->text());
-        m_breakLine->clear();
-    });
+    m_breakLine->setPlaceholderText(tr("add: if nan;  op:softmax;  blocks.** if max > 5;  if grad.norm > 10"));
+    m_breakLine->setToolTip(tr("A value, module, glob (* up to the next dot, ** across them) or op:NAME, and a condition: nan, inf, nonfinite, "
+                               "shape, or a statistic (max, min, absmax, mean, std, norm, "
+                               "sum, zeros) against a number"));
+    connect(m_breakLine, &QLineEdit::returnPressed, this, [this] { give(QStringLiteral("break ") + m_breakLine->text(), m_breakLine); });
     auto* page = new QWidget;
     auto* layout = new QVBoxLayout(page);
     layout->setContentsMargins(2, 2, 2, 2);
@@ -247,10 +243,7 @@ QWidget* StepPage::makeConsole()
     m_prompt->setAccessibleName(tr("Command"));
     m_prompt->setPlaceholderText(tr("a command: print logits[0], until blocks.1, set x *= 2, help"));
     m_prompt->setFont(m_console->font());
-    connect(m_prompt, &QLineEdit::returnPressed, this, [this] {
-        give(m_prompt->text());
-        m_prompt->clear();
-    });
+    connect(m_prompt, &QLineEdit::returnPressed, this, [this] { give(m_prompt->text(), m_prompt); });
     auto* page = new QWidget;
     auto* layout = new QVBoxLayout(page);
     layout->setContentsMargins(2, 2, 2, 2);
@@ -265,7 +258,14 @@ void StepPage::resizeEvent(QResizeEvent* event)
     const bool isWide = width() > 820;
     m_splitter->setOrientation(isWide ? Qt::Horizontal : Qt::Vertical);
     // Below the program there is more room beside than beneath.
-    m_valueSplitter->setOrientation(!isWide && width() > 480 ? Qt::Horizontal : Qt::Vertical);
+    const auto orientation = !isWide && width() > 480 ? Qt::Horizontal : Qt::Vertical;
+    if (m_valueSplitter->orientation() == orientation && m_isSplit)
+        return;
+    m_valueSplitter->setOrientation(orientation);
+    // The numbers get half: what the list would like to have is all there is.
+    m_valueSplitter->setSizes({1000, 1000});
+    m_splitter->setSizes({1000, 1000});
+    m_isSplit = true;
 }
 
 }  // namespace orrery::plugins

@@ -65,7 +65,8 @@ private:
     QWidget* makeWatches();
     QWidget* makeBreakpoints();
     QWidget* makeConsole();
-    void give(const QString& command);
+    /// `typed`: where it was written; emptied once the command is done, kept to be mended if it is refused.
+    void give(const QString& command, QLineEdit* typed = nullptr);
     void perform(std::function<DebugView(DebugSession&, std::stop_token)> work, const QString& command);
     void take(const DebugView& view);
     void fillValues();
@@ -77,6 +78,7 @@ private:
 
     widgets::Session& m_session;
     std::shared_ptr<DebugSession> m_debug;
+    std::shared_ptr<DebugSession> m_before;  ///< the last session: its breakpoints and watches go on with another input
     DebugView m_view;
     QString m_follows;                  // the value that is on show because it was made last
     QString m_wanted;                   // a value to show once it is known
@@ -84,7 +86,8 @@ private:
     std::vector<QTreeWidgetItem*> m_items;
     std::map<QString, QTreeWidgetItem*> m_modules;
     bool m_rowsBackward = false;
-    bool m_isEditing = false;  ///< a typed edit is being made
+    QLineEdit* m_typed = nullptr;  ///< whose command is being done
+    bool m_isSplit = false;        ///< the values have been given their shares of the room
     widgets::LatestTask m_reading{[this](int change) { Q_EMIT busyChanged(change); }};
     QList<QAction*> m_moves;
     QToolBar* m_tools;

@@ -4,6 +4,7 @@
 #include <QLineEdit>
 #include <QListWidget>
 #include <QPlainTextEdit>
+#include <QScrollBar>
 #include <QTabWidget>
 #include <QTableWidget>
 #include <QTreeWidget>
@@ -72,6 +73,8 @@ QTreeWidgetItem* moduleItem(QTreeWidget* tree, std::map<QString, QTreeWidgetItem
 
 void StepPage::setModel(const DebugModelPtr& model)
 {
+    if (m_debug)
+        m_before = m_debug;
     m_debug.reset();  // what is cancelled has nothing to show any more
     m_bar->cancel();
     m_reading.cancel();
@@ -81,18 +84,24 @@ void StepPage::setModel(const DebugModelPtr& model)
     fillValueRows();
     m_value->clear();
     m_follows.clear();
-    m_console->clear();
     m_place->clear();
+    // Another input of the same model: what is looked for stays.
+    const bool goesOn = m_debug && m_before && m_before->model()->subject.model == model->subject.model;
+    if (m_debug && !goesOn)
+        m_console->clear();
     fillLists();
     updateMoves();
-    if (m_debug)
+    if (goesOn)
+        perform([before = m_before](DebugSession& debug, std::stop_token stop) { return debug.takeOver(*before, stop); }, {});
+    else if (m_debug)
         perform([](DebugSession& debug, std::stop_token stop) { return debug.view(stop); }, {});
 }
 
-void StepPage::give(const QString& command)
+void StepPage::give(const QString& command, QLineEdit* typed)
 {
-    if (!m_debug || command.trimmed().isEmpty())
+    if (!m_debug || command.trimmed().isEmpty() || m_bar->isRunning())
         return;
+    m_typed = typed;
     perform([command](DebugSession& debug, std::stop_token stop) { return debug.command(command, stop); }, command);
 }
 
@@ -109,7 +118,7 @@ void StepPage::perform(std::function<DebugView(DebugSession&, std::stop_token)> 
     m_bar->follow(m_session.runInBackground(
         this, std::move(job), [this](const DebugView& view) { take(view); },
         [this](const QString& text) {
-            m_isEditing = false;  // what was typed stays, to be mended
+            m_typed = nullptr;  // what was typed stays, to be mended
             m_console->appendPlainText(text);
             Q_EMIT failed(text);
         },
@@ -121,10 +130,11 @@ void StepPage::perform(std::function<DebugView(DebugSession&, std::stop_token)> 
 void StepPage::take(const DebugView& view)
 {
     m_view = view;
-    if (std::exchange(m_isEditing, false))
-        m_editLine->clear();
+    if (auto* typed = std::exchange(m_typed, nullptr))
+        typed->clear();
     if (!view.reply.isEmpty())
         m_console->appendPlainText(view.reply);
+    m_console->horizontalScrollBar()->setValue(0);
     m_place->setText(view.place);
     m_place->setStyleSheet(view.reason == QLatin1String("failed") || view.reason == QLatin1String("condition")
                                ? QStringLiteral("color: %1").arg(widgets::themeColors(palette()).error.name())
@@ -261,6 +271,8 @@ void StepPage::editShown()
     bool isNumber = false;
     text.toDouble(&isNumber);
     QString rest = text;
+    if (isNumber && !m_value->hasCurrentCell())
+        return Q_EMIT failed(tr("Choose the cell among the numbers first, or write [0, 3] = %1").arg(text));
     if (isNumber) {
         QStringList index;
         for (const auto axis : m_value->currentIndex())
@@ -268,8 +280,7 @@ void StepPage::editShown()
         rest =
             QStringLiteral("%1 = %2").arg(index.isEmpty() ? QString() : QLatin1Char('[') + index.join(QStringLiteral(", ")) + QLatin1Char(']'), text);
     }
-    m_isEditing = true;
-    give(QStringLiteral("set %1%2%3").arg(name, rest.startsWith(QLatin1Char('[')) ? QString() : QStringLiteral(" "), rest));
+    give(QStringLiteral("set %1%2%3").arg(name, rest.startsWith(QLatin1Char('[')) ? QString() : QStringLiteral(" "), rest), m_editLine);
 }
 
 QStringList StepPage::history() const

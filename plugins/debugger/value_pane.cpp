@@ -41,6 +41,7 @@ ValuePane::ValuePane(QWidget* parent)
     m_statistics->setWordWrap(true);
     m_statistics->setTextInteractionFlags(Qt::TextSelectableByMouse);
     m_table->setObjectName(QStringLiteral("numbers"));
+    m_table->setDetailsVisible(false);
     m_map->setObjectName(QStringLiteral("valueMap"));
     m_map->setMapKind(widgets::MapKind::Diverging);
     m_slice->setObjectName(QStringLiteral("slice"));
@@ -85,16 +86,24 @@ void ValuePane::clear(const QString& text)
 
 void ValuePane::show(const DebugTensor& tensor)
 {
+    const bool sameTensor = m_tensor.title == tensor.title && m_tensor.shape == tensor.shape && m_table->shape() == tensor.shape;
     m_tensor = tensor;
     m_title->setText(QStringLiteral("<b>%1</b>").arg(tensor.title.toHtmlEscaped()));
     m_statistics->setText(tensor.statistics);
     const bool fits = !tensor.values.empty();
     m_tabs->setVisible(fits);
     if (!fits) {
-        m_statistics->setText(tensor.statistics + QLatin1Char('\n') + tr("Too large to be listed: print a slice of it below."));
+        m_statistics->setText(tensor.isLarge
+                                  ? tensor.statistics + QLatin1Char('\n') + tr("Too large to be listed: print a slice of it at the prompt.")
+                                  : tensor.statistics);
         return;
     }
+    // The same value with other numbers: the cell and the slice that are looked at stay.
+    const bool stays = sameTensor && m_table->hasCurrentCell();
+    const auto cell = m_table->currentIndex();
     m_table->setTensor(tensor.values, tensor.shape, tensor.title);
+    if (stays)
+        m_table->setCurrentIndex(cell);
     const std::int64_t matrix = std::max<std::int64_t>(1, axisFromEnd(tensor.shape, 2) * axisFromEnd(tensor.shape, 1));
     const QSignalBlocker blocker(m_slice);
     m_slice->setRange(0, int(std::max<std::int64_t>(0, std::int64_t(tensor.values.size()) / matrix - 1)));
@@ -118,6 +127,11 @@ void ValuePane::showSlice()
     m_image->setVisible(isPicture(m_tensor.shape));
     if (isPicture(m_tensor.shape))
         m_image->setPixels({first, first + rows * columns}, 1, int(rows), int(columns));
+}
+
+bool ValuePane::hasCurrentCell() const
+{
+    return m_tensor.values.size() == 1 || m_table->hasCurrentCell();
 }
 
 std::vector<std::int64_t> ValuePane::currentIndex() const

@@ -25,6 +25,8 @@ public:
     const QString& shownName() const { return m_tensor.name; }
     /// The index of the number that the table stands at.
     std::vector<std::int64_t> currentIndex() const;
+    /// A cell has been chosen, or there is only one.
+    bool hasCurrentCell() const;
 
 private:
     void showSlice();

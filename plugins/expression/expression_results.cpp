@@ -3,6 +3,7 @@
 #include <QPushButton>
 #include <QTableWidget>
 
+#include <core/base/plural.h>
 #include <core/base/text.h>
 #include <core/debug/prompt_text.h>
 #include <widgets/graph_view.h>
@@ -60,6 +61,11 @@ void addLines(QString& text, const QString& title, const symbolic::Formula& form
     text += QLatin1Char('\n');
 }
 
+QString operations(std::int64_t count)
+{
+    return plain(core::counted(count, "operation"));
+}
+
 }  // namespace
 
 void ExpressionPanel::present(std::shared_ptr<ExpressionResult> result)
@@ -82,11 +88,11 @@ void ExpressionPanel::showGraphs()
         if (contents[i])
             m_views[i]->setColours(widgets::familyColours(*contents[i]->tree));
     }
-    m_titles[0]->setText(tr("As typed: %n operation(s)", nullptr, rewritten.before));
-    m_titles[1]->setText(tr("Rewritten: %n operation(s)", nullptr, rewritten.after));
+    m_titles[0]->setText(tr("As typed: %1").arg(operations(rewritten.before)));
+    m_titles[1]->setText(tr("Rewritten: %1").arg(operations(rewritten.after)));
     const QString by = plain(core::join(m_result->request.by, ", "));
     m_titles[2]->setText(by.isEmpty() ? tr("Derivative: no variable is chosen")
-                                      : tr("By %1: %n operation(s)", nullptr, m_result->derivativeOperations).arg(by));
+                                      : tr("By %1: %2").arg(by, operations(m_result->derivativeOperations)));
     for (auto* title : m_titles)
         title->setToolTip(title->text());
 }
@@ -98,7 +104,7 @@ void ExpressionPanel::showValues()
     addValue(*m_values, QStringLiteral("value"), study.original, {});
     for (const auto& each : study.derivatives)
         addValue(*m_values, plain(each.name), each.part,
-                 tr("%1 (%n element(s))", nullptr, int(each.checked)).arg(difference(each.centralDifference)));
+                 tr("%1 (%2)").arg(difference(each.centralDifference), plain(core::counted(std::int64_t(each.checked), "element"))));
 }
 
 void ExpressionPanel::showRules()

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <core/base/plural.h>
 #include <widgets/colour_bar.h>
 #include <widgets/commands.h>
 #include <widgets/controls.h>
@@ -308,7 +309,8 @@ void GeneratePanel::takeToken(ShownToken token)
 void GeneratePanel::takeResult(const WriteResult& result)
 {
     const QString speed = result.seconds > 0 ? tr(", %1 tokens/s").arg(result.tokens / result.seconds, 0, 'f', 1) : QString();
-    m_summary->setText(tr("%n token(s)%1; ended by: %2; %3", nullptr, result.tokens).arg(speed, endSentence(result.end), result.cache));
+    m_summary->setText(tr("%1%2; ended by: %3; %4")
+                           .arg(QString::fromStdString(core::counted(result.tokens, "token")), speed, endSentence(result.end), result.cache));
 }
 
 void GeneratePanel::takeEnd()

@@ -60,7 +60,7 @@ private Q_SLOTS:
         QTest::newRow("ragged table") << forward({"--input", "ragged.csv"}) << "ragged.csv: line 2: expected 3 fields, got 2";
         QTest::newRow("table with words") << forward({"--input", "words.csv"}) << "words.csv: column \"b\": expected numbers in every row";
         QTest::newRow("unknown input") << forward({"--input", "tabel=x.npy"}) << "the model has no input \"tabel\"; did you mean \"table\"?";
-        QTest::newRow("input twice") << forward({"--input", "x.npy", "x.npy"}) << "expected 1 input(s) (table), got more";
+        QTest::newRow("input twice") << forward({"--input", "x.npy", "x.npy"}) << "expected 1 input (table), got more";
         QTest::newRow("unknown probe") << forward({"--input", "x.npy", "--probe", "fc11"}) << "no value fits \"fc11\"; did you mean \"fc1\"?";
         QTest::newRow("probe that fits nothing") << forward({"--input", "x.npy", "--probe", "attn*"}) << "no value fits \"attn*\"";
         QTest::newRow("unknown ending") << forward({"--input", "x.npy", "--out", "y.txt"})

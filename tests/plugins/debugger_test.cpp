@@ -18,6 +18,8 @@
 #include <core/base/files.h>
 #include <core/base/text.h>
 #include <core/catalogue.h>
+#include <core/io/npy.h>
+#include <core/io/tensors.h>
 #include <core/models/model_file.h>
 #include <core/zoo/zoo.h>
 #include <plugins/debugger/debugger_panel.h>
@@ -187,6 +189,7 @@ private Q_SLOTS:
         table->setCurrentIndex({0, 2});
         bench.type("edit", "2.5");
         QVERIFY2(bench.panel->errorText().isEmpty(), qPrintable(bench.panel->errorText()));
+        QTRY_COMPARE_WITH_TIMEOUT(table->currentIndex(), (std::vector<std::int64_t>{0, 2}), kPatience);  // the next number goes to the same cell
         graph::RunRequest request;
         request.keep = {"blocks.1.add"};
         at::Tensor edited = graph::runOn(bench.model, {x}, request).values.at("blocks.1.add").toTensor().clone();
@@ -459,6 +462,111 @@ private Q_SLOTS:
         QVERIFY(!bench.step()->view().atEnd);
         bench.press(Qt::Key_F8);
         QVERIFY(!bench.step()->view().atEnd);
+    }
+
+    void whatIsRefusedStaysToBeMended()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(graph::residualModel());
+        bench.waitReady();
+        bench.showTab("stepTabs", 2);
+        bench.type("breakLine", "nonsense");
+        QVERIFY2(bench.panel->errorText().contains("nonsense"), qPrintable(bench.panel->errorText()));
+        QCOMPARE(bench.child<QLineEdit>("breakLine")->text(), QStringLiteral("nonsense"));
+        bench.type("breakLine", "op:tanh if max > -5");
+        QCOMPARE(bench.child<QLineEdit>("breakLine")->text(), QString());
+        QVERIFY2(bench.child<QListWidget>("breakpoints")->item(0)->text().startsWith("1: op:tanh"),
+                 qPrintable(bench.child<QListWidget>("breakpoints")->item(0)->text()));
+        bench.showTab("stepTabs", 1);
+        bench.type("watchLine", "max(");
+        QCOMPARE(bench.child<QLineEdit>("watchLine")->text(), QStringLiteral("max("));
+    }
+
+    void anotherInputKeepsBreakpointsAndWatches()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(smallGpt());
+        bench.waitReady();
+        bench.child<QComboBox>("kind")->setCurrentIndex(2);
+        bench.type("text", "hello");
+        QTRY_VERIFY_WITH_TIMEOUT(bench.ready() && bench.child<QLabel>("status")->text().contains("int64 [1, 5]"), kPatience);
+        bench.showTab("stepTabs", 2);
+        bench.type("breakLine", "if shape");
+        bench.showTab("stepTabs", 1);
+        const QString watch = QStringLiteral("max(%1)").arg(QString::fromStdString(bench.model.graph->data().inputs[0].name));
+        bench.type("watchLine", watch);
+        bench.press(Qt::Key_F5);
+        QVERIFY2(bench.place().contains("at the end"), qPrintable(bench.place()));
+        bench.type("text", "hello you");
+        QTRY_VERIFY_WITH_TIMEOUT(bench.ready() && bench.child<QLabel>("status")->text().contains("int64 [1, 9]"), kPatience);
+        QTRY_COMPARE_WITH_TIMEOUT(bench.child<QListWidget>("breakpoints")->count(), 1, kPatience);
+        QCOMPARE(bench.child<QTableWidget>("watches")->rowCount(), 1);
+        bench.press(Qt::Key_F5);
+        QVERIFY2(bench.place().contains("shape"), qPrintable(bench.place()));
+        QVERIFY2(bench.panel->commandLine().contains(QStringLiteral("--command 'break if shape' --command '%1'").arg("watch " + watch)),
+                 qPrintable(bench.panel->commandLine()));
+    }
+
+    void stepsOfALoopAreLines()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(graph::loopModel(3));
+        at::Tensor x = at::randn({3, 4}, at::detail::createCPUGenerator(2), at::TensorOptions());
+        io::writeNpy(bench.file("a x.npy").toStdString(), io::toArray(x));
+        io::writeNpy(bench.file("h0.npy").toStdString(), io::toArray(at::zeros({4})));
+        bench.child<QComboBox>("kind")->setCurrentIndex(3);
+        bench.type("input", QStringLiteral("\"%1\" h0=%2").arg(bench.file("a x.npy"), bench.file("h0.npy")));
+        bench.waitReady();
+        bench.press(Qt::Key_F11);
+        bench.press(Qt::Key_F11);
+        const auto textOf = [&](int row) { return bench.program()->model()->index(row, ProgramModel::Text).data().toString().trimmed(); };
+        const auto rowOf = [&](const QString& beginning) {
+            for (int row = 0; row < bench.program()->model()->rowCount(); ++row)
+                if (textOf(row).startsWith(beginning))
+                    return row;
+            return -1;
+        };
+        QTRY_VERIFY_WITH_TIMEOUT(rowOf("cell[1]") > 0, kPatience);
+        QVERIFY2(textOf(rowOf("cell[1]")).contains("aten::tanh(sum)"), qPrintable(textOf(rowOf("cell[1]"))));
+        bench.program()->setCurrentIndex(bench.program()->model()->index(rowOf("cell[1]"), ProgramModel::Text));
+        bench.press(Qt::Key_F10, Qt::ControlModifier);
+        QVERIFY2(bench.place().contains("cell[1]"), qPrintable(bench.place()));
+        bench.program()->setCurrentIndex(bench.program()->model()->index(rowOf("sum[2]"), ProgramModel::Text));
+        bench.press(Qt::Key_F9);
+        QCOMPARE(bench.program()->model()->index(rowOf("sum[2]"), ProgramModel::Mark).data().toString(), QStringLiteral("●"));
+        bench.press(Qt::Key_F5);
+        QVERIFY2(bench.place().contains("sum[2]"), qPrintable(bench.place()));
+        bench.program()->setCurrentIndex(bench.program()->model()->index(rowOf("row[1]"), ProgramModel::Text));
+        bench.press(Qt::Key_F10, Qt::ControlModifier);
+        QVERIFY2(bench.place().contains("row[1]"), qPrintable(bench.place()));
+        QVERIFY2(bench.panel->commandLine().contains("--command 'until cell[1]' --command 'break sum[2]' --command continue --command 'back "),
+                 qPrintable(bench.panel->commandLine()));
+    }
+
+    void inputsThatDoNotFitAreRefused()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(graph::residualModel());
+        bench.waitReady();
+        io::writeNpy(bench.file("wrong.npy").toStdString(), io::toArray(at::zeros({2, 7})));
+        at::Tensor odd = at::zeros({2, 6});
+        odd[1][2] = std::nan("");
+        io::writeNpy(bench.file("odd.npy").toStdString(), io::toArray(odd));
+        bench.child<QComboBox>("kind")->setCurrentIndex(3);
+        bench.type("input", bench.file("wrong.npy"));
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().contains("got [2, 7]"), kPatience);
+        bench.type("input", bench.file("odd.npy"));
+        QTRY_VERIFY_WITH_TIMEOUT(bench.child<QLabel>("status")->text().contains("1 of 12 values are NaN or infinite"), kPatience);
+        bench.child<QComboBox>("kind")->setCurrentIndex(1);
+        bench.type("input", "abc");
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().contains("expected a whole number of at least 0, got \"abc\""), kPatience);
+        bench.child<QComboBox>("kind")->setCurrentIndex(0);
+        bench.waitReady();
+        QVERIFY2(bench.panel->commandLine().contains("--example"), qPrintable(bench.panel->commandLine()));
     }
 
     void damagedModelsAreExplained()

@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include <core/base/plural.h>
 #include <core/base/text.h>
 
 #include "metric.h"
@@ -47,7 +48,7 @@ at::Tensor listedMask(const core::Json& rows, const PointedGrid& grid)
     }
     const bool isNumber = std::none_of(values.begin(), values.end(), [](double value) { return std::isnan(value); });
     if (std::int64_t(nested.size()) != grid.height || std::int64_t(values.size()) != grid.height * grid.width || !isNumber)
-        throw core::InputError(fmt::format("pointing_game.mask: expected {} list(s) of {} numbers 0 or 1", grid.height, grid.width));
+        throw core::InputError(fmt::format("pointing_game.mask: expected {} of {} numbers 0 or 1", core::counted(grid.height, "list"), grid.width));
     const auto mask = at::tensor(values, at::kDouble).reshape({grid.height, grid.width}).ne(0);
     if (!mask.any().item<bool>())
         throw core::InputError("pointing_game.mask: expected at least one element that is not 0");

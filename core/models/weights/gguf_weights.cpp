@@ -8,6 +8,7 @@
 #include <set>
 
 #include <core/base/error.h>
+#include <core/base/plural.h>
 #include <core/base/text.h>
 #include <core/io/gguf.h>
 
@@ -135,7 +136,7 @@ std::vector<std::string> notesOf(const io::GgufFile& file, OpenOptions::Quantise
             ++counts[io::ggufTypeName(tensor.type)];
     std::vector<std::string> notes;
     for (const auto& [type, count] : counts)
-        notes.push_back(fmt::format("{} tensor(s) of type {} {}", count, type,
+        notes.push_back(fmt::format("{} of type {} {}", core::counted(count, "tensor"), type,
                                     quantised == OpenOptions::Quantised::Keep ? "kept, and unpacked where they are used" : "unpacked to float32"));
     return notes;
 }

@@ -46,6 +46,25 @@ Model logModel()
     return builder.finish({{"out", builder.op("aten::mul.Scalar", {log, 2.0}, "twice")}});
 }
 
+/// Doubles h until it is at least 100.
+Model doublingModel()
+{
+    graph::Maker maker;
+    const auto h0 = maker.input("h0");
+    const auto last = maker.value("last");
+    graph::Block step;
+    const auto i = maker.value("i", "int"), h = maker.value("h");
+    step.inputs = {i, h};
+    const auto doubled = maker.node(step, "doubled", "aten::mul.Scalar", {graph::of(h), graph::literal(2.0)});
+    const auto small = maker.node(step, "small", "aten::lt.Scalar", {graph::of(doubled), graph::literal(100.0)});
+    const auto more = maker.node(step, "more", "aten::Bool.Tensor", {graph::of(small)}, "bool");
+    step.outputs = {graph::of(more), graph::of(doubled)};
+    graph::Node& loop = maker.append(maker.data.body, "last", "prim::Loop",
+                                     {graph::literal(std::numeric_limits<std::int64_t>::max()), graph::literal(true), graph::of(h0)}, {last});
+    loop.blocks.push_back(std::move(step));
+    return maker.finish({{"last", last}});
+}
+
 QString placeOf(const Stepper& stepper)
 {
     return QString::fromStdString(stepper.placeName());
@@ -433,6 +452,105 @@ private Q_SLOTS:
         QCOMPARE(stepper.resume().reason, StopReason::Failed);
         stepper.back(1);
         QCOMPARE(placeOf(stepper), QString("before"));
+    }
+
+    void normsDoNotHinderTheBackwardPass()
+    {
+        Builder builder("normed");
+        auto x = builder.input("x", "float32", {"batch", "3", "5", "5"}, "image");
+        const Model model = graph::withWeights(builder.finish({{"out", builder.batchNorm("bn", builder.conv2d("conv", x, 3, 4, 3), 4)}}));
+        const at::Tensor image = numbers({2, 3, 5, 5});
+        Stepper stepper = stepperOf(model, {image});
+        stepper.resume();
+        const Stop stop =
+            stepper.backward({"bn.batch_norm"}, [](const graph::RunResult& result) { return result.value("bn.batch_norm").square().sum(); });
+        QVERIFY2(stop.reason != StopReason::Failed, stop.text.c_str());
+        const at::Tensor leaf = image.clone().requires_grad_(true);
+        const auto& weights = model.weights;
+        at::batch_norm(at::conv2d(leaf, weights.at("conv.weight"), weights.at("conv.bias")), weights.at("bn.weight"), weights.at("bn.bias"),
+                       weights.at("bn.running_mean"), weights.at("bn.running_var"), false, 0.1, 1e-5, false)
+            .square()
+            .sum()
+            .backward();
+        QVERIFY(at::allclose(stepper.gradient("x"), leaf.grad(), 1e-5, 1e-6));
+        QVERIFY(stepper.gradient("bn.weight").defined());
+    }
+
+    void anEditEndsTheConditionThatHeld()
+    {
+        Stepper stepper = stepperOf(logModel(), {at::tensor({0.5f, 2.f, 3.f, 4.f}).reshape({1, 4})});
+        stepper.addBreakpoint("", parseCondition("nan"));
+        QVERIFY(stepper.resume().reason == StopReason::Condition);
+        stepper.setValue("log", at::zeros({1, 4}));
+        QVERIFY(stepper.lastStop().reason == StopReason::Step);
+        QVERIFY(messageOf([] { parseCondition("max > nan"); }).find("expected a number behind") != std::string::npos);
+    }
+
+    void anEditThatShortensALoopEndsIt_data()
+    {
+        QTest::addColumn<int>("move");
+        for (const auto& [name, move] : {std::pair{"node", 0}, {"over", 1}, {"into", 2}, {"out", 3}, {"continue", 4}, {"cursor", 5}})
+            QTest::newRow(name) << move;
+    }
+    void anEditThatShortensALoopEndsIt()
+    {
+        QFETCH(int, move);
+        Stepper stepper = stepperOf(doublingModel(), {at::tensor(1.0)});
+        stepper.runTo("doubled[5]");
+        QCOMPARE(placeOf(stepper), QString("doubled[5]"));
+        stepper.setValue("doubled[0]", at::tensor(60.0));  // 60, 120: two steps instead of seven
+        QVERIFY(stepper.isKnown("doubled[1]"));
+        QVERIFY(!stepper.isKnown("doubled[2]"));
+        QCOMPARE(tensorOf(stepper, "doubled[1]").item<double>(), 120.0);
+        switch (move) {
+        case 0: stepper.stepNode(); break;
+        case 1: stepper.stepOver(); break;
+        case 2: stepper.stepInto(); break;
+        case 3: stepper.stepOut(); break;
+        case 4: stepper.resume(); break;
+        default: stepper.runToLine(1); break;
+        }
+        QVERIFY(stepper.atEnd());
+        QCOMPARE(tensorOf(stepper, "last").item<double>(), 120.0);
+        stepper.back();
+        stepper.stepInto();
+        stepper.unsetValue("doubled[0]");
+        stepper.resume();
+        QCOMPARE(tensorOf(stepper, "last").item<double>(), 128.0);
+    }
+
+    void stepsOfALoopFollowAnEditOfWhatTheyRead()
+    {
+        Stepper stepper = stepperOf(doublingModel(), {at::tensor(1.0)});
+        stepper.runTo("doubled[2]");
+        stepper.setValue("h0", at::tensor(30.0));
+        QCOMPARE(tensorOf(stepper, "doubled[1]").item<double>(), 120.0);
+        while (stepper.position().inner >= 0)
+            stepper.back();
+        stepper.stepInto();
+        stepper.stepNode();
+        stepper.stepNode();
+        QCOMPARE(tensorOf(stepper, "doubled[0]").item<double>(), 60.0);
+    }
+
+    void aStepOfALoopIsRunToAndBack()
+    {
+        Stepper stepper = stepperOf(doublingModel(), {at::tensor(1.0)});
+        QVERIFY(messageOf([&] { stepper.runToStep(0); }).find("expected a step of the loop") == 0);
+        stepper.runTo("doubled[1]");
+        const int here = stepper.position().inner;
+        stepper.addBreakpoint("more[3]");
+        int wanted = here;
+        while (stepper.visits()[std::size_t(wanted)].name != "doubled[3]")
+            ++wanted;
+        QVERIFY(stepper.runToStep(wanted).reason == StopReason::Cursor);
+        QCOMPARE(placeOf(stepper), QString("doubled[3]"));
+        QVERIFY(stepper.runToStep(wanted + 6).reason == StopReason::Breakpoint);
+        QCOMPARE(placeOf(stepper), QString("more[3]"));
+        QCOMPARE(stepper.breakpointSteps(), std::vector<int>{stepper.position().inner});
+        stepper.runToStep(here);
+        QCOMPARE(placeOf(stepper), QString("doubled[1]"));
+        QVERIFY(!stepper.isKnown("doubled[1]"));
     }
 
     void aFailureInsideALoopIsReached()

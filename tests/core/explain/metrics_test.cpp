@@ -375,7 +375,7 @@ void MetricsTest::badRequestsSayWhatWasExpected()
     QVERIFY(message("deletion", {{"substrate", "blur"}}).contains("expected an image [batch, channel, height, width], got [1, 4]"));
     QVERIFY(message("pointing_game", Json::object()).contains("expected one of box and mask"));
     QVERIFY(message("pointing_game", {{"box", {0, 0, 5, 1}}}).contains("left < right <= 4"));
-    QVERIFY(message("pointing_game", {{"mask", {0, 1}}}).contains("1 list(s) of 4 numbers"));
+    QVERIFY(message("pointing_game", {{"mask", {0, 1}}}).contains("1 list of 4 numbers"));
     QVERIFY(message("pointing_game", {{"mask", {0, 0, 0, 0}}}).contains("at least one element that is not 0"));
     const auto wrongShape = [](AttributionResult& result) { result.attribution = at::zeros({1, 3}); };
     QVERIFY(saidBy([&] { measured({linear.model}, x, "deletion", Json::object(), {}, wrongShape); }).contains("[1, 4], got [1, 3]"));

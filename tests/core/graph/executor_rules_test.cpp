@@ -59,8 +59,8 @@ std::vector<Failure> failures()
          [](const Model& model) {
              runOn(model, {at::zeros({2, 6}, at::kDouble)});
          }},
-        {"no input", "input \"x\" is missing: expected 1 input(s) (x), got 0", [](const Model& model) { runOn(model, {}); }},
-        {"too many inputs", "expected 1 input(s), got 2",
+        {"no input", "input \"x\" is missing: expected 1 input (x), got 0", [](const Model& model) { runOn(model, {}); }},
+        {"too many inputs", "expected 1 input, got 2",
          [=](const Model& model) {
              runOn(model, {good, good});
          }},

@@ -79,7 +79,7 @@ std::vector<Broken> brokenGraphs()
          }},
         {"alias of nothing", "alias head.weight names no parameter: \"wte.weight\"",
          [](GraphData& data) { data.aliases["head.weight"] = "wte.weight"; }},
-        {"loop without its block", "node last: prim::Loop has 0 block(s)",
+        {"loop without its block", "node last: prim::Loop has 0 blocks",
          [](GraphData& data) {
              data = loopData();
              data.body.nodes[0].blocks.clear();
@@ -89,7 +89,7 @@ std::vector<Broken> brokenGraphs()
              data = loopData();
              data.body.nodes[0].blocks[0].outputs.pop_back();
          }},
-        {"branch with one side", "node chosen: prim::If has 1 block(s)",
+        {"branch with one side", "node chosen: prim::If has 1 block",
          [](GraphData& data) {
              data = branchData();
              data.body.nodes[2].blocks.pop_back();

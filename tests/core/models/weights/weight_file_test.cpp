@@ -189,8 +189,8 @@ private Q_SLOTS:
             QVERIFY2(file.tensors.at(name).to(at::kFloat).equal(tensor) && file.tensors.at(name).sizes() == tensor.sizes(), name.c_str());
         QVERIFY(file.tensors.at("bf16").scalar_type() == at::kBFloat16 && file.tensors.at("q8").scalar_type() == at::kFloat);
         QCOMPARE(file.about.at("a.text").get<std::string>(), std::string("Grüße"));
-        QVERIFY(std::any_of(file.notes.begin(), file.notes.end(),
-                            [](const auto& note) { return note == "1 tensor(s) of type Q8_0 unpacked to float32"; }));
+        QVERIFY(
+            std::any_of(file.notes.begin(), file.notes.end(), [](const auto& note) { return note == "1 tensor of type Q8_0 unpacked to float32"; }));
     }
 
     void ggufNamesAreThoseOfTheCheckpoint()
