@@ -40,9 +40,8 @@ QLineEdit* numberLine(const char* name, const QString& accessible, const QString
 debug::RunSide otherSide(const DebugModel& model, const QString& argument, const std::shared_ptr<store::Workspace>& workspace,
                          const QString& dtypeName)
 {
-    graph::Model other = argument.isEmpty()
-                             ? *model.model
-                             : widgets::openModelArgument(argument, workspace, train::neededInputs(model.subject.texts));
+    graph::Model other =
+        argument.isEmpty() ? *model.model : widgets::openModelArgument(argument, workspace, train::neededInputs(model.subject.texts));
     debug::RunSide side;
     side.inputs = model.inputs;
     if (!dtypeName.isEmpty()) {
