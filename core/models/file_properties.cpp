@@ -1,6 +1,7 @@
 #include "file_properties.h"
 
 #include <fmt/format.h>
+#include <map>
 
 #include <core/base/error.h>
 #include <core/base/files.h>
@@ -62,6 +63,16 @@ void addGguf(Properties& out, const ModelSource& source)
 {
     const auto file = io::parseGguf(source.bytes, source.name());
     out.add("GGUF version", std::to_string(file.version));
+    std::map<std::string_view, std::pair<std::size_t, std::uint64_t>> stored;  // type: tensors, bytes
+    for (const auto& tensor : file.tensors) {
+        auto& [count, bytes] = stored[io::ggufTypeName(tensor.type)];
+        ++count;
+        bytes += tensor.end - tensor.begin;
+    }
+    std::vector<std::string> types;
+    for (const auto& [type, sum] : stored)
+        types.push_back(fmt::format("{} as {} ({})", sum.first, type, core::formatBytes(sum.second)));
+    out.add("tensors", core::join(types, ", "));
     for (const auto& [key, value] : file.metadata) {
         const auto json = io::toJson(value);
         out.add(std::string(key), json.is_string() ? json.get<std::string>() : json.dump(-1, ' ', false, core::Json::error_handler_t::replace));

@@ -94,7 +94,7 @@ ComparePage::ComparePage(widgets::Session& session)
     });
     connect(this, &JobPage::failed, this, [this](const QString& text) {
         if (!text.isEmpty())
-            showNothing(tr("The comparison failed: see the message."));  // the one before it would be taken for its result
+            showNothing(tr("The comparison failed: %1").arg(text));  // the one before it would be taken for its result
     });
     connect(m_second->lineEdit(), &QLineEdit::returnPressed, this, [this] {
         if (whyNot().isEmpty() && !isRunning())
@@ -104,6 +104,7 @@ ComparePage::ComparePage(widgets::Session& session)
     m_inGraph->setToolTip(tr("Show the nodes of both models in one picture: what is added, removed and changed has a colour"));
     connect(m_inGraph, &QCheckBox::toggled, this, &ComparePage::tellGraph);
     m_summary->setWordWrap(true);
+    m_summary->setAlignment(Qt::AlignTop | Qt::AlignLeft);  // without results it has the whole page
     m_summary->setObjectName(QStringLiteral("difference"));
     m_summary->setTextInteractionFlags(Qt::TextSelectableByMouse);
     m_summary->setMinimumSize(1, 1);

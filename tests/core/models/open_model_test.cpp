@@ -88,6 +88,9 @@ void OpenModelTest::filesSayWhatTheyAre()
     found = said(data + "/weights/llama.gguf");
     QCOMPARE(found["general.architecture"], std::string("llama"));
     QVERIFY(!found["llama.block_count"].empty());
+    // How the tensors are stored: seven matrices in each of the two blocks, and five norms, the embedding and the head as they were.
+    const auto stored = said(data + "/weights/llama_q8.gguf")["tensors"];
+    QVERIFY2(stored.starts_with("7 as F32 (") && stored.find(", 14 as Q8_0 (") != std::string::npos, stored.c_str());
     // A checkpoint folder and safetensors: what was written is what is said; long texts are cut between characters, our own graph is no property.
     const QTemporaryDir folder;
     const auto path = std::filesystem::path(folder.path().toStdString());
