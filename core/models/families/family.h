@@ -94,6 +94,7 @@ Family debertaFamily();
 Family bartFamily();
 Family whisperFamily();
 Family swinFamily();
+Family siglipFamily();
 Family dinov2Family();
 
 }  // namespace orrery::models::families

@@ -271,6 +271,54 @@ private Q_SLOTS:
         QVERIFY2(found.contains("expected at most 16 sequences inside each other"), qPrintable(found));
     }
 
+    void blanksArePutInFrontAsTheSchemeSays_data()
+    {
+        QTest::addColumn<QString>("scheme");
+        QTest::addColumn<std::vector<std::int64_t>>("start");
+        QTest::addColumn<std::vector<std::int64_t>>("behindToken");
+        QTest::addColumn<QString>("blankAndWord");
+        using Ids = std::vector<std::int64_t>;
+        QTest::newRow("always") << "always" << Ids{2, 0} << Ids{5, 2, 0} << "b";
+        QTest::newRow("first") << "first" << Ids{2, 0} << Ids{5, 1, 0} << "b";
+        QTest::newRow("never") << "never" << Ids{1, 0} << Ids{5, 1, 0} << " b";
+    }
+    /// Metaspace, worked out by hand: "a b" at the start of a text and behind an added token; the blank of " b" comes back only where none was put in front.
+    void blanksArePutInFrontAsTheSchemeSays()
+    {
+        QFETCH(QString, scheme);
+        QFETCH(std::vector<std::int64_t>, start);
+        QFETCH(std::vector<std::int64_t>, behindToken);
+        QFETCH(QString, blankAndWord);
+        const core::Json metaspace = {{"type", "Metaspace"}, {"replacement", "▁"}, {"split", true}, {"prepend_scheme", scheme.toStdString()}};
+        const core::Json token = {{"id", 5},         {"content", "[X]"},    {"single_word", false}, {"lstrip", false},
+                                  {"rstrip", false}, {"normalized", false}, {"special", true}};
+        const core::Json model = {{"type", "WordLevel"}, {"vocab", {{"▁b", 0}, {"a", 1}, {"▁a", 2}, {"b", 3}, {"[UNK]", 4}}}, {"unk_token", "[UNK]"}};
+        const core::Json document = {
+            {"added_tokens", core::Json::array({token})}, {"pre_tokenizer", metaspace}, {"decoder", metaspace}, {"model", model}};
+        const auto tokenizer = tokenizerFromJson(document.dump(), "t.json");
+        QCOMPARE(tokenizer->ids("a b"), start);
+        QCOMPARE(tokenizer->ids("[X]a b"), behindToken);
+        QCOMPARE(tokenizer->decode(start), std::string("a b"));
+        QCOMPARE(tokenizer->ids(" b"), std::vector<std::int64_t>{0});
+        QCOMPARE(QString::fromStdString(tokenizer->decode(std::vector<std::int64_t>{0})), blankAndWord);
+    }
+
+    /// Worked out by hand: a character that no piece holds becomes its bytes, or unknown where one of them is no piece; bytes that are no character come back as U+FFFD each.
+    void charactersWithoutAPieceBecomeBytes()
+    {
+        const core::Json model = {
+            {"type", "BPE"},    {"byte_fallback", true},         {"unk_token", "<unk>"},
+            {"fuse_unk", true}, {"merges", core::Json::array()}, {"vocab", {{"<unk>", 0}, {"a", 1}, {"<0xE2>", 2}, {"<0x82>", 3}, {"<0xAC>", 4}}}};
+        const core::Json decoders = core::Json::array({core::Json{{"type", "ByteFallback"}}, core::Json{{"type", "Fuse"}}});
+        const core::Json document = {{"decoder", {{"type", "Sequence"}, {"decoders", decoders}}}, {"model", model}};
+        const auto tokenizer = tokenizerFromJson(document.dump(), "t.json");
+        using Ids = std::vector<std::int64_t>;
+        QCOMPARE(tokenizer->ids("a€"), (Ids{1, 2, 3, 4}));
+        QCOMPARE(tokenizer->decode(Ids{1, 2, 3, 4}), std::string("a€"));
+        QCOMPARE(tokenizer->ids("éa"), (Ids{0, 1}));
+        QCOMPARE(tokenizer->decode(Ids{1, 2, 3}), std::string("a\uFFFD\uFFFD"));
+    }
+
     void aWordThatCannotBeSaidIsNamed()
     {
         const auto tokenizer = tokenizerFromJson(R"({"model": {"type": "WordLevel", "vocab": {"a": 0}}})", "t.json");

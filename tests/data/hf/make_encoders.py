@@ -614,6 +614,78 @@ def swin(name, head, embed, side, window, ratio):
     write(name, config, w, {"pixel_values": PICTURE[:, :, :side, :side]}, run)
 
 
+def siglip():
+    """Zhai et al. (2023), "Sigmoid Loss for Language Image Pre-Training", arXiv:2303.15343: two encoders without a mask; the last token stands for the text, a learned query pools the patches
+    (arXiv:2106.04560, appendix), and what is compared is scaled and shifted."""
+    w, epsilon, patch = Drawn(), 1e-6, 8
+    t, v = "text_model.", "vision_model."
+    w.matrix(t + "embeddings.token_embedding.weight", V, D)
+    w.matrix(t + "embeddings.position_embedding.weight", 16, D)
+    w.matrix(v + "embeddings.patch_embedding.weight", D, 3, patch, patch)
+    w[v + "embeddings.patch_embedding.bias"] = ((D,), 0.0)
+    w.matrix(v + "embeddings.position_embedding.weight", 16, D)
+    for tower in (t, v):
+        for i in range(2):
+            layer = tower + f"encoder.layers.{i}."
+            for n in ("q_proj", "k_proj", "v_proj", "out_proj"):
+                w.full(layer + "self_attn." + n, D, D)
+            for n in ("layer_norm1", "layer_norm2"):
+                w.bias_norm(layer + n)
+            w.full(layer + "mlp.fc1", D, HIDDEN)
+            w.full(layer + "mlp.fc2", HIDDEN, D)
+    w.bias_norm(t + "final_layer_norm")
+    w.full(t + "head", D, D)
+    w.bias_norm(v + "post_layernorm")
+    w.matrix(v + "head.probe", 1, 1, D)
+    w.matrix(v + "head.attention.in_proj_weight", 3 * D, D)
+    w[v + "head.attention.in_proj_bias"] = ((3 * D,), 0.0)
+    w.full(v + "head.attention.out_proj", D, D)
+    w.bias_norm(v + "head.layernorm")
+    w.full(v + "head.mlp.fc1", D, HIDDEN)
+    w.full(v + "head.mlp.fc2", HIDDEN, D)
+    w["logit_scale"] = w["logit_bias"] = ((1,), 0.0)
+    w.draw()
+
+    def perceptron(name, x):
+        return w.apply(name + "mlp.fc2", gelu_tanh(w.apply(name + "mlp.fc1", x)))
+
+    def encoder(tower, x):
+        for i in range(2):
+            layer = tower + f"encoder.layers.{i}."
+            y = w.layer_norm(layer + "layer_norm1", x, epsilon)
+            x = x + w.apply(layer + "self_attn.out_proj", attention(*(heads(w.apply(layer + f"self_attn.{n}_proj", y)) for n in "qkv")))
+            x = x + perceptron(layer, w.layer_norm(layer + "layer_norm2", x, epsilon))
+        return x
+
+    def text(ids):
+        x = w.at(t + "embeddings.token_embedding.weight")[ids] + w.at(t + "embeddings.position_embedding.weight")[: len(ids)]
+        return w.apply(t + "head", w.layer_norm(t + "final_layer_norm", encoder(t, x), epsilon)[-1])
+
+    def picture(pixels):
+        x = patches_of(w, v + "embeddings.patch_embedding", pixels, patch).reshape(-1, D) + w.at(v + "embeddings.position_embedding.weight")
+        x = w.layer_norm(v + "post_layernorm", encoder(v, x), epsilon)
+        parts = [(w.at(v + "head.attention.in_proj_weight")[i * D : (i + 1) * D], w.at(v + "head.attention.in_proj_bias")[i * D : (i + 1) * D]) for i in range(3)]
+        q, k, value = (heads(source @ m.T + b) for source, (m, b) in zip((w.at(v + "head.probe")[0], x, x), parts))
+        y = w.apply(v + "head.attention.out_proj", attention(q, k, value))
+        return (y + perceptron(v + "head.", w.layer_norm(v + "head.layernorm", y, epsilon)))[0]
+
+    def unit(x):
+        return x / np.sqrt((x * x).sum(-1, keepdims=True))
+
+    texts, pictures = unit(np.array([text(ids) for ids in IDS])), unit(np.array([picture(p) for p in PICTURE]))
+    logits = texts @ pictures.T * np.exp(w.at("logit_scale")) + w.at("logit_bias")
+    tower = {"hidden_size": D, "intermediate_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": HEADS, "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": epsilon}
+    config = {"architectures": ["SiglipModel"], "model_type": "siglip", "text_config": {**tower, "vocab_size": V, "max_position_embeddings": 16},
+              "vision_config": {**tower, "image_size": 32, "patch_size": patch, "num_channels": 3}}
+    rows = iter(range(2))
+
+    def run(ids, pixels):
+        i = next(rows)
+        return {"logits_per_image": logits.T[i], "logits_per_text": logits[i], "text_embeds": texts[i], "image_embeds": pictures[i]}
+
+    write("siglip", config, w, {"input_ids": IDS, "pixel_values": PICTURE}, run)
+
+
 def dinov2(name, head, gated):
     """Oquab et al. (2023), "DINOv2", arXiv:2304.07193: a vision transformer with a scale on each branch (Touvron et al. (2021), arXiv:2103.17239, equation 4), the largest with SwiGLU (Shazeer (2020), arXiv:2002.05202)."""
     w, epsilon, patch = Drawn(), 1e-6, 8
@@ -695,5 +767,6 @@ if __name__ == "__main__":
     whisper()
     swin("swin", "ForImageClassification", 8, 32, 3, 4.0)
     swin("swin-model", "Model", 8, 24, 4, 2.0)
+    siglip()
     dinov2("dinov2", "Model", False)
     dinov2("dinov2-gated", "ForImageClassification", True)
