@@ -14,7 +14,7 @@ namespace orrery::widgets {
 namespace {
 
 /// Narrower rows have the second text below the first.
-constexpr int kBesideWidth = 420;
+constexpr int kBesideWidth = 360;
 
 }  // namespace
 

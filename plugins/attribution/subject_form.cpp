@@ -72,9 +72,9 @@ SubjectForm::SubjectForm(widgets::Session& session, QWidget* parent)
     auto* targetLabel = new QLabel(tr("&Target"));
     targetLabel->setBuddy(m_target);
     auto* target = new QHBoxLayout;
-    target->addWidget(m_target, 3);
+    target->addWidget(m_target, 1);
     target->addWidget(m_positionLabel);
-    target->addWidget(m_positions, 2);
+    target->addWidget(m_positions, 1);
     m_form->addRow(targetLabel, target);
     auto* siteLabel = new QLabel(tr("&At"));
     m_form->addRow(siteLabel, makeSiteRow());
@@ -315,7 +315,8 @@ void SubjectForm::fillPositions()
         return std::size_t(position) < names.size() ? tr("%1: %2").arg(position).arg(QString::fromStdString(names[std::size_t(position)]))
                                                     : QString::number(position);
     };
-    m_positions->addItem(tr("usual: %1").arg(named(m_prepared->usualPosition.value_or(m_prepared->positions - 1))));
+    const auto usual = m_prepared->usualPosition.value_or(m_prepared->positions - 1);
+    m_positions->addItem(usual == m_prepared->positions - 1 ? tr("the last token, %1").arg(named(usual)) : tr("the mask, %1").arg(named(usual)));
     m_positions->setItemData(0, tr("The first mask of a model that fills masks, else the last token"), Qt::ToolTipRole);
     for (std::int64_t position = 0; position < m_prepared->positions; ++position)
         m_positions->addItem(named(position), qint64(position));

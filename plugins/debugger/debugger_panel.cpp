@@ -99,6 +99,7 @@ QWidget* DebuggerPanel::makeSubject()
     first->addWidget(m_training);
     first->addWidget(copy);
     auto* second = new QHBoxLayout;
+    inputLabel->setFixedHeight(m_kind->sizeHint().height());  // on the line of the first text, however many follow
     second->addWidget(inputLabel, 0, Qt::AlignTop);
     second->addWidget(m_kind, 0, Qt::AlignTop);
     second->addWidget(m_input, 1);

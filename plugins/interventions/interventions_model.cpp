@@ -210,6 +210,8 @@ PreparedInterventionPtr InterventionOpener::prepare(const InterventionSubject& s
     made->data = isSame && m_last->dataDocument == made->dataDocument && m_last->subject.run == subject.run
                      ? m_last->data
                      : openedData(subject, made->dataDocument, workspace);
+    if (made->readsText && !made->data && made->subject.texts.empty())
+        return nullptr;
     readInput(*made);
     m_last = made;
     m_workspace = workspace;

@@ -49,6 +49,7 @@ using PreparedInterventionPtr = std::shared_ptr<const PreparedIntervention>;
 /// Opened models and data sets of the last subject: stepping through samples opens nothing again. Any thread.
 class InterventionOpener {
 public:
+    /// Null: the model reads text, and nothing is typed or chosen yet.
     /// @param opened  Told as soon as the model is open, before its input is read. @throws what opening throws; core::InputError for a sample outside its part.
     PreparedInterventionPtr prepare(const InterventionSubject& subject, const std::shared_ptr<store::Workspace>& workspace,
                                     const std::function<void(const PreparedIntervention&)>& opened = {});

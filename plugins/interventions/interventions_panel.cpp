@@ -183,6 +183,11 @@ void InterventionsPanel::prepare()
 
 void InterventionsPanel::takePrepared(const PreparedInterventionPtr& prepared)
 {
+    if (!prepared) {
+        m_prepared.reset();
+        m_input->setText(tr("Type a text above, or choose a sample in Data."));
+        return updateButtons();
+    }
     const bool isOtherModel = !m_prepared || m_prepared->model != prepared->model;
     if (m_prepared && isOtherModel)
         m_position->setValue(-1);  // a place in another model's text

@@ -112,7 +112,7 @@ void LensPanel::addInputRow(QFormLayout* form)
         lookSoon();
     });
     auto* row = new QHBoxLayout;
-    row->addWidget(m_inputKind);
+    row->addWidget(m_inputKind, 0, Qt::AlignTop);
     row->addWidget(m_sample, 1);
     row->addWidget(m_texts, 1);
     auto* label = new QLabel(tr("&Input"));

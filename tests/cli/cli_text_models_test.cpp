@@ -165,6 +165,27 @@ private Q_SLOTS:
         }
     }
 
+    /// What it says first, of each text as of that text alone.
+    void encoderDecodersAreExplainedAtTheirFirstToken()
+    {
+        const test::BertFolder given("t5");
+        const std::vector<std::string> texts{"god saw", "the evening and the morning"};
+        const auto together = m_cli.json({"attribute", asText(given.folder), "--method", "input_x_gradient", "--text",
+                                          QString::fromStdString(texts[0]), "--text", QString::fromStdString(texts[1]), "--out", "t5.npy"});
+        const at::Tensor shares = m_cli.array("t5.npy");
+        for (std::size_t i = 0; i < texts.size(); ++i) {
+            const auto [model, inputs] = aloneInputs(given, texts[i], "");
+            explain::AttributionRequest request;
+            request.inputs = {inputs[0], at::zeros({1, 1}, at::kLong)};  // decoder_start_token_id
+            request.parameters = Json::object();
+            const auto alone = explain::attribute(graph::Executor(model.graph), model.weights, "input_x_gradient", request);
+            QCOMPARE(together.at("target").at(i).get<std::int64_t>(), alone.targets[0]);
+            const at::Tensor own = alone.attribution[0];
+            QVERIFY((shares[std::int64_t(i)].slice(0, 0, own.size(0)) - own).abs().max().item<double>() <
+                    1e-5 * std::max(1.0, own.abs().max().item<double>()));
+        }
+    }
+
     void batchesAreProfiledAndCompared()
     {
         const test::BertFolder given;

@@ -319,8 +319,15 @@ void InterventionsTest::aPairOfTextsIsRead()
     const auto result =
         intervene::runIntervened(graph::Executor(model.graph), model.weights, model.card, intervene::InterventionDocument::fromJson(list), request);
     Bench bench;
-    bench.show({{"text", "god saw the light"}, {"pair", "it was good"}, {"document", {{"interventions", list}}}});
+    bench.show({{"document", {{"interventions", list}}}});
     bench.session.openModel(QString::fromStdString(given.folder.string()));
+    // A text that is not typed yet is no mistake.
+    QTRY_VERIFY2(bench.child<QLabel>("input")->text().contains("Type a text"), qPrintable(bench.panel->errorText()));
+    QVERIFY(bench.panel->errorText().isEmpty() && !runButton(bench)->isEnabled());
+    bench.child<QLineEdit>("text")->setFocus();
+    QTest::keyClicks(bench.child<QLineEdit>("text"), "god saw the light");
+    QTest::keyClicks(bench.child<QLineEdit>("pair"), "it was good");
+    QTest::keyClick(bench.child<QLineEdit>("pair"), Qt::Key_Return);
     QTRY_VERIFY(isReady(bench));
     const auto tokens = QString::number(inputs[0].toTensor().size(1));
     QVERIFY2(bench.child<QLabel>("input")->text().contains(tokens), qPrintable(bench.child<QLabel>("input")->text()));
