@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "error.h"
+#include "mapped_files.h"
 
 namespace orrery::core {
 namespace {
@@ -32,15 +33,24 @@ struct Descriptor {
     }
 };
 
-std::uint64_t sizeOfRegularFile(int fd, const std::filesystem::path& file)
-{
+/// Opened for reading, and what it is. A pipe that nobody writes to is empty instead of something to wait for.
+struct OpenedFile {
+    Descriptor descriptor;
     struct stat status {};
-    if (::fstat(fd, &status) != 0)
-        fail(file, "cannot be read", errno);
-    if (S_ISDIR(status.st_mode))
-        fail(file, "expected a file", EISDIR);
-    return std::uint64_t(status.st_size);
-}
+
+    explicit OpenedFile(const std::filesystem::path& file) : descriptor{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)}
+    {
+        const int fd = descriptor.fd;
+        if (fd < 0)
+            fail(file, "cannot be opened", errno);
+        if (::fstat(fd, &status) != 0)
+            fail(file, "cannot be read", errno);
+        if (S_ISDIR(status.st_mode))
+            fail(file, "expected a file", EISDIR);
+        if (!S_ISREG(status.st_mode))
+            ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    }
+};
 
 void writeAll(int fd, std::string_view bytes, const std::filesystem::path& file)
 {
@@ -133,11 +143,9 @@ struct Inflater {
 
 std::string readFile(const std::filesystem::path& file, std::uint64_t maxBytes)
 {
-    const Descriptor opened{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
-    if (opened.fd < 0)
-        fail(file, "cannot be opened", errno);
+    const OpenedFile opened(file);
     // The size is a hint only: pipes and /proc files say 0.
-    const std::uint64_t size = sizeOfRegularFile(opened.fd, file);
+    const std::uint64_t size = std::uint64_t(opened.status.st_size);
     const auto tooLarge = [&](std::uint64_t bytes) {
         return StorageError(fmt::format("{}: expected at most {} bytes, got {} or more", file.string(), maxBytes, bytes));
     };
@@ -148,7 +156,7 @@ std::string readFile(const std::filesystem::path& file, std::uint64_t maxBytes)
     for (;;) {
         if (filled == content.size())
             content.resize(content.size() + (filled == size ? 1 : std::max<std::size_t>(65536, filled)));
-        const ssize_t got = ::read(opened.fd, content.data() + filled, content.size() - filled);
+        const ssize_t got = ::read(opened.descriptor.fd, content.data() + filled, content.size() - filled);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -192,22 +200,25 @@ void writeFileAtomically(const std::filesystem::path& file, const std::function<
 
 MappedFile::MappedFile(const std::filesystem::path& file)
 {
-    const Descriptor opened{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
-    if (opened.fd < 0)
-        fail(file, "cannot be opened", errno);
-    const std::uint64_t size = sizeOfRegularFile(opened.fd, file);
+    const OpenedFile opened(file);
+    if (!S_ISREG(opened.status.st_mode))
+        throw StorageError(fmt::format("{}: expected a file, found a {}", file.string(), S_ISFIFO(opened.status.st_mode) ? "pipe" : "device"));
+    const auto size = std::size_t(opened.status.st_size);
     if (size == 0)
         return;
-    void* const mapped = ::mmap(nullptr, std::size_t(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, opened.fd, 0);
+    void* const mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, opened.descriptor.fd, 0);
     if (mapped == MAP_FAILED)
         fail(file, "cannot be mapped", errno);
-    m_bytes = {static_cast<std::byte*>(mapped), std::size_t(size)};
+    m_bytes = {static_cast<std::byte*>(mapped), size};
+    watchMapping(file, opened.descriptor.fd, mapped, size);
 }
 
 MappedFile::~MappedFile()
 {
-    if (!m_bytes.empty())
-        ::munmap(m_bytes.data(), m_bytes.size());
+    if (m_bytes.empty())
+        return;
+    forgetMapping(m_bytes.data());
+    ::munmap(m_bytes.data(), m_bytes.size());
 }
 
 std::string inflateIfGzip(std::string_view bytes, std::string_view name, std::uint64_t maxBytes)

@@ -11,6 +11,7 @@
 
 #include <core/base/error.h>
 #include <core/base/text.h>
+#include <core/graph/runnable.h>
 
 namespace orrery::compare {
 namespace {
@@ -166,6 +167,8 @@ std::vector<TensorDifference> compareWeights(const graph::Weights& first, const 
             difference.change = Change::Added;
             all.push_back(std::move(difference));
         }
+    graph::requireAsOpened(first);
+    graph::requireAsOpened(second);
     return all;
 }
 

@@ -242,7 +242,9 @@ const GraphPtr& Executor::graph() const
 
 RunResult Executor::run(const Weights& weights, const RunRequest& request) const
 {
-    return Run(*m_program, weights, request).go();
+    auto result = Run(*m_program, weights, request).go();
+    requireAsOpened(weights);
+    return result;
 }
 
 at::Tensor Executor::forward(const Weights& weights, std::vector<c10::IValue> inputs) const

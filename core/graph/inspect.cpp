@@ -5,6 +5,7 @@
 #include <core/base/text.h>
 
 #include "operators.h"
+#include "runnable.h"
 
 #include "runnable.h"
 
@@ -316,6 +317,7 @@ TensorStatistics statistics(const at::Tensor& tensor, int bins)
             result.maximum = std::max(result.maximum, value);
         }
     }
+    requireAsOpened(tensor);  // now that all of it was read
     if (finite == 0) {
         // There are no extremes and no mean of nothing; of no elements at all they stay 0.
         if (result.count > 0)

@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include <core/base/error.h>
+#include <core/graph/runnable.h>
 
 namespace orrery::models {
 namespace {
@@ -64,6 +65,7 @@ void exportModel(const fs::path& path, const graph::Model& model, const std::str
     graph::checkWeights(*model.graph, model.weights);
     const TemporaryTarget temporary(target);
     writer.write(temporary.path(), model, options);
+    graph::requireAsOpened(model.weights);
     std::error_code error;
     fs::rename(temporary.path(), target, error);
     if (error)

@@ -61,6 +61,8 @@ graph::Model openFile(const std::string& argument, const OpenOptions& options)
         return openSource({{}, {}, file}, argument, options);
     if (!std::filesystem::exists(file, error))
         throw core::InputError(fmt::format("model {}: no such file; expected a file, a checkpoint folder, zoo:NAME or run:ID", argument));
+    if (!std::filesystem::is_regular_file(file, error))
+        throw core::InputError(fmt::format("model {}: expected a file or a folder, found a pipe or a device", argument));
     const core::MappedFile mapped(file);
     return openSource({file, mapped.text(), {}}, argument, options);
 }

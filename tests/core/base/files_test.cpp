@@ -1,6 +1,8 @@
 #include <QtTest>
 
 #include <QTemporaryDir>
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -11,6 +13,7 @@
 
 #include <core/base/error.h>
 #include <core/base/files.h>
+#include <core/base/mapped_files.h>
 
 #include "../deflated.h"
 
@@ -51,7 +54,12 @@ private Q_SLOTS:
     void linkAndPermissionsStay();
     void unwritablePlacesAreStorageErrors();
     void readingRefusesWhatIsTooLargeOrNoFile();
+    void aPipeThatNobodyWritesToIsEmpty();
     void mappingIsPrivate();
+    void aFileReplacedWhileItIsMappedStaysWhole();
+    void aFileCutWhileItIsMappedReadsAsZerosAndIsNamed();
+    void aFileWrittenToWhileItIsMappedIsNamed();
+    void aBusErrorElsewhereStillEndsTheProgram();
     void gzipInflates();
     void damagedGzipIsAFormatError();
     void pathsResolve();
@@ -161,6 +169,26 @@ void FilesTest::readingRefusesWhatIsTooLargeOrNoFile()
     QVERIFY_EXCEPTION_THROWN(MappedFile("/"), StorageError);
 }
 
+void FilesTest::aPipeThatNobodyWritesToIsEmpty()
+{
+    QCOMPARE(::mkfifo(path("pipe").c_str(), 0600), 0);
+    QCOMPARE(readFile(path("pipe")), std::string());
+    QVERIFY(errorOf([&] { MappedFile mapped(path("pipe")); }).endsWith("pipe: expected a file, found a pipe"));
+    QVERIFY(errorOf([] { MappedFile mapped("/dev/zero"); }).endsWith("/dev/zero: expected a file, found a device"));
+    // One that somebody writes to is read to its end, however slowly it comes.
+    int ends[2];
+    QCOMPARE(::pipe(ends), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        ::usleep(50'000);
+        _exit(::write(ends[1], "late", 4) == 4 ? 0 : 1);
+    }
+    ::close(ends[1]);
+    QCOMPARE(readFile("/dev/fd/" + std::to_string(ends[0])), std::string("late"));
+    ::close(ends[0]);
+    ::waitpid(child, nullptr, 0);
+}
+
 void FilesTest::mappingIsPrivate()
 {
     writeFileAtomically(path("mapped"), "abc");
@@ -171,6 +199,78 @@ void FilesTest::mappingIsPrivate()
     QCOMPARE(readFile(path("mapped")), std::string("abc"));
     writeFileAtomically(path("nothing"), "");
     QVERIFY(MappedFile(path("nothing")).bytes().empty());
+}
+
+// As programs do it that write beside and rename: what is mapped is the old file still.
+void FilesTest::aFileReplacedWhileItIsMappedStaysWhole()
+{
+    writeFileAtomically(path("replaced"), std::string(9'000, 'a'));
+    const MappedFile mapped(path("replaced"));
+    writeFileAtomically(path("replaced"), "b");
+    QCOMPARE(errorOf([&] { requireAsOpened(mapped.text().data()); }), "no error");
+    fs::remove(path("replaced"));
+    QCOMPARE(errorOf([&] { requireAsOpened(mapped.text().data()); }), "no error");
+    QCOMPARE(std::string(mapped.text()), std::string(9'000, 'a'));
+    QCOMPARE(mappedFileChange(), std::string());
+}
+
+void FilesTest::aFileCutWhileItIsMappedReadsAsZerosAndIsNamed()
+{
+    writeFileAtomically(path("cut"), std::string(1 << 20, 'a'));
+    writeFileAtomically(path("other"), "b");
+    const MappedFile other(path("other"));
+    const QString wanted = "cut: the file was cut short while it was open here, so its content is no longer what was opened: open it again";
+    {
+        const MappedFile mapped(path("cut"));
+        QVERIFY(mappedFilesAreAsOpened());
+        fs::resize_file(path("cut"), 10'000);
+        QCOMPARE(mapped.text()[9'999], 'a');
+        QCOMPARE(mapped.text()[600'000], '\0');
+        QCOMPARE(mapped.text()[(1 << 20) - 1], '\0');
+        mapped.bytes()[700'000] = std::byte('x');
+        QVERIFY(!mappedFilesAreAsOpened());
+        QVERIFY(errorOf([&] { requireAsOpened(mapped.text().data() + 5); }).endsWith(wanted));
+        QCOMPARE(errorOf([&] { requireAsOpened(other.text().data()); }), "no error");
+    }
+    QVERIFY(mappedFilesAreAsOpened());
+    QVERIFY(QString::fromStdString(mappedFileChange()).endsWith(wanted));
+}
+
+void FilesTest::aFileWrittenToWhileItIsMappedIsNamed()
+{
+    writeFileAtomically(path("written"), std::string(9'000, 'a'));
+    const MappedFile mapped(path("written"));
+    fs::last_write_time(path("written"), fs::last_write_time(path("written")) - std::chrono::seconds(9));
+    QVERIFY(errorOf([&] { requireAsOpened(mapped.text().data()); }).contains("written: the file was written to while it was open here"));
+    QTRY_VERIFY(!mappedFilesAreAsOpened());
+}
+
+void FilesTest::aBusErrorElsewhereStillEndsTheProgram()
+{
+    writeFileAtomically(path("mapped"), "abc");
+    const MappedFile mapped(path("mapped"));
+    const auto endOf = [](const std::function<void()>& work) {
+        const pid_t child = fork();
+        if (child == 0) {
+            const rlimit none{0, 0};
+            setrlimit(RLIMIT_CORE, &none);
+            ::setenv("QTEST_DISABLE_STACK_DUMP", "1", 1);
+            work();
+            _exit(0);
+        }
+        int status = 0;
+        waitpid(child, &status, 0);
+        return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    };
+    QCOMPARE(endOf([] { ::raise(SIGBUS); }), SIGBUS);
+    writeFileAtomically(path("unwatched"), "abc");
+    QCOMPARE(endOf([&] {
+                 const int fd = ::open(path("unwatched").c_str(), O_RDONLY);
+                 const auto* bytes = static_cast<const volatile char*>(::mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE, fd, 0));
+                 fs::resize_file(path("unwatched"), 0);
+                 (void)bytes[0];
+             }),
+             SIGBUS);
 }
 
 void FilesTest::gzipInflates()
