@@ -151,6 +151,11 @@ std::string inflateRaw(const Reader& reader, const ZipMember& entry)
     // Deflate packs at most 1,032 to 1: a larger promise is a lie and would only take memory.
     if (entry.size / 1032 > packed.size() + 1)
         reader.fail(fmt::format("\"{}\" promises {} bytes from {} packed ones", entry.name, entry.size, packed.size()));
+    // So are files made to fill a memory: numbers of models and programs pack by 1 to 50.
+    constexpr std::uint64_t kMostTimes = 200, kSmall = 16 << 20;
+    if (entry.size > kSmall && entry.size / kMostTimes > packed.size())
+        reader.fail(fmt::format("\"{}\" would unpack to {} times its size, {} bytes: refused as a ZIP bomb", entry.name,
+                                entry.size / (packed.size() + 1), entry.size));
     RawInflater inflater;
     if (!inflater.started)
         reader.fail("zlib cannot start");
