@@ -22,10 +22,11 @@ constexpr std::string_view kConfigName = "config.json";
 constexpr std::string_view kWholeNames[] = {"model.safetensors", "pytorch_model.bin"};
 constexpr std::string_view kWeightEndings[] = {".safetensors", ".bin", ".pt", ".pth", ".gguf"};
 
+// Also a link whose file is gone (a download that broke off) or a folder: reading it says so. To look past it would give a model without its weights.
 bool isThere(const fs::path& file)
 {
     std::error_code error;
-    return fs::is_regular_file(file, error);
+    return fs::exists(fs::symlink_status(file, error));
 }
 
 fs::path indexOf(const fs::path& folder, std::string_view wholeName)
@@ -40,7 +41,7 @@ std::optional<fs::path> onlyFile(const fs::path& folder, std::string_view ending
     std::error_code error;
     for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
         const auto name = it->path().filename().string();
-        if (!name.ends_with(ending) || name.starts_with('.') || !isThere(it->path()))
+        if (!name.ends_with(ending) || name.starts_with('.') || it->is_directory(error))
             continue;
         if (found)
             return {};

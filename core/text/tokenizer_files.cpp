@@ -236,10 +236,17 @@ JsonTree sentencePieceTreeOf(const fs::path& file)
     return tokenizerTree(vocabulary, bounds, file.string());
 }
 
+// Also a link whose file is gone: reading it says so.
+bool isNamed(const fs::path& file)
+{
+    std::error_code error;
+    return fs::exists(fs::symlink_status(file, error));
+}
+
 fs::path fileIn(const fs::path& folder)
 {
     for (const char* name : {"tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model"})
-        if (fs::is_regular_file(folder / name) && (std::string_view(name) != "vocab.json" || fs::exists(folder / "merges.txt")))
+        if (isNamed(folder / name) && (std::string_view(name) != "vocab.json" || fs::exists(folder / "merges.txt")))
             return folder / name;
     return {};
 }
