@@ -4,6 +4,7 @@
 #include <set>
 
 #include <core/base/error.h>
+#include <core/graph/runnable.h>
 
 #include "exporter.h"
 #include "script_program.h"
@@ -242,6 +243,7 @@ ts::Module ScriptWriter::write()
 
 void writeTorchScript(const std::filesystem::path& path, const graph::Model& model, const ExportOptions& options)
 {
+    graph::requireProgram(*model.graph);
     const auto module = ScriptWriter(model, options).write();
     try {
         module.save(path.string());

@@ -1,5 +1,6 @@
 #include <core/base/files.h>
 #include <core/base/text.h>
+#include <core/graph/runnable.h>
 #include <core/models/exporter.h>
 
 #include "c_program.h"
@@ -9,6 +10,7 @@ namespace {
 
 void writeCFile(const std::filesystem::path& path, const graph::Model& model, const ExportOptions& options)
 {
+    graph::requireProgram(*model.graph);
     const CProgram program(model, options.parameters.at("batch").get<std::int64_t>(), options.parameters.at("length").get<std::int64_t>());
     core::writeFileAtomically(path, program.source());
     if (!options.note)

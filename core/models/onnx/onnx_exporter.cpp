@@ -1,6 +1,7 @@
 #include <core/base/error.h>
 #include <core/base/files.h>
 #include <core/base/text.h>
+#include <core/graph/runnable.h>
 #include <core/models/exporter.h>
 
 #include "onnx_writer.h"
@@ -12,6 +13,7 @@ constexpr std::int64_t kMaxOnnxBytes = (std::int64_t(1) << 31) - (1 << 20);  // 
 
 void writeOnnx(const std::filesystem::path& file, const graph::Model& model, const ExportOptions& options)
 {
+    graph::requireProgram(*model.graph);
     if (model.weights.bytes() > kMaxOnnxBytes)
         throw core::InputError(
             fmt::format("expected weights below 2 GiB for an ONNX file, found {}", core::formatBytes(std::uint64_t(model.weights.bytes()))));
