@@ -72,12 +72,6 @@ at::Tensor fromImage(const std::string& file)
     return pixels.permute({2, 0, 1}).unsqueeze(0).to(at::kFloat).div(255).contiguous();
 }
 
-void warnOfOddValues(const at::Tensor& tensor, const std::string& place)
-{
-    if (const auto odd = models::notFinite(tensor); odd > 0)
-        core::log().warn("{}: {} of {} values are NaN or infinite", place, odd, tensor.numel());
-}
-
 std::string csvText(const at::Tensor& tensor)
 {
     if (tensor.dim() > 2)
@@ -110,6 +104,12 @@ void writePng(const std::string& file, at::Tensor tensor)
 }
 
 }  // namespace
+
+void warnOfOddValues(const at::Tensor& tensor, const std::string& place)
+{
+    if (const auto odd = models::notFinite(tensor); odd > 0)
+        core::log().warn("{}: {} of {} values are NaN or infinite", place, odd, tensor.numel());
+}
 
 at::Tensor readArray(const std::string& file, const std::string& entry)
 {

@@ -14,6 +14,9 @@ at::Tensor readArray(const std::string& file, const std::string& entry = {});
 /// Writes by ending: .npy; .safetensors (entry "tensor"); .csv (up to two axes); .png (two axes, or [channel, height, width] with 1 or 3 channels, scaled from its minimum to its maximum).
 void writeArray(const std::string& file, const at::Tensor& tensor);
 
+/// A line on standard error where floating numbers are NaN or infinite.
+void warnOfOddValues(const at::Tensor& tensor, const std::string& place);
+
 /// What is wrong with the ending of a file to be written, or nothing: a check of `--out` before anything is computed.
 std::string arrayEndingProblem(const std::string& file);
 /// What keeps a file from being written, or nothing: a folder that is not there, so that no work is lost to a wrong name.

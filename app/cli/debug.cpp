@@ -1,8 +1,9 @@
 #include <unistd.h>
 
-#include <fstream>
 #include <iostream>
+#include <sstream>
 
+#include <core/base/files.h>
 #include <core/base/text.h>
 #include <core/debug/prompt.h>
 #include <core/debug/prompt_text.h>
@@ -30,9 +31,11 @@ public:
     {
         if (options.script.empty())
             return;
-        m_file.open(options.script);
-        if (!m_file)
-            throw core::InputError(fmt::format("{}: expected a script of the debugger, could not be read", options.script));
+        try {
+            m_script.str(core::readFile(options.script));
+        } catch (const core::StorageError& error) {
+            throw core::InputError(fmt::format("{}: expected a script of the debugger: {}", options.script, error.what()));
+        }
         m_name = options.script;
     }
     /// A person types at a terminal: errors do not end the session.
@@ -51,14 +54,14 @@ public:
             std::cout << "(orrery) " << std::flush;
         ++m_number;
         m_place = fmt::format("{}:{}", fromFile ? m_name : "standard input", m_number);
-        return bool(std::getline(fromFile ? static_cast<std::istream&>(m_file) : std::cin, line));
+        return bool(std::getline(fromFile ? static_cast<std::istream&>(m_script) : std::cin, line));
     }
     const std::string& place() const { return m_place; }
 
 private:
     std::vector<std::string> m_commands;
     std::size_t m_command = 0;
-    std::ifstream m_file;
+    std::istringstream m_script;
     std::string m_name, m_place;
     int m_number = 0;
 };

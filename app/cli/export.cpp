@@ -41,6 +41,9 @@ Exit exportTo(Session& session, const ExportOptions& options)
     };
     how.stop = session.stopToken();
     models::exporterRegistry().at(options.exporter);  // an unknown name is said before a large model is read
+    std::error_code error;
+    if (std::filesystem::equivalent(options.out, options.model.text, error) && !error)
+        throw core::InputError(fmt::format("--out {}: expected another name than that of the model, which would be lost", options.out));
     const auto model = options.model.open(session);
     if (!options.inputs.empty())
         how.example = readInputs(options.inputs, model, session.chosenDevice());

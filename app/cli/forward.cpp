@@ -67,6 +67,8 @@ Exit forward(Session& session, const ForwardOptions& options)
     core::Json document = {{"model", options.model.text}, {"outputs", core::Json::array()}, {"probes", core::Json::array()}};
     for (std::size_t i = 0; i < result.outputs.size(); ++i) {
         std::string file;
+        if (result.outputs[i].isTensor())
+            warnOfOddValues(result.outputs[i].toTensor(), "output " + model.graph->data().outputNames[i]);
         if (i == 0 && !options.out.empty())
             writeArray(file = options.out, result.tensor(0));
         else

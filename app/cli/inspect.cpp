@@ -7,6 +7,7 @@
 
 #include "arrays.h"
 #include "model_argument.h"
+#include "printable.h"
 
 namespace orrery::cli {
 namespace {
@@ -41,12 +42,12 @@ void printTensors(const graph::Model& model)
     std::cout << fmt::format("{:<{}}  {:<9} {:<9} {:<22} {:>14} {:>14}\n", "tensor", width, "kind", "type", "shape", "elements", "bytes");
     for (const auto& parameter : model.graph->data().parameters) {
         const auto& tensor = model.weights.at(parameter.name);
-        std::cout << fmt::format("{:<{}}  {:<9} {:<9} {:<22} {:>14} {:>14}\n", parameter.name, width,
+        std::cout << fmt::format("{:<{}}  {:<9} {:<9} {:<22} {:>14} {:>14}\n", printable(parameter.name), width,
                                  parameter.kind == graph::Parameter::Kind::Parameter ? "parameter" : "state", graph::dtypeName(parameter.dtype),
                                  core::formatShape(parameter.shape), countText(tensor.numel()), countText(std::int64_t(tensor.nbytes())));
     }
     for (const auto& [alias, name] : model.graph->data().aliases)
-        std::cout << fmt::format("{:<{}}  the same as {}\n", alias, width, name);
+        std::cout << fmt::format("{:<{}}  the same as {}\n", printable(alias), width, printable(name));
 }
 
 void printNodes(const graph::Inspection& inspection)
@@ -59,8 +60,8 @@ void printNodes(const graph::Inspection& inspection)
     std::cout << fmt::format("{:<{}}  {:<{}}  {:<22} {:>14} {:>16} {:>12}\n", "node", width, "operator", opWidth, "output", "parameters", "FLOPs",
                              "bytes");
     for (const auto& node : inspection.nodes)
-        std::cout << fmt::format("{:<{}}  {:<{}}  {:<22} {:>14} {:>16} {:>12}\n", node.name, width, node.op, opWidth, shapeText(node),
-                                 node.parameters ? countText(node.parameters) : "", node.flops ? countText(node.flops) : "",
+        std::cout << fmt::format("{:<{}}  {:<{}}  {:<22} {:>14} {:>16} {:>12}\n", printable(node.name), width, printable(node.op), opWidth,
+                                 shapeText(node), node.parameters ? countText(node.parameters) : "", node.flops ? countText(node.flops) : "",
                                  inspection.wasRun ? countText(node.bytes) : "");
 }
 
@@ -74,13 +75,13 @@ void printTable(const graph::Model& model, const graph::Inspection& inspection, 
         std::cout << "FLOPs        " << countText(inspection.flops) << "\nactivations  "
                   << core::formatBytes(std::uint64_t(inspection.activationBytes)) << "\n";
     for (const auto& input : model.card.inputs)
-        std::cout << "input        " << input.name << ": " << input.dtype << " [" << core::join(input.shape, ", ") << "]\n";
+        std::cout << "input        " << printable(input.name) << ": " << input.dtype << " [" << core::join(input.shape, ", ") << "]\n";
     std::cout << "graph hash   " << model.graph->hash() << "\n";
     std::size_t nameWidth = 12;
     for (const auto& property : properties)
         nameWidth = std::max(nameWidth, std::min<std::size_t>(property.name.size(), 40));
     for (const auto& [name, value] : properties)
-        std::cout << fmt::format("{:<{}} {}\n", name, nameWidth, value);
+        std::cout << fmt::format("{:<{}} {}\n", printable(name), nameWidth, printable(value));
     for (const auto& note : notes)
         std::cout << "note         " << note << "\n";
 }

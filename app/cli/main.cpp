@@ -4,6 +4,7 @@
 
 #include <core/base/error.h>
 #include <core/base/log.h>
+#include <core/base/mapped_files.h>
 #include <core/base/memory.h>
 #include <core/base/plain_reason.h>
 #include <core/base/text.h>
@@ -14,6 +15,7 @@
 #include "cli.h"
 #include "interrupt.h"
 #include "number_checks.h"
+#include "printable.h"
 
 namespace {
 
@@ -22,7 +24,7 @@ using namespace orrery;
 void complain(const cli::Session& session, const std::string& text, const char* kind)
 {
     session.endProgress();
-    std::cerr << "orrery-cli: " << text << "\n";
+    std::cerr << "orrery-cli: " << cli::printable(text, cli::LineBreaks::Stay) << "\n";
     if (session.json)
         session.print({{"error", {{"kind", kind}, {"message", text}}}});
 }
@@ -31,7 +33,11 @@ void complain(const cli::Session& session, const std::string& text, const char* 
 cli::Exit guarded(cli::Session& session, const std::function<cli::Exit(cli::Session&)>& action)
 {
     try {
-        return action(session);
+        const auto exit = action(session);
+        // What was printed may hold numbers of half a file.
+        if (const auto change = core::mappedFileChange(); !change.empty() && exit == cli::Exit::Done)
+            throw core::StorageError(change);
+        return exit;
     } catch (const core::Cancelled&) {
         complain(session, "interrupted", "interrupted");
         return cli::Exit::Interrupted;

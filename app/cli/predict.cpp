@@ -216,7 +216,10 @@ Exit predict(Session& session, const PredictOptions& options)
     if (options.beams > 0)
         return searchBeams(session, options, model);
     const auto inputs = tensorsFor(session, options, model);
+    if (!inputs.empty() && inputs[0].dim() > 0 && inputs[0].size(0) == 0)
+        throw core::InputError("expected at least one sample, got " + core::formatShape(inputs[0].sizes()));
     auto output = train::predict(model, inputs, 256, session.stopToken());
+    warnOfOddValues(output, "the model's answer");
     core::Json document = {{"model", options.model.text}, {"shape", output.sizes().vec()}};
     const auto tokenAnswers =
         options.leaveOut.empty() ? tokenPredictions(model, tokensRead(model, inputs), output, std::size_t(options.top)) : std::nullopt;

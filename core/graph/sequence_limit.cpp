@@ -31,6 +31,8 @@ void checkTokens(const Model& model, const at::Tensor& tokens, std::size_t input
     const auto size = vocabularySize(*model.graph, model.card, input);
     if (size && !at::isIntegralType(tokens.scalar_type(), /*includeBool=*/false))
         throw core::InputError(fmt::format("expected tokens as whole numbers, got {}", dtypeName(tokens.scalar_type())));
+    if (tokens.sizes().back() == 0)
+        throw core::InputError("expected at least one token, got none");
     if (tokens.numel() == 0)
         return;
     const auto low = tokens.min().item<std::int64_t>(), high = tokens.max().item<std::int64_t>();

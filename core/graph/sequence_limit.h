@@ -19,7 +19,7 @@ void checkSequenceLength(const Graph& graph, const ModelCard& card, std::int64_t
 /// Rows of the table in which the tokens of an input are looked up: one more than the largest token; nothing if the graph does not show it.
 std::optional<std::int64_t> vocabularySize(const Graph& graph, const ModelCard& card, std::size_t input = 0);
 
-/// Every input that the card calls tokens, [..., position]: not longer than the model reads, and each token a row of its table.
+/// Every input that the card calls tokens, [..., position]: one at least, not more than the model reads, and each token a row of its table.
 /// @param inputs  In the order of the model's inputs. @throws core::InputError as above, or `expected tokens from 0 to 11, got 77`.
 void checkTokenInputs(const Model& model, const std::vector<c10::IValue>& inputs);
 

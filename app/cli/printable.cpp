@@ -1,0 +1,18 @@
+#include "printable.h"
+
+#include <fmt/format.h>
+
+namespace orrery::cli {
+
+std::string printable(std::string_view text, LineBreaks breaks)
+{
+    std::string shown;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        const bool isPlain = (byte >= 0x20 && byte != 0x7f) || (breaks == LineBreaks::Stay && (c == '\n' || c == '\t'));
+        shown += isPlain ? std::string(1, c) : c == '\n' ? "\\n" : fmt::format("\\x{:02x}", byte);
+    }
+    return shown;
+}
+
+}  // namespace orrery::cli
