@@ -228,7 +228,7 @@ static PlanEntry entryOf(int index, const Step& step, std::set<Slot>& live)
 }
 
 Plan Executor::Program::plan(const std::vector<Slot>& outputs, const std::set<ValueId>& given, const std::set<int>& mustRun,
-                             const std::set<ValueId>& alsoNeeded) const
+                             const std::set<ValueId>& alsoNeeded, const std::set<ValueId>& seen) const
 {
     Plan plan;
     plan.outputs = outputs;
@@ -251,8 +251,9 @@ Plan Executor::Program::plan(const std::vector<Slot>& outputs, const std::set<Va
     };
     for (const auto slot : outputs)
         need(slot);
-    for (const auto value : alsoNeeded)
-        need(value);
+    for (const auto* values : {&alsoNeeded, &seen})
+        for (const auto value : *values)
+            need(value);
     for (const int step : mustRun)
         runStep(step);
     while (!open.empty()) {

@@ -69,9 +69,10 @@ struct Executor::Program {
     Plan whole;                        ///< the plan of a plain run
 
     explicit Program(GraphPtr graph);
-    /// @param given  Values taken instead of computed. @param mustRun  Top-level steps that have to run whatever is given.
-    Plan plan(const std::vector<Slot>& outputs, const std::set<ValueId>& given, const std::set<int>& mustRun,
-              const std::set<ValueId>& alsoNeeded) const;
+    /// @param given  Values taken instead of computed. @param mustRun  Top-level steps that have to run whatever is given. @param alsoNeeded  Values that live to the end as the outputs do.
+    /// @param seen  Values that have to be computed and are freed after their last use: whoever looks at them does so when they are made.
+    Plan plan(const std::vector<Slot>& outputs, const std::set<ValueId>& given, const std::set<int>& mustRun, const std::set<ValueId>& alsoNeeded,
+              const std::set<ValueId>& seen = {}) const;
     /// Per value: does it depend on a member of `changed` (members of nested blocks make their whole top-level step depend).
     std::vector<bool> cone(const std::set<ValueId>& changed) const;
 };

@@ -106,7 +106,7 @@ void Run::makePlan()
         m_plan = &m_program.whole;
         return;
     }
-    std::set<ValueId> changed, given, also;
+    std::set<ValueId> changed, given, also, seen;
     std::set<int> mustRun;
     for (const auto& [name, value] : m_request.changed) {
         const auto id = graph.findValue(name);
@@ -123,7 +123,7 @@ void Run::makePlan()
         if (nested)
             mustRun.insert(m_program.rootStep[std::size_t(id)]);
         else
-            also.insert(id);
+            seen.insert(id);
         for (const auto& item : request.items) {
             if (!item.probe)
                 continue;
@@ -168,7 +168,7 @@ void Run::makePlan()
                 throw core::InputError(fmt::format("target \"{}\" is made inside a loop or branch; keep it instead", target));
             outputs.push_back(id);
         }
-    m_ownPlan = m_program.plan(outputs, given, mustRun, also);
+    m_ownPlan = m_program.plan(outputs, given, mustRun, also, seen);
     m_plan = &m_ownPlan;
 }
 

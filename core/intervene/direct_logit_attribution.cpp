@@ -27,7 +27,7 @@ const graph::Node& producerOf(const graph::Model& model, const std::string& valu
     return *node;
 }
 
-/// An operand that is a parameter, or one transposed (checkpoints that keep matrices [in, out]), in float64; undefined for None.
+/// An operand that is a parameter, or one unpacked or transposed (checkpoints that keep matrices [in, out]), in float64; undefined for None.
 at::Tensor weightOf(const graph::Model& model, const graph::Operand& operand)
 {
     if (operand.isConstant())
@@ -35,6 +35,11 @@ at::Tensor weightOf(const graph::Model& model, const graph::Operand& operand)
     if (const graph::Parameter* parameter = model.graph->parameterOf(operand.value))
         return plain(model.weights.at(parameter->name));
     const graph::Node* node = model.graph->producer(operand.value);
+    if (node && node->op == "orrery::unpack_blocks") {  // a weight that is kept packed
+        graph::RunRequest request;
+        request.targets = {model.graph->value(operand.value).name};
+        return plain(graph::Executor(model.graph).run(model.weights, request).tensor());
+    }
     const at::Tensor turned = node && node->op == "aten::t" ? weightOf(model, node->inputs[0]) : at::Tensor();
     return turned.defined() ? turned.t() : turned;
 }

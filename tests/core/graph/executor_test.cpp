@@ -90,6 +90,36 @@ at::Tensor positiveInput()
 class ExecutorTest : public QObject {
     Q_OBJECT
 private Q_SLOTS:
+    /// Whoever looks at all values needs no more memory than a run that nobody looks at.
+    void valuesThatAreLookedAtAreFreedAfterTheirLastUse()
+    {
+        Builder builder("chain");
+        const auto x = builder.input("x", "float32", {"n"});
+        const auto a = builder.op("aten::exp", {x}, "a"), b = builder.op("aten::neg", {a}, "b"), c = builder.op("aten::sin", {b}, "c");
+        const Model model = builder.finish({{"y", builder.op("aten::cos", {c}, "y")}});
+        std::map<std::string, c10::weak_intrusive_ptr<c10::TensorImpl>> seen;
+        std::vector<std::string> gone;
+        RunRequest request;
+        request.inputs = {at::ones({4})};
+        request.probes = {Probe::onValue("**", [&](const std::string& name, const c10::IValue& value) {
+            if (name == "c" && seen.at("a").expired())
+                gone.push_back("a");
+            if (name == "y" && seen.at("b").expired())
+                gone.push_back("b");
+            seen.emplace(name, c10::weak_intrusive_ptr<c10::TensorImpl>(value.toTensor().getIntrusivePtr()));
+        })};
+        request.keep = {"c"};
+        for (const bool profiles : {false, true}) {
+            seen.clear();
+            gone.clear();
+            request.profile = profiles;
+            const auto result = Executor(model.graph).run(model.weights, request);
+            QCOMPARE(gone, (std::vector<std::string>{"a", "b"}));
+            QVERIFY(at::equal(result.value("c"), at::sin(-at::exp(at::ones({4})))));
+            QVERIFY(at::equal(result.tensor(), at::cos(result.value("c"))));
+        }
+    }
+
     void structureIsApartFromWeights()
     {
         const Model model = residualModel();

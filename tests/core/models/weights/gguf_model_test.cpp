@@ -1,7 +1,9 @@
 #include <QtTest>
 
+#include <core/generate/decoder.h>
 #include <core/graph/builder.h>
 #include <core/graph/executor.h>
+#include <core/intervene/direct_logit_attribution.h>
 #include <core/io/gguf.h>
 #include <core/models/exporter.h>
 #include <core/models/model_file.h>
@@ -174,6 +176,40 @@ private Q_SLOTS:
         const auto onnx = models::openModel(exported.string());
         QVERIFY(at::allclose(logits, graph::Executor(onnx.graph).forward(onnx.weights, {tokens}), 1e-5, 1e-5));
         QVERIFY(!onnx.graph->findParameter("model.layers.0.self_attn.q_proj.weight_q8_0"));  // nobody would read it there
+    }
+
+    /// Writing token by token keeps nothing unpacked from step to step, and gives the same.
+    void packedWeightsStayPackedWhileWriting()
+    {
+        const std::string file = ORRERY_TEST_DATA "/weights/llama_q8.gguf";
+        models::OpenOptions keep;
+        keep.quantised = models::OpenOptions::Quantised::Keep;
+        const auto unpacked = models::openModel(file), packed = models::openModel(file, keep);
+        const auto parts = generation::cachedGraph(packed);
+        QVERIFY2(parts.step, parts.reason.c_str());
+        for (const auto* names : {&parts.constants, &parts.tables})
+            for (const auto& name : *names)
+                QVERIFY2(name.find(".weight") == std::string::npos, name.c_str());
+        generation::Decoder a(packed), b(unpacked);
+        QVERIFY(a.isCached() && b.isCached());
+        for (const std::vector<std::int64_t>& tokens : {std::vector<std::int64_t>{5, 17, 3}, {44}, {8, 21}})
+            QVERIFY(at::equal(a.next(tokens), b.next(tokens)));
+    }
+
+    /// The head and the norm in front of it are read from packed weights, too.
+    void packedLogitsAreTakenApart()
+    {
+        const std::string file = ORRERY_TEST_DATA "/weights/llama_q8.gguf";
+        models::OpenOptions keep;
+        keep.quantised = models::OpenOptions::Quantised::Keep;
+        const auto unpacked = models::openModel(file), packed = models::openModel(file, keep);
+        const graph::Executor a(packed.graph), b(unpacked.graph);
+        const auto tokens = at::tensor({5, 17, 3, 44}, at::kLong).unsqueeze(0);
+        const auto found = intervene::directLogitAttribution({a, packed}, tokens, {}),
+                   expected = intervene::directLogitAttribution({b, unpacked}, tokens, {});
+        QCOMPARE(found.logit, expected.logit);
+        QVERIFY(at::equal(found.heads, expected.heads));
+        QVERIFY(std::abs(found.error) < 1e-4);
     }
 
     /// Blocks of both types against the numbers that another program unpacked (types_gguf.npz).
