@@ -278,7 +278,7 @@ std::vector<at::Tensor> outputsOf(const graph::Model& model, const graph::Weight
 
 double largest(const at::Tensor& tensor)
 {
-    return tensor.numel() > 0 ? tensor.abs().max().item<double>() : 0;
+    return tensor.numel() > 0 ? tensor.abs().nan_to_num(0, 0, 0).max().item<double>() : 0;
 }
 
 }  // namespace
@@ -295,7 +295,10 @@ std::string exceeding(const OutputBounds& bounds, const std::vector<at::Tensor>&
         if (!bounds.outputs[i] || bounds.outputs[i]->numel() == 0)
             continue;
         const at::Tensor moved = (after[i] - before[i]).abs();
-        const at::Tensor beyond = moved - *bounds.outputs[i] * (1 + kRounding) - kRounding * largest(before[i]);
+        // What was no number before moves nowhere; a bound that is none proves nothing.
+        const at::Tensor counts = before[i].isfinite().logical_and(bounds.outputs[i]->isfinite());
+        const at::Tensor beyond =
+            at::where(counts, moved - *bounds.outputs[i] * (1 + kRounding) - kRounding * largest(before[i]), at::full_like(moved, -1));
         const auto worst = beyond.reshape(-1).argmax().item<std::int64_t>();
         if (!(beyond.reshape(-1)[worst].item<double>() <= 0))
             return fmt::format("output {}: element {} moved by {:.6g}, expected at most {:.6g}", i, worst, moved.reshape(-1)[worst].item<double>(),
@@ -319,17 +322,19 @@ OutputChange outputChange(const graph::Model& model, const graph::Weights& chang
     const OutputBounds bounds = outputBounds(precise, others, numbers);
     OutputChange result;
     double size = 0, bound = 0;
+    bool isProven = true;
     for (std::size_t i = 0; i < before.size(); ++i) {
         if (!before[i].defined() || !at::isFloatingType(before[i].scalar_type()) || before[i].sizes() != after[i].sizes())
             continue;
         size = std::max(size, largest(before[i]));
         result.change = std::max(result.change, largest(after[i] - before[i]));
         bound = std::max(bound, bounds.outputs[i] ? largest(*bounds.outputs[i]) : 0);
+        isProven = isProven && bounds.outputs[i] && bounds.outputs[i]->isfinite().all().item<bool>();
     }
     result.exceeded = exceeding(bounds, before, after);
     if (size > 0)
         result.change /= size;
-    if (bounds.without.empty() && size > 0)
+    if (bounds.without.empty() && isProven && size > 0)
         result.bound = bound / size;
     return result;
 }

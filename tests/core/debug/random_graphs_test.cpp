@@ -186,6 +186,11 @@ private Q_SLOTS:
         const at::Tensor before = at::linear(y, B);
         QVERIFY(exceeding(bounds, {before}, {after}).empty());
         QVERIFY(QString::fromStdString(exceeding(outputBounds(model, one, {input}), {before}, {after})).contains("expected at most"));
+        // What is no number before says nothing; what becomes none is found.
+        at::Tensor none = before.clone();
+        none[0][0] = std::nan("");
+        QVERIFY(exceeding(bounds, {none}, {after}).empty());
+        QVERIFY(!exceeding(bounds, {before}, {none}).empty());
     }
 
     void operatorsWithoutABoundAreNamed()
