@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include <QDateTime>
 #include <QDir>
 #include <QElapsedTimer>
 #include <QEventLoop>
@@ -24,6 +25,27 @@ namespace {
 constexpr int kSignalInterval = 100;    ///< ms between two runsChanged or jobsChanged
 constexpr int kPollInterval = 500;      ///< ms between two looks for changes by other processes
 constexpr int kForeignInterval = 2000;  ///< ms: with changes of our own under way, how often others are assumed to have changed something, too
+
+/// Tells one state of a file, or of a folder's files, from another; empty where there is nothing of that name (a run, a model of the zoo).
+QString fileState(const QString& name)
+{
+    constexpr qsizetype kMostFiles = 4096;
+    const auto stateOf = [](const QFileInfo& file) {
+        return QStringLiteral("%1 %2 %3 %4;")
+            .arg(file.fileName())
+            .arg(file.size())
+            .arg(file.lastModified().toMSecsSinceEpoch())
+            .arg(file.metadataChangeTime().toMSecsSinceEpoch());
+    };
+    const QFileInfo file(name);
+    if (!file.exists())
+        return {};
+    QString state = stateOf(file);
+    if (file.isDir())
+        for (const auto& entry : QDir(name).entryInfoList(QDir::Files, QDir::Name).mid(0, kMostFiles))
+            state += stateOf(entry);
+    return state;
+}
 
 /// What other threads reported since the last signal.
 struct Inbox {
@@ -56,6 +78,7 @@ struct Session::Private {
     QString folder;
     QUndoStack undo;
     Selection selection, announced;
+    QString openedState;  ///< what the file of the chosen model was when it was opened
     bool announcing = false;
     core::Json draft;
     QString draftFolder;
@@ -273,9 +296,14 @@ void Session::selectRuns(const QList<qint64>& runs)
 
 void Session::openModel(const QString& model)
 {
-    // Opened again, it is what is meant again: panels that have turned to a run since come back to it.
-    if (d->selection.model == model && !d->selection.weightsRun)
+    if (d->selection.model == model && !d->selection.weightsRun) {
+        // Its file has changed: everybody lets go of what was read before and opens it anew.
+        if (const QString state = fileState(model); d->openedState != state)
+            changeSelection([](Selection& s) { s.model.clear(); });
+        // Opened again, it is what is meant again: panels that have turned to a run since come back to it.
         d->announced.model.clear();
+    }
+    d->openedState = fileState(model);
     changeSelection([&](Selection& s) {
         if (s.model == model && !s.weightsRun)
             return;

@@ -9,6 +9,7 @@
 #include <core/base/text.h>
 #include <core/debug/prompt_text.h>
 #include <core/graph/inspect.h>
+#include <core/graph/sequence_limit.h>
 #include <core/io/npy.h>
 #include <core/io/tensors.h>
 #include <core/models/input_arrays.h>
@@ -78,6 +79,7 @@ std::vector<c10::IValue> fileInputs(const DebugSubject& subject, const graph::Mo
         if (inputs[i].isNone())
             throw core::InputError(fmt::format("input \"{}\" is missing: expected one .npy file for each of {}", declared[i].name,
                                                core::counted(std::int64_t(declared.size()), "input")));
+    graph::checkTokenInputs(model, inputs);
     return inputs;
 }
 

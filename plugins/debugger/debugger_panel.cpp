@@ -171,8 +171,10 @@ void DebuggerPanel::followSelection(widgets::SelectionParts parts)
     if (parts & (widgets::SelectionParts(SelectionPart::Runs) | SelectionPart::Model | SelectionPart::Weights)) {
         const QString before = m_model->currentData().toString();
         fillModels();
-        if (m_model->currentData().toString() != before)
+        if (m_model->currentData().toString() != before) {
+            m_isReopened = true;
             prepareSoon();
+        }
     }
     const bool samples = Input(m_kind->currentData().toInt()) == Input::Sample;
     if (samples && (parts.testFlag(SelectionPart::Data) || (parts.testFlag(SelectionPart::Samples) && m_input->text().isEmpty())))
@@ -220,7 +222,9 @@ void DebuggerPanel::prepare()
         take(nullptr);
         return updateEmptyState();
     }
-    if (m_opened && m_opened->subject == subject)
+    // The same model after another one, or after none, may be another file by now.
+    const bool isReopened = std::exchange(m_isReopened, false);
+    if (m_opened && m_opened->subject == subject && !isReopened)
         return;
     showError({});
     showContent();

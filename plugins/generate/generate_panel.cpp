@@ -244,10 +244,7 @@ void GeneratePanel::write()
 {
     if (!m_write->isEnabled())
         return;
-    m_writtenPrompt = m_prompt->toPlainText().toStdString();
-    m_shownCommand = commandLine();
-    m_tokens.clear();
-    start({});
+    start(m_prompt->toPlainText().toStdString(), commandLine(), {});
 }
 
 void GeneratePanel::goOnWith(int alternative)
@@ -260,43 +257,47 @@ void GeneratePanel::goOnWith(int alternative)
         return;
     const auto& chosen = token.alternatives[std::size_t(alternative)];
     ShownToken now{chosen.token, chosen.text, chosen.probability, token.alternatives};
-    m_tokens.resize(std::size_t(at));
-    m_tokens.push_back(std::move(now));
-    std::vector<std::int64_t> text;
-    for (const auto& each : m_tokens)
-        text.push_back(each.token);
-    start(std::move(text));
+    std::vector<ShownToken> kept(m_tokens.begin(), m_tokens.begin() + at);
+    kept.push_back(std::move(now));
+    start(m_writtenPrompt, m_shownCommand, std::move(kept));
 }
 
-void GeneratePanel::start(std::vector<std::int64_t> text)
+/// What is on show stays until the new text begins: with what is kept of it, else with the prompt.
+void GeneratePanel::start(const std::string& prompt, const QString& command, std::vector<ShownToken> kept)
 {
     showError({});
-    m_summary->clear();
-    WriteRequest request{m_model, session().workspace(), m_writtenPrompt, text,
-                         generation::textOptions(m_form->document(), std::uint64_t(m_seed->value()))};
+    std::vector<std::int64_t> text;
+    for (const auto& each : kept)
+        text.push_back(each.token);
+    WriteRequest request{m_model, session().workspace(), prompt, text, generation::textOptions(m_form->document(), std::uint64_t(m_seed->value()))};
     widgets::BackgroundOptions background;
-    background.title = tr("Writing on from \"%1\"").arg(QString::fromStdString(m_writtenPrompt).left(40));
-    const auto work = [this, request, kept = text.size()](widgets::BackgroundContext& context) {
+    background.title = tr("Writing on from \"%1\"").arg(QString::fromStdString(prompt).left(40));
+    const auto work = [this, request, command, kept](widgets::BackgroundContext& context) {
         return writeForPanel(
             request, context,
             [&](std::vector<ShownToken> tokens, text::TokenizerPtr tokenizer) {
-                context.post([this, tokens = std::move(tokens), tokenizer = std::move(tokenizer), kept]() mutable {
-                    takeBeginning(std::move(tokens), std::move(tokenizer), kept);
+                context.post([this, tokens = kept.empty() ? std::move(tokens) : kept, tokenizer = std::move(tokenizer), prompt = request.prompt,
+                              command]() mutable {
+                    m_writtenPrompt = prompt;
+                    m_shownCommand = command;
+                    takeBeginning(std::move(tokens), std::move(tokenizer));
                 });
             },
             [&](ShownToken token) { context.post([this, token = std::move(token)]() mutable { takeToken(std::move(token)); }); });
     };
     addBusy(1);
     m_bar->follow(session().runInBackground(
-        this, work, [this](const WriteResult& result) { takeResult(result); }, [this](const QString& error) { showError(error); }, background));
+        this, work, [this](const WriteResult& result) { takeResult(result); },
+        [this](const QString& error) { showError(m_tokens.empty() ? error : tr("%1. What is shown below was written before.").arg(error)); },
+        background));
     updateButtons();
 }
 
-void GeneratePanel::takeBeginning(std::vector<ShownToken> tokens, text::TokenizerPtr tokenizer, std::size_t kept)
+void GeneratePanel::takeBeginning(std::vector<ShownToken> tokens, text::TokenizerPtr tokenizer)
 {
     m_tokenizer = std::move(tokenizer);
-    if (kept == 0 || tokens.size() != m_tokens.size())
-        m_tokens = std::move(tokens);
+    m_tokens = std::move(tokens);
+    m_summary->clear();
     showTokens();
 }
 

@@ -47,9 +47,9 @@ private:
     void write();
     /// Puts an alternative in the place of the current token and writes on.
     void goOnWith(int alternative);
-    void start(std::vector<std::int64_t> text);
+    void start(const std::string& prompt, const QString& command, std::vector<ShownToken> kept);
     /// @param kept  Tokens at the beginning that keep their probabilities.
-    void takeBeginning(std::vector<ShownToken> tokens, text::TokenizerPtr tokenizer, std::size_t kept);
+    void takeBeginning(std::vector<ShownToken> tokens, text::TokenizerPtr tokenizer);
     void takeToken(ShownToken token);
     void takeResult(const WriteResult& result);
     void takeEnd();

@@ -383,9 +383,13 @@ void ModelPanel::readValue()
     QString path = m_tree->path(index);
     if (m_tree->module(index)) {
         const auto outputs = path.isEmpty() ? std::vector<graph::ValueId>() : graph.moduleOutputs(path.toStdString());
-        path = !outputs.empty()
-                   ? QString::fromStdString(graph.value(outputs.back()).name)
-                   : QString::fromStdString(graph.data().body.outputs.at(0).isConstant() ? "" : graph.value(graph.data().body.outputs[0].value).name);
+        const auto& ends = graph.data().body.outputs;
+        if (!outputs.empty())
+            path = QString::fromStdString(graph.value(outputs.back()).name);
+        else if (!ends.empty() && !ends.front().isConstant())
+            path = QString::fromStdString(graph.value(ends.front().value).name);
+        if (path.isEmpty())
+            return showError(tr("The model gives nothing back: choose one of its nodes."));
     }
     const auto request = valueRequest(path);
     showError({});

@@ -327,6 +327,8 @@ void TokenizerPanel::addTokenizer(const QString& name)
 {
     if (!m_added.contains(name))
         m_added << name;
+    // Its file may have changed since it was read.
+    std::erase_if(m_tokenizers, [&](const auto& entry) { return entry.name == name; });
     refresh();
 }
 

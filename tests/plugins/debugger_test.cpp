@@ -36,6 +36,7 @@
 #include "../core/train/bert_folder.h"
 #include "../widgets/shots.h"
 #include "damaged_models.h"
+#include "model_faults.h"
 #include "trained_bench.h"
 
 using namespace orrery;
@@ -440,8 +441,15 @@ private Q_SLOTS:
         takeShots(*bench.panel, "debugger-divergence");
     }
 
+    void aRunIsCancelledInTheMiddle_data()
+    {
+        QTest::addColumn<bool>("isClosed");  // it is no job of the queue, so that nobody else can end it
+        QTest::newRow("by its button") << false;
+        QTest::newRow("panel closed") << true;
+    }
     void aRunIsCancelledInTheMiddle()
     {
+        QFETCH(bool, isClosed);
         // Long enough to be caught: products of 700 x 700, two hundred of them.
         graph::Builder builder("long");
         const auto start = builder.input("x", "float32", {"700", "700"}, "float");
@@ -456,6 +464,11 @@ private Q_SLOTS:
         QTest::keyClick(bench.program(), Qt::Key_F5);
         auto* cancel = bench.step()->findChild<QPushButton*>("cancel");  // each page has its own
         QTRY_VERIFY_WITH_TIMEOUT(cancel->isVisible(), kPatience);
+        if (isClosed) {
+            bench.panel.reset();
+            QTRY_VERIFY_WITH_TIMEOUT(!bench.session.hasBackgroundWork(), kPatience);
+            return;
+        }
         QTest::mouseClick(cancel, Qt::LeftButton);
         QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle(), kPatience);
         QTRY_VERIFY_WITH_TIMEOUT(!bench.step()->view().place.isEmpty(), kPatience);
@@ -569,13 +582,83 @@ private Q_SLOTS:
         QVERIFY2(bench.panel->commandLine().contains("--example"), qPrintable(bench.panel->commandLine()));
     }
 
+    void damagedModelsAreExplained_data() { test::addModelFaults(); }
     void damagedModelsAreExplained()
+    {
+        QFETCH(QString, kind);
+        QFETCH(QString, message);
+        Bench bench;
+        bench.show();
+        bench.session.openModel(test::faultyModel(kind, bench.folder.path()));
+        QTRY_VERIFY2_WITH_TIMEOUT(bench.panel->errorText().contains(message), qPrintable(bench.panel->errorText()), kPatience);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle(), kPatience);
+        bench.open(smallGpt());
+        bench.waitReady();
+        QCOMPARE(bench.panel->errorText(), QString());
+    }
+
+    void aFileThatChangesIsNamedAndOpenedAgain()
     {
         Bench bench;
         bench.show();
-        core::writeFileAtomically(bench.file("bad.safetensors").toStdString(), "not a model");
-        bench.session.openModel(bench.file("bad.safetensors"));
-        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().contains("bad.safetensors"), kPatience);
+        core::writeFileAtomically(bench.file().toStdString(), "hello");
+        bench.session.openModel(bench.file());
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().contains("model.safetensors"), kPatience);
+        bench.open(smallGpt());
+        bench.waitReady();
+        QCOMPARE(bench.panel->errorText(), QString());
+        bench.press(Qt::Key_F8);
+        test::cutInPlace(bench.file());
+        bench.program()->setFocus();
+        QTest::keyClick(bench.program(), Qt::Key_F5);
+        QTRY_VERIFY2_WITH_TIMEOUT(bench.panel->errorText().contains("the file was cut short while it was open here"),
+                                  qPrintable(bench.panel->errorText()), kPatience);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle(), kPatience);
+        bench.open(smallGpt());
+        QTRY_VERIFY_WITH_TIMEOUT(bench.ready() && bench.panel->errorText().isEmpty(), kPatience);
+        bench.program()->setFocus();
+        QTest::keyClick(bench.program(), Qt::Key_F5);
+        QTRY_VERIFY2_WITH_TIMEOUT(bench.panel->isIdle() && bench.step()->view().atEnd, qPrintable(bench.panel->errorText()), kPatience);
+    }
+
+    void inputsThatDoNotSuitAreNamed_data()
+    {
+        QTest::addColumn<QString>("file");
+        QTest::addColumn<QString>("message");
+        QTest::newRow("no such file") << "gone.npy"
+                                      << "gone.npy";
+        QTest::newRow("pipe") << "pipe.npy"
+                              << "pipe.npy: expected an NPY file";
+        QTest::newRow("tokens outside the vocabulary") << "outside.npy"
+                                                       << "expected tokens from 0 to 255, got 999";
+        QTest::newRow("too long") << "long.npy"
+                                  << "expected at most 32 tokens (the model's longest sequence), got 33";
+        QTest::newRow("no tokens") << "none.npy"
+                                   << "expected at least one token, got none";
+        QTest::newRow("not whole") << "halves.npy"
+                                   << "expected whole numbers for the model's input \"tokens\", got 0.5";
+    }
+    void inputsThatDoNotSuitAreNamed()
+    {
+        QFETCH(QString, file);
+        QFETCH(QString, message);
+        Bench bench;
+        bench.show();
+        bench.open(smallGpt());
+        bench.waitReady();
+        const auto write = [&](const char* name, const at::Tensor& tensor) { io::writeNpy(bench.file(name).toStdString(), io::toArray(tensor)); };
+        write("outside.npy", at::full({1, 3}, 999, at::kLong));
+        write("long.npy", at::ones({1, 33}, at::kLong));
+        write("none.npy", at::ones({1, 0}, at::kLong));
+        write("halves.npy", at::full({1, 3}, 0.5));
+        write("good.npy", at::ones({1, 3}, at::kLong));
+        ::mkfifo(bench.file("pipe.npy").toUtf8().constData(), 0600);
+        bench.child<QComboBox>("kind")->setCurrentIndex(3);
+        bench.type("input", bench.file(file.toUtf8().constData()));
+        QTRY_VERIFY2_WITH_TIMEOUT(bench.panel->errorText().contains(message), qPrintable(bench.panel->errorText()), kPatience);
+        bench.type("input", bench.file("good.npy"));
+        bench.waitReady();
+        QCOMPARE(bench.panel->errorText(), QString());
     }
 
     void stateSurvivesARestart()

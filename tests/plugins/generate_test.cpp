@@ -7,6 +7,8 @@
 
 #include <cmath>
 
+#include <ATen/ATen.h>
+
 #include <core/models/model_file.h>
 #include <core/models/open_model.h>
 #include <core/report/analysis_blocks.h>
@@ -17,6 +19,7 @@
 #include <widgets/schema_form.h>
 #include <widgets/token_view.h>
 
+#include "model_faults.h"
 #include "trained_bench.h"
 
 using namespace orrery;
@@ -183,8 +186,15 @@ private Q_SLOTS:
         QVERIFY(bench.panel->commandLine().contains("--seed 1") && bench.panel->commandLine().contains("--temperature 5"));
     }
 
+    void aTextCanBeCancelledInTheMiddleAndStays_data()
+    {
+        QTest::addColumn<bool>("isClosed");  // it is no job of the queue, so that nobody else can end it
+        QTest::newRow("by its button") << false;
+        QTest::newRow("panel closed") << true;
+    }
     void aTextCanBeCancelledInTheMiddleAndStays()
     {
+        QFETCH(bool, isClosed);
         Bench bench("layers=4&heads=4&width=256&block_length=4096");
         bench.open();
         bench.type("abc");
@@ -192,6 +202,11 @@ private Q_SLOTS:
         QTest::mouseClick(bench.child<QPushButton>("write"), Qt::LeftButton);
         QTRY_VERIFY_WITH_TIMEOUT(bench.panel->shownTokens().size() > 5, kPatience);
         QVERIFY(!bench.panel->isIdle() && !bench.child<QPushButton>("write")->isEnabled());
+        if (isClosed) {
+            bench.panel.reset();
+            QTRY_VERIFY_WITH_TIMEOUT(!bench.session.hasBackgroundWork(), kPatience);
+            return;
+        }
         QTest::mouseClick(bench.child<QPushButton>("cancel"), Qt::LeftButton);
         QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle(), kPatience);
         const auto count = bench.panel->shownTokens().size();
@@ -211,6 +226,71 @@ private Q_SLOTS:
         QTest::mouseClick(bench.child<QPushButton>("write"), Qt::LeftButton);
         QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().contains("no tokenizer"), kPatience);
         QVERIFY(bench.panel->isIdle());
+    }
+
+    void modelsThatCannotBeOpenedAreNamed_data() { test::addModelFaults(); }
+    void modelsThatCannotBeOpenedAreNamed()
+    {
+        QFETCH(QString, kind);
+        QFETCH(QString, message);
+        Bench bench;
+        bench.show();
+        bench.session.openModel(test::faultyModel(kind, bench.folder.path()));
+        bench.type("abc");
+        bench.set({{"max_new_tokens", 3}});
+        QTest::mouseClick(bench.child<QPushButton>("write"), Qt::LeftButton);
+        QTRY_VERIFY2_WITH_TIMEOUT(bench.panel->errorText().contains(message), qPrintable(bench.panel->errorText()), kPatience);
+        QVERIFY(bench.panel->isIdle());
+        bench.session.openModel(bench.file);
+        QTest::mouseClick(bench.child<QPushButton>("write"), Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.tokens().size() == 6 && bench.panel->isIdle(), kPatience);
+        QCOMPARE(bench.panel->errorText(), QString());
+    }
+
+    /// What was written stays, and says that it is old, until the file can be read again.
+    void theOldTextStaysWhereTheModelsFileIsGone()
+    {
+        Bench bench;
+        bench.open();
+        bench.type("abc");
+        bench.set({{"max_new_tokens", 4}});
+        QTest::mouseClick(bench.child<QPushButton>("write"), Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.tokens().size() == 7 && bench.panel->isIdle(), kPatience);
+        const auto before = bench.tokens();
+        const QString command = bench.panel->shownCommand();
+        QVERIFY(QFile::rename(bench.file, bench.file + ".away"));
+        bench.type("d");
+        QTest::mouseClick(bench.child<QPushButton>("write"), Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().contains("no such file") && bench.panel->isIdle(), kPatience);
+        QVERIFY2(bench.panel->errorText().endsWith("What is shown below was written before."), qPrintable(bench.panel->errorText()));
+        QCOMPARE(bench.tokens(), before);
+        QCOMPARE(bench.panel->shownCommand(), command);
+        QTRY_VERIFY(bench.panel->isShownOutdated());
+        bench.child<widgets::TokenView>("tokens")->setCurrent(4);
+        auto* alternatives = bench.child<QTableWidget>("alternatives");
+        alternatives->setCurrentCell(1, 0);
+        alternatives->setFocus();
+        QTest::keyClick(alternatives, Qt::Key_Return);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().contains("no such file") && bench.panel->isIdle(), kPatience);
+        QCOMPARE(bench.tokens(), before);
+        QVERIFY(QFile::rename(bench.file + ".away", bench.file));
+        QTest::mouseClick(bench.child<QPushButton>("write"), Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.tokens().size() == 8 && bench.panel->isIdle(), kPatience);
+        QCOMPARE(bench.panel->errorText(), QString());
+    }
+
+    void weightsThatAreNotFiniteAreNamed()
+    {
+        Bench bench;
+        auto model = models::openModel(bench.file.toStdString());
+        model.weights.set("wte.weight", at::full_like(model.weights.at("wte.weight"), std::nan("")));
+        const QString file = bench.folder.filePath("nan.safetensors");
+        models::saveModel(file.toStdString(), model);
+        bench.show();
+        bench.session.openModel(file);
+        bench.type("abc");
+        QTest::mouseClick(bench.child<QPushButton>("write"), Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().contains("the logits hold NaN") && bench.panel->isIdle(), kPatience);
     }
 
     void aRestartBringsBackTheForm()

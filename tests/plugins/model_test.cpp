@@ -16,6 +16,7 @@
 #include <widgets/heat_map_view.h>
 
 #include "../widgets/shots.h"
+#include "model_faults.h"
 #include "trained_bench.h"
 
 using namespace orrery;
@@ -70,7 +71,18 @@ private Q_SLOTS:
     void valuesOnTheSampleEqualCore();
     void runsOfTheWorkspaceAreOpened();
     void theFilterKeepsWhatMatches();
+    void aDamagedFileIsExplained_data() { test::addModelFaults(); }
     void aDamagedFileIsExplained();
+    void aFileIsOpenedAgainWhenItHasChanged();
+    void aFileCutWhileItIsOpenIsNamed();
+    void weightsThatAreNotFiniteAreCounted();
+    void aModelThatGivesNothingBackIsNotRun();
+    void aRunOnTheSampleIsCancelledInTheMiddle_data()
+    {
+        QTest::addColumn<bool>("isClosed");  // it is no job of the queue, so that nobody else can end it
+        QTest::newRow("by its button") << false;
+        QTest::newRow("panel closed") << true;
+    }
     void aRunOnTheSampleIsCancelledInTheMiddle();
     void stateSurvivesARestart();
 };
@@ -267,18 +279,93 @@ void ModelTest::theFilterKeepsWhatMatches()
 
 void ModelTest::aDamagedFileIsExplained()
 {
+    QFETCH(QString, kind);
+    QFETCH(QString, message);
     Bench bench;
-    QFile file(bench.folder.filePath("broken.safetensors"));
-    QVERIFY(file.open(QIODevice::WriteOnly));
-    file.write("this is no model");
-    file.close();
     bench.show();
-    bench.session.openModel(file.fileName());
-    QTRY_VERIFY(bench.panel->errorText().contains("broken.safetensors"));
-    QVERIFY(bench.panel->isShowingEmptyState());
+    bench.session.openModel(test::faultyModel(kind, bench.folder.path()));
+    QTRY_VERIFY2(bench.panel->errorText().contains(message), qPrintable(bench.panel->errorText()));
+    QVERIFY(bench.panel->isShowingEmptyState() && bench.panel->isIdle());
     bench.session.openModel(kLenet);
     QTRY_VERIFY(!bench.panel->isShowingEmptyState());
     QCOMPARE(bench.panel->errorText(), QString());
+}
+
+/// Opened in vain, mended, opened again; then another model of the same name.
+void ModelTest::aFileIsOpenedAgainWhenItHasChanged()
+{
+    Bench bench;
+    const QString file = bench.folder.filePath("model.safetensors");
+    core::writeFileAtomically(file.toStdString(), "hello");
+    bench.show();
+    bench.session.openModel(file);
+    QTRY_VERIFY(bench.panel->errorText().contains("model.safetensors"));
+    models::saveModel(file.toStdString(), models::openModel("zoo:mlp?features=4&classes=3"));
+    bench.session.openModel(file);
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState() && bench.panel->isIdle());
+    QCOMPARE(bench.panel->errorText(), QString());
+    const QString before = summary(bench);
+    bench.session.openModel(file);  // as it is: nothing happens
+    QVERIFY(!bench.panel->isShowingEmptyState() && bench.panel->isIdle());
+    models::saveModel(file.toStdString(), models::openModel("zoo:mlp?features=5&classes=3"));
+    bench.session.openModel(file);
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState() && bench.panel->isIdle());
+    QVERIFY2(summary(bench) != before, qPrintable(summary(bench)));
+}
+
+void ModelTest::aFileCutWhileItIsOpenIsNamed()
+{
+    Bench bench;
+    const QString file = bench.folder.filePath("model.safetensors");
+    const auto model = models::openModel("zoo:mlp?features=64&hidden=256&classes=3");
+    models::saveModel(file.toStdString(), model);
+    bench.show();
+    bench.session.openModel(file);
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState() && bench.panel->isIdle());
+    bench.session.changeSelection([](widgets::Selection& s) { s.valuePath = "fc1.bias"; });
+    QTRY_COMPARE(tensor(bench)->tensor().title, QString("fc1.bias"));
+    test::cutInPlace(file);
+    bench.session.changeSelection([](widgets::Selection& s) { s.valuePath = "fc1.weight"; });
+    QTRY_VERIFY2(bench.panel->errorText().contains("the file was cut short while it was open here"), qPrintable(bench.panel->errorText()));
+    bench.session.changeSelection([](widgets::Selection& s) { s.valuePath = "fc1.linear"; });
+    QTRY_VERIFY(bench.panel->isIdle());
+    bench.panel->showError({});
+    QTest::mouseClick(button(bench, "Value on the sample"), Qt::LeftButton);
+    QTRY_VERIFY2(bench.panel->errorText().contains("open it again"), qPrintable(bench.panel->errorText()));
+    models::saveModel(file.toStdString(), model);
+    bench.session.openModel(file);
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState() && bench.panel->isIdle());
+    QCOMPARE(bench.panel->errorText(), QString());
+}
+
+void ModelTest::weightsThatAreNotFiniteAreCounted()
+{
+    Bench bench;
+    bench.show();
+    bench.session.openModel(test::nanModel(bench.folder.path()));
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState() && bench.panel->isIdle());
+    bench.session.changeSelection([](widgets::Selection& s) { s.valuePath = "wte.weight"; });
+    QTRY_COMPARE(tensor(bench)->tensor().title, QString("wte.weight"));
+    QCOMPARE(tensor(bench)->tensor().statistics.nans, std::int64_t(6 * 17));
+    const auto text = tensor(bench)->findChild<QLabel*>("statistics")->text();
+    QVERIFY2(text.contains("102") && text.contains("NaN"), qPrintable(text));
+}
+
+void ModelTest::aModelThatGivesNothingBackIsNotRun()
+{
+    Bench bench;
+    auto model = models::openModel("zoo:mlp?features=4&classes=3");
+    auto data = model.graph->data();
+    data.body.outputs.clear();
+    data.outputNames.clear();
+    model.graph = std::make_shared<const graph::Graph>(std::move(data));
+    const QString file = bench.folder.filePath("model.safetensors");
+    models::saveModel(file.toStdString(), model);
+    bench.show();
+    bench.session.openModel(file);
+    QTRY_VERIFY(!bench.panel->isShowingEmptyState() && bench.panel->isIdle());
+    QTest::mouseClick(button(bench, "Value on the sample"), Qt::LeftButton);
+    QTRY_VERIFY2(bench.panel->errorText().contains("choose one of its nodes"), qPrintable(bench.panel->errorText()));
 }
 
 void ModelTest::aRunOnTheSampleIsCancelledInTheMiddle()
@@ -293,8 +380,14 @@ void ModelTest::aRunOnTheSampleIsCancelledInTheMiddle()
     QVERIFY(button(bench, "Cancel")->isVisible());
     QVERIFY(!bench.panel->isIdle());
     QTRY_VERIFY(bench.session.hasBackgroundWork());
+    QFETCH(bool, isClosed);
+    if (isClosed) {
+        bench.panel.reset();
+        QTRY_VERIFY(!bench.session.hasBackgroundWork());
+        return;
+    }
     QTest::mouseClick(button(bench, "Cancel"), Qt::LeftButton);
-    QVERIFY(bench.panel->isIdle());
+    QTRY_VERIFY(bench.panel->isIdle());
     QVERIFY(button(bench, "Value on the sample")->isVisible());
     QTRY_VERIFY(!bench.session.hasBackgroundWork());
     QCOMPARE(tensor(bench)->tensor().title, before);

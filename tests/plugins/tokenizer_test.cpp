@@ -15,6 +15,7 @@
 #include <widgets/report_item.h>
 #include <widgets/token_view.h>
 
+#include "model_faults.h"
 #include "trained_bench.h"
 
 using namespace orrery;
@@ -223,6 +224,21 @@ private Q_SLOTS:
         QTest::mouseClick(bench.child<QPushButton>("remove"), Qt::LeftButton);
         QTRY_COMPARE_WITH_TIMEOUT(bench.child<QTableWidget>("counts")->rowCount(), 1, kPatience);
         QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().isEmpty(), kPatience);
+    }
+
+    void filesThatAreNoTokenizersAreNamed_data() { test::addModelFaults(); }
+    void filesThatAreNoTokenizersAreNamed()
+    {
+        QFETCH(QString, kind);
+        QFETCH(QString, message);
+        Bench bench;
+        bench.show({{"text", "one two"}, {"tokenizers", {bench.gpt.toStdString()}}});
+        QTRY_VERIFY_WITH_TIMEOUT(!bench.count(0, 1).isEmpty(), kPatience);
+        const QString pieces = bench.count(0, 1);
+        bench.open(test::faultyModel(kind, bench.folder.path()));
+        QTRY_VERIFY2_WITH_TIMEOUT(bench.panel->errorText().contains(message), qPrintable(bench.panel->errorText()), kPatience);
+        QCOMPARE(bench.count(0, 1), pieces);
+        QCOMPARE(bench.count(1, 1), QString::fromUtf8("–"));
     }
 
     void aRestartBringsBackTextAndTokenizers()
