@@ -4,6 +4,7 @@
 #include <core/graph/inspect.h>
 #include <core/graph/runnable.h>
 #include <core/models/file_properties.h>
+#include <core/train/evaluate.h>
 
 #include "arrays.h"
 #include "model_argument.h"
@@ -99,17 +100,31 @@ std::optional<graph::Executor> executorFor(const graph::Model& model, std::vecto
     }
 }
 
+/// The same numbers in the type of the weights: a card's example need not know that they were stored as halves.
+std::vector<c10::IValue> inTypeOfWeights(const graph::Model& model, const std::vector<c10::IValue>& inputs)
+{
+    std::vector<c10::IValue> out;
+    for (const auto& input : inputs)
+        out.emplace_back(train::moved(input.toTensor(), train::optionsOf(model.weights)));
+    return out;
+}
+
 /// What a run shows. Where the example is our own guess, a run that fails leaves the structure, and the reason becomes a note.
 graph::Inspection inspected(const graph::Model& model, const std::optional<graph::Executor>& executor, const std::vector<c10::IValue>& inputs,
                             bool isGuess, std::stop_token stop, std::vector<std::string>& notes)
 {
     if (!executor)
         return graph::inspectStructure(*model.graph, model.weights);
+    if (!isGuess)
+        return graph::inspect(*executor, model.weights, inputs, stop);
     try {
         return graph::inspect(*executor, model.weights, inputs, stop);
+    } catch (const core::Error&) {
+        // Once more below, in the type of the weights.
+    }
+    try {
+        return graph::inspect(*executor, model.weights, inTypeOfWeights(model, inputs), stop);
     } catch (const core::Error& error) {
-        if (!isGuess)
-            throw;
         notes.push_back(fmt::format("without what a run shows: {}", error.what()));
         return graph::inspectStructure(*model.graph, model.weights);
     }

@@ -29,7 +29,7 @@ std::optional<std::uint64_t> bytesRefused(const std::string& text)
 /// libtorch 1.13 has no products of halves on processors; newer ones have.
 std::string withAdviceForHalves(std::string text)
 {
-    if (text.find("not implemented for 'Half'") != std::string::npos)
+    if (text.find("not implemented for 'Half'") != std::string::npos && text.find("--dtype float32") == std::string::npos)
         text += "; float16 is computed on graphics cards alone here, another compute type runs (--dtype float32)";
     return text;
 }
