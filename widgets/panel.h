@@ -55,7 +55,7 @@ public:
     /// Shows the content again.
     void showContent();
     bool isShowingEmptyState() const;
-    /// An error where it happened: a band above the content with the text of the command line, until closed or replaced. Empty text hides it.
+    /// An error where it happened: a band below the content with the text of the command line, until closed or replaced. Empty text hides it.
     void showError(const QString& text);
     QString errorText() const;
     /// The line about changed settings is on show.

@@ -131,7 +131,7 @@ Evaluation evaluateModel(const graph::Model& model, const data::DataSet& data, d
         throw core::InputError(fmt::format("expected data with targets, got \"{}\" without", data.info().id));
     if (data.split(part).empty())
         throw core::InputError(fmt::format("the data \"{}\" has no samples in its {} part", data.info().id, data::splitName(part)));
-    checkVocabulary(model.card, data);
+    sampleInputs(model, data, std::span(data.split(part)).first(1));  // what does not fit is said before the work, in its own words
     const graph::Executor executor(model.graph);
     const auto loss = makeLoss(options.loss.is_null() ? defaultLoss(data.info()) : options.loss);
     return evaluate(executor, model.weights, data, spreadSamples(data.split(part), options.maxSamples), loss,

@@ -241,6 +241,21 @@ private Q_SLOTS:
         QCOMPARE(bench.count(1, 1), QString::fromUtf8("–"));
     }
 
+    void aFileThatHasChangedIsReadAgainWhereItIsOpenedAgain()
+    {
+        Bench bench;
+        bench.show({{"text", "brave"}});
+        const QString file = bench.folder.filePath("changing.json");
+        core::writeFileAtomically(file.toStdString(), core::readFile(bench.gpt.toStdString()));
+        bench.open(file);
+        QTRY_COMPARE_WITH_TIMEOUT(bench.child<QTableWidget>("counts")->rowCount(), 2, kPatience);
+        QTRY_COMPARE_WITH_TIMEOUT(bench.count(1, 7), QString("BPE"), kPatience);
+        core::writeFileAtomically(file.toStdString(), core::readFile(bench.bert.toStdString()));
+        bench.open(file);
+        QTRY_COMPARE_WITH_TIMEOUT(bench.count(1, 7), QString("WordPiece"), kPatience);
+        QCOMPARE(bench.child<QTableWidget>("counts")->rowCount(), 2);
+    }
+
     void aRestartBringsBackTextAndTokenizers()
     {
         Bench bench;

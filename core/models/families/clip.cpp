@@ -26,16 +26,7 @@ Var textTower(Assembly& assembly, const Config& config)
     const TowerSettings tower("text", config, 512, 8);
     const Var tokens = assembly.tokenInput();
     const Builder::Scope scope = builder.module("text_model", "CLIPTextTransformer");
-    Var x;
-    {
-        const Builder::Scope inner = builder.module("embeddings", "CLIPTextEmbeddings");
-        const Embedded words = embedded(builder, "token_embedding", tokens, config.count("vocab_size", 49408), tower.features);
-        const Var places =
-            positionRows(builder, "position_embedding", assembly.sizes.position, config.count("max_position_embeddings", 77), tower.features);
-        assembly.name("embed", words.rows);
-        assembly.name("pos_embed", places);
-        x = builder.add(words.rows, places);
-    }
+    Var x = clipTextEmbeddings(assembly, tokens, tower, {config.count("vocab_size", 49408), config.count("max_position_embeddings", 77)});
     const Masks masks{zoo::causalMask(builder, x, assembly.sizes.position), assembly.paddingMask(x)};
     x = clipEncoder(assembly, x, assembly.sizes, masks, tower);
     x = builder.layerNorm("final_layer_norm", x, tower.features, tower.epsilon);
@@ -46,21 +37,19 @@ Var visionTower(Assembly& assembly, const Config& config)
 {
     Builder& builder = assembly.builder;
     const TowerSettings tower("vision", config, 768, 12);
-    const auto size = config.count("image_size", 224), patch = config.count("patch_size", 32), channels = config.count("num_channels", 3);
-    if (patch > size)
-        config.fail("patch_size", fmt::format("at most the image size {}", size));
-    const Var image = assembly.imageInput(channels, size, size);
+    const PatchGrid grid(config, 32);
+    const Var image = assembly.imageInput(grid.channels, grid.size, grid.size);
     const Builder::Scope scope = builder.module("vision_model", "CLIPVisionTransformer");
     Var x;
     {
         const Builder::Scope inner = builder.module("embeddings", "CLIPVisionEmbeddings");
         const Var first = builder.parameter("class_embedding", {tower.features}, zoo::normalInit(0.02));
-        const Var map = builder.conv2d("patch_embedding", image, channels, tower.features, patch, patch, 0, false);
+        const Var map = builder.conv2d("patch_embedding", image, grid.channels, tower.features, grid.patch, grid.patch, 0, false);
         const Var patches = builder.transpose(builder.flatten(map, 2, 3), 1, 2);
         const Var classes = builder.op("aten::expand", {first, builder.shape({builder.size(patches, 0), 1, -1})}, "class_token");
         const Var sequence = builder.op("aten::cat", {builder.list({classes, patches}), 1}, "patches");
         const Builder::Scope table = builder.module("position_embedding", "Embedding");
-        const Var places = builder.parameter("weight", {(size / patch) * (size / patch) + 1, tower.features}, zoo::normalInit(0.02));
+        const Var places = builder.parameter("weight", {grid.patches() + 1, tower.features}, zoo::normalInit(0.02));
         x = builder.add(sequence, places);
     }
     const zoo::TransformerSizes sizes{builder.size(x, 0), builder.size(x, 1)};

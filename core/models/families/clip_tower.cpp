@@ -43,6 +43,24 @@ TowerSettings::TowerSettings(std::string tower, const Config& config, std::int64
 {
 }
 
+PatchGrid::PatchGrid(const Config& config, std::int64_t defaultPatch)
+    : size(config.count("image_size", 224)), patch(config.count("patch_size", defaultPatch)), channels(config.count("num_channels", 3))
+{
+    if (patch > size)
+        config.fail("patch_size", fmt::format("at most the image size {}", size));
+}
+
+Var clipTextEmbeddings(Assembly& assembly, Var tokens, const TowerSettings& tower, const TextTables& tables)
+{
+    Builder& builder = assembly.builder;
+    const Builder::Scope scope = builder.module("embeddings", "CLIPTextEmbeddings");
+    const Embedded words = embedded(builder, "token_embedding", tokens, tables.vocabulary, tower.features);
+    const Var places = positionRows(builder, "position_embedding", assembly.sizes.position, tables.positions, tower.features);
+    assembly.name("embed", words.rows);
+    assembly.name("pos_embed", places);
+    return builder.add(words.rows, places);
+}
+
 Var clipPerceptron(Assembly& assembly, Var x, const TowerSettings& tower)
 {
     Builder& builder = assembly.builder;

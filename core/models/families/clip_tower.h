@@ -14,6 +14,20 @@ struct TowerSettings {
     TowerSettings(std::string tower, const Config& config, std::int64_t width, std::int64_t headCount);
 };
 
+/// Squares of a picture. @throws core::FormatError naming `patch_size` where it is larger than the picture.
+struct PatchGrid {
+    std::int64_t size, patch, channels;
+    /// @param defaultPatch  Of `patch_size`.
+    PatchGrid(const Config& config, std::int64_t defaultPatch);
+    std::int64_t patches() const { return (size / patch) * (size / patch); }
+};
+
+/// Rows of the tables of tokens and of positions.
+struct TextTables {
+    std::int64_t vocabulary, positions;
+};
+/// embeddings.{token_embedding, position_embedding}, added; called embed and pos_embed.
+Var clipTextEmbeddings(Assembly& assembly, Var tokens, const TowerSettings& tower, const TextTables& tables);
 /// mlp.{fc1, fc2}.
 Var clipPerceptron(Assembly& assembly, Var x, const TowerSettings& tower);
 /// encoder.layers.N for all N.

@@ -72,14 +72,8 @@ graph::Model buildDino(const Request& request)
     Var x;
     {
         const Scopes base(builder, {{assembly.base("dinov2"), "Dinov2Model"}});
-        x = vitEmbeddings(assembly, image, settings);
-        {
-            const Builder::Scope scope = builder.module("encoder", "Dinov2Encoder");
-            for (std::int64_t i = 0; i < settings.layers; ++i)
-                x = dinoBlock(assembly, x, i, settings);
-        }
-        x = builder.layerNorm("layernorm", x, settings.features, settings.epsilon);
-        assembly.name("ln_final", x);
+        x = vitStates(assembly, image, settings, "Dinov2Encoder",
+                      [&](Var in, std::int64_t number) { return dinoBlock(assembly, in, number, settings); });
     }
     const Var first = builder.op("aten::select.int", {x, 1, 0}, "class_state");
     if (request.head == Head::Base)

@@ -18,16 +18,7 @@ Var siglipText(Assembly& assembly, const Config& config)
     const TowerSettings tower("text", config, 768, 12);
     const Var tokens = assembly.tokenInput();
     const Builder::Scope scope = builder.module("text_model", "SiglipTextTransformer");
-    Var x;
-    {
-        const Builder::Scope inner = builder.module("embeddings", "SiglipTextEmbeddings");
-        const Embedded words = embedded(builder, "token_embedding", tokens, config.count("vocab_size", 32000), tower.features);
-        const Var places =
-            positionRows(builder, "position_embedding", assembly.sizes.position, config.count("max_position_embeddings", 64), tower.features);
-        assembly.name("embed", words.rows);
-        assembly.name("pos_embed", places);
-        x = builder.add(words.rows, places);
-    }
+    Var x = clipTextEmbeddings(assembly, tokens, tower, {config.count("vocab_size", 32000), config.count("max_position_embeddings", 64)});
     const Masks masks{{}, assembly.paddingMask(x)};
     x = builder.layerNorm("final_layer_norm", clipEncoder(assembly, x, assembly.sizes, masks, tower), tower.features, tower.epsilon);
     const Var last = builder.op("aten::select.int", {x, 1, -1}, "last_state");
@@ -65,17 +56,15 @@ Var siglipVision(Assembly& assembly, const Config& config)
 {
     Builder& builder = assembly.builder;
     const TowerSettings tower("vision", config, 768, 12);
-    const auto size = config.count("image_size", 224), patch = config.count("patch_size", 16), channels = config.count("num_channels", 3);
-    if (patch > size)
-        config.fail("patch_size", fmt::format("at most the image size {}", size));
-    const Var image = assembly.imageInput(channels, size, size);
+    const PatchGrid grid(config, 16);
+    const Var image = assembly.imageInput(grid.channels, grid.size, grid.size);
     const Builder::Scope scope = builder.module("vision_model", "SiglipVisionTransformer");
     Var x;
     {
         const Builder::Scope inner = builder.module("embeddings", "SiglipVisionEmbeddings");
-        const Var map = builder.conv2d("patch_embedding", image, channels, tower.features, patch, patch);
+        const Var map = builder.conv2d("patch_embedding", image, grid.channels, tower.features, grid.patch, grid.patch);
         const Builder::Scope table = builder.module("position_embedding", "Embedding");
-        const Var places = builder.parameter("weight", {(size / patch) * (size / patch), tower.features}, zoo::normalInit(0.02));
+        const Var places = builder.parameter("weight", {grid.patches(), tower.features}, zoo::normalInit(0.02));
         x = builder.add(builder.transpose(builder.flatten(map, 2, 3), 1, 2), places);
     }
     const zoo::TransformerSizes sizes{builder.size(x, 0), builder.size(x, 1)};

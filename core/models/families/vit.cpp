@@ -38,14 +38,7 @@ graph::Model buildVit(const Request& request)
     std::optional<Var> pooled;
     {
         const Scopes base(builder, {{assembly.base("vit"), "ViTModel"}});
-        x = vitEmbeddings(assembly, image, settings);
-        {
-            const Builder::Scope scope = builder.module("encoder", "ViTEncoder");
-            for (std::int64_t i = 0; i < settings.layers; ++i)
-                x = vitBlock(assembly, x, i, settings);
-        }
-        x = builder.layerNorm("layernorm", x, settings.features, settings.epsilon);
-        assembly.name("ln_final", x);
+        x = vitStates(assembly, image, settings, "ViTEncoder", [&](Var in, std::int64_t number) { return vitBlock(assembly, in, number, settings); });
         if (request.head == Head::Base) {
             const Builder::Scope scope = builder.module("pooler", "ViTPooler");
             const Var first = builder.op("aten::select.int", {x, 1, 0});

@@ -1,17 +1,7 @@
 #include "vit_parts.h"
 
 namespace orrery::models::families {
-
-VitSettings::VitSettings(const Config& config)
-    : features(config.count("hidden_size", 768)), heads(config.count("num_attention_heads", 12)), hidden(config.count("intermediate_size", 3072)),
-      layers(config.layers("num_hidden_layers", 12)), imageSize(config.count("image_size", 224)), patch(config.count("patch_size", 16)),
-      channels(config.count("num_channels", 3)), epsilon(config.real("layer_norm_eps", 1e-12)), dropout(config.real("hidden_dropout_prob", 0)),
-      attentionDropout(config.real("attention_probs_dropout_prob", 0)), qkvBias(config.flag("qkv_bias", true)),
-      activation(config.text("hidden_act", "gelu"))
-{
-    if (patch > imageSize)
-        config.fail("patch_size", fmt::format("at most the image size {}", imageSize));
-}
+namespace {
 
 Var vitEmbeddings(Assembly& assembly, Var image, const VitSettings& settings)
 {
@@ -29,6 +19,19 @@ Var vitEmbeddings(Assembly& assembly, Var image, const VitSettings& settings)
     const Var sequence = builder.op("aten::cat", {builder.list({classes, patches}), 1}, "tokens");
     assembly.sizes = {builder.size(sequence, 0), builder.size(sequence, 1)};
     return builder.dropout("dropout", builder.add(sequence, places), settings.dropout);
+}
+
+}  // namespace
+
+VitSettings::VitSettings(const Config& config)
+    : features(config.count("hidden_size", 768)), heads(config.count("num_attention_heads", 12)), hidden(config.count("intermediate_size", 3072)),
+      layers(config.layers("num_hidden_layers", 12)), imageSize(config.count("image_size", 224)), patch(config.count("patch_size", 16)),
+      channels(config.count("num_channels", 3)), epsilon(config.real("layer_norm_eps", 1e-12)), dropout(config.real("hidden_dropout_prob", 0)),
+      attentionDropout(config.real("attention_probs_dropout_prob", 0)), qkvBias(config.flag("qkv_bias", true)),
+      activation(config.text("hidden_act", "gelu"))
+{
+    if (patch > imageSize)
+        config.fail("patch_size", fmt::format("at most the image size {}", imageSize));
 }
 
 Var vitAttention(Assembly& assembly, Var x, const std::string& block, const VitSettings& settings)
@@ -49,6 +52,21 @@ Var vitAttention(Assembly& assembly, Var x, const std::string& block, const VitS
     }
     const Builder::Scope inner = builder.module("output", "Output");
     return builder.dropout("dropout", builder.linear("dense", merged, settings.features, settings.features), settings.dropout);
+}
+
+Var vitStates(Assembly& assembly, Var image, const VitSettings& settings, const char* type,
+              const std::function<Var(Var x, std::int64_t number)>& block)
+{
+    Builder& builder = assembly.builder;
+    Var x = vitEmbeddings(assembly, image, settings);
+    {
+        const Builder::Scope scope = builder.module("encoder", type);
+        for (std::int64_t i = 0; i < settings.layers; ++i)
+            x = block(x, i);
+    }
+    x = builder.layerNorm("layernorm", x, settings.features, settings.epsilon);
+    assembly.name("ln_final", x);
+    return x;
 }
 
 }  // namespace orrery::models::families

@@ -1,4 +1,6 @@
 #pragma once
+#include <functional>
+
 #include "assembly.h"
 
 /// What vision transformers share. Source: Dosovitskiy et al. (2020), "An Image is Worth 16x16 Words", arXiv:2010.11929, section 3.1.
@@ -13,8 +15,9 @@ struct VitSettings {
     std::int64_t patches() const { return (imageSize / patch) * (imageSize / patch); }
 };
 
-/// embeddings: patches behind a class token, with the table of positions added. Sets `assembly.sizes`.
-Var vitEmbeddings(Assembly& assembly, Var image, const VitSettings& settings);
+/// embeddings (patches behind a class token, with the table of positions added), encoder.layer.N for all N, and layernorm, called ln_final. Sets `assembly.sizes`. @param type  Of the module `encoder`.  @param block  One layer: of `x`, by its number.
+Var vitStates(Assembly& assembly, Var image, const VitSettings& settings, const char* type,
+              const std::function<Var(Var x, std::int64_t number)>& block);
 /// attention.attention.{query, key, value} and attention.output.dense.
 Var vitAttention(Assembly& assembly, Var x, const std::string& block, const VitSettings& settings);
 

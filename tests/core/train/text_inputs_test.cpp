@@ -129,6 +129,7 @@ private Q_SLOTS:
         const auto digits = data::openData({{"id", "digits"}});
         const auto pictures = test::errorOf([&] { train::sampleInputs(model, *digits, first); });
         QVERIFY2(pictures.contains("the data \"digits\" are numbers [1, 8, 8], the model takes tokens ["), qPrintable(pictures));
+        QVERIFY(test::errorOf([&] { train::evaluateModel(model, *digits, data::Split::Train, nullptr, {}); }).contains("the model takes tokens ["));
         QVERIFY(test::errorOf([&] {
                     train::sampleInputs(zoo::openZoo("zoo:lenet", 0), *bytes, first);
                 }).contains("are tokens [8], the model takes pictures ["));
