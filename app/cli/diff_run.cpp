@@ -84,6 +84,8 @@ void printDivergence(const debug::Divergence& result, bool all)
 {
     if (result.first)
         printFirst(result.values[*result.first]);
+    else if (result.comparedNothing())
+        std::cout << "nothing was compared: no value of one run has a counterpart in the other\n";
     else
         std::cout << fmt::format("no difference beyond the tolerance in {} values\n", result.values.size());
     for (const auto& [name, text] : {std::pair{"first", result.failureA}, {"second", result.failureB}})
@@ -124,7 +126,7 @@ Exit diffRun(Session& session, const DiffRunOptions& options)
         printDivergence(result, options.all);
     }
     const bool failed = !result.failureA.empty() || !result.failureB.empty();
-    return failed || result.first ? Exit::Failed : Exit::Done;
+    return failed || result.first || result.comparedNothing() ? Exit::Failed : Exit::Done;
 }
 
 }  // namespace

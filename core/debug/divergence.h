@@ -64,6 +64,8 @@ struct Divergence {
     std::size_t byName = 0, byStructure = 0;  ///< matched lines
     bool sameGraph = false;                   ///< equal hashes
     std::string failureA, failureB;           ///< a node that failed, with what was compared before it; empty: none
+    /// True if the graphs have values and none of one has a counterpart in the other: that nothing differs says nothing then.
+    bool comparedNothing() const { return values.empty() && !(onlyA.empty() && onlyB.empty()); }
     core::Json toJson() const;
 };
 

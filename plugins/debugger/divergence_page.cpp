@@ -70,7 +70,9 @@ QString operatorsText(const debug::ValueDifference& value)
 QString firstText(const debug::Divergence& result)
 {
     QString text;
-    if (!result.first) {
+    if (result.comparedNothing()) {
+        text = DivergencePage::tr("Nothing was compared: no value of one run has a counterpart in the other.");
+    } else if (!result.first) {
         text = DivergencePage::tr("No difference beyond the tolerance in %1 values.").arg(result.values.size());
     } else {
         const auto& value = result.values[*result.first];

@@ -165,6 +165,10 @@ private Q_SLOTS:
         QVERIFY2(answer.out.startsWith("first difference at fc2.linear (aten::linear)"), qPrintable(answer.out));
         const auto loose = m_cli.compute({"diff-run", "mlp.safetensors", "changed.safetensors", "--input", "x.npy", "--atol", "1"});
         QCOMPARE(loose.status, 0);
+        // Models that have nothing in common are not "equal in 0 values".
+        const auto apart = m_cli.compute({"diff-run", "zoo:resnet", "zoo:gpt", "--example"});
+        QCOMPARE(apart.status, 1);
+        QVERIFY2(apart.out.startsWith("nothing was compared: no value of one run has a counterpart"), qPrintable(apart.out));
         const auto json = m_cli.compute({"diff-run", "mlp.safetensors", "changed.safetensors", "--input", "x.npy", "--all", "--json"}).json();
         QCOMPARE(json.at("first").at("a").get<std::string>(), std::string("fc2.linear"));
         QCOMPARE(json.at("values").size(), m_model.graph->nodes().size());
