@@ -119,6 +119,21 @@ std::uint64_t pngSize(std::string_view bytes)
     return value;
 }
 
+/// That no chunk claims more bytes than the file has: libpng takes the memory of some (eXIf) before it reads them, whatever its limits say.
+/// Source: PNG specification, section 5.3.
+void checkChunks(std::string_view bytes, std::string_view name)
+{
+    constexpr std::size_t kSignature = 8, kAround = 12;  // length, type and checksum stand around the data
+    for (std::size_t at = kSignature; at + kAround <= bytes.size();) {
+        const std::uint64_t length = pngSize(bytes.substr(at, 4)), left = bytes.size() - at - kAround;
+        if (length > left)
+            throw core::FormatError(fmt::format("{}: broken PNG picture: the chunk at byte {} says {} bytes, {} are left", name, at, length, left));
+        if (bytes.substr(at + 4, 4) == "IEND")
+            return;
+        at += kAround + std::size_t(length);
+    }
+}
+
 /// A picture as libpng gave it. @param target  Takes the rows' memory: (width, height, channels, bytes a row) -> first byte.
 template <class Target>
 void readPng(std::string_view bytes, std::string_view name, const ImageLimits& limits, PngPixels pixels, Target&& target)
@@ -126,6 +141,7 @@ void readPng(std::string_view bytes, std::string_view name, const ImageLimits& l
     // The size stands at the same place in every file; checked here, the message is the same for all formats.
     if (bytes.size() >= 24 && bytes.substr(12, 4) == "IHDR")
         checkImageSize(pngSize(bytes.substr(16, 4)), pngSize(bytes.substr(20, 4)), name, limits);
+    checkChunks(bytes, name);
     PngSource source{bytes.data(), bytes.size(), 0, {}};
     const PngReader reader(source);
     if (!reader.info)

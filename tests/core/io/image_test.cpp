@@ -143,6 +143,14 @@ private Q_SLOTS:
         bytes.replace(16, 8, std::string("\x00\x01\x86\xa0\x00\x01\x86\xa0", 8));
         QCOMPARE(messageOf([&] { decodeImage(bytes, "x"); }),
                  QString("x: expected a picture of at most 16384 pixels a side and 134217728 in all, got 100000 x 100000"));
+        // A chunk of EXIF data that claims a gigabyte: libpng would take its memory first.
+        bytes = fixture("rgb.png");
+        const std::size_t size = bytes.size();
+        bytes.insert(33, std::string("\x3f\xff\xff\xff"
+                                     "eXIfMM\0*",
+                                     12));
+        QCOMPARE(messageOf([&] { decodeImage(bytes, "x"); }),
+                 QString("x: broken PNG picture: the chunk at byte 33 says 1073741823 bytes, %1 are left").arg(size - 33));
     }
 
     void resizesByArea()
