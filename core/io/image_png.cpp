@@ -124,7 +124,9 @@ std::uint64_t pngSize(std::string_view bytes)
 void checkChunks(std::string_view bytes, std::string_view name)
 {
     constexpr std::size_t kSignature = 8, kAround = 12;  // length, type and checksum stand around the data
-    for (std::size_t at = kSignature; at + kAround <= bytes.size();) {
+    for (std::size_t at = kSignature;;) {
+        if (bytes.size() < at + kAround)
+            throw core::FormatError(fmt::format("{}: broken PNG picture: the file is cut off", name));
         const std::uint64_t length = pngSize(bytes.substr(at, 4)), left = bytes.size() - at - kAround;
         if (length > left)
             throw core::FormatError(fmt::format("{}: broken PNG picture: the chunk at byte {} says {} bytes, {} are left", name, at, length, left));
