@@ -21,6 +21,17 @@ Qt::PenStyle penStyle(LineStyle style)
     return style == LineStyle::Dashed ? Qt::DashLine : style == LineStyle::Dotted ? Qt::DotLine : Qt::SolidLine;
 }
 
+/// As many shapes as have no divisor in common with the number of colours: pairs of both repeat late.
+QCPScatterStyle markStyle(int mark, const QColor& color)
+{
+    using Style = QCPScatterStyle;
+    static constexpr std::pair<Style::ScatterShape, double> kMarks[] = {
+        {Style::ssDisc, 5}, {Style::ssSquare, 5.5}, {Style::ssTriangle, 7}, {Style::ssDiamond, 7}, {Style::ssTriangleInverted, 7},
+        {Style::ssPlus, 7}, {Style::ssCross, 6},    {Style::ssStar, 7}};
+    const auto& [shape, size] = kMarks[std::size_t(std::max(mark, 0)) % std::size(kMarks)];
+    return Style(shape, QPen(color, shape == Style::ssPlus || shape == Style::ssCross ? 1.8 : 1), color, size);
+}
+
 /// One copy into QCustomPlot's container: x ascends already.
 void setGraphData(QCPGraph& graph, const std::vector<double>& x, const std::vector<double>& y)
 {
@@ -184,7 +195,7 @@ void PlotCurve::style()
     m_line->setPen(pen);
     m_line->setLineStyle(m_spec.style == LineStyle::Points ? QCPGraph::lsNone : QCPGraph::lsLine);
     const bool points = m_spec.style == LineStyle::Points || m_spec.style == LineStyle::LineAndPoints;
-    m_line->setScatterStyle(points ? QCPScatterStyle(QCPScatterStyle::ssDisc, m_color, m_color, 5) : QCPScatterStyle());
+    m_line->setScatterStyle(points ? markStyle(m_spec.style == LineStyle::Points ? m_mark : 0, m_color) : QCPScatterStyle());
     m_rawLine->setPen(QPen(faint(m_color, kRawAlpha), 1));
     for (QCPGraph* edge : {m_low.data(), m_high.data()})
         edge->setPen(Qt::NoPen);

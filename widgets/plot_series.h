@@ -17,6 +17,10 @@ public:
     const QString& id() const { return m_id; }
     const PlotSeries& spec() const { return m_spec; }
     int paletteIndex() const { return m_paletteIndex; }
+    bool isPoints() const { return m_spec.style == LineStyle::Points; }
+    /// Which shape points without a line have; -1: not chosen yet.
+    int mark() const { return m_mark; }
+    void setMark(int mark) { m_mark = mark; }
     QColor color() const { return m_color; }
     void replace(PlotSeries spec);
     void append(std::span<const double> x, std::span<const double> y);
@@ -52,6 +56,7 @@ private:
     PlotSeries m_spec;
     int m_paletteIndex;
     QColor m_color;
+    int m_mark = -1;
     double m_smoothing = 0;
     bool m_visible = true, m_highlighted = false;
     PlotData m_raw;

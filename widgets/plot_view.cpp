@@ -73,6 +73,13 @@ void PlotView::setSeries(const QString& id, PlotSeries series)
         curve->setSmoothing(d->smoothing);
         d->legendMayReturn = true;
     }
+    // Points of several series are told apart by their shape, too: colours repeat, and not everybody sees them.
+    if (curve->isPoints() && curve->mark() < 0) {
+        int mark = 0;
+        while (std::any_of(d->curves.begin(), d->curves.end(), [&](const auto& other) { return other->isPoints() && other->mark() == mark; }))
+            ++mark;
+        curve->setMark(mark);
+    }
     curve->applyColors(isDark(palette()));
     d->updateLegend();
     if (curve->spec().provider)

@@ -106,17 +106,64 @@ void addPolyline(Drawing& drawing, std::vector<Point>& points, const Stroke& str
     points.clear();
 }
 
-void drawMarks(Drawing& drawing, const Series& series, const CurveLayout& layout)
+/// Corners about the middle, in points. As many shapes as have no divisor in common with the number of colours: pairs of both repeat late.
+const std::vector<std::vector<Point>>& markShapes()
 {
-    for (std::size_t i = 0; i < series.x.size(); ++i)
-        if (const Point point{layout.x.toPoint(series.x[i]), layout.y.toPoint(series.y[i])}; !std::isnan(point.x) && !std::isnan(point.y))
-            drawing.rect({point.x - 2, point.y - 2, 4, 4}, Colour(series.colour, 0.85));
+    static const std::vector<std::vector<Point>> shapes = {
+        {{-2, -2}, {2, -2}, {2, 2}, {-2, 2}},  // square
+        {{0, -2.8}, {2.6, 2}, {-2.6, 2}},      // triangle
+        {{0, -3}, {3, 0}, {0, 3}, {-3, 0}},    // diamond
+        {{0, 2.8}, {2.6, -2}, {-2.6, -2}},     // triangle on its tip
+        {{-0.8, -3},
+         {0.8, -3},
+         {0.8, -0.8},
+         {3, -0.8},
+         {3, 0.8},
+         {0.8, 0.8},
+         {0.8, 3},
+         {-0.8, 3},
+         {-0.8, 0.8},
+         {-3, 0.8},
+         {-3, -0.8},
+         {-0.8, -0.8}},                                                                            // plus
+        {{-2.6, -2.6}, {2.6, -2.6}, {-2.6, 2.6}, {2.6, 2.6}},                                      // hourglass
+        {{-1, -2.5}, {1, -2.5}, {2.5, -1}, {2.5, 1}, {1, 2.5}, {-1, 2.5}, {-2.5, 1}, {-2.5, -1}},  // octagon
+        {{-3.2, -1}, {3.2, -1}, {3.2, 1}, {-3.2, 1}},                                              // bar
+    };
+    return shapes;
 }
 
-void drawCurve(Drawing& drawing, const Series& series, const CurveLayout& layout)
+/// The n-th series of marks has the n-th shape: colours repeat, and not everybody sees them.
+const std::vector<Point>& shapeOf(const CurvePlot& plot, std::size_t series)
 {
+    std::size_t before = 0;
+    for (std::size_t i = 0; i < series; ++i)
+        before += plot.series[i].marks ? 1 : 0;
+    return markShapes()[before % markShapes().size()];
+}
+
+void drawMark(Drawing& drawing, const std::vector<Point>& shape, Point at, Rgb colour)
+{
+    std::vector<Point> corners;
+    for (const Point corner : shape)
+        corners.push_back({at.x + corner.x, at.y + corner.y});
+    corners.push_back(corners.front());
+    drawing.items.push_back(PolylineItem{std::move(corners), {}, Colour(colour, 0.85)});
+}
+
+void drawMarks(Drawing& drawing, const CurvePlot& plot, std::size_t which, const CurveLayout& layout)
+{
+    const Series& series = plot.series[which];
+    for (std::size_t i = 0; i < series.x.size(); ++i)
+        if (const Point point{layout.x.toPoint(series.x[i]), layout.y.toPoint(series.y[i])}; !std::isnan(point.x) && !std::isnan(point.y))
+            drawMark(drawing, shapeOf(plot, which), point, series.colour);
+}
+
+void drawCurve(Drawing& drawing, const CurvePlot& plot, std::size_t which, const CurveLayout& layout)
+{
+    const Series& series = plot.series[which];
     if (series.marks)
-        return drawMarks(drawing, series, layout);
+        return drawMarks(drawing, plot, which, layout);
     Stroke stroke{series.colour, 1.4, {}};
     if (series.dashed)
         stroke.dashes = {4, 3};
@@ -167,7 +214,7 @@ void drawLegend(Drawing& drawing, const CurvePlot& plot, const CurveLayout& layo
         if (series.dashed)
             stroke.dashes = {4, 3};
         if (series.marks)
-            drawing.rect({x + kLegendSwatch / 2 - 2, y - 5, 4, 4}, Colour(series.colour, 0.85));
+            drawMark(drawing, shapeOf(plot, i), {x + kLegendSwatch / 2, y - 3}, series.colour);
         else
             drawing.line({x, y - 3}, {x + kLegendSwatch, y - 3}, stroke);
         drawing.text({{x + kLegendSwatch + 5, y}, shortened(series.name, kLegendCharacters), kLabelSize});
@@ -225,8 +272,8 @@ Drawing drawCurves(const CurvePlot& plot)
     drawing.items.push_back(ClipStart{layout.area});
     for (const Series& series : plot.series)
         drawBand(drawing, series, layout);
-    for (const Series& series : plot.series)
-        drawCurve(drawing, series, layout);
+    for (std::size_t i = 0; i < plot.series.size(); ++i)
+        drawCurve(drawing, plot, i, layout);
     drawing.items.push_back(ClipEnd{});
     if (hasLegend(plot))
         drawLegend(drawing, plot, layout);

@@ -59,6 +59,7 @@ private Q_SLOTS:
     void smoothingSkipsNaN();
     void theRangeFollowsTheDataUntilZoomed();
     void appendedPointsAreDrawn();
+    void pointsOfSeveralSeriesHaveShapes();
     void appendRefusesUnequalLengths();
     void logAxesLeaveOutWhatIsNotPositive();
     void countedAxesAreMarkedAtWholeNumbers();
@@ -127,6 +128,58 @@ void PlotViewTest::theRangeFollowsTheDataUntilZoomed()
     QCOMPARE(m_view->range(PlotAxis::X), std::pair(2.0, 4.0));
     m_view->showAll();
     QVERIFY(m_view->range(PlotAxis::X).second >= 50);
+}
+
+/// The pixels within 5 of a point that are not of the ground, as a mask.
+static QImage markAt(PlotView& view, double x, double y)
+{
+    const QPoint at = view.toPixel(x, y).toPoint();
+    const QImage image = view.grab(QRect(at - QPoint(5, 5), QSize(11, 11))).toImage();
+    QImage mask(image.size(), QImage::Format_Grayscale8);
+    for (int row = 0; row < image.height(); ++row)
+        for (int column = 0; column < image.width(); ++column) {
+            const QColor pixel = image.pixelColor(column, row);
+            mask.setPixelColor(column, row,
+                               std::abs(pixel.lightness() - view.palette().color(QPalette::Base).lightness()) > 60 ? Qt::black : Qt::white);
+        }
+    return mask;
+}
+
+void PlotViewTest::pointsOfSeveralSeriesHaveShapes()
+{
+    // Fourteen series: each colour twice. Two of one colour differ in shape, and so do neighbours.
+    constexpr int kSeries = 14;
+    m_view->resize(900, 300);
+    m_view->setLegendVisible(false);
+    for (int i = 0; i < kSeries; ++i) {
+        PlotSeries series = named(QString::number(i), {{double(i)}, {0.5}, {}, {}});
+        series.style = LineStyle::Points;
+        m_view->setSeries(QString::number(i), series);
+    }
+    m_view->setRange(PlotAxis::X, -1, kSeries);
+    m_view->setRange(PlotAxis::Y, 0, 1);
+    QTRY_VERIFY(m_view->isIdle());
+    const auto inkOf = [](const QImage& mask) {
+        int count = 0;
+        for (int row = 0; row < mask.height(); ++row)
+            for (int column = 0; column < mask.width(); ++column)
+                count += mask.pixelColor(column, row) == Qt::black ? 1 : 0;
+        return count;
+    };
+    QTRY_VERIFY(inkOf(markAt(*m_view, kSeries - 1, 0.5)) > 0);
+    const auto difference = [&](int a, int b) {
+        const QImage first = markAt(*m_view, a, 0.5), second = markAt(*m_view, b, 0.5);
+        int count = 0;
+        for (int row = 0; row < first.height(); ++row)
+            for (int column = 0; column < first.width(); ++column)
+                count += first.pixelColor(column, row) != second.pixelColor(column, row) ? 1 : 0;
+        return count;
+    };
+    QVERIFY(m_view->seriesColor("0") == m_view->seriesColor("7"));
+    for (int i = 0; i < kSeries; ++i)
+        for (int k = 0; k < i; ++k)
+            if (m_view->seriesColor(QString::number(i)) == m_view->seriesColor(QString::number(k)) || k == i - 1)
+                QVERIFY2(difference(i, k) > 6, qPrintable(QString("%1 and %2: %3").arg(i).arg(k).arg(difference(i, k))));
 }
 
 void PlotViewTest::appendedPointsAreDrawn()

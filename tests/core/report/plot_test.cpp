@@ -149,6 +149,35 @@ private Q_SLOTS:
             rects, [&](const RectItem& item) { return std::abs(item.rect.centre().x - layout.x.toPoint(3)) < 1e-9 && item.rect.width == 3; }));
     }
 
+    void marksOfSeveralSeriesHaveShapes()
+    {
+        CurvePlot plot;
+        constexpr std::size_t kSeries = 14;
+        for (std::size_t i = 0; i < kSeries; ++i) {
+            plot.series.push_back({"s" + std::to_string(i), {double(i)}, {1}, {}, {}, seriesColour(i), false, true});
+            plot.series.push_back({"line", {0, 1}, {0, 2}, {}, {}, seriesColour(0), false, false});  // takes no shape
+        }
+        const auto layout = layoutCurves(plot);
+        std::vector<std::vector<Point>> shapes;
+        std::vector<Rgb> colours;
+        for (const auto& item : itemsOf<PolylineItem>(drawCurves(plot))) {
+            if (item.fill == Colour())
+                continue;  // a line
+            const Point centre = shapes.size() < kSeries ? Point{layout.x.toPoint(double(shapes.size())), layout.y.toPoint(1)} : Point();
+            std::vector<Point> shape;
+            for (const Point corner : item.points)
+                shape.push_back({std::round(10 * (corner.x - centre.x)), std::round(10 * (corner.y - centre.y))});
+            shapes.push_back(std::move(shape));
+            colours.push_back(item.fill.rgb);
+        }
+        QCOMPARE(shapes.size(), 2 * kSeries);  // those of the legend follow
+        for (std::size_t i = 0; i < kSeries; ++i) {
+            QCOMPARE(shapes[i].size(), shapes[kSeries + i].size());
+            for (std::size_t k = 0; k < i; ++k)
+                QVERIFY2(shapes[i] != shapes[k] || (colours[i] != colours[k] && k + 1 != i), qPrintable(QString("%1 and %2").arg(i).arg(k)));
+        }
+    }
+
     void bandsAreFilledBetweenLowAndHigh()
     {
         CurvePlot plot = simplePlot();
