@@ -3,6 +3,7 @@
 #include <QApplication>
 #include <QFile>
 #include <QFontDatabase>
+#include <QIconEngine>
 #include <QPainter>
 #include <QPixmap>
 #include <QProxyStyle>
@@ -54,10 +55,51 @@ QColor withContrast(QColor color, const QColor& background, double wanted)
     return color;
 }
 
-/// Fusion, whose boxes to tick have hardly an edge on a dark ground.
+/// Two arrowheads in the colour of text, whatever the theme is when they are painted. Fusion's own are black.
+class MoreToolsIcon : public QIconEngine {
+public:
+    explicit MoreToolsIcon(bool isDown) : m_isDown(isDown) {}
+    void paint(QPainter* painter, const QRect& rect, QIcon::Mode, QIcon::State) override
+    {
+        painter->save();
+        painter->setRenderHint(QPainter::Antialiasing);
+        painter->setPen(QPen(QApplication::palette().color(QPalette::ButtonText), 1.8, Qt::SolidLine, Qt::RoundCap, Qt::RoundJoin));
+        painter->translate(QRectF(rect).center());
+        painter->rotate(m_isDown ? 90 : 0);
+        const double size = std::min({rect.width(), rect.height(), 14}) / 4.0;
+        for (const double x : {-size, size * 0.6})
+            painter->drawPolyline(QPolygonF({{x, -1.5 * size}, {x + 1.5 * size, 0}, {x, 1.5 * size}}));
+        painter->restore();
+    }
+    QPixmap pixmap(const QSize& size, QIcon::Mode mode, QIcon::State state) override
+    {
+        QPixmap made(size);
+        made.fill(Qt::transparent);
+        QPainter painter(&made);
+        paint(&painter, made.rect(), mode, state);
+        return made;
+    }
+    QIconEngine* clone() const override { return new MoreToolsIcon(*this); }  // the icon that asks owns it
+
+private:
+    bool m_isDown;
+};
+
+/// Fusion, whose boxes to tick and whose button for tools without room are hardly seen on a dark ground.
 class OutlineStyle : public QProxyStyle {
 public:
     OutlineStyle() : QProxyStyle(QStyleFactory::create(QStringLiteral("Fusion"))) {}
+    QIcon standardIcon(StandardPixmap which, const QStyleOption* option, const QWidget* widget) const override
+    {
+        if (which == SP_ToolBarHorizontalExtensionButton || which == SP_ToolBarVerticalExtensionButton)
+            return QIcon(new MoreToolsIcon(which == SP_ToolBarVerticalExtensionButton));  // the icon owns it
+        return QProxyStyle::standardIcon(which, option, widget);
+    }
+    int pixelMetric(PixelMetric metric, const QStyleOption* option, const QWidget* widget) const override
+    {
+        constexpr int kExtension = 22;
+        return metric == PM_ToolBarExtensionExtent ? kExtension : QProxyStyle::pixelMetric(metric, option, widget);
+    }
     void drawPrimitive(PrimitiveElement element, const QStyleOption* option, QPainter* painter, const QWidget* widget) const override
     {
         QProxyStyle::drawPrimitive(element, option, painter, widget);

@@ -6,6 +6,8 @@
 #include <QProcess>
 #include <QSignalSpy>
 #include <QTest>
+#include <QToolBar>
+#include <QToolButton>
 
 #include <widgets/theme.h>
 
@@ -45,6 +47,7 @@ private Q_SLOTS:
     void manualChoiceWinsOverTheDesktop();
     void withoutAWishTheStartingPaletteDecides();
     void choicesHaveTexts();
+    void toolsWithoutRoomAreReachedInBothThemes();
 
 private:
     QProcess m_daemon;
@@ -110,6 +113,35 @@ void ThemeTest::withoutAWishTheStartingPaletteDecides()
         if (m_onBus)
             QTRY_VERIFY(m_portal.reads > before);
         QCOMPARE(theme.isDark(), dark);
+    }
+}
+
+/// The strongest contrast of a pixel of the button behind which a narrow tool bar keeps what it has no room for, with the ground beside it.
+static double contrastOfExtension(Theme& theme, ThemeChoice choice)
+{
+    theme.setChoice(choice);
+    QToolBar bar;
+    for (const char* text : {"Over", "Into", "Out", "Node", "Continue", "Back"})
+        bar.addAction(text);
+    bar.resize(120, 30);
+    bar.show();
+    auto* more = bar.findChild<QToolButton*>("qt_toolbar_ext_button");
+    if (!more || !QTest::qWaitFor([&] { return more->isVisible(); }))
+        return 0;
+    const QImage image = more->grab().toImage();
+    double best = 0;
+    for (int y = 3; y < image.height() - 3; ++y)
+        for (int x = 3; x < image.width() - 3; ++x)
+            best = std::max(best, contrast(image.pixelColor(x, y), bar.palette().color(QPalette::Window)));
+    return best;
+}
+
+void ThemeTest::toolsWithoutRoomAreReachedInBothThemes()
+{
+    Theme theme;
+    for (const auto choice : {ThemeChoice::Light, ThemeChoice::Dark}) {
+        const double best = contrastOfExtension(theme, choice);
+        QVERIFY2(best > 4.5, qPrintable(QString("%1: %2").arg(Theme::choiceText(choice)).arg(best)));
     }
 }
 
