@@ -28,7 +28,12 @@ JobPage::JobPage(Session& session, const QString& buttonText, const QString& pro
 void JobPage::updateButton()
 {
     const QString why = whyNot();
+    // While it works the button is off. Qt would give the focus to the next control, which a second key press would then set off: it waits in the page, where Escape still cancels.
+    if (isRunning() && m_run->hasFocus() && parentWidget())
+        parentWidget()->setFocus();
     m_run->setEnabled(why.isEmpty() && !isRunning());
+    if (m_run->isEnabled() && parentWidget() && parentWidget()->hasFocus())
+        m_run->setFocus();
     m_run->setToolTip(why.isEmpty() ? tr("Compute as a job") : why);
 }
 
