@@ -36,7 +36,7 @@ bool holds(Condition::Relation relation, double a, double b)
 void parseStatistic(Condition& condition, const std::string& text)
 {
     const auto at = text.find_first_of("<>=!");
-    const std::string word = text.substr(0, at);
+    const std::string written = text.substr(0, at), word = written == "sd" ? "std" : written;  // as it stands in the lists of values
     std::vector<std::string> known = statisticNames();
     if (at == std::string::npos) {
         known.insert(known.end(), {"nan", "inf", "nonfinite", "shape"});

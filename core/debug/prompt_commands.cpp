@@ -356,8 +356,10 @@ Prompt::Reply Prompt::help(const std::string& arguments, std::stop_token)
     return {std::move(text)};
 }
 
-Prompt::Reply Prompt::quit(const std::string&, std::stop_token)
+Prompt::Reply Prompt::quit(const std::string& arguments, std::stop_token)
 {
+    if (!arguments.empty())
+        throw core::InputError(fmt::format("quit: expected nothing behind it, got \"{}\"", arguments));
     return {{}, true};
 }
 

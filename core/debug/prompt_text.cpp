@@ -59,6 +59,8 @@ std::string operandText(const graph::Graph& graph, const graph::Operand& operand
     // Loops without a limit and slices to the end are written so.
     if (operand.constant.isInt() && operand.constant.toInt() == std::numeric_limits<std::int64_t>::max())
         return "max";
+    if (operand.constant.isDouble())
+        return fmt::format("{}", operand.constant.toDouble());  // the shortest text that reads back
     const std::string text =
         operand.constant.isString() ? '"' + operand.constant.toStringRef() + '"' : (std::ostringstream() << operand.constant).str();
     return text.size() > 24 ? text.substr(0, 21) + "..." : text;

@@ -137,7 +137,7 @@ public:
     std::size_t gradientPosition() const { return m_gradientPosition; }
     Stop nextGradient(int count = 1);
     Stop resumeBackward(std::stop_token stop = {});  ///< to the next gradient that a breakpoint names, or whose `grad.` condition holds
-    void leaveBackward();
+    void leaveBackward();                            ///< the last stop is again the one before the backward pass
     /// A gradient of the last backward pass, computed again if it was dropped. @throws core::InputError if there is none.
     at::Tensor gradient(const std::string& name, std::stop_token stop = {});
 
@@ -199,7 +199,7 @@ private:
     ProgramLines m_lines;
     Position m_position;
     std::size_t m_frame = 0;
-    Stop m_stop;
+    Stop m_stop, m_forwardStop;  // the second: from before the backward pass
     ValueStore m_store;
     graph::KeptValues m_edits, m_originals;
     std::vector<Visit> m_visits;  // of the line the position is in

@@ -26,12 +26,16 @@ Stop Stepper::backward(std::vector<std::string> keep, std::function<at::Tensor(c
     m_gradients = traceGradients(*m_executor, m_weights, request, stop);
     m_gradientRequest = std::move(request);
     m_gradientPosition = 0;
+    if (!m_backward)
+        m_forwardStop = m_stop;
     m_backward = true;
     return arrive(StopReason::Start);
 }
 
 void Stepper::leaveBackward()
 {
+    if (m_backward)
+        m_stop = m_forwardStop;
     m_backward = false;
 }
 

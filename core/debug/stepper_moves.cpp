@@ -229,6 +229,7 @@ Stop Stepper::runToStep(int inner, std::stop_token stop)
 Stop Stepper::runTo(const std::string& pattern, std::stop_token stop)
 {
     const int id = addBreakpoint(pattern);
+    m_nextBreakpoint = id;  // it goes away again: the next one of the user's has the next number
     const Resolved resolved = m_resolved.at(id);
     const bool inside = std::any_of(resolved.values.begin(), resolved.values.end(), [&](auto value) { return m_lines.isNested(value); });
     if (!inside && !resolved.lines.empty() && *resolved.lines.rbegin() <= m_position.line) {

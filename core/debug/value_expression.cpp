@@ -143,7 +143,7 @@ public:
         std::set<std::string> names;
         for (std::size_t i = 0; i < m_variables.size(); ++i)
             names.insert("v" + std::to_string(i));
-        const core::Expression expression = core::parseExpression(m_out, names.empty() ? std::set<std::string>{"v0"} : names);
+        const core::Expression expression = parsed(names.empty() ? std::set<std::string>{"v0"} : names);
         try {
             return expression.fold<at::Tensor>(
                 [&](const core::Expression::Node& leaf) {
@@ -159,15 +159,37 @@ public:
     }
 
 private:
+    /// What is wrong is told in the text as it was written, not in the rewritten one.
+    core::Expression parsed(const std::set<std::string>& names) const
+    {
+        try {
+            return core::parseExpression(m_out, names);
+        } catch (const core::InputError& error) {
+            const std::string message = error.what(), head = fmt::format("expression \"{}\", column ", m_out);
+            if (!message.starts_with(head))
+                throw;
+            std::size_t length = 0;
+            const auto column = std::stoul(message.substr(head.size()), &length);
+            const std::size_t place = column >= 1 && column <= m_places.size() ? m_places[column - 1] : m_text.size();
+            throw core::InputError(fmt::format("\"{}\", column {}{}", m_text, place + 1, message.substr(head.size() + length)));
+        }
+    }
+    /// Adds to the rewritten text what stands for the text from `from` on.
+    void put(std::string_view text, std::size_t from)
+    {
+        m_out += text;
+        m_places.resize(m_out.size(), from);
+    }
     void read()
     {
         while (m_at < m_text.size()) {
+            m_from = m_at;
             if (startsName(m_text[m_at]))
                 readName();
             else if (std::isdigit(static_cast<unsigned char>(m_text[m_at])) || m_text[m_at] == '.')
                 readNumber();
             else if (!std::isspace(static_cast<unsigned char>(m_text[m_at])))
-                m_out += m_text[m_at++];
+                putNext();
             else
                 ++m_at;
         }
@@ -177,7 +199,12 @@ private:
         // An exponent's sign belongs to the number: 1e-5.
         while (m_at < m_text.size() && (std::isalnum(static_cast<unsigned char>(m_text[m_at])) || m_text[m_at] == '.' ||
                                         ((m_text[m_at] == '-' || m_text[m_at] == '+') && std::tolower(m_text[m_at - 1]) == 'e')))
-            m_out += m_text[m_at++];
+            putNext();
+    }
+    void putNext()
+    {
+        put(m_text.substr(m_at, 1), m_at);
+        ++m_at;
     }
     void readName()
     {
@@ -199,8 +226,9 @@ private:
             return add(at::scalar_tensor(name == "nan" ? std::nan("") : std::numeric_limits<double>::infinity(), at::kDouble));
         add(m_scope.value(name));
     }
-    void readCall(const std::string& name)
+    void readCall(const std::string& called)
     {
+        const std::string name = called == "sd" ? "std" : called;  // as it stands in the lists of values
         std::size_t end = m_at;
         const std::string inside = bracketed(m_text, end, '(', ')');
         const auto& statistics = statisticNames();
@@ -213,8 +241,7 @@ private:
                     known.push_back(each.first);
                 throw core::InputError(fmt::format("there is no function \"{}\"{}", name, core::didYouMean(name, known)));
             }
-            m_out += name;
-            return;
+            return put(name, m_from);
         }
         m_at = end;
         if (name != "grad")
@@ -227,14 +254,15 @@ private:
     {
         if (m_at < m_text.size() && m_text[m_at] == '[')
             tensor = sliced(tensor, bracketed(m_text, m_at, '[', ']'));
-        m_out += "v" + std::to_string(m_variables.size());
+        put("v" + std::to_string(m_variables.size()), m_from);
         m_variables.push_back(std::move(tensor));
     }
 
     std::string_view m_text;
     const ValueScope& m_scope;
-    std::size_t m_at = 0;
+    std::size_t m_at = 0, m_from = 0;  // where what is being read begins
     std::string m_out;
+    std::vector<std::size_t> m_places;  // of each character of `m_out` in the text
     std::vector<at::Tensor> m_variables;
 };
 

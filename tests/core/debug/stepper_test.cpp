@@ -607,6 +607,7 @@ private Q_SLOTS:
         stepper.runTo("blocks.2");
         QVERIFY(saidBy([&] { stepper.runTo("blocks.1"); }).contains("is not ahead"));
         QVERIFY(stepper.breakpoints().empty());
+        QCOMPARE(stepper.addBreakpoint("op:tanh"), 1);  // going somewhere takes no numbers
     }
 
     void gradientsAreThoseOfAutograd()
@@ -648,6 +649,23 @@ private Q_SLOTS:
         stepper.back(1);
         stepper.leaveBackward();
         QCOMPARE(stepper.position().line, 0);
+        QCOMPARE(stepper.lastStop().reason, StopReason::Start);
+    }
+
+    void afterTheBackwardPassTheForwardStopIsTold()
+    {
+        Stepper stepper = stepperOf(graph::residualModel(), {numbers({3, 6})});
+        const int place = stepper.addBreakpoint("blocks.1.tanh"), norm = stepper.addBreakpoint("", parseCondition("grad.norm > 0"));
+        QCOMPARE(*stepper.resume().breakpoint, place);
+        const auto scalar = [](const graph::RunResult& result) { return result.value("head.linear").sum(); };
+        stepper.backward({"head.linear"}, scalar);
+        QCOMPARE(*stepper.resumeBackward().breakpoint, norm);
+        stepper.backward({"head.linear"}, scalar);  // from within: the forward stop is still the one before
+        stepper.resumeBackward();
+        stepper.leaveBackward();
+        QCOMPARE(stepper.lastStop().reason, StopReason::Breakpoint);
+        QCOMPARE(*stepper.lastStop().breakpoint, place);
+        QVERIFY(stepper.lastStop().value.empty());
     }
 
     void gradientsBeyondTheLimitAreComputedAgain()

@@ -104,7 +104,13 @@ private Q_SLOTS:
         QTest::newRow("shapes") << "a.b + cell[3]"
                                 << "must match";
         QTest::newRow("operator") << "a.b *"
-                                  << "column";
+                                  << "\"a.b *\", column 6: ";
+        QTest::newRow("two signs") << "a.b  ** 2"
+                                   << "\"a.b  ** 2\", column 7: ";
+        QTest::newRow("two signs behind a part") << "max(a.b) + a.b[0, :2] ** 2"
+                                                 << "\"max(a.b) + a.b[0, :2] ** 2\", column 24: ";
+        QTest::newRow("sign that means nothing") << "a.b @ cell[3]"
+                                                 << "\"a.b @ cell[3]\", column 5: ";
     }
     void wrongTextIsRefused()
     {
@@ -131,6 +137,7 @@ private Q_SLOTS:
         QCOMPARE(condition.statistic, std::string("norm"));
         QCOMPARE(condition.threshold, 1e-3);
         QVERIFY(condition.relation == Condition::Relation::AtLeast);
+        QCOMPARE(parseCondition("sd > 1").statistic, std::string("std"));
         QVERIFY(saidBy([] { parseCondition("maximum > 2"); }).contains("no statistic \"maximum\""));
         QVERIFY(saidBy([] { parseCondition("nann"); }).contains("did you mean \"nan\"?"));
         QVERIFY(saidBy([] { parseCondition("max > many"); }).contains("expected a number behind \">\", got \"many\""));
