@@ -25,7 +25,7 @@ struct ProfileArguments {
     std::string by, sort = "order", flame, roofline, steps, costModel;
     int cases = 20;
     std::size_t top = 0;
-    bool training = false, noPeaks = false, fuse = false;
+    bool training = false, noPeaks = false, measurePeaks = false, fuse = false;
 };
 
 std::string millisecondsText(double seconds)
@@ -49,6 +49,7 @@ struct ProfileRow {
     double seconds = 0, predicted = 0;
     std::int64_t flops = 0, bytes = 0, parameterBytes = 0;
     double perCall = 0;  ///< of a node in a loop; 0: none
+    double spread = 0;   ///< interquartile range over median
     double intensity() const { return bytes > 0 ? double(flops) / double(bytes) : 0; }
 };
 
@@ -61,7 +62,8 @@ ProfileRow rowOf(const debug::GroupCost& group)
             group.flops,
             group.bytes,
             group.parameterBytes,
-            0};
+            0,
+            group.spread()};
 }
 
 /// Nodes inside loops and branches are moved to the right, with how often they ran.
@@ -77,7 +79,7 @@ std::vector<ProfileRow> profileRows(const debug::Profile& profile, const std::st
     if (by == "node")
         for (const auto& node : profile.nodes)
             rows.push_back({nodeTitle(node), node.op, node.seconds, node.predicted, node.flops, node.bytes(), node.parameterBytes,
-                            node.calls > 1 ? node.perCall : 0});
+                            node.calls > 1 ? node.perCall : 0, node.spread()});
     const std::map<std::string, const std::vector<debug::GroupCost>*> groups = {
         {"module", &profile.modules}, {"operator", &profile.operators}, {"type", &profile.types}};
     if (const auto found = groups.find(by); found != groups.end())
@@ -104,7 +106,7 @@ void printRows(const debug::Profile& profile, const std::vector<ProfileRow>& row
         width = std::max(width, std::min<std::size_t>(row.name.size(), 48));
         kindWidth = std::max(kindWidth, std::min<std::size_t>(row.kind.size(), 24));
     }
-    std::cout << fmt::format("{:<{}}  {:<{}} {:>9} {}{}{:>6} {:>9} {:>9} {:>9} {:>8}  {}\n", "name", width, "kind", kindWidth, "ms",
+    std::cout << fmt::format("{:<{}}  {:<{}} {:>9} {:>6} {}{}{:>6} {:>9} {:>9} {:>9} {:>8}  {}\n", "name", width, "kind", kindWidth, "ms", "spread",
                              hasCalls ? fmt::format("{:>9} ", "ms/call") : "", predicts ? fmt::format("{:>9} ", "predicted") : "", "share", "FLOPs",
                              "bytes", "FLOP/B", "GFLOP/s", profile.peaks ? "bound by" : "");
     const std::size_t shown = top > 0 ? std::min(top, rows.size()) : rows.size();
@@ -112,10 +114,10 @@ void printRows(const debug::Profile& profile, const std::vector<ProfileRow>& row
         const auto& row = rows[i];
         const bool moves = row.bytes > 0;
         const std::string call = !hasCalls ? "" : fmt::format("{:>9} ", row.perCall > 0 ? millisecondsText(row.perCall) : "");
-        std::cout << fmt::format("{:<{}}  {:<{}} {:>9} {}{}{:>5.1f}% {:>9} {:>9} {:>9} {:>8}  {}\n", row.name, width, row.kind, kindWidth,
-                                 millisecondsText(row.seconds), call, predicts ? fmt::format("{:>9} ", millisecondsText(row.predicted)) : "",
-                                 whole > 0 ? 100 * row.seconds / whole : 0.0, scaledText(double(row.flops)), scaledText(double(row.bytes)),
-                                 moves ? fmt::format("{:.3g}", row.intensity()) : "",
+        std::cout << fmt::format("{:<{}}  {:<{}} {:>9} {:>5.0f}% {}{}{:>5.1f}% {:>9} {:>9} {:>9} {:>8}  {}\n", row.name, width, row.kind, kindWidth,
+                                 millisecondsText(row.seconds), 100 * row.spread, call,
+                                 predicts ? fmt::format("{:>9} ", millisecondsText(row.predicted)) : "", whole > 0 ? 100 * row.seconds / whole : 0.0,
+                                 scaledText(double(row.flops)), scaledText(double(row.bytes)), moves ? fmt::format("{:.3g}", row.intensity()) : "",
                                  row.flops > 0 && row.seconds > 0 ? fmt::format("{:.3g}", double(row.flops) / row.seconds * 1e-9) : "",
                                  !profile.peaks || !moves                 ? ""
                                  : profile.isMemoryBound(row.intensity()) ? "memory"
@@ -162,6 +164,12 @@ void printFusion(const debug::Profile& profile)
     }
 }
 
+void printPeaks(const debug::MachinePeaks& peaks)
+{
+    std::cout << fmt::format("peaks       {:.4g} GFLOP/s (product), {:.4g} GB/s (triad), measured {}: the memory limits below {:.3g} FLOPs a byte\n",
+                             peaks.gigaflops, peaks.bandwidth, debug::peaksAge(peaks, core::isoTimeNow()), peaks.ridge());
+}
+
 void printProfile(const debug::Profile& profile, const ProfileArguments& options)
 {
     // Imported models often have no modules: a single line would say nothing.
@@ -173,8 +181,9 @@ void printProfile(const debug::Profile& profile, const ProfileArguments& options
                              millisecondsText(profile.plainSeconds), profile.runs, core::counted(profile.threads, "thread"), 100 * profile.overhead(),
                              millisecondsText(profile.profiledSeconds), scaledText(double(profile.flops())), scaledText(double(profile.bytes())));
     if (profile.peaks)
-        std::cout << fmt::format("peaks       {:.4g} GFLOP/s (product), {:.4g} GB/s (triad): the memory limits below {:.3g} FLOPs a byte\n",
-                                 profile.peaks->gigaflops, profile.peaks->bandwidth, profile.peaks->ridge());
+        printPeaks(*profile.peaks);
+    if (const std::string note = profile.peaksNote(); !note.empty())
+        std::cout << "note        " << note << " (--measure-peaks)\n";
     if (!profile.note.empty())
         std::cout << "note        " << profile.note << "\n";
     printLoops(profile);
@@ -260,6 +269,32 @@ void addPredictions(const Session& session, const ProfileArguments& options, deb
                                  difference.empty() ? "" : " (" + difference + ")", heldOutText(stored->heldOut), heldOutText(ranks));
 }
 
+/// What is known of this machine, or measured now.
+debug::MachinePeaks peaksOf(Session& session, bool again)
+{
+    debug::PeaksOptions measuring;
+    measuring.progress = [&](double done, double total) { session.showProgress(done, total, "rounds of this machine's peaks"); };
+    const auto peaks = debug::machinePeaks(again, measuring, session.stopToken());
+    session.endProgress();
+    return peaks;
+}
+
+/// Measures the machine without a model.
+Exit measureMachine(Session& session)
+{
+    session.applyThreads();
+    const auto peaks = peaksOf(session, true);
+    if (session.json)
+        session.print({{"gflops", peaks.gigaflops},
+                       {"gbytes_per_second", peaks.bandwidth},
+                       {"ridge", peaks.ridge()},
+                       {"date", peaks.date},
+                       {"rounds", peaks.rounds}});
+    else
+        printPeaks(peaks);
+    return Exit::Done;
+}
+
 Exit profile(Session& session, const ProfileArguments& options)
 {
     if (options.costModel == "fit") {
@@ -268,8 +303,10 @@ Exit profile(Session& session, const ProfileArguments& options)
         session.applyThreads();
         return fitCostModel(session, options);
     }
+    if (options.model.text.empty() && options.measurePeaks)
+        return measureMachine(session);
     if (options.model.text.empty())
-        throw core::InputError("expected a MODEL, or --cost-model fit");
+        throw core::InputError("expected a MODEL, --cost-model fit, or --measure-peaks");
     auto model = options.inputs.openModel(session, options.model);
     std::vector<std::string> fused;
     if (options.fuse) {
@@ -283,7 +320,8 @@ Exit profile(Session& session, const ProfileArguments& options)
     settings.warmUp = options.warmUp;
     settings.training = options.training;
     settings.seed = session.seed;
-    settings.measurePeaks = !options.noPeaks;
+    if (!options.noPeaks)
+        settings.peaks = peaksOf(session, options.measurePeaks);
     settings.progress = [&](double done, double total) { session.showProgress(done, total, "runs"); };
     auto result = debug::profileModel(executor, model.weights, profileInputs(session, options, model), settings, session.stopToken());
     session.endProgress();
@@ -332,7 +370,7 @@ std::function<Exit(Session&)> declareProfile(CLI::App& app)
         ->check(CLI::IsMember({"order", "time", "flops", "bytes", "intensity"}));
     app.add_option("--top", options->top, "Lines of the table; 0: all.")->check(CLI::Range(0, 1000000000));
     app.add_option("--svg", options->flame, "File for a flame chart: module calls and nodes along the time.")->check(svgEndingProblem);
-    app.add_option("--roofline", options->roofline, "File for a roofline plot with this machine's measured peaks.")->check(svgEndingProblem);
+    app.add_option("--roofline", options->roofline, "File for a roofline plot with this machine's peaks.")->check(svgEndingProblem);
     app.add_option("--steps", options->steps, "File for the time of every step of the loops (Loop, Scan, while_loop) as curves.")
         ->check(svgEndingProblem);
     app.add_option(
@@ -341,7 +379,11 @@ std::function<Exit(Session&)> declareProfile(CLI::App& app)
            "correlations; none: no such column. Without it the column is there where a model is.")
         ->check(CLI::IsMember({"fit", "predict", "none"}));
     app.add_option("--cases", options->cases, "Shapes an operator that --cost-model fit times.")->check(CLI::Range(2, 1000));
-    app.add_flag("--no-peaks", options->noPeaks, "Do not measure this machine's peaks (half a second).");
+    auto* none = app.add_flag("--no-peaks", options->noPeaks, "Leave this machine's peaks out.");
+    app.add_flag("--measure-peaks", options->measurePeaks,
+                 "Measure this machine's peaks again (three seconds; best while nothing else runs) and keep them; without it those that were kept "
+                 "are taken, and rise while they are the best of fewer than 20 rounds. No MODEL: nothing else is done.")
+        ->excludes(none);
     app.add_flag("--fuse", options->fuse, "Fuse the addition of a bias with the GELU behind it before the runs.");
     app.add_flag("--training", options->training, "Run in training mode (dropout and batch statistics).");
     return [options](Session& session) { return profile(session, *options); };

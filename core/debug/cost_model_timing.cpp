@@ -258,7 +258,6 @@ std::vector<CostRow> timeOperators(const TimingOptions& options, std::stop_token
     CaseMaker maker(options.seed);
     ProfileOptions profile;
     profile.runs = options.runs;
-    profile.measurePeaks = false;
     std::vector<CostRow> rows;
     int done = 0;
     const auto time = [&](const TimedCase& timed, int round) {

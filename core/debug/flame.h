@@ -26,6 +26,14 @@ report::Drawing drawFlame(const Profile& profile, const std::string& title, doub
 /// The colour group of each bar: index of an operator in `Profile::operators`.
 std::vector<std::size_t> flameGroups(const std::vector<FlameBar>& bars, const Profile& profile);
 
+/// What a roofline shows of one operator: a point for each node that computes something.
+struct RooflineGroup {
+    std::string name;  ///< of the operator; empty: those behind the twelve that take most time
+    std::vector<double> intensity, gigaflops;
+};
+/// By falling time.
+std::vector<RooflineGroup> rooflineGroups(const Profile& profile);
+
 /// Arithmetic intensity against speed on logarithmic axes, one mark a node that computes something, under the roofline of the measured peaks.
 /// Source: Williams, Waterman & Patterson (2009), "Roofline: An Insightful Visual Performance Model", doi:10.1145/1498765.1498785.
 /// @throws core::InputError without measured peaks.

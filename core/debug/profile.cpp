@@ -6,6 +6,7 @@
 #include <chrono>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include <core/base/text.h>
 
@@ -130,8 +131,8 @@ void countBytes(NodeCost& cost, const Line& line, const graph::Graph& graph, con
     }
 }
 
-/// Times of a set of nodes: median over the runs of their sum.
-double summed(const std::vector<std::vector<double>>& times, const std::vector<std::size_t>& members)
+/// Times of a set of nodes: their sum in each run.
+std::vector<double> sumsOf(const std::vector<std::vector<double>>& times, const std::vector<std::size_t>& members)
 {
     std::vector<double> sums;
     for (const auto& run : times) {
@@ -140,7 +141,12 @@ double summed(const std::vector<std::vector<double>>& times, const std::vector<s
             sum += run[member];
         sums.push_back(sum);
     }
-    return medianOf(std::move(sums));
+    return sums;
+}
+
+double summed(const std::vector<std::vector<double>>& times, const std::vector<std::size_t>& members)
+{
+    return medianOf(sumsOf(times, members));
 }
 
 GroupCost groupOf(const Profile& profile, const std::vector<std::vector<double>>& times, const std::vector<std::size_t>& members)
@@ -148,6 +154,7 @@ GroupCost groupOf(const Profile& profile, const std::vector<std::vector<double>>
     GroupCost group;
     group.nodes = int(members.size());
     group.seconds = summed(times, members);
+    std::tie(group.low, group.high) = quartilesOf(sumsOf(times, members));
     for (const auto member : members) {
         group.flops += profile.nodes[member].flops;
         group.bytes += profile.nodes[member].bytes();
@@ -340,6 +347,20 @@ double medianOf(std::vector<double> values)
     return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
+std::pair<double, double> quartilesOf(std::vector<double> values)
+{
+    if (values.empty())
+        return {0, 0};
+    std::sort(values.begin(), values.end());
+    const auto at = [&](double part) {
+        const double place = part * double(values.size() - 1);
+        const auto below = std::size_t(place);
+        const double above = values[std::min(below + 1, values.size() - 1)];
+        return values[below] + (place - double(below)) * (above - values[below]);
+    };
+    return {at(0.25), at(0.75)};
+}
+
 std::vector<NodeCost> countedNodes(const graph::Executor& executor, const graph::Weights& weights, const std::vector<c10::IValue>& inputs,
                                    std::stop_token stop)
 {
@@ -377,6 +398,7 @@ Profile profileModel(const graph::Executor& executor, const graph::Weights& weig
     countSteps(profile.nodes);
     for (std::size_t i = 0; i < profile.nodes.size(); ++i) {
         profile.nodes[i].seconds = summed(measured.times, {i});
+        std::tie(profile.nodes[i].low, profile.nodes[i].high) = quartilesOf(sumsOf(measured.times, {i}));
         profile.nodes[i].inclusive = summed(measured.inclusive, {i});
         profile.nodes[i].perCall = summed(measured.perCall, {i});
         profile.nodes[i].quickest = INFINITY;
@@ -391,8 +413,8 @@ Profile profileModel(const graph::Executor& executor, const graph::Weights& weig
     const bool onDevice = std::any_of(inputs.begin(), inputs.end(), [](const auto& input) { return input.isTensor() && !input.toTensor().is_cpu(); });
     if (onDevice)
         profile.note = "the device works on while the next node is started: times are those of starting, peaks those of the processor";
-    if (options.measurePeaks && !onDevice)
-        profile.peaks = measurePeaks();
+    if (!onDevice)
+        profile.peaks = options.peaks;
     profile.fusion = fusionCandidates(*executor.graph(), profile.nodes, profile.peaks);
     return profile;
 }

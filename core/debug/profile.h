@@ -24,16 +24,18 @@ struct NodeCost {
     std::vector<std::int64_t> shape;  ///< of its first tensor output
     double seconds = 0;               ///< median over the runs
     double quickest = 0;
-    double inclusive = 0;    ///< with the nodes inside it: median over the runs
-    double perCall = 0;      ///< likewise, of one call: median over its calls, of that the median over the runs
-    double predicted = 0;    ///< by a cost model (see cost_model.h); 0: none
-    std::int64_t flops = 0;  ///< multiply-add = 2
+    double low = 0, high = 0;  ///< quartiles over the runs
+    double inclusive = 0;      ///< with the nodes inside it: median over the runs
+    double perCall = 0;        ///< likewise, of one call: median over its calls, of that the median over the runs
+    double predicted = 0;      ///< by a cost model (see cost_model.h); 0: none
+    std::int64_t flops = 0;    ///< multiply-add = 2
     std::int64_t bytesRead = 0, bytesWritten = 0, parameterBytes = 0, allocatedBytes = 0;
     std::int64_t bytes() const { return bytesRead + bytesWritten; }
     /// FLOPs a byte; 0 where nothing is moved.
     double intensity() const { return bytes() > 0 ? double(flops) / double(bytes()) : 0; }
     double gigaflops() const { return seconds > 0 ? double(flops) / seconds * 1e-9 : 0; }
     double bandwidth() const { return seconds > 0 ? double(bytes()) / seconds * 1e-9 : 0; }
+    double spread() const { return seconds > 0 ? (high - low) / seconds : 0; }  ///< interquartile range over median
 };
 
 /// A loop step by step. A step is one pass through the loop's body; of a loop inside another one its calls stand one behind the other.
@@ -55,17 +57,19 @@ inline constexpr std::size_t kMostListedSteps = 10'000;
 struct GroupCost {
     std::string name, type;  ///< module path and type; or operator
     int nodes = 0;
-    double seconds = 0;    ///< median over the runs of the sum
-    double predicted = 0;  ///< sum of its nodes' predictions
+    double seconds = 0;        ///< median over the runs of the sum
+    double low = 0, high = 0;  ///< its quartiles
+    double predicted = 0;      ///< sum of its nodes' predictions
     std::int64_t flops = 0, bytes = 0, parameterBytes = 0;
     double intensity() const { return bytes > 0 ? double(flops) / double(bytes) : 0; }
+    double spread() const { return seconds > 0 ? (high - low) / seconds : 0; }
 };
 
 struct ProfileOptions {
     int runs = 10, warmUp = 2;
     bool training = false;
     std::uint64_t seed = 0;
-    bool measurePeaks = true;
+    std::optional<MachinePeaks> peaks;                        ///< of this machine (see `machinePeaks`); empty: the profile is without
     std::function<void(double done, double total)> progress;  ///< in runs; may be empty
 };
 
@@ -100,6 +104,10 @@ struct Profile {
     bool isMemoryBound(double intensity) const { return peaks && intensity < peaks->ridge(); }
     /// GFLOP/s that the roofline allows: min(peak, intensity * bandwidth).
     double attainable(double intensity) const;
+    /// Nodes whose quickest run did more FLOPs a second than the measured peak: it was measured on a busier machine. (The memory's peak says less: caches are faster.)
+    int nodesAbovePeak() const;
+    /// What that means for the reader; empty if there are none.
+    std::string peaksNote() const;
     core::Json toJson() const;
 };
 
@@ -119,5 +127,7 @@ std::vector<FusionCandidate> fusionCandidates(const graph::Graph& graph, const s
 /// Is a module `path` itself or below it?
 bool isWithinModule(const std::string& module, const std::string& path);
 double medianOf(std::vector<double> values);
+/// First and third quartile, between neighbours by their distance (as NumPy does it); zeros of nothing.
+std::pair<double, double> quartilesOf(std::vector<double> values);
 
 }  // namespace orrery::debug

@@ -1,5 +1,8 @@
 #include <algorithm>
 
+#include <core/base/plural.h>
+#include <core/base/text.h>
+
 #include "profile.h"
 
 namespace orrery::debug {
@@ -35,6 +38,9 @@ double Profile::attainable(double intensity) const
 
 namespace {
 
+/// Nodes that run faster than this by less are as fast as the peak.
+constexpr double kMeasuringError = 1.05;
+
 core::Json groupJson(const GroupCost& group, const char* key)
 {
     core::Json json = {{key, group.name}};
@@ -42,6 +48,7 @@ core::Json groupJson(const GroupCost& group, const char* key)
         json["type"] = group.type;
     json.update({{"nodes", group.nodes},
                  {"seconds", group.seconds},
+                 {"quartiles", {group.low, group.high}},
                  {"flops", group.flops},
                  {"bytes", group.bytes},
                  {"parameter_bytes", group.parameterBytes},
@@ -59,6 +66,7 @@ core::Json nodeJson(const Profile& profile, const NodeCost& node)
                        {"shape", node.shape},
                        {"seconds", node.seconds},
                        {"quickest", node.quickest},
+                       {"quartiles", {node.low, node.high}},
                        {"flops", node.flops},
                        {"bytes_read", node.bytesRead},
                        {"bytes_written", node.bytesWritten},
@@ -97,12 +105,31 @@ core::Json loopJson(const LoopCost& loop)
 
 }  // namespace
 
+int Profile::nodesAbovePeak() const
+{
+    return int(std::count_if(nodes.begin(), nodes.end(), [&](const NodeCost& node) {
+        return peaks && node.quickest > 0 && double(node.flops) / node.quickest * 1e-9 > kMeasuringError * peaks->gigaflops;
+    }));
+}
+
+std::string Profile::peaksNote() const
+{
+    const int count = nodesAbovePeak();
+    return count == 0 ? std::string()
+                      : fmt::format("{} ran faster than the measured peak: it was measured on a busier machine, measure it again",
+                                    core::counted(count, "node"));
+}
+
 core::Json Profile::toJson() const
 {
     core::Json json = {{"runs", runs},           {"threads", threads}, {"seconds", plainSeconds}, {"profiled_seconds", profiledSeconds},
                        {"overhead", overhead()}, {"flops", flops()},   {"bytes", bytes()}};
     if (peaks)
-        json["peaks"] = {{"gflops", peaks->gigaflops}, {"gbytes_per_second", peaks->bandwidth}, {"ridge", peaks->ridge()}};
+        json["peaks"] = {{"gflops", peaks->gigaflops},
+                         {"gbytes_per_second", peaks->bandwidth},
+                         {"ridge", peaks->ridge()},
+                         {"date", peaks->date},
+                         {"nodes_above", nodesAbovePeak()}};
     if (!note.empty())
         json["note"] = note;
     for (const char* const list : {"nodes", "modules", "operators", "types", "loops", "fusion"})

@@ -9,6 +9,36 @@
 
 namespace orrery::debug {
 
+std::vector<RooflineGroup> rooflineGroups(const Profile& profile)
+{
+    constexpr std::size_t kMostNamed = 12;
+    std::map<std::string, RooflineGroup> byOperator;
+    for (const auto& node : profile.nodes) {
+        if (node.flops <= 0 || node.intensity() <= 0 || node.gigaflops() <= 0)
+            continue;
+        auto& group = byOperator[node.op];
+        group.name = node.op;
+        group.intensity.push_back(node.intensity());
+        group.gigaflops.push_back(node.gigaflops());
+    }
+    std::vector<RooflineGroup> groups;
+    for (const auto& each : profile.operators) {
+        const auto it = byOperator.find(each.name);
+        if (it == byOperator.end())
+            continue;
+        if (groups.size() < kMostNamed) {
+            groups.push_back(std::move(it->second));
+            continue;
+        }
+        if (groups.size() == kMostNamed)
+            groups.emplace_back();
+        auto& others = groups.back();
+        others.intensity.insert(others.intensity.end(), it->second.intensity.begin(), it->second.intensity.end());
+        others.gigaflops.insert(others.gigaflops.end(), it->second.gigaflops.begin(), it->second.gigaflops.end());
+    }
+    return groups;
+}
+
 report::Drawing drawRoofline(const Profile& profile, double width, double height)
 {
     if (!profile.peaks || profile.peaks->ridge() <= 0)
@@ -19,17 +49,12 @@ report::Drawing drawRoofline(const Profile& profile, double width, double height
     plot.height = height;
     plot.x = {"FLOPs a byte", true, {}, {}};
     plot.y = {"GFLOP/s", true, {}, {}};
+    const auto groups = rooflineGroups(profile);
     double low = peaks.ridge() / 10, high = peaks.ridge() * 10, slowest = peaks.gigaflops / 1000;
-    std::map<std::string, report::Series> byOperator;
-    for (const auto& node : profile.nodes) {
-        if (node.flops <= 0 || node.intensity() <= 0 || node.gigaflops() <= 0)
-            continue;
-        low = std::min(low, node.intensity() / 1.5);
-        high = std::max(high, node.intensity() * 1.5);
-        slowest = std::min(slowest, node.gigaflops() / 1.5);
-        auto& series = byOperator[node.op];
-        series.x.push_back(node.intensity());
-        series.y.push_back(node.gigaflops());
+    for (const auto& group : groups) {
+        low = std::min(low, *std::min_element(group.intensity.begin(), group.intensity.end()) / 1.5);
+        high = std::max(high, *std::max_element(group.intensity.begin(), group.intensity.end()) * 1.5);
+        slowest = std::min(slowest, *std::min_element(group.gigaflops.begin(), group.gigaflops.end()) / 1.5);
     }
     report::Series roof;
     roof.name = "roofline";
@@ -37,15 +62,14 @@ report::Drawing drawRoofline(const Profile& profile, double width, double height
     roof.y = {low * peaks.bandwidth, peaks.gigaflops, peaks.gigaflops};
     roof.dashed = true;
     plot.series.push_back(std::move(roof));
-    std::size_t colour = 0;
-    for (const auto& group : profile.operators) {  // by falling time: the legend begins with what matters
-        const auto it = byOperator.find(group.name);
-        if (it == byOperator.end() || plot.series.size() > 7)
-            continue;
-        it->second.name = group.name;
-        it->second.marks = true;
-        it->second.colour = report::seriesColour(colour++);
-        plot.series.push_back(std::move(it->second));
+    for (const auto& group : groups) {
+        report::Series series;
+        series.name = group.name.empty() ? "other operators" : group.name;
+        series.x = group.intensity;
+        series.y = group.gigaflops;
+        series.marks = true;
+        series.colour = group.name.empty() ? report::Rgb{128, 128, 128} : report::seriesColour(plot.series.size() - 1);
+        plot.series.push_back(std::move(series));
     }
     plot.y.low = std::min(slowest, low * peaks.bandwidth);
     return report::drawCurves(plot);

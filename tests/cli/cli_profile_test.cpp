@@ -14,9 +14,34 @@ class CliProfileTest : public QObject {
 private Q_SLOTS:
     void initTestCase()
     {
+        qputenv("XDG_CACHE_HOME", QByteArray::fromStdString(m_cli.path("cache").string()));
         models::saveModel(m_cli.path("mlp.safetensors"), zoo::buildModel("mlp", {{"features", 16}, {"hidden", {32}}, {"classes", 4}}, 3));
         models::saveModel(m_cli.path("loops.safetensors"), graph::loopsInLoopModel());
         m_cli.writeArray("x.npy", at::ones({8, 16}));
+    }
+
+    void peaksAreKeptAndMeasuredOnDemand()
+    {
+        const auto measured = m_cli.json({"profile", "--measure-peaks"});
+        QVERIFY(measured.at("gbytes_per_second").get<double>() > 0.1 && measured.at("gflops").get<double>() > 0.1);
+        // The numbers of the file are those that are taken, and told with their age.
+        Json kept = Json::parse(m_cli.read("cache/orrery/machine-peaks.json"));
+        QCOMPARE(kept.at("peaks").size(), std::size_t(1));
+        QCOMPARE(kept["peaks"][0].at("machine").at("threads").get<int>(), 1);
+        kept["peaks"][0].update({{"gflops", 1234.5}, {"gbytes_per_second", 50}, {"date", "2001-02-03T04:05:06.000Z"}, {"rounds", 20}});
+        m_cli.write("cache/orrery/machine-peaks.json", kept.dump());
+        const auto document = m_cli.json({"profile", "mlp.safetensors", "--input", "x.npy", "--runs", "1"});
+        QCOMPARE(document.at("peaks").at("gflops").get<double>(), 1234.5);
+        QCOMPARE(document.at("peaks").at("date").get<std::string>(), std::string("2001-02-03T04:05:06.000Z"));
+        const auto answer = m_cli.compute({"profile", "mlp.safetensors", "--input", "x.npy", "--runs", "1"});
+        QVERIFY2(answer.out.contains("1234 GFLOP/s") || answer.out.contains("1235 GFLOP/s"), qPrintable(answer.out));
+        QVERIFY2(answer.out.contains(" days ago"), qPrintable(answer.out));
+        // A peak that is too low is noticed.
+        kept["peaks"][0].update({{"gflops", 1e-6}});
+        m_cli.write("cache/orrery/machine-peaks.json", kept.dump());
+        const auto low = m_cli.compute({"profile", "mlp.safetensors", "--input", "x.npy", "--runs", "1"});
+        QVERIFY2(low.out.contains("3 nodes ran faster than the measured peak"), qPrintable(low.out));
+        VERIFY_REFUSED(m_cli.compute({"profile", "mlp.safetensors", "--measure-peaks", "--no-peaks"}), 2, "no-peaks");
     }
 
     void costsAreCountedAndAddUp()
@@ -33,8 +58,10 @@ private Q_SLOTS:
         QVERIFY(document.at("peaks").at("gbytes_per_second").get<double>() > 0.1);
         QCOMPARE(document.at("fusion")[0].at("pattern").get<std::string>(), std::string("linear + relu"));
         QCOMPARE(document.at("fusion")[0].at("saved_bytes").get<std::int64_t>(), std::int64_t(2 * 4 * 8 * 32));
-        for (const auto& node : document.at("nodes"))
-            QVERIFY(node.at("seconds").get<double>() > 0);
+        for (const auto& node : document.at("nodes")) {
+            const double seconds = node.at("seconds").get<double>();
+            QVERIFY(seconds > 0 && node.at("quartiles")[0].get<double>() <= seconds && seconds <= node.at("quartiles")[1].get<double>());
+        }
     }
 
     void tablesAndPictures()
@@ -86,7 +113,6 @@ private Q_SLOTS:
 
     void aCostModelIsFittedKeptAndUsed()
     {
-        qputenv("XDG_CACHE_HOME", QByteArray::fromStdString(m_cli.path("cache").string()));
         const auto none = m_cli.compute({"profile", "mlp.safetensors", "--cost-model", "predict", "--no-peaks"});
         VERIFY_REFUSED(none, 2, "there is no cost model yet");
         const auto fitted = m_cli.json({"profile", "--cost-model", "fit", "--cases", "3"});

@@ -84,7 +84,6 @@ private Q_SLOTS:
         QVERIFY(at::allclose(before, after, 1e-6, 1e-6));
         ProfileOptions options;
         options.runs = 1;
-        options.measurePeaks = false;
         const Profile plain = profileModel(graph::Executor(model.graph), model.weights, {x}, options);
         const Profile less = profileModel(graph::Executor(fused.graph), model.weights, {x}, options);
         QCOMPARE(plain.bytes() - less.bytes(), std::int64_t(2 * 4 * 5 * 12));  // the sum is neither written nor read

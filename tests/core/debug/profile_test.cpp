@@ -1,8 +1,10 @@
 // Counted FLOPs and bytes of an encoder layer against closed forms written down here; what a profile adds up to; fusion candidates.
+#include <core/base/files.h>
 #include <core/debug/flame.h>
 
 #include <ATen/Parallel.h>
 
+#include <QTemporaryDir>
 #include <QtTest>
 
 #include <algorithm>
@@ -46,12 +48,11 @@ Model encoderLayer()
     return graph::withWeights(builder.finish({{"out", builder.layerNorm("norm2", builder.add(first, second), kWidth)}}));
 }
 
-Profile profiled(const Model& model, std::vector<c10::IValue> inputs, bool peaks = false)
+Profile profiled(const Model& model, std::vector<c10::IValue> inputs)
 {
     ProfileOptions options;
     options.runs = 3;
     options.warmUp = 1;
-    options.measurePeaks = peaks;
     return profileModel(graph::Executor(model.graph), model.weights, inputs, options);
 }
 
@@ -191,7 +192,6 @@ private Q_SLOTS:
         constexpr std::int64_t kElements = 15;
         ProfileOptions options;
         options.runs = 1;
-        options.measurePeaks = false;
         const Profile profile = profileModel(graph::Executor(model.graph), model.weights, {at::randn({3, 5})}, options);
         QCOMPARE(profile.loops.size(), std::size_t(2));
         const LoopCost &outer = profile.loops[0], &inner = profile.loops[1];
@@ -282,7 +282,7 @@ private Q_SLOTS:
     void theRooflineSplitsAtTheRidge()
     {
         Profile profile;
-        profile.peaks = MachinePeaks{100, 10};
+        profile.peaks = MachinePeaks{100, 10, {}, 1};
         QCOMPARE(profile.peaks->ridge(), 10.0);
         QVERIFY(profile.isMemoryBound(9.9));
         QVERIFY(!profile.isMemoryBound(10.1));
@@ -292,9 +292,137 @@ private Q_SLOTS:
 
     void theMachinesPeaksAreMeasured()
     {
-        const MachinePeaks peaks = measurePeaks();
+        PeaksOptions once;
+        once.rounds = 1;
+        const MachinePeaks peaks = measurePeaks(once);
         QVERIFY2(peaks.bandwidth > 0.5 && peaks.bandwidth < 5000, std::to_string(peaks.bandwidth).c_str());
         QVERIFY(peaks.gigaflops > 0.5);
+    }
+
+    void theBestOfSeveralRoundsCounts()
+    {
+        // What a machine says on which others work: most rounds are disturbed, each in another way.
+        const std::vector<MachinePeaks> rounds = {{64, 12, {}, 1}, {249, 9, {}, 1}, {17, 21, {}, 1}, {120, 3, {}, 1}};
+        std::size_t next = 0;
+        std::stop_source source;
+        PeaksOptions options;
+        options.rounds = 4;
+        options.once = [&] { return rounds[next++]; };
+        const MachinePeaks best = measurePeaks(options);
+        QCOMPARE(best.gigaflops, 249.0);
+        QCOMPARE(best.bandwidth, 21.0);
+        QVERIFY2(best.date.starts_with("20") && best.date.ends_with("Z"), best.date.c_str());
+        next = 0;
+        options.progress = [&](double done, double) { done == 2 ? void(source.request_stop()) : void(); };
+        QVERIFY_THROWS_EXCEPTION(core::Cancelled, measurePeaks(options, source.get_token()));
+        QCOMPARE(next, std::size_t(2));
+        options.rounds = 0;
+        QVERIFY(saidBy([&] { measurePeaks(options); }).contains("expected at least one round, got 0"));
+    }
+
+    void peaksAreKeptForEachMachine()
+    {
+        QTemporaryDir folder;
+        qputenv("XDG_CACHE_HOME", folder.path().toUtf8());
+        const auto file = machinePeaksFile();
+        QCOMPARE(QString::fromStdString(file.string()), folder.filePath("orrery/machine-peaks.json"));
+        QVERIFY(!keptPeaks(file));
+        int measured = 0;
+        PeaksOptions options;
+        options.rounds = kEnoughRounds;
+        options.once = [&] { return MachinePeaks{100.0 + ++measured, 20, {}, 1}; };
+        const MachinePeaks first = machinePeaks(false, options);
+        QCOMPARE(first.gigaflops, 120.0);
+        QVERIFY(machinePeaks(false, options) == first);  // not measured again
+        QCOMPARE(measured, kEnoughRounds);
+        QCOMPARE(machinePeaks(true, options).gigaflops, 140.0);  // on demand
+        QCOMPARE(keptPeaks(file)->gigaflops, 140.0);
+        // Another thread count is another machine; the first one's peaks stay.
+        const int threads = at::get_num_threads();
+        at::set_num_threads(threads + 1);
+        QVERIFY(!keptPeaks(file));
+        QCOMPARE(machinePeaks(false, options).gigaflops, 160.0);
+        at::set_num_threads(threads);
+        QCOMPARE(machinePeaks(false, options).gigaflops, 140.0);
+        // A file that is no such list is as good as none.
+        for (const char* text :
+             {"", "{", "[]", R"({"version": 1, "peaks": 3})", R"({"version": 2, "peaks": []})", R"({"version": 1, "peaks": [7, {}]})"}) {
+            core::writeFileAtomically(file, text);
+            QVERIFY2(!keptPeaks(file), text);
+        }
+        QCOMPARE(machinePeaks(false, options).gigaflops, 180.0);
+        QCOMPARE(keptPeaks(file)->gigaflops, 180.0);
+        // Nowhere to keep them: they are measured and told all the same.
+        std::filesystem::remove_all(file.parent_path());
+        core::writeFileAtomically(file.parent_path(), "a file where the folder should be");
+        QCOMPARE(machinePeaks(false, options).gigaflops, 200.0);
+        qunsetenv("XDG_CACHE_HOME");
+    }
+
+    void peaksThatWereMeasuredOnABusyMachineRise()
+    {
+        QTemporaryDir folder;
+        qputenv("XDG_CACHE_HOME", folder.path().toUtf8());
+        keepPeaks({100, 20, "2001-02-03T04:05:06.000Z", kEnoughRounds - 3}, machinePeaksFile());
+        MachinePeaks next{90, 10, {}, 1};
+        int measured = 0;
+        PeaksOptions options;
+        options.once = [&] { return ++measured, next; };
+        QVERIFY((machinePeaks(false, options) == MachinePeaks{100, 20, "2001-02-03T04:05:06.000Z", kEnoughRounds - 2}));  // slower: no news
+        next.bandwidth = 30;
+        const MachinePeaks risen = machinePeaks(false, options);
+        QCOMPARE(risen.gigaflops, 100.0);
+        QCOMPARE(risen.bandwidth, 30.0);
+        QVERIFY(risen.date > "2020");
+        next.gigaflops = 1;
+        machinePeaks(false, options);
+        next.gigaflops = 1000;
+        QCOMPARE(machinePeaks(false, options).gigaflops, 100.0);  // enough is enough
+        QCOMPARE(measured, 3);
+        qunsetenv("XDG_CACHE_HOME");
+    }
+
+    void theAgeOfPeaksIsTold()
+    {
+        const auto age = [](const char* then, const char* now) { return peaksAge({1, 1, then, 1}, now); };
+        QCOMPARE(age("2026-02-28T23:59:00.000Z", "2026-02-28T23:59:59.000Z"), std::string("today"));
+        QCOMPARE(age("2026-02-28T23:59:00.000Z", "2026-03-01T00:01:00.000Z"), std::string("yesterday"));
+        QCOMPARE(age("2024-02-28T12:00:00.000Z", "2024-03-01T12:00:00.000Z"), std::string("2 days ago"));  // a leap year
+        QCOMPARE(age("2025-03-01T12:00:00.000Z", "2026-03-01T12:00:00.000Z"), std::string("365 days ago"));
+        for (const char* odd : {"", "2026", "2026-13-01", "yesterday!", "2026-02-30T00:00:00Z"})
+            QCOMPARE(age(odd, "2026-03-01T12:00:00.000Z"), std::string("at an unknown time"));
+    }
+
+    void quartilesAreThoseOfNumpy()
+    {
+        // numpy.percentile(values, [25, 75])
+        QCOMPARE(quartilesOf({4, 1, 3, 2}), (std::pair(1.75, 3.25)));
+        QCOMPARE(quartilesOf({7, 1, 10, 5, 2}), (std::pair(2.0, 7.0)));
+        QCOMPARE(quartilesOf({3}), (std::pair(3.0, 3.0)));
+        QCOMPARE(quartilesOf({}), (std::pair(0.0, 0.0)));
+        const Profile profile = profiled(encoderLayer(), encoderInputs());
+        for (const auto& node : profile.nodes)
+            QVERIFY(node.quickest <= node.low && node.low <= node.seconds && node.seconds <= node.high);
+        for (const auto& group : profile.modules)
+            QVERIFY(group.low <= group.seconds && group.seconds <= group.high);
+    }
+
+    void nodesFasterThanThePeakAreTold()
+    {
+        Profile profile;
+        profile.peaks = MachinePeaks{10, 10, {}, 1};
+        NodeCost node;
+        node.flops = 1'000'000;
+        for (const double seconds : {1e-4, 0.97e-4, 0.5e-4}) {  // 10, 10.3 and 20 GFLOP/s
+            node.quickest = seconds;
+            profile.nodes.push_back(node);
+        }
+        QCOMPARE(profile.nodesAbovePeak(), 1);
+        QVERIFY(profile.peaksNote().starts_with("1 node ran faster than the measured peak"));
+        profile.peaks->gigaflops = 20;
+        QCOMPARE(profile.peaksNote(), std::string());
+        profile.peaks.reset();
+        QCOMPARE(profile.nodesAbovePeak(), 0);
     }
 
     void flameBarsNestInTime()
@@ -317,7 +445,7 @@ private Q_SLOTS:
             }
             open.push_back(bar);
         }
-        profile.peaks = MachinePeaks{100, 10};
+        profile.peaks = MachinePeaks{100, 10, {}, 1};
         QVERIFY(drawFlame(profile, "encoder").items.size() > 10);
         QVERIFY(drawRoofline(profile).items.size() > 10);
         profile.peaks.reset();
