@@ -83,6 +83,13 @@ std::vector<c10::IValue> fileInputs(const DebugSubject& subject, const graph::Mo
     return inputs;
 }
 
+/// What follows `break`: "op:relu if max > 5".
+QString wantedText(const debug::Breakpoint& breakpoint)
+{
+    const std::string condition = breakpoint.condition ? "if " + breakpoint.condition->text : "";
+    return QString::fromStdString(breakpoint.pattern + (breakpoint.pattern.empty() || condition.empty() ? "" : " ") + condition);
+}
+
 std::vector<c10::IValue> inputsOf(const DebugSubject& subject, const graph::Model& model, const std::shared_ptr<store::Workspace>& workspace)
 {
     switch (subject.input) {
@@ -96,6 +103,55 @@ std::vector<c10::IValue> inputsOf(const DebugSubject& subject, const graph::Mode
 }
 
 }  // namespace
+
+namespace {
+
+/// The subject as the command line is told of it: data of a run that is not the model are described, those of the run itself are not.
+DebugSubject commandSubject(DebugSubject subject, const std::shared_ptr<store::Workspace>& workspace)
+{
+    if (subject.input == DebugSubject::Input::Sample && subject.data.is_null() && subject.run && workspace &&
+        widgets::runOfArgument(subject.model) != subject.run)
+        subject.data = workspace->run(*subject.run).document.value("data", core::Json());
+    return subject;
+}
+
+}  // namespace
+
+core::Json DebugMarks::toJson() const
+{
+    core::Json json = {{"breakpoints", core::Json::array()}, {"watches", core::Json::array()}};
+    for (const auto& [text, enabled] : breakpoints)
+        json["breakpoints"].push_back({{"text", text.toStdString()}, {"enabled", enabled}});
+    for (const QString& watch : watches)
+        json["watches"].push_back(watch.toStdString());
+    return json;
+}
+
+DebugMarks DebugMarks::fromJson(const core::Json& json)
+{
+    DebugMarks marks;
+    const auto list = [&](const char* key) {
+        return json.is_object() && json.contains(key) && json[key].is_array() ? json[key] : core::Json::array();
+    };
+    for (const auto& each : list("breakpoints"))
+        if (each.is_object() && each.contains("text") && each["text"].is_string())
+            marks.breakpoints.emplace_back(QString::fromStdString(each["text"].get<std::string>()),
+                                           !each.contains("enabled") || each["enabled"] != false);
+    for (const auto& each : list("watches"))
+        if (each.is_string())
+            marks.watches << QString::fromStdString(each.get<std::string>());
+    return marks;
+}
+
+DebugMarks DebugView::marks() const
+{
+    DebugMarks marks;
+    for (const auto& each : breakpoints)
+        marks.breakpoints.emplace_back(each.wanted, each.enabled);
+    for (const auto& watch : watches)
+        marks.watches << watch.first;
+    return marks;
+}
 
 QStringList DebugSubject::arguments() const
 {
@@ -117,6 +173,13 @@ QStringList DebugSubject::arguments() const
     return out;
 }
 
+QStringList withWorkspace(QStringList words, const QStringList& models, const QString& workspaceFolder)
+{
+    if (std::any_of(models.begin(), models.end(), [](const QString& model) { return widgets::runOfArgument(model).has_value(); }))
+        words << QStringLiteral("--workspace") << workspaceFolder;
+    return words;
+}
+
 DebugModelPtr openDebugSubject(const DebugSubject& subject, const std::shared_ptr<store::Workspace>& workspace,
                                const std::function<void(const graph::Model&)>& opened)
 {
@@ -133,6 +196,7 @@ DebugModelPtr openDebugSubject(const DebugSubject& subject, const std::shared_pt
         if (const auto odd = input.isTensor() ? models::notFinite(input.toTensor()) : 0; odd > 0)
             parts.back() += QStringLiteral(" (%1 of %2 values are NaN or infinite)").arg(odd).arg(input.toTensor().numel());
     }
+    made->inputWords = commandSubject(subject, workspace).arguments();
     made->inputText = parts.join(QStringLiteral("; "));
     return made;
 }
@@ -148,16 +212,39 @@ DebugView DebugSession::takeOver(const DebugSession& before, std::stop_token sto
     const std::scoped_lock lock(m_mutex, before.m_mutex);
     m_stepper.takeOver(before.m_stepper);
     m_prompt.setWatches(before.m_prompt.watches());
+    noteMarks();
+    return look({}, stop);
+}
+
+DebugView DebugSession::setMarks(const DebugMarks& marks, std::stop_token stop)
+{
+    const std::lock_guard lock(m_mutex);
+    QStringList left;
+    for (const auto& [text, enabled] : marks.breakpoints)
+        try {
+            const auto wanted = debug::parseBreak(text.toStdString());
+            m_stepper.enableBreakpoint(m_stepper.addBreakpoint(wanted.pattern, wanted.condition), enabled);
+        } catch (const core::InputError& error) {
+            left << QStringLiteral("break %1: left out: %2").arg(text, QString::fromUtf8(error.what()));
+        }
+    std::vector<std::string> watches;
+    for (const QString& watch : marks.watches)
+        watches.push_back(watch.toStdString());
+    m_prompt.setWatches(std::move(watches));
+    noteMarks();
+    return look(left.join(QLatin1Char('\n')), stop);
+}
+
+/// The commands that set what is looked for now.
+void DebugSession::noteMarks()
+{
     for (const auto& each : m_stepper.breakpoints()) {
-        const std::string condition = each.condition ? "if " + each.condition->text : "";
-        m_history << QStringLiteral("break ") +
-                         QString::fromStdString(each.pattern + (each.pattern.empty() || condition.empty() ? "" : " ") + condition);
+        m_history << QStringLiteral("break ") + wantedText(each);
         if (!each.enabled)
             m_history << QStringLiteral("disable %1").arg(each.id);
     }
     for (const auto& watch : m_prompt.watches())
         m_history << QStringLiteral("watch ") + QString::fromStdString(watch);
-    return look({}, stop);
 }
 
 DebugView DebugSession::command(const QString& line, std::stop_token stop)
@@ -293,7 +380,7 @@ DebugView DebugSession::look(QString reply, std::stop_token stop)
     view.breakpointVisits = m_stepper.breakpointSteps();
     view.breakpointLines = m_stepper.breakpointLines();
     for (const auto& each : m_stepper.breakpoints())
-        view.breakpoints.push_back({each.id, QString::fromStdString(each.toText()), each.enabled});
+        view.breakpoints.push_back({each.id, QString::fromStdString(each.toText()), wantedText(each), each.enabled});
     if (view.backward) {
         for (std::size_t i = 0; i < m_stepper.gradientPosition(); ++i) {
             const auto& gradient = m_stepper.gradients()[i];

@@ -39,12 +39,17 @@ struct DebugModel {
     std::shared_ptr<const graph::Executor> executor;
     std::vector<c10::IValue> inputs;
     QString inputText;  ///< "float32 [1, 1, 8, 8]"
+    /// The options of the command line for the input. What a run was trained on needs no description beside the run.
+    QStringList inputWords;
 };
 using DebugModelPtr = std::shared_ptr<const DebugModel>;
 
 /// @param opened  Told of the model before its input is read. @throws what opening the model or data throws; core::InputError for an input that does not fit. Any thread.
 DebugModelPtr openDebugSubject(const DebugSubject& subject, const std::shared_ptr<store::Workspace>& workspace,
                                const std::function<void(const graph::Model&)>& opened = {});
+
+/// With `--workspace FOLDER` where one of the models is a run.
+QStringList withWorkspace(QStringList words, const QStringList& models, const QString& workspaceFolder);
 
 /// One value or gradient in the list.
 struct DebugValueRow {
@@ -58,7 +63,18 @@ struct DebugValueRow {
 struct DebugBreakpoint {
     int id = 0;
     QString text;
+    QString wanted;  ///< what follows `break`
     bool enabled = true;
+};
+
+/// What is looked for in a model, whatever it runs on.
+struct DebugMarks {
+    std::vector<std::pair<QString, bool>> breakpoints;  ///< what follows `break`, and whether it is on
+    QStringList watches;
+    bool empty() const { return breakpoints.empty() && watches.empty(); }
+    core::Json toJson() const;
+    /// What is no such document counts as nothing.
+    static DebugMarks fromJson(const core::Json& json);
 };
 
 /// The state of a session at one moment; a value for the UI thread.
@@ -79,6 +95,7 @@ struct DebugView {
     std::vector<DebugValueRow> values;  ///< in the order in which they were made; in the backward mode gradients
     std::vector<std::pair<QString, QString>> watches;
     qint64 nodesRun = 0, keptBytes = 0;
+    DebugMarks marks() const;
 };
 
 /// A value to look at.
@@ -98,6 +115,8 @@ public:
 
     /// Breakpoints and watches of a session with the same model that this one takes the place of.
     DebugView takeOver(const DebugSession& before, std::stop_token stop);
+    /// Breakpoints and watches that were kept. What names nothing in this model is left out and told in the reply.
+    DebugView setMarks(const DebugMarks& marks, std::stop_token stop);
     /// Does a command of the prompt. @throws as `debug::Prompt::run`.
     DebugView command(const QString& line, std::stop_token stop);
     DebugView view(std::stop_token stop);
@@ -112,6 +131,7 @@ public:
 
 private:
     DebugView look(QString reply, std::stop_token stop);
+    void noteMarks();
     DebugValueRow rowOf(const std::string& name);
     /// A step inside the line where the run stands; null: the line itself. @throws core::InputError if the run has left it.
     int lineOfGradient() const;

@@ -7,6 +7,7 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QPointer>
+#include <QProcess>
 #include <QTabWidget>
 #include <QTimer>
 #include <QToolButton>
@@ -14,6 +15,7 @@
 
 #include <widgets/commands.h>
 #include <widgets/controls.h>
+#include <widgets/export.h>
 #include <widgets/low_tabs.h>
 #include <widgets/model_box.h>
 #include <widgets/model_source.h>
@@ -68,6 +70,11 @@ QWidget* DebuggerPanel::makeSubject()
     m_input = new QLineEdit;
     m_input->setObjectName(QStringLiteral("input"));
     m_input->setAccessibleName(tr("Input"));
+    m_choose = new QToolButton;
+    m_choose->setObjectName(QStringLiteral("chooseFile"));
+    m_choose->setText(tr("Choose…"));
+    m_choose->setToolTip(tr("Choose the .npy file of the input; of a model with several inputs, that of the next one"));
+    connect(m_choose, &QToolButton::clicked, this, &DebuggerPanel::chooseFile);
     m_texts = new widgets::TextFields(widgets::TextFields::Several::Yes);
     m_texts->setPlaceholder(tr("a text that the model's tokenizer reads"));
     m_training = new QCheckBox(tr("t&raining mode"));
@@ -103,6 +110,7 @@ QWidget* DebuggerPanel::makeSubject()
     second->addWidget(inputLabel, 0, Qt::AlignTop);
     second->addWidget(m_kind, 0, Qt::AlignTop);
     second->addWidget(m_input, 1);
+    second->addWidget(m_choose, 0, Qt::AlignTop);
     second->addWidget(m_texts, 1);
     second->addStretch(0);
     auto* box = new QWidget;
@@ -156,9 +164,26 @@ void DebuggerPanel::updateInput()
 {
     const auto kind = Input(m_kind->currentData().toInt());
     m_input->setVisible(kind == Input::Sample || kind == Input::File);
+    m_choose->setVisible(kind == Input::File);
     m_texts->setVisible(kind == Input::Text);
     m_input->setPlaceholderText(kind == Input::Sample ? tr("number of the sample; empty: the selected one")
                                                       : tr("x.npy, or NAME=x.npy with blanks between several; \"a name.npy\""));
+}
+
+/// The file takes the place of what is typed; a model with several inputs gets one after the other.
+void DebuggerPanel::chooseFile()
+{
+    const QString file = widgets::askOpenFile()(this, tr("File of the input"), tr("Arrays (*.npy);;All files (*)"));
+    if (file.isEmpty())
+        return;
+    QString word = file;
+    word.replace(QLatin1Char('"'), QStringLiteral("\"\"\""));  // as QProcess::splitCommand reads it
+    if (word.contains(QLatin1Char(' ')))
+        word = QLatin1Char('"') + word + QLatin1Char('"');
+    const auto before = QProcess::splitCommand(m_input->text()).size();
+    const bool goesOn = before > 0 && before < m_inputs;
+    m_input->setText(goesOn ? m_input->text().trimmed() + QLatin1Char(' ') + word : word);
+    prepareSoon();
 }
 
 void DebuggerPanel::fillModels()
@@ -253,9 +278,9 @@ void DebuggerPanel::prepare()
             if (wanted.run && workspace && wanted.data == workspace->run(*wanted.run).document.value("data", core::Json()))
                 wanted.data = nullptr;
             const auto opened = [&](const graph::Model& model) {
-                context.post([panel, pairs = train::readsPairs(model)] {
+                context.post([panel, pairs = train::readsPairs(model), inputs = int(model.graph->data().inputs.size())] {
                     if (panel)
-                        panel->showPairs(pairs);
+                        panel->learn(pairs, inputs);
                 });
             };
             auto made = std::make_shared<DebugModel>(*openDebugSubject(wanted, workspace, opened));
@@ -271,8 +296,9 @@ void DebuggerPanel::prepare()
 }
 
 /// A second text that means nothing to the model is hidden; was it typed for another one, the input is read again without.
-void DebuggerPanel::showPairs(bool pairs)
+void DebuggerPanel::learn(bool pairs, int inputs)
 {
+    m_inputs = inputs;
     const auto before = m_texts->texts();
     m_texts->setPairs(pairs);
     if (m_texts->texts() != before && Input(m_kind->currentData().toInt()) == Input::Text)
@@ -311,16 +337,16 @@ QString DebuggerPanel::commandLine() const
     if (m_tabs->currentWidget() == m_divergence)
         return m_divergence->command();
     QStringList words = {QStringLiteral("debug"), m_opened->subject.model};
-    words << m_opened->subject.arguments();
+    words << m_opened->inputWords;
     for (const QString& command : m_step->history())
         words << QStringLiteral("--command") << command;
-    return widgets::cliCommand(words);
+    return widgets::cliCommand(withWorkspace(words, {m_opened->subject.model}, session().workspaceFolder()));
 }
 
 QString DebuggerPanel::shownCommand() const
 {
     if (m_opened && m_tabs->currentWidget() == m_profile && m_profile->profile())
-        return m_profile->shownCommand();
+        return m_profile->shownAs();
     return m_opened && m_tabs->currentWidget() == m_divergence && m_divergence->divergence() ? m_divergence->shownCommand() : QString();
 }
 

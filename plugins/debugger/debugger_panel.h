@@ -13,6 +13,7 @@ class QLabel;
 class QLineEdit;
 class QTabWidget;
 class QTimer;
+class QToolButton;
 
 namespace orrery::widgets {
 class TextFields;
@@ -45,10 +46,11 @@ private:
     void followSelection(widgets::SelectionParts parts);
     void prepareSoon();
     void prepare();
-    void showPairs(bool pairs);
+    void learn(bool pairs, int inputs);
     void take(const DebugModelPtr& model);
     void chooseValue(const QString& name);
     void updateInput();
+    void chooseFile();
     void updateEmptyState();
     DebugSubject wantedSubject() const;
 
@@ -59,7 +61,9 @@ private:
     QComboBox *m_model = nullptr, *m_kind = nullptr;
     std::map<int, QString> m_typed;  // what was typed for each kind of input
     int m_shownKind = 0;
+    int m_inputs = 1;  ///< that the model asks for
     QLineEdit* m_input = nullptr;
+    QToolButton* m_choose = nullptr;
     widgets::TextFields* m_texts = nullptr;
     QCheckBox* m_training = nullptr;
     QLabel* m_status = nullptr;

@@ -225,6 +225,7 @@ void DivergencePage::setModel(const DebugModelPtr& model)
     m_result.reset();
     m_rows->setRows({});
     m_plot->clear();
+    m_plot->setVisible(false);
     m_first->setText(tr("Two runs are compared value by value; the first one beyond the tolerance is named."));
     updateButton();
 }
@@ -256,6 +257,7 @@ void DivergencePage::take(const debug::Divergence& result)
     std::vector<RowModel::Row> rows;
     widgets::PlotSeries growth;
     growth.title = tr("relative error");
+    growth.style = result.values.size() <= 200 ? widgets::LineStyle::LineAndPoints : widgets::LineStyle::Line;
     for (const auto& value : result.values) {
         const double rms = value.rmsA > 0 ? value.rmsDifference / value.rmsA : 0;
         const bool numbers = value.problem.empty() && value.elements > 0;
@@ -295,7 +297,7 @@ QString DivergencePage::command() const
     const QString other = m_other->text().trimmed();
     QStringList words = {QStringLiteral("diff-run"), m_model->subject.model, other.isEmpty() ? m_model->subject.model : other};
     // Two runs are compared in evaluation: dropout would differ by itself.
-    QStringList inputs = m_model->subject.arguments();
+    QStringList inputs = m_model->inputWords;
     inputs.removeAll(QStringLiteral("--training"));
     words << inputs;
     if (!m_dtype->currentData().toString().isEmpty())
@@ -309,7 +311,7 @@ QString DivergencePage::command() const
         words << QStringLiteral("--all");
     if (m_equalNan->isChecked())
         words << QStringLiteral("--equal-nan");
-    return widgets::cliCommand(words);
+    return widgets::cliCommand(withWorkspace(words, {m_model->subject.model, other}, session().workspaceFolder()));
 }
 
 core::Json DivergencePage::saveState() const

@@ -3,15 +3,17 @@
 #include <QComboBox>
 #include <QHBoxLayout>
 #include <QLabel>
+#include <QPushButton>
 #include <QSignalBlocker>
 #include <QSpinBox>
 #include <QTabWidget>
 #include <QTableView>
 #include <QVBoxLayout>
-#include <map>
 
 #include <core/base/plural.h>
+#include <core/base/text.h>
 #include <core/debug/cost_model.h>
+#include <core/debug/flame.h>
 #include <widgets/commands.h>
 #include <widgets/controls.h>
 #include <widgets/plot_view.h>
@@ -29,6 +31,7 @@ QList<widgets::Column> costColumns()
     return {{"name", ProfilePage::tr("name"), {}},
             {"kind", ProfilePage::tr("kind"), ProfilePage::tr("Operator, module type, or number of nodes")},
             {"ms", ProfilePage::tr("ms"), ProfilePage::tr("Median over the runs"), true, 4},
+            {"spread", ProfilePage::tr("spread %"), ProfilePage::tr("Interquartile range over the runs, as a share of the median"), true, 2},
             {"call", ProfilePage::tr("ms a call"), ProfilePage::tr("Of a node in a loop: median over its calls, of that the median over the runs"),
              true, 4, false},
             {"predicted", ProfilePage::tr("predicted ms"),
@@ -41,15 +44,15 @@ QList<widgets::Column> costColumns()
             {"bound", ProfilePage::tr("bound by"), ProfilePage::tr("What limits at best, by this machine's measured peaks")}};
 }
 
-RowModel::Row costRow(const debug::Profile& profile, qint64 id, const QString& name, const QString& kind, double seconds, double perCall,
-                      double predicted, double whole, std::int64_t flops, std::int64_t bytes)
+RowModel::Row costRow(const debug::Profile& profile, qint64 id, const QString& name, const QString& kind, double seconds, double spread,
+                      double perCall, double predicted, double whole, std::int64_t flops, std::int64_t bytes)
 {
     const double intensity = bytes > 0 ? double(flops) / double(bytes) : 0;
     const QVariant none;
     return {id,
-            {name, kind, seconds * 1e3, perCall > 0 ? QVariant(perCall * 1e3) : none, predicted > 0 ? QVariant(predicted * 1e3) : none,
-             whole > 0 ? 100 * seconds / whole : 0, double(flops) * 1e-6, double(bytes) / 1024, bytes > 0 ? QVariant(intensity) : none,
-             flops > 0 && seconds > 0 ? QVariant(double(flops) / seconds * 1e-9) : none,
+            {name, kind, seconds * 1e3, profile.runs > 1 ? QVariant(100 * spread) : none, perCall > 0 ? QVariant(perCall * 1e3) : none,
+             predicted > 0 ? QVariant(predicted * 1e3) : none, whole > 0 ? 100 * seconds / whole : 0, double(flops) * 1e-6, double(bytes) / 1024,
+             bytes > 0 ? QVariant(intensity) : none, flops > 0 && seconds > 0 ? QVariant(double(flops) / seconds * 1e-9) : none,
              !profile.peaks || bytes == 0 ? none
                                           : QVariant(profile.isMemoryBound(intensity) ? ProfilePage::tr("memory") : ProfilePage::tr("arithmetic"))},
             name};
@@ -63,6 +66,13 @@ std::optional<debug::StoredCostModel> storedCostModel()
     } catch (const core::Error&) {
         return std::nullopt;
     }
+}
+
+debug::PeaksOptions measuringIn(widgets::BackgroundContext& context)
+{
+    debug::PeaksOptions options;
+    options.progress = [&context](double done, double total) { context.progress(done, total, "rounds of this machine's peaks"); };
+    return options;
 }
 
 /// Nodes inside loops are moved to the right, with how often they ran.
@@ -79,7 +89,7 @@ ProfilePage::ProfilePage(widgets::Session& session)
       m_by(widgets::narrowBox(tr("Rows"), tr("What a row stands for"))), m_loop(widgets::narrowBox(tr("Loop"), tr("Whose steps are on show"), 16)),
       m_summary(new QLabel), m_steps(new QLabel), m_tabs(new QTabWidget), m_rows(new RowModel(this)), m_fusionRows(new RowModel(this)),
       m_table(new widgets::TableView), m_fusion(new widgets::TableView), m_flame(new FlameView), m_roofline(new widgets::PlotView),
-      m_stepCurve(new widgets::PlotView)
+      m_stepCurve(new widgets::PlotView), m_peaks(new QLabel), m_measure(new QPushButton)
 {
     m_runs->setRange(1, 1000);
     m_runs->setValue(10);
@@ -121,7 +131,7 @@ ProfilePage::ProfilePage(widgets::Session& session)
     });
     m_tabs->addTab(m_table, tr("&Table"));
     m_tabs->addTab(m_flame, tr("F&lame"));
-    m_tabs->addTab(m_roofline, tr("&Roofline"));
+    m_tabs->addTab(makeRooflinePage(), tr("&Roofline"));
     m_tabs->addTab(m_fusion, tr("F&usion"));
     m_tabs->addTab(makeStepsPage(), tr("St&eps"));
     m_tabs->setObjectName(QStringLiteral("profileTabs"));
@@ -143,8 +153,32 @@ ProfilePage::ProfilePage(widgets::Session& session)
     layout->addLayout(row);
     layout->addWidget(m_summary);
     layout->addWidget(m_tabs, 1);
+    fillPeaks();
     fillLoops();
     updateButton();
+}
+
+QWidget* ProfilePage::makeRooflinePage()
+{
+    m_peaks->setObjectName(QStringLiteral("peaks"));
+    m_peaks->setWordWrap(true);
+    m_peaks->setMinimumSize(1, 1);
+    m_peaks->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    m_measure->setObjectName(QStringLiteral("measurePeaks"));
+    m_measure->setText(tr("Measure a&gain"));
+    m_measure->setToolTip(
+        tr("Measures what this machine does at best: three seconds, best while nothing else runs. It is kept for the next profile."));
+    connect(m_measure, &QPushButton::clicked, this, &ProfilePage::measurePeaks);
+    auto* row = new QHBoxLayout;
+    row->addWidget(m_peaks, 1);
+    row->addWidget(m_measure, 0, Qt::AlignTop);
+    auto* page = new QWidget;
+    auto* layout = new QVBoxLayout(page);
+    layout->setContentsMargins(0, 4, 0, 0);
+    layout->setSpacing(4);
+    layout->addLayout(row);
+    layout->addWidget(m_roofline, 1);
+    return page;
 }
 
 QWidget* ProfilePage::makeStepsPage()
@@ -178,6 +212,7 @@ void ProfilePage::setModel(const DebugModelPtr& model)
     m_fusionRows->setRows({});
     m_flame->clear();
     m_roofline->clear();
+    fillPeaks();
     fillLoops();
     m_summary->setText(tr("Times are medians over several runs; bytes and FLOPs are counted."));
     updateButton();
@@ -196,6 +231,7 @@ void ProfilePage::run()
     const core::Json document{{"model", m_model->subject.model.toStdString()}, {"runs", options.runs}};
     start(
         [model = m_model, options](widgets::BackgroundContext& context) mutable {
+            options.peaks = debug::machinePeaks(false, measuringIn(context), context.stopToken());
             options.progress = [&](double done, double total) { context.progress(done, total, "runs"); };
             auto profile = debug::profileModel(*model->executor, model->model->weights, model->inputs, options, context.stopToken());
             if (const auto stored = storedCostModel())
@@ -203,6 +239,22 @@ void ProfilePage::run()
             return profile;
         },
         [this](const debug::Profile& profile) { take(profile); }, tr("Profile of %1").arg(m_model->subject.model), "profile", document, 0);
+}
+
+void ProfilePage::measurePeaks()
+{
+    if (isRunning())
+        return;
+    start([](widgets::BackgroundContext& context) { return debug::machinePeaks(true, measuringIn(context), context.stopToken()); },
+          [this](const debug::MachinePeaks& peaks) {
+              if (!m_profile)
+                  return;
+              auto profile = *m_profile;
+              profile.peaks = peaks;
+              profile.fusion = debug::fusionCandidates(*m_model->executor->graph(), profile.nodes, profile.peaks);
+              take(profile);
+          },
+          tr("Peaks of this machine"), "peaks", core::Json::object(), 0);
 }
 
 void ProfilePage::take(const debug::Profile& profile)
@@ -216,13 +268,9 @@ void ProfilePage::take(const debug::Profile& profile)
             .arg(profile.overhead() > 0 ? tr("adds %1 %").arg(100 * profile.overhead(), 0, 'f', 1) : tr("adds nothing that can be told from noise"))
             .arg(double(profile.flops()) * 1e-6, 0, 'f', 1)
             .arg(double(profile.bytes()) / 1024, 0, 'f', 0);
-    if (profile.peaks)
-        text += tr(" This machine: %1 GFLOP/s, %2 GB/s; below %3 FLOPs a byte the memory limits.")
-                    .arg(profile.peaks->gigaflops, 0, 'f', 0)
-                    .arg(profile.peaks->bandwidth, 0, 'f', 1)
-                    .arg(profile.peaks->ridge(), 0, 'g', 3);
     m_summary->setText(profile.note.empty() ? text : text + QLatin1Char(' ') + QString::fromStdString(profile.note));
     fillTable();
+    fillPeaks();
     fillRoofline();
     fillFusion();
     fillLoops();
@@ -238,16 +286,31 @@ void ProfilePage::fillTable()
     std::vector<RowModel::Row> rows;
     if (by == QLatin1String("node"))
         for (const auto& node : m_profile->nodes)
-            rows.push_back(costRow(*m_profile, qint64(rows.size()), titleOf(node), QString::fromStdString(node.op), node.seconds,
+            rows.push_back(costRow(*m_profile, qint64(rows.size()), titleOf(node), QString::fromStdString(node.op), node.seconds, node.spread(),
                                    node.calls > 1 ? node.perCall : 0, node.predicted, whole, node.flops, node.bytes()));
     else
         for (const auto& group : by == QLatin1String("module")     ? m_profile->modules
                                  : by == QLatin1String("operator") ? m_profile->operators
                                                                    : m_profile->types)
             rows.push_back(costRow(*m_profile, qint64(rows.size()), group.name.empty() ? tr("(whole model)") : QString::fromStdString(group.name),
-                                   group.type.empty() ? tr("%1 nodes").arg(group.nodes) : QString::fromStdString(group.type), group.seconds, 0,
-                                   group.predicted, whole, group.flops, group.bytes));
+                                   group.type.empty() ? tr("%1 nodes").arg(group.nodes) : QString::fromStdString(group.type), group.seconds,
+                                   group.spread(), 0, group.predicted, whole, group.flops, group.bytes));
     m_rows->setRows(std::move(rows));
+}
+
+void ProfilePage::fillPeaks()
+{
+    QString text;
+    if (const auto& peaks = m_profile ? m_profile->peaks : std::nullopt)
+        text = tr("This machine: %1 GFLOP/s, %2 GB/s (measured %4); below %3 FLOPs a byte the memory limits.")
+                   .arg(peaks->gigaflops, 0, 'f', 0)
+                   .arg(peaks->bandwidth, 0, 'f', 1)
+                   .arg(peaks->ridge(), 0, 'g', 3)
+                   .arg(QString::fromStdString(debug::peaksAge(*peaks, core::isoTimeNow())));
+    if (const std::string note = m_profile ? m_profile->peaksNote() : std::string(); !note.empty())
+        text += QLatin1Char(' ') + QString::fromStdString(note) + QLatin1Char('.');
+    m_peaks->setText(text);
+    m_measure->setEnabled(m_profile && m_profile->peaks);
 }
 
 void ProfilePage::fillRoofline()
@@ -256,17 +319,13 @@ void ProfilePage::fillRoofline()
     if (!m_profile->peaks || m_profile->peaks->ridge() <= 0)
         return;
     const auto& peaks = *m_profile->peaks;
+    const auto groups = debug::rooflineGroups(*m_profile);
     double low = peaks.ridge() / 10, high = peaks.ridge() * 10;
-    std::map<std::string, widgets::PlotSeries> byOperator;
-    for (const auto& node : m_profile->nodes) {
-        if (node.flops <= 0 || node.intensity() <= 0 || node.gigaflops() <= 0)
-            continue;
-        low = std::min(low, node.intensity() / 1.5);
-        high = std::max(high, node.intensity() * 1.5);
-        auto& series = byOperator[node.op];
-        series.data.x.push_back(node.intensity());
-        series.data.y.push_back(node.gigaflops());
-    }
+    for (const auto& group : groups)
+        for (const double intensity : group.intensity) {
+            low = std::min(low, intensity / 1.5);
+            high = std::max(high, intensity * 1.5);
+        }
     widgets::PlotSeries roof;
     roof.title = tr("roofline");
     for (const double x : {low, peaks.ridge(), high}) {
@@ -274,9 +333,12 @@ void ProfilePage::fillRoofline()
         roof.data.y.push_back(m_profile->attainable(x));
     }
     m_roofline->setSeries(QStringLiteral("roof"), roof);
-    for (auto& [op, series] : byOperator) {
-        series.title = QString::fromStdString(op);
+    for (const auto& group : groups) {
+        widgets::PlotSeries series;
+        series.title = group.name.empty() ? tr("other operators") : QString::fromStdString(group.name);
         series.style = widgets::LineStyle::Points;
+        series.data.x = group.intensity;
+        series.data.y = group.gigaflops;
         m_roofline->setSeries(series.title, series);
     }
     m_roofline->showAll();
@@ -349,14 +411,22 @@ QWidget* ProfilePage::picture() const
     return m_tabs->currentWidget();
 }
 
+/// What a row of the table stands for is no setting of the result.
+QString ProfilePage::shownAs() const
+{
+    const QString marker = QStringLiteral(" --by ");
+    const QString now = command(), shown = shownCommand();
+    return shown.contains(marker) && now.contains(marker) ? shown.left(shown.lastIndexOf(marker)) + now.mid(now.lastIndexOf(marker)) : shown;
+}
+
 QString ProfilePage::command() const
 {
     if (!m_model)
         return {};
     QStringList words = {QStringLiteral("profile"), m_model->subject.model};
-    words << m_model->subject.arguments() << QStringLiteral("--runs") << QString::number(m_runs->value()) << QStringLiteral("--by")
-          << m_by->currentData().toString();
-    return widgets::cliCommand(words);
+    words << m_model->inputWords << QStringLiteral("--runs") << QString::number(m_runs->value());
+    words = withWorkspace(words, {m_model->subject.model}, session().workspaceFolder());
+    return widgets::cliCommand(words << QStringLiteral("--by") << m_by->currentData().toString());
 }
 
 core::Json ProfilePage::saveState() const

@@ -7,6 +7,7 @@
 
 class QComboBox;
 class QLabel;
+class QPushButton;
 class QSpinBox;
 class QTabWidget;
 
@@ -28,6 +29,8 @@ public:
     void setModel(const DebugModelPtr& model);
     const std::optional<debug::Profile>& profile() const { return m_profile; }
     QWidget* picture() const;
+    /// `shownCommand()` with the rows that the table has now.
+    QString shownAs() const;
 
     QString command() const override;
     core::Json saveState() const override;
@@ -41,7 +44,10 @@ protected:
     QString whyNot() const override;
 
 private:
+    QWidget* makeRooflinePage();
     QWidget* makeStepsPage();
+    void measurePeaks();
+    void fillPeaks();
     void take(const debug::Profile& profile);
     void fillTable();
     void fillRoofline();
@@ -58,6 +64,8 @@ private:
     widgets::TableView *m_table, *m_fusion;
     FlameView* m_flame;
     widgets::PlotView *m_roofline, *m_stepCurve;
+    QLabel* m_peaks;
+    QPushButton* m_measure;
 };
 
 }  // namespace orrery::plugins

@@ -45,8 +45,9 @@ StepPage::StepPage(widgets::Session& session, QWidget* parent)
     m_splitter->setStretchFactor(1, 1);
     m_splitter->setChildrenCollapsible(false);
     // What the pages would like to have is more than a low window has: they take what there is.
-    m_program->setMinimumHeight(80);
-    m_tabs->setMinimumHeight(140);
+    // What they hold changes with every step: a width of their own keeps the border between them where it is.
+    m_program->setMinimumSize(100, 80);
+    m_tabs->setMinimumSize(100, 140);
     for (QWidget* part : {static_cast<QWidget*>(m_program), static_cast<QWidget*>(m_tabs)})
         part->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Ignored);
     auto* layout = new QVBoxLayout(this);
@@ -136,6 +137,7 @@ QWidget* StepPage::makeValues()
     m_values->setHeaderLabels({tr("value"), tr("shape"), tr("min"), tr("max"), tr("mean"), tr("sd"), tr("not finite"), tr("type")});
     m_values->setUniformRowHeights(true);
     m_values->setRootIsDecorated(true);
+    m_values->setIndentation(11);  // modules are deep, and what is right of the name is what one looks for
     m_values->setAlternatingRowColors(true);
     connect(m_values, &QTreeWidget::currentItemChanged, this, [this](QTreeWidgetItem* item) {
         if (!item || item->data(0, Qt::UserRole).toString().isEmpty())
@@ -157,8 +159,8 @@ QWidget* StepPage::makeValues()
     lowerLayout->addWidget(m_value, 1);
     lowerLayout->addWidget(m_editLine);
     m_valueSplitter = new QSplitter(Qt::Vertical);
-    m_values->setMinimumHeight(50);
-    lower->setMinimumHeight(150);
+    m_values->setMinimumSize(100, 50);
+    lower->setMinimumSize(100, 150);
     m_valueSplitter->addWidget(m_values);
     m_valueSplitter->addWidget(lower);
     m_valueSplitter->setStretchFactor(0, 1);

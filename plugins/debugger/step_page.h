@@ -73,12 +73,14 @@ private:
     void fillValueRows();
     void addValueRow(const DebugValueRow& row);
     void fillLists();
+    core::Json keptWithCurrent() const;
     void updateMoves();
     void editShown();
 
     widgets::Session& m_session;
     std::shared_ptr<DebugSession> m_debug;
-    std::shared_ptr<DebugSession> m_before;  ///< the last session: its breakpoints and watches go on with another input
+    std::shared_ptr<DebugSession> m_before;   ///< the last session: its breakpoints and watches go on with another input
+    core::Json m_kept = core::Json::array();  ///< {"model", "marks"} of models that were open before, the latest last
     DebugView m_view;
     QString m_follows;                  // the value that is on show because it was made last
     QString m_wanted;                   // a value to show once it is known

@@ -69,12 +69,21 @@ QTreeWidgetItem* moduleItem(QTreeWidget* tree, std::map<QString, QTreeWidgetItem
     return item;
 }
 
+DebugMarks keptMarks(const core::Json& kept, const QString& model)
+{
+    for (const auto& each : kept)
+        if (each.at("model") == model.toStdString())
+            return DebugMarks::fromJson(each.at("marks"));
+    return {};
+}
+
 }  // namespace
 
 void StepPage::setModel(const DebugModelPtr& model)
 {
     if (m_debug)
         m_before = m_debug;
+    m_kept = keptWithCurrent();
     m_debug.reset();  // what is cancelled has nothing to show any more
     m_bar->cancel();
     m_reading.cancel();
@@ -94,7 +103,25 @@ void StepPage::setModel(const DebugModelPtr& model)
     if (goesOn)
         perform([before = m_before](DebugSession& debug, std::stop_token stop) { return debug.takeOver(*before, stop); }, {});
     else if (m_debug)
-        perform([](DebugSession& debug, std::stop_token stop) { return debug.view(stop); }, {});
+        perform([marks = keptMarks(m_kept, model->subject.model)](DebugSession& debug, std::stop_token stop) { return debug.setMarks(marks, stop); },
+                {});
+}
+
+/// What is looked for in the models that were open, with the present one at the end.
+core::Json StepPage::keptWithCurrent() const
+{
+    constexpr std::size_t kMostModels = 20;
+    const bool any = m_debug && !m_view.place.isEmpty();  // before the first answer nothing is known
+    const std::string current = any ? m_debug->model()->subject.model.toStdString() : std::string();
+    core::Json kept = core::Json::array();
+    for (const auto& each : m_kept)
+        if (!any || each.at("model") != current)
+            kept.push_back(each);
+    if (const DebugMarks marks = m_view.marks(); any && !marks.empty())
+        kept.push_back({{"model", current}, {"marks", marks.toJson()}});
+    while (kept.size() > kMostModels)
+        kept.erase(kept.begin());
+    return kept;
 }
 
 void StepPage::give(const QString& command, QLineEdit* typed)
@@ -290,12 +317,17 @@ QStringList StepPage::history() const
 
 core::Json StepPage::saveState() const
 {
-    return {{"tab", m_tabs->currentIndex()}};
+    return {{"tab", m_tabs->currentIndex()}, {"models", keptWithCurrent()}};
 }
 
 void StepPage::restoreState(const core::Json& state)
 {
     m_tabs->setCurrentIndex(std::clamp(widgets::stateInteger(state, "tab", 0), 0, m_tabs->count() - 1));
+    m_kept = core::Json::array();
+    if (state.is_object() && state.contains("models") && state["models"].is_array())
+        for (const auto& each : state["models"])
+            if (each.is_object() && each.contains("model") && each["model"].is_string() && each.contains("marks"))
+                m_kept.push_back(each);
 }
 
 }  // namespace orrery::plugins

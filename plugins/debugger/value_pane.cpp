@@ -38,7 +38,8 @@ ValuePane::ValuePane(QWidget* parent)
     m_title->setTextInteractionFlags(Qt::TextSelectableByMouse);
     m_title->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
     m_statistics->setObjectName(QStringLiteral("valueStatistics"));
-    m_statistics->setWordWrap(true);
+    // One line, whatever it holds: the numbers below neither jump nor lose their room. The whole of it is in the tooltip.
+    m_statistics->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
     m_statistics->setTextInteractionFlags(Qt::TextSelectableByMouse);
     m_table->setObjectName(QStringLiteral("numbers"));
     m_table->setDetailsVisible(false);
@@ -79,9 +80,15 @@ void ValuePane::clear(const QString& text)
 {
     m_tensor = {};
     m_title->setText(text.isEmpty() ? tr("Choose a value to see its numbers.") : text);
-    m_statistics->clear();
+    showStatistics({});
     m_table->clear();
     m_tabs->setVisible(false);
+}
+
+void ValuePane::showStatistics(const QString& text)
+{
+    m_statistics->setText(text);
+    m_statistics->setToolTip(text);
 }
 
 void ValuePane::show(const DebugTensor& tensor)
@@ -89,13 +96,12 @@ void ValuePane::show(const DebugTensor& tensor)
     const bool sameTensor = m_tensor.title == tensor.title && m_tensor.shape == tensor.shape && m_table->shape() == tensor.shape;
     m_tensor = tensor;
     m_title->setText(QStringLiteral("<b>%1</b>").arg(tensor.title.toHtmlEscaped()));
-    m_statistics->setText(tensor.statistics);
+    showStatistics(tensor.statistics);
     const bool fits = !tensor.values.empty();
     m_tabs->setVisible(fits);
     if (!fits) {
-        m_statistics->setText(tensor.isLarge
-                                  ? tensor.statistics + QLatin1Char('\n') + tr("Too large to be listed: print a slice of it at the prompt.")
-                                  : tensor.statistics);
+        if (tensor.isLarge)
+            showStatistics(tensor.statistics + QLatin1Char('\n') + tr("Too large to be listed: print a slice of it at the prompt."));
         return;
     }
     // The same value with other numbers: the cell and the slice that are looked at stay.

@@ -30,6 +30,7 @@ public:
 
 private:
     void showSlice();
+    void showStatistics(const QString& text);
     DebugTensor m_tensor;
     QLabel *m_title, *m_statistics;
     QTabWidget* m_tabs;

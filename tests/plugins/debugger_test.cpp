@@ -1,5 +1,6 @@
 // The Debugger panel: stepping with keys and mouse, breakpoints in the gutter, values and edits equal to core's, profile and divergence, cancel, state after a restart.
 #include <QApplication>
+#include <QCheckBox>
 #include <QComboBox>
 #include <QLabel>
 #include <QLineEdit>
@@ -8,6 +9,8 @@
 #include <QPushButton>
 #include <QScrollArea>
 #include <QScrollBar>
+#include <QSpinBox>
+#include <QSplitter>
 #include <QTabWidget>
 #include <QTableView>
 #include <QTableWidget>
@@ -18,6 +21,8 @@
 #include <core/base/files.h>
 #include <core/base/text.h>
 #include <core/catalogue.h>
+#include <core/debug/flame.h>
+#include <core/debug/machine_peaks.h>
 #include <core/io/npy.h>
 #include <core/io/tensors.h>
 #include <core/models/model_file.h>
@@ -28,6 +33,7 @@
 #include <plugins/debugger/profile_page.h>
 #include <plugins/debugger/program_view.h>
 #include <plugins/debugger/step_page.h>
+#include <widgets/export.h>
 #include <widgets/plot_view.h>
 #include <widgets/table_view.h>
 #include <widgets/tensor_table.h>
@@ -35,84 +41,33 @@
 #include "../core/graph/sample_graphs.h"
 #include "../core/train/bert_folder.h"
 #include "../widgets/shots.h"
+#include "copied_command.h"
 #include "damaged_models.h"
+#include "debugger_bench.h"
 #include "model_faults.h"
-#include "trained_bench.h"
 
 using namespace orrery;
 using namespace orrery::plugins;
 
 namespace {
 
-constexpr int kPatience = 30000;
-
-graph::Model smallGpt()
-{
-    auto model = zoo::buildModel("gpt", {{"layers", 2}, {"heads", 2}, {"width", 16}, {"vocabulary", 256}, {"block_length", 32}}, 3);
-    model.card.tokenizer = {{"kind", "bytes"}};
-    return model;
-}
-
-struct Bench : test::PanelBench<DebuggerPanel> {
-    using PanelBench::PanelBench;
-    graph::Model model;
-
-    void show(const core::Json& state = core::Json::object())
-    {
-        PanelBench::show(state);
-        panel->activateWindow();  // shortcuts belong to the active window
-        QVERIFY(QTest::qWaitForWindowActive(panel.get()));
-    }
-    QString file(const char* name = "model.safetensors") const { return folder.filePath(QString::fromLatin1(name)); }
-    void open(const graph::Model& opened)
-    {
-        model = opened;
-        models::saveModel(file().toStdString(), model);
-        session.openModel(file());
-    }
-    StepPage* step() const { return panel->findChild<StepPage*>(); }
-    ProgramView* program() const { return child<ProgramView>("program"); }
-    QTreeWidget* values() const { return child<QTreeWidget>("values"); }
-    QString place() const { return child<QLabel>("place")->text(); }
-    bool ready() const { return panel->isIdle() && step()->debugSession() && !program()->model()->index(0, 0).data().isNull(); }
-    void waitReady() const { QTRY_VERIFY_WITH_TIMEOUT(ready() && !place().isEmpty(), kPatience); }
-    void press(int key, Qt::KeyboardModifiers modifiers = {}) const
-    {
-        program()->setFocus();
-        QTest::keyClick(program(), Qt::Key(key), modifiers);
-        QTRY_VERIFY_WITH_TIMEOUT(panel->isIdle(), kPatience);
-    }
-    void type(const char* name, const QString& text) const
-    {
-        auto* line = child<QLineEdit>(name);
-        line->setFocus();
-        line->selectAll();
-        QTest::keyClicks(line, text);
-        QTest::keyClick(line, Qt::Key_Return);
-        QTRY_VERIFY_WITH_TIMEOUT(panel->isIdle(), kPatience);
-    }
-    void showTab(const char* tabs, int index) const { child<QTabWidget>(tabs)->setCurrentIndex(index); }
-    int rowOf(const char* value) const
-    {
-        const auto& lines = step()->debugSession()->lines();
-        return program()->program()->rowOfLine(lines.lineOf(*lines.graph()->findValue(value)));
-    }
-    QTreeWidgetItem* item(const QString& name) const
-    {
-        QTreeWidgetItemIterator it(values());
-        for (; *it; ++it)
-            if ((*it)->data(0, Qt::UserRole).toString() == name)
-                return *it;
-        return nullptr;
-    }
-};
+using test::kPatience;
+using test::smallGpt;
+using Bench = test::DebuggerBench;
 
 }  // namespace
 
 class DebuggerPanelTest : public QObject {
     Q_OBJECT
+    QTemporaryDir m_home;
 private Q_SLOTS:
-    void initTestCase() { core::registerAll(); }
+    void initTestCase()
+    {
+        core::registerAll();
+        // The machine's peaks are known: nothing is measured but by the test that does.
+        qputenv("XDG_CACHE_HOME", m_home.path().toUtf8());
+        debug::keepPeaks({1000, 50, "2001-02-03T04:05:06.000Z", debug::kEnoughRounds}, debug::machinePeaksFile());
+    }
 
     void emptyStatesSayWhatToDo()
     {
@@ -148,6 +103,46 @@ private Q_SLOTS:
         bench.press(Qt::Key_F5);
         QVERIFY2(bench.place().contains("at the end"), qPrintable(bench.place()));
         QVERIFY(bench.item("head.linear"));
+    }
+
+    void bordersStayWhereTheyAre_data()
+    {
+        QTest::addColumn<QSize>("size");
+        QTest::newRow("narrow") << QSize(580, 520);
+        QTest::newRow("wide") << QSize(1000, 520);
+    }
+    void bordersStayWhereTheyAre()
+    {
+        // Values of every rank, and a list: the pane of numbers has more or fewer parts.
+        graph::Builder builder("ranks");
+        const auto x = builder.input("x", "float32", {"2", "3", "4", "5"}, "float");
+        const auto sum = builder.op("aten::sum", {x});
+        const auto parts = builder.op("aten::chunk", {x, 2, 0}, "parts");
+        const auto joined = builder.op("aten::cat", {parts, 0});
+        QFETCH(QSize, size);
+        Bench bench;
+        bench.show();
+        bench.panel->resize(size);
+        bench.open(builder.finish({{"sum", sum}, {"joined", joined}}));
+        bench.waitReady();
+        const auto borders = [&] {
+            QList<QList<int>> all;
+            for (const auto* splitter : bench.step()->findChildren<QSplitter*>())
+                all << splitter->sizes();
+            return all;
+        };
+        const auto before = borders();
+        for (const char* shown : {"x", "sum", "parts"}) {
+            if (*shown != 'x')
+                bench.press(Qt::Key_F8);
+            QTRY_VERIFY_WITH_TIMEOUT(bench.child<QLabel>("valueTitle")->text().contains(shown) || *shown == 'x', kPatience);
+            QCoreApplication::processEvents();
+            QVERIFY2(borders() == before, shown);
+        }
+        bench.values()->setCurrentItem(bench.item("x"));
+        QTRY_COMPARE_WITH_TIMEOUT(bench.child<widgets::TensorTable>("numbers")->shape().size(), std::size_t(4), kPatience);
+        QCoreApplication::processEvents();
+        QCOMPARE(borders(), before);
     }
 
     void theGutterSetsBreakpoints()
@@ -235,6 +230,8 @@ private Q_SLOTS:
         bench.open(graph::residualModel());
         bench.waitReady();
         bench.showTab("stepTabs", 3);
+        bench.type("prompt", "until blocks.1");
+        const QString before = bench.place();
         bench.type("prompt", "backward head.linear[0, 1]");
         bench.press(Qt::Key_F5);
         bench.showTab("stepTabs", 0);
@@ -244,6 +241,7 @@ private Q_SLOTS:
         QCOMPARE(tensor.values, (std::vector<float>{0, 1, 0, 0}));
         bench.type("prompt", "forward");
         QVERIFY(!bench.step()->view().backward);
+        QCOMPARE(bench.place(), before);
     }
 
     void theSelectionIsLinked()
@@ -382,10 +380,34 @@ private Q_SLOTS:
         QCOMPARE(flame->zoomedBar(), 0);
         takeShots(*bench.panel, "debugger-flame");
         tabs->setCurrentIndex(2);
-        QTest::qWait(100);
+        auto* roofline = page->findChild<widgets::PlotView*>("roofline");
+        QTRY_VERIFY(roofline->isVisible());
         takeShots(*bench.panel, "debugger-roofline");
+        // Every operator has its points; the one that takes most time comes first behind the roof.
+        const auto groups = debug::rooflineGroups(*page->profile());
+        QCOMPARE(roofline->seriesIds().size(), qsizetype(groups.size()) + 1);
+        for (std::size_t i = 0; i < groups.size(); ++i)
+            QCOMPARE(roofline->drawnData(roofline->seriesIds()[qsizetype(i) + 1]).x.size(), groups[i].intensity.size());
+        QVERIFY2(bench.child<QLabel>("peaks")->text().contains("1000 GFLOP/s, 50.0 GB/s (measured ") &&
+                     bench.child<QLabel>("peaks")->text().contains(" days ago)"),
+                 qPrintable(bench.child<QLabel>("peaks")->text()));
         QVERIFY(bench.panel->commandLine().contains("profile"));
         QCOMPARE(bench.panel->shownCommand(), bench.panel->commandLine());
+        bench.child<QComboBox>("by")->setCurrentIndex(1);  // other rows of the same result
+        QCOMPARE(bench.panel->shownCommand(), bench.panel->commandLine());
+        bench.child<QSpinBox>("runs")->setValue(3);
+        QVERIFY(bench.panel->shownCommand() != bench.panel->commandLine());
+        const auto spread = costs->model()->columnIndex("spread");
+        QCOMPARE(costs->model()->row(0)->cells[spread].toDouble(), 100 * page->profile()->nodes[0].spread());
+        // On demand the machine is measured again, and the table and the next profile know.
+        QTest::mouseClick(bench.child<QPushButton>("measurePeaks"), Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(page->profile()->peaks->bandwidth != 50 && bench.panel->isIdle(), kPatience);
+        QVERIFY2(bench.child<QLabel>("peaks")->text().contains("(measured today)"), qPrintable(bench.child<QLabel>("peaks")->text()));
+        const auto bound = costs->model()->columnIndex("bound");
+        for (std::size_t i = 0; i < page->profile()->nodes.size(); ++i)
+            if (const auto& node = page->profile()->nodes[i]; node.bytes() > 0)
+                QCOMPARE(costs->model()->row(qint64(i))->cells[bound].toString(),
+                         page->profile()->isMemoryBound(node.intensity()) ? QStringLiteral("memory") : QStringLiteral("arithmetic"));
     }
 
     void loopsAreShownStepByStep()
@@ -432,8 +454,12 @@ private Q_SLOTS:
         auto* line = page->findChild<QLineEdit*>("other");
         line->setFocus();
         QTest::keyClicks(line, bench.file("other.safetensors"));
-        QTest::mouseClick(page->findChild<QPushButton*>("run"), Qt::LeftButton);
+        auto* run = page->findChild<QPushButton*>("run");
+        run->setFocus();
+        QTest::keyClick(run, Qt::Key_Space);
+        QVERIFY(!run->isEnabled() && !page->findChild<QCheckBox*>("all")->hasFocus());
         QTRY_VERIFY_WITH_TIMEOUT(page->divergence() && bench.panel->isIdle(), kPatience);
+        QVERIFY(run->hasFocus());  // once more with the same key
         QVERIFY2(page->findChild<QLabel*>("first")->text().contains("blocks.1.fc.linear"), qPrintable(page->findChild<QLabel*>("first")->text()));
         QVERIFY(bench.panel->commandLine().contains("diff-run"));
         QCOMPARE(bench.panel->shownCommand(), bench.panel->commandLine());
@@ -520,6 +546,80 @@ private Q_SLOTS:
         QVERIFY2(bench.place().contains("shape"), qPrintable(bench.place()));
         QVERIFY2(bench.panel->commandLine().contains(QStringLiteral("--command 'break if shape' --command '%1'").arg("watch " + watch)),
                  qPrintable(bench.panel->commandLine()));
+    }
+
+    void breakpointsAndWatchesBelongToTheModel()
+    {
+        const auto marks = [](const Bench& bench) {
+            QStringList all;
+            for (int i = 0; i < bench.child<QListWidget>("breakpoints")->count(); ++i)
+                all << bench.child<QListWidget>("breakpoints")->item(i)->text();
+            for (int i = 0; i < bench.child<QTableWidget>("watches")->rowCount(); ++i)
+                all << bench.child<QTableWidget>("watches")->item(i, 0)->text();
+            return all;
+        };
+        Bench bench;
+        bench.show();
+        bench.open(graph::residualModel());
+        bench.waitReady();
+        const QString first = bench.file(), second = bench.file("second.safetensors");
+        models::saveModel(second.toStdString(), smallGpt());
+        bench.showTab("stepTabs", 3);
+        for (const char* command : {"break op:tanh if max > 7", "break blocks.1", "disable 2", "watch max(blocks.0.tanh)"})
+            bench.type("prompt", command);
+        const QStringList wanted{"1: op:tanh if max>7", "2: blocks.1 (off)", "max(blocks.0.tanh)"};
+        QCOMPARE(marks(bench), wanted);
+        const auto open = [&](const QString& file) {
+            bench.session.openModel(file);
+            QTRY_VERIFY_WITH_TIMEOUT(bench.ready() && bench.step()->debugSession()->model()->subject.model == file && !bench.place().isEmpty(),
+                                     kPatience);
+        };
+        // Another model has its own; the first gets its own back, now and after a restart.
+        open(second);
+        QCOMPARE(marks(bench), QStringList());
+        bench.type("prompt", "break op:softmax");
+        open(first);
+        QCOMPARE(marks(bench), wanted);
+        QVERIFY2(bench.panel->commandLine().contains("--command 'break blocks.1' --command 'disable 2'"), qPrintable(bench.panel->commandLine()));
+        const core::Json state = core::Json::parse(bench.panel->saveState().dump());
+        bench.show(state);
+        bench.waitReady();
+        QCOMPARE(marks(bench), wanted);
+        QVERIFY(bench.panel->saveState() == state);
+        open(second);
+        QCOMPARE(marks(bench), QStringList{"1: op:softmax"});
+        // The file is another model by now: what names nothing in it is left out and told.
+        models::saveModel(first.toStdString(), smallGpt());
+        open(first);
+        QCOMPARE(marks(bench), (QStringList{"1: blocks.1 (off)", "max(blocks.0.tanh)"}));
+        QVERIFY2(bench.child<QPlainTextEdit>("console")->toPlainText().contains("break op:tanh if max>7: left out: "),
+                 qPrintable(bench.child<QPlainTextEdit>("console")->toPlainText()));
+        // What is no such document is no reason to fail.
+        bench.show(core::Json::parse(R"({"step": {"models": [{"model": 3}, {"model": "x", "marks": 7}, 5]}})"));
+        bench.waitReady();
+    }
+
+    void theFilesOfAnInputAreChosen()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(graph::loopModel(3));
+        io::writeNpy(bench.file("a x.npy").toStdString(), io::toArray(at::ones({3, 4})));
+        io::writeNpy(bench.file("h0.npy").toStdString(), io::toArray(at::zeros({4})));
+        auto* choose = bench.child<QToolButton>("chooseFile");
+        QVERIFY(!choose->isVisible());
+        bench.child<QComboBox>("kind")->setCurrentIndex(3);
+        QVERIFY(choose->isVisible());
+        QStringList answers{bench.file("a x.npy"), QString(), bench.file("h0.npy")};
+        const auto before = std::exchange(widgets::askOpenFile(), [&](QWidget*, const QString&, const QString&) { return answers.takeFirst(); });
+        QTest::mouseClick(choose, Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().contains("input \"h0\" is missing"), kPatience);
+        QTest::mouseClick(choose, Qt::LeftButton);  // given up
+        QCOMPARE(bench.child<QLineEdit>("input")->text(), QStringLiteral("\"%1\"").arg(bench.file("a x.npy")));
+        QTest::mouseClick(choose, Qt::LeftButton);
+        widgets::askOpenFile() = before;
+        QTRY_VERIFY_WITH_TIMEOUT(bench.ready() && bench.panel->errorText().isEmpty(), kPatience);
+        QVERIFY2(bench.child<QLabel>("status")->text().contains("float32 [3, 4]; float32 [4]"), qPrintable(bench.child<QLabel>("status")->text()));
     }
 
     void stepsOfALoopAreLines()
@@ -659,6 +759,58 @@ private Q_SLOTS:
         bench.type("input", bench.file("good.npy"));
         bench.waitReady();
         QCOMPARE(bench.panel->errorText(), QString());
+    }
+
+    void copiedCommandsGiveTheSameNumbers()
+    {
+        Bench bench;
+        const auto run = test::trainedRun(bench.workspace(), {{"id", "mlp"}, {"hidden", {5}}}, "iris", 1);
+        bench.show();
+        bench.session.selectRuns({run});
+        bench.child<QComboBox>("kind")->setCurrentIndex(1);
+        bench.type("input", "3");
+        QTRY_VERIFY_WITH_TIMEOUT(bench.ready() && bench.child<QLabel>("status")->text().contains("[1, 4]"), kPatience);
+        bench.type("prompt", "set relu *= 2");  // refused: it is not computed yet; a copied line leaves out what was refused
+        bench.press(Qt::Key_F5);
+        bench.type("prompt", "set relu *= 2");
+        const auto& graph = *bench.step()->debugSession()->model()->model->graph;
+        const QString out = QString::fromStdString(graph.value(graph.data().body.outputs[0].value).name);
+        const auto shown = bench.step()->debugSession()->tensor(out, {});
+        const QString debug = bench.panel->commandLine();
+        QVERIFY2(debug.contains(" --workspace ") && !debug.contains("--data"), qPrintable(debug));
+        auto answer = test::answerToCopied(debug, "--command 'print " + out + "'");
+        QVERIFY(answer.is_object());
+        QCOMPARE(answer.at("printed").back().at("values")[0].get<std::vector<float>>(), shown.values);
+
+        bench.showTab("pages", 2);
+        bench.child<QComboBox>("dtypeB")->setCurrentIndex(bench.child<QComboBox>("dtypeB")->findData("bfloat16"));
+        bench.child<QCheckBox>("all")->setChecked(true);
+        auto* divergence = bench.panel->findChild<DivergencePage*>();
+        QTest::mouseClick(divergence->findChild<QPushButton*>("run"), Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(divergence->divergence() && bench.panel->isIdle(), kPatience);
+        answer = test::answerToCopied(bench.panel->commandLine());
+        QVERIFY(answer.is_object());
+        const auto& values = divergence->divergence()->values;
+        QCOMPARE(answer.at("values").size(), values.size());
+        for (std::size_t i = 0; i < values.size(); ++i)
+            QCOMPARE(answer["values"][i].at("max_absolute").get<double>(), values[i].maxAbsolute);
+
+        bench.showTab("pages", 1);
+        auto* profile = bench.panel->findChild<ProfilePage*>();
+        QTest::mouseClick(profile->findChild<QPushButton*>("run"), Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(profile->profile() && bench.panel->isIdle(), kPatience);
+        answer = test::answerToCopied(bench.panel->commandLine());
+        QVERIFY(answer.is_object());
+        QCOMPARE(answer.at("flops").get<std::int64_t>(), profile->profile()->flops());
+        QCOMPARE(answer.at("bytes").get<std::int64_t>(), profile->profile()->bytes());
+        QCOMPARE(answer.at("runs").get<int>(), profile->profile()->runs);
+        // An example needs no workspace, another run as the second model does.
+        bench.open(graph::residualModel());
+        bench.child<QComboBox>("kind")->setCurrentIndex(0);
+        QTRY_VERIFY2_WITH_TIMEOUT(bench.ready() && !bench.panel->commandLine().contains("--workspace"), qPrintable(bench.panel->commandLine()), kPatience);
+        bench.showTab("pages", 2);
+        divergence->findChild<QLineEdit*>("other")->setText(QStringLiteral("run:%1").arg(run));
+        QVERIFY2(bench.panel->commandLine().contains("--workspace"), qPrintable(bench.panel->commandLine()));
     }
 
     void stateSurvivesARestart()
