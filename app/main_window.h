@@ -82,6 +82,7 @@ private:
     void updateCentre();
     void copyCommand();
     void addToReport();
+    void exportModel();
     void showHelp();
     void showSettings();
     void chooseWorkspace();

@@ -47,6 +47,8 @@ void MainWindow::buildMenus()
     }
     exampleMenu->setToolTipsVisible(true);
     file->setToolTipsVisible(true);
+    file->addAction(tr("E&xport model…"), this, &MainWindow::exportModel)
+        ->setToolTip(tr("Write the opened model as ONNX, TorchScript, a checkpoint folder, weights alone or C"));
     file->addSeparator();
     file->addAction(tr("&Close workspace"), this, &MainWindow::closeWorkspace);
     file->addAction(tr("&Settings…"), QKeySequence("Ctrl+,"), this, &MainWindow::showSettings);
@@ -187,6 +189,12 @@ void MainWindow::addToReport()
         showMessage(panel ? tr("%1 shows nothing to add to a report yet.").arg(panel->title()) : tr("Choose a panel first."));
     else
         widgets::addToReport(m_session, *item);
+}
+
+void MainWindow::exportModel()
+{
+    if (showPanel("model"))
+        QMetaObject::invokeMethod(panelIn(m_docks.value("model")), "exportModel");
 }
 
 void MainWindow::showHelp()

@@ -1,8 +1,10 @@
 #include <iostream>
+#include <optional>
 
 #include <core/base/files.h>
 #include <core/base/log.h>
 #include <core/base/text.h>
+#include <core/debug/export_check.h>
 #include <core/models/exporter.h>
 
 #include "arrays.h"
@@ -15,18 +17,8 @@ struct ExportOptions {
     ModelArgument model;
     std::string exporter, out;
     std::vector<std::string> settings, inputs;
+    bool check = false;
 };
-
-std::uint64_t sizeOf(const std::filesystem::path& path)
-{
-    if (!std::filesystem::is_directory(path))
-        return std::filesystem::file_size(path);
-    std::uint64_t sum = 0;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(path))
-        if (entry.is_regular_file())
-            sum += entry.file_size();
-    return sum;
-}
 
 Exit exportTo(Session& session, const ExportOptions& options)
 {
@@ -41,19 +33,25 @@ Exit exportTo(Session& session, const ExportOptions& options)
     };
     how.stop = session.stopToken();
     models::exporterRegistry().at(options.exporter);  // an unknown name is said before a large model is read
-    std::error_code error;
-    if (std::filesystem::equivalent(options.out, options.model.text, error) && !error)
-        throw core::InputError(fmt::format("--out {}: expected another name than that of the model, which would be lost", options.out));
+    models::checkNotSource(options.out, options.model.text);
     const auto model = options.model.open(session);
     if (!options.inputs.empty())
         how.example = readInputs(options.inputs, model, session.chosenDevice());
-    models::exportModel(options.out, model, options.exporter, how);
-    const auto bytes = sizeOf(options.out);
-    if (session.json)
-        session.print({{"model", options.model.text}, {"format", options.exporter}, {"out", options.out}, {"bytes", bytes}, {"notes", notes}});
-    else
+    const auto bytes = models::exportModel(options.out, model, options.exporter, how);
+    std::optional<debug::ExportCheck> check;
+    if (options.check)
+        check = debug::checkExport(model, options.exporter, options.out, how.example, session.stopToken());
+    if (session.json) {
+        core::Json document = {{"model", options.model.text}, {"format", options.exporter}, {"out", options.out}, {"bytes", bytes}, {"notes", notes}};
+        if (check)
+            document["check"] = check->toJson();
+        session.print(document);
+    } else {
         std::cout << fmt::format("{} -> {} ({}, {})\n", options.model.text, options.out, options.exporter, core::formatBytes(bytes));
-    return Exit::Done;
+        if (check)
+            std::cout << check->text() << "\n";
+    }
+    return !check || check->agrees() ? Exit::Done : Exit::Failed;
 }
 
 std::string formatsHelp()
@@ -76,6 +74,9 @@ std::function<Exit(Session&)> declareExport(CLI::App& app)
     app.add_option("--set", options->settings, "Parameter of the format: name=value.");
     app.add_option("--input", options->inputs,
                    "Array file, or NAME=FILE: an example that shows dimensions and types to ONNX where the model card does not.");
+    app.add_flag("--check", options->check,
+                 "Open what was written and compare it with the model: the outputs on --input, or else on the card's example; of weights alone every "
+                 "tensor. Status 1 if they do not agree or cannot be compared.");
     return [options](Session& session) { return exportTo(session, *options); };
 }
 

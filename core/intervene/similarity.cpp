@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 #include <optional>
 
 #include <core/base/text.h>
@@ -174,6 +175,21 @@ struct KeptDirections : PreparedRows {
     std::int64_t rows() const { return directions.size(0); }
 };
 
+/// Singular values of centred features up to this one may be rounding alone: as numpy.linalg.matrix_rank counts, by the type that the features were computed in (halves are sums of
+/// float32, rounded once), and at least what rounding each element does to a matrix (Rudelson & Vershynin 2010, arXiv:1003.2990: about eps rms (sqrt(n) + sqrt(m))).
+double roundingOf(const at::Tensor& features, double largest)
+{
+    const bool isDouble = features.scalar_type() == at::kDouble;
+    const double eps = features.scalar_type() == at::kBFloat16 ? 0x1p-7
+                       : features.scalar_type() == at::kHalf   ? 0x1p-10
+                       : isDouble                              ? std::numeric_limits<double>::epsilon()
+                                                               : double(std::numeric_limits<float>::epsilon()),
+                 computed = isDouble ? eps : double(std::numeric_limits<float>::epsilon());
+    const double rows = double(features.size(0)), columns = double(features.size(1));
+    const double rms = std::sqrt(features.to(at::kDouble).square().mean().item<double>());
+    return std::max(largest * std::max(rows, columns) * computed, eps * rms * (std::sqrt(rows) + std::sqrt(columns)));
+}
+
 std::shared_ptr<KeptDirections> keptDirections(const at::Tensor& features, double variance)
 {
     auto kept = std::make_shared<KeptDirections>();
@@ -183,7 +199,7 @@ std::shared_ptr<KeptDirections> keptDirections(const at::Tensor& features, doubl
     const double total = share[-1].item<double>();
     std::int64_t count = 0;
     // Directions of rounding are left out even where all of the variance is asked for.
-    const double floor = 1e-24 * std::max(squares[0].item<double>(), 1e-12 * features.to(at::kDouble).square().sum().item<double>());
+    const double floor = std::pow(roundingOf(features, s[0].item<double>()), 2);
     while (count < s.size(0) && squares[count].item<double>() > floor && (count == 0 || share[count - 1].item<double>() < variance * total))
         ++count;
     kept->directions = u.slice(1, 0, count).contiguous();

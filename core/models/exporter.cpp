@@ -39,13 +39,26 @@ fs::path withoutSlash(const fs::path& path)
     return path.has_filename() ? path : path.parent_path();
 }
 
-void checkTarget(const fs::path& path, bool isFolder)
+/// A name that ends like another format's would be taken for that one by everybody but us.
+void checkEnding(const fs::path& path, const Exporter& writer)
 {
+    if (path.extension() == writer.ending)
+        return;
+    for (const auto& component : exporterRegistry().components())
+        if (const auto& other = exporterRegistry().factory(component.id).ending; !other.empty() && path.extension() == other)
+            throw core::InputError(fmt::format("{}: expected {}, found the ending of another format", path.string(),
+                                               writer.isFolder ? "the name of a folder" : "a name ending in " + writer.ending));
+}
+
+void checkTarget(const fs::path& path, const Exporter& writer)
+{
+    const bool isFolder = writer.isFolder;
     std::error_code error;
     if (path.empty())
         throw core::InputError("expected a path to write to, found an empty one");
     if (fs::is_directory(path, error) && !isFolder)
         throw core::InputError(fmt::format("{}: expected the name of a file, found a folder", path.string()));
+    checkEnding(path, writer);
     if (isFolder && fs::exists(path, error) && !(fs::is_directory(path, error) && fs::is_empty(path, error)))
         throw core::InputError(fmt::format("{}: expected a folder that does not exist yet or is empty", path.string()));
     const auto parent = path.parent_path();
@@ -53,23 +66,57 @@ void checkTarget(const fs::path& path, bool isFolder)
         throw core::StorageError(fmt::format("{}: expected a folder to write into, found none", parent.string()));
 }
 
+void throwIfStopped(std::stop_token stop)
+{
+    if (stop.stop_requested())
+        throw core::Cancelled();
+}
+
+std::uint64_t sizeOnDisk(const fs::path& path)
+{
+    if (!fs::is_directory(path))
+        return fs::file_size(path);
+    std::uint64_t sum = 0;
+    for (const auto& entry : fs::recursive_directory_iterator(path))
+        if (entry.is_regular_file())
+            sum += entry.file_size();
+    return sum;
+}
+
 }  // namespace
 
-void exportModel(const fs::path& path, const graph::Model& model, const std::string& exporter, ExportOptions options)
+void checkNotSource(const fs::path& path, const std::string& source)
+{
+    std::error_code error;
+    if (fs::equivalent(withoutSlash(path), source, error) && !error)
+        throw core::InputError(fmt::format("{}: expected another name than that of the model, which would be lost", path.string()));
+}
+
+std::uint64_t exportModel(const fs::path& path, const graph::Model& model, const std::string& exporter, ExportOptions options)
 {
     const auto& component = exporterRegistry().at(exporter);
     const auto& writer = exporterRegistry().factory(exporter);
     options.parameters = component.schema.resolve(options.parameters, exporter);
     const auto target = withoutSlash(path);
-    checkTarget(target, writer.isFolder);
+    checkTarget(target, writer);
     graph::checkWeights(*model.graph, model.weights);
     const TemporaryTarget temporary(target);
-    writer.write(temporary.path(), model, options);
+    throwIfStopped(options.stop);
+    try {
+        writer.write(temporary.path(), model, options);
+    } catch (const core::StorageError& error) {
+        std::string text = error.what();
+        if (const auto at = text.find(temporary.path().string()); at != std::string::npos)
+            text.replace(at, temporary.path().string().size(), target.string());
+        throw core::StorageError(text);
+    }
     graph::requireAsOpened(model.weights);
+    throwIfStopped(options.stop);
     std::error_code error;
     fs::rename(temporary.path(), target, error);
     if (error)
         throw core::StorageError(fmt::format("{}: cannot be replaced: {}", target.string(), error.message()));
+    return sizeOnDisk(target);
 }
 
 }  // namespace orrery::models

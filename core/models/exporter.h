@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <stop_token>
@@ -25,7 +26,8 @@ struct ExportOptions {
 struct Exporter {
     std::function<void(const std::filesystem::path& path, const graph::Model& model, const ExportOptions& options)> write;
     bool isFolder = false;
-    std::string ending;  ///< what its files are called: ".onnx"; empty for folders
+    std::string ending;      ///< what its files are called: ".onnx"; empty for folders
+    bool opensAgain = true;  ///< `openModel` reads what was written
 };
 
 using ExporterRegistry = core::Registry<Exporter>;
@@ -34,9 +36,12 @@ using ExporterRegistry = core::Registry<Exporter>;
 const ExporterRegistry& exporterRegistry();
 
 /// Writes a model: resolves the parameters, checks that the weights are there and fit, and has the exporter write under a temporary name that becomes `path` in the end, so
-/// that a failure leaves what was there before. A folder must not exist, or be empty; a file is replaced.
+/// that a failure leaves what was there before. A folder must not exist, or be empty; a file is replaced. @return Bytes written.
 /// @throws core::InputError: unknown exporter, wrong parameters, a folder in the way; what the exporter throws. Any thread.
-void exportModel(const std::filesystem::path& path, const graph::Model& model, const std::string& exporter, ExportOptions options = {});
+std::uint64_t exportModel(const std::filesystem::path& path, const graph::Model& model, const std::string& exporter, ExportOptions options = {});
+
+/// @throws core::InputError if `path` is the file or folder that the MODEL argument `source` names: it would be lost.
+void checkNotSource(const std::filesystem::path& path, const std::string& source);
 
 void registerModelFileExporter(ExporterRegistry& registry);
 void registerWeightExporters(ExporterRegistry& registry);

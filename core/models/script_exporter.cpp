@@ -1,9 +1,12 @@
 // Our graph as a TorchScript file.
 #include <torch/csrc/jit/frontend/script_type_parser.h>
+#include <torch/csrc/jit/serialization/export.h>
 
+#include <exception>
 #include <set>
 
 #include <core/base/error.h>
+#include <core/base/files.h>
 #include <core/graph/runnable.h>
 
 #include "exporter.h"
@@ -245,11 +248,26 @@ void writeTorchScript(const std::filesystem::path& path, const graph::Model& mod
 {
     graph::requireProgram(*model.graph);
     const auto module = ScriptWriter(model, options).write();
-    try {
-        module.save(path.string());
-    } catch (const std::exception& error) {
-        throw core::StorageError(fmt::format("{}: cannot be written: {}", path.string(), torchReason(error)));
-    }
+    core::writeFileAtomically(path, [&](const std::function<void(std::string_view)>& append) {
+        // The writer of the archive ends the program if it is left by an exception: what fails is kept until it is done.
+        std::exception_ptr failure;
+        const auto take = [&](const void* bytes, std::size_t count) {
+            try {
+                if (!failure)
+                    append({static_cast<const char*>(bytes), count});
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            return count;
+        };
+        try {
+            ts::ExportModule(module, take);
+        } catch (const std::exception& error) {
+            throw core::StorageError(fmt::format("{}: cannot be written: {}", path.string(), torchReason(error)));
+        }
+        if (failure)
+            std::rethrow_exception(failure);
+    });
 }
 
 }  // namespace

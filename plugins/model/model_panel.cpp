@@ -23,6 +23,7 @@
 #include <widgets/theme.h>
 
 #include "compare_page.h"
+#include "export_dialog.h"
 #include "graph_page.h"
 #include "graph_text.h"
 #include "node_text.h"
@@ -415,6 +416,15 @@ void ModelPanel::readValue()
             m_valueFailed = true;
             ended();
         });
+}
+
+void ModelPanel::exportModel()
+{
+    if (!m_tree->opened())
+        return Q_EMIT statusMessage(tr("Open a model first: then it can be exported"));
+    auto* dialog = new ExportDialog(session(), valueRequest({}), this);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->show();
 }
 
 void ModelPanel::followSelection(widgets::SelectionParts parts)

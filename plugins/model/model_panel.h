@@ -64,6 +64,7 @@ private:
     void showTensorOf(const QModelIndex& index);
     void readWeight();
     void readValue();
+    Q_INVOKABLE void exportModel();
     void followSelection(widgets::SelectionParts parts);
     void updateEmptyState();
     QModelIndex current() const;

@@ -57,8 +57,15 @@ QWidget* ModelPanel::makeTreePage()
     m_view->setContextMenuPolicy(Qt::ActionsContextMenu);
     auto* copy = new QToolButton;
     copy->setDefaultAction(m_copyCommand);
+    auto* exportButton = new QToolButton;
+    exportButton->setText(tr("Export…"));
+    exportButton->setToolTip(
+        tr("Write the opened model as ONNX, TorchScript, a checkpoint folder, weights alone or C, and compare the file with it"));
+    connect(exportButton, &QToolButton::clicked, this, &ModelPanel::exportModel);
+    exportButton->setObjectName(QStringLiteral("exportModel"));
     auto* row = new QHBoxLayout;
     row->addWidget(m_search, 1);
+    row->addWidget(exportButton);
     row->addWidget(copy);
     auto* page = new QWidget;
     auto* layout = new QVBoxLayout(page);

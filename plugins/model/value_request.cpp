@@ -32,7 +32,7 @@ std::vector<c10::IValue> inputsOfSample(const OpenedModel& opened, const data::D
     }
 }
 
-std::pair<std::vector<c10::IValue>, QString> inputsOf(const ValueRequest& request)
+ShownInputs inputsOf(const ValueRequest& request)
 {
     if (!request.opened->executor)
         throw core::InputError(request.opened->whyNotRun.toStdString());
@@ -131,6 +131,18 @@ RunStatistics statisticsOf(const ValueRequest& request, std::stop_token stop)
 }
 
 }  // namespace
+
+ShownInputs exampleFor(const ValueRequest& request)
+{
+    try {
+        return inputsOf(request);
+    } catch (const core::Cancelled&) {
+        throw;
+    } catch (const core::Error&) {
+        // The sample in Data may be of another model.
+        return {graph::exampleInputs(request.opened->model->card), QObject::tr("the card's example input")};
+    }
+}
 
 ShownTensor computeValue(const ValueRequest& request, std::stop_token stop)
 {

@@ -25,6 +25,14 @@ struct ValueRequest {
     std::shared_ptr<store::Workspace> workspace;
 };
 
+/// Inputs to run a model on, and what they are called.
+struct ShownInputs {
+    std::vector<c10::IValue> inputs;
+    QString where;  ///< "sample 3 of test", "the card's example input"
+};
+/// The chosen sample where the model takes it, else the card's example; without inputs if there is neither. Any thread.
+ShownInputs exampleFor(const ValueRequest& request);
+
 /// The value of `path`. Any thread. @throws core::InputError where there is nothing to run it on, or the model cannot be run; what running throws.
 ShownTensor computeValue(const ValueRequest& request, std::stop_token stop);
 

@@ -71,6 +71,26 @@ private Q_SLOTS:
         QVERIFY(m_cli.array("a.npy").equal(m_cli.array("b.npy")));
     }
 
+    void whatWasWrittenIsComparedWithTheModel_data()
+    {
+        QTest::addColumn<QString>("format");
+        QTest::addColumn<int>("status");
+        QTest::addColumn<QString>("text");
+        QTest::newRow("orrery") << "orrery" << 0 << "opened again: 1 output, equal to the last bit";
+        QTest::newRow("npz") << "npz" << 0 << "opened again: 6 tensors, equal to the last bit";
+        QTest::newRow("torchscript") << "torchscript" << 0 << "opened again: 1 output, equal to the last bit";
+        QTest::newRow("onnx") << "onnx" << 0 << "opened again: 1 output, ";
+        QTest::newRow("c") << "c" << 1 << "not compared with the model: this format is not read here";
+    }
+    void whatWasWrittenIsComparedWithTheModel()
+    {
+        QFETCH(QString, format);
+        QFETCH(QString, text);
+        const auto answer = m_cli.compute({"export", kModel, "--to", format, "--out", "checked." + format, "--check"});
+        QTEST(answer.status, "status");
+        QVERIFY2(answer.out.contains(text), qPrintable(answer.out + answer.err));
+    }
+
     void weightsAloneAreLookedAtAndNotRun()
     {
         const QString file = ORRERY_TEST_DATA "/weights/checkpoint.pt";
@@ -108,6 +128,8 @@ private Q_SLOTS:
         QTest::newRow("no folder") << call("npz", "no/such/y.npz") << 1 << "no/such: expected a folder to write into, found none";
         QTest::newRow("a folder in the way") << call("npz", ".") << 2 << "expected the name of a file, found a folder";
         QTest::newRow("no target") << QStringList{"export", kModel, "--to", "npz"} << 2 << "--out is required";
+        QTest::newRow("ending of another format") << call("onnx", "y.npz") << 2
+                                                  << "y.npz: expected a name ending in .onnx, found the ending of another format";
     }
     void wrongExportsAreRefused()
     {
@@ -117,6 +139,29 @@ private Q_SLOTS:
         const auto answer = m_cli.compute(arguments);
         VERIFY_REFUSED(answer, status, message);
         QVERIFY(!m_cli.has("y.npz") && !m_cli.has("y.bin"));
+    }
+
+    /// The limit of the size of files stands for a full disk: writing fails in the middle.
+    void aFullDiskLeavesNothing_data()
+    {
+        QTest::addColumn<QString>("file");
+        for (const char* const file : {"orrery.safetensors", "npz.npz", "onnx.onnx", "torchscript.pt", "c.c"})
+            QTest::newRow(file) << QString(file);
+    }
+    void aFullDiskLeavesNothing()
+    {
+        QFETCH(QString, file);
+        const QString large = "zoo:mlp?features=30&hidden=100,100&classes=2";
+        QProcess process;
+        process.setWorkingDirectory(QString::fromStdString(m_cli.path().string()));
+        process.start("sh", QStringList{"-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"", ORRERY_CLI, "export", large, "--to",
+                                        QFileInfo(file).completeBaseName(), "--out", "full/" + file});
+        QDir(process.workingDirectory()).mkdir("full");
+        process.waitForFinished();
+        const QString error = QString::fromUtf8(process.readAllStandardError());
+        QVERIFY2(process.exitStatus() == QProcess::NormalExit && process.exitCode() == 1, qPrintable(error));
+        QVERIFY2(error.contains("full/" + file + ": "), qPrintable(error));
+        QCOMPARE(QDir(process.workingDirectory() + "/full").entryList(QDir::Files | QDir::Hidden), QStringList());
     }
 
     void helpNamesTheFormats()

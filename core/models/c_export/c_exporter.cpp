@@ -36,7 +36,7 @@ void registerCExporter(ExporterRegistry& registry)
               .range(0, 65536)},
          {},
          {}},
-        {writeCFile, false, ".c"});
+        {writeCFile, false, ".c", false});
 }
 
 }  // namespace orrery::models

@@ -114,7 +114,13 @@ void CProgram::run(std::int64_t batch, std::int64_t length)
     for (const auto& parameter : data.parameters)
         if (parameter.dtype == at::kFloat)
             m_sizes[parameter.value] = parameter.shape;
-    const auto result = graph::Executor(m_model.graph).run(m_model.weights, request);
+    const auto result = [&] {
+        try {
+            return graph::Executor(m_model.graph).run(m_model.weights, request);
+        } catch (const core::Error& error) {
+            throw core::InputError(fmt::format("the model does not run with batch={}, length={}: {}", batch, length, error.what()));
+        }
+    }();
     for (const auto& profile : result.profile)
         m_flops[profile.node] += profile.flops;
     findConstants(values);
@@ -192,6 +198,8 @@ void CProgram::addNode(const Node& node)
             refuse(node, "gives no float32");
         return;  // sizes, and lists of tensors, are taken where they are used
     }
+    if (!m_sizes.count(node.outputs.at(0)))
+        refuse(node, "gives something other than float32 as its first output");
     if (!addAlias(node) && !addLayer(node) && !addPooling(node) && !addElementwise(node) && !addArithmetic(node) && !addBroadcast(node) &&
         !addMove(node) && !addProduct(node) && !addPermutation(node) && !addFlip(node) && !addReduction(node) && !addLookUp(node) &&
         !addParts(node) && !addFunction(node))

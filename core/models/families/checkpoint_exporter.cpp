@@ -34,8 +34,8 @@ void writeCheckpoint(const std::filesystem::path& folder, const graph::Model& mo
 {
     const core::Json config = families::checkpointConfig(model.card);
     if (!config.is_object())
-        throw core::InputError("checkpoint folder: the model was not opened from one, so there is no config.json to write (zoo models: export to "
-                               "orrery or safetensors)");
+        throw core::InputError("checkpoint folder: the model was not opened from one, so there is no config.json to write (the formats orrery "
+                               "and safetensors hold any model)");
     checkFits(model, config);
     std::filesystem::create_directories(folder);
     core::writeFileAtomically(folder / "config.json", config.dump(2) + "\n");

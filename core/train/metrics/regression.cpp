@@ -12,7 +12,7 @@
 namespace orrery::train {
 namespace {
 
-/// The sums behind all three. Mean and spread of the targets are updated by Chan's rule, so that large targets lose no digits.
+/// The sums behind all three. Mean and spread of the targets, of each output by itself, are updated by Chan's rule, so that large targets lose no digits.
 class Regression final : public Metric {
 public:
     enum class Kind { Mae, Rmse, R2 };
@@ -28,16 +28,33 @@ public:
         if (output.numel() == 0)
             return;
         const at::Tensor target = batch.target.to(at::kCPU, at::kDouble), error = output.to(at::kCPU, at::kDouble) - target;
-        const double count = double(target.numel()), mean = target.mean().item<double>(), shift = mean - m_mean, total = m_count + count;
         m_absolute += error.abs().sum().item<double>();
         m_squared += error.square().sum().item<double>();
-        m_spread += (target - mean).square().sum().item<double>() + shift * shift * m_count * count / total;
-        m_mean += shift * count / total;
-        m_count = total;
+        m_count += double(target.numel());
+        if (m_kind == Kind::R2)
+            addSpread(target, error);
     }
     std::vector<std::pair<std::string, double>> values() const override { return {{name(), value()}}; }
 
 private:
+    void addSpread(const at::Tensor& target, const at::Tensor& error)
+    {
+        const at::Tensor y = target.dim() == 0 ? target.reshape({1, 1}) : target.reshape({target.size(0), -1});
+        const at::Tensor mean = y.mean(0), spread = (y - mean).square().sum(0), squared = error.reshape(y.sizes()).square().sum(0);
+        const double count = double(y.size(0)), total = m_rows + count;
+        if (!m_mean.defined()) {
+            m_mean = at::zeros_like(mean);
+            m_spread = at::zeros_like(mean);
+            m_error = at::zeros_like(mean);
+        }
+        if (m_mean.sizes() != mean.sizes())
+            throw core::ShapeError(fmt::format("r2: expected {} outputs as before, got {}", m_mean.numel(), mean.numel()));
+        const at::Tensor shift = mean - m_mean;
+        m_error += squared;
+        m_spread += spread + shift.square() * (m_rows * count / total);
+        m_mean += shift * (count / total);
+        m_rows = total;
+    }
     const char* name() const { return m_kind == Kind::Mae ? "mae" : m_kind == Kind::Rmse ? "rmse" : "r2"; }
     double value() const
     {
@@ -47,10 +64,12 @@ private:
             return m_absolute / m_count;
         if (m_kind == Kind::Rmse)
             return std::sqrt(m_squared / m_count);
-        return m_spread > 0 ? 1 - m_squared / m_spread : kNan;
+        const at::Tensor varying = m_spread > 0;
+        return varying.any().item<bool>() ? (1 - m_error / m_spread).masked_select(varying).mean().item<double>() : kNan;
     }
     Kind m_kind;
-    double m_count = 0, m_absolute = 0, m_squared = 0, m_mean = 0, m_spread = 0;
+    double m_count = 0, m_absolute = 0, m_squared = 0, m_rows = 0;
+    at::Tensor m_mean, m_spread, m_error;  ///< double, one an output
 };
 
 MetricFactory factory(Regression::Kind kind)
@@ -66,9 +85,15 @@ void addRegressionMetrics(MetricRegistry& registry)
     registry.add({"mae", "Mean absolute error", "Mean of |output - target|.", "Definition", {}, ports, {}}, factory(Regression::Kind::Mae));
     registry.add({"rmse", "Root mean squared error", "Square root of the mean of (output - target)^2.", "Definition", {}, ports, {}},
                  factory(Regression::Kind::Rmse));
-    registry.add(
-        {"r2", "R2", "1 - squared error over the spread of the targets; not defined where all targets are equal.", "Definition", {}, ports, {}},
-        factory(Regression::Kind::R2));
+    registry.add({"r2",
+                  "R2",
+                  "1 - squared error over the spread of the targets about their mean; of several outputs the mean of theirs, those with equal "
+                  "targets left out.",
+                  "Definition",
+                  {},
+                  ports,
+                  {}},
+                 factory(Regression::Kind::R2));
 }
 
 }  // namespace orrery::train

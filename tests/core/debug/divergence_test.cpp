@@ -1,5 +1,6 @@
 // A change is planted at one node of one of two models; the comparison has to name that node.
 #include <core/debug/divergence.h>
+#include <core/debug/export_check.h>
 
 #include <ATen/Parallel.h>
 
@@ -423,6 +424,35 @@ private Q_SLOTS:
             cancelled = true;
         }
         QVERIFY(cancelled);
+    }
+
+    // The same check must not agree with a file in which one number is another one, or one tensor is missing.
+    void exportsAreComparedWithTheModel()
+    {
+        const QTemporaryDir folder;
+        const auto file = std::filesystem::path(folder.path().toStdString()) / "model.safetensors";
+        const Model model = network();
+        models::saveModel(file, model);
+        const auto same = checkExport(model, "orrery", file, {input()});
+        QVERIFY(same.agrees() && same.values.size() == 1 && same.values[0].a == "out" && same.values[0].elements == 40);
+        QVERIFY2(checkExport(model, "orrery", file).agrees(), "the card's example");
+        Model changed = model;
+        at::Tensor weight = model.weights.at("blocks.1.fc2.weight").clone();
+        weight[3][5] += 0.5;
+        changed.weights.set("blocks.1.fc2.weight", weight);
+        models::saveModel(file, changed);
+        const auto other = checkExport(model, "orrery", file, {input()});
+        QVERIFY(!other.agrees() && other.values[0].beyond > 0);
+        QVERIFY2(other.text().starts_with("the file does not agree with the model: out: "), other.text().c_str());
+        graph::Weights alone = changed.weights;
+        models::saveWeights(file, alone);
+        const auto tensors = checkExport(model, "safetensors", file);
+        QCOMPARE(tensors.what, std::string("tensors"));
+        QCOMPARE(std::count_if(tensors.values.begin(), tensors.values.end(), [](const auto& value) { return !value.isWithin(); }), 1);
+        QVERIFY2(tensors.text().starts_with("the file does not agree with the model: blocks.1.fc2.weight: 1 of 128 elements"),
+                 tensors.text().c_str());
+        models::saveWeights(file, graph::Weights({{"blocks.1.fc2.weight", weight}}));
+        QVERIFY(checkExport(model, "safetensors", file).text().ends_with("is not in the file"));
     }
 };
 

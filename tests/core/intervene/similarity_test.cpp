@@ -81,6 +81,7 @@ private Q_SLOTS:
     void pwccaWeighsTheKnownCorrelations();
     void pwccaEqualsItsDefinition();
     void pwccaIsOneForLinearMapsAndForgetsRotationsOfTheOtherSide();
+    void pwccaDoesNotCountRoundingAsDirections();
     void aMatrixComparesEachWithEach();
     void aConstantRepresentationHasNoSimilarity();
     void aStopIsHeard();
@@ -220,6 +221,24 @@ void SimilarityTest::pwccaEqualsItsDefinition()
     }
     QVERIFY(sum / total < 0.9);
     QVERIFY(std::abs(similarity("pwcca", rawX, rawY) - sum / total) < 1e-10);
+}
+
+/// A layer of 12 units over 5 numbers has 5 directions; in float32, bfloat16 and float16 the other 7 are rounding. The oracle computes in double, where they are none.
+void SimilarityTest::pwccaDoesNotCountRoundingAsDirections()
+{
+    const auto generator = at::detail::createCPUGenerator(11);
+    const at::Tensor x = at::randn({80, 5}, generator, at::kFloat), w = at::randn({5, 12}, generator, at::kFloat);
+    const at::Tensor low = at::matmul(x, w), other = at::tanh(low).slice(1, 0, 9) + 0.3 * at::randn({80, 9}, generator, at::kFloat);
+    const at::Tensor exact = at::matmul(x.to(at::kDouble), w.to(at::kDouble));
+    for (const char* side : {"rows", "columns"}) {
+        const core::Json parameters = {{"weighted_by", side}, {"variance", 1.0}};
+        const double wanted = similarity("pwcca", exact, other.to(at::kDouble), parameters);
+        QVERIFY(std::abs(similarity("pwcca", low, other, parameters) - wanted) < 1e-5);
+        QVERIFY(std::abs(similarity("pwcca", low.to(at::kBFloat16), other.to(at::kBFloat16), parameters) - wanted) < 0.02);
+        QVERIFY(std::abs(similarity("pwcca", low.to(at::kHalf), other.to(at::kHalf), parameters) - wanted) < 0.01);
+        QVERIFY(std::abs(similarity("svcca", low, other, {{"variance", 1.0}}) -
+                         similarity("svcca", exact, other.to(at::kDouble), {{"variance", 1.0}})) < 1e-5);
+    }
 }
 
 void SimilarityTest::pwccaIsOneForLinearMapsAndForgetsRotationsOfTheOtherSide()

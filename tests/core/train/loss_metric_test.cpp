@@ -204,6 +204,11 @@ private Q_SLOTS:
         const double r2 = 1 - error.square().sum().item<double>() / (target - target.mean()).square().sum().item<double>();
         QVERIFY(near(metric("r2", output, target, "r2"), r2, 1e-9));
         QVERIFY(std::isnan(metric("r2", at::ones({3}), at::ones({3}), "r2")));
+        // Two outputs of different level: the means alone explain nothing. As sklearn.metrics.r2_score, "uniform_average".
+        const at::Tensor two = at::stack({target - 1e6, target}, 1), means = two.mean(0).expand({40, 2});
+        QVERIFY(near(metric("r2", means, two, "r2"), 0, 1e-6));
+        const at::Tensor mixed = at::stack({two.select(1, 0), means.select(1, 1)}, 1);
+        QVERIFY(near(metric("r2", mixed, two, "r2"), 0.5, 1e-6));
     }
 
     void uniformGuessesCostLog2OfTheClasses()
