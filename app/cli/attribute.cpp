@@ -2,6 +2,7 @@
 
 #include <core/base/text.h>
 #include <core/explain/attribution.h>
+#include <core/explain/padded_batch.h>
 #include <core/explain/stored.h>
 #include <core/io/image.h>
 #include <core/train/card_inputs.h>
@@ -75,6 +76,7 @@ std::vector<std::int64_t> stored(store::Workspace* workspace, Session& session, 
 {
     const auto run = runOf(options.model.text);
     std::vector<std::int64_t> ids;
+    const auto tokens = explain::tokensOfRows(*model.graph, request.inputs);
     for (std::size_t i = 0; workspace && i < result.targets.size(); ++i) {
         explain::AttributionOrigin origin;
         origin.model = options.model.text;
@@ -90,6 +92,8 @@ std::vector<std::int64_t> stored(store::Workspace* workspace, Session& session, 
         origin.position = options.position;
         origin.at = options.site;
         origin.features = explain::attributedNames(model.card, request.inputs[0].toTensor(), std::int64_t(i));
+        if (tokens)
+            origin.features.resize(std::min(origin.features.size(), std::size_t((*tokens)[i])));
         if (result.targets[i] >= 0 && std::size_t(result.targets[i]) < model.card.classNames.size())
             origin.targetName = model.card.classNames[std::size_t(result.targets[i])];
         ids.push_back(

@@ -7,6 +7,7 @@
 
 #include "fast_model.h"
 #include "methods.h"
+#include "padded_batch.h"
 
 namespace orrery::explain {
 namespace {
@@ -421,11 +422,11 @@ const core::Registry<AttributionMethod>& attributionRegistry()
     return *registry;
 }
 
-AttributionResult attribute(const graph::Executor& executor, const graph::Weights& weights, const std::string& method, AttributionRequest request,
-                            const Control& control)
+namespace {
+
+AttributionResult attributeWhole(const graph::Executor& executor, const graph::Weights& weights, const std::string& method,
+                                 const AttributionRequest& request, const Control& control)
 {
-    const auto& component = attributionRegistry().at(method);
-    request.parameters = component.schema.resolve(request.parameters, method);
     const ScalarFunction function(executor, weights, request, control);
     if (function.outputs().numel() == 0)
         throw core::InputError(
@@ -443,6 +444,38 @@ AttributionResult attribute(const graph::Executor& executor, const graph::Weight
     result.targets = function.targets();
     result.positions = function.explainedPositions();
     return result;
+}
+
+AttributionResult attributeRows(const graph::Executor& executor, const graph::Weights& weights, const std::string& method,
+                                const AttributionRequest& request, const std::vector<std::int64_t>& tokens, const Control& control)
+{
+    const auto alone = rowsAlone(executor, weights, request, tokens);
+    std::vector<AttributionResult> rows;
+    for (std::size_t row = 0; row < alone.size(); ++row)
+        ofRow(row, tokens[row],
+              [&] { rows.push_back(attributeWhole(executor, weights, method, alone[row], controlOfRow(control, row, alone.size()))); });
+    auto whole = request;
+    whole.site = rows[0].site;
+    return stacked(std::move(rows), valueAt(executor, weights, whole));
+}
+
+}  // namespace
+
+at::Tensor valueAt(const graph::Executor& executor, const graph::Weights& weights, const AttributionRequest& request)
+{
+    auto plain = request;
+    plain.positions.clear();
+    plain.target.reset();
+    return ScalarFunction(executor, weights, plain, {}).value();
+}
+
+AttributionResult attribute(const graph::Executor& executor, const graph::Weights& weights, const std::string& method, AttributionRequest request,
+                            const Control& control)
+{
+    request.parameters = attributionRegistry().at(method).schema.resolve(request.parameters, method);
+    if (const auto tokens = tokensOfRows(*executor.graph(), request.inputs))
+        return attributeRows(executor, weights, method, request, *tokens, control);
+    return attributeWhole(executor, weights, method, request, control);
 }
 
 }  // namespace orrery::explain

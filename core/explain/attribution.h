@@ -43,6 +43,8 @@ struct AttributionResult {
     at::Tensor completenessError;         ///< [batch]: sum of attributions - (F(x) - F(baseline)); undefined for methods without that property
     at::Tensor standardError;             ///< like attribution; undefined for methods that do not sample
     core::Json details;                   ///< what else the method reports (steps used, evaluations)
+    /// Of a batch of texts of several lengths: each row's result without its padding, which is exactly 0 in `attribution`. Empty: no row holds padding.
+    std::vector<AttributionResult> rows;
 };
 
 /// Progress and stop of a computation. `progress` may be empty; it is called on the computing thread.
@@ -141,6 +143,10 @@ using AttributionMethod =
 /// All attribution methods: family "attribution". One line each in attribution.cpp.
 const core::Registry<AttributionMethod>& attributionRegistry();
 
+/// The value that a request attributes to, at its inputs. @throws as ScalarFunction.
+at::Tensor valueAt(const graph::Executor& executor, const graph::Weights& weights, const AttributionRequest& request);
+
+/// Rows of a batch that are filled up with padding are explained one by one, without it (see padded_batch.h): numbers as of that text alone.
 /// Checks the parameters against the method's schema and computes. @throws core::DocumentError, core::InputError, core::Cancelled and what running the model throws.
 AttributionResult attribute(const graph::Executor& executor, const graph::Weights& weights, const std::string& method, AttributionRequest request,
                             const Control& control = {});

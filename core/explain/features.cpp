@@ -28,17 +28,6 @@ void flattenList(const core::Json& json, std::size_t depth, Sizes& shape, std::v
         flattenList(item, depth + 1, shape, numbers, place);
 }
 
-// A nested list or a file as a tensor on the CPU.
-at::Tensor arrayOf(const core::Json& json, const std::string& place)
-{
-    if (json.is_string())
-        return io::toTensor(io::readNamedNpy(json.get<std::string>(), place, "a number, a nested list or the path of an .npy file"));
-    Sizes shape;
-    std::vector<double> numbers;
-    flattenList(json, 0, shape, numbers, place);
-    return at::tensor(numbers, at::kDouble).reshape(shape);
-}
-
 void requireBroadcast(const at::Tensor& array, const Sizes& sample, const std::string& place)
 {
     if (std::int64_t(sample.size()) < array.dim() || !at::is_expandable_to(array.sizes(), sample))
@@ -70,7 +59,7 @@ at::Tensor defaultMask(const Sizes& sample, std::int64_t patch)
 
 at::Tensor givenMask(const core::Json& json, const Sizes& sample, const std::string& place)
 {
-    auto mask = arrayOf(json, place);
+    auto mask = parameterArray(json, place);
     requireBroadcast(mask, sample, place);
     if (at::isFloatingType(mask.scalar_type())) {
         if (!mask.eq(mask.round()).all().item<bool>())
@@ -104,6 +93,16 @@ at::Tensor maskOf(const core::Json& json, const Sizes& sample, const std::string
 
 }  // namespace
 
+at::Tensor parameterArray(const core::Json& json, const std::string& place)
+{
+    if (json.is_string())
+        return io::toTensor(io::readNamedNpy(json.get<std::string>(), place, "a number, a nested list or the path of an .npy file"));
+    Sizes shape;
+    std::vector<double> numbers;
+    flattenList(json, 0, shape, numbers, place);
+    return at::tensor(numbers, at::kDouble).reshape(shape);
+}
+
 core::Parameter featureMaskParameter()
 {
     return core::any("feature_mask", nullptr,
@@ -132,7 +131,7 @@ at::Tensor sampleBaseline(const core::Json& baseline, const at::Tensor& value, c
     if (baseline.is_number())
         array = at::full({}, baseline.get<double>(), at::kDouble);
     else if (baseline.is_array() || baseline.is_string())
-        array = arrayOf(baseline, place);
+        array = parameterArray(baseline, place);
     else
         throw core::InputError(fmt::format("{}: expected a number, a nested list or the path of an .npy file, got {}", place, baseline.dump()));
     requireBroadcast(array, sample, place);

@@ -15,6 +15,9 @@ core::Parameter featureMaskParameter();    ///< `feature_mask`
 core::Parameter baselineParameter();       ///< `baseline`
 core::Parameter perturbationsParameter();  ///< `perturbations_per_eval`
 
+/// A nested list or an .npy file as a tensor on the CPU. @param place  What it is called in messages. @throws core::InputError for other JSON and uneven lists.
+at::Tensor parameterArray(const core::Json& json, const std::string& place);
+
 /// The baseline of one sample as `baseline` says: a number, a nested list, or the path of an .npy file that broadcasts to the sample.
 /// @param value  [batch, ...]: gives the sample's shape, dtype and device.
 /// @return       [...], the sample's shape (expanded).

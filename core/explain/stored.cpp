@@ -60,6 +60,9 @@ std::int64_t storeAttribution(store::Workspace& workspace, store::RunId run, con
                               const AttributionOrigin& origin, const AttributionResult& result, const graph::ModelCard& card, double seconds,
                               std::int64_t row)
 {
+    // A text of a batch is kept without what filled it up.
+    if (!result.rows.empty())
+        return storeAttribution(workspace, run, method, parameters, origin, result.rows.at(std::size_t(row)), card, seconds, 0);
     store::NewAnalysis analysis;
     analysis.run = run;
     analysis.method = method;

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include <core/base/text.h>
+#include <core/explain/padded_batch.h>
 
 namespace orrery::explain {
 namespace {
@@ -26,15 +27,56 @@ core::Json perSample(const at::Tensor& tensor)
     return list;
 }
 
-MeasuredMetric measureOne(const MetricSubject& subject, const MetricRequest& metric, std::uint64_t seed)
+MeasuredMetric measureOne(const graph::Executor& executor, const graph::Weights& weights, const std::string& method,
+                          const AttributionRequest& request, const AttributionResult& result, const MetricRequest& metric, const Control& control)
 {
+    // The method runs again and again inside a metric: its own progress and pictures would only flicker.
+    Control quiet;
+    quiet.stop = control.stop;
+    const ScalarFunction function(executor, weights, request, quiet);
+    const auto explain = [&](const ScalarFunction& other) {
+        auto again = attributionRegistry().factory(method)(other, request.parameters, request.seed, quiet);
+        if (again.site.empty())
+            again.site = other.site();
+        return again;
+    };
+    const MetricSubject subject{explain, method, request.parameters, result, function, control};
     const auto started = std::chrono::steady_clock::now();
     MeasuredMetric measured;
     measured.id = metric.id;
     measured.parameters = metric.parameters;
-    measured.result = attributionMetricRegistry().factory(metric.id)(subject, metric.parameters, seed);
+    measured.result = attributionMetricRegistry().factory(metric.id)(subject, metric.parameters, request.seed);
     measured.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     return measured;
+}
+
+// Rows of different lengths have curves of different points: only their values stand side by side.
+MeasuredMetric joined(std::vector<MeasuredMetric> rows)
+{
+    auto whole = rows.at(0);
+    whole.result = {};
+    whole.seconds = 0;
+    std::vector<at::Tensor> values;
+    std::vector<core::Json> details;
+    for (auto& row : rows) {
+        values.push_back(row.result.value);
+        details.push_back(row.result.details);
+        whole.seconds += row.seconds;
+        whole.rows.push_back(std::move(row.result));
+    }
+    whole.result.value = at::cat(values);
+    whole.result.details = mergedDetails(details);
+    return whole;
+}
+
+core::Json curveOf(const MetricResult& result)
+{
+    return {{"x_name", result.xName}, {"y_name", result.yName}, {"x", numbers(result.curveX)}, {"y", perSample(result.curveY)}};
+}
+
+core::Json referenceOf(const MetricResult& result)
+{
+    return {{"name", result.referenceName}, {"value", perSample(result.referenceValue)}, {"y", perSample(result.referenceY)}};
 }
 
 }  // namespace
@@ -84,21 +126,21 @@ std::vector<MeasuredMetric> measure(const graph::Executor& executor, const graph
     for (const auto& metric : metrics)
         resolved.push_back({metric.id, attributionMetricRegistry().at(metric.id).schema.resolve(metric.parameters, metric.id)});
     request.parameters = attributionRegistry().at(method).schema.resolve(request.parameters, method);
-    const auto seed = request.seed;
-    // The method runs again and again inside a metric: its own progress and pictures would only flicker.
-    Control quiet;
-    quiet.stop = control.stop;
-    const ScalarFunction function(executor, weights, request, quiet);
-    const auto explain = [&](const ScalarFunction& other) {
-        auto again = attributionRegistry().factory(method)(other, request.parameters, seed, quiet);
-        if (again.site.empty())
-            again.site = other.site();
-        return again;
-    };
-    const MetricSubject subject{explain, method, request.parameters, result, function, control};
+    const auto tokens = result.rows.empty() ? std::nullopt : tokensOfRows(*executor.graph(), request.inputs);
+    const auto alone = tokens ? rowsAlone(executor, weights, request, *tokens) : std::vector<AttributionRequest>();
     std::vector<MeasuredMetric> measured;
     for (const auto& metric : resolved) {
-        measured.push_back(measureOne(subject, metric, seed));
+        if (!tokens) {
+            measured.push_back(measureOne(executor, weights, method, request, result, metric, control));
+        } else {
+            std::vector<MeasuredMetric> rows;
+            for (std::size_t row = 0; row < alone.size(); ++row)
+                ofRow(row, (*tokens)[row], [&] {
+                    rows.push_back(
+                        measureOne(executor, weights, method, alone[row], result.rows.at(row), metric, controlOfRow(control, row, alone.size())));
+                });
+            measured.push_back(joined(std::move(rows)));
+        }
         if (done)
             done(measured.back());
     }
@@ -109,13 +151,15 @@ core::Json toJson(const MeasuredMetric& metric)
 {
     core::Json document = {{"value", perSample(metric.result.value)}, {"parameters", metric.parameters}, {"seconds", metric.seconds}};
     if (metric.result.curveX.defined())
-        document["curve"] = {{"x_name", metric.result.xName},
-                             {"y_name", metric.result.yName},
-                             {"x", numbers(metric.result.curveX)},
-                             {"y", perSample(metric.result.curveY)}};
+        document["curve"] = curveOf(metric.result);
     if (metric.result.referenceY.defined())
-        document["reference"] = {
-            {"name", metric.result.referenceName}, {"value", perSample(metric.result.referenceValue)}, {"y", perSample(metric.result.referenceY)}};
+        document["reference"] = referenceOf(metric.result);
+    for (const auto& row : metric.rows) {
+        if (row.curveX.defined())
+            document["curve"].push_back(curveOf(row));
+        if (row.referenceY.defined())
+            document["reference"].push_back(referenceOf(row));
+    }
     document["details"] = metric.result.details;
     return document;
 }
@@ -123,6 +167,11 @@ core::Json toJson(const MeasuredMetric& metric)
 MeasuredMetric ofSample(const MeasuredMetric& metric, std::int64_t row)
 {
     auto sample = metric;
+    if (!metric.rows.empty()) {
+        sample.result = metric.rows.at(std::size_t(row));
+        sample.rows.clear();
+        return sample;
+    }
     for (auto* tensor : {&sample.result.value, &sample.result.curveY, &sample.result.referenceY, &sample.result.referenceValue})
         if (tensor->defined())
             *tensor = tensor->narrow(0, row, 1);

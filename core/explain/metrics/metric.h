@@ -51,6 +51,8 @@ struct MeasuredMetric {
     core::Json parameters;  ///< resolved
     MetricResult result;
     double seconds = 0;
+    /// Of a batch of texts of several lengths: each row's own, without its padding; `result` then holds their values and details alone. Empty: no row holds padding.
+    std::vector<MetricResult> rows = {};
 };
 
 /// Measures an attribution that `attribute` made of the same method and request, metric by metric, in the order asked for.

@@ -3,7 +3,9 @@
 #include <QTest>
 
 #include <core/base/files.h>
+#include <core/explain/metrics/metric.h>
 #include <core/text/card_tokenizer.h>
+#include <core/text/source_lines.h>
 #include <core/text/tokenizer_files.h>
 #include <core/train/domain_contrast.h>
 #include <core/train/evaluate.h>
@@ -80,6 +82,129 @@ private Q_SLOTS:
         QVERIFY(at::equal(named.at("input_ids"), at::stack({at::tensor(pair), at::tensor(single)})));
         QVERIFY(at::equal(named.at("attention_mask"), at::tensor({1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0}, at::kLong).reshape({2, 7})));
         QVERIFY(at::equal(named.at("token_type_ids"), at::tensor({0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0}, at::kLong).reshape({2, 7})));
+    }
+
+    void methodsExplainTextsOfABatchWithoutTheirPadding_data()
+    {
+        QTest::addColumn<QByteArray>("fixture");
+        QTest::addColumn<QString>("method");
+        QTest::addColumn<QByteArray>("parameters");
+        const auto row = [](const char* fixture, const char* method, const char* parameters = "{}") {
+            QTest::addRow("%s, %s %s", fixture, method, parameters) << QByteArray(fixture) << QString(method) << QByteArray(parameters);
+        };
+        for (const char* fixture : {"bert-masked", "t5"}) {
+            row(fixture, "lime");
+            row(fixture, "kernel_shap");
+            row(fixture, "shapley_value_sampling", R"({"n_samples": 5})");
+            row(fixture, "rise", R"({"n_samples": 80})");
+        }
+        for (const char* method : {"feature_ablation", "occlusion", "integrated_gradients", "lrp"})
+            row("bert-masked", method);
+        // Arrays as long as the longest text: of 11 tokens, in pairs.
+        row("bert-masked", "lime", R"({"feature_mask": [[0],[0],[1],[1],[2],[2],[3],[3],[4],[4],[5]], "baseline": 0.1})");
+    }
+    /// The oracle is each text alone in the model without its mask; the same seed draws the same.
+    void methodsExplainTextsOfABatchWithoutTheirPadding()
+    {
+        QFETCH(QByteArray, fixture);
+        QFETCH(QString, method);
+        QFETCH(QByteArray, parameters);
+        const test::BertFolder given(fixture.constData());
+        const graph::Model model = models::openModel(given.folder.string(), {.keepInputs = {"attention_mask", "token_type_ids"}}),
+                           plain = models::openModel(given.folder.string());
+        const std::vector<GivenText> texts{{"god saw"}, {"the evening and the morning were the [MASK] day"}, {"light"}};
+        const auto explained = [&](const graph::Model& with, std::vector<c10::IValue> inputs, const char* settings) {
+            explain::AttributionRequest request;
+            request.positions = train::answerPositions(*with.graph, with.card, inputs);
+            request.positionsAreUsual = true;
+            request.inputs = std::move(inputs);
+            request.parameters = Json::parse(settings);
+            request.seed = 7;
+            return explain::attribute(graph::Executor(with.graph), with.weights, method.toStdString(), request);
+        };
+        const auto together = explained(model, inputsFor(model, texts), parameters.constData());
+        QCOMPARE(together.attribution.sizes().vec().back(), together.value.sizes().vec().back());
+        for (std::size_t i = 0; i < texts.size(); ++i) {
+            auto own = parameters;
+            if (own.contains("feature_mask"))
+                own = i == 0   ? R"({"feature_mask": [[0],[0],[1],[1]], "baseline": 0.1})"
+                      : i == 2 ? R"({"feature_mask": [[0],[0],[1]], "baseline": 0.1})"
+                               : own;
+            const auto alone = explained(plain, inputsFor(plain, {texts[i]}), own.constData());
+            const auto row = std::int64_t(i);
+            QCOMPARE(together.targets[i], alone.targets[0]);
+            // The mask adds zeros and the tokens are the same: the same numbers to the last bit.
+            const auto in = [&](at::Tensor whole, const at::Tensor& part) {
+                for (std::int64_t axis = 1; axis < part.dim(); ++axis)
+                    whole = whole.narrow(axis, 0, part.size(axis));
+                return whole.narrow(0, row, 1);
+            };
+            QVERIFY2(in(together.attribution, alone.attribution).equal(alone.attribution), texts[i].text.c_str());
+            QCOMPARE(together.attribution[row].count_nonzero().item<std::int64_t>(), alone.attribution.count_nonzero().item<std::int64_t>());
+            QCOMPARE(together.standardError.defined(), alone.standardError.defined());
+            if (alone.standardError.defined())
+                QVERIFY(in(together.standardError, alone.standardError).equal(alone.standardError));
+            QVERIFY(together.outputs[row].equal(alone.outputs[0]));
+        }
+    }
+
+    void metricsOfABatchAreThoseOfEachText()
+    {
+        const test::BertFolder given;
+        const graph::Model model = models::openModel(given.folder.string(), {.keepInputs = {"attention_mask", "token_type_ids"}});
+        const graph::Executor executor(model.graph);
+        const auto measured = [&](const std::vector<GivenText>& texts) {
+            explain::AttributionRequest request;
+            request.inputs = inputsFor(model, texts);
+            request.positions = train::answerPositions(*model.graph, model.card, request.inputs);
+            request.parameters = {{"n_samples", 20}};
+            const auto result = explain::attribute(executor, model.weights, "lime", request);
+            return explain::measure(executor, model.weights, "lime", request, result, {{"deletion", {{"random_rankings", 3}}}}).at(0);
+        };
+        const std::vector<GivenText> texts{{"god saw"}, {"the evening and the morning were the [MASK] day"}};
+        const auto together = measured(texts);
+        const Json document = explain::toJson(together);
+        for (std::size_t i = 0; i < texts.size(); ++i) {
+            const auto alone = measured({texts[i]});
+            QVERIFY(explain::ofSample(together, std::int64_t(i)).result.curveY.equal(alone.result.curveY));
+            QCOMPARE(document.at("value").at(i).dump(), explain::toJson(alone).at("value").dump());
+            QCOMPARE(document.at("curve").at(i).dump(), explain::toJson(alone).at("curve").dump());
+            QCOMPARE(document.at("reference").at(i).dump(), explain::toJson(alone).at("reference").dump());
+        }
+    }
+
+    void aPositionInThePaddingIsRefused()
+    {
+        const test::BertFolder given;
+        const graph::Model model = models::openModel(given.folder.string(), {.keepInputs = {"attention_mask", "token_type_ids"}});
+        explain::AttributionRequest request;
+        request.inputs = inputsFor(model, {{"the evening and the morning"}, {"god"}});
+        request.positions = {5};
+        const auto error = test::errorOf([&] { explain::attribute(graph::Executor(model.graph), model.weights, "saliency", request); });
+        QVERIFY2(error.contains("row 1 (3 tokens): position: expected 0..2, got 5"), qPrintable(error));
+    }
+
+    void linesOfCodeKeepTheirBlanks()
+    {
+        const test::BertFolder given;
+        const auto words = text::requiredTokenizer(models::openModel(given.folder.string()).card);
+        const std::string code = "god:\n    saw\tthe  light\n\n\tday";
+        const auto blanks = text::blanksOfLines(*words, code);
+        const auto encoding = words->encode(code);
+        QCOMPARE(blanks.size(), encoding.size());
+        // Put together again they are the text, whatever pieces the words are in.
+        std::string whole;
+        for (std::size_t i = 0; i < blanks.size(); ++i)
+            if (!encoding.special[i])
+                whole += blanks[i] + code.substr(encoding.offsets[i].begin, encoding.offsets[i].end - encoding.offsets[i].begin);
+        QCOMPARE(whole, code);
+        QVERIFY(text::blanksOfLines(*words, "god saw").empty());
+        const auto pair = text::blanksOfLines(*words, "god", "saw\nthe light");
+        QCOMPARE(std::count(pair.begin(), pair.end(), "\n"), 1);
+        // A vocabulary of bytes keeps them itself.
+        const auto bytes = text::tokenizerFromCard({{"kind", "bytes"}});
+        const auto none = text::blanksOfLines(*bytes, code);
+        QVERIFY(none.size() == code.size() && std::all_of(none.begin(), none.end(), [](const auto& each) { return each.empty(); }));
     }
 
     void whatAModelCannotReadIsRefused()
