@@ -15,7 +15,7 @@ namespace {
 
 struct GenerateOptions {
     ModelArgument model;
-    std::string prompt, tokens, source;
+    std::string prompt, tokens, source, begin;
     generation::TextOptions how;
     std::vector<std::string> stops;
     bool noCache = false, ignoreEnd = false, showProbabilities = false;
@@ -39,7 +39,7 @@ std::string tokenLabel(const text::Tokenizer* tokenizer, std::int64_t token)
 }
 
 core::Json asJson(const GenerateOptions& options, const generation::WrittenText& written, const generation::Decoder& decoder,
-                  const text::Tokenizer* tokenizer)
+                  const text::Tokenizer* tokenizer, const generation::Prompt& prompt)
 {
     core::Json tokens = core::Json::array();
     for (const auto& token : written.tokens) {
@@ -52,6 +52,9 @@ core::Json asJson(const GenerateOptions& options, const generation::WrittenText&
                           {"alternatives", std::move(alternatives)}});
     }
     core::Json json = {{"model", options.model.text}, {"prompt", written.prompt}, {"text", nullptr}, {"tokens", std::move(tokens)}};
+    if (prompt.source.defined() && prompt.source.scalar_type() == at::kLong)
+        json["source"] =
+            std::vector<std::int64_t>(prompt.source.data_ptr<std::int64_t>(), prompt.source.data_ptr<std::int64_t>() + prompt.source.numel());
     if (tokenizer)
         json["text"] = tokenizer->decode(written.newTokens());
     if (written.end == generation::TextEnd::StopText || written.end == generation::TextEnd::EndToken)
@@ -128,9 +131,11 @@ private:
 generation::Prompt promptOf(const GenerateOptions& options, const graph::Model& model)
 {
     const auto tokens = options.tokens.empty() ? std::vector<std::int64_t>() : tokensIn(options.tokens);
-    if (!options.source.empty())
-        return generation::promptFor(model, readArray(options.source), tokens);
-    return options.tokens.empty() ? generation::promptFor(model, options.prompt) : generation::promptFor(model, tokens);
+    auto prompt = !options.source.empty()  ? generation::promptFor(model, readArray(options.source), tokens)
+                  : options.tokens.empty() ? generation::promptFor(model, options.prompt)
+                                           : generation::promptFor(model, tokens);
+    generation::beginAnswer(prompt, model, options.begin);
+    return prompt;
 }
 
 Exit generateText(Session& session, const GenerateOptions& options)
@@ -160,7 +165,7 @@ Exit generateText(Session& session, const GenerateOptions& options)
     };
     const auto written = generation::writeText(decoder, prompt.tokens, how, tokenizer.get(), control);
     if (session.json) {
-        auto json = asJson(options, written, decoder, tokenizer.get());
+        auto json = asJson(options, written, decoder, tokenizer.get(), prompt);
         json["tokens_per_second"] = pace.tokensPerSecond();
         session.print(json);
         return Exit::Done;
@@ -180,6 +185,7 @@ std::function<Exit(Session&)> declareGenerate(CLI::App& app)
     app.add_option("--tokens", options->tokens, "Numbers of tokens instead: 3,14,15.");
     app.add_option("--source", options->source,
                    "Array file that an encoder-decoder's first input takes, such as a sound's features; --tokens then begin the answer.");
+    app.add_option("--begin", options->begin, "Text that an encoder-decoder's answer begins with; it goes on from there.");
     app.add_option("--max-tokens", options->how.maxNewTokens, "New tokens at most.")->check(CLI::Range(1, 100000))->capture_default_str();
     app.add_flag("--sample", options->how.sample,
                  "Draw the next token by its probability (so do --temperature, --top-k, --top-p and --seed); else the most probable.");

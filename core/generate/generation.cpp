@@ -152,7 +152,7 @@ void checkWritesOn(const graph::ModelCard& card)
 {
     if (card.task == "masked_language_model")
         throw core::InputError("the model fills masks and cannot write on: its answer at a place is about that place, not the next one. "
-                               "predict --text \"... [MASK] ...\" says what it puts there");
+                               "what it puts there is said by predict --text \"... [MASK] ...\", in the window by Interventions and Lens");
     if (card.task == "token_classification")
         throw core::InputError("the model tags tokens and cannot write on; predict --text says its tags");
 }
@@ -174,12 +174,27 @@ Prompt promptFor(const graph::Model& model, const std::vector<std::int64_t>& tok
     checkWritesOn(model.card);
     if (tokens.empty())
         throw core::InputError("the text is empty; expected at least one token");
-    if (model.card.inputs.size() != 2)
+    if (!answersToASource(model.card))
         return {{}, tokens};
     if (model.card.inputs[0].kind != "tokens")
         throw core::InputError(fmt::format("{} takes no text: expected an array of shape [{}] as its source", model.card.inputs[0].name,
                                            core::join(model.card.inputs[0].shape, ", ")));
     return {at::tensor(at::ArrayRef<std::int64_t>(tokens), at::kLong).unsqueeze(0), {answerBegin(model)}};
+}
+
+bool answersToASource(const graph::ModelCard& card)
+{
+    return card.inputs.size() == 2;
+}
+
+void beginAnswer(Prompt& prompt, const graph::Model& model, std::string_view text)
+{
+    if (text.empty())
+        return;
+    if (!answersToASource(model.card))
+        throw core::InputError("the model has no source apart from what it writes: expected one text, the prompt that it goes on from");
+    const auto tokens = text::requiredTokenizer(model.card)->ids(text, false);
+    prompt.tokens.insert(prompt.tokens.end(), tokens.begin(), tokens.end());
 }
 
 Prompt promptFor(const graph::Model& model, at::Tensor source, std::vector<std::int64_t> tokens)

@@ -58,6 +58,11 @@ void checkWritesOn(const graph::ModelCard& card);
 /// @throws core::InputError if the model takes no text or the text is empty and nothing says how to begin; what `checkWritesOn` throws.
 Prompt promptFor(const graph::Model& model, std::string_view text);
 Prompt promptFor(const graph::Model& model, const std::vector<std::int64_t>& tokens);
+/// The text that an encoder-decoder's answer begins with, behind the token that begins every answer. Empty: nothing is changed.
+/// @throws core::InputError for a decoder alone, whose prompt is what it goes on from; core::InputError without a tokenizer.
+void beginAnswer(Prompt& prompt, const graph::Model& model, std::string_view text);
+/// Whether it answers to a source: what `beginAnswer` is for.
+bool answersToASource(const graph::ModelCard& card);
 /// For a source that is no text: `tokens` begin the answer; without any the card says with which one.
 Prompt promptFor(const graph::Model& model, at::Tensor source, std::vector<std::int64_t> tokens);
 

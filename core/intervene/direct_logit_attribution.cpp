@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include <core/base/text.h>
@@ -108,6 +109,23 @@ void readNorm(Readout& readout, const graph::Model& model, const std::string& no
     readout.scale = std::sqrt(x.var(false).item<double>() + node.inputs[4].constant.toDouble());
 }
 
+/// The operators on the way from one value to another, each named once: "aten::linear, aten::gelu".
+std::string operatorsBetween(const graph::Model& model, const std::string& from, graph::ValueId to)
+{
+    const auto first = model.graph->findValue(from);
+    std::vector<std::string> names;
+    for (const auto* node = model.graph->producer(to); node; node = model.graph->producer(to)) {
+        const std::string op(node->op);
+        if (std::find(names.begin(), names.end(), op) == names.end())
+            names.insert(names.begin(), op);
+        // Where nothing leads on through the first input, the way ends.
+        if (node->inputs.empty() || node->inputs[0].isConstant() || node->inputs[0].value == first.value_or(-2))
+            break;
+        to = node->inputs[0].value;
+    }
+    return core::join(names, ", ");
+}
+
 /// @param x  The last residual stream at the position.
 Readout readoutOf(const graph::Model& model, const at::Tensor& x, std::int64_t target, const std::optional<std::int64_t>& contrast)
 {
@@ -118,9 +136,15 @@ Readout readoutOf(const graph::Model& model, const at::Tensor& x, std::int64_t t
     if (hasNorm)
         readNorm(readout, model, norm->second, residual, x);
     const auto head = linearAt(model, logits);
-    if (!head || head->input != model.graph->findValue(hasNorm ? norm->second : residual).value_or(-2))
-        throw core::InputError(fmt::format("{}: expected a linear head (aten::linear) behind the {}, found {}", kNeeded,
-                                           hasNorm ? "final layer norm" : "last residual stream", producerOf(model, logits).qualifiedOp()));
+    const std::string behind = hasNorm ? norm->second : residual;
+    const char* const name = hasNorm ? "final layer norm" : "last residual stream";
+    if (!head)
+        throw core::InputError(
+            fmt::format("{}: expected a linear head (aten::linear) behind the {}, found {}", kNeeded, name, producerOf(model, logits).qualifiedOp()));
+    if (head->input != model.graph->findValue(behind).value_or(-2))
+        throw core::InputError(fmt::format("{}: expected a linear head directly behind the {}, found {} between them: the logits are no sum of what "
+                                           "the blocks write",
+                                           kNeeded, name, operatorsBetween(model, behind, head->input)));
     readout.direction = head->weight[target];
     if (contrast)
         readout.direction = readout.direction - head->weight[*contrast];
