@@ -140,6 +140,15 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> uniqueOf(const at::Te
     return {values.index_select(along, order), first.index_select(0, order), order.argsort().index_select(0, inverse), counts.index_select(0, order)};
 }
 
+// Of equal values the one further in front comes first, which libtorch's own does not promise.
+std::tuple<at::Tensor, at::Tensor> topValues(const at::Tensor& x, std::int64_t k, std::int64_t axis, bool largest, bool)
+{
+    const auto size = x.dim() == 0 ? 1 : x.size(axis);
+    TORCH_CHECK(k >= 0 && k <= size, "expected k from 0 to ", size, ", got ", k);
+    const auto [values, places] = x.sort(c10::optional<bool>(true), axis, largest);
+    return {values.narrow(axis, 0, k), places.narrow(axis, 0, k)};
+}
+
 at::Tensor cumulativeSum(const at::Tensor& x, std::int64_t axis, bool exclusive, bool reverse)
 {
     auto sums = (reverse ? x.flip(axis) : x).cumsum(axis, x.scalar_type());
@@ -216,6 +225,7 @@ void registerOnnxIndices(torch::Library& library)
     library.def("onnx_one_hot(Tensor indices, int depth, Tensor values, int axis) -> Tensor", oneHot);
     library.def("onnx_compress(Tensor x, Tensor condition, int axis) -> Tensor", compressed);
     library.def("onnx_unique(Tensor x, int? axis, bool sorted) -> (Tensor, Tensor, Tensor, Tensor)", uniqueOf);
+    library.def("onnx_topk(Tensor x, int k, int axis, bool largest, bool sorted) -> (Tensor, Tensor)", topValues);
     library.def("onnx_cumsum(Tensor x, int axis, bool exclusive, bool reverse) -> Tensor", cumulativeSum);
     library.def("onnx_reverse_sequence(Tensor x, Tensor lengths, int time_axis, int batch_axis) -> Tensor", reverseSequences);
     library.def("onnx_sum_or_none(Tensor x, int[] axes, bool keepdim) -> Tensor", sumOrNone);

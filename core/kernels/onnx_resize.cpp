@@ -18,26 +18,28 @@ struct AxisPlan {
     double scale = 1, start = 0, end = 1;
 };
 
-// Where output element `x` lies among the input's. Source: ONNX operator specification, "Resize", coordinate_transformation_mode.
-double coordinate(double x, const AxisPlan& p, const std::string& mode)
+// Where output element `x` lies among the input's. Source: ONNX operator specification, "Resize", coordinate_transformation_mode. In float, as runtimes compute it, places that
+// lie exactly between two elements or on one are the same as theirs; in double, weights are exact.
+template <class Real>
+Real coordinate(Real x, const AxisPlan& p, const std::string& mode)
 {
+    const Real scale = Real(p.scale), in = Real(p.in), out = Real(p.out), half = Real(0.5);
     if (mode == "align_corners")
-        return p.out == 1 ? 0 : x * double(p.in - 1) / double(p.out - 1);
+        return p.out == 1 ? 0 : x * (in - 1) / (out - 1);
     if (mode == "asymmetric")
-        return x / p.scale;
+        return x / scale;
     if (mode == "tf_half_pixel_for_nn")
-        return (x + 0.5) / p.scale;
+        return (x + half) / scale;
     if (mode == "tf_crop_and_resize")
-        return p.out > 1 ? p.start * double(p.in - 1) + x * (p.end - p.start) * double(p.in - 1) / double(p.out - 1)
-                         : 0.5 * (p.start + p.end) * double(p.in - 1);
+        return p.out > 1 ? Real(p.start) * (in - 1) + x * Real(p.end - p.start) * (in - 1) / (out - 1) : half * Real(p.start + p.end) * (in - 1);
     if (mode == "pytorch_half_pixel" && p.out == 1)
         return 0;
     if (mode == "half_pixel_symmetric") {
-        const double adjustment = double(p.out) / (p.scale * double(p.in));
-        return double(p.in) / 2 * (1 - adjustment) + (x + 0.5) / p.scale - 0.5;
+        const Real adjustment = out / (scale * in);
+        return in / 2 * (1 - adjustment) + (x + half) / scale - half;
     }
     TORCH_CHECK(mode == "half_pixel" || mode == "pytorch_half_pixel", "expected a known coordinate mode, got ", mode);
-    return (x + 0.5) / p.scale - 0.5;
+    return (x + half) / scale - half;
 }
 
 double nearestOf(double x, const std::string& mode)
@@ -88,7 +90,7 @@ at::Tensor resizeAxis(const at::Tensor& x, std::int64_t axis, const AxisPlan& pl
         auto places = at::empty({plan.out}, at::kLong);
         for (std::int64_t i = 0; i < plan.out; ++i)
             places.data_ptr<std::int64_t>()[i] =
-                std::clamp<std::int64_t>(std::int64_t(nearestOf(coordinate(double(i), plan, form.coordinates), form.nearest)), 0, plan.in - 1);
+                std::clamp<std::int64_t>(std::int64_t(nearestOf(coordinate(float(i), plan, form.coordinates), form.nearest)), 0, plan.in - 1);
         return x.index_select(axis, places.to(x.device()));
     }
     auto weights = at::zeros({plan.out, plan.in}, at::kFloat);
@@ -124,7 +126,8 @@ std::vector<AxisPlan> plansFor(const at::Tensor& x, const RealList& roi, const R
         TORCH_CHECK(plan.in > 0, "expected an input with elements");
         plan.scale = sizes ? double((*sizes)[i]) / double(plan.in) : (*scales)[i];
         TORCH_CHECK(plan.scale > 0 && std::isfinite(plan.scale), "expected scales above 0, got ", plan.scale);
-        plan.out = sizes ? (*sizes)[i] : std::int64_t(std::floor(double(plan.in) * plan.scale));
+        // The product of floats: 10 times 0.7 is 7, though 0.7 as a float lies below.
+        plan.out = sizes ? (*sizes)[i] : std::int64_t(std::floor(float(plan.in) * float(plan.scale)));
         if (roi && roi->size() == 2 * count) {
             plan.start = (*roi)[i];
             plan.end = (*roi)[i + count];

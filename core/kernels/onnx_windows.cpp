@@ -1,4 +1,5 @@
 // Pools with the paddings of ONNX, and normalisations that give their statistics.
+#include <algorithm>
 #include <limits>
 
 #include "onnx_operators.h"
@@ -50,13 +51,12 @@ at::Tensor padSame(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef 
     return padWith(x, samePaddings(x, kernel, strides, dilations, upper), value);
 }
 
-std::tuple<at::Tensor, at::Tensor> pooledMaximum(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef strides, at::IntArrayRef dilations,
-                                                 bool ceil)
+std::tuple<at::Tensor, at::Tensor> pooledMaximum(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef strides, at::IntArrayRef dilations)
 {
     switch (kernel.size()) {
-    case 1: return at::max_pool1d_with_indices(x, kernel, strides, 0, dilations, ceil);
-    case 2: return at::max_pool2d_with_indices(x, kernel, strides, 0, dilations, ceil);
-    default: return at::max_pool3d_with_indices(x, kernel, strides, 0, dilations, ceil);
+    case 1: return at::max_pool1d_with_indices(x, kernel, strides, 0, dilations);
+    case 2: return at::max_pool2d_with_indices(x, kernel, strides, 0, dilations);
+    default: return at::max_pool3d_with_indices(x, kernel, strides, 0, dilations);
     }
 }
 
@@ -82,34 +82,76 @@ at::Tensor wholePlaces(const at::Tensor& places, const at::Tensor& x, const at::
     return flat + (at::arange(x.size(0) * x.size(1), places.options()) * plane).reshape(shape);
 }
 
+/// The paddings that windows reach: where their number is rounded up, the last ones reach further, and those that would begin behind the input and its padding in front are left out.
+/// Source: ONNX operator specification, "MaxPool", ceil_mode.
+Paddings reached(const at::Tensor& x, Paddings pads, at::IntArrayRef kernel, at::IntArrayRef strides, at::IntArrayRef dilations, bool ceil)
+{
+    for (std::size_t i = 0; ceil && i < kernel.size(); ++i) {
+        const auto size = x.size(std::int64_t(i) + 2), window = (kernel[i] - 1) * dilations[i] + 1;
+        const auto room = size + pads.begins[i] + pads.ends[i] - window;
+        if (room < 0)
+            continue;  // the pool itself says so
+        auto count = (room + strides[i] - 1) / strides[i] + 1;
+        if ((count - 1) * strides[i] >= size + pads.begins[i])
+            --count;
+        pads.ends[i] = (count - 1) * strides[i] + window - size - pads.begins[i];
+    }
+    return pads;
+}
+
 std::tuple<at::Tensor, at::Tensor> maxPool(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef strides, at::IntArrayRef dilations,
                                            at::IntArrayRef pads, bool ceil, const std::string& autoPad, bool byColumns)
 {
-    const auto around = paddingsOf(x, kernel, strides, dilations, pads, autoPad);
+    const auto around = reached(x, paddingsOf(x, kernel, strides, dilations, pads, autoPad), kernel, strides, dilations, ceil);
     const auto real = x.is_floating_point() ? x : x.to(at::kDouble);
     const auto padded = padWith(real, around, -std::numeric_limits<double>::infinity());
-    const auto [values, places] = pooledMaximum(padded, kernel, strides, dilations, ceil);
+    const auto [values, places] = pooledMaximum(padded, kernel, strides, dilations);
     return {values.to(x.scalar_type()), wholePlaces(places, x, padded, around, byColumns)};
 }
 
-at::Tensor pooledMean(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef strides, bool ceil)
+/// Dilated windows are those of a convolution with equal weights.
+at::Tensor dilatedMean(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef strides, at::IntArrayRef dilations)
 {
+    IntList shape = {1, 1}, apart = {x.size(0) * x.size(1), 1}, together = {x.size(0), x.size(1)};
+    shape.insert(shape.end(), kernel.begin(), kernel.end());
+    apart.insert(apart.end(), x.sizes().begin() + 2, x.sizes().end());
+    const auto ones = at::ones(shape, x.options());
+    const IntList none(kernel.size(), 0);
+    const auto sums = at::convolution(x.reshape(apart), ones / double(ones.numel()), {}, strides, none, dilations, false, none, 1);
+    together.insert(together.end(), sums.sizes().begin() + 2, sums.sizes().end());
+    return sums.reshape(together);
+}
+
+at::Tensor pooledMean(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef strides, at::IntArrayRef dilations)
+{
+    if (std::any_of(dilations.begin(), dilations.end(), [](std::int64_t each) { return each != 1; }))
+        return dilatedMean(x, kernel, strides, dilations);
     switch (kernel.size()) {
-    case 1: return at::avg_pool1d(x, kernel, strides, 0, ceil, true);
-    case 2: return at::avg_pool2d(x, kernel, strides, 0, ceil, true);
-    default: return at::avg_pool3d(x, kernel, strides, 0, ceil, true);
+    case 1: return at::avg_pool1d(x, kernel, strides, 0, false, true);
+    case 2: return at::avg_pool2d(x, kernel, strides, 0, false, true);
+    default: return at::avg_pool3d(x, kernel, strides, 0, false, true);
     }
 }
 
-// Where padding does not count, the mean is divided by the share of the window that lies inside.
+// The mean over a window is divided by the share of it that counts: what lies inside, with padding or without. What a last window reaches beyond both never counts.
 at::Tensor averagePool(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef strides, at::IntArrayRef dilations, at::IntArrayRef pads,
                        bool ceil, const std::string& autoPad, bool countsPadding)
 {
-    const auto around = paddingsOf(x, kernel, strides, dilations, pads, autoPad);
-    const auto means = pooledMean(padWith(x, around, 0), kernel, strides, ceil);
-    if (countsPadding)
+    const auto given = paddingsOf(x, kernel, strides, dilations, pads, autoPad);
+    const auto around = reached(x, given, kernel, strides, dilations, ceil);
+    const auto means = pooledMean(padWith(x, around, 0), kernel, strides, dilations);
+    if (countsPadding && !ceil)
         return means;
-    return means / pooledMean(padWith(at::ones_like(x), around, 0), kernel, strides, ceil);
+    auto counts = at::ones_like(x);
+    auto rest = around;
+    if (countsPadding) {
+        counts = padWith(counts, given, 1);
+        for (std::size_t i = 0; i < rest.ends.size(); ++i) {
+            rest.begins[i] = 0;
+            rest.ends[i] -= given.ends[i];
+        }
+    }
+    return means / pooledMean(padWith(counts, rest, 0), kernel, strides, dilations);
 }
 
 at::Tensor globalPool(const at::Tensor& x, const std::string& how, double p)

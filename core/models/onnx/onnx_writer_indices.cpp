@@ -101,6 +101,7 @@ void addIndexWriters(WriterTable& table)
         {"aten::scatter_add", scattered("add")},
         {"aten::select", select},
         {"aten::topk", firstOfSorted},
+        {"orrery::onnx_topk", firstOfSorted},
     });
 }
 

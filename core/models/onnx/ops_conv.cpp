@@ -170,9 +170,7 @@ void averagePool(Call& c)
     const auto windows = windowsOf(c);
     const bool counts = c.integer("count_include_pad", 0) != 0;
     const bool undilated = std::all_of(windows.dilations.begin(), windows.dilations.end(), [](std::int64_t each) { return each == 1; });
-    if (!undilated)
-        c.unsupported("dilated windows");
-    if (!windows.padsToSame() && windows.isSymmetric() && padsAtMostHalf(windows)) {
+    if (undilated && !windows.padsToSame() && windows.isSymmetric() && padsAtMostHalf(windows)) {
         const auto op = fmt::format("aten::avg_pool{}d", windows.axes());
         return c.out(c.emit(op, {c.in(0), windows.kernel, windows.strides, windows.begins, windows.ceil, counts}));
     }

@@ -92,7 +92,7 @@ void nonZero(Call& c)
 void topK(Call& c)
 {
     const Term k = c.hasAttribute("k") ? Term(c.integer("k", 1)) : c.oneInt(c.in(1));
-    auto results = c.emitAll("aten::topk", {c.in(0), k, c.integer("axis", -1), c.integer("largest", 1) != 0, c.integer("sorted", 1) != 0});
+    auto results = c.emitAll("orrery::onnx_topk", {c.in(0), k, c.integer("axis", -1), c.integer("largest", 1) != 0, c.integer("sorted", 1) != 0});
     for (auto& each : results)
         each.rank = c.in(0).rank;
     results[0].dtype = c.in(0).dtype;

@@ -205,9 +205,10 @@ void shrink(Call& c)
 {
     const double lambda = c.real("lambd", 0.5), bias = c.real("bias", 0);
     const Term& x = c.in(0);
-    const Term below = c.emit("aten::mul.Tensor", {c.emit("aten::add.Scalar", {x, bias, 1}), c.emit("aten::lt.Scalar", {x, -lambda})});
-    const Term above = c.emit("aten::mul.Tensor", {c.emit("aten::sub.Scalar", {x, bias, 1}), c.emit("aten::gt.Scalar", {x, lambda})});
-    c.out(c.emit("aten::add.Tensor", {below, above}));
+    // Chosen rather than multiplied by 0 and 1: infinity times 0 is no number.
+    const Term zeros = c.emit("aten::zeros_like", {x, nullptr, nullptr, nullptr, nullptr, nullptr});
+    const Term above = c.emit("aten::where.self", {c.emit("aten::gt.Scalar", {x, lambda}), c.emit("aten::sub.Scalar", {x, bias, 1}), zeros});
+    c.out(c.emit("aten::where.self", {c.emit("aten::lt.Scalar", {x, -lambda}), c.emit("aten::add.Scalar", {x, bias, 1}), above}));
 }
 
 void gelu(Call& c)

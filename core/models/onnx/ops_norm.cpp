@@ -41,7 +41,9 @@ void layerNorm(Call& c)
     const auto axis = c.integer("axis", -1);
     const double eps = c.real("epsilon", 1e-5);
     const Term& scale = c.in(1);
-    if (scale.isConstant() && !c.wants(1) && (isLastAxis(c, axis) ? scale.constant.dim() == 1 : axis < 0 && scale.constant.dim() == -axis))
+    // A scale of one number is one for all of them.
+    const bool fits = scale.isConstant() && scale.constant.numel() > 1;
+    if (fits && !c.wants(1) && (isLastAxis(c, axis) ? scale.constant.dim() == 1 : axis < 0 && scale.constant.dim() == -axis))
         return c.out(c.emit("aten::layer_norm", {c.in(0), scale.constant.sizes().vec(), scale, c.optional(2), eps, false}));
     auto results = c.emitAll("orrery::onnx_layer_norm", {c.in(0), scale, c.optional(2), axis, eps});
     results[0].rank = c.in(0).rank;
@@ -89,7 +91,9 @@ void lpNorm(Call& c)
 {
     const Term norm =
         c.emit("aten::norm.ScalarOpt_dim", {c.in(0), double(c.integer("p", 2)), std::vector<std::int64_t>{c.integer("axis", -1)}, true});
-    c.out(c.emit("aten::div.Tensor", {c.in(0), norm}));
+    // Zeros stay zeros.
+    const Term some = c.emit("aten::masked_fill.Scalar", {norm, c.emit("aten::eq.Scalar", {norm, 0}), 1.0});
+    c.out(c.emit("aten::div.Tensor", {c.in(0), some}));
 }
 
 // Before operator set 13 the axes from `axis` on were taken as one.

@@ -36,14 +36,32 @@ void finish(Call& c, Term result, const Term& axes)
 }
 
 using Reduction = std::function<Term(Call&, const Term&, const Term&)>;
+/// What a reduction does to each number by itself; empty: nothing.
+using Single = std::function<Term(Call&, const Term&)>;
 
-Operator reduce(Reduction reduction)
+/// Over no axes each number is reduced by itself.
+Operator reduce(Reduction reduction, Single single = {})
 {
-    return [reduction = std::move(reduction)](Call& c) {
+    return [reduction = std::move(reduction), single = std::move(single)](Call& c) {
         const auto axes = reducedAxes(c);
         if (!axes)
-            return c.out(c.in(0));
+            return c.out(single ? single(c, c.in(0)) : c.in(0));
         finish(c, reduction(c, c.in(0), *axes), *axes);
+    };
+}
+
+/// Reductions that libtorch knows for real numbers only: whole ones are widened, and what comes out is cut to a whole number.
+Reduction inReals(Reduction reduction)
+{
+    return [reduction = std::move(reduction)](Call& c, const Term& x, const Term& axes) {
+        if (!x.isIntegral())
+            return reduction(c, x, axes);
+        Term wide = c.emit("aten::to.dtype", {x, at::kDouble, false, false});
+        wide.rank = x.rank;
+        wide.dtype = at::kDouble;
+        Term result = c.emit("aten::to.dtype", {reduction(c, wide, axes), *x.dtype, false, false});
+        result.dtype = x.dtype;
+        return result;
     };
 }
 
@@ -105,6 +123,21 @@ Term logOfSumOfExponentials(Call& c, const Term& x, const Term& axes)
     return c.emit("aten::logsumexp", {x, axes, keepsAxes(c)});
 }
 
+Term absolute(Call& c, const Term& x)
+{
+    return c.emit("aten::abs", {x});
+}
+
+Term squared(Call& c, const Term& x)
+{
+    return c.emit("aten::mul.Tensor", {x, x});
+}
+
+Term logarithm(Call& c, const Term& x)
+{
+    return c.emit("aten::log", {x});
+}
+
 // Of equal values the first counts, or the last.
 Operator extremum(bool maximum)
 {
@@ -137,10 +170,18 @@ std::span<const Entry> reduceOperators()
 {
     using namespace reductions;
     static const Entry kEntries[] = {
-        {"ArgMax", extremum(true)},     {"ArgMin", extremum(false)},        {"ReduceL1", reduce(norm1)},
-        {"ReduceL2", reduce(norm2)},    {"ReduceLogSum", reduce(logOfSum)}, {"ReduceLogSumExp", reduce(logOfSumOfExponentials)},
-        {"ReduceMax", reduce(largest)}, {"ReduceMean", reduce(mean)},       {"ReduceMin", reduce(smallest)},
-        {"ReduceProd", reduceProduct},  {"ReduceSum", reduce(sum)},         {"ReduceSumSquare", reduce(sumOfSquares)},
+        {"ArgMax", extremum(true)},
+        {"ArgMin", extremum(false)},
+        {"ReduceL1", reduce(norm1, absolute)},
+        {"ReduceL2", reduce(inReals(norm2), absolute)},
+        {"ReduceLogSum", reduce(inReals(logOfSum), logarithm)},
+        {"ReduceLogSumExp", reduce(inReals(logOfSumOfExponentials))},
+        {"ReduceMax", reduce(largest)},
+        {"ReduceMean", reduce(inReals(mean))},
+        {"ReduceMin", reduce(smallest)},
+        {"ReduceProd", reduceProduct},
+        {"ReduceSum", reduce(sum)},
+        {"ReduceSumSquare", reduce(sumOfSquares, squared)},
     };
     return kEntries;
 }

@@ -1,6 +1,8 @@
 // Resizing, sampling and boxes.
 #include <ATen/ATen.h>
 
+#include <cmath>
+
 #include "converter.h"
 
 namespace orrery::models::onnx {
@@ -29,6 +31,14 @@ struct ResizeForm {
     std::string mode, coordinates, nearest;
 };
 
+// Factors with which libtorch and ONNX come to the same sizes and places, which one multiplies in double and the other divides in float.
+bool isEven(double factor)
+{
+    constexpr double kSteps = 64;
+    const double inverse = double(1 / float(factor));
+    return factor * kSteps == std::floor(factor * kSteps) && (factor != std::floor(factor) || inverse * factor >= 1);
+}
+
 // What libtorch computes in the same way goes to its own operators: others know them.
 bool byLibtorch(Call& c, const ResizeForm& form, const Term& scales, const Term& wanted)
 {
@@ -45,6 +55,9 @@ bool byLibtorch(Call& c, const ResizeForm& form, const Term& scales, const Term&
         const auto numbers = scales.operand.constant.toDoubleVector();
         if (numbers.size() != 4 || numbers[0] != 1 || numbers[1] != 1 || (numbers[2] < 1 || numbers[3] < 1))
             return false;
+        for (const double number : {numbers[2], numbers[3]})
+            if (!isEven(number) || (isNearest && number != std::floor(number)))
+                return false;
         factors = Term(c10::IValue(std::vector<double>{numbers[2], numbers[3]}));
     } else if (scales.isNone() && (wanted.isLiteral() || wanted.items.size() == 4)) {
         if (wanted.isLiteral()) {

@@ -183,7 +183,8 @@ void OnnxExportTest::programsOfOthersAreTheSame()
     const std::filesystem::path path(file.toStdString());
     const auto inputs = storedInputs(std::filesystem::path(path).replace_extension(".safetensors"));
     const auto model = models::openModel(path.string());
-    const auto written = again(model, 17, inputs);
+    const std::int64_t opset = path.filename() == "traps.onnx" ? 19 : 17;  // dilated means came with it
+    const auto written = again(model, opset, inputs);
     const bool isHalf = path.filename() == "mlp-half.onnx";  // this libtorch has no product of halves: both are compared in float32
     const auto text =
         isHalf ? differenceOf(inFloat(model), inFloat(written), {inputs.at(0).toTensor().to(at::kFloat)}) : differenceOf(model, written, inputs);

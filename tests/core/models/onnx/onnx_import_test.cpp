@@ -127,7 +127,7 @@ void OnnxImportTest::outputsEqualTheRuntimes_data()
     QTest::addColumn<QString>("name");
     QTest::addColumn<double>("tolerance");
     for (const char* name : {"branch", "cnn", "cnn-ts", "mlp", "mlp-ts", "recurrent", "recurrent-ts", "shapes", "shapes-ts", "masked", "masked-ts",
-                             "layer", "layer-ts", "dictionary", "gpt", "encoder-ts", "external/mlp"})
+                             "layer", "layer-ts", "dictionary", "gpt", "encoder-ts", "external/mlp", "traps"})
         QTest::newRow(name) << QString(name) << 1e-5;
     QTest::newRow("mlp-half") << QString("mlp-half") << 2e-3;  // written in float16: eleven bits
     // A step of the output's scale: a value that lies between two integers may be rounded either way.
