@@ -12,17 +12,20 @@ constexpr double kBartEpsilon = 1e-5;
 
 struct BartSettings {
     CoderSettings encoder, decoder;
-    std::int64_t features, vocabulary, positions, begin, end;
+    std::int64_t features, vocabulary, positions, begin, end, padding;
     double scale;
     bool fixedPositions;  ///< sines and cosines, and no norm of the embeddings
+    bool beginsWithLast;  ///< a shifted text begins with its own last token, the language, instead of one start token
     explicit BartSettings(const Config& config)
         : encoder(config, "encoder"), decoder(config, "decoder"), features(encoder.features), vocabulary(config.count("vocab_size", 50265)),
           positions(config.count("max_position_embeddings", 1024)), begin(config.number("decoder_start_token_id").value_or(2)),
-          end(config.number("eos_token_id").value_or(2)), scale(config.flag("scale_embedding", false) ? std::sqrt(double(features)) : 1)
+          end(config.number("eos_token_id").value_or(2)), padding(config.number("pad_token_id").value_or(1)),
+          scale(config.flag("scale_embedding", false) ? std::sqrt(double(features)) : 1)
     {
         const auto kind = config.text("model_type", "bart");
         fixedPositions = kind == "marian" || kind == "pegasus";
         encoder.normFirst = decoder.normFirst = kind == "mbart" || kind == "pegasus";
+        beginsWithLast = kind == "mbart";
         if (!config.flag("share_encoder_decoder_embeddings", true))
             config.fail("share_encoder_decoder_embeddings", "true: one table for both stacks");
         if (fixedPositions && features % 2 != 0)
@@ -30,19 +33,38 @@ struct BartSettings {
     }
 };
 
-/// [position, feature]: sin(t / 10000^(2 i / features)) for all i, then the cosines. Vaswani et al. (2017), arXiv:1706.03762, section 3.5; the order is that of the released checkpoints.
+/// A rate and what is missing when it is rounded to eleven bits, with which its product with a position is exact in float.
+std::pair<double, double> splitRate(double rate)
+{
+    constexpr int kBits = 11;
+    const double step = std::ldexp(1.0, std::ilogb(rate) + 1 - kBits), near = std::nearbyint(rate / step) * step;
+    return {near, rate - near};
+}
+
+/// [position, feature]: sin(t / 10000^(2 i / features)) for all i, then the cosines. Vaswani et al. (2017), arXiv:1706.03762, section 3.5; the order is that of the released checkpoints. As the
+/// sine and cosine of a sum of two angles, since one of hundreds is off in the fifth digit in float.
 Var fixedRows(Builder& builder, Var like, Var positions, std::int64_t features)
 {
     const Builder::Scope scope = builder.module("embed_positions", "SinusoidalPositions");
-    std::vector<double> rates;
-    for (std::int64_t i = 0; i < features / 2; ++i)
-        rates.push_back(std::pow(10000.0, -2.0 * double(i) / double(features)));
+    std::vector<double> near, rest;
+    for (std::int64_t i = 0; i < features / 2; ++i) {
+        const auto [first, second] = splitRate(std::pow(10000.0, -2.0 * double(i) / double(features)));
+        near.push_back(first);
+        rest.push_back(second);
+    }
     const c10::IValue device = c10::Device(c10::kCPU);  // an explicit literal, which moving the graph rewrites
-    const Var table = builder.op("aten::tensor", {c10::IValue(rates), nullptr, device}, "rates");
     const Var places = builder.op("aten::unsqueeze", {builder.op("aten::arange", {positions, nullptr, nullptr, device}), 1});
-    const Var angles = builder.op("aten::mul.Tensor", {places, table}, "angles");
-    const Var rows = builder.op("aten::cat", {builder.list({builder.op("aten::sin", {angles}), builder.op("aten::cos", {angles})}), -1}, "rows");
-    return builder.op("aten::to.other", {rows, like}, "typed");
+    const auto turned = [&](const std::vector<double>& rates, const std::string& name) {
+        const Var table = builder.op("aten::tensor", {c10::IValue(rates), nullptr, device}, name + "_rates");
+        const Var angles = builder.op("aten::mul.Tensor", {places, table}, name + "_angles");
+        return std::pair(builder.op("aten::sin", {angles}, name + "_sines"), builder.op("aten::cos", {angles}, name + "_cosines"));
+    };
+    const auto product = [&](Var a, Var b) { return builder.op("aten::mul.Tensor", {a, b}); };
+    const auto [sines, cosines] = turned(near, "near");
+    const auto [fewSines, fewCosines] = turned(rest, "rest");
+    const Var sums = builder.op("aten::add.Tensor", {product(sines, fewCosines), product(cosines, fewSines)}, "sines");
+    const Var differences = builder.op("aten::sub.Tensor", {product(cosines, fewCosines), product(sines, fewSines)}, "cosines");
+    return builder.op("aten::to.other", {builder.op("aten::cat", {builder.list({sums, differences}), -1}, "rows"), like}, "typed");
 }
 
 Var bartStack(Assembly& assembly, Var tokens, Var table, const CoderStack& stack, const CoderSettings& coder, const BartSettings& settings)
@@ -67,7 +89,10 @@ Var shiftedTokens(Assembly& assembly, const BartSettings& settings)
 {
     Builder& builder = assembly.builder;
     const Builder::Scope scope = builder.module("decoder_input_ids", "ShiftedTokens");
-    const Var begin = builder.op("aten::new_full", {assembly.tokens, builder.shape({assembly.sizes.batch, 1}), settings.begin});
+    const Var begin = settings.beginsWithLast
+                          ? lastRowWhere(assembly, builder.op("aten::ne.Scalar", {assembly.tokens, settings.padding}),
+                                         builder.op("aten::unsqueeze", {assembly.tokens, -1}))
+                          : builder.op("aten::new_full", {assembly.tokens, builder.shape({assembly.sizes.batch, 1}), settings.begin});
     const Var rest = builder.op("aten::slice.Tensor", {assembly.tokens, 1, 0, -1, 1});
     return builder.op("aten::cat", {builder.list({begin, rest}), 1});
 }

@@ -5,7 +5,10 @@
 namespace orrery::models::families {
 namespace {
 
+// Numbers that the released code fixes, whatever a config says.
 constexpr std::int64_t kFarthest = 128;  // distances from here on share the last bucket
+constexpr std::int64_t kBuckets = 32;
+constexpr std::int64_t kPadding = 1;  // positions are counted from behind this token's
 
 /// attention.attn.{q, k, v, o}, attention.LayerNorm.
 BertBranch mpnetAttention(Assembly& assembly, Var x, const Masks& masks, const std::string& block, const BertSettings& settings)
@@ -31,14 +34,13 @@ BertBranch mpnetAttention(Assembly& assembly, Var x, const Masks& masks, const s
 Var mpnetEncoder(Assembly& assembly, Var x, const BertSettings& settings)
 {
     Builder& builder = assembly.builder;
-    const std::int64_t buckets = assembly.config.count("relative_attention_num_buckets", 32);
-    if (buckets % 4 != 0)
-        assembly.config.fail("relative_attention_num_buckets", "a multiple of 4");
+    if (assembly.config.count("relative_attention_num_buckets", kBuckets) != kBuckets)
+        assembly.config.fail("relative_attention_num_buckets", fmt::format("{}, with which the released code computes", kBuckets));
     const Builder::Scope scope = builder.module("encoder", "Encoder");
     Masks masks{{}, assembly.paddingMask(x)};
     {
         const Builder::Scope inner = builder.module("relative_attention_bias", "Embedding");
-        const Var bias = relativeBias(builder, assembly.sizes.position, {buckets, kFarthest, settings.heads, true});
+        const Var bias = relativeBias(builder, assembly.sizes.position, {kBuckets, kFarthest, settings.heads, true});
         masks.padding = masks.padding ? builder.op("aten::add.Tensor", {*masks.padding, bias}, "position_bias") : bias;
     }
     return bertLayers(assembly, x, settings, [&](Var in, const std::string& block) { return mpnetAttention(assembly, in, masks, block, settings); });
@@ -53,7 +55,7 @@ graph::Model buildMpnet(const Request& request)
     std::optional<Var> pooled;
     {
         const Scopes base(assembly.builder, {{assembly.base("mpnet"), "MPNetModel"}});
-        const BertEmbedded embedding = bertEmbeddings(assembly, settings, request.config.number("pad_token_id").value_or(1), BertTypes::None);
+        const BertEmbedded embedding = bertEmbeddings(assembly, settings, kPadding, BertTypes::None);
         table = embedding.words;
         x = mpnetEncoder(assembly, embedding.x, settings);
         if (request.head == Head::Base)

@@ -9,7 +9,8 @@ namespace {
 using Axes = std::vector<std::int64_t>;
 
 constexpr std::int64_t kLargestWindow = 64, kLongestSide = 4096;
-constexpr double kApart = -100;  // what the released code adds to scores of positions that are no neighbours
+constexpr double kPatchEpsilon = 1e-5;  // of the norms of patches, whatever layer_norm_eps says of the blocks
+constexpr double kApart = -100;         // what the released code adds to scores of positions that are no neighbours
 
 struct SwinSettings {
     std::int64_t embedding, imageSize, patch, channels, window;
@@ -36,7 +37,7 @@ struct SwinSettings {
         if (depths.size() > 8)
             config.fail("depths", "at most 8 stages");
     }
-    std::int64_t side() const { return imageSize / patch; }
+    std::int64_t side() const { return (imageSize + patch - 1) / patch; }  ///< pictures are padded to whole patches
 };
 
 /// One block's place: sizes that do not depend on the picture's content.
@@ -166,7 +167,7 @@ Var swinBlock(Assembly& assembly, Var x, Var batch, const SwinBlock& block, cons
 }
 
 /// Four neighbours side by side, then half as many features: section 3.1, "patch merging".
-Var mergedPatches(Builder& builder, Var x, std::int64_t side, std::int64_t width, double epsilon)
+Var mergedPatches(Builder& builder, Var x, std::int64_t side, std::int64_t width)
 {
     const Builder::Scope scope = builder.module("downsample", "PatchMerging");
     if (side % 2 != 0)
@@ -177,7 +178,7 @@ Var mergedPatches(Builder& builder, Var x, std::int64_t side, std::int64_t width
             const Var rows = builder.op("aten::slice.Tensor", {x, 1, row, nullptr, 2}, "rows");
             parts.push_back(builder.op("aten::slice.Tensor", {rows, 2, column, nullptr, 2}, "quarter"));
         }
-    const Var joined = builder.layerNorm("norm", builder.op("aten::cat", {builder.list(parts), -1}), 4 * width, epsilon);
+    const Var joined = builder.layerNorm("norm", builder.op("aten::cat", {builder.list(parts), -1}), 4 * width, kPatchEpsilon);
     return builder.linear("reduction", joined, 4 * width, 2 * width, false);
 }
 
@@ -189,10 +190,12 @@ Var swinEmbeddings(Assembly& assembly, Var image, const SwinSettings& settings)
     Var x;
     {
         const Builder::Scope inner = builder.module("patch_embeddings", "PatchEmbeddings");
+        if (const std::int64_t more = settings.side() * settings.patch - settings.imageSize; more > 0)
+            image = builder.op("aten::constant_pad_nd", {image, Axes{0, more, 0, more}, 0}, "padded");
         const Var map = builder.conv2d("projection", image, settings.channels, settings.embedding, settings.patch, settings.patch);
         x = builder.op("aten::permute", {map, Axes{0, 2, 3, 1}});
     }
-    x = builder.layerNorm("norm", x, settings.embedding, settings.epsilon);
+    x = builder.layerNorm("norm", x, settings.embedding, kPatchEpsilon);
     if (settings.hasPositions) {
         const Var places =
             builder.parameter("position_embeddings", {1, settings.side() * settings.side(), settings.embedding}, zoo::normalInit(0.02));
@@ -221,7 +224,7 @@ Var swinStages(Assembly& assembly, Var x, const SwinSettings& settings, std::int
         }
         if (stage + 1 == settings.depths.size())
             break;
-        x = mergedPatches(builder, x, side, width, settings.epsilon);
+        x = mergedPatches(builder, x, side, width);
         width *= 2;
         side = (side + 1) / 2;
     }

@@ -8,6 +8,15 @@ namespace {
 
 constexpr double kWhisperEpsilon = 1e-5;
 
+/// Of the smallest model.
+Config whisperDefaults(const Config& config)
+{
+    core::Json defaults = {{"d_model", 384}, {"dropout", 0}};
+    for (const std::string stack : {"encoder", "decoder"})
+        defaults.update({{stack + "_layers", 4}, {stack + "_attention_heads", 6}, {stack + "_ffn_dim", 1536}});
+    return config.withDefaults(defaults);
+}
+
 struct WhisperSettings {
     CoderSettings encoder, decoder;
     std::int64_t features, vocabulary, mels, sourcePositions, positions;
@@ -51,7 +60,7 @@ Var whisperEncoder(Assembly& assembly, Var sound, const WhisperSettings& setting
 
 graph::Model buildWhisper(const Request& request)
 {
-    const WhisperSettings settings(request.config);
+    const WhisperSettings settings(whisperDefaults(request.config));
     Assembly assembly(request, "whisper");
     Builder& builder = assembly.builder;
     const Var sound =

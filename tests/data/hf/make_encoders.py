@@ -220,7 +220,7 @@ def mpnet(name, head):
     w.matrix(p + "embeddings.word_embeddings.weight", V, D)
     w.matrix(p + "embeddings.position_embeddings.weight", 40, D)
     w.bias_norm(p + "embeddings.LayerNorm")
-    w.matrix(p + "encoder.relative_attention_bias.weight", 8, HEADS)
+    w.matrix(p + "encoder.relative_attention_bias.weight", 32, HEADS)
     for i in range(2):
         bert_layer_weights(w, p + f"encoder.layer.{i}.", names)
     if head == "Model":
@@ -235,7 +235,7 @@ def mpnet(name, head):
         places = [padding if t == padding else padding + 1 + sum(1 for s in ids[:i] if s != padding) for i, t in enumerate(ids)]
         x = w.layer_norm(p + "embeddings.LayerNorm", w.at(p + "embeddings.word_embeddings.weight")[ids] + w.at(p + "embeddings.position_embeddings.weight")[places], epsilon)
         table = w.at(p + "encoder.relative_attention_bias.weight")
-        bias = [np.array([[table[bucket_of_t5(k - q, 8, 128), h] for k in range(len(ids))] for q in range(len(ids))]) for h in range(HEADS)]
+        bias = [np.array([[table[bucket_of_t5(k - q, 32, 128), h] for k in range(len(ids))] for q in range(len(ids))]) for h in range(HEADS)]
         seen = [x]
         for i in range(2):
             x = bert_layer(w, p + f"encoder.layer.{i}.", x, None if mask is None else mask == 0, epsilon, names=names, bias=bias)
@@ -246,7 +246,7 @@ def mpnet(name, head):
         return states({"logits": y @ w.at(p + "embeddings.word_embeddings.weight").T + w.at("lm_head.bias")}, seen)
 
     config = {"architectures": ["MPNet" + head], "model_type": "mpnet", "vocab_size": V, "hidden_size": D, "num_hidden_layers": 2, "num_attention_heads": HEADS, "intermediate_size": HIDDEN,
-              "hidden_act": "gelu", "max_position_embeddings": 40, "layer_norm_eps": epsilon, "pad_token_id": padding, "relative_attention_num_buckets": 8}
+              "hidden_act": "gelu", "max_position_embeddings": 40, "layer_norm_eps": epsilon, "pad_token_id": padding if head == "Model" else 3, "relative_attention_num_buckets": 32}  # the released code has a padding of its own
     write(name, config, w, {"input_ids": IDS, "attention_mask": MASK} if head == "Model" else {"input_ids": np.array([[5, 17, 3, 44, 96, 8, 21], [9, 2, 60, 60, 1, 1, 1]])}, run)
 
 
@@ -474,7 +474,8 @@ def bart(name, kind, head):
     def classify(ids, mask=None):
         """The text goes into both stacks, shifted in the decoder; the state at its last end token is classified."""
         hidden = None if mask is None else mask == 0
-        answer = np.concatenate([[2], ids[:-1]])
+        begin = [t for t in ids if t != 1][-1] if kind == "mbart" else 2  # mBART's own last token, the language
+        answer = np.concatenate([[begin], ids[:-1]])
         x = stack("decoder", answer, hidden=later(len(ids)), memory=stack("encoder", ids, hidden=hidden), memory_hidden=hidden)
         last = max(i for i, t in enumerate(ids) if t == 2)
         return {"logits": w.apply("classification_head.out_proj", np.tanh(w.apply("classification_head.dense", x[last])))}
@@ -485,7 +486,8 @@ def bart(name, kind, head):
               "decoder_attention_heads": HEADS, "encoder_ffn_dim": HIDDEN, "decoder_ffn_dim": HIDDEN, "activation_function": activation, "max_position_embeddings": 40,
               "scale_embedding": scale != 1, "is_encoder_decoder": True, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 2, "num_labels": 3}
     if head == "ForSequenceClassification":
-        return write(name, config, w, {"input_ids": np.array([[0, 5, 17, 3, 44, 8, 2], [0, 9, 2, 2, 60, 2, 1]]), "attention_mask": np.array([[1] * 7, [1] * 6 + [0]])}, classify)
+        ids = [[5, 17, 3, 44, 8, 2, 90], [9, 2, 60, 2, 91, 1, 1]] if kind == "mbart" else [[0, 5, 17, 3, 44, 8, 2], [0, 9, 2, 2, 60, 2, 1]]
+        return write(name, config, w, {"input_ids": np.array(ids), "attention_mask": (np.array(ids) != 1).astype(np.int64)}, classify)
     write(name, config, w, {"input_ids": IDS, "decoder_input_ids": ANSWER, **({"attention_mask": MASK} if head == "Model" else {})}, run, 0 if head == "Model" else 6)
 
 
@@ -537,7 +539,7 @@ def patches_of(w, name, picture, size):
 
 def swin(name, head, embed, side, window, ratio):
     """Liu et al. (2021), "Swin Transformer", arXiv:2103.14030, section 3: attention inside windows, in every second block of windows moved by half a window; between stages patches are merged."""
-    w, depths, counts, patch, epsilon = Drawn(), [2, 3], [2, 4], 4, 1e-5
+    w, depths, counts, patch, epsilon, of_patches = Drawn(), [2, 3], [2, 4], 4, 1e-2, 1e-5  # norms of patches have one of their own
     p = "" if head == "Model" else "swin."
     w.matrix(p + "embeddings.patch_embeddings.projection.weight", embed, 3, patch, patch)
     w[p + "embeddings.patch_embeddings.projection.bias"] = ((embed,), 0.0)
@@ -546,7 +548,7 @@ def swin(name, head, embed, side, window, ratio):
         width = embed * 2 ** s
         for b in range(depth):
             block = p + f"encoder.layers.{s}.blocks.{b}."
-            own = min(window, side // patch // 2 ** s)
+            own = min(window, -(-side // patch) // 2 ** s)
             w.matrix(block + "attention.self.relative_position_bias_table", (2 * own - 1) ** 2, counts[s])
             for n in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"):
                 w.full(block + n, width, width)
@@ -589,7 +591,7 @@ def swin(name, head, embed, side, window, ratio):
         return w.apply(block + "attention.output.dense", out)[:rows, :columns]
 
     def run(picture):
-        x = w.layer_norm(p + "embeddings.norm", patches_of(w, p + "embeddings.patch_embeddings.projection", picture, patch), epsilon)
+        x = w.layer_norm(p + "embeddings.norm", patches_of(w, p + "embeddings.patch_embeddings.projection", np.pad(picture, ((0, 0), (0, -side % patch), (0, -side % patch))), patch), of_patches)
         for s, depth in enumerate(depths):
             for b in range(depth):
                 block = p + f"encoder.layers.{s}.blocks.{b}."
@@ -603,7 +605,7 @@ def swin(name, head, embed, side, window, ratio):
                 padded[: x.shape[0], : x.shape[1]] = x
                 merged = np.concatenate([padded[0::2, 0::2], padded[1::2, 0::2], padded[0::2, 1::2], padded[1::2, 1::2]], -1)
                 down = p + f"encoder.layers.{s}.downsample."
-                x = w.apply(down + "reduction", w.layer_norm(down + "norm", merged, epsilon))
+                x = w.apply(down + "reduction", w.layer_norm(down + "norm", merged, of_patches))
         x = w.layer_norm(p + "layernorm", x.reshape(-1, x.shape[2]), epsilon)
         pooled = x.mean(0)
         return {"last_hidden_state": x, "pooler_output": pooled} if head == "Model" else {"logits": w.apply("classifier", pooled)}
@@ -762,11 +764,12 @@ if __name__ == "__main__":
     bart("bart-model", "bart", "Model")
     bart("bart-sequence", "bart", "ForSequenceClassification")
     bart("mbart", "mbart", "ForConditionalGeneration")
+    bart("mbart-sequence", "mbart", "ForSequenceClassification")
     bart("marian", "marian", "ForConditionalGeneration")
     bart("pegasus", "pegasus", "ForConditionalGeneration")
     whisper()
     swin("swin", "ForImageClassification", 8, 32, 3, 4.0)
-    swin("swin-model", "Model", 8, 24, 4, 2.0)
+    swin("swin-model", "Model", 8, 23, 4, 2.0)
     siglip()
     dinov2("dinov2", "Model", False)
     dinov2("dinov2-gated", "ForImageClassification", True)
