@@ -139,7 +139,7 @@ Exit inspectModel(Session& session, const InspectOptions& options)
     if (!options.inputs.empty())
         inputs = readInputs(options.inputs, model, session.chosenDevice());
     else if (executor)
-        for (const auto& example : graph::exampleInputs(model.card))
+        for (const auto& example : graph::exampleInputs(model))
             inputs.push_back(example.toTensor().to(session.chosenDevice()));
     if (options.text) {
         std::cout << model.graph->print();

@@ -195,7 +195,7 @@ std::vector<c10::IValue> profileInputs(Session& session, const ProfileArguments&
     if (options.inputs.given())
         return options.inputs.read(session, options.model, model);
     std::vector<c10::IValue> inputs;
-    for (const auto& example : graph::exampleInputs(model.card))
+    for (const auto& example : graph::exampleInputs(model))
         inputs.push_back(example.toTensor().to(session.chosenDevice()));
     if (inputs.size() != model.graph->data().inputs.size())
         throw core::InputError("expected --input FILE, --sample N or --text TEXT: the model card does not say enough to make an input");

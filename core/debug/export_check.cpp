@@ -124,7 +124,7 @@ ExportCheck checkExport(const graph::Model& original, const std::string& exporte
     if (graph::isWeightsAlone(*again.graph))
         return compareWeights(original, again.weights);
     if (example.empty())
-        example = graph::exampleInputs(original.card);
+        example = graph::exampleInputs(original);
     if (example.empty() && !original.graph->data().inputs.empty()) {
         check.notCompared = "the model's card does not say what its inputs look like";
         return check;

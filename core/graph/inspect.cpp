@@ -5,9 +5,9 @@
 #include <core/base/text.h>
 
 #include "operators.h"
+#include "random_operators.h"
 #include "runnable.h"
-
-#include "runnable.h"
+#include "sequence_limit.h"
 
 namespace orrery::graph {
 namespace {
@@ -228,6 +228,7 @@ namespace {
 
 /// Height and width of an example picture where the model takes any: deep networks halve it five times.
 constexpr std::int64_t kPictureSize = 224;
+constexpr std::int64_t kMostExampleRows = 64;
 
 /// An example with a shape of its own: {"shape": [...], "values": [...]}.
 at::Tensor storedExample(const core::Json& given, const at::Tensor& otherwise)
@@ -248,36 +249,64 @@ at::Tensor storedExample(const core::Json& given, const at::Tensor& otherwise)
     return at::tensor(values.get<std::vector<double>>(), at::kDouble).to(otherwise.scalar_type()).reshape(sizes);
 }
 
-/// The card's own example where it has one of that size, else zeros.
-at::Tensor exampleInput(const ModelCard& card, const ModelCard::Input& input, const std::vector<std::int64_t>& shape)
+/// Numbers for an input that the card gives none for. @param vocabulary  Rows of the table that the input is looked up in.
+at::Tensor drawnExample(const ModelCard::Input& input, const std::vector<std::int64_t>& shape, std::optional<std::int64_t> vocabulary, std::uint64_t seed)
 {
-    at::Tensor value = at::zeros(shape, at::TensorOptions().dtype(dtypeFromName(input.dtype)));
+    const auto dtype = dtypeFromName(input.dtype);
+    at::Generator generator = makeGenerator(at::kCPU, seed);
+    if (at::isFloatingType(dtype) || at::isComplexType(dtype))
+        return at::randn(shape, generator, at::TensorOptions()).to(dtype);
+    if (dtype == at::kBool)
+        return (shape.empty() ? at::ones({}) : at::arange(shape.back()).remainder(2).eq(0).expand(shape)).to(dtype).contiguous();
+    if (vocabulary && *vocabulary > 0)
+        return at::randint(0, *vocabulary, shape, generator, at::TensorOptions().dtype(at::kLong)).to(dtype);
+    return input.name.find("mask") != std::string::npos ? at::ones(shape, dtype) : at::zeros(shape, dtype);
+}
+
+/// The card's own example where it has one of that size.
+at::Tensor exampleInput(const ModelCard& card, const ModelCard::Input& input, const at::Tensor& drawn)
+{
     if (!card.example.is_object() || !card.example.contains(input.name))
-        return value;
+        return drawn;
     const core::Json& given = card.example[input.name];
     if (given.is_object())
-        return storedExample(given, value);
-    if (given.is_array() && std::int64_t(given.size()) == value.numel() &&
+        return storedExample(given, drawn);
+    if (given.is_array() && std::int64_t(given.size()) == drawn.numel() &&
         std::all_of(given.begin(), given.end(), [](const auto& v) { return v.is_number(); }))
-        value.copy_(at::tensor(given.get<std::vector<double>>()).reshape(shape));
-    return value;
+        return at::tensor(given.get<std::vector<double>>(), at::kDouble).to(drawn.scalar_type()).reshape(drawn.sizes());
+    return drawn;
+}
+
+bool isNumber(const std::string& axis)
+{
+    return !axis.empty() && axis.find_first_not_of("0123456789") == std::string::npos && axis.size() < 10;
+}
+
+/// 1, or as many samples as an input of fixed size has; a large table is no batch.
+std::int64_t exampleBatch(const ModelCard& card)
+{
+    for (const auto& input : card.inputs)
+        if (input.shape.size() > 1 && isNumber(input.shape[0]) && std::stoll(input.shape[0]) <= kMostExampleRows)
+            return std::max<std::int64_t>(std::stoll(input.shape[0]), 1);
+    return 1;
 }
 
 }  // namespace
 
-std::vector<c10::IValue> exampleInputs(const ModelCard& card)
+std::vector<c10::IValue> exampleInputs(const Model& model)
 {
+    const ModelCard& card = model.card;
+    const auto batch = exampleBatch(card);
     std::vector<c10::IValue> inputs;
-    for (const auto& input : card.inputs) {
+    for (std::size_t i = 0; i < card.inputs.size(); ++i) {
+        const auto& input = card.inputs[i];
         if (input.shape.empty())
             return {};
         std::vector<std::int64_t> shape;
-        for (const auto& axis : input.shape) {
-            const bool number = !axis.empty() && axis.find_first_not_of("0123456789") == std::string::npos && axis.size() < 10;
-            const std::int64_t symbolic = axis == "batch" ? 1 : input.kind == "image" ? kPictureSize : 8;
-            shape.push_back(number ? std::stoll(axis) : symbolic);
-        }
-        inputs.emplace_back(exampleInput(card, input, shape));
+        for (const auto& axis : input.shape)
+            shape.push_back(isNumber(axis) ? std::stoll(axis) : axis == "batch" ? batch : input.kind == "image" ? kPictureSize : 8);
+        const auto vocabulary = model.graph ? vocabularySize(*model.graph, card, i) : std::nullopt;
+        inputs.emplace_back(exampleInput(card, input, drawnExample(input, shape, vocabulary, i)));
     }
     return inputs;
 }
@@ -285,7 +314,7 @@ std::vector<c10::IValue> exampleInputs(const ModelCard& card)
 std::vector<c10::IValue> requiredExample(const Model& model)
 {
     requireProgram(*model.graph);
-    auto inputs = exampleInputs(model.card);
+    auto inputs = exampleInputs(model);
     if (inputs.size() != model.graph->data().inputs.size())
         throw core::InputError("the model card does not say enough to make an example; give a file, a text or a sample");
     return inputs;

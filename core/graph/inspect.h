@@ -45,9 +45,10 @@ Inspection inspect(const Executor& executor, const Weights& weights, const std::
 /// Structure alone: also of a graph that cannot be run because libtorch lacks one of its operators. No weights are read.
 Inspection inspectStructure(const Graph& graph, const Weights& weights);
 
-/// Inputs made from the card's symbolic shapes: numbers as they are, "batch" 1, other names 8; the card's example
-/// (`{"NAME": [numbers, one batch row after another]}`) where it has one, else zeros. Empty if the card does not say enough.
-std::vector<c10::IValue> exampleInputs(const ModelCard& card);
+/// Inputs made from the card's symbolic shapes: numbers as they are, "batch" 1 (or as many as an input of fixed size has), other names 8. Values are those of the card's example
+/// (`{"NAME": [numbers, one batch row after another]}`) where it has one, else drawn with a fixed seed, so that no two models look alike by accident: normal numbers, tokens
+/// over the whole vocabulary; masks hide nothing, and booleans, of which true means "look" here and "hide" there, are true and false in turn. Empty if the card does not say enough.
+std::vector<c10::IValue> exampleInputs(const Model& model);
 
 /// The same for every input of a model. @throws core::InputError for weights alone, and where the card does not say enough.
 std::vector<c10::IValue> requiredExample(const Model& model);

@@ -86,7 +86,7 @@ ExportDialog::ExportDialog(widgets::Session& session, ValueRequest request, QWid
         updateButtons();
     });
     chooseFormat();
-    resize(560, sizeHint().height());
+    resize(680, sizeHint().height());
 }
 
 ExportDialog::~ExportDialog() = default;
@@ -116,7 +116,7 @@ void ExportDialog::makeRows()
     form->addRow(tr("&Format"), m_format);
     form->addRow(QString(), m_summary);
     form->addRow(m_parameters);
-    form->addRow(tr("&Write to"), target);
+    form->addRow(tr("Write to"), target);
     form->addRow(QString(), m_hint);
     form->addRow(QString(), m_check);
     form->addRow(m_bar);

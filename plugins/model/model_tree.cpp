@@ -69,7 +69,7 @@ void runExample(OpenedModel& opened, std::stop_token stop)
         opened.whyNotRun = QObject::tr("Structure only: %1").arg(opened.unknown.empty() ? QString::fromUtf8(error.what()) : unknownText(opened));
         return;
     }
-    const auto inputs = graph::exampleInputs(model.card);
+    const auto inputs = graph::exampleInputs(model);
     if (inputs.empty()) {
         opened.whyNotRun = QObject::tr("The model's card does not say what its inputs look like, so shapes and FLOPs are not known.");
         return;
@@ -99,7 +99,7 @@ void predictTimes(OpenedModel& opened, std::stop_token stop)
         if (!stored)
             return;
         debug::Profile profile;
-        profile.nodes = debug::countedNodes(*opened.executor, opened.model->weights, graph::exampleInputs(opened.model->card), stop);
+        profile.nodes = debug::countedNodes(*opened.executor, opened.model->weights, graph::exampleInputs(*opened.model), stop);
         debug::predictCosts(profile, stored->model);
         for (const auto& node : profile.nodes)
             opened.predicted[node.name] = node.predicted;

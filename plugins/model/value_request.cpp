@@ -43,7 +43,7 @@ ShownInputs inputsOf(const ValueRequest& request)
             return {inputsOfSample(*request.opened, *data, indices),
                     QObject::tr("sample %1 of %2").arg(request.samples.front()).arg(QString::fromUtf8(data::splitName(part).data()))};
         }
-    auto inputs = graph::exampleInputs(request.opened->model->card);
+    auto inputs = graph::exampleInputs(*request.opened->model);
     if (inputs.empty())
         throw core::InputError("the model's card does not say what its inputs look like: choose a sample in Data");
     return {std::move(inputs), QObject::tr("the card's example input")};
@@ -140,7 +140,7 @@ ShownInputs exampleFor(const ValueRequest& request)
         throw;
     } catch (const core::Error&) {
         // The sample in Data may be of another model.
-        return {graph::exampleInputs(request.opened->model->card), QObject::tr("the card's example input")};
+        return {graph::exampleInputs(*request.opened->model), QObject::tr("the card's example input")};
     }
 }
 
@@ -186,7 +186,7 @@ RunStatistics computeRunStatistics(const ValueRequest& request, std::stop_token 
         // The sample in Data may be of another model: colours are looked at in passing, nobody has asked for this sample.
         ValueRequest example = request;
         example.samples.clear();
-        if (request.samples.empty() || graph::exampleInputs(request.opened->model->card).empty())
+        if (request.samples.empty() || graph::exampleInputs(*request.opened->model).empty())
             throw;
         auto statistics = statisticsOf(example, stop);
         statistics.where = QObject::tr("%1 (the model does not take the sample chosen in Data)").arg(statistics.where);

@@ -171,7 +171,7 @@ private Q_SLOTS:
         const auto result = graph::Executor(model.graph).run(model.weights, request);
         QCOMPARE(result.tensor(0).item<double>(), 15.0);
         QCOMPARE(result.tensor(1).item<double>(), 8.0);
-        QCOMPARE(graph::exampleInputs(model.card).at(0).toTensor().item<double>(), 0.5);
+        QCOMPARE(graph::exampleInputs(model).at(0).toTensor().item<double>(), 0.5);
     }
 
     void aRestartBringsBackTheFormula()

@@ -161,7 +161,7 @@ void ModelGraphTest::coloursCarryCoresNumbers()
     WideBench bench;
     bench.open(kLenet);
     const auto model = models::openModel(kLenet);
-    const auto inspection = graph::inspect(graph::Executor(model.graph), model.weights, graph::exampleInputs(model.card));
+    const auto inspection = graph::inspect(graph::Executor(model.graph), model.weights, graph::exampleInputs(model));
     bench.chooseColour("parameters");
     const auto& colours = bench.view()->colours();
     QCOMPARE(colours.kind, widgets::GraphColours::Kind::Numbers);
@@ -282,7 +282,7 @@ void ModelGraphTest::inputsAreDescribedAndShown()
         if (button->text().remove('&') == "Value on the sample")
             QTest::mouseClick(button, Qt::LeftButton);
     QTRY_VERIFY(bench.panel->isIdle());
-    const auto example = graph::exampleInputs(model.card).front().toTensor().reshape(-1);
+    const auto example = graph::exampleInputs(model).front().toTensor().reshape(-1);
     const auto& values = bench.tensor()->tensor().values;
     QCOMPARE(values.size(), std::size_t(example.numel()));
     for (std::size_t i = 0; i < values.size(); ++i)

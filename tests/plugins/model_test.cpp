@@ -132,7 +132,7 @@ void ModelTest::countsEqualCore()
     bench.session.openModel(kLenet);
     QTRY_VERIFY(!bench.panel->isShowingEmptyState());
     const auto model = models::openModel(kLenet);
-    const auto found = graph::inspect(graph::Executor(model.graph), model.weights, graph::exampleInputs(model.card));
+    const auto found = graph::inspect(graph::Executor(model.graph), model.weights, graph::exampleInputs(model));
     QVERIFY(found.wasRun);
     QVERIFY2(summary(bench).contains(shortCount(found.parameters) + " parameters"), qPrintable(summary(bench)));
     QVERIFY2(summary(bench).contains(shortCount(found.flops) + " FLOPs"), qPrintable(summary(bench)));

@@ -43,7 +43,7 @@ struct ViewBench {
         graph::Inspection inspection;
         try {
             const graph::Executor executor(model.graph);
-            inspection = graph::inspect(executor, model.weights, graph::exampleInputs(model.card));
+            inspection = graph::inspect(executor, model.weights, graph::exampleInputs(model));
         } catch (const core::Error&) {
             inspection = graph::inspectStructure(*model.graph, model.weights);
         }

@@ -258,7 +258,7 @@ void OnnxWriter::runExamples()
     if (graph().data().training)
         m_fixed[*graph().data().training] = false;
     if (m_example.empty())
-        m_example = graph::exampleInputs(m_model.card);
+        m_example = graph::exampleInputs(m_model);
     if (m_example.size() != graph().data().inputs.size() || m_example.empty())
         return;
     if (m_model.card.inputs.size() == m_example.size())

@@ -206,14 +206,14 @@ std::vector<c10::IValue> sizedInputs(const graph::Model& model, std::int64_t bat
     for (const auto& [name, value] : {std::pair{"batch", batch}, {"length", length}})
         if (value < 1 || value > kLargestSize)
             throw core::InputError(fmt::format("{}: expected 1 to {}, got {}", name, kLargestSize, value));
-    graph::ModelCard card = model.card;
-    for (graph::ModelCard::Input& input : card.inputs) {
+    graph::Model sized = model;
+    for (graph::ModelCard::Input& input : sized.card.inputs) {
         if (const auto longest = graph::longestSequence(*model.graph, model.card); input.kind == "tokens" && longest && length > *longest)
             throw core::InputError(fmt::format("length: expected at most {}, the longest sequence the model takes, got {}", *longest, length));
         for (std::string& axis : input.shape)
             axis = axis == "batch" ? std::to_string(batch) : axis.ends_with("position") ? std::to_string(length) : axis;
     }
-    std::vector<c10::IValue> inputs = graph::exampleInputs(card);
+    std::vector<c10::IValue> inputs = graph::exampleInputs(sized);
     if (inputs.empty())
         throw core::InputError("the model's card does not say what inputs it takes: give them (--input)");
     return inputs;

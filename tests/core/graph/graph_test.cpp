@@ -1,6 +1,8 @@
-#include "sample_graphs.h"
+#include <core/graph/inspect.h>
 
 #include <QtTest>
+
+#include "sample_graphs.h"
 
 using namespace orrery;
 using namespace orrery::graph;
@@ -451,6 +453,38 @@ private Q_SLOTS:
         QCOMPARE(deviceOf(moved(model.graph, c10::Device("cuda:1")), 0).toDevice().str(), std::string("cuda:1"));
         QVERIFY(deviceOf(moved(model.graph, c10::Device("cuda:1")), 1).isNone());  // it follows its input
         QCOMPARE(moved(model.graph, c10::Device(c10::kCPU))->hash(), model.graph->hash());
+    }
+
+    // Zeros would make networks without biases look alike, and masks hide everything.
+    void examplesAreDrawnWhereTheCardHasNone()
+    {
+        Builder builder("examples");
+        const auto tokens = builder.input("tokens", "int64", {"batch", "position"}, "tokens");
+        const auto x = builder.input("x", "float32", {"batch", "position", "16"}, "float");
+        const auto mask = builder.input("attention_mask", "int64", {"batch", "position"}, "float");
+        const auto shown = builder.input("shown", "bool", {"batch", "position"}, "float");
+        const auto number = builder.input("number", "int64", {"1"}, "float");
+        const auto given = builder.input("given", "float32", {"2"}, "float");
+        const auto sum = builder.add(builder.embedding("embed", tokens, 5, 16), x);
+        Model model = builder.finish({{"out", sum}, {"mask", mask}, {"shown", shown}, {"number", number}, {"given", given}});
+        model.card.example = {{"given", {3, 4}}};
+        const auto example = exampleInputs(model), again = exampleInputs(model);
+        QCOMPARE(example.size(), std::size_t(6));
+        for (std::size_t i = 0; i < example.size(); ++i)
+            QVERIFY(example[i].toTensor().equal(again[i].toTensor()));
+        const at::Tensor drawn = example[0].toTensor();
+        QCOMPARE(drawn.sizes().vec(), (std::vector<std::int64_t>{1, 8}));
+        QVERIFY(drawn.min().item<std::int64_t>() >= 0 && drawn.max().item<std::int64_t>() < 5);
+        QVERIFY(std::get<0>(at::_unique(drawn)).numel() > 2);
+        QVERIFY(example[1].toTensor().std().item<double>() > 0.5);
+        QVERIFY(example[2].toTensor().eq(1).all().item<bool>());
+        const at::Tensor seen = example[3].toTensor();
+        QVERIFY(seen.any().item<bool>() && !seen.all().item<bool>());  // hides something, and not all, whatever true means
+        QCOMPARE(example[4].toTensor().item<std::int64_t>(), std::int64_t(0));
+        QVERIFY(example[5].toTensor().equal(at::tensor({3.0f, 4.0f})));
+        // As many samples as the input of fixed size has.
+        model.card.inputs[1].shape[0] = "3";
+        QCOMPARE(exampleInputs(model)[0].toTensor().size(0), std::int64_t(3));
     }
 };
 

@@ -81,7 +81,7 @@ void ScriptExporterTest::builtInModelsAreEqualToTheLastBit()
     const auto model = zoo::openZoo(reference.toStdString(), 3);
     const auto file = path("zoo.pt");
     models::exportModel(file, model, "torchscript");
-    auto inputs = graph::exampleInputs(model.card);
+    auto inputs = graph::exampleInputs(model);
     for (std::size_t i = 0; i < inputs.size(); ++i)
         if (inputs[i].toTensor().is_floating_point())
             inputs[i] = numbers(inputs[i].toTensor().sizes().vec(), 5 + i);
@@ -208,7 +208,7 @@ void ScriptExporterTest::pythonReadsIt()
         QSKIP("/usr/bin/python3 has no torch");
     const auto model = zoo::openZoo("zoo:gpt", 1);
     models::exportModel(path("gpt.pt"), model, "torchscript");
-    auto inputs = graph::exampleInputs(model.card);
+    auto inputs = graph::exampleInputs(model);
     inputs[0] = tokens(inputs[0].toTensor().sizes().vec(), 60, 3);
     const auto ours = ownOutputs(model, inputs).at(0);
     const auto script = fmt::format("import torch; m = torch.jit.load('{}').eval(); y = m(torch.tensor({})); print(y.double().sum().item(), "

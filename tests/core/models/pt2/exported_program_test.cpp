@@ -257,7 +257,7 @@ void ExportedProgramTest::olderLayoutsHoldTheSameProgram()
     QCOMPARE(old.model.graph->hash(), now.model.graph->hash());
     for (const auto& [parameter, tensor] : now.model.weights.tensors())
         QVERIFY2(at::equal(old.model.weights.at(parameter), tensor), parameter.c_str());
-    const auto x = graph::exampleInputs(old.model.card).at(0).toTensor();
+    const auto x = graph::exampleInputs(old.model).at(0).toTensor();
     QVERIFY(farthest(x, at::arange(18, at::kFloat).reshape({3, 6}) / 10) == 0);
 }
 
@@ -265,7 +265,7 @@ void ExportedProgramTest::theSampleInputsBecomeTheExample()
 {
     const auto imported = opened("masked");
     const auto expected = expectedOf("masked");
-    const auto inputs = graph::exampleInputs(imported.model.card);
+    const auto inputs = graph::exampleInputs(imported.model);
     QCOMPARE(inputs.size(), std::size_t(2));
     for (std::size_t i = 0; i < 2; ++i)
         QVERIFY(farthest(inputs[i].toTensor(), expected.at(fmt::format("input.{}", i))) == 0);
