@@ -44,6 +44,7 @@ void MainWindow::buildMenus()
     for (const auto& example : examples()) {
         auto* action = exampleMenu->addAction(example.title, this, [this, document = example.file] { openExample(document); });
         action->setToolTip(example.summary);
+        action->setProperty("paletteText", tr("Open example: %1").arg(example.title));
     }
     exampleMenu->setToolTipsVisible(true);
     file->setToolTipsVisible(true);

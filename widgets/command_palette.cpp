@@ -19,10 +19,11 @@
 namespace orrery::widgets {
 namespace {
 
-/// The text without the mnemonic's ampersand and the dots that announce a dialog.
+/// The text without the mnemonic's ampersand. A name that only its menu explains ("Scaling" under Examples) has a longer one for the list.
 QString plainText(const QAction* action)
 {
-    QString text = action->text();
+    const QVariant longer = action->property("paletteText");
+    QString text = longer.isValid() ? longer.toString() : action->text();
     text.replace(QStringLiteral("&&"), QStringLiteral("\1")).remove(QLatin1Char('&')).replace(QLatin1Char('\1'), QLatin1Char('&'));
     return text;
 }
@@ -149,13 +150,18 @@ void CommandPalette::Private::refill()
             if (const std::optional<int> score = fuzzyScore(QString(line->text()).remove(QLatin1Char(' ')), plainText(action)))
                 new RowWidget(action, list, *score, order++);
     list->sortItems();
+    if (list->count() == 0) {
+        auto* nothing = new QListWidgetItem(CommandPalette::tr("No command is called so"), list);
+        nothing->setFlags(Qt::NoItemFlags);
+        return;
+    }
     list->setCurrentRow(0);
 }
 
 /// Runs after the dialog is gone: the action may open one of its own.
 void CommandPalette::Private::runCurrent()
 {
-    auto* row = static_cast<RowWidget*>(list->currentItem());
+    auto* row = dynamic_cast<RowWidget*>(list->currentItem());
     if (!row || !row->action || !row->action->isEnabled())
         return;
     const QPointer<QAction> action = row->action;

@@ -16,7 +16,7 @@ void fillModelBox(QComboBox& box, const Selection& selection)
         const bool isRun = argument.startsWith(QLatin1String("run:"));
         box.addItem(isRun ? QCoreApplication::translate("ModelBox", "Run %1").arg(argument.mid(4)) : argument, argument);
     }
-    box.setEnabled(box.count() > 1);
+    box.setEnabled(box.count() > 0);
 }
 
 }  // namespace orrery::widgets

@@ -250,7 +250,8 @@ at::Tensor storedExample(const core::Json& given, const at::Tensor& otherwise)
 }
 
 /// Numbers for an input that the card gives none for. @param vocabulary  Rows of the table that the input is looked up in.
-at::Tensor drawnExample(const ModelCard::Input& input, const std::vector<std::int64_t>& shape, std::optional<std::int64_t> vocabulary, std::uint64_t seed)
+at::Tensor drawnExample(const ModelCard::Input& input, const std::vector<std::int64_t>& shape, std::optional<std::int64_t> vocabulary,
+                        std::uint64_t seed)
 {
     const auto dtype = dtypeFromName(input.dtype);
     at::Generator generator = makeGenerator(at::kCPU, seed);

@@ -155,7 +155,7 @@ void SubjectForm::fillModels()
     m_model->clear();
     for (const QString& argument : arguments)
         m_model->addItem(argument.startsWith(QLatin1String("run:")) ? tr("Run %1").arg(argument.mid(4)) : argument, argument);
-    m_model->setEnabled(m_model->count() > 1);
+    m_model->setEnabled(m_model->count() > 0);
 }
 
 void SubjectForm::followSelection(widgets::SelectionParts parts)

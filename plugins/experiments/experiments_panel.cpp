@@ -34,7 +34,7 @@ namespace {
 constexpr int kInspectInterval = 500;   ///< ms between two readings of what goes on
 constexpr std::size_t kInspected = 20;  ///< most runs whose documents are compared
 
-/// Somebody clicked at runs. One of them is a newer choice than a run that was opened before, and wins; a file or an architecture stays open beside the runs.
+/// Somebody clicked at runs. One of them is a newer choice than what was opened before, and every panel turns to it; a file or an architecture stays in the panels' lists of models.
 void chooseRuns(widgets::Session& session, const QList<qint64>& runs)
 {
     session.changeSelection([&](widgets::Selection& s) {
@@ -43,10 +43,11 @@ void chooseRuns(widgets::Session& session, const QList<qint64>& runs)
             return;
         if (const auto opened = widgets::runOfArgument(s.model); opened && *opened != runs.front())
             s.model.clear();
-        if (s.weightsRun && s.model.isEmpty() && *s.weightsRun != runs.front()) {
-            s.weightsRun.reset();
-            s.checkpointStep.reset();
-        }
+        const auto wanted = s.model.isEmpty() || widgets::runOfArgument(s.model) ? std::nullopt : std::optional(runs.front());
+        if (s.weightsRun && *s.weightsRun == runs.front())
+            return;  // its checkpoint was chosen, too
+        s.weightsRun = wanted;
+        s.checkpointStep.reset();
     });
 }
 

@@ -123,7 +123,7 @@ void LensPanel::fillModels()
         if (m_model->findData(argument) < 0)
             m_model->addItem(argument.startsWith(QLatin1String("run:")) ? tr("Run %1").arg(argument.mid(4)) : argument, argument);
     }
-    m_model->setEnabled(m_model->count() > 1);
+    m_model->setEnabled(m_model->count() > 0);
 }
 
 void LensPanel::followSelection(widgets::SelectionParts parts)

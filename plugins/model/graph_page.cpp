@@ -50,7 +50,7 @@ constexpr ColourChoice kColours[] = {
 const char* const kColourHelp[] = {
     QT_TRANSLATE_NOOP("GraphPage", "What kind of operator it is"),
     QT_TRANSLATE_NOOP("GraphPage", "Parameters that are read"),
-    QT_TRANSLATE_NOOP("GraphPage", "Floating-point operations of one sample"),
+    QT_TRANSLATE_NOOP("GraphPage", "Floating-point operations on the example input"),
     QT_TRANSLATE_NOOP("GraphPage", "Time of the last run"),
     QT_TRANSLATE_NOOP("GraphPage", "Bytes of the values made in the last run"),
     QT_TRANSLATE_NOOP("GraphPage", "Mean magnitude of the values of a run"),

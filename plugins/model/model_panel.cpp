@@ -47,6 +47,15 @@ QString row(const QString& name, const QString& value)
                                  .arg(name.toHtmlEscaped(), value.toHtmlEscaped());
 }
 
+/// "[1, 3, 8, 8]", "[1, 8] and [1, 8]"
+QString shapesText(const std::vector<std::vector<std::int64_t>>& shapes)
+{
+    QStringList texts;
+    for (const auto& shape : shapes)
+        texts << shapeText(shape);
+    return texts.join(QObject::tr(" and "));
+}
+
 }  // namespace
 
 ModelPanel::ModelPanel(widgets::Session& session, QWidget* parent)
@@ -135,7 +144,7 @@ void ModelPanel::take(const OpenedModelPtr& opened)
     const auto& inspection = opened->inspection;
     QString text = tr("%1: %2 parameters, %L3 nodes").arg(opened->argument, shortCount(inspection.parameters)).arg(inspection.nodes.size());
     if (inspection.wasRun)
-        text += tr(", %1 FLOPs for one sample").arg(shortCount(inspection.flops));
+        text += tr(", %1 FLOPs on %2").arg(shortCount(inspection.flops), shapesText(opened->inputShapes));
     if (!opened->whyNotRun.isEmpty())
         text += QStringLiteral("\n") + opened->whyNotRun;
     m_summary->setText(text);

@@ -807,7 +807,8 @@ private Q_SLOTS:
         // An example needs no workspace, another run as the second model does.
         bench.open(graph::residualModel());
         bench.child<QComboBox>("kind")->setCurrentIndex(0);
-        QTRY_VERIFY2_WITH_TIMEOUT(bench.ready() && !bench.panel->commandLine().contains("--workspace"), qPrintable(bench.panel->commandLine()), kPatience);
+        QTRY_VERIFY2_WITH_TIMEOUT(bench.ready() && !bench.panel->commandLine().contains("--workspace"), qPrintable(bench.panel->commandLine()),
+                                  kPatience);
         bench.showTab("pages", 2);
         divergence->findChild<QLineEdit*>("other")->setText(QStringLiteral("run:%1").arg(run));
         QVERIFY2(bench.panel->commandLine().contains("--workspace"), qPrintable(bench.panel->commandLine()));

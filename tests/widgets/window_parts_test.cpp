@@ -228,7 +228,8 @@ void WindowPartsTest::paletteFindsAndRunsAnAction()
 {
     QMainWindow window;
     window.resize(800, 600);
-    QAction open("&Open workspace…"), theme("Dark theme"), quit("Quit");
+    QAction open("&Open workspace…"), theme("Dark theme"), quit("Q");
+    quit.setProperty("paletteText", "Quit");  // where its own text says too little outside its menu
     QSignalSpy triggered(&theme, &QAction::triggered);
     CommandPalette palette([&] { return QList<QAction*>{&open, &theme, &quit}; }, &window);
     window.show();
@@ -239,6 +240,11 @@ void WindowPartsTest::paletteFindsAndRunsAnAction()
     auto* line = palette.findChild<QLineEdit*>();
     QTest::keyClicks(line, "dth");
     QCOMPARE(palette.shownTexts(), QStringList{"Dark theme"});
+    QTest::keyClicks(line, "x");
+    QCOMPARE(palette.shownTexts(), QStringList{"No command is called so"});
+    QTest::keyClick(line, Qt::Key_Return);
+    QVERIFY(palette.isVisible());
+    QTest::keyClick(line, Qt::Key_Backspace);
     QTest::keyClick(line, Qt::Key_Return);
     QTRY_COMPARE(triggered.size(), 1);
     QVERIFY(!palette.isVisible());
