@@ -76,6 +76,10 @@ void checkVocabulary(const graph::ModelCard& card, const data::DataSet& data)
     const data::Vocabulary* own = data.vocabulary();
     if (!own || card.tokenizer.is_null() || own->toJson() == card.tokenizer)
         return;
+    // A model of sounds has a tokenizer for what it answers, and reads no tokens at first.
+    if (!card.inputs.empty() && !card.inputs[0].kind.empty() && card.inputs[0].kind != "tokens")
+        throw core::InputError(fmt::format("the model takes \"{}\" ({} [{}]), the data \"{}\" are texts", card.inputs[0].name, card.inputs[0].dtype,
+                                           core::join(card.inputs[0].shape, ", "), data.info().id));
     const auto tokenizer = text::tokenizerFromCard(card.tokenizer);
     // Documents that are written differently may describe the same tokens.
     bool same = tokenizer->size() == own->size();

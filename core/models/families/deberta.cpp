@@ -1,4 +1,4 @@
-// DeBERTa v2 and v3. Sources: He et al. (2020), "DeBERTa: Decoding-enhanced BERT with Disentangled Attention", arXiv:2006.03654, section 3.1; He et al. (2021), "DeBERTaV3", arXiv:2111.09543.
+// DeBERTa, v2 and v3. Sources: He et al. (2020), "DeBERTa: Decoding-enhanced BERT with Disentangled Attention", arXiv:2006.03654, section 3.1; He et al. (2021), "DeBERTaV3", arXiv:2111.09543.
 #include <cmath>
 
 #include <core/base/text.h>
@@ -19,13 +19,14 @@ Config withSomeTypes(const Config& config)
 
 struct DebertaSettings : BertSettings {
     std::int64_t embedding, buckets, longest;
+    bool first;  ///< v1: one matrix for queries, keys and values, and distances as they are
     bool relative, sharesKeys, normsTable, addsPositions, addsTypes;
     std::vector<std::string> kinds;  ///< "c2p", "p2c"
     explicit DebertaSettings(const Config& config)
         : BertSettings(withSomeTypes(config)), embedding(config.count("embedding_size", features)),
           buckets(config.number("position_buckets").value_or(-1)), longest(config.number("max_relative_positions").value_or(-1)),
-          relative(config.flag("relative_attention", false)), sharesKeys(config.flag("share_att_key", false)),
-          normsTable(config.text("norm_rel_ebd", "none").find("layer_norm") != std::string::npos),
+          first(config.text("model_type", "deberta-v2") == "deberta"), relative(config.flag("relative_attention", false)),
+          sharesKeys(config.flag("share_att_key", false)), normsTable(config.text("norm_rel_ebd", "none").find("layer_norm") != std::string::npos),
           addsPositions(config.flag("position_biased_input", true)), addsTypes(config.number("type_vocab_size").value_or(0) != 0)
     {
         if (longest < 1)
@@ -34,6 +35,10 @@ struct DebertaSettings : BertSettings {
             config.fail("position_buckets", fmt::format("from 4 to less than twice the longest distance {}", longest - 1));
         if (longest > kLongest)
             config.fail("max_relative_positions", fmt::format("at most {}", kLongest));
+        if (first && config.flag("talking_head", false))
+            config.fail("talking_head", "false: projections of the heads' scores are not known here");
+        if (first && (buckets > 0 || sharesKeys || normsTable))
+            config.fail(buckets > 0 ? "position_buckets" : sharesKeys ? "share_att_key" : "norm_rel_ebd", "nothing: only deberta-v2 has it");
         if (config.number("conv_kernel_size").value_or(0) > 0)
             config.fail("conv_kernel_size", "0: the convolution beside the first layer is not known here");
         readKinds(config);
@@ -107,6 +112,9 @@ std::optional<Var> positionScores(Assembly& assembly, SharedParameters& shared, 
 {
     Builder& builder = assembly.builder;
     const auto projected = [&](const char* own, const char* other) {
+        if (settings.first)
+            return builder.linear(std::string_view(own) == "pos_key_proj" ? "pos_proj" : "pos_q_proj", distances.table, settings.features,
+                                  settings.features, std::string_view(own) != "pos_key_proj");
         return shared.linear("", settings.sharesKeys ? other : own, distances.table, settings.features, settings.features);
     };
     std::optional<Var> sum;
@@ -119,6 +127,28 @@ std::optional<Var> positionScores(Assembly& assembly, SharedParameters& shared, 
         sum = sum ? builder.op("aten::add.Tensor", {*sum, other}, "position_scores") : other;
     }
     return sum ? std::optional(builder.op("aten::mul.Scalar", {*sum, settings.scale(size)}, "scaled_position_scores")) : sum;
+}
+
+struct Projected {
+    Var q, k, v;  ///< [batch, head, position, size]
+};
+
+/// v1: one matrix whose rows are, head by head, those of query, key and value; biases of queries and values apart.
+Projected jointlyProjected(Assembly& assembly, Var x, const DebertaSettings& settings, std::int64_t size)
+{
+    Builder& builder = assembly.builder;
+    const Var joint = builder.linear("in_proj", x, settings.features, 3 * settings.features, false);
+    const Var split = builder.transpose(
+        builder.op("aten::reshape", {joint, builder.shape({assembly.sizes.batch, assembly.sizes.position, settings.heads, 3 * size})}, "joint"), 1,
+        2);
+    const auto part = [&](std::int64_t number, const char* name) {
+        return builder.op("aten::slice.Tensor", {split, -1, number * size, (number + 1) * size}, name);
+    };
+    const auto biased = [&](Var values, const char* parameter, const char* name) {
+        const Var bias = builder.parameter(parameter, {settings.features}, {{"kind", "zeros"}});
+        return builder.op("aten::add.Tensor", {values, builder.reshape(bias, {settings.heads, 1, size})}, name);
+    };
+    return {biased(part(0, "query"), "q_bias", "q"), part(1, "k"), biased(part(2, "value"), "v_bias", "v")};
 }
 
 Var disentangledAttention(Assembly& assembly, Var x, Masks masks, const std::optional<Distances>& distances, const std::string& block,
@@ -134,7 +164,8 @@ Var disentangledAttention(Assembly& assembly, Var x, Masks masks, const std::opt
         return splitHeads(builder, name, shared.linear("", projection, x, settings.features, settings.features), assembly.sizes, settings.heads,
                           attention.size);
     };
-    const Var q = part("query_proj", "q"), k = part("key_proj", "k"), v = part("value_proj", "v");
+    const auto [q, k, v] = settings.first ? jointlyProjected(assembly, x, settings, attention.size)
+                                          : Projected{part("query_proj", "q"), part("key_proj", "k"), part("value_proj", "v")};
     if (const auto bias = distances ? positionScores(assembly, shared, q, k, *distances, settings, attention.size) : std::nullopt)
         masks.padding = masks.padding ? builder.op("aten::add.Tensor", {*bias, *masks.padding}, "masked_position_scores") : *bias;
     return attend(assembly, assembly.sizes, q, k, v, masks, attention, block + ".attn");
@@ -226,9 +257,9 @@ graph::Model buildDeberta(const Request& request)
 Family debertaFamily()
 {
     return {"deberta",
-            "DeBERTa v2 and v3",
+            "DeBERTa",
             "He et al. (2020), \"DeBERTa: Decoding-enhanced BERT with Disentangled Attention\", arXiv:2006.03654",
-            {"deberta-v2"},
+            {"deberta-v2", "deberta"},
             // Folders as published say nothing of a head.
             {Head::Base, Head::MaskedLM, Head::SequenceClassification, Head::TokenClassification, Head::QuestionAnswering},
             "deberta",

@@ -42,11 +42,11 @@ std::string endingOf(Head head)
 const std::vector<Family>& families()
 {
     static const std::vector<Family> kFamilies = {
-        gpt2Family(),       gptNeoxFamily(), optFamily(),      llamaFamily(),      phiFamily(),        gptjFamily(),
-        bloomFamily(),      falconFamily(),  stablelmFamily(), starcoder2Family(), bertFamily(),       robertaFamily(),
-        distilbertFamily(), t5Family(),      vitFamily(),      clipFamily(),       resnetFamily(),     convnextFamily(),
-        convnextV2Family(), albertFamily(),  electraFamily(),  mpnetFamily(),      modernBertFamily(), debertaFamily(),
-        bartFamily(),       whisperFamily(), swinFamily(),     siglipFamily(),     dinov2Family(),
+        gpt2Family(),   gptNeoxFamily(),     optFamily(),          llamaFamily(),    phiFamily(),        gptjFamily(),       bloomFamily(),
+        falconFamily(), stablelmFamily(),    starcoder2Family(),   bertFamily(),     robertaFamily(),    distilbertFamily(), t5Family(),
+        vitFamily(),    clipFamily(),        resnetFamily(),       convnextFamily(), convnextV2Family(), albertFamily(),     electraFamily(),
+        mpnetFamily(),  modernBertFamily(),  debertaFamily(),      bartFamily(),     whisperFamily(),    swinFamily(),       siglipFamily(),
+        dinov2Family(), mobileNetV2Family(), efficientNetFamily(),
     };
     return kFamilies;
 }

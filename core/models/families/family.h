@@ -96,5 +96,7 @@ Family whisperFamily();
 Family swinFamily();
 Family siglipFamily();
 Family dinov2Family();
+Family mobileNetV2Family();
+Family efficientNetFamily();
 
 }  // namespace orrery::models::families

@@ -81,7 +81,8 @@ class Drawn(Weights):
             noise = torch.randn(shape, generator=generator)
             self[name] = (start + 0.1 * noise if len(shape) <= 1 else noise * (0.5 / max(1.0, noise[0].numel() ** 0.5)) + 0.02 * noise).numpy()
         for name, shape in sorted(self.buffers.items()):
-            self[name] = (0.1 * torch.randn(shape, generator=generator)).numpy()
+            drawn = 1 + 0.3 * torch.rand(shape, generator=generator) if name.endswith("running_var") else 0.1 * torch.randn(shape, generator=generator)
+            self[name] = drawn.numpy()
 
 
 def states(outputs, all_states):
@@ -335,6 +336,83 @@ def deberta(name, head, shared, kinds, buckets):
               "position_biased_input": not shared, "type_vocab_size": 0 if shared else 2, "pooler_hidden_act": "gelu", "pooler_dropout": 0, "num_labels": 3}
     text = np.concatenate([IDS, IDS[:, ::-1]], 1)  # long enough for logarithmic buckets
     write(name, config, w, {"input_ids": text} if shared else {"input_ids": IDS, "attention_mask": MASK, "token_type_ids": TYPES}, run)
+
+
+def deberta_v1(name, head, kinds, longest, biased_input):
+    """The first DeBERTa, arXiv:2006.03654, section 3.1, equations 2 to 4: one matrix for queries, keys and values, head by head, without a bias of keys; distances up to `longest`, those beyond share the
+    last row. The names and the order of rows in that matrix are written from knowledge of the released checkpoints, without the library at hand."""
+    w, epsilon = Drawn(), 1e-7
+    p = "" if head == "Model" else "deberta."
+    w.matrix(p + "embeddings.word_embeddings.weight", V, D)
+    w.bias_norm(p + "embeddings.LayerNorm")
+    if biased_input:
+        w.matrix(p + "embeddings.position_embeddings.weight", 40, D)
+    w.matrix(p + "encoder.rel_embeddings.weight", 2 * longest, D)
+    for i in range(2):
+        layer = p + f"encoder.layer.{i}."
+        w.linear(layer + "attention.self.in_proj", D, 3 * D, False)
+        w.constant(layer + "attention.self.q_bias", D, 0.0)
+        w.constant(layer + "attention.self.v_bias", D, 0.0)
+        if "c2p" in kinds:
+            w.linear(layer + "attention.self.pos_proj", D, D, False)
+        if "p2c" in kinds:
+            w.full(layer + "attention.self.pos_q_proj", D, D)
+        w.full(layer + "attention.output.dense", D, D)
+        w.bias_norm(layer + "attention.output.LayerNorm")
+        w.full(layer + "intermediate.dense", D, HIDDEN)
+        w.full(layer + "output.dense", HIDDEN, D)
+        w.bias_norm(layer + "output.LayerNorm")
+    if head == "ForMaskedLM":
+        w.full("cls.predictions.transform.dense", D, D)
+        w.bias_norm("cls.predictions.transform.LayerNorm")
+        w["cls.predictions.bias"] = ((V,), 0.0)
+    if head == "ForSequenceClassification":
+        w.full("pooler.dense", D, D)
+        w.full("classifier", D, 3)
+    w.draw()
+
+    def run(ids, mask=None):
+        x = w.at(p + "embeddings.word_embeddings.weight")[ids]
+        if biased_input:
+            x = x + w.at(p + "embeddings.position_embeddings.weight")[: len(ids)]
+        x = w.layer_norm(p + "embeddings.LayerNorm", x, epsilon)
+        seen, scale = [x], 1 / math.sqrt(SIZE * (1 + len(kinds)))
+        table = w.at(p + "encoder.rel_embeddings.weight")
+        for i in range(2):
+            layer = p + f"encoder.layer.{i}."
+            self = layer + "attention.self."
+            q, k, v, bias = [], [], [], []
+            for h in range(HEADS):
+                rows = w.at(self + "in_proj.weight")[3 * h * SIZE : 3 * (h + 1) * SIZE]
+                own = slice(h * SIZE, (h + 1) * SIZE)
+                q.append(x @ rows[:SIZE].T + w.at(self + "q_bias")[own])
+                k.append(x @ rows[SIZE : 2 * SIZE].T)
+                v.append(x @ rows[2 * SIZE :].T + w.at(self + "v_bias")[own])
+                added = np.zeros((len(x), len(x)))
+                for a in range(len(x)):
+                    for b in range(len(x)):
+                        place = min(max(a - b + longest, 0), 2 * longest - 1)
+                        if "c2p" in kinds:
+                            added[a, b] += q[h][a] @ (table[place] @ w.at(self + "pos_proj.weight").T)[own] * scale
+                        if "p2c" in kinds:
+                            added[a, b] += k[h][b] @ (table[place] @ w.at(self + "pos_q_proj.weight").T + w.at(self + "pos_q_proj.bias"))[own] * scale
+                bias.append(added)
+            attended = w.apply(layer + "attention.output.dense", attention(q, k, v, scale, bias, None if mask is None else mask == 0))
+            x = w.layer_norm(layer + "attention.output.LayerNorm", x + attended, epsilon)
+            x = w.layer_norm(layer + "output.LayerNorm", x + w.apply(layer + "output.dense", gelu(w.apply(layer + "intermediate.dense", x))), epsilon)
+            seen.append(x)
+        if head == "Model":
+            return states({"last_hidden_state": x}, seen)
+        if head == "ForSequenceClassification":
+            return {"logits": w.apply("classifier", gelu(w.apply("pooler.dense", x[0])))}
+        y = w.layer_norm("cls.predictions.transform.LayerNorm", gelu(w.apply("cls.predictions.transform.dense", x)), epsilon)
+        return states({"logits": y @ w.at(p + "embeddings.word_embeddings.weight").T + w.at("cls.predictions.bias")}, seen)
+
+    config = {"architectures": ["Deberta" + head], "model_type": "deberta", "vocab_size": V, "hidden_size": D, "num_hidden_layers": 2, "num_attention_heads": HEADS,
+              "intermediate_size": HIDDEN, "hidden_act": "gelu", "max_position_embeddings": 40, "layer_norm_eps": epsilon, "pad_token_id": 0, "relative_attention": True,
+              "max_relative_positions": longest, "pos_att_type": "|".join(kinds), "position_biased_input": biased_input, "type_vocab_size": 0, "pooler_hidden_act": "gelu",
+              "pooler_dropout": 0, "num_labels": 3}
+    write(name, config, w, {"input_ids": IDS, "attention_mask": MASK} if head == "Model" else {"input_ids": IDS}, run)
 
 
 def modernbert(name, head):
@@ -760,6 +838,9 @@ if __name__ == "__main__":
     deberta("deberta-v2-masked", "ForMaskedLM", True, ["p2c", "c2p"], 4)
     deberta("deberta-v2-sequence", "ForSequenceClassification", True, ["p2c", "c2p"], 4)
     deberta("deberta-v2", "Model", False, ["c2p"], -1)
+    deberta_v1("deberta-masked", "ForMaskedLM", ["c2p", "p2c"], 40, False)
+    deberta_v1("deberta-sequence", "ForSequenceClassification", ["c2p", "p2c"], 4, False)  # distances beyond the table
+    deberta_v1("deberta", "Model", ["c2p"], 40, True)
     bart("bart", "bart", "ForConditionalGeneration")
     bart("bart-model", "bart", "Model")
     bart("bart-sequence", "bart", "ForSequenceClassification")
