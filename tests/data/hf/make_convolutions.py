@@ -28,6 +28,7 @@ class Convolutional(Drawn):
         weight = self.at(name + ".weight")
         x = np.pad(x, ((0, 0), pad[:2], pad[2:]))
         kernel, each_in, each_out = weight.shape[-1], weight.shape[1], weight.shape[0] // groups
+        assert x.shape[0] == each_in * groups
         reach = dilation * (kernel - 1) + 1
         rows, columns = ((size - reach) // stride + 1 for size in x.shape[1:])
         out = np.zeros((weight.shape[0], rows, columns))
@@ -119,7 +120,7 @@ def mobilenet_v2(name, head, side, **settings):
 def efficientnet(name, head, **settings):
     """Tan & Le (2019), "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", arXiv:1905.11946, table 1 and section 3.3; squeeze and excitation: Hu et al. (2017), arXiv:1709.01507."""
     config = {"architectures": ["EfficientNet" + head], "model_type": "efficientnet", "num_channels": 3, "image_size": 32, "width_coefficient": 0.5, "depth_coefficient": 1.1, "depth_divisor": 4,
-              "kernel_sizes": [3, 3, 5], "in_channels": [16, 8, 16], "out_channels": [8, 16, 24], "depthwise_padding": [], "strides": [1, 2, 2], "num_block_repeats": [1, 2, 1],
+              "kernel_sizes": [3, 3, 5], "in_channels": [32, 8, 16], "out_channels": [8, 16, 24], "depthwise_padding": [], "strides": [1, 2, 2], "num_block_repeats": [1, 2, 1],
               "expand_ratios": [1, 3, 2], "squeeze_expansion_ratio": 0.25, "hidden_act": "swish", "hidden_dim": 640, "pooling_type": "mean", "batch_norm_eps": 0.001, "id2label": LABELS, **settings}
     w, p, epsilon = Convolutional(), "" if head == "Model" else "efficientnet.", config["batch_norm_eps"]
 
