@@ -71,7 +71,7 @@ void measure(ValueDifference& out, const Elements& first, const Elements& second
 {
     const at::Tensor &a = first.numbers, &b = second.numbers;
     const double *left = a.data_ptr<double>(), *right = b.data_ptr<double>();
-    double worst = -1, squares = 0, total = 0;
+    double worst = -1, squares = 0, totalA = 0, totalB = 0;
     std::int64_t place = 0, finite = 0;
     for (std::int64_t i = 0; i < out.elements; ++i) {
         const double x = left[i], y = right[i];
@@ -89,12 +89,15 @@ void measure(ValueDifference& out, const Elements& first, const Elements& second
         if (std::isfinite(x) && std::isfinite(y)) {
             ++finite;
             squares += distance * distance;
-            total += x * x;
+            totalA += x * x;
+            totalB += y * y;
         }
     }
     out.maxAbsolute = std::max(worst, 0.0);
-    out.rmsDifference = finite ? std::sqrt(squares / double(finite)) : 0;
-    out.rmsA = finite ? std::sqrt(total / double(finite)) : 0;
+    const auto rms = [](double sum, std::int64_t count) { return count ? std::sqrt(sum / double(count)) : 0; };
+    out.rmsDifference = std::isinf(worst) ? INFINITY : rms(squares, finite);
+    out.rmsA = rms(totalA, finite);
+    out.rmsB = rms(totalB, finite);
     if (out.elements == 0)
         return;
     out.worst = indexOf(place, shape);
@@ -309,6 +312,11 @@ Divergence compareRuns(const RunSide& sideA, const RunSide& sideB, const Diverge
     return result;
 }
 
+double ValueDifference::relativeRms() const
+{
+    return rmsDifference == 0 ? 0 : rmsB > 0 ? rmsDifference / rmsB : INFINITY;
+}
+
 core::Json ValueDifference::toJson() const
 {
     core::Json json = {{"a", a},
@@ -326,6 +334,7 @@ core::Json ValueDifference::toJson() const
                        {"max_absolute", numberJson(maxAbsolute)},
                        {"max_relative", numberJson(maxRelative)},
                        {"rms_a", numberJson(rmsA)},
+                       {"rms_b", numberJson(rmsB)},
                        {"rms_difference", numberJson(rmsDifference)},
                        {"worst", worst},
                        {"value_a", numberJson(valueA)},

@@ -38,12 +38,15 @@ struct ValueDifference {
     std::string dtypeA, dtypeB;
     std::int64_t elements = 0, beyond = 0;    ///< `beyond`: outside the tolerance
     double maxAbsolute = 0, maxRelative = 0;  ///< relative to |b|; infinite where one is NaN or infinite and the other is not the same
-    double rmsA = 0, rmsDifference = 0;       ///< over elements that are finite in both
+    double rmsA = 0, rmsB = 0;                ///< over elements that are finite in both
+    double rmsDifference = 0;                 ///< over the same; infinite where maxAbsolute is
     std::vector<std::int64_t> worst;          ///< index of the worst element
     double valueA = 0, valueB = 0;            ///< there
     double relative = 0, absolute = 0;        ///< the tolerance that was used
     std::string problem;                      ///< what cannot be compared: other shapes, not both tensors; empty: nothing
     bool isWithin() const { return problem.empty() && beyond == 0; }
+    /// rmsDifference over rmsB: to the second, as maxRelative and the tolerance are; 0 where nothing differs.
+    double relativeRms() const;
     core::Json toJson() const;
 };
 

@@ -146,7 +146,7 @@ DivergencePage::DivergencePage(widgets::Session& session)
                         {"shape", tr("shape"), {}},
                         {"abs", tr("max abs"), tr("Largest distance of two elements"), true, 4},
                         {"rel", tr("max rel"), tr("Largest distance relative to the second run"), true, 4},
-                        {"rms", tr("rms rel"), tr("Root mean square of the distance over that of the first run"), true, 4},
+                        {"rms", tr("rms rel"), tr("Root mean square of the distance over that of the second run"), true, 4},
                         {"beyond", tr("beyond"), tr("Elements beyond the tolerance"), true, 6},
                         {"op", tr("operator"), {}}});
     m_table->setModel(m_rows);
@@ -259,7 +259,7 @@ void DivergencePage::take(const debug::Divergence& result)
     growth.title = tr("relative error");
     growth.style = result.values.size() <= 200 ? widgets::LineStyle::LineAndPoints : widgets::LineStyle::Line;
     for (const auto& value : result.values) {
-        const double rms = value.rmsA > 0 ? value.rmsDifference / value.rmsA : 0;
+        const double rms = value.relativeRms();
         const bool numbers = value.problem.empty() && value.elements > 0;
         rows.push_back(
             {qint64(rows.size()),

@@ -160,6 +160,12 @@ private Q_SLOTS:
         QCOMPARE(difference.valueA, 4.0);
         QCOMPARE(difference.valueB, 4.5);
         QCOMPARE(difference.rmsDifference, std::sqrt((0.25 + 0.0625) / 6));
+        QCOMPARE(difference.relativeRms(), (a - b).to(at::kDouble).norm().item<double>() / b.to(at::kDouble).norm().item<double>());
+        // What has no distance is not left out.
+        a[0][0] = NAN;
+        QVERIFY(std::isinf(compareValues(a, b).relativeRms()) && std::isinf(compareValues(b, a).relativeRms()));
+        QCOMPARE(compareValues(a, a, {0.0, 0.0, true}).relativeRms(), 0.0);
+        QVERIFY(std::isinf(compareValues(b, at::zeros({2, 3})).relativeRms()));
     }
 
     void theToleranceIsThatOfAllclose()
