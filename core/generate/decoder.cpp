@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include <core/base/error.h>
 #include <core/base/text.h>
 #include <core/graph/sequence_limit.h>
 #include <core/train/evaluate.h>
@@ -98,7 +99,13 @@ private:
         std::int64_t capacity = std::min(std::max({2 * room, length, kFirstCapacity}), kLargestCapacity);
         if (const auto longest = graph::longestSequence(*m_model.graph, m_model.card))
             capacity = std::min(capacity, std::max(*longest, length));
-        m_inputs.makeTables(capacity);
+        try {
+            m_inputs.makeTables(capacity);
+        } catch (const core::Error&) {
+            if (capacity == length)
+                throw;
+            m_inputs.makeTables(capacity = length);  // the model ends somewhere before the room that was wanted, and nothing says where
+        }
         for (auto& buffer : m_buffers) {
             at::Tensor larger = at::zeros({buffer.size(0), buffer.size(1), capacity, buffer.size(3)}, buffer.options());
             larger.narrow(2, 0, room).copy_(buffer);

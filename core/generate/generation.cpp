@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include <core/base/error.h>
+#include <core/base/plain_reason.h>
 #include <core/graph/sequence_limit.h>
 #include <core/text/card_tokenizer.h>
 
@@ -51,7 +52,9 @@ public:
         for (std::int64_t step = 0; step < m_options.maxNewTokens; ++step) {
             if (m_control.stop.stop_requested())
                 throw core::Cancelled();
-            const at::Tensor logits = m_decoder.next(read, m_control.stop);
+            const at::Tensor logits = nextLogits(read);
+            if (!logits.defined())
+                return;
             const auto token = chooseToken(logits, m_options, step, text);
             m_result.tokens.push_back(describedToken(logits, token, m_options.alternatives));
             text.push_back(token);
@@ -65,6 +68,19 @@ public:
     }
 
 private:
+    /// Undefined where the model cannot go on.
+    at::Tensor nextLogits(const std::vector<std::int64_t>& read)
+    {
+        try {
+            return m_decoder.next(read, m_control.stop);
+        } catch (const std::exception& error) {  // libtorch's, too
+            if (m_result.tokens.empty())
+                throw;
+            m_result.end = TextEnd::Failed;
+            m_result.failure = core::plainReason(error);
+            return {};
+        }
+    }
     bool isEnd(std::int64_t token, std::int64_t length)
     {
         if (contains(m_options.endTokens, token)) {
@@ -126,6 +142,7 @@ const char* textEndName(TextEnd end)
     case TextEnd::EndToken: return "end_token";
     case TextEnd::StopText: return "stop";
     case TextEnd::ModelLimit: return "model_limit";
+    case TextEnd::Failed: return "failure";
     }
     return "";
 }

@@ -26,14 +26,15 @@ const core::Schema& textSchema();
 /// @throws core::DocumentError. End tokens are not part of the document: they are the model's (see `specialTokens`).
 TextOptions textOptions(const core::Json& document, std::uint64_t seed);
 
-enum class TextEnd { Length, EndToken, StopText, ModelLimit };
-const char* textEndName(TextEnd end);  ///< "length", "end_token", "stop", "model_limit"
+enum class TextEnd { Length, EndToken, StopText, ModelLimit, Failed };
+const char* textEndName(TextEnd end);  ///< "length", "end_token", "stop", "model_limit", "failure"
 
 struct WrittenText {
     std::vector<std::int64_t> prompt;
     std::vector<GeneratedToken> tokens;
     std::string text;  ///< of the new tokens, without end token and stop text; empty without a tokenizer
     TextEnd end = TextEnd::Length;
+    std::string failure;  ///< why the model could not go on behind these tokens, for TextEnd::Failed
     std::vector<std::int64_t> newTokens() const;
 };
 
@@ -43,6 +44,7 @@ struct TextControl {
 };
 
 /// Writes on from what the decoder holds and `prompt`, token by token. Afterwards the decoder holds the prompt and all new tokens but the last.
+/// A model that fails behind the first new token (a text longer than it reads, and nothing says how long that is) does not lose what is written: see TextEnd::Failed.
 /// @param tokenizer  May be null; then `stopTexts` must be empty.
 /// @throws core::InputError for an empty prompt, unknown tokens, stop texts without a tokenizer; what the decoder throws; core::Cancelled. Any thread.
 WrittenText writeText(Decoder& decoder, const std::vector<std::int64_t>& prompt, const TextOptions& options, const text::Tokenizer* tokenizer,

@@ -26,6 +26,48 @@ std::optional<std::int64_t> rowsOfTable(const Graph& graph, const Node& node)
     return table && table->shape.size() == 2 ? std::optional(table->shape[0]) : std::nullopt;
 }
 
+const Node* producerOf(const Graph& graph, const Operand& operand)
+{
+    return operand.isConstant() ? nullptr : graph.producer(operand.value);
+}
+
+bool isInteger(const Operand& operand, std::int64_t number)
+{
+    return operand.isConstant() && operand.constant.isInt() && operand.constant.toInt() == number;
+}
+
+/// True for the last axis of an input: `ids.size(1)` or `ids.size(-1)`.
+bool isLengthOfInput(const Graph& graph, const Operand& operand)
+{
+    const Node* size = producerOf(graph, operand);
+    if (!size || size->op != "aten::size" || size->inputs.size() != 2 || size->inputs[0].isConstant())
+        return false;
+    const auto& inputs = graph.data().inputs;
+    const bool ofInput = std::any_of(inputs.begin(), inputs.end(), [&](const Input& input) { return input.value == size->inputs[0].value; });
+    return ofInput && (isInteger(size->inputs[1], 1) || isInteger(size->inputs[1], -1));
+}
+
+/// True for 0, 1, ... up to the length of an input, with further axes perhaps.
+bool countsPositions(const Graph& graph, const Operand& operand)
+{
+    const Node* node = producerOf(graph, operand);
+    while (node && (node->op == "aten::unsqueeze" || node->op == "aten::expand" || node->op == "aten::to" || node->op == "aten::view"))
+        node = producerOf(graph, node->inputs[0]);
+    if (!node || node->op != "aten::arange")
+        return false;
+    return node->overload == "start" ? isInteger(node->inputs[0], 0) && isLengthOfInput(graph, node->inputs[1])
+                                     : node->overload.empty() && isLengthOfInput(graph, node->inputs[0]);
+}
+
+std::optional<std::int64_t> rowsOfCountedTable(const Graph& graph)
+{
+    for (const auto& node : graph.nodes())
+        if (node.op == "aten::embedding" && countsPositions(graph, node.inputs[1]))
+            if (const auto rows = rowsOfTable(graph, node))
+                return rows;
+    return std::nullopt;
+}
+
 void checkTokens(const Model& model, const at::Tensor& tokens, std::size_t input)
 {
     const auto size = vocabularySize(*model.graph, model.card, input);
@@ -50,7 +92,7 @@ std::optional<std::int64_t> longestSequence(const Graph& graph, const ModelCard&
         for (const auto& operand : node->inputs)
             if (const Parameter* table = operand.isConstant() ? nullptr : graph.parameterOf(operand.value); table && table->shape.size() == 2)
                 return table->shape[0] - rowsBefore(graph, *node);
-    return std::nullopt;
+    return id ? std::nullopt : rowsOfCountedTable(graph);
 }
 
 void checkSequenceLength(const Graph& graph, const ModelCard& card, std::int64_t length)

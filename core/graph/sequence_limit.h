@@ -10,7 +10,8 @@
 
 namespace orrery::graph {
 
-/// The longest sequence of tokens a model reads: the length of its table of positions (canonical `pos_embed`); nothing if it has none.
+/// The longest sequence of tokens a model reads: the length of its table of positions (canonical `pos_embed`; where the card names none, a table looked up by 0, 1, ... up to the length of
+/// an input); nothing if it has none.
 std::optional<std::int64_t> longestSequence(const Graph& graph, const ModelCard& card);
 
 /// @throws core::InputError if so many tokens are more than the model reads: `expected at most 64 tokens (the model's longest sequence), got 80`.

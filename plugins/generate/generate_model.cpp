@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include <core/base/error.h>
 #include <core/generate/special_tokens.h>
 #include <core/text/card_tokenizer.h>
 #include <core/text/unicode.h>
@@ -60,6 +61,8 @@ WriteResult writeForPanel(const WriteRequest& request, widgets::BackgroundContex
     QElapsedTimer timer;
     timer.start();
     const auto written = generation::writeText(decoder, prompt.tokens, options, tokenizer.get(), control);
+    if (written.end == generation::TextEnd::Failed)
+        throw core::Error(written.failure);  // the tokens are shown by now
     return {written.end, cacheSentence(decoder), double(timer.elapsed()) / 1000, count};
 }
 

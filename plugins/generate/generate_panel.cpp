@@ -44,6 +44,7 @@ QString endSentence(generation::TextEnd end)
     case generation::TextEnd::EndToken: return GeneratePanel::tr("end token");
     case generation::TextEnd::StopText: return GeneratePanel::tr("stop text");
     case generation::TextEnd::ModelLimit: return GeneratePanel::tr("the model reads no more");
+    case generation::TextEnd::Failed: return GeneratePanel::tr("the model failed");
     }
     return {};
 }

@@ -231,6 +231,24 @@ private Q_SLOTS:
         QCOMPARE(made.prompt.size() + result.tokens.size(), std::size_t(25));  // 24 are read, one more is predicted
     }
 
+    /// Nothing says how long a text may be, and the model fails behind it: what is written by then is kept.
+    void whatIsWrittenIsKeptWhereTheModelFails()
+    {
+        auto made = textModel(kTinyGpt);
+        const auto all = written(made.model, made.prompt, greedyOptions(100));
+        made.model.card.canonicalNames.erase("pos_embed");
+        for (const auto cache : {Decoder::Cache::Use, Decoder::Cache::No}) {
+            Decoder decoder(made.model, cache);
+            const auto result = generation::writeText(decoder, made.prompt, greedyOptions(100), nullptr);
+            QCOMPARE(result.newTokens(), all);
+            QCOMPARE(generation::textEndName(result.end), "failure");
+            QVERIFY(!result.failure.empty());
+        }
+        // A text that is too long from the start is an error.
+        Decoder decoder(made.model, Decoder::Cache::No);
+        QVERIFY(!messageOf([&] { generation::writeText(decoder, Tokens(30, 1), greedyOptions(3), nullptr); }).empty());
+    }
+
     void writingCanBeStopped()
     {
         const auto made = textModel(kTinyGpt);
