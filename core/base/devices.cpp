@@ -223,7 +223,7 @@ c10::Device parseDevice(std::string_view text)
     if (!index)
         throw InputError(fmt::format("device: expected auto, cpu, cuda or cuda:N, got \"{}\"", text));
     if (*index >= count)
-        throw DeviceError(fmt::format("device: no \"{}\" that libtorch can use; {}", text, existingDevices(count)));
+        throw InputError(fmt::format("device: there is no \"{}\" here that can be used; {}", text, existingDevices(count)));
     return c10::Device(c10::kCUDA, c10::DeviceIndex(*index));
 }
 

@@ -84,8 +84,11 @@ std::size_t RegistryBase::addComponent(Component component)
 std::size_t RegistryBase::indexOf(std::string_view id) const
 {
     const Component* const found = find(id);
-    if (!found)
-        throw InputError(fmt::format("unknown {} \"{}\"{}", m_family, id, didYouMean(id, ids())));
+    if (!found) {
+        const auto near = didYouMean(id, ids());
+        throw InputError(
+            fmt::format("unknown {0} \"{1}\"{2}", m_family, id, near.empty() ? fmt::format("; `orrery-cli list {}` names them", m_family) : near));
+    }
     return std::size_t(found - m_components.data());
 }
 

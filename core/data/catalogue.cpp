@@ -46,11 +46,10 @@ Json folderDocument(const std::string& reference, const std::filesystem::path& f
 
 Json parseJsonArgument(const std::string& text)
 {
-    try {
-        return Json::parse(text);
-    } catch (const nlohmann::json::exception& error) {
-        throw core::InputError(fmt::format("data: expected a JSON object: {}", error.what()));
-    }
+    Json document = Json::parse(text, nullptr, false);
+    if (document.is_discarded())
+        throw core::InputError(fmt::format("data: expected a JSON object such as {{\"id\": \"csv\", \"path\": \"FILE\"}}, got {}", text));
+    return document;
 }
 
 }  // namespace

@@ -159,13 +159,27 @@ void Run::runEntries()
     }
 }
 
+/// What a node was called with. The operator takes some arguments off the stack before it refuses them: those are read from where they came from.
+IValue Run::argumentOf(const Step& step, std::size_t index) const
+{
+    const IValue& onStack = m_stack[m_base + index];
+    if (!onStack.isNone())
+        return onStack;
+    const auto source = step.inputs[index];
+    if (const IValue& kept = read(source); source < 0 || !kept.isNone())
+        return kept;
+    const auto* parameter = m_program.graph->parameterOf(source);
+    const auto* tensor = parameter ? m_weights.find(parameter->name) : nullptr;
+    return tensor ? IValue(*tensor) : onStack;
+}
+
 void Run::fail(const std::string& reason) const
 {
     if (!m_current)
         throw core::Error(reason);
     std::vector<std::string> parts;
-    for (std::size_t i = m_base; i < m_stack.size() && i < m_base + m_current->inputs.size(); ++i)
-        parts.push_back(describe(m_stack[i]));
+    for (std::size_t i = 0; m_base + i < m_stack.size() && i < m_current->inputs.size(); ++i)
+        parts.push_back(describe(argumentOf(*m_current, i)));
     const auto name = runtimeName(m_current->node->name);
     throw NodeError(name, fmt::format("{} ({}) failed on {}: {}", name, m_current->node->qualifiedOp(),
                                       parts.empty() ? "its inputs" : core::join(parts, ", "), firstSentence(reason)));

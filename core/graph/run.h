@@ -71,6 +71,7 @@ private:
     const c10::IValue& read(Slot slot) const { return slot >= 0 ? m_slots[std::size_t(slot)] : m_program.literals[std::size_t(~slot)]; }
     void push(const Step& step, const PlanEntry* entry);
     [[noreturn]] void fail(const std::string& reason) const;
+    c10::IValue argumentOf(const Step& step, std::size_t index) const;
     void collectOutputs();
 
     const Executor::Program& m_program;

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <charconv>
+
 #include <core/base/text.h>
 
 namespace orrery::models {
@@ -28,9 +30,10 @@ at::ScalarType modelDtype(const graph::Model& model)
     for (const auto& parameter : model.graph->data().parameters)
         if (at::isFloatingType(parameter.dtype))
             return parameter.dtype;
-    for (const auto& input : model.card.inputs)  // a formula has no weights
-        if (const auto dtype = graph::dtypeFromName(input.dtype); at::isFloatingType(dtype))
-            return dtype;
+    for (std::size_t i = 0; i < model.card.inputs.size(); ++i)  // a formula has no weights
+        if (scalarKind(model, i).empty())
+            if (const auto dtype = graph::dtypeFromName(model.card.inputs[i].dtype); at::isFloatingType(dtype))
+                return dtype;
     return at::kFloat;
 }
 
@@ -72,6 +75,35 @@ at::Tensor asModelReads(const at::Tensor& tensor, const graph::Model& model, std
     if (index < model.card.inputs.size())
         checkShape(read.sizes(), model.card.inputs[index], place);
     return read;
+}
+
+std::string scalarKind(const graph::Model& model, std::size_t index)
+{
+    const auto dtype = index < model.card.inputs.size() ? model.card.inputs[index].dtype : std::string();
+    return dtype == "int" || dtype == "float" || dtype == "bool" ? dtype : std::string();
+}
+
+std::optional<c10::IValue> scalarFromWord(const std::string& word, const std::string& kind)
+{
+    if (kind == "bool")
+        return word == "true" || word == "false" ? std::optional<c10::IValue>(word == "true") : std::nullopt;
+    const auto parsed = [&](auto number) -> std::optional<c10::IValue> {
+        const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+        return !word.empty() && error == std::errc() && end == word.data() + word.size() ? std::optional<c10::IValue>(number) : std::nullopt;
+    };
+    return kind == "int" ? parsed(std::int64_t(0)) : parsed(0.0);
+}
+
+c10::IValue scalarFromArray(const at::Tensor& tensor, const std::string& kind, const std::string& place)
+{
+    if (tensor.numel() != 1)
+        throw core::InputError(fmt::format("{}: expected one element, got {}", place, core::formatShape(tensor.sizes())));
+    const auto number = tensor.reshape(-1)[0];
+    if (kind == "bool")
+        return number.ne(0).item<bool>();
+    if (kind == "int")
+        return wholeNumbers(number, place, kind).item<std::int64_t>();
+    return number.to(at::kDouble).item<double>();
 }
 
 std::int64_t notFinite(const at::Tensor& tensor)

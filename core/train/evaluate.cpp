@@ -128,7 +128,8 @@ Evaluation evaluateModel(const graph::Model& model, const data::DataSet& data, d
                          const EvaluateOptions& options)
 {
     if (data.info().task == data::Task::None)
-        throw core::InputError(fmt::format("expected data with targets, got \"{}\" without", data.info().id));
+        throw core::InputError(fmt::format(
+            "expected data with targets, got \"{0}\" without; its parameters say where they are (orrery-cli describe data/{0})", data.info().id));
     if (data.split(part).empty())
         throw core::InputError(fmt::format("the data \"{}\" has no samples in its {} part", data.info().id, data::splitName(part)));
     sampleInputs(model, data, std::span(data.split(part)).first(1));  // what does not fit is said before the work, in its own words

@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::uint64_t kMaxSideFileBytes = std::uint64_t(64) << 20;
 constexpr const char* kConfigKey = "checkpoint_config";
+constexpr const char* kGenerationKey = "generation_config";
+constexpr const char* kGenerationFile = "generation_config.json";
 
 /// A JSON object beside the config; an empty one if the file is not there.
 Config sideFile(const std::filesystem::path& folder, const char* name)
@@ -44,7 +46,7 @@ void copyTokens(core::Json& into, const char* as, const Config& from, const char
 core::Json specialTokens(const std::filesystem::path& folder, const Config& config)
 {
     core::Json tokens = core::Json::object();
-    const Config generation = sideFile(folder, "generation_config.json");
+    const Config generation = sideFile(folder, kGenerationFile);
     for (const Config* source : {&generation, &config}) {
         copyTokens(tokens, "begin", *source, "bos_token_id");
         copyTokens(tokens, "end", *source, "eos_token_id");
@@ -105,8 +107,11 @@ void completeCard(graph::Model& model, const std::filesystem::path& folder, cons
     }
     if (readsText)
         card.tokenizer = text::folderTokenizerCard(folder);
-    if (!card.inputs.empty())
-        keepCheckpointConfig(card, config.json());
+    if (card.inputs.empty())
+        return;
+    keepCheckpointConfig(card, config.json());
+    if (const auto generation = sideFile(folder, kGenerationFile).json(); !generation.empty())
+        card.inputs[0].preprocessing[kGenerationKey] = generation;
 }
 
 void keepCheckpointConfig(graph::ModelCard& card, const core::Json& config)
@@ -114,11 +119,25 @@ void keepCheckpointConfig(graph::ModelCard& card, const core::Json& config)
     card.inputs.at(0).preprocessing[kConfigKey] = config;
 }
 
-core::Json checkpointConfig(const graph::ModelCard& card)
+namespace {
+
+core::Json keptWith(const graph::ModelCard& card, const char* key)
 {
     if (card.inputs.empty() || !card.inputs[0].preprocessing.is_object())
         return nullptr;
-    return card.inputs[0].preprocessing.value(kConfigKey, core::Json());
+    return card.inputs[0].preprocessing.value(key, core::Json());
+}
+
+}  // namespace
+
+core::Json checkpointConfig(const graph::ModelCard& card)
+{
+    return keptWith(card, kConfigKey);
+}
+
+core::Json generationConfig(const graph::ModelCard& card)
+{
+    return keptWith(card, kGenerationKey);
 }
 
 }  // namespace orrery::models::families

@@ -25,5 +25,7 @@ void completeCard(graph::Model& model, const std::filesystem::path& folder, cons
 void keepCheckpointConfig(graph::ModelCard& card, const core::Json& config);
 /// The `config.json` that a model was opened with, or null.
 core::Json checkpointConfig(const graph::ModelCard& card);
+/// Its `generation_config.json`, or null: kept in the same place under "generation_config".
+core::Json generationConfig(const graph::ModelCard& card);
 
 }  // namespace orrery::models::families

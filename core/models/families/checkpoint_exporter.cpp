@@ -39,6 +39,8 @@ void writeCheckpoint(const std::filesystem::path& folder, const graph::Model& mo
     checkFits(model, config);
     std::filesystem::create_directories(folder);
     core::writeFileAtomically(folder / "config.json", config.dump(2) + "\n");
+    if (const core::Json generation = families::generationConfig(model.card); generation.is_object())
+        core::writeFileAtomically(folder / "generation_config.json", generation.dump(2) + "\n");
     if (const auto tokenizer = text::tokenizerDocument(model.card.tokenizer))
         core::writeFileAtomically(folder / "tokenizer.json", *tokenizer);
     saveWeights(folder / "model.safetensors", model.weights);

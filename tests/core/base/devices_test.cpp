@@ -91,9 +91,10 @@ void DevicesTest::missingDeviceNamesWhatExists()
 {
     const QString message = errorOf([] { parseDevice("cuda:100"); });
     if (hasCuda())
-        QVERIFY2(message.startsWith("DeviceError: device: no \"cuda:100\" that libtorch can use; there are cpu, cuda:0"), qPrintable(message));
+        QVERIFY2(message.startsWith("InputError: device: there is no \"cuda:100\" here that can be used; there are cpu, cuda:0"),
+                 qPrintable(message));
     else
-        QCOMPARE(message, "DeviceError: device: no \"cuda:100\" that libtorch can use; there is only cpu");
+        QCOMPARE(message, "InputError: device: there is no \"cuda:100\" here that can be used; there is only cpu");
 }
 
 void DevicesTest::gemmIsNamedAndMeasured()

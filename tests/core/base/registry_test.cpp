@@ -66,7 +66,7 @@ void RegistryTest::unknownIdNamesTheNearest()
     Registry<int> registry("optimizer", "Optimizers");
     registry.add(named("adamw"), 1);
     QCOMPARE(errorOf([&] { registry.at("adamm"); }), "unknown optimizer \"adamm\"; did you mean \"adamw\"?");
-    QCOMPARE(errorOf([&] { registry.factory("lion_of_judah"); }), "unknown optimizer \"lion_of_judah\"");
+    QCOMPARE(errorOf([&] { registry.factory("lion_of_judah"); }), "unknown optimizer \"lion_of_judah\"; `orrery-cli list optimizer` names them");
 }
 
 void RegistryTest::familiesAreFoundByName()

@@ -51,7 +51,7 @@ std::vector<Failure> failures()
 {
     const at::Tensor good = at::zeros({2, 6});
     return {
-        {"wrong shape", "blocks.0.norm.layer_norm (aten::layer_norm) failed on float32 [2, 5], ",
+        {"wrong shape", "blocks.0.norm.layer_norm (aten::layer_norm) failed on float32 [2, 5], [6], float32 [6], float32 [6], ",
          [](const Model& model) {
              runOn(model, {at::zeros({2, 5})});
          }},
