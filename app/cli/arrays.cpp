@@ -103,7 +103,45 @@ void writePng(const std::string& file, at::Tensor tensor)
     io::writePng(file, image);
 }
 
+c10::IValue scalarInput(const std::string& given, const std::string& kind, const std::string& input, const std::string& place)
+{
+    if (auto value = models::scalarFromWord(given, kind))
+        return std::move(*value);
+    std::error_code error;
+    if (std::filesystem::exists(given, error))
+        return models::scalarFromArray(readArray(given), kind, place);
+    throw core::InputError(fmt::format("{}: expected {} or a file with one element for the model's input \"{}\", got \"{}\"", place,
+                                       kind == "int"    ? "a whole number"
+                                       : kind == "bool" ? "true, false"
+                                                        : "a number",
+                                       input, given));
+}
+
+/// Files that the command is going to write (see outFileProblem).
+std::vector<std::string>& filesToWrite()
+{
+    static std::vector<std::string> files;
+    return files;
+}
+
+/// NumPy has no bfloat16: every such number is a float32, too.
+at::Tensor asNumpyKnows(const at::Tensor& tensor, const std::string& file)
+{
+    if (tensor.scalar_type() != at::kBFloat16)
+        return tensor;
+    core::log().info("{}: written as float32, which holds every bfloat16; NumPy has no such type, .safetensors has", file);
+    return tensor.to(at::kFloat);
+}
+
 }  // namespace
+
+void refuseToOverwrite(const std::string& input)
+{
+    std::error_code error;
+    for (const auto& file : filesToWrite())
+        if (std::filesystem::equivalent(file, input, error) && !error)
+            throw core::InputError(fmt::format("--out {}: expected another name than that of {}, which would be lost", file, input));
+}
 
 void warnOfOddValues(const at::Tensor& tensor, const std::string& place)
 {
@@ -117,6 +155,7 @@ at::Tensor readArray(const std::string& file, const std::string& entry)
     std::error_code error;
     if (!std::filesystem::exists(file, error) && !error)
         throw core::InputError(fmt::format("{}: no such file", file));
+    refuseToOverwrite(file);
     if (kind == ".npy")
         return io::toTensor(io::readNpy(file));
     if (kind == ".npz")
@@ -135,7 +174,7 @@ void writeArray(const std::string& file, const at::Tensor& tensor)
     const auto kind = ending(file);
     const auto plain = tensor.detach().to(at::kCPU);
     if (kind == ".npy")
-        io::writeNpy(file, io::toArray(plain));
+        io::writeNpy(file, io::toArray(asNumpyKnows(plain, file)));
     else if (kind == ".safetensors")
         writeSafetensorsArray(file, io::toArray(plain));
     else if (kind == ".csv")
@@ -156,7 +195,17 @@ std::string folderProblem(const std::string& file)
 std::string outFileProblem(const std::string& file)
 {
     const auto problem = arrayEndingProblem(file);
+    filesToWrite().push_back(file);
     return problem.empty() ? folderProblem(file) : problem;
+}
+
+void requireFile(const std::string& file, const std::string& option)
+{
+    std::error_code error;
+    if (!std::filesystem::exists(file, error))
+        throw core::InputError(fmt::format("{} {}: no such file", option, file));
+    if (std::filesystem::is_directory(file, error))
+        throw core::InputError(fmt::format("{} {}: expected a file, found a folder", option, file));
 }
 
 void makeFolder(const std::string& folder, const char* option)
@@ -199,10 +248,15 @@ std::vector<c10::IValue> readInputs(const std::vector<std::string>& arguments, c
             throw core::InputError(
                 fmt::format("{}: expected {} ({}), got more", option, core::counted(std::int64_t(inputs.size()), "input"), core::join(names, ", ")));
         const auto place = option + " " + argument;
-        const auto tensor = models::asModelReads(readArray(named ? argument.substr(equals + 1) : argument), model, index, place);
+        const auto file = named ? argument.substr(equals + 1) : argument;
+        given[index] = true;
+        if (const auto kind = models::scalarKind(model, index); !kind.empty()) {
+            values[index] = scalarInput(file, kind, names[index], place);
+            continue;
+        }
+        const auto tensor = models::asModelReads(readArray(file), model, index, place);
         warnOfOddValues(tensor, place);
         values[index] = tensor.to(device);
-        given[index] = true;
     }
     for (std::size_t i = 0; i < inputs.size(); ++i)
         if (!given[i])

@@ -139,7 +139,8 @@ std::function<Exit(Session&)> declareCompareRepresentations(CLI::App& app)
     app.add_flag("--checkpoints", options->checkpoints,
                  "Compare the checkpoints of run:ID: one value against itself at every step, several against the final weights.");
     app.add_option("--at", options->at,
-                   "Values of both models: value, module, glob or canonical name; default: a transformer's residual stream after each "
+                   "Values of both models: value, module, glob or canonical name; rows and columns stand in the order in which the model computes "
+                   "them; default: a transformer's residual stream after each "
                    "block, else convolutions and linear layers.");
     app.add_option("--at-a", options->atA, "Values of the first model (rows).");
     app.add_option("--at-b", options->atB, "Values of the second model (columns).");

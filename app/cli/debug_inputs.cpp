@@ -2,6 +2,8 @@
 
 #include <core/graph/inspect.h>
 
+#include "arrays.h"
+
 namespace orrery::cli {
 
 void DebugInputs::declare(CLI::App& app)
@@ -20,6 +22,8 @@ std::vector<c10::IValue> DebugInputs::read(Session& session, const ModelArgument
         return graph::requiredExample(model);
     if (text.given())
         return text.inputs(session, model);
+    if (!files.empty())
+        return readInputs(files, model, session.chosenDevice(), option);
     return inputsFrom(session, files, sample, argument, model);
 }
 

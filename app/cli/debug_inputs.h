@@ -10,6 +10,7 @@ struct DebugInputs {
     SampleArgument sample;
     TextArgument text;
     bool example = false;
+    std::string option = "--input";  ///< what the files belong to, for messages
     void declare(CLI::App& app);
     bool given() const { return !files.empty() || sample.given() || text.given() || example; }
     /// Opens the model with the inputs that the texts need.

@@ -154,10 +154,11 @@ std::function<Exit(Session&)> declareDiff(CLI::App& app)
     app.add_option("second", options->second.text, "The MODEL it is compared with.");
     app.add_option("--arch", options->first.architecture, "Architecture of the first, if it is a bare state dictionary: NAME?key=value.");
     app.add_option("--second-arch", options->second.architecture, "The same for the second.");
-    app.add_flag("--weights", options->weights, "Compare the weights, tensor by tensor, too.");
-    app.add_option("--tolerance", options->tolerance, "Elements that differ by no more are the same.")->check(notNegative());
-    app.add_option("--top", options->top, "How many tensors to list, those that differ most first.")->check(positive());
-    app.add_flag("--checkpoints", options->checkpoints, "Instead: the checkpoints of one run as a sequence, how far the weights went.");
+    auto* const weights = app.add_flag("--weights", options->weights, "Compare the weights, tensor by tensor, too.");
+    app.add_option("--tolerance", options->tolerance, "Elements that differ by no more are the same.")->check(notNegative())->needs(weights);
+    app.add_option("--top", options->top, "How many tensors to list, those that differ most first.")->check(positive())->needs(weights);
+    app.add_flag("--checkpoints", options->checkpoints, "Instead: the checkpoints of one run as a sequence, how far the weights went.")
+        ->excludes(weights);
     return [options](Session& session) { return diffModels(session, *options); };
 }
 

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <iostream>
 
 #include <core/base/text.h>
@@ -49,7 +50,7 @@ std::string differenceLine(const debug::ValueDifference& value)
     if (!value.problem.empty())
         return fmt::format("{} {:<40} {}", '!', value.a, value.problem);
     return fmt::format("{} {:<40} {:<18} {:>10.3g} {:>10.3g} {:>10.3g} {:>12}", value.isWithin() ? ' ' : '!', value.a, core::formatShape(value.shape),
-                       value.maxAbsolute, value.maxRelative, value.rmsA > 0 ? value.rmsDifference / value.rmsA : 0.0, value.beyond);
+                       value.maxAbsolute, value.maxRelative, value.relativeRms(), value.beyond);
 }
 
 void printFirst(const debug::ValueDifference& value)
@@ -65,32 +66,35 @@ void printFirst(const debug::ValueDifference& value)
     }
     std::cout << fmt::format("  {} {} against {}, {} of {} elements beyond {} + {} |b|\n", core::formatShape(value.shape), value.dtypeA, value.dtypeB,
                              value.beyond, value.elements, core::formatNumber(value.absolute), core::formatNumber(value.relative));
-    std::cout << fmt::format("  worst at {}: {:.9g} against {:.9g}, {:.3g} apart, {:.3g} relative to the second at most\n",
-                             core::formatShape(value.worst), value.valueA, value.valueB, value.maxAbsolute, value.maxRelative);
+    const auto number = [](double each) { return std::isnan(each) ? std::string("NaN") : fmt::format("{:.9g}", each); };
+    std::cout << fmt::format("  worst at {}: {} against {}, {:.3g} apart, {:.3g} relative to the second at most\n", core::formatShape(value.worst),
+                             number(value.valueA), number(value.valueB), value.maxAbsolute, value.maxRelative);
+    if (std::isnan(value.valueA) && std::isnan(value.valueB))
+        std::cout << "  both are NaN there: --equal-nan takes NaN at the same place as equal\n";
 }
 
-/// Values without a counterpart are no differences: they are folded into others or computed in pieces.
+/// Nodes without a counterpart are no differences: they are folded into others or computed in pieces.
 void printOnly(const char* which, const std::vector<std::string>& names, bool all)
 {
     if (names.empty())
         return;
     const std::size_t shown = all ? names.size() : std::min<std::size_t>(names.size(), 8);
-    std::cout << fmt::format("without a counterpart in the {}: {}{}\n", which,
-                             core::join({names.begin(), names.begin() + std::ptrdiff_t(shown)}, ", "),
+    std::cout << fmt::format("only in the {}: {}{}\n", which, core::join({names.begin(), names.begin() + std::ptrdiff_t(shown)}, ", "),
                              shown < names.size() ? fmt::format(" and {} more (--all lists them)", names.size() - shown) : "");
 }
 
 void printDivergence(const debug::Divergence& result, bool all)
 {
+    for (const auto& [name, text] : {std::pair{"first", result.failureA}, {"second", result.failureB}})
+        if (!text.empty())
+            std::cout << "the " << name << " run failed: " << text << "\n";
+    const bool failed = !result.failureA.empty() || !result.failureB.empty();
     if (result.first)
         printFirst(result.values[*result.first]);
     else if (result.comparedNothing())
         std::cout << "nothing was compared: no value of one run has a counterpart in the other\n";
     else
-        std::cout << fmt::format("no difference beyond the tolerance in {} values\n", result.values.size());
-    for (const auto& [name, text] : {std::pair{"first", result.failureA}, {"second", result.failureB}})
-        if (!text.empty())
-            std::cout << "the " << name << " run failed: " << text << "\n";
+        std::cout << fmt::format("no difference beyond the tolerance in {} values{}\n", result.values.size(), failed ? " before that" : "");
     std::cout << fmt::format("{}, {} nodes matched by name, {} by structure, {} only in the first, {} only in the second\n",
                              result.sameGraph ? "same graph" : "different graphs", result.byName, result.byStructure, result.onlyA.size(),
                              result.onlyB.size());
@@ -107,8 +111,11 @@ Exit diffRun(Session& session, const DiffRunOptions& options)
 {
     const auto a = diffSide(session, options.a, options.inputs, options.dtypeA, options.deviceA, options.threadsA);
     DebugInputs inputsB = options.inputs;
-    if (!options.inputsB.empty())
-        inputsB = {options.inputsB, {}, {}};
+    if (!options.inputsB.empty()) {
+        inputsB = {};
+        inputsB.files = options.inputsB;
+        inputsB.option = "--input-b";
+    }
     auto b = diffSide(session, options.b, inputsB, options.dtypeB, options.deviceB, options.threadsB);
     b.seed = options.seedB.value_or(session.seed);
     debug::DivergenceOptions settings;
@@ -141,19 +148,20 @@ std::function<Exit(Session&)> declareDiffRun(CLI::App& app)
     options->inputs.declare(app);
     app.add_option("--input-b", options->inputsB, "Inputs of the second model, if they are not the same.");
     app.add_option("--rtol", options->relative,
-                   "Relative tolerance: |a - b| <= atol + rtol |b|; without it as the coarser dtype asks (float32 1.3e-6).")
+                   "Relative tolerance: |a - b| <= atol + rtol |b|; default: as the coarser dtype asks (float32 1.3e-6).")
         ->check(notNegative());
-    app.add_option("--atol", options->absolute, "Absolute tolerance (float32 1e-5).")->check(notNegative());
+    app.add_option("--atol", options->absolute, "Absolute tolerance; default: as the coarser dtype asks (float32 1e-5).")->check(notNegative());
     app.add_flag("--equal-nan", options->equalNan, "NaN at the same place is equal.");
     app.add_flag("--all", options->all, "Go on behind the first difference and list every value.");
-    app.add_option("--dtype-a", options->dtypeA, "Compute type of the first run: float32, float64, bfloat16, float16.");
-    app.add_option("--dtype-b", options->dtypeB, "Compute type of the second run.");
+    app.add_option("--dtype-a", options->dtypeA, "Compute type of the first run: " + kComputeTypes + ".")->check(computeType());
+    app.add_option("--dtype-b", options->dtypeB, "Compute type of the second run.")->check(computeType());
     app.add_option("--device-a", options->deviceA, "Device of the first run: cpu or cuda[:N].");
     app.add_option("--device-b", options->deviceB, "Device of the second run.");
     app.add_option("--threads-a", options->threadsA, "Threads of the first run.")->check(CLI::Range(0, 4096));
     app.add_option("--threads-b", options->threadsB, "Threads of the second run.")->check(CLI::Range(0, 4096));
-    app.add_option("--seed-b", options->seedB, "Seed of the second run's random operators, if it is not --seed.");
-    app.footer("Exit status: 0 all values within the tolerance, 1 a value beyond it, or a run that failed.");
+    app.add_option("--seed-b", options->seedB, "Seed of the second run's random operators, if it is not --seed.")->check(seedNumber());
+    app.footer("max rel and rms rel are relative to the second model's values.\nExit status: 0 all values within the tolerance, 1 a value beyond it, "
+               "or a run that failed.");
     return [options](Session& session) { return diffRun(session, *options); };
 }
 

@@ -16,17 +16,25 @@ namespace {
 struct EvaluateOptions {
     ModelArgument model;
     std::string data, split = "test";
-    std::vector<std::string> metrics;
+    std::vector<std::string> metrics, metricSettings;
     std::optional<std::int64_t> limit;
     std::int64_t batchSize = 256;
 };
 
-core::Json metricList(const std::vector<std::string>& given)
+core::Json metricList(const EvaluateOptions& options)
 {
     core::Json metrics;
-    for (const auto& list : given)
+    for (const auto& list : options.metrics)
         for (const auto& id : core::split(list, ','))
-            metrics.push_back(id);
+            metrics.push_back({{"id", std::string(core::trim(id))}});
+    for (const auto& setting : options.metricSettings) {
+        const auto dot = setting.find('.');
+        const auto metric = std::find_if(metrics.begin(), metrics.end(), [&](const auto& each) { return each["id"] == setting.substr(0, dot); });
+        if (dot == std::string::npos || setting.find('=') < dot || metric == metrics.end())
+            throw core::InputError(fmt::format("--metric-set {}: expected ID.name=value with ID one of --metrics ({})", setting,
+                                               options.metrics.empty() ? "none are given" : core::join(options.metrics, ",")));
+        core::setByPath(*metric, setting.substr(dot + 1));
+    }
     return metrics;
 }
 
@@ -45,10 +53,10 @@ Exit evaluate(Session& session, const EvaluateOptions& options)
     const auto data = dataOf(session, options, run);
     const auto model = options.model.open(session);
     auto shape = data->info().inputShape;
-    shape.insert(shape.begin(), options.batchSize);
+    shape.insert(shape.begin(), std::min(options.batchSize, std::int64_t(data->split(data::splitFromName(options.split)).size())));
     if (model.card.inputs.size() == 1)
         models::checkShape(shape, model.card.inputs[0], "--data " + data->info().id);
-    auto metrics = metricList(options.metrics);
+    auto metrics = metricList(options);
     train::EvaluateOptions settings;
     // A run is measured as it was trained, so that its numbers come out again.
     if (run) {
@@ -90,7 +98,10 @@ std::function<Exit(Session&)> declareEvaluate(CLI::App& app)
     options->model.declare(app);
     app.add_option("--data", options->data, "Registered data set, or a file or folder; default: the data of run:ID.");
     app.add_option("--split", options->split, "train, val or test.");
-    app.add_option("--metrics", options->metrics, "Metrics by id, separated by commas; default: those of run:ID, else by the task.");
+    app.add_option("--metrics", options->metrics,
+                   "Metrics by id, separated by commas (`orrery-cli list metric`); default: those of run:ID, else by the task.");
+    app.add_option("--metric-set", options->metricSettings,
+                   "Parameter of a metric (`orrery-cli describe metric/ID`): ID.name=value, such as top_k.k=3.");
     app.add_option("--limit", options->limit, "At most so many samples, evenly spread; 0: all. Default: all, or as many as run:ID was tested on.")
         ->check(notNegative());
     app.add_option("--batch-size", options->batchSize, "Samples at a time.")->check(CLI::Range(1, 1000000));

@@ -25,8 +25,11 @@ core::Json described(const std::string& name, const c10::IValue& value, const st
     if (value.isTensor()) {
         json["shape"] = value.toTensor().sizes().vec();
         json["dtype"] = graph::dtypeName(value.toTensor().scalar_type());
+    } else if (value.isInt() || value.isDouble() || value.isBool()) {
+        json["kind"] = core::lower(value.tagKind());
+        json["value"] = value.isInt() ? core::Json(value.toInt()) : value.isBool() ? core::Json(value.toBool()) : core::Json(value.toDouble());
     } else {
-        json["kind"] = value.tagKind();
+        json["kind"] = value.isList() ? "list" : core::lower(value.tagKind());
     }
     if (!file.empty())
         json["file"] = file;
@@ -35,20 +38,31 @@ core::Json described(const std::string& name, const c10::IValue& value, const st
 
 std::string line(const core::Json& json)
 {
-    if (json.contains("kind"))
-        return fmt::format("{}: {}", json["name"].get<std::string>(), json["kind"].get<std::string>());
-    return fmt::format("{}: {} {}{}", json["name"].get<std::string>(), json["dtype"].get<std::string>(),
-                       core::formatShape(json["shape"].get<std::vector<std::int64_t>>()),
-                       json.contains("file") ? " -> " + json["file"].get<std::string>() : "");
+    const auto what = json.contains("kind")
+                          ? json["kind"].get<std::string>() + (json.contains("value") ? " " + json["value"].dump() : "")
+                          : json["dtype"].get<std::string>() + " " + core::formatShape(json["shape"].get<std::vector<std::int64_t>>());
+    return fmt::format("{}: {}{}", json["name"].get<std::string>(), what, json.contains("file") ? " -> " + json["file"].get<std::string>() : "");
+}
+
+/// A number or truth value as an array without axes; undefined for lists and the like.
+at::Tensor asTensor(const c10::IValue& value)
+{
+    if (value.isTensor())
+        return value.toTensor();
+    return value.isInt() || value.isDouble() || value.isBool() ? at::scalar_tensor(value.toScalar(), at::dtype(value.isInt()    ? at::kLong
+                                                                                                               : value.isBool() ? at::kBool
+                                                                                                                                : at::kDouble))
+                                                               : at::Tensor();
 }
 
 std::string writeProbed(const ForwardOptions& options, const std::string& name, const c10::IValue& value)
 {
-    if (options.outFolder.empty() || !value.isTensor())
+    const auto tensor = asTensor(value);
+    if (options.outFolder.empty() || !tensor.defined())
         return {};
     makeFolder(options.outFolder, "--out-dir");
     const auto file = (std::filesystem::path(options.outFolder) / (fileName(name) + ".npy")).string();
-    writeArray(file, value.toTensor());
+    writeArray(file, tensor);
     return file;
 }
 
@@ -56,6 +70,8 @@ Exit forward(Session& session, const ForwardOptions& options)
 {
     const auto model = options.texts.openModel(session, options.model);
     const graph::Executor executor(model.graph);
+    if (!options.inputs.empty() + options.sample.given() + options.texts.given() != 1)
+        throw core::InputError("forward: expected one of --input FILE, --sample N (with --data ID|PATH), --text TEXT");
     graph::RunRequest request;
     request.inputs =
         options.texts.given() ? options.texts.inputs(session, model) : inputsFrom(session, options.inputs, options.sample, options.model, model);
@@ -70,7 +86,7 @@ Exit forward(Session& session, const ForwardOptions& options)
         if (result.outputs[i].isTensor())
             warnOfOddValues(result.outputs[i].toTensor(), "output " + model.graph->data().outputNames[i]);
         if (i == 0 && !options.out.empty())
-            writeArray(file = options.out, result.tensor(0));
+            writeArray(file = options.out, asTensor(result.outputs[0]).defined() ? asTensor(result.outputs[0]) : result.tensor(0));
         else
             file = writeProbed(options, model.graph->data().outputNames[i], result.outputs[i]);
         document["outputs"].push_back(described(model.graph->data().outputNames[i], result.outputs[i], file));

@@ -1,6 +1,7 @@
 #include <chrono>
 #include <iostream>
 
+#include <core/base/plural.h>
 #include <core/base/text.h>
 #include <core/generate/generation.h>
 #include <core/generate/special_tokens.h>
@@ -9,6 +10,7 @@
 #include "arrays.h"
 #include "model_argument.h"
 #include "number_checks.h"
+#include "printable.h"
 
 namespace orrery::cli {
 namespace {
@@ -60,6 +62,8 @@ core::Json asJson(const GenerateOptions& options, const generation::WrittenText&
     if (written.end == generation::TextEnd::StopText || written.end == generation::TextEnd::EndToken)
         json["text"] = tokenizer ? core::Json(written.text) : core::Json();
     json["ended_by"] = generation::textEndName(written.end);
+    if (!written.failure.empty())
+        json["failure"] = written.failure;
     json["cached"] = decoder.isCached();
     return json;
 }
@@ -98,8 +102,8 @@ private:
         std::string others;
         for (const auto& [other, probability] : token.alternatives)
             if (other != token.token)
-                others += fmt::format("  {} {:.3f}", tokenLabel(m_tokenizer, other), probability);
-        std::cout << fmt::format("{:<16} {:.4f} {}\n", tokenLabel(m_tokenizer, token.token), token.probability, others) << std::flush;
+                others += fmt::format("  {} {:.3f}", tokenCell(tokenLabel(m_tokenizer, other)), probability);
+        std::cout << fmt::format("{:<16} {:.4f} {}\n", tokenCell(tokenLabel(m_tokenizer, token.token)), token.probability, others) << std::flush;
     }
 
     const text::Tokenizer* m_tokenizer;
@@ -168,11 +172,17 @@ Exit generateText(Session& session, const GenerateOptions& options)
         auto json = asJson(options, written, decoder, tokenizer.get(), prompt);
         json["tokens_per_second"] = pace.tokensPerSecond();
         session.print(json);
-        return Exit::Done;
-    }
-    if (!options.showProbabilities)
+    } else if (!options.showProbabilities) {
         std::cout << "\n";
-    return Exit::Done;
+    }
+    std::cout.flush();
+    if (written.end == generation::TextEnd::ModelLimit && !session.quiet)
+        std::cerr << fmt::format("the model reads no more than {} tokens\n", decoder.longest().value_or(0));
+    if (written.end != generation::TextEnd::Failed)
+        return Exit::Done;
+    std::cerr << fmt::format("orrery-cli: the model cannot go on behind these {}: {}\n", core::counted(std::int64_t(written.tokens.size()), "token"),
+                             printable(written.failure, LineBreaks::Stay));
+    return Exit::Failed;
 }
 
 }  // namespace
@@ -186,7 +196,7 @@ std::function<Exit(Session&)> declareGenerate(CLI::App& app)
     app.add_option("--source", options->source,
                    "Array file that an encoder-decoder's first input takes, such as a sound's features; --tokens then begin the answer.");
     app.add_option("--begin", options->begin, "Text that an encoder-decoder's answer begins with; it goes on from there.");
-    app.add_option("--max-tokens", options->how.maxNewTokens, "New tokens at most.")->check(CLI::Range(1, 100000))->capture_default_str();
+    app.add_option("--max-tokens", options->how.maxNewTokens, "New tokens at most.")->check(CLI::Range(1, 100000));
     app.add_flag("--sample", options->how.sample,
                  "Draw the next token by its probability (so do --temperature, --top-k, --top-p and --seed); else the most probable.");
     const auto sampling = [options](auto) { options->how.sample = true; };
@@ -204,7 +214,10 @@ std::function<Exit(Session&)> declareGenerate(CLI::App& app)
     app.add_option("--stop", options->stops, "Text that ends the writing where it is complete; may be given several times.");
     app.add_flag("--ignore-end", options->ignoreEnd, "Write on behind the model's end token.");
     app.add_flag("--no-cache", options->noCache, "Read the whole text anew for each token instead of keeping keys and values.");
-    app.add_flag("--show-probabilities", options->showProbabilities, "A table: each token, its probability and the most probable others.");
+    app.add_flag(
+        "--show-probabilities", options->showProbabilities,
+        "A table: each token, its probability and the most probable others. Probabilities are those of the model (softmax of its logits), before "
+        "--temperature, --top-k, --top-p and --repetition-penalty.");
     app.add_option("--alternatives", options->how.alternatives, "Most probable tokens that are shown for each step.")->check(CLI::Range(0, 1000));
     return [options](Session& session) { return generateText(session, *options); };
 }

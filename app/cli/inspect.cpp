@@ -125,7 +125,7 @@ graph::Inspection inspected(const graph::Model& model, const std::optional<graph
     try {
         return graph::inspect(*executor, model.weights, inTypeOfWeights(model, inputs), stop);
     } catch (const core::Error& error) {
-        notes.push_back(fmt::format("without what a run shows: {}", error.what()));
+        notes.push_back(fmt::format("without what a run shows: {}; --input X.npy gives sizes that suit", error.what()));
         return graph::inspectStructure(*model.graph, model.weights);
     }
 }

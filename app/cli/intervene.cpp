@@ -12,6 +12,7 @@
 
 #include "arrays.h"
 #include "number_checks.h"
+#include "printable.h"
 #include "sample_argument.h"
 #include "storing.h"
 #include "text_argument.h"
@@ -106,6 +107,7 @@ Spec readSpec(Session& session, const InterveneOptions& options)
     if (options.spec.starts_with('{') || options.spec.starts_with('['))
         return {InterventionDocument::fromJson(train::parseJsonDocument(options.spec, "--spec")), {}};
     const auto file = core::resolvePath(options.spec);
+    requireFile(file.string(), "--spec");
     return {InterventionDocument::fromJson(train::readDocument(file)), file.parent_path()};
 }
 
@@ -162,6 +164,15 @@ std::vector<train::GivenText> textsWithSources(const InterveneOptions& options)
     return texts;
 }
 
+bool holdsWord(const std::string& text, const std::string& word)
+{
+    const auto isPart = [&](std::size_t at) { return at < text.size() && (std::isalnum(static_cast<unsigned char>(text[at])) || text[at] == '_'); };
+    for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + 1))
+        if ((at == 0 || !isPart(at - 1)) && !isPart(at + word.size()))
+            return true;
+    return false;
+}
+
 Opened open(Session& session, const InterveneOptions& options)
 {
     Opened opened;
@@ -169,8 +180,13 @@ Opened open(Session& session, const InterveneOptions& options)
     opened.model = openForTexts(session, options.model, textsWithSources(options));
     opened.executor = std::make_unique<graph::Executor>(opened.model.graph);
     opened.inputs = ownInputs(session, options, opened.model);
-    for (const auto& source : options.sources)
-        opened.sources[source.substr(0, source.find('='))] = sourceInputs(session, options, opened.model, source);
+    const auto document = opened.spec.document.toJson().dump();
+    for (const auto& source : options.sources) {
+        const auto name = source.substr(0, source.find('='));
+        if (options.align.empty() && !holdsWord(document, name))
+            throw core::InputError(fmt::format("--source {}: no intervention takes values from \"{}\" (--set source={})", source, name, name));
+        opened.sources[name] = sourceInputs(session, options, opened.model, source);
+    }
     return opened;
 }
 
@@ -259,8 +275,8 @@ void printSample(const Json& sample, std::size_t index, bool several)
                       : fmt::format("  KL divergence {} nats\n", core::formatNumber(divergence)));
     std::cout << fmt::format("  {:<20} {:>10} {:>10} {:>12} {:>12}\n", "class", "before", "after", "logit before", "logit after");
     for (const auto& change : sample["changes"])
-        std::cout << fmt::format("  {:<20} {:>10.4f} {:>10.4f} {:>12.4f} {:>12.4f}\n", change["name"].get<std::string>(), shown(change["before"]),
-                                 shown(change["after"]), shown(change["logit_before"]), shown(change["logit_after"]));
+        std::cout << fmt::format("  {:<20} {:>10.4f} {:>10.4f} {:>12.4f} {:>12.4f}\n", tokenCell(change["name"].get<std::string>()),
+                                 shown(change["before"]), shown(change["after"]), shown(change["logit_before"]), shown(change["logit_after"]));
 }
 
 /// The text, or the numbers of its tokens where the model has no tokenizer.
@@ -343,6 +359,8 @@ Exit run(Session& session, const InterveneOptions& options)
     const auto started = std::chrono::steady_clock::now();
     const intervene::InterventionRequest request{opened.inputs, opened.sources, options.probes, opened.spec.folder, session.seed};
     const auto result = intervene::runIntervened(*opened.executor, opened.model.weights, opened.model.card, opened.spec.document, request, control);
+    if (options.position && result.plain.dim() != 3)
+        throw core::InputError(fmt::format("--position: the output {} has no positions", core::formatShape(result.plain.sizes())));
     Json document = {{"model", options.model.text}, {"document", opened.spec.document.toJson()}};
     document.update(intervene::describeResult(result, opened.model.card, std::size_t(options.top), options.position,
                                               train::answerPositions(*opened.model.graph, opened.model.card, opened.inputs)));

@@ -27,6 +27,18 @@ struct LensOptions {
     std::optional<std::string> target, contrast, context;
 };
 
+/// An option stands for a parameter of some kinds; with another kind it would do nothing.
+void requireOptionOf(const std::string& kind, const std::string& name)
+{
+    if (intervene::lensRegistry().at(kind).schema.find(name))
+        return;
+    std::vector<std::string> kinds;
+    for (const auto& each : intervene::lensRegistry().components())
+        if (each.schema.find(name))
+            kinds.push_back(each.id);
+    throw core::InputError(fmt::format("--{}: expected --kind {}, got {}", name, core::join(kinds, " or "), kind));
+}
+
 core::Json parametersOf(const LensOptions& options)
 {
     core::Json parameters = core::Json::object();
@@ -45,6 +57,8 @@ core::Json parametersOf(const LensOptions& options)
         parameters["context"] = *options.context;
     if (!options.ablate.empty())
         parameters["ablate"] = options.ablate;
+    for (const auto& [name, value] : parameters.items())
+        requireOptionOf(options.kind, name);
     for (const auto& setting : options.settings)
         core::setByPath(parameters, setting);
     return intervene::lensRegistry().at(options.kind).schema.resolve(parameters, options.kind);
@@ -248,9 +262,9 @@ std::function<Exit(Session&)> declareLens(CLI::App& app)
     app.add_option("--position", options->position, "direct_logit_attribution: position, from 0 or (negative) from the end; default: the last.");
     app.add_option("--target", options->target, "direct_logit_attribution: token, as text or number; default: the most probable one.");
     app.add_option("--contrast", options->contrast, "direct_logit_attribution: the difference to this token's logit.");
-    app.add_option("--offset", options->offset, "future, transplant: tokens ahead.");
+    app.add_option("--offset", options->offset, "future, transplant: tokens ahead; default: see below.");
     app.add_option("--context", options->context, "transplant: text that the state is put into; default: the first token of the input.");
-    app.add_option("--top", options->top, "Tokens kept in each cell.");
+    app.add_option("--top", options->top, "logit_lens, future, transplant: tokens kept in each cell; default: see below.");
     app.add_option("--ablate", options->ablate, "induction: set this head's output to zero, LAYER.HEAD; may be given several times.");
     app.add_option("--checkpoints", options->checkpoints,
                    "all, or steps with commas between: the same along the training of run:ID, with its losses.");

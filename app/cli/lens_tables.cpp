@@ -8,6 +8,8 @@
 #include <core/base/plain_zero.h>
 #include <core/base/text.h>
 
+#include "printable.h"
+
 namespace orrery::cli {
 namespace {
 
@@ -18,7 +20,7 @@ std::string gridTable(const LensGrid& grid, const std::optional<Transplant>& tra
 {
     const auto cell = [&](std::int64_t row, std::int64_t t) {
         const at::Tensor tokens = transplant ? transplant->tokens[row][t] : grid.topTokens[row][t].slice(0, 0, 1);
-        return core::join(tokenNames(card, tokens), transplant && !card.tokenizer.is_object() ? " " : "");
+        return tokenCell(core::join(tokenNames(card, tokens), transplant && !card.tokenizer.is_object() ? " " : ""));
     };
     const auto names = tokenNames(card, grid.tokens);
     std::string text = fmt::format("{:>4} {:<8}", "pos", "token");
@@ -26,7 +28,7 @@ std::string gridTable(const LensGrid& grid, const std::optional<Transplant>& tra
         text += fmt::format(" {:<14}", place.label());
     text += '\n';
     for (std::int64_t t = 0; t < grid.tokens.size(0); ++t) {
-        text += fmt::format("{:>4} {:<8}", t, names[std::size_t(t)]);
+        text += fmt::format("{:>4} {:<8}", t, tokenCell(names[std::size_t(t)]));
         for (std::int64_t row = 0; row < std::int64_t(grid.places.size()); ++row)
             text +=
                 fmt::format(" {:<7} {:.3f} ", cell(row, t),

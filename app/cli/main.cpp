@@ -1,5 +1,7 @@
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 
 #include <core/base/error.h>
@@ -71,6 +73,25 @@ std::string unknownCommand(const CLI::App& app, const std::vector<std::string>& 
     return fmt::format("unknown command \"{}\"{}; expected one of {}", words[index], core::didYouMean(words[index], names), core::join(names, ", "));
 }
 
+/// CLI11's text on a value that is none of the option's type, or is missing, in the words of our own checks; others as they are.
+std::string plainUsage(const CLI::App& command, std::string text)
+{
+    constexpr std::string_view kConversion = "Could not convert: ", kRequired = ": 1 required ", kMissing = " missing";
+    if (const auto required = text.find(kRequired); required != std::string::npos && text.ends_with(kMissing))
+        return text.substr(0, required) + ": expected a value, got none";
+    const auto equals = text.find(" = ");
+    if (!text.starts_with(kConversion) || equals == std::string::npos)
+        return text;
+    const auto name = text.substr(kConversion.size(), equals - kConversion.size());
+    const auto* option = command.get_option_no_throw(name);
+    const auto type = option ? option->get_type_name() : std::string();
+    const auto wanted = type.starts_with("UINT")    ? "a whole number of at least 0"
+                        : type.starts_with("INT")   ? "a whole number"
+                        : type.starts_with("FLOAT") ? "a number"
+                                                    : "a value of another kind";
+    return fmt::format("{}: expected {}, got \"{}\"", name, wanted, text.substr(equals + 3));
+}
+
 /// Text on an option that the chosen command does not have, with the nearest that it has; else CLI11's own text.
 std::string usageText(const CLI::App& app, const CLI::ParseError& error)
 {
@@ -87,7 +108,7 @@ std::string usageText(const CLI::App& app, const CLI::ParseError& error)
     }
     const auto remaining = app.remaining(true);
     if (error.get_exit_code() != int(CLI::ExitCodes::ExtrasError) || remaining.empty())
-        return error.what();
+        return plainUsage(*chosen, error.what());
     const auto name = remaining.front().substr(0, remaining.front().find('='));
     if (!name.starts_with('-'))
         return fmt::format("unexpected argument \"{}\"", name);
@@ -106,13 +127,38 @@ void addCommonOptions(CLI::App& app, cli::Session& session)
 {
     app.add_flag("--json", session.json, "One JSON document on standard output.");
     app.add_flag("--quiet", session.quiet, "No progress on standard error.");
+    // Every option of every command shows its default; what has none of its own says in words what holds without it.
+    app.option_defaults()->always_capture_default();
     app.add_option("--threads", session.threads, "Threads to compute with; 0: all cores.")->check(CLI::Range(0, 4096));
-    app.add_option("--device", session.device, "auto, cpu or cuda[:N].");
-    app.add_option("--dtype", session.dtype, "Compute type: float32, float64, bfloat16, float16.");
-    app.add_option("--seed", session.seed, "Seed of everything random.")->check(cli::notNegative())->each([&session](const std::string&) {
+    app.add_option("--device", session.device, "auto (the first graphics card that can be used, else the processor), cpu or cuda[:N].");
+    app.add_option("--dtype", session.dtype, "Compute type: " + cli::kComputeTypes + "; default: the model's own.")->check(cli::computeType());
+    app.add_option("--seed", session.seed, "Seed of everything random.")->check(cli::seedNumber())->each([&session](const std::string&) {
         session.seedGiven = true;
     });
-    app.add_option("--workspace", session.workspaceFolder, "Folder of the workspace; else $ORRERY_WORKSPACE.");
+    app.add_option("--workspace", session.workspaceFolder, "Folder of the workspace; default: $ORRERY_WORKSPACE.");
+}
+
+/// A default that the option itself would refuse stands for "not given" inside and is not shown.
+void dropImpossibleDefaults(CLI::App& app)
+{
+    for (auto* option : app.get_options()) {
+        std::string shown = option->get_default_str();
+        for (int i = 0; !shown.empty() && option->get_expected_max() <= 1; ++i) {
+            const CLI::Validator* check = nullptr;
+            try {
+                check = option->get_validator(i);
+            } catch (const CLI::OptionNotFound&) {
+                break;  // all were asked
+            }
+            // What has no description may do something with the value (`each`) instead of judging it.
+            if (check->get_description().empty() || (*check)(shown).empty())
+                continue;
+            option->default_str("");
+            break;
+        }
+    }
+    for (auto* sub : app.get_subcommands([](CLI::App*) { return true; }))
+        dropImpossibleDefaults(*sub);
 }
 
 /// Ends the process without taking libtorch's thousands of operators back one by one, which is a seventh of what a short command takes. All objects of ours are gone by now.
@@ -148,6 +194,7 @@ int run(int argc, char** argv)
         auto* sub = app.add_subcommand(command.name, command.summary);
         addCommonOptions(*sub, session);
         auto run = command.declare(*sub);
+        dropImpossibleDefaults(*sub);
         sub->final_callback([&action, run = std::move(run)] { action = run; });
     }
     if (const auto text = unknownCommand(app, words); !text.empty())
@@ -163,9 +210,21 @@ int run(int argc, char** argv)
     return int(guarded(session, action));
 }
 
+/// Done is done only when what was printed has arrived: a full disk under `> report.json` is said.
+int afterPrinting(int status)
+{
+    errno = 0;
+    std::cout.flush();
+    const bool refused = std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || !std::cout;
+    if (!refused)
+        return status;
+    std::cerr << "orrery-cli: standard output cannot be written" << (errno != 0 ? ": " + std::string(std::strerror(errno)) : std::string()) << "\n";
+    return status == int(cli::Exit::Done) ? int(cli::Exit::Failed) : status;
+}
+
 }  // namespace
 
 int main(int argc, char** argv)
 {
-    end(run(argc, argv));
+    end(afterPrinting(run(argc, argv)));
 }

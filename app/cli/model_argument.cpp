@@ -1,8 +1,11 @@
 #include "model_argument.h"
 
 #include <core/base/log.h>
+#include <core/base/text.h>
 #include <core/models/open_model.h>
 #include <core/train/runs.h>
+
+#include "arrays.h"
 
 namespace orrery::cli {
 
@@ -15,6 +18,27 @@ void ModelArgument::declare(CLI::App& app)
     app.add_option("--model-method", method, "Method of a TorchScript file to open instead of forward.");
 }
 
+void ModelArgument::requireKept(const graph::Model& model) const
+{
+    std::vector<std::string> names;
+    for (const auto& input : model.graph->data().inputs)
+        names.push_back(input.name);
+    for (const auto& input : keepInputs)
+        if (std::find(names.begin(), names.end(), input) == names.end())
+            throw core::InputError(fmt::format("--keep-input {}: the model has no input of that name{}; it has {}", input,
+                                               core::didYouMean(input, names), core::join(names, ", ")));
+}
+
+/// Options of files do nothing for a model that is none.
+void ModelArgument::requireUsed() const
+{
+    if (!text.starts_with("zoo:") && !text.starts_with("run:"))
+        return;
+    const char* option = !architecture.empty() ? "--arch" : keepQuantised ? "--keep-quantised" : method != "forward" ? "--model-method" : nullptr;
+    if (option)
+        throw core::InputError(fmt::format("{}: expected a file, as it does nothing for {}", option, text));
+}
+
 graph::Model ModelArgument::open(Session& session, std::vector<std::string>* notes) const
 {
     session.applyThreads();
@@ -23,6 +47,7 @@ graph::Model ModelArgument::open(Session& session, std::vector<std::string>* not
     options.architecture = architecture;
     options.method = method;
     options.keepInputs.insert(keepInputs.begin(), keepInputs.end());
+    options.keepInputs.insert(inputsOfTexts.begin(), inputsOfTexts.end());
     options.quantised = keepQuantised ? models::OpenOptions::Quantised::Keep : models::OpenOptions::Quantised::Unpack;
     options.openRun = [&session](const std::string& reference) {
         return train::modelOfReference(*session.workspace(store::OpenMode::ReadOnly), reference);
@@ -33,7 +58,12 @@ graph::Model ModelArgument::open(Session& session, std::vector<std::string>* not
         else if (!session.quiet)
             core::log().info("{}", note);
     };
+    requireUsed();
+    refuseToOverwrite(text);
     auto model = models::openModel(text, options);
+    if (session.stopToken().stop_requested())
+        throw core::Cancelled();
+    requireKept(model);
     const auto device = session.chosenDevice();
     std::optional<at::ScalarType> dtype;
     if (!session.dtype.empty())

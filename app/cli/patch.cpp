@@ -10,6 +10,7 @@
 #include <core/train/card_inputs.h>
 
 #include "arrays.h"
+#include "number_checks.h"
 #include "sample_argument.h"
 #include "storing.h"
 #include "text_argument.h"
@@ -51,6 +52,8 @@ Given givenInput(Session& session, const PatchOptions& options, const graph::Mod
     const auto device = session.chosenDevice();
     if (const auto typed = train::typedText(text))
         return {inputsOfTexts(session, model, {&*typed, 1}), train::textDocument({&*typed, 1})};
+    if (text.starts_with("image:"))
+        requireFile(text.substr(6), option);
     if (text.starts_with("image:"))
         return {{train::imageInput(model.card, io::readImage(text.substr(6))).to(device)}, {{"image", text.substr(6)}}};
     if (text.starts_with("sample:"))
@@ -302,14 +305,16 @@ std::function<Exit(Session&)> declarePatch(CLI::App& app)
         "patterns of values; default: resid_pre.");
     app.add_option("--layers", options->layers, "Blocks, with commas; -1 is the last; default: all.");
     app.add_option("--positions", options->positions,
-                   "Positions (channels, features), with commas; -1 is the last; default: each by itself; \"together\": all at once.");
+                   "Positions (channels, features), with commas; -1 is the last; default: each by itself; \"together\": all at once.")
+        ->check([](const std::string& given) { return given.empty() ? "expected positions with commas between them, or together" : ""; });
     app.add_flag("--heads", options->heads, "Each attention head by itself.");
     app.add_option("--direction", options->direction, "denoise (restore clean values in the corrupted run; default) or noise (the other way round).");
     app.add_option("--metric", options->metric, "What an output is worth; see `orrery-cli list output_metric`.");
     app.add_option("--metric-set", options->metricSettings, "Parameter of the metric: name=value; see below.");
     app.add_option("--answer", options->answer, "The right answer as token, class name or number; default: what the clean run says.");
     app.add_option("--wrong", options->wrong, "The wrong answer of logit_difference, in the same way.");
-    app.add_option("--memory", options->memory, "Most memory for a batch of patched runs, in MiB.");
+    app.add_option("--memory", options->memory, "Most memory for a batch of patched runs, in MiB; default: see below (memory_limit).")
+        ->check(positive());
     app.add_option("--set", options->settings, "Parameter of the sweep: name=value; see below.");
     app.add_option("--top", options->top, "Classes shown of the strongest patch.")->check(CLI::Range(1, 1000));
     app.add_option("--out", options->out, "File for the map, [layer, position] or [layer, head, position] (.npy, .safetensors, .csv, .png).")

@@ -14,6 +14,7 @@
 
 #include "arrays.h"
 #include "number_checks.h"
+#include "printable.h"
 #include "sample_argument.h"
 #include "text_argument.h"
 #include "token_predictions.h"
@@ -50,8 +51,11 @@ std::vector<at::Tensor> tensorsFor(Session& session, const PredictOptions& optio
     if (!options.image.empty())
         return {train::imageInput(model.card, io::readImage(options.image)).to(device)};
     std::vector<at::Tensor> tensors;
-    for (const auto& value : inputsFrom(session, options.inputs, options.sample, options.model, model))
+    for (const auto& value : inputsFrom(session, options.inputs, options.sample, options.model, model)) {
+        if (!value.isTensor())
+            throw core::InputError("predict: expected a model that takes arrays alone; forward runs one that takes single numbers");
         tensors.push_back(value.toTensor());
+    }
     return tensors;
 }
 
@@ -179,7 +183,7 @@ void printPredictions(const core::Json& predictions)
             continue;
         }
         for (const auto& score : prediction["classes"]) {
-            std::cout << fmt::format("  {:<20} {:.4f}", score["name"].get<std::string>(), score["probability"].get<double>());
+            std::cout << fmt::format("  {:<20} {:.4f}", tokenCell(score["name"].get<std::string>()), score["probability"].get<double>());
             if (score.contains("before"))
                 std::cout << fmt::format("  before {:.4f}  change {:+.4f}", score["before"].get<double>(), score["change"].get<double>());
             std::cout << "\n";
@@ -255,15 +259,20 @@ std::function<Exit(Session&)> declarePredict(CLI::App& app)
     app.add_option("--image", options->image, "PNG, JPEG or WebP picture, prepared as the model card says.")->check(CLI::ExistingFile);
     options->sample.declare(app);
     app.add_option("--top", options->top, "Classes shown.")->check(CLI::Range(1, 1000));
-    app.add_option("--beam", options->beams,
-                   "Beam search from --text with so many beams: whole continuations (or translations) instead of the next token.")
-        ->check(CLI::Range(1, 10000));
-    app.add_option("--max-length", options->beam.maxLength, "With --beam: new tokens at most.")->check(CLI::Range(1, 100000));
-    app.add_option("--length-penalty", options->beam.lengthPenalty, "With --beam: score = log probability / length^penalty.")->check(between(0, 10));
+    auto* const beam = app.add_option("--beam", options->beams,
+                                      "Beam search from --text with so many beams: whole continuations (or translations) instead of the next token.")
+                           ->check(CLI::Range(1, 10000));
+    app.add_option("--max-length", options->beam.maxLength, "With --beam: new tokens at most.")->check(CLI::Range(1, 100000))->needs(beam);
+    app.add_option("--length-penalty", options->beam.lengthPenalty, "With --beam: score = log probability / length^penalty.")
+        ->check(between(0, 10))
+        ->needs(beam);
     auto* without =
         app.add_option("--leave-out", options->leaveOut,
-                       "Elements of the input to leave out (pixels row * width + column, features, positions): 3,10-14; what changes is shown.");
+                       "Elements of the input to leave out (pixels row * width + column, features, positions): 3,10-14; what changes is shown.")
+            ->excludes(beam)
+            ->check([](const std::string& text) { return text.empty() ? "expected numbers and ranges from 0, such as 3,10-14" : ""; });
     app.add_option("--set-to", options->setTo, "With --leave-out: what they are set to, in the numbers the model sees (a token: its embedding).")
+        ->check(finite())
         ->needs(without);
     app.add_option("--position", options->position,
                    "With --leave-out: position in a sequence whose answer is shown; default: the first mask of a model that fills masks, else the "

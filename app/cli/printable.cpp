@@ -15,4 +15,10 @@ std::string printable(std::string_view text, LineBreaks breaks)
     return shown;
 }
 
+std::string tokenCell(std::string_view text)
+{
+    const bool ends = text.empty() || text.front() == ' ' || text.back() == ' ';
+    return ends ? fmt::format("'{}'", text) : std::string(text);
+}
+
 }  // namespace orrery::cli

@@ -309,7 +309,7 @@ std::function<Exit(Session&)> declareRuns(CLI::App& app)
     list->add_option("--order", options->order,
                      "id, name, status, created, a metric such as test/accuracy, or a value of the documents such as train.optimizer.lr.");
     list->add_flag("--descending", options->descending, "Largest first.");
-    list->add_option("--limit", options->limit, "At most so many.")->check(notNegative());
+    list->add_option("--limit", options->limit, "At most so many.")->check(notNegative())->default_str("all");
     add("show", "Everything about one run.", showRun)->add_option("run", options->run, "Run id.")->required();
     auto* compare = add("compare", "What differs between runs, and their metrics.", compareRuns);
     compare->add_option("runs", options->runs, "Run ids.");

@@ -93,7 +93,11 @@ void Session::applyThreads() const
 
 c10::Device Session::chosenDevice() const
 {
-    return core::parseDevice(device);
+    try {
+        return core::parseDevice(device);
+    } catch (const core::InputError& error) {
+        throw core::InputError(std::string("--") + error.what());  // "--device: ..."
+    }
 }
 
 }  // namespace orrery::cli

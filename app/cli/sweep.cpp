@@ -260,7 +260,7 @@ std::function<Exit(Session&)> declareSweep(CLI::App& app)
     app.add_option("--set", options->settings, "Change the document: sweep.trials=8, train.epochs=2.");
     app.add_option("--jobs", options->jobs, "Trials that run side by side.")->check(CLI::Range(1, 256));
     app.add_option("--engine", options->engine.name, "Where trials run: thread (in this program), or process (a crash ends that trial alone).");
-    app.add_option("--memory-limit", options->engine.memoryLimit, "Most memory of a trial's process, such as 2GiB.")
+    app.add_option("--memory-limit", options->engine.memoryLimit, "Most memory of a trial's process, such as 2GiB; 0: no limit.")
         ->transform(CLI::AsSizeValue(false));
     app.add_option("--resume", options->resume, "Go on with this sweep: the same trials, from where they stand.");
     app.add_flag("--retry-failed", options->retriesFailed, "With --resume: failed trainings go on from their last checkpoint.");

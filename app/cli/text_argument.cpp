@@ -25,7 +25,7 @@ std::vector<train::GivenText> TextArgument::givenTexts() const
 graph::Model openForTexts(Session& session, ModelArgument model, std::span<const train::GivenText> texts)
 {
     const auto needed = train::neededInputs(texts);
-    model.keepInputs.insert(model.keepInputs.end(), needed.begin(), needed.end());
+    model.inputsOfTexts.assign(needed.begin(), needed.end());
     return model.open(session);
 }
 

@@ -9,6 +9,8 @@
 #include <core/text/card_tokenizer.h>
 #include <core/train/predict.h>
 
+#include "printable.h"
+
 namespace orrery::cli {
 namespace {
 
@@ -59,9 +61,9 @@ std::optional<core::Json> tokenPredictions(const graph::Model& model, const at::
 void printTokenPredictions(const core::Json& predictions)
 {
     for (const auto& entry : predictions) {
-        std::cout << fmt::format("position {} {}\n", entry["position"].get<std::int64_t>(), entry["token"].get<std::string>());
+        std::cout << fmt::format("position {} {}\n", entry["position"].get<std::int64_t>(), tokenCell(entry["token"].get<std::string>()));
         for (const auto& score : entry["classes"])
-            std::cout << fmt::format("  {:<20} {:.4f}\n", score["name"].get<std::string>(), score["probability"].get<double>());
+            std::cout << fmt::format("  {:<20} {:.4f}\n", tokenCell(score["name"].get<std::string>()), score["probability"].get<double>());
     }
 }
 

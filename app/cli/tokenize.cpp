@@ -11,6 +11,7 @@
 #include <core/text/unicode.h>
 #include <core/train/domain_contrast.h>
 
+#include "arrays.h"
 #include "model_argument.h"
 
 namespace orrery::cli {
@@ -31,8 +32,15 @@ struct Tokenized {
     text::TextCounts counts;
 };
 
+constexpr const char* kTokenizerForms =
+    "tokenizer.json, vocab.txt, vocab.json, a SentencePiece model (.model), a list of words (.words), a folder with one of "
+    "them, a MODEL, or bytes";
+
 text::TokenizerPtr openNamed(Session& session, const std::string& name)
 {
+    std::error_code error;
+    if (name != "bytes" && name.find(':') == std::string::npos && !std::filesystem::exists(core::resolvePath(name), error))
+        throw core::InputError(fmt::format("{}: no such file or folder; expected {}", name, kTokenizerForms));
     return text::namedTokenizer(name, [&](const std::string& argument) {
         ModelArgument model;
         model.text = argument;
@@ -149,6 +157,18 @@ void printCounts(const std::vector<Tokenized>& all)
     std::cout << "\n";
 }
 
+std::string utf8File(const std::string& file)
+{
+    auto text = core::readFile(file);
+    for (std::size_t at = 0; at < text.size();) {
+        const auto [length, whole] = text::sequenceAt(text, at);
+        if (!whole)
+            throw core::InputError(fmt::format("--file {}: expected UTF-8 text, found other bytes at {}", file, at));
+        at += length;
+    }
+    return text;
+}
+
 std::vector<std::int64_t> numbersIn(const std::string& text)
 {
     std::vector<std::int64_t> numbers;
@@ -171,7 +191,7 @@ Exit decodeIds(Session& session, const TokenizeOptions& options)
         const auto decoded = tokenizer->decode(numbersIn(options.decode), options.plain);
         list.push_back({{"name", name}, {"text", text::withReplacements(decoded)}});
         if (!session.json)
-            std::cout << decoded << "\n";
+            std::cout << (options.tokenizers.size() > 1 ? name + ": " : "") << decoded << "\n";
     }
     if (session.json)
         session.print({{"tokenizers", std::move(list)}});
@@ -181,12 +201,12 @@ Exit decodeIds(Session& session, const TokenizeOptions& options)
 Exit tokenize(Session& session, const TokenizeOptions& options)
 {
     if (options.tokenizers.empty())
-        throw core::InputError("tokenize: expected a tokenizer (a file, a folder or a model), or train");
+        throw core::InputError("tokenize: expected a tokenizer (a file, a folder or a model), or train, contrast");
     if (!options.decode.empty())
         return decodeIds(session, options);
     if (options.text.empty() == options.file.empty())
         throw core::InputError("tokenize: expected one of --text, --file, --decode");
-    const std::string text = options.file.empty() ? options.text : core::readFile(options.file);
+    const std::string text = options.file.empty() ? options.text : utf8File(options.file);
     std::vector<Tokenized> all;
     for (const auto& name : options.tokenizers) {
         Tokenized made{name, openNamed(session, name), {}, {}};
@@ -235,7 +255,7 @@ Exit trainTokenizer(Session& session, const TrainTokenizerOptions& options)
     auto training = options.training;
     training.stop = session.stopToken();
     training.progress = [&](double done, double total) { session.showProgress(done, total, "pieces"); };
-    const auto text = core::readFile(options.file);
+    const auto text = utf8File(options.file);
     const auto kind = options.kind == "bpe"       ? text::TrainedKind::BytePairs
                       : options.kind == "unigram" ? text::TrainedKind::Unigram
                                                   : text::TrainedKind::WordPiece;
@@ -262,7 +282,7 @@ std::function<Exit(Session&)> declareTokenizeTrain(CLI::App& app)
     app.add_option("--special", options->training.special, "A special token besides the usual ones, such as <mask>; may be given several times.");
     app.add_option("--minimum-count", options->training.minimumCount, "Pairs that are seen less often stay apart.")->check(CLI::Range(1, 1 << 30));
     app.add_option("--file", options->file, "UTF-8 text to learn from.")->required()->check(CLI::ExistingFile);
-    app.add_option("--out", options->out, "tokenizer.json to write.")->required();
+    app.add_option("--out", options->out, "tokenizer.json to write.")->required()->check(folderProblem);
     return [options](Session& session) { return trainTokenizer(session, *options); };
 }
 
@@ -319,13 +339,11 @@ std::function<Exit(Session&)> declareTokenizeContrast(CLI::App& app)
 std::function<Exit(Session&)> declareTokenize(CLI::App& app)
 {
     auto options = std::make_shared<TokenizeOptions>();
-    app.add_option("tokenizer", options->tokenizers,
-                   "tokenizer.json, vocab.txt, vocab.json, a SentencePiece model (.model), a list of words (.words), a folder with one of them, a "
-                   "MODEL, or bytes; several are compared.");
-    app.add_option("--text", options->text, "Text to take apart.");
-    app.add_option("--file", options->file, "UTF-8 text file; counts alone are shown, or --ids.")->check(CLI::ExistingFile);
+    app.add_option("tokenizer", options->tokenizers, kTokenizerForms + std::string("; several are compared."));
+    auto* const text = app.add_option("--text", options->text, "Text to take apart.");
+    auto* const file = app.add_option("--file", options->file, "UTF-8 text file; counts alone are shown, or --ids.")->check(CLI::ExistingFile);
     app.add_option("--pair", options->pair, "A second text, as models for pairs of sentences take it.");
-    app.add_option("--decode", options->decode, "Numbers of tokens with commas between them; their text is printed.");
+    app.add_option("--decode", options->decode, "Numbers of tokens with commas between them; their text is printed.")->excludes(text)->excludes(file);
     app.add_flag("--ids", options->ids, "Print the numbers alone.");
     app.add_flag("--plain", options->plain, "Without special tokens.");
     app.add_flag("--own-limits", options->ownLimits, "Truncate and fill up as the tokenizer's file says.");

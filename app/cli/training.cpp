@@ -43,7 +43,7 @@ void showOn(jobs::DirectContext& context, Session& session)
 void addEngineOptions(CLI::App& app, jobs::EngineChoice& choice)
 {
     app.add_option("--engine", choice.name, "Where it runs: thread (in this program), or process (a crash ends that process alone).");
-    app.add_option("--memory-limit", choice.memoryLimit, "Most memory of the process, such as 2GiB: beyond it the run fails.")
+    app.add_option("--memory-limit", choice.memoryLimit, "Most memory of the process, such as 2GiB: beyond it the run fails; 0: no limit.")
         ->transform(CLI::AsSizeValue(false));
 }
 

@@ -190,6 +190,11 @@ private Q_SLOTS:
         QVERIFY2(answer.status == 0, qPrintable(answer.error));
         const QStringList call{"--tokens", "5,17,3", "--max-tokens", "6"};
         QCOMPARE(tokensOf(m_cli.json(QStringList{"generate", "copy"} + call)), tokensOf(m_cli.json(QStringList{"generate", "gpt2"} + call)));
+        // With what ends its texts.
+        std::filesystem::copy(m_cli.path("gpt2"), m_cli.path("ending"));
+        m_cli.write("ending/generation_config.json", R"({"eos_token_id": [3, 7], "temperature": 0.7})");
+        QCOMPARE(m_cli.compute({"export", "ending", "--to", "checkpoint", "--out", "ending_copy"}).status, 0);
+        QVERIFY(Json::parse(m_cli.read("ending_copy/generation_config.json")) == Json::parse(m_cli.read("ending/generation_config.json")));
         const auto refused = m_cli.compute({"export", "zoo:lenet", "--to", "checkpoint", "--out", "lenet"});
         VERIFY_REFUSED(refused, 2, "there is no config.json to write");
     }

@@ -4,6 +4,7 @@
 #include <core/graph/executor.h>
 #include <core/io/image.h>
 #include <core/models/model_file.h>
+#include <core/models/open_model.h>
 #include <core/zoo/zoo.h>
 
 #include "cli_runner.h"
@@ -76,9 +77,20 @@ private Q_SLOTS:
         QTest::newRow("unknown data set") << QStringList{"evaluate", kModel, "--data", "wnie"}
                                           << "expected the id of a data set or a file, got \"wnie\"; did you mean \"wine\"?";
         QTest::newRow("data of another size") << QStringList{"evaluate", kModel, "--data", "wine"}
-                                              << "--data wine: expected [batch, 3] for the model's input \"table\", got [256, 13]";
+                                              << "--data wine: expected [batch, 3] for the model's input \"table\", got [36, 13]";
         QTest::newRow("unknown metric") << QStringList{"evaluate", "zoo:mlp?features=13&classes=3", "--data", "wine", "--metrics", "acuracy"}
                                         << "unknown metric \"acuracy\"; did you mean \"accuracy\"?";
+        QTest::newRow("parameter of no metric") << QStringList{"evaluate",     "zoo:mlp?features=13&classes=3",
+                                                               "--data",       "wine",
+                                                               "--metrics",    "accuracy",
+                                                               "--metric-set", "top_k.k=2"}
+                                                << "--metric-set top_k.k=2: expected ID.name=value with ID one of --metrics (accuracy)";
+        QTest::newRow("written over its input") << forward({"--input", "x.npy", "--out", "./x.npy"})
+                                                << "--out ./x.npy: expected another name than that of x.npy, which would be lost";
+        QTest::newRow("written over its model") << QStringList{"forward", "cut.safetensors", "--input", "x.npy", "--out", "cut.safetensors"}
+                                                << "--out cut.safetensors: expected another name than that of cut.safetensors, which would be lost";
+        QTest::newRow("kept input that is not there")
+            << forward({"--input", "x.npy", "--keep-input", "foo"}) << "--keep-input foo: the model has no input of that name; it has table";
         QTest::newRow("unknown part") << QStringList{"evaluate", "zoo:mlp?features=13&classes=3", "--data", "wine", "--split", "tst"}
                                       << "expected the part train, val or test, got \"tst\"";
         QTest::newRow("nothing to predict") << QStringList{"predict", kModel} << "expected one of --input, --text, --image";
@@ -235,9 +247,74 @@ private Q_SLOTS:
         QVERIFY(m_cli.json({"inspect", "half.safetensors", "--dtype", "float32"}).at("notes").empty());
     }
 
+    /// TorchScript programs may take single numbers beside tensors: as a word, or as a file with one element.
+    void singleNumbersAreInputs()
+    {
+        const QString loop = ORRERY_TEST_DATA "/torchscript/rnn_loop.pt", branch = ORRERY_TEST_DATA "/torchscript/in_place.pt";
+        const auto model = models::openModel(loop.toStdString());
+        const auto width = model.weights.at("cell.weight_ih").size(1);
+        const at::Tensor x = at::arange(5 * 2 * width, at::kFloat).div(20).sin().reshape({5, 2, width});
+        m_cli.writeArray("loop.npy", x);
+        m_cli.writeArray("steps.npy", at::scalar_tensor(3, at::kLong));
+        m_cli.writeArray("two.npy", at::ones({2}));
+        const auto expected = graph::Executor(model.graph).forward(model.weights, {x, std::int64_t(3)});
+        for (const char* steps : {"steps=3", "steps=steps.npy"}) {
+            m_cli.json({"forward", loop, "--input", "x=loop.npy", "--input", steps, "--out", "loop_out.npy"});
+            QVERIFY(at::equal(m_cli.array("loop_out.npy"), expected));
+        }
+        VERIFY_REFUSED(m_cli.compute({"forward", loop, "--input", "x=loop.npy", "--input", "steps=many"}), 2,
+                       "expected a whole number or a file with one element for the model's input \"steps\", got \"many\"");
+        VERIFY_REFUSED(m_cli.compute({"forward", loop, "--input", "x=loop.npy", "--input", "steps=two.npy"}), 2, "expected one element, got [2]");
+        VERIFY_REFUSED(m_cli.compute({"forward", branch, "--input", "loop.npy", "--input", "flag=1"}), 2, "expected true, false or a file");
+        VERIFY_REFUSED(m_cli.compute({"predict", loop, "--input", "x=loop.npy", "--input", "steps=3"}), 2,
+                       "expected a model that takes arrays alone");
+    }
+
+    void theSecondInputIsNamed()
+    {
+        m_cli.writeArray("wide.npy", at::zeros({1, 7}));
+        VERIFY_REFUSED(m_cli.compute({"diff-run", kModel, kModel, "--input", "x.npy", "--input-b", "wide.npy"}), 2,
+                       "--input-b wide.npy: expected [batch, 3]");
+    }
+
+    void numbersThatNumpyLacksAreNotLost()
+    {
+        const auto plain = m_cli.compute({"forward", kModel, "--input", "x.npy", "--dtype", "bfloat16", "--out", "halves.npy"});
+        QVERIFY2(plain.status == 0 && plain.error.contains("halves.npy: written as float32"), qPrintable(plain.error));
+        m_cli.json({"forward", kModel, "--input", "x.npy", "--dtype", "bfloat16", "--out", "halves.safetensors"});
+        const auto kept = models::loadTensors(m_cli.path("halves.safetensors")).at("tensor");
+        QCOMPARE(kept.scalar_type(), at::kBFloat16);
+        QVERIFY(at::equal(m_cli.array("halves.npy"), kept.to(at::kFloat)));
+    }
+
+    void singleNumbersAreOutputs()
+    {
+        const QString tuple = ORRERY_TEST_DATA "/torchscript/tuple_out.pt";
+        const auto model = models::openModel(tuple.toStdString());
+        m_cli.writeArray("tuple.npy", at::ones({3, 2}));
+        const auto answer = m_cli.json({"forward", tuple, "--input", "tuple.npy", "--out-dir", "tuple"});
+        graph::RunRequest request;
+        request.inputs = {at::ones({3, 2})};
+        const auto run = graph::Executor(model.graph).run(model.weights, request);
+        int numbers = 0;
+        for (std::size_t i = 0; i < run.outputs.size(); ++i)
+            if (run.outputs[i].isInt()) {
+                ++numbers;
+                QCOMPARE(answer.at("outputs")[i].at("value").get<std::int64_t>(), run.outputs[i].toInt());
+                QCOMPARE(answer.at("outputs")[i].at("kind").get<std::string>(), std::string("int"));
+                const auto file = QString::fromStdString(answer.at("outputs")[i].at("file").get<std::string>());
+                QCOMPARE(m_cli.array(file.toStdString()).item<std::int64_t>(), run.outputs[i].toInt());
+            }
+        QVERIFY(numbers > 0);
+        VERIFY_REFUSED(m_cli.compute({"forward", kModel, "--input", "x.npy", "--sample", "0"}), 2,
+                       "forward: expected one of --input FILE, --sample N");
+    }
+
     void evaluateGivesTheMetricsAskedFor()
     {
         const QString model = "zoo:mlp?features=13&classes=3";
+        const auto top = m_cli.json({"evaluate", model, "--data", "wine", "--metrics", "top_k,accuracy", "--metric-set", "top_k.k=1"}).at("metrics");
+        QCOMPARE(top.at("top_1").get<double>(), top.at("accuracy").get<double>());
         const auto document = m_cli.json({"evaluate", model, "--data", "wine", "--split", "train", "--metrics", "accuracy,loss"});
         QCOMPARE(document.at("split").get<std::string>(), std::string("train"));
         QCOMPARE(document.at("metrics").size(), std::size_t(2));

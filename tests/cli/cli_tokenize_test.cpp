@@ -111,6 +111,10 @@ private Q_SLOTS:
         const auto& first = answer.at("predictions").at(0).at("classes").at(0);
         QCOMPARE(first.at("name").get<std::string>(), tokenizer->tokenText(first.at("class").get<std::int64_t>()));
         QCOMPARE(m_cli.compute({"predict", "gpt.safetensors", "--text", "Hello", "--beam", "2", "--max-length", "3"}).status, 0);
+        // Blanks can be seen.
+        const auto table =
+            m_cli.compute({"generate", "gpt.safetensors", "--prompt", "a", "--max-tokens", "1", "--alternatives", "1000", "--show-probabilities"});
+        QVERIFY2(table.out.contains("  ' ' 0."), qPrintable(table.out.left(3000)));
         QCOMPARE(m_cli.compute({"lens", "gpt.safetensors", "--text", "Hello world", "--kind", "attention", "--layer", "0"}).status, 0);
     }
 

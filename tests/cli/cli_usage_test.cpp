@@ -38,6 +38,50 @@ private Q_SLOTS:
         QVERIFY(m_help.contains("\n  " + command + " "));
     }
 
+    /// Each option with a value shows its default, or says what holds without it.
+    void helpShowsDefaults_data()
+    {
+        QTest::addColumn<QString>("command");
+        QTest::addColumn<QStringList>("shown");
+        QTest::newRow("generate") << "generate"
+                                  << QStringList{"--temperature FLOAT:FLOAT in [1e-06 - 1000]=1", "--top-k INT:INT in [0 - 10000000]=50",
+                                                 "--alternatives UINT:INT in [0 - 1000]=5"};
+        QTest::newRow("predict") << "predict"
+                                 << QStringList{"--top INT:INT in [1 - 1000]=5", "--threads INT:INT in [0 - 4096]=0", "--device TEXT=auto"};
+        QTest::newRow("evaluate") << "evaluate" << QStringList{"--batch-size INT:INT in [1 - 1000000]=256", "--split TEXT=test", "--seed UINT=0"};
+        QTest::newRow("patch") << "patch" << QStringList{"--metric TEXT=logit_difference"};
+        QTest::newRow("tokenize train") << "tokenize train" << QStringList{"=bpe", "--minimum-count"};
+    }
+    void helpShowsDefaults()
+    {
+        QFETCH(QString, command);
+        QFETCH(QStringList, shown);
+        const auto help = m_cli.run(command.split(' ') + QStringList{"--help"}).out;
+        for (const auto& each : shown)
+            QVERIFY2(help.contains(each), qPrintable(each + "\n" + help));
+        QVERIFY2(!help.contains("=[]") && !help.contains("=\"\""), qPrintable(help));
+        // What stands for "not given" inside is no default.
+        QVERIFY2(!help.contains("--beam INT:INT in [1 - 10000]=0"), qPrintable(help));
+    }
+
+    void aFullDiskUnderStandardOutputIsSaid_data()
+    {
+        QTest::addColumn<QStringList>("call");
+        QTest::newRow("JSON") << QStringList{"describe", "lenet", "--json"};
+        QTest::newRow("text") << QStringList{"describe", "lenet"};
+        QTest::newRow("help") << QStringList{"--help"};
+    }
+    void aFullDiskUnderStandardOutputIsSaid()
+    {
+        if (!QFileInfo::exists("/dev/full"))
+            QSKIP("SKIP: no /dev/full here");
+        QFETCH(QStringList, call);
+        QProcess process;
+        process.setStandardOutputFile("/dev/full");
+        m_cli.start(process, call);
+        VERIFY_REFUSED(test::answerOf(process), 1, "standard output cannot be written");
+    }
+
     void helpOfAttributeNamesEveryMethodAndParameter()
     {
         const auto help = m_cli.run({"attribute", "--help"}).out;
@@ -65,7 +109,39 @@ private Q_SLOTS:
         QTest::newRow("value not above 0") << QStringList{"scaling", "count", "zoo:lenet", "--batch", "0"} << "expected a number above 0, got \"0\"";
         QTest::newRow("value below 0") << QStringList{"diff", "a", "b", "--tolerance", "-0.5"} << "expected a number of at least 0, got \"-0.5\"";
         QTest::newRow("seed below 0") << QStringList{"scaling", "count", "zoo:lenet", "--seed", "-1"}
-                                      << "--seed: expected a number of at least 0, got \"-1\"";
+                                      << "--seed: expected a whole number from 0 to 18446744073709551615, got \"-1\"";
+        QTest::newRow("seed beyond 64 bits") << QStringList{"devices", "--seed", "18446744073709551616"}
+                                             << "expected a whole number from 0 to 18446744073709551615, got \"18446744073709551616\"";
+        QTest::newRow("seed in hexadecimals") << QStringList{"devices", "--seed", "0x10"} << "expected a whole number from 0 to";
+        QTest::newRow("seed of the second run") << QStringList{"diff-run", "a", "b", "--seed-b", "-3"}
+                                                << "--seed-b: expected a whole number from 0 to";
+        QTest::newRow("half a number") << QStringList{"attribute", "zoo:mlp", "--target", "1.5"} << "--target: expected a whole number, got \"1.5\"";
+        QTest::newRow("not a compute type") << QStringList{"inspect", "zoo:mlp", "--dtype", "int64"}
+                                            << "--dtype: expected float32, float64, bfloat16 or float16, got \"int64\"";
+        QTest::newRow("not a compute type of a run")
+            << QStringList{"diff-run", "a", "b", "--dtype-b", "bool"} << "--dtype-b: expected float32, float64,";
+        QTest::newRow("device that is not here") << QStringList{"inspect", "zoo:mlp", "--device", "cuda:99"}
+                                                 << "--device: there is no \"cuda:99\" here that can be used; there";
+        QTest::newRow("lines of no table") << QStringList{"diff", "a", "b", "--top", "2"} << "--top requires --weights";
+        QTest::newRow("length of no search") << QStringList{"predict", "zoo:mlp", "--text", "a", "--max-length", "5"}
+                                             << "--max-length requires --beam";
+        QTest::newRow("search and leaving out") << QStringList{"predict", "zoo:mlp", "--text", "a", "--beam", "2", "--leave-out", "1"} << "excludes";
+        QTest::newRow("nothing to leave out") << QStringList{"predict", "zoo:mlp", "--text", "a", "--leave-out", ""} << "expected numbers and ranges";
+        QTest::newRow("left out and set to NaN") << QStringList{"predict", "zoo:mlp", "--text", "a", "--leave-out", "1", "--set-to", "nan"}
+                                                 << "--set-to: expected a number, got \"nan\"";
+        QTest::newRow("unknown and like none") << QStringList{"inspect", "zoo:qqqqqqqqq"}
+                                               << "unknown model \"qqqqqqqqq\"; `orrery-cli list model` names them";
+        QTest::newRow("architecture of a model that has one")
+            << QStringList{"inspect", "zoo:mlp", "--arch", "lenet"} << "--arch: expected a file, as it does nothing for zoo:mlp";
+        QTest::newRow("no positions to patch") << QStringList{"patch", "zoo:mlp", "--clean", "a", "--corrupted", "b", "--positions", ""}
+                                               << "--positions: expected positions";
+        QTest::newRow("interventions that are not there")
+            << QStringList{"intervene", "zoo:mlp", "--input", "x.npy", "--spec", "nosuch.json"} << "nosuch.json: no such file";
+        QTest::newRow("option of another kind") << QStringList{"lens", "zoo:gpt", "--text", "ab", "--position", "3"}
+                                                << "--position: expected --kind direct_logit_attribution, got logit_lens";
+        QTest::newRow("no such tokenizer") << QStringList{"tokenize", "nosuch", "--text", "a"}
+                                           << "nosuch: no such file or folder; expected tokenizer.json, vocab.txt";
+        QTest::newRow("data that are no JSON") << QStringList{"evaluate", "zoo:mlp", "--data", "{bad"} << "data: expected a JSON object such as";
         QTest::newRow("value is infinite") << QStringList{"scaling", "count", "zoo:lenet", "--budget-seconds", "inf"}
                                            << "expected a finite number above 0, got \"inf\"";
         QTest::newRow("NaN for a range") << QStringList{"generate", "x", "--temperature", "nan"}
@@ -76,9 +152,9 @@ private Q_SLOTS:
         QTest::newRow("unknown family") << QStringList{"list", "modl"} << "unknown family \"modl\"; did you mean \"model\"?";
         QTest::newRow("unknown check") << QStringList{"selftest", "nosuch"} << "no check fits \"nosuch\"";
         QTest::newRow("unknown device") << QStringList{"inspect", "zoo:mlp", "--device", "gpu"}
-                                        << "device: expected auto, cpu, cuda or cuda:N, got \"gpu\"";
+                                        << "--device: expected auto, cpu, cuda or cuda:N, got \"gpu\"";
         QTest::newRow("unknown dtype") << QStringList{"inspect", "zoo:mlp", "--dtype", "float33"}
-                                       << "unknown dtype \"float33\"; expected one of float32";
+                                       << "--dtype: expected float32, float64, bfloat16 or float16, got \"float33\"";
         QTest::newRow("unknown model") << QStringList{"inspect", "zoo:lenett"} << "unknown model \"lenett\"; did you mean \"lenet\"?";
         QTest::newRow("unknown parameter of a model")
             << QStringList{"inspect", "zoo:mlp?featres=3"} << "featres: unknown key; did you mean \"features\"?";
@@ -105,6 +181,8 @@ private Q_SLOTS:
             QVERIFY(answer.error.startsWith("orrery-cli: "));
         }
     }
+
+    void aMissingValueIsSaid() { VERIFY_REFUSED(m_cli.run({"devices", "--threads"}), 2, "orrery-cli: --threads: expected a value, got none"); }
 
     void versionIsPrinted()
     {
