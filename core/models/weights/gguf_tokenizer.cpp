@@ -20,14 +20,16 @@ struct WordRule {
     const char* pattern;  ///< null: GPT-2's own
     bool ignoresMerges;   ///< a word that is a piece is that piece
     bool composes;        ///< NFC first
+    bool begins;          ///< where add_bos_token is not in the file, as llama.cpp has it
 };
 constexpr WordRule kWordRules[] = {
-    {"", nullptr, false, false},
-    {"default", nullptr, false, false},
-    {"gpt-2", nullptr, false, false},
+    {"", nullptr, false, false, false},
+    {"default", nullptr, false, false, false},
+    {"gpt-2", nullptr, false, false, false},
     {"llama-bpe", R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)", true,
+     false, true},
+    {"qwen2", R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)", false, true,
      false},
-    {"qwen2", R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)", false, true},
 };
 
 /// The keys `tokenizer.ggml.*`.
@@ -131,13 +133,13 @@ private:
         ScoredVocabulary vocabulary;
         vocabulary.kind = ScoredVocabulary::Kind::BytePairs;
         vocabulary.entries = m_entries;
-        JsonTree tree = text::surroundings(vocabulary, bounds(false), m_name);
+        const WordRule& rule = wordRule();
+        JsonTree tree = text::surroundings(vocabulary, bounds(rule.begins), m_name);
         JsonTree pieces = JsonTree::object(), merges = JsonTree::array();
         for (std::size_t i = 0; i < m_entries.size(); ++i)
             pieces.emplace(m_entries[i].piece, i);
         for (const auto& merge : list("merges", io::GgufValueType::Text))
             merges.push_back(merge.get<std::string>());
-        const WordRule& rule = wordRule();
         tree["model"] = {{"type", "BPE"}, {"ignore_merges", rule.ignoresMerges}, {"merges", std::move(merges)}, {"vocab", std::move(pieces)}};
         tree["normalizer"] = rule.composes ? JsonTree{{"type", "NFC"}} : JsonTree();
         const JsonTree bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", rule.pattern == nullptr}};

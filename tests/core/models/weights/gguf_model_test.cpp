@@ -289,6 +289,23 @@ private Q_SLOTS:
         QVERIFY(compared > 10);
     }
 
+    /// llama.cpp, src/llama-vocab.cpp: its rule llama-bpe sets add_bos, which the file's own add_bos_token overrides.
+    void textsOfLlama3BeginWithTheirToken()
+    {
+        const auto beginning = [](const char* words, std::optional<bool> flag) {
+            auto header = byteLevelHeader("gpt4-like", words);
+            header.number("bos_token_id", 7);
+            if (flag)
+                header.flag("add_bos_token", *flag);
+            const auto tokenizer = tokenizerOfHeader(header);
+            return tokenizer->ids("light", true).size() - tokenizer->ids("light").size();
+        };
+        QCOMPARE(beginning("llama-bpe", {}), std::size_t(1));
+        QCOMPARE(beginning("llama-bpe", false), std::size_t(0));
+        QCOMPARE(beginning("qwen2", {}), std::size_t(0));
+        QCOMPARE(beginning("qwen2", true), std::size_t(1));
+    }
+
     void entriesOfMetadataBeyondWhatAnybodyReadsAreCounted()
     {
         GgufHeader header;
