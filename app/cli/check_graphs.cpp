@@ -161,8 +161,8 @@ std::function<Exit(Session&)> declareCheckGraphs(CLI::App& app)
     app.add_option("--out-dir", options->folder, "Folder for the models that show a disagreement, cut down to what shows it.");
     app.add_option("--path", options->paths, "Only these ways through files, compilers and compressors; or none.")
         ->allow_extra_args(false)
-        ->check(CLI::IsMember(
-            {"file", "onnx", "torchscript", "c", "float16", "bfloat16", "int8", "int8-onnx", "pruned", "pruned-onnx", "masked", "npz", "none"}));
+        ->check(CLI::IsMember({"file", "onnx", "torchscript", "c", "float16", "bfloat16", "int8", "int8-onnx", "pruned", "pruned-onnx", "masked",
+                               "low-rank", "low-rank-onnx", "npz", "none"}));
     app.add_option("--every-c", options->everyC, "The C path takes one graph of so many: it compiles each.")->check(CLI::Range(1, 1'000'000));
     app.add_option("--break", options->broken, "Make an operator give 1 % too much in one of the ways (aten::tanh), to see that it is found.");
     app.add_option("--learn-rules", options->learn,
@@ -176,8 +176,8 @@ std::function<Exit(Session&)> declareCheckGraphs(CLI::App& app)
     app.footer(
         "Each graph is run at once, node by node, by libtorch's interpreter, after being written and read again, and fused; then it goes "
         "through our file,\n"
-        "ONNX, TorchScript and C. All must agree. With its weights in fewer bits (float16, bfloat16, int8, pruned, masked) it must compute "
-        "what those\n"
+        "ONNX, TorchScript and C. All must agree. With its weights in fewer bits (float16, bfloat16, int8, pruned, masked, products of thin "
+        "matrices) it must compute what those\n"
         "weights stand for, which may differ from what they were by no more than a bound; where a bound on the outputs can be proven, no output "
         "may exceed it.");
     return [options](Session& session) { return runCheckGraphs(session, *options); };

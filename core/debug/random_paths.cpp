@@ -236,9 +236,9 @@ std::vector<GraphPath> compressedPaths()
         };
         paths.push_back(std::move(path));
     };
-    for (const auto form : {WeightForm::Float16, WeightForm::BFloat16, WeightForm::Int8, WeightForm::Pruned, WeightForm::Masked})
+    for (const auto form : {WeightForm::Float16, WeightForm::BFloat16, WeightForm::Int8, WeightForm::Pruned, WeightForm::Masked, WeightForm::LowRank})
         add(weightFormName(form), form, "orrery");
-    for (const auto form : {WeightForm::Int8, WeightForm::Pruned})
+    for (const auto form : {WeightForm::Int8, WeightForm::Pruned, WeightForm::LowRank})
         add(weightFormName(form) + "-onnx", form, "onnx");
     paths.push_back({"npz", throughWeights});
     return paths;

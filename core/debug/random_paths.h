@@ -26,7 +26,7 @@ struct GraphPath {
 /// Graphs on their ways through files. Source of the idea: Liu et al. (2023), "NNSmith", doi:10.1145/3575693.3575707. Our own file, ONNX and TorchScript (read in this process: the files are our own), written and read again; the C file, compiled by `cc` where there is one.
 std::vector<GraphPath> graphPaths(int everyC = 25);
 
-/// Graphs with their weights compressed, written and read again: float16, bfloat16 (our own file), int8, pruned, masked (our own file; "int8-onnx" and "pruned-onnx" as ONNX). Each must compute what
+/// Graphs with their weights compressed, written and read again: float16, bfloat16 (our own file), int8, pruned, masked, low-rank (our own file; "int8-onnx", "pruned-onnx" and "low-rank-onnx" as ONNX). Each must compute what
 /// its weights stand for, which are worked out apart and may differ from what they were by no more than a stated bound: see weight_compression.h. npz: the weights alone, deflated where that helps.
 std::vector<GraphPath> compressedPaths();
 

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <span>
 
 #include <core/base/error.h>
 #include <core/base/text.h>
+#include <core/graph/low_rank.h>
 
 namespace orrery::debug {
 namespace {
@@ -165,9 +167,94 @@ Meant meantOf(std::span<const float> row, WeightForm form)
     case WeightForm::BFloat16: return rounded(row, 8, -126);
     case WeightForm::Int8: return wholeSteps(row);
     case WeightForm::Pruned: return withoutSmallerHalf(row);
-    case WeightForm::Masked: break;
+    case WeightForm::Masked:
+    case WeightForm::LowRank: break;
     }
     return {{row.begin(), row.end()}, [](double) { return 0.0; }};
+}
+
+/// Columns that are turned in pairs until all stand at right angles: their lengths are the singular values, and the turns are the right singular vectors.
+/// Source: Hestenes (1958), "Inversion of matrices by biorthogonalization and related results", doi:10.1137/0106005.
+struct TurnedColumns {
+    std::vector<std::vector<double>> columns, turns;
+    explicit TurnedColumns(std::vector<std::vector<double>> matrix) : columns(std::move(matrix))
+    {
+        for (std::size_t i = 0; i < columns.size(); ++i) {
+            turns.emplace_back(columns.size(), 0.0);
+            turns.back()[i] = 1;
+        }
+        constexpr int kSweeps = 60;
+        for (int sweep = 0; sweep < kSweeps && turnAll(); ++sweep)
+            ;
+    }
+
+private:
+    static double product(const std::vector<double>& a, const std::vector<double>& b)
+    {
+        return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+    }
+    static void turn(std::vector<double>& a, std::vector<double>& b, double c, double s)
+    {
+        for (std::size_t i = 0; i < a.size(); ++i) {
+            const double first = a[i], second = b[i];
+            a[i] = c * first - s * second;
+            b[i] = s * first + c * second;
+        }
+    }
+    bool turnAll()
+    {
+        constexpr double kRight = 1e-15;
+        bool turned = false;
+        for (std::size_t i = 0; i < columns.size(); ++i)
+            for (std::size_t j = i + 1; j < columns.size(); ++j) {
+                const double both = product(columns[i], columns[j]), first = product(columns[i], columns[i]),
+                             second = product(columns[j], columns[j]);
+                if (std::abs(both) <= kRight * std::sqrt(first * second))
+                    continue;
+                const double ratio = (second - first) / (2 * both);
+                const double tangent = (ratio < 0 ? -1 : 1) / (std::abs(ratio) + std::hypot(1, ratio)), c = 1 / std::hypot(1, tangent);
+                turn(columns[i], columns[j], c, c * tangent);
+                turn(turns[i], turns[j], c, c * tangent);
+                turned = true;
+            }
+        return turned;
+    }
+};
+
+/// The nearest matrix of a rank, and the root of the sum of the squared singular values that it leaves out.
+Meant truncated(std::span<const float> numbers, std::size_t rows, std::size_t rank)
+{
+    const std::size_t width = numbers.size() / rows;
+    std::vector<std::vector<double>> matrix(width, std::vector<double>(rows));
+    for (std::size_t i = 0; i < numbers.size(); ++i)
+        matrix[i % width][i / width] = double(numbers[i]);
+    const TurnedColumns found(std::move(matrix));
+    std::vector<std::pair<double, std::size_t>> squares;
+    for (std::size_t i = 0; i < width; ++i)
+        squares.emplace_back(std::inner_product(found.columns[i].begin(), found.columns[i].end(), found.columns[i].begin(), 0.0), i);
+    std::sort(squares.rbegin(), squares.rend());
+    std::vector<double> sums(numbers.size(), 0.0);
+    double dropped = 0;
+    for (std::size_t place = 0; place < width; ++place) {
+        const auto [square, column] = squares[place];
+        if (place >= rank)
+            dropped += square;
+        for (std::size_t i = 0; place < rank && i < numbers.size(); ++i)
+            sums[i] += found.columns[column][i / width] * found.turns[column][i % width];
+    }
+    Meant meant;
+    double missing = 0;
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+        meant.numbers.push_back(float(sums[i]));
+        missing += (sums[i] - double(numbers[i])) * (sums[i] - double(numbers[i]));
+    }
+    // Eckart & Young (1936): what is missing is what was left out, to rounding.
+    constexpr double kRounding = 1e-9;
+    if (std::abs(std::sqrt(missing) - std::sqrt(dropped)) > kRounding * (1 + std::sqrt(missing)))
+        throw core::Error(
+            fmt::format("expected {:.9g} to be missing of a matrix of rank {}, got {:.9g}", std::sqrt(dropped), rank, std::sqrt(missing)));
+    meant.bound = [most = std::sqrt(dropped)](double number) { return most * (1 + kRounding) + std::abs(number) * 1e-6; };
+    return meant;
 }
 
 void checkBound(const std::string& name, std::span<const float> before, const Meant& meant)
@@ -176,6 +263,23 @@ void checkBound(const std::string& name, std::span<const float> before, const Me
         if (!(std::abs(double(meant.numbers[i]) - double(before[i])) <= meant.bound(before[i])))
             throw core::Error(fmt::format("{}: expected a number no farther than {:.3g} from {:.9g}, got {:.9g}", name, meant.bound(before[i]),
                                           before[i], meant.numbers[i]));
+}
+
+const graph::LowRankSettings kLowRank{1, 2};
+
+/// Which weights are taken apart is asked; what they stand for is worked out here.
+graph::Weights lowRankMeant(const graph::Model& model)
+{
+    graph::Weights meant = model.weights;
+    for (const auto& factor : graph::lowRank(model.graph, model.weights, kLowRank).factors) {
+        const at::Tensor before = model.weights.at(factor.name).contiguous();
+        const Meant made = truncated(floatsOf(before), std::size_t(before.size(0)), std::size_t(factor.rank));
+        checkBound(factor.name, floatsOf(before), made);
+        at::Tensor after = at::empty_like(before);
+        std::copy(made.numbers.begin(), made.numbers.end(), after.data_ptr<float>());
+        meant.set(factor.name, after);
+    }
+    return meant;
 }
 
 }  // namespace
@@ -188,6 +292,7 @@ std::string weightFormName(WeightForm form)
     case WeightForm::Int8: return "int8";
     case WeightForm::Pruned: return "pruned";
     case WeightForm::Masked: return "masked";
+    case WeightForm::LowRank: return "low-rank";
     }
     return {};
 }
@@ -199,6 +304,12 @@ graph::Model compressed(const graph::Model& model, WeightForm form)
     if (form == WeightForm::Pruned || form == WeightForm::Masked)
         return Unpacker(model).times(form);
     graph::Model made = model;
+    if (form == WeightForm::LowRank) {
+        auto taken = graph::lowRank(model.graph, model.weights, kLowRank);
+        made.graph = std::move(taken.graph);
+        made.weights = std::move(taken.weights);
+        return made;
+    }
     for (const auto& [name, weight] : model.weights.tensors()) {
         if (!isCompressed(weight, form))
             continue;
@@ -211,6 +322,8 @@ graph::Model compressed(const graph::Model& model, WeightForm form)
 
 graph::Weights weightsMeant(const graph::Model& model, WeightForm form)
 {
+    if (form == WeightForm::LowRank)
+        return lowRankMeant(model);
     graph::Weights meant;
     for (const auto& [name, weight] : model.weights.tensors()) {
         if (!isCompressed(weight, form)) {

@@ -3,8 +3,11 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <optional>
 
 #include <core/base/error.h>
+#include <core/base/plural.h>
+#include <core/graph/low_rank.h>
 #include <core/graph/runnable.h>
 
 namespace orrery::models {
@@ -83,6 +86,43 @@ std::uint64_t sizeOnDisk(const fs::path& path)
     return sum;
 }
 
+std::string lowRankNote(const std::vector<graph::LowRankWeight>& factors)
+{
+    if (factors.empty())
+        return "no weight would be smaller as a product of two matrices: all are written as they are";
+    std::int64_t before = 0, after = 0;
+    const graph::LowRankWeight* worst = &factors.front();
+    const auto relative = [](const graph::LowRankWeight& each) { return each.norm > 0 ? each.dropped / each.norm : 0; };
+    for (const auto& each : factors) {
+        before += each.rows * each.columns;
+        after += each.rank * (each.rows + each.columns);
+        worst = relative(each) > relative(*worst) ? &each : worst;
+    }
+    return fmt::format(
+        "{} written as products of two matrices, {} numbers in place of {}; most is missing of {}: {:.3g} of its norm, at rank {} of {}",
+        core::counted(std::int64_t(factors.size()), "weight"), after, before, worst->name, relative(*worst), worst->rank,
+        std::min(worst->rows, worst->columns));
+}
+
+/// Nothing where the format has no such parameters or they keep everything.
+std::optional<graph::Model> lowRankModel(const graph::Model& model, const ExportOptions& options)
+{
+    const core::Json& parameters = options.parameters;
+    if (!parameters.contains("low_rank"))
+        return {};
+    const graph::LowRankSettings settings{parameters.at("low_rank_energy").get<double>(), parameters.at("low_rank").get<std::int64_t>()};
+    if (settings.energy == 1 && settings.rank == 0)
+        return {};
+    graph::requireProgram(*model.graph);
+    auto taken = graph::lowRank(model.graph, model.weights, settings, options.stop);
+    if (options.note)
+        options.note(lowRankNote(taken.factors));
+    graph::Model made = model;
+    made.graph = std::move(taken.graph);
+    made.weights = std::move(taken.weights);
+    return made;
+}
+
 }  // namespace
 
 void checkNotSource(const fs::path& path, const std::string& source)
@@ -90,6 +130,18 @@ void checkNotSource(const fs::path& path, const std::string& source)
     std::error_code error;
     if (fs::equivalent(withoutSlash(path), source, error) && !error)
         throw core::InputError(fmt::format("{}: expected another name than that of the model, which would be lost", path.string()));
+}
+
+core::Schema withLowRank(core::Schema schema)
+{
+    schema.add(
+        core::real("low_rank_energy", 1,
+                   "Weights of linear layers and convolutions become products of two thin matrices that keep at least this share of their squared "
+                   "singular values, where that needs fewer multiplications; 1: they stay.")
+            .range(0, 1));
+    schema.add(core::integer("low_rank", 0, "The same with at most so many singular values each; 0: as many as low_rank_energy asks for.")
+                   .range(0, 1 << 20));
+    return schema;
 }
 
 std::uint64_t exportModel(const fs::path& path, const graph::Model& model, const std::string& exporter, ExportOptions options)
@@ -100,10 +152,11 @@ std::uint64_t exportModel(const fs::path& path, const graph::Model& model, const
     const auto target = withoutSlash(path);
     checkTarget(target, writer);
     graph::checkWeights(*model.graph, model.weights);
+    const auto thin = lowRankModel(model, options);
     const TemporaryTarget temporary(target);
     throwIfStopped(options.stop);
     try {
-        writer.write(temporary.path(), model, options);
+        writer.write(temporary.path(), thin ? *thin : model, options);
     } catch (const core::StorageError& error) {
         std::string text = error.what();
         if (const auto at = text.find(temporary.path().string()); at != std::string::npos)

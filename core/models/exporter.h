@@ -43,6 +43,9 @@ std::uint64_t exportModel(const std::filesystem::path& path, const graph::Model&
 /// @throws core::InputError if `path` is the file or folder that the MODEL argument `source` names: it would be lost.
 void checkNotSource(const std::filesystem::path& path, const std::string& source);
 
+/// The schema of a format that holds a graph, with `low_rank_energy` and `low_rank`: weights are written as products of thin matrices (graph::lowRank), which `exportModel` sees to.
+core::Schema withLowRank(core::Schema schema);
+
 void registerModelFileExporter(ExporterRegistry& registry);
 void registerWeightExporters(ExporterRegistry& registry);
 void registerTorchScriptExporter(ExporterRegistry& registry);

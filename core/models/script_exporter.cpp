@@ -279,7 +279,7 @@ void registerTorchScriptExporter(ExporterRegistry& registry)
          "TorchScript (.pt)",
          "For torch.jit.load in Python or C++, PyTorch 1.13 and later; modules, names and control flow are kept, outputs are equal to the last bit.",
          "PyTorch, torch/csrc/jit/docs/serialization.md",
-         {},
+         withLowRank({}),
          {},
          {}},
         {writeTorchScript, false, ".pt"});

@@ -31,9 +31,10 @@ void registerCExporter(ExporterRegistry& registry)
          "One C99 file with weights, a memory plan and one function, for machines without any library: MLPs, CNNs and transformers in float32; "
          "tokens are given as floats.",
          "Pisarchyk & Lee (2020), \"Efficient Memory Management for Deep Neural Net Inference\", arXiv:2001.03288",
-         {core::integer("batch", 1, "Size of the batch axis; a C file has fixed sizes.").range(1, 1024),
-          core::integer("length", 0, "Size of every other axis that the model leaves open, such as the length of a text; 0: such a model is refused.")
-              .range(0, 65536)},
+         withLowRank({core::integer("batch", 1, "Size of the batch axis; a C file has fixed sizes.").range(1, 1024),
+                      core::integer("length", 0,
+                                    "Size of every other axis that the model leaves open, such as the length of a text; 0: such a model is refused.")
+                          .range(0, 65536)}),
          {},
          {}},
         {writeCFile, false, ".c", false});

@@ -29,15 +29,15 @@ void writeOnnx(const std::filesystem::path& file, const graph::Model& model, con
 
 void registerOnnxExporter(ExporterRegistry& registry)
 {
-    registry.add(
-        {"onnx",
-         "ONNX (.onnx)",
-         "For ONNX Runtime and others; the sizes of inputs stay open, names and modules are kept. Operators without a form there are named.",
-         "ONNX, docs/IR.md and docs/Operators.md",
-         {core::integer("opset", 17, "Operator set of ai.onnx to write.").range(double(onnx::kLeastWrittenOpset), double(onnx::kLatestWrittenOpset))},
-         {},
-         {}},
-        {writeOnnx, false, ".onnx"});
+    registry.add({"onnx",
+                  "ONNX (.onnx)",
+                  "For ONNX Runtime and others; the sizes of inputs stay open, names and modules are kept. Operators without a form there are named.",
+                  "ONNX, docs/IR.md and docs/Operators.md",
+                  withLowRank({core::integer("opset", 17, "Operator set of ai.onnx to write.")
+                                   .range(double(onnx::kLeastWrittenOpset), double(onnx::kLatestWrittenOpset))}),
+                  {},
+                  {}},
+                 {writeOnnx, false, ".onnx"});
 }
 
 }  // namespace orrery::models

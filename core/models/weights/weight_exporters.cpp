@@ -68,7 +68,7 @@ void registerModelFileExporter(ExporterRegistry& registry)
                   "Orrery model (.safetensors with the graph inside)",
                   "Weights, graph and model card in one file, which opens without anything else.",
                   "safetensors format description, version 0.4",
-                  {},
+                  withLowRank({}),
                   {},
                   {}},
                  {writeModelFile, false, ".safetensors"});

@@ -15,6 +15,8 @@
 #include <core/debug/profile.h>
 #include <core/graph/builder.h>
 #include <core/graph/executor.h>
+#include <core/graph/flops.h>
+#include <core/graph/low_rank.h>
 
 #include "../message_of.h"
 
@@ -31,6 +33,26 @@ graph::GraphPtr wrongTanh(const graph::GraphPtr& source)
         if (node.op == "aten::tanh")
             node.op = "aten::sigmoid";
     return std::make_shared<const graph::Graph>(std::move(data));
+}
+
+/// Of the linear layers of a graph with one input.
+std::int64_t flopsOfLayers(const graph::GraphPtr& graph, const graph::Weights& weights, const at::Tensor& input)
+{
+    graph::RunRequest request;
+    request.inputs = {input};
+    request.keep = {"**"};
+    const auto values = graph::Executor(graph).run(weights, request).values;
+    std::int64_t sum = 0;
+    for (const auto& node : graph->nodes()) {
+        if (node.op != "aten::linear")
+            continue;
+        const auto before = values.find(graph->value(node.inputs[0].value).name);
+        const std::vector<c10::IValue> inputs{
+            before == values.end() ? c10::IValue(input) : before->second, weights.at(graph->parameterOf(node.inputs[1].value)->name), {}},
+            outputs{values.at(node.name)};
+        sum += graph::flopsOf(node, inputs, outputs);
+    }
+    return sum;
 }
 
 /// A rewrite that swaps the operands of additions: correct.
@@ -145,12 +167,15 @@ private Q_SLOTS:
     {
         const RandomGraphReport report = checkRandomGraphs(40, 900, {}, {}, {}, compressedPaths());
         QVERIFY2(report.disagreements.empty(), textOf(report).c_str());
-        for (const char* name : {"float16", "bfloat16", "int8", "pruned", "masked", "int8-onnx", "pruned-onnx", "npz"})
+        for (const char* name : {"float16", "bfloat16", "int8", "pruned", "masked", "low-rank", "int8-onnx", "pruned-onnx", "low-rank-onnx", "npz"})
             QVERIFY2(report.paths.count(name) && report.paths.at(name).taken > 20, (report.toJson()["paths"].dump() + name).c_str());
-        for (const char* name : {"float16", "bfloat16", "int8", "pruned"})
+        for (const char* name : {"float16", "bfloat16", "int8", "pruned", "low-rank"})
             QVERIFY2(report.paths.at(name).bounds.size() >= 8, (report.toJson()["paths"].dump() + name).c_str());
         const auto median = [&](const char* name) { return medianOf(report.paths.at(name).changes); };
         QCOMPARE(median("masked"), 0.0);
+        const auto& lowRank = report.paths.at("low-rank").changes;
+        QVERIFY2(std::count_if(lowRank.begin(), lowRank.end(), [](double change) { return change > 0.01; }) >= 5,
+                 report.toJson()["paths"].dump().c_str());
         QVERIFY2(median("float16") > 0 && median("float16") < median("bfloat16") && median("bfloat16") < median("pruned"),
                  report.toJson()["paths"].dump().c_str());
     }
@@ -233,6 +258,142 @@ private Q_SLOTS:
         model.weights.set("w", at::full({1}, number, at::TensorOptions(at::kFloat)));
         QCOMPARE(weightsMeant(model, WeightForm(form)).at("w").item<double>(), meant);
         QCOMPARE(compressed(model, WeightForm(form)).weights.at("w").to(at::kFloat).item<double>(), meant);
+    }
+
+    /// The oracle: singular values as roots of the eigenvalues of W W^T.
+    void aWeightOfLowRankIsTheNearest()
+    {
+        graph::Builder builder("layers");
+        const auto x = builder.input("x", "float32", {"batch", "12"}, "table");
+        graph::Model model = builder.finish({{"out", builder.linear("a", x, 12, 9)}});
+        model.weights = graph::initialize(*model.graph, 3);
+        const at::Tensor weight = model.weights.at("a.weight").to(at::kDouble);
+        const at::Tensor squares = at::linalg_eigvalsh(weight.matmul(weight.t()));  // rising
+        const auto made = graph::lowRank(model.graph, model.weights, {1, 3});
+        QCOMPARE(made.factors.size(), std::size_t(1));
+        QCOMPARE(made.factors[0].rank, std::int64_t(3));
+        const double dropped = std::sqrt(squares.slice(0, 0, 6).sum().item<double>());
+        QVERIFY(std::abs(made.factors[0].dropped - dropped) < 1e-9);
+        QVERIFY(std::abs(made.factors[0].norm - weight.norm().item<double>()) < 1e-9);
+        const at::Tensor in = made.weights.at("a.weight_in"), out = made.weights.at("a.weight_out");
+        QCOMPARE(in.sizes(), at::IntArrayRef({3, 12}));
+        QCOMPARE(out.sizes(), at::IntArrayRef({9, 3}));
+        const at::Tensor product = out.to(at::kDouble).matmul(in.to(at::kDouble));
+        QVERIFY(std::abs((product - weight).norm().item<double>() - dropped) < 1e-6);
+        const at::Tensor input = at::randn({5, 12}, at::TensorOptions(at::kFloat));
+        const at::Tensor expected = at::linear(input.to(at::kDouble), product, model.weights.at("a.bias").to(at::kDouble));
+        QVERIFY((graph::Executor(made.graph).forward(made.weights, {input}) - expected).abs().max().item<double>() < 1e-5);
+        // Multiplications and additions: 2 * 5 * 3 * (12 + 9) in place of 2 * 5 * 12 * 9.
+        QCOMPARE(flopsOfLayers(made.graph, made.weights, input), std::int64_t(630));
+        QCOMPARE(flopsOfLayers(model.graph, model.weights, input), std::int64_t(1080));
+    }
+
+    void flopsOfWholeOperatorsFollowTheirParts()
+    {
+        const auto count = [](const char* op, std::vector<c10::IValue> inputs, std::vector<std::int64_t> output) {
+            graph::Node node;
+            node.op = op;
+            const std::vector<c10::IValue> outputs{at::ones(output)};
+            return graph::flopsOf(node, inputs, outputs);
+        };
+        // 12 positions of width 16 in four heads: three projections, scores, softmax, sums of values, the projection behind.
+        const at::Tensor x = at::ones({2, 6, 16});
+        const std::int64_t attention = 12 * 3 * (2 * 256 + 16) + 72 * 2 * 16 + 4 * 72 * 5 + 72 * 2 * 16 + 12 * (2 * 256 + 16);
+        QCOMPARE(count("aten::_native_multi_head_attention", {x, x, x, 16, 4}, {2, 6, 16}), attention);
+        std::vector<c10::IValue> layer(18);
+        layer[0] = x;
+        layer[2] = 4;
+        layer[14] = at::ones({40, 16});
+        layer[16] = at::ones({16, 40});
+        const std::int64_t perceptron = 12 * (2 * 16 * 40 + 40 + 40 + 2 * 40 * 16 + 16), around = 2 * 12 * 16 + 2 * 5 * 12 * 16;
+        QCOMPARE(count("aten::_transformer_encoder_layer_fwd", layer, {2, 6, 16}), attention + perceptron + around);
+        QCOMPARE(count("aten::bilinear", {at::ones({3, 16}), at::ones({3, 16}), at::ones({12, 16, 16}), {}}, {3, 12}), std::int64_t(36 * 2 * 256));
+        const c10::List<at::Tensor> products({at::ones({2, 6, 16}), at::ones({2, 16, 6})}), open({at::ones({5, 2, 3}), at::ones({3, 4})});
+        QCOMPARE(count("aten::einsum", {"bij, bjk -> bik", products}, {2, 6, 6}), std::int64_t(72 * 2 * 16));
+        QCOMPARE(count("aten::einsum", {"...ij,jk->...ik", open}, {5, 2, 4}), std::int64_t(40 * 2 * 3));
+        const std::vector<std::int64_t> three{3}, fives{5, 5}, two{2};
+        QCOMPARE(count("aten::max_pool2d", {at::ones({1, 4, 10, 10}), three, std::vector<std::int64_t>{1}}, {1, 4, 10, 10}), std::int64_t(3600));
+        QCOMPARE(count("aten::avg_pool2d", {at::ones({1, 4, 10, 10}), fives}, {1, 4, 10, 10}), std::int64_t(10'000));
+        QCOMPARE(count("aten::max_pool1d", {at::ones({1, 4, 10}), two}, {1, 4, 5}), std::int64_t(40));
+        QCOMPARE(count("orrery::onnx_average_pool", {at::ones({1, 4, 10, 10}), fives}, {1, 4, 6, 6}), std::int64_t(3600));
+        QCOMPARE(count("aten::std", {at::ones({7, 3})}, {}), std::int64_t(84));
+        QCOMPARE(count("orrery::onnx_layer_norm", {at::ones({7, 3})}, {7, 3}), std::int64_t(105));
+        QCOMPARE(count("orrery::onnx_slice", {at::ones({7, 3})}, {7, 3}), std::int64_t(0));
+        // Two layers of units: 15 x 4 and 15 x 5, then twice 15 x 5.
+        const c10::List<at::Tensor> weights({at::ones({15, 4}), at::ones({15, 5}), at::ones({15, 5}), at::ones({15, 5})});
+        QCOMPARE(count("aten::gru", {at::ones({3, 2, 4}), at::ones({2, 2, 5}), weights, false, 2}, {3, 2, 5}),
+                 std::int64_t(6 * 2 * 15 * (4 + 5 + 5 + 5) + 2 * 8 * 30));
+    }
+
+    void energyChoosesTheRank_data()
+    {
+        QTest::addColumn<double>("energy");
+        QTest::addColumn<int>("rank");  // 0: the weight stays
+        // Squares 16, 4, 1 of 21.
+        QTest::newRow("less than the first") << 0.5 << 1;
+        QTest::newRow("as much as the first") << 0.761 << 1;
+        QTest::newRow("more than the first") << 0.763 << 2;
+        QTest::newRow("more than two") << 0.953 << 3;
+        QTest::newRow("everything, by ten products") << 1.0 << 0;
+    }
+    void energyChoosesTheRank()
+    {
+        QFETCH(double, energy);
+        QFETCH(int, rank);
+        graph::Builder builder("layers");
+        const auto x = builder.input("x", "float32", {"batch", "10"}, "table");
+        graph::Model model = builder.finish({{"out", builder.linear("a", x, 10, 10)}});
+        model.weights = graph::initialize(*model.graph, 3);
+        at::Tensor weight = at::zeros({10, 10}, at::TensorOptions(at::kFloat));
+        for (int i = 0; i < 3; ++i)
+            weight[i][9 - i] = 4.0 / (1 << i);
+        model.weights.set("a.weight", weight);
+        const auto made = graph::lowRank(model.graph, model.weights, {energy, 0});
+        QCOMPARE(made.factors.empty() ? 0 : int(made.factors[0].rank), rank);
+        if (rank == 0)
+            QCOMPARE(made.graph->hash(), model.graph->hash());
+    }
+
+    void convolutionsAndTurnedMatricesAreTakenApart()
+    {
+        graph::Builder builder("layers");
+        const auto x = builder.input("x", "float32", {"batch", "6", "9", "9"}, "image");
+        const auto parameter = [&](const char* name, std::vector<std::int64_t> shape) {
+            return builder.parameter(name, std::move(shape), core::Json{{"kind", "normal"}, {"std", 0.3}});
+        };
+        const std::vector<std::int64_t> strides{2, 1}, pads{1, 2}, dilations{1, 2};
+        const auto map =
+            builder.op("aten::conv2d", {x, parameter("filters", {8, 6, 3, 3}), parameter("shift", {8}), strides, pads, dilations, 1}, "map");
+        const auto grouped = builder.op("aten::conv2d", {map, parameter("grouped", {8, 4, 3, 3}), nullptr, strides, pads, dilations, 2}, "parts");
+        const auto mean = builder.op("aten::mean.dim", {grouped, std::vector<std::int64_t>{2, 3}}, "mean");
+        const auto turned = builder.op("aten::t", {parameter("in_out", {8, 7})});
+        const auto out = builder.op("aten::linear", {mean, turned, nullptr}, "out");
+        const auto shared = parameter("shared", {7, 7});
+        graph::Model model =
+            builder.finish({{"out", builder.op("aten::linear", {out, shared, nullptr}, "last")}, {"table", builder.op("aten::relu", {shared})}});
+        model.weights = graph::initialize(*model.graph, 3);
+        const auto made = graph::lowRank(model.graph, model.weights, {1, 2});
+        std::vector<std::string> names;
+        graph::Weights meant = model.weights;
+        for (const auto& factor : made.factors) {
+            names.push_back(factor.name);
+            const at::Tensor in = made.weights.at(factor.name + "_in"), thin = made.weights.at(factor.name + "_out");
+            const at::Tensor product = thin.reshape({thin.size(0), -1}).matmul(in.reshape({in.size(0), -1}));
+            const at::Tensor& before = model.weights.at(factor.name);
+            meant.set(factor.name, factor.name == "in_out" ? product.t().contiguous() : product.reshape(before.sizes()));
+            QVERIFY(std::abs((meant.at(factor.name) - before).norm().item<double>() - factor.dropped) < 1e-5);
+        }
+        QCOMPARE(names, std::vector<std::string>({"filters", "in_out"}));  // not grouped ones, not what others read, too
+        const at::Tensor picture = at::randn({2, 6, 9, 9}, at::TensorOptions(at::kFloat));
+        const at::Tensor found = graph::Executor(made.graph).forward(made.weights, {picture}),
+                         expected = graph::Executor(model.graph).forward(meant, {picture});
+        QVERIFY((found - expected).abs().max().item<double>() < 1e-4);
+        QVERIFY((expected - graph::Executor(model.graph).forward(model.weights, {picture})).abs().max().item<double>() > 1e-2);
+        model.weights.at("filters").select(0, 0).fill_(std::nan(""));
+        QVERIFY(saidBy([&] { graph::lowRank(model.graph, model.weights, {1, 2}); }).contains("filters: holds a number that is not finite"));
+        QVERIFY(saidBy([&] {
+                    graph::lowRank(model.graph, model.weights, {0, 2});
+                }).contains("energy: expected a share above 0 and at most 1, got 0"));
     }
 
     void whatAFormCannotHoldIsRefused()
