@@ -4,6 +4,7 @@
 #include <QObject>
 #include <unordered_map>
 
+#include <core/base/stop.h>
 #include <core/base/text.h>
 #include <core/graph/literal_text.h>
 
@@ -75,6 +76,7 @@ QString furtherOf(const graph::Node& node, const graph::Graph& graph)
 /// @param all    Nodes of a module; 0: not known.
 GraphBoxText textOf(const Item& item, const graph::Graph& graph, const std::vector<QString>& shapes, bool isOwn, int all)
 {
+    core::throwIfStopped();
     GraphBoxText text{QString::fromStdString(item.title), QString::fromStdString(item.type), {}, {}};
     const auto& data = graph.data();
     const auto number = std::size_t(item.number);

@@ -3,6 +3,7 @@
 #include <torch/csrc/jit/runtime/operator.h>
 
 #include <core/base/error.h>
+#include <core/base/stop.h>
 #include <core/base/text.h>
 
 #include "operators.h"
@@ -105,6 +106,7 @@ Builder::Var Builder::tied(const std::string& name, Var parameter)
 
 std::vector<Builder::Var> Builder::ops(const std::string& qualifiedOp, std::vector<Arg> args, const std::string& name)
 {
+    core::throwIfStopped();
     const auto [op, overload] = splitQualifiedOp(qualifiedOp);
     const auto found = findOperator(op, overload);
     if (!found)

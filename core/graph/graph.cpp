@@ -3,6 +3,7 @@
 #include <core/base/error.h>
 #include <core/base/hash.h>
 #include <core/base/plural.h>
+#include <core/base/stop.h>
 #include <core/base/text.h>
 
 #include "literal_text.h"
@@ -66,6 +67,7 @@ void Validator::checkBlock(const Block& block, const std::string& where)
     for (const auto input : block.inputs)
         define(input, where);
     for (const auto& node : block.nodes) {
+        core::throwIfStopped();
         const auto place = "node " + node.name;
         for (const auto& input : node.inputs)
             use(input, place);
@@ -144,6 +146,7 @@ void printBlock(const GraphData& data, const Block& block, int indent, std::stri
 {
     const std::string pad(std::size_t(indent), ' ');
     for (const auto& node : block.nodes) {
+        core::throwIfStopped();
         std::vector<std::string> outputs, inputs;
         for (const auto id : node.outputs)
             outputs.push_back("%" + data.values[std::size_t(id)].name);

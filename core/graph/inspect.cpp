@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include <core/base/stop.h>
 #include <core/base/text.h>
 
 #include "operators.h"
@@ -38,6 +39,7 @@ std::int64_t elements(const std::vector<std::int64_t>& shape)
 
 NodeInfo describeNode(const Graph& graph, const Node& node, const std::map<std::string, std::string>& types)
 {
+    core::throwIfStopped();
     NodeInfo info;
     info.name = node.name;
     info.op = node.qualifiedOp();

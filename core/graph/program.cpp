@@ -3,6 +3,7 @@
 #include <torch/csrc/jit/frontend/script_type_parser.h>
 #include <torch/csrc/jit/runtime/operator.h>
 
+#include <core/base/stop.h>
 #include <core/base/text.h>
 
 namespace orrery::graph {
@@ -114,6 +115,7 @@ void Compiler::bindOperator(Step& step)
 
 Step Compiler::compileNode(const Node& node, int rootStep)
 {
+    core::throwIfStopped();
     Step step;
     step.node = &node;
     step.own = ownOperator(node.op);

@@ -3,6 +3,7 @@
 #include <core/base/error.h>
 #include <core/base/plural.h>
 #include <core/base/rng.h>
+#include <core/base/stop.h>
 #include <core/base/text.h>
 
 #include "initial_values.h"
@@ -17,6 +18,21 @@ void truncatedNormal(at::Tensor& tensor, double mean, double std, double a, doub
     const auto cdf = [](double x) { return (1 + std::erf(x / std::sqrt(2.0))) / 2; };
     const double low = cdf((a - mean) / std), high = cdf((b - mean) / std);
     tensor.uniform_(2 * low - 1, 2 * high - 1, generator).erfinv_().mul_(std * std::sqrt(2.0)).add_(mean).clamp_(a, b);
+}
+
+/// Fills a tensor piece by piece, with a look at whether that is still wanted before each. The numbers are those of one call: `draw` takes them one after
+/// another, normal ones in groups of 16, and a rest of less than a group would be drawn in another way.
+void fillInPieces(at::Tensor& tensor, const std::function<void(at::Tensor&)>& draw)
+{
+    constexpr std::int64_t kPiece = 1 << 20;
+    const at::Tensor flat = tensor.view(-1);
+    std::int64_t taken = 0;
+    for (std::int64_t first = 0, count = flat.numel(); first < count; first += taken) {
+        core::throwIfStopped();
+        taken = count - first < 2 * kPiece ? count - first : kPiece;
+        at::Tensor piece = flat.narrow(0, first, taken);
+        draw(piece);
+    }
 }
 
 at::Tensor drawn(const Parameter& parameter, std::uint64_t seed)
@@ -35,16 +51,21 @@ at::Tensor drawn(const Parameter& parameter, std::uint64_t seed)
         return tensor.fill_(init.at("value").get<double>());
     if (kind == "arange")
         return at::arange(tensor.numel(), tensor.options()).reshape(parameter.shape);
-    if (kind == "normal")
-        return tensor.normal_(init.value("mean", 0.0), init.value("std", 1.0), generator);
+    if (kind == "normal" || kind == "kaiming_normal") {
+        const double mean = kind == "normal" ? init.value("mean", 0.0) : 0;
+        const double deviation = kind == "normal" ? init.value("std", 1.0) : kaimingDeviation(init, parameter.shape);
+        fillInPieces(tensor, [&](at::Tensor& piece) { piece.normal_(mean, deviation, generator); });
+        return tensor;
+    }
     if (kind == "uniform" || kind == "kaiming_uniform" || kind == "xavier_uniform") {
         const double bound = uniformBound(init, parameter.shape);
-        return tensor.uniform_(-bound, bound, generator);
+        fillInPieces(tensor, [&](at::Tensor& piece) { piece.uniform_(-bound, bound, generator); });
+        return tensor;
     }
-    if (kind == "kaiming_normal")
-        return tensor.normal_(0, kaimingDeviation(init, parameter.shape), generator);
     if (kind == "trunc_normal") {
-        truncatedNormal(tensor, init.value("mean", 0.0), init.value("std", 1.0), init.value("a", -2.0), init.value("b", 2.0), generator);
+        const auto value = [&](const char* name, double otherwise) { return init.value(name, otherwise); };
+        fillInPieces(tensor,
+                     [&](at::Tensor& piece) { truncatedNormal(piece, value("mean", 0), value("std", 1), value("a", -2), value("b", 2), generator); });
         return tensor;
     }
     throw core::InputError(fmt::format("parameter {}: unknown init kind \"{}\"", parameter.name, kind));
@@ -109,8 +130,10 @@ Weights initialize(const Graph& graph, std::uint64_t seed)
 {
     at::NoGradGuard noGrad;
     Weights weights;
-    for (const auto& parameter : graph.data().parameters)
+    for (const auto& parameter : graph.data().parameters) {
+        core::throwIfStopped();
         weights.set(parameter.name, scaledDraw(parameter, seed));
+    }
     return weights;
 }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <core/base/error.h>
+#include <core/base/stop.h>
 #include <numeric>
 #include <random>
 
@@ -22,6 +23,7 @@ void neighbourPlaces(const Layers& layers, int vertex, bool above, std::vector<d
 /// Sorts a layer by the mean (or median) of its neighbours' places; vertices without neighbours keep theirs.
 void sortLayer(Layers& layers, std::size_t layer, bool above, bool byMedian, bool turnTies)
 {
+    core::throwIfStopped();
     const auto& order = layers.order[layer];
     std::vector<std::pair<double, int>> keyed;
     std::vector<bool> keeps(order.size(), false);
@@ -76,6 +78,7 @@ bool exchangeNeighbours(Layers& layers, bool alsoEqual)
     PairCrossings crossings;
     for (std::size_t layer = 0; layer < layers.order.size(); ++layer)
         for (std::size_t i = 0; i + 1 < layers.order[layer].size(); ++i) {
+            core::throwIfStopped();
             const int left = layers.order[layer][i], right = layers.order[layer][i + 1];
             const auto [now, turned] = crossings.of(layers, left, right);
             if (now < turned || (now == turned && !alsoEqual))

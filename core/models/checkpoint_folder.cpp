@@ -5,6 +5,7 @@
 
 #include <core/base/error.h>
 #include <core/base/files.h>
+#include <core/base/stop.h>
 #include <core/base/text.h>
 #include <core/io/json_tape.h>
 #include <core/train/document_file.h>
@@ -190,6 +191,7 @@ WeightFile readFolderWeights(const CheckpointFolder& folder)
     WeightFile all{{}, "checkpoint folder", folder.config, {}, {}, {}};
     std::map<std::string, std::string> foundIn;
     for (const auto& file : folder.weightFiles) {
+        core::throwIfStopped();
         auto shard = readWeightFile(file);
         for (const auto& [name, tensor] : shard.tensors.tensors()) {
             const auto [it, isNew] = foundIn.emplace(name, file.filename().string());

@@ -18,6 +18,7 @@
 #include <core/base/error.h>
 #include <core/base/files.h>
 #include <core/base/hash.h>
+#include <core/base/stop.h>
 #include <core/base/text.h>
 #include <core/base/version.h>
 #include <core/jobs/child_process.h>
@@ -87,6 +88,11 @@ ChildEnd waitFor(jobs::ChildProcess& child, double seconds, std::uint64_t memory
         ::poll(pipes, 2, int(kLook.count()));
         drain(child.errors, end.errors);
         drain(child.output, ignored);
+        if (core::isStopped()) {
+            child.kill();
+            child.wait();
+            throw core::Cancelled();
+        }
         if (Clock::now() > last)
             end.stopped = fmt::format("reading it took longer than {:.0f} seconds", seconds);
         else if (child.residentBytes() > memory)

@@ -2,6 +2,7 @@
 
 #include <core/base/error.h>
 #include <core/base/files.h>
+#include <core/base/stop.h>
 #include <core/base/text.h>
 #include <core/zoo/zoo.h>
 
@@ -45,6 +46,7 @@ graph::Model openSource(const ModelSource& source, const std::string& argument, 
         const auto& importer = importerRegistry().factory(component.id);
         if (!importer.recognises(source))
             continue;
+        core::throwIfStopped();
         auto model = importer.open(source, options);
         model.origin = argument;
         return model;

@@ -4,6 +4,7 @@
 #include <torch/csrc/jit/runtime/operator.h>
 
 #include <core/base/error.h>
+#include <core/base/stop.h>
 #include <core/base/text.h>
 
 #include "script_converter.h"
@@ -90,6 +91,7 @@ void ScriptConverter::convertBlock(const ts::Block& block, Frame& frame)
 
 void ScriptConverter::convertNode(const ts::Node& node, Frame& frame)
 {
+    core::throwIfStopped();
     m_source.clear();
     if (const auto where = node.sourceRange().file_line_col())
         m_source = fmt::format("{}:{}", std::get<0>(*where), std::get<1>(*where));

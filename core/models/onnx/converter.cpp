@@ -1,6 +1,7 @@
 #include "converter.h"
 
 #include <core/base/error.h>
+#include <core/base/stop.h>
 #include <core/base/text.h>
 
 namespace orrery::models::onnx {
@@ -153,6 +154,7 @@ void Converter::addInputs()
 void Converter::addInitialisers(const io::OnnxGraph& graph)
 {
     for (const auto& tensor : graph.initialisers) {
+        core::throwIfStopped();
         Term term = constantTerm(m_tensors.read(tensor), tensor.name);
         term.foldable = isFoldable(term.constant);
         define(tensor.name, std::move(term), "the initialisers");
@@ -244,6 +246,7 @@ void Converter::convertNode(const io::OnnxNode& node)
 
 void Converter::convertAny(const io::OnnxNode& node)
 {
+    core::throwIfStopped();
     m_emitter.begin(pathFor(node));
     if (const auto* function = findFunction(node))
         return convertFunction(node, *function);

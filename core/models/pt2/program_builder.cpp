@@ -1,6 +1,7 @@
 #include "program_builder.h"
 
 #include <core/base/error.h>
+#include <core/base/stop.h>
 
 namespace orrery::models {
 namespace {
@@ -151,6 +152,7 @@ void ProgramBuilder::finishOutputs(const Values& values, std::vector<ts::Value*>
 void ProgramBuilder::addNodes(const io::ExportedGraph& graph, Values& values)
 {
     for (const auto& node : graph.nodes) {
+        core::throwIfStopped();
         const auto* outer = std::exchange(m_node, &node);
         const auto outerModule = m_module, outerType = m_moduleType;
         if (!node.modules.empty()) {

@@ -9,6 +9,7 @@
 
 #include <core/base/error.h>
 #include <core/base/plural.h>
+#include <core/base/stop.h>
 #include <core/base/text.h>
 #include <core/io/gguf.h>
 
@@ -95,6 +96,7 @@ at::Tensor unpacked(std::string_view bytes, const io::GgufTensor& tensor)
     auto values = at::empty(tensor.shape, at::kFloat);
     const std::size_t blocks = std::size_t(values.numel()) / kBlock;
     for (std::size_t first = 0; first < blocks; first += kTogether) {
+        core::throwIfStopped();
         const std::size_t count = std::min(kTogether, blocks - first), blockBytes = bytes.size() / blocks;
         const auto part = bytes.substr(first * blockBytes, count * blockBytes);
         io::dequantise(tensor.type, part, {values.data_ptr<float>() + first * kBlock, count * kBlock});
@@ -326,6 +328,7 @@ GgufCheckpoint readGgufCheckpoint(const Mapping& file, const std::string& name, 
     readTokenizer(parsed, name, result);
     const auto heads = config.count("attention.head_count"), keyHeads = config.count("attention.head_count_kv", heads);
     for (const auto& tensor : parsed.tensors) {
+        core::throwIfStopped();
         const std::string own(tensor.name);
         if (own == "rope_freqs.weight")
             throw core::FormatError(fmt::format("{}: scaled rotary positions (rope_freqs.weight) are not read", name));

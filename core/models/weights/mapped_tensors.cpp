@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include <core/base/stop.h>
 #include <core/io/tensors.h>
 
 namespace orrery::models {
@@ -45,8 +46,10 @@ at::Tensor mappedTensor(const Mapping& file, io::ElementType type, const std::ve
 graph::Weights mappedTensors(const Mapping& file, const io::SafetensorsHeader& header)
 {
     graph::Weights weights;
-    for (const auto& entry : header.entries)
+    for (const auto& entry : header.entries) {
+        core::throwIfStopped();
         weights.set(entry.name, mappedTensor(file, entry.type, entry.shape, entry.begin, entry.end));
+    }
     return weights;
 }
 

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/as_strided.h>
 
+#include <core/base/stop.h>
 #include <core/io/byte_order.h>
 #include <core/io/tensors.h>
 #include <core/io/torch_checkpoint.h>
@@ -50,6 +51,7 @@ WeightFile readTorchWeights(const Mapping& file, const std::string& name)
     result.notes = std::move(checkpoint.notes);
     TorchStorages storages(file, parsed);
     for (const auto& entry : checkpoint.tensors) {
+        core::throwIfStopped();
         result.tensors.set(entry.name, storages.window(parsed.tensors[entry.tensor]));
         if (entry.isBuffer)
             result.buffers.insert(entry.name);

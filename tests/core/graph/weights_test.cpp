@@ -1,6 +1,10 @@
 // The reference for initial values is torch::nn::init itself.
 #include <torch/torch.h>
 
+#include <core/base/rng.h>
+#include <core/base/stop.h>
+#include <core/graph/random_operators.h>
+
 #include "sample_graphs.h"
 
 #include <QtTest>
@@ -103,6 +107,35 @@ private Q_SLOTS:
         const torch::Tensor cut = drawn({"", {{"kind", "trunc_normal"}, {"std", 1.0}}, {50000}, {}}, 3);
         QVERIFY(cut.abs().max().item<double>() <= 2.0);
         QVERIFY(std::abs(cut.std().item<double>() - 0.8796) < 0.01);
+    }
+
+    /// They are filled in pieces, so that whoever waits can stop; a generator of the same seed gives the same numbers in one call.
+    void largeTensorsAreDrawnAsAtOnce()
+    {
+        const std::int64_t count = 3 * (1 << 20) + 7;
+        const auto expected = [&](const std::function<void(torch::Tensor&, const at::Generator&)>& fill) {
+            torch::Tensor tensor = torch::empty({count});
+            fill(tensor, makeGenerator(c10::kCPU, core::deriveSeed(5, 0, "weight")));
+            return tensor;
+        };
+        QVERIFY(torch::equal(drawn({"", {{"kind", "normal"}, {"mean", 0.5}, {"std", 0.02}}, {count}, {}}, 5),
+                             expected([](auto& tensor, const auto& generator) { tensor.normal_(0.5, 0.02, generator); })));
+        QVERIFY(torch::equal(drawn({"", {{"kind", "uniform"}, {"bound", 0.3}}, {count}, {}}, 5),
+                             expected([](auto& tensor, const auto& generator) { tensor.uniform_(-0.3, 0.3, generator); })));
+    }
+
+    void drawingCanBeStopped()
+    {
+        std::stop_source source;
+        const core::StopScope scope(source.get_token());
+        QCOMPARE(drawn({"", {{"kind", "zeros"}}, {2}, {}}, 5).numel(), std::int64_t(2));
+        {
+            const core::StopScope inner{std::stop_token()};
+            source.request_stop();
+            QVERIFY(!core::isStopped());
+        }
+        QVERIFY(core::isStopped());
+        QVERIFY_EXCEPTION_THROWN(drawn({"", {{"kind", "zeros"}}, {2}, {}}, 5), core::Cancelled);
     }
 
     void modulesStartAsTorchs()

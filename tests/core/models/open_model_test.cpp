@@ -2,9 +2,11 @@
 
 #include <fstream>
 
+#include <QDir>
 #include <QTemporaryDir>
 
 #include <core/base/files.h>
+#include <core/base/stop.h>
 #include <core/io/safetensors.h>
 #include <core/io/zip.h>
 #include <core/models/file_properties.h>
@@ -46,6 +48,8 @@ private Q_SLOTS:
     void weightsAloneNeedAnArchitecture();
     void unknownFilesSayWhatWasFound_data();
     void unknownFilesSayWhatWasFound();
+    void openingStops_data();
+    void openingStops();
     void notesAreHandedOn();
     void damagedTorchScriptIsRefused_data();
     void damagedTorchScriptIsRefused();
@@ -180,6 +184,31 @@ void OpenModelTest::unknownFilesSayWhatWasFound()
     std::filesystem::create_directory(path("empty"));
     const auto folder = messageOf<core::InputError>([&] { models::openModel(path("empty")); });
     QVERIFY2(contains(folder, "found a folder with neither config.json nor one file of weights"), folder.c_str());
+}
+
+void OpenModelTest::openingStops_data()
+{
+    QTest::addColumn<QString>("model");
+    const QString data = ORRERY_TEST_DATA;
+    QTest::newRow("zoo") << "zoo:resnet?depth=20";
+    QTest::newRow("TorchScript, read by another process") << data + "/torchscript/branch.pt";
+    QTest::newRow("ONNX") << data + "/onnx/cnn.onnx";
+    QTest::newRow("torch.export") << data + "/pt2/cnn.pt2";
+    QDir(m_folder.path()).mkpath("gpt2");
+    core::writeFileAtomically(path("gpt2/config.json"),
+                              R"({"model_type": "gpt2", "n_layer": 1, "n_embd": 8, "n_head": 2, "vocab_size": 8, "n_positions": 8})");
+    QTest::newRow("checkpoint folder") << m_folder.filePath("gpt2");
+    QTest::newRow("weights alone") << data + "/pt2/cnn.safetensors";
+}
+
+void OpenModelTest::openingStops()
+{
+    QFETCH(QString, model);
+    std::stop_source source;
+    const core::StopScope scope(source.get_token());
+    models::openModel(model.toStdString());
+    source.request_stop();
+    QVERIFY_EXCEPTION_THROWN(models::openModel(model.toStdString()), core::Cancelled);
 }
 
 void OpenModelTest::notesAreHandedOn()
