@@ -130,6 +130,11 @@ Image decodeJpeg(std::string_view bytes, std::string_view name, const ImageLimit
     if (!readHeader(&reader, reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<unsigned long>(bytes.size())))
         fail();
     checkImageSize(reader.info.image_width, reader.info.image_height, name, limits);
+    // A block of 64 samples takes a bit at least, and those of two components may cover half of the pixels each. Arithmetic coding has no such bound.
+    constexpr std::uint64_t kMostPixelsAByte = 8 * 64 * 2;
+    if (!reader.info.arith_code && std::uint64_t(reader.info.image_width) * reader.info.image_height / kMostPixelsAByte > bytes.size())
+        throw core::FormatError(fmt::format("{}: broken JPEG picture: {} x {} pixels cannot lie in {} bytes", name, reader.info.image_width,
+                                            reader.info.image_height, bytes.size()));
     reader.info.out_color_space = wantedSpace(reader.info);
     if (!start(&reader))
         fail();

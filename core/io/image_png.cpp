@@ -68,6 +68,9 @@ bool readHeader(png_structp png, png_infop info, PngSource* source, const ImageL
     png_set_user_limits(png, png_uint_32(limits->maxSide), png_uint_32(limits->maxSide));
     png_set_chunk_malloc_max(png, 8u << 20);
     png_set_chunk_cache_max(png, 64);
+    // Texts, profiles and palettes to choose from: nothing here uses them, and a hundred that unpack to 8 MiB each are a few hundred kilobytes of file.
+    static const png_byte kUnused[] = "tEXt\0zTXt\0iTXt\0iCCP\0sPLT\0eXIf\0hIST\0sCAL\0pCAL";
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, kUnused, 9);
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
     // A fuzzer cannot guess checksums; without this it would never get behind them.
     png_set_crc_action(png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
@@ -153,6 +156,9 @@ void readPng(std::string_view bytes, std::string_view name, const ImageLimits& l
         fail();
     const png_uint_32 width = png_get_image_width(reader.png, reader.info), height = png_get_image_height(reader.png, reader.info);
     checkImageSize(width, height, name, limits);
+    // Deflate packs at most 1,032 to 1: what promises more is cut off, and its pixels would only take memory.
+    if (std::uint64_t(png_get_rowbytes(reader.png, reader.info)) * height / 1032 > bytes.size())
+        throw core::FormatError(fmt::format("{}: broken PNG picture: {} x {} pixels cannot lie in {} bytes", name, width, height, bytes.size()));
     if (!setTransforms(reader.png, reader.info, pixels))
         fail();
     const std::size_t stride = png_get_rowbytes(reader.png, reader.info), channels = png_get_channels(reader.png, reader.info);

@@ -51,7 +51,7 @@ void JsonMemory::value(bool isText, std::size_t bytes)
 core::Json parseJson(std::string_view text, std::string_view place)
 {
     try {
-        return core::Json::parse(text.begin(), text.end(), JsonMemory(place, fileMemory(text.size())));
+        return parseGuarded<core::Json>(text, JsonMemory(place, fileMemory(text.size())));
     } catch (const nlohmann::json::exception& error) {
         throw core::FormatError(fmt::format("{}: expected JSON: {}", place, error.what()));
     }

@@ -92,7 +92,7 @@ void applyClientDocument(ImportedModel& imported, std::string_view text)
 {
     const auto note = [&](const std::string& what) { imported.notes.push_back(what); };
     try {
-        const auto document = core::Json::parse(text.begin(), text.end(), io::JsonMemory(kClientDocument, io::fileMemory(text.size())));
+        const auto document = io::parseGuarded<core::Json>(text, io::JsonMemory(kClientDocument, io::fileMemory(text.size())));
         if (document.contains("card"))
             mergeCard(imported.model.card, document["card"]);
         if (document.contains("example") && document["example"].is_object())

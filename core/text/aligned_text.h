@@ -54,9 +54,11 @@ public:
     /// The bytes of the text itself, mapped to printable characters as GPT-2's byte-level tokenizers do.
     void mapBytes();
 
+    /// @throws core::InputError if it may not become that many bytes.
+    void checkGrowth(std::size_t wanted) const;
+
 private:
     Span spanOfByte(std::size_t at) const;
-    void checkGrowth(std::size_t wanted) const;
     std::string m_text;
     std::vector<Span> m_spans;  ///< one a byte; empty: the text is the given one from m_begin on
     std::uint32_t m_begin = 0;

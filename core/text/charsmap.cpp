@@ -83,6 +83,12 @@ std::optional<std::string_view> Charsmap::replacement(std::string_view text) con
 void Charsmap::apply(AlignedText& text) const
 {
     std::vector<Change> changes;
+    std::size_t made = 0;
+    const auto replace = [&](std::string_view before, std::string_view after) {
+        made += after.size();
+        text.checkGrowth(made);
+        addReplacement(changes, before, after);
+    };
     bool changed = false;
     const auto boundaries = graphemeBoundaries(text.text());
     const std::string_view all = text.text();
@@ -90,7 +96,7 @@ void Charsmap::apply(AlignedText& text) const
         const auto cluster = all.substr(boundaries[i], boundaries[i + 1] - boundaries[i]);
         const auto whole = cluster.size() < 6 ? replacement(cluster) : std::nullopt;
         if (whole) {
-            addReplacement(changes, cluster, *whole);
+            replace(cluster, *whole);
             changed = true;
             continue;
         }
@@ -99,7 +105,7 @@ void Charsmap::apply(AlignedText& text) const
             const auto part = cluster.substr(at, point.bytes);
             at += point.bytes;
             if (const auto single = replacement(part)) {
-                addReplacement(changes, part, *single);
+                replace(part, *single);
                 changed = true;
             } else {
                 changes.push_back({point.value, 0});

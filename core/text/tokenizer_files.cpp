@@ -23,7 +23,7 @@ JsonTree treeOf(const fs::path& file)
 {
     const auto text = core::readFile(file, kMostBytes);
     try {
-        return JsonTree::parse(text, io::JsonMemory(file.string(), io::fileMemory(text.size())));
+        return io::parseGuarded<JsonTree>(text, io::JsonMemory(file.string(), io::fileMemory(text.size())));
     } catch (const JsonTree::exception& error) {
         throw core::FormatError(fmt::format("{}: expected JSON: {}", file.string(), error.what()));
     }

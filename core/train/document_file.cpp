@@ -135,7 +135,7 @@ Json parseJsonDocument(std::string_view text, const std::string& name, const Doc
 {
     checkSize(text, name, limits);
     try {
-        return Json::parse(text, JsonGuard(name, limits, io::fileMemory(text.size()) / 2));  // the other half: names that were seen
+        return io::parseGuarded<Json>(text, JsonGuard(name, limits, io::fileMemory(text.size()) / 2));  // the other half: names that were seen
     } catch (const Json::parse_error& error) {
         const auto [line, column] = lineAndColumn(text, error.byte > 0 ? error.byte - 1 : 0);
         throw FormatError(fmt::format("{}:{}:{}: expected JSON: {}", name, line, column, reasonOf(error.what())));
@@ -171,7 +171,8 @@ Json integerFrom(std::string_view text, int base)
 /// Builds a Json value from the parser's events. It is our own code, and not yaml-cpp's node tree, that expands aliases: so their cost is counted.
 class JsonFromYaml : public YAML::EventHandler {
 public:
-    JsonFromYaml(const std::string& name, const DocumentLimits& limits) : m_name(name), m_limits(limits) {}
+    /// @param memory  For the values, each alias counted as what it stands for.
+    JsonFromYaml(const std::string& name, const DocumentLimits& limits, std::uint64_t memory) : m_name(name), m_limits(limits), m_memory(memory) {}
     Json take() { return std::move(m_result); }
 
     void OnDocumentStart(const YAML::Mark&) override {}
@@ -179,13 +180,15 @@ public:
     void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { add(mark, nullptr, anchor, 1); }
     void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override
     {
-        add(mark, scalar(mark, tag, value), anchor, 1);
+        take(mark, value.size());
+        add(mark, scalar(mark, tag, value), anchor, 1, value.size());
     }
     void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override
     {
         const auto found = m_anchors.find(anchor);
         if (found == m_anchors.end())
             fail(mark, "an alias of a value that holds it");
+        take(mark, found->second.bytes);
         add(mark, found->second.value, 0, found->second.nodes);
     }
     void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override
@@ -205,17 +208,36 @@ private:
         YAML::anchor_t anchor;
         YAML::Mark mark;
         std::size_t nodesBefore;
+        std::uint64_t bytesBefore;
         bool waitsForValue = false;
         std::string key;
     };
     struct Anchor {
         Json value;
         std::size_t nodes;
+        std::uint64_t bytes;
     };
 
     [[noreturn]] void fail(const YAML::Mark& mark, const std::string& what) const
     {
         throw FormatError(fmt::format("{}:{}:{}: {}", m_name, mark.line + 1, mark.column + 1, what));
+    }
+
+    void reserve(const YAML::Mark& mark, std::uint64_t bytes)
+    {
+        if (!m_memory.take(bytes))
+            fail(mark, m_memory.refusal());
+    }
+    void take(const YAML::Mark& mark, std::uint64_t bytes)
+    {
+        m_bytes += bytes;
+        reserve(mark, bytes);
+    }
+    /// Keeps a value for its aliases.
+    void keep(const YAML::Mark& mark, YAML::anchor_t anchor, const Json& value, std::size_t nodes, std::uint64_t bytes)
+    {
+        reserve(mark, bytes);
+        m_anchors[anchor] = {value, nodes, bytes};
     }
 
     Json scalar(const YAML::Mark& mark, const std::string& tag, const std::string& text) const
@@ -271,7 +293,7 @@ private:
             fail(mark, fmt::format("expected at most {} nested levels", m_limits.maxDepth));
         if (!m_levels.empty() && m_levels.back().value.is_object() && !m_levels.back().waitsForValue)
             fail(mark, "expected a text as key, got a list or an object");
-        m_levels.push_back({std::move(empty), anchor, mark, m_nodes, false, {}});
+        m_levels.push_back({std::move(empty), anchor, mark, m_nodes, m_bytes, false, {}});
     }
 
     void close()
@@ -280,17 +302,17 @@ private:
         m_levels.pop_back();
         const std::size_t inside = m_nodes - level.nodesBefore;
         if (level.anchor)
-            m_anchors[level.anchor] = {level.value, inside + 1};
+            keep(level.mark, level.anchor, level.value, inside + 1, m_bytes - level.bytesBefore);
         add(level.mark, std::move(level.value), 0, 1);
     }
 
-    void add(const YAML::Mark& mark, Json value, YAML::anchor_t anchor, std::size_t nodes)
+    void add(const YAML::Mark& mark, Json value, YAML::anchor_t anchor, std::size_t nodes, std::uint64_t bytes = 0)
     {
         m_nodes += nodes;
         if (m_nodes > m_limits.maxNodes)
             fail(mark, fmt::format("expected at most {} values, aliases expanded", m_limits.maxNodes));
         if (anchor)
-            m_anchors[anchor] = {value, nodes};
+            keep(mark, anchor, value, nodes, bytes);
         if (m_levels.empty())
             m_result = std::move(value);
         else if (Level& level = m_levels.back(); level.value.is_array())
@@ -322,6 +344,8 @@ private:
     std::vector<Level> m_levels;
     std::map<YAML::anchor_t, Anchor> m_anchors;
     std::size_t m_nodes = 0;
+    std::uint64_t m_bytes = 0;  ///< of the texts of all values and keys so far, aliases expanded
+    io::MemoryBudget m_memory;
     Json m_result;
 };
 
@@ -333,10 +357,10 @@ Json parseYamlDocument(std::string_view text, const std::string& name, const Doc
     try {
         std::istringstream stream{std::string(text)};
         YAML::Parser parser(stream);
-        JsonFromYaml handler(name, limits);
+        JsonFromYaml handler(name, limits, io::fileMemory(text.size()));
         parser.HandleNextDocument(handler);
         Json out = handler.take();
-        JsonFromYaml second(name, limits);
+        JsonFromYaml second(name, limits, io::fileMemory(text.size()));
         if (parser.HandleNextDocument(second))
             throw FormatError(fmt::format("{}: expected one YAML document, got more", name));
         return out;

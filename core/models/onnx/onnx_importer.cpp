@@ -49,10 +49,15 @@ graph::ModelCard::Input describeOnnxInput(const OnnxValueInfo& info)
 std::optional<graph::ModelCard> keptCard(const io::OnnxModel& model)
 {
     for (const auto& [key, value] : model.metadata)
-        if (key == "orrery.card")
-            if (const auto json = core::Json::parse(value, io::JsonMemory("metadata " + key, io::fileMemory(value.size())), false);
-                !json.is_discarded())
-                return graph::ModelCard::fromJson(json);
+        if (key == "orrery.card") {
+            core::Json json;
+            try {
+                json = io::parseGuarded<core::Json>(value, io::JsonMemory(key, io::fileMemory(value.size())));
+            } catch (const core::Json::exception&) {
+                continue;  // no card of ours
+            }
+            return graph::ModelCard::fromJson(json);
+        }
     return {};
 }
 

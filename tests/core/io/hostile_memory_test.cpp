@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <cstdio>
 #include <functional>
@@ -12,6 +13,7 @@
 #include <core/base/error.h>
 #include <core/io/exported_program.h>
 #include <core/io/gguf.h>
+#include <core/io/image.h>
 #include <core/io/json_lines.h>
 #include <core/io/json_memory.h>
 #include <core/io/npy.h>
@@ -25,6 +27,8 @@
 #include <core/scene/cloud/pcd.h>
 #include <core/scene/cloud/ply.h>
 #include <core/scene/cloud/xyz.h>
+#include <core/text/aligned_text.h>
+#include <core/text/charsmap.h>
 #include <core/text/tokenizer.h>
 #include <core/train/document_file.h>
 
@@ -155,6 +159,55 @@ std::string ggufText(const std::string& text)
     return little(std::uint64_t(text.size())) + text;
 }
 
+std::string big(std::uint32_t value)
+{
+    std::string out = little(value);
+    std::reverse(out.begin(), out.end());
+    return out;
+}
+
+std::string pngChunk(const std::string& type, const std::string& content)
+{
+    const std::string checked = type + content;
+    return big(std::uint32_t(content.size())) + checked +
+           big(std::uint32_t(crc32(0, reinterpret_cast<const Bytef*>(checked.data()), uInt(checked.size()))));
+}
+
+/// A grey picture with other chunks before its pixels.
+std::string png(std::uint32_t side, const std::string& chunks, const std::string& pixels)
+{
+    return "\x89PNG\r\n\x1a\n" + pngChunk("IHDR", big(side) + big(side) + "\x08\0\0\0\0"s) + chunks + pngChunk("IDAT", pixels) + pngChunk("IEND", "");
+}
+
+/// A hundred chunks that unpack to 7 MiB each.
+std::string pngOf(const std::string& type, const std::string& start)
+{
+    const std::string chunk = pngChunk(type, start + deflated(std::string(7 << 20, 'a'), 15));
+    std::string chunks;
+    for (int i = 0; i < (type == "iCCP" ? 1 : 100); ++i)
+        chunks += chunk;
+    return png(1, chunks, deflated("\0\0"s, 15));
+}
+
+/// The header of a grey picture of 8192 x 8192, with tables, and nothing behind it.
+std::string jpegOfNothing()
+{
+    const std::string size = "\x20\0\x20\0"s;
+    return "\xff\xd8\xff\xdb\0\x43\0"s + std::string(64, '\x01') + "\xff\xc0\0\x0b\x08"s + size + "\x01\x01\x11\0"s +
+           "\xff\xda\0\x08\x01\x01\0\0\x3f\0"s;
+}
+
+/// SentencePiece's table of characters with one entry: "a" becomes 30 MB.
+std::string longReplacement()
+{
+    std::vector<std::uint32_t> units(512, 0);
+    units['a'] = 'a' | 1 << 8 | 0x100 << 10;
+    std::string table = little(std::uint32_t(units.size() * 4));
+    for (const auto unit : units)
+        table += little(unit);
+    return table + std::string(30'000'000, 'y');
+}
+
 /// A program of one node with these inputs and this stack of modules.
 std::string pt2Graph(const std::string& inputs, const std::string& modules)
 {
@@ -197,6 +250,13 @@ void parse(const std::string& reader, const std::string& bytes)
         text::tokenizerFromJson(bytes, "f");
     else if (reader == "json")
         io::parseJson(bytes, "f");
+    else if (reader == "charsmap") {
+        auto text = text::AlignedText::ofBytes("a", text::AlignedText::Invalid::Replace);
+        text::Charsmap(bytes, "f").apply(text);
+    } else if (reader == "image")
+        io::decodeImage(bytes, "f");
+    else if (reader == "yaml")
+        train::parseYamlDocument(bytes, "f");
     else if (reader == "document")
         train::parseJsonDocument(bytes, "f", {std::size_t(64) << 20, 10'000'000, 64});
     else if (reader == "ply")
@@ -421,12 +481,25 @@ const std::vector<HostileCase>& hostileCases()
                     R"("":1}}})";
          },
          12},
+        {"charsmap, a long replacement", "charsmap", [] { return longReplacement(); }, 2},
         {"json, a list", "json", [] { return "[" + times("0,", kLarge) + "0]"; }, 2},
         {"json, objects", "json", [] { return "[" + times("{},", kLarge) + "0]"; }, 2},
         {"json, texts", "json", [] { return "[" + times("\"\",", kLarge) + "0]"; }, 2},
         {"json, objects in objects", "json", [] { return "[" + times(R"({"a":{"b":0}},)", kLarge) + "0]"; }, 2},
         {"json, keys", "json",
          [] { return "{" + counted([](std::string& out, std::size_t i) { out += "\"" + std::to_string(i) + "\":0,"; }) + R"("a":0})"; }, 2},
+        {"png, texts", "image", [] { return pngOf("zTXt", "a\0\0"s); }, 2},
+        {"png, texts of any language", "image", [] { return pngOf("iTXt", "a\0\1\0\0\0"s); }, 2},
+        {"png, a profile", "image", [] { return pngOf("iCCP", "a\0\0"s); }, 2},
+        {"png, pixels that are not there", "image", [] { return png(11000, "", ""); }, 2},
+        {"jpeg, pixels that are not there", "image", [] { return jpegOfNothing(); }, 2},
+        {"yaml, aliases of a long text", "yaml", [] { return "- &a " + std::string(1'000'000, 'y') + "\n" + times("- *a\n", 100'000); }, 2},
+        {"yaml, anchors around anchors", "yaml",
+         [] {
+             return counted([](std::string& out, std::size_t i) { out += "&" + std::to_string(i) + " ["; }, 300) + std::string(3'000'000, 'y') +
+                    std::string(62, ']');
+         },
+         2},
         {"document, a list", "document", [] { return "[" + times("0,", 4'000'000) + "0]"; }, 2},
         {"document, keys", "document",
          [] { return "{" + counted([](std::string& out, std::size_t i) { out += "\"" + std::to_string(i) + "\":0,"; }, 4'000'000) + R"("a":0})"; },

@@ -177,6 +177,28 @@ private Q_SLOTS:
         QVERIFY2(said.startsWith(message), qPrintable(said));
     }
 
+    /// The same tree, and the same parts shown in the same order, as the library's own parser with a callback.
+    void guardsSeeWhatCallbacksSee()
+    {
+        const auto seen = [](std::vector<std::string>& events) {
+            return [&events](int depth, Tree::parse_event_t event, Tree& part) {
+                const bool isShown =
+                    event == Tree::parse_event_t::key || event == Tree::parse_event_t::value || event == Tree::parse_event_t::object_end;
+                events.push_back(std::to_string(depth) + " " + std::to_string(int(event)) + " " + (isShown ? part.dump() : ""));
+                return true;
+            };
+        };
+        std::mt19937 random(4);
+        for (int i = 0; i < 500; ++i) {
+            const std::string text = i == 0 ? R"({"a": [1, {}], "b": {"a": 2}, "a": 3})" : randomTree(random, 0).dump();
+            std::vector<std::string> shown, expected;
+            const Tree tree = io::parseGuarded<Tree>(text, seen(shown));
+            QCOMPARE(tree.dump(), Tree::parse(text, seen(expected)).dump());
+            QCOMPARE(shown, expected);
+            QCOMPARE(io::parseJson(text, "f").dump(), core::Json::parse(text).dump());
+        }
+    }
+
     void aTreeThatKeepsTheOrderIsCountedToo()
     {
         QCOMPARE(io::parseJson(R"({"b": [1, "x"], "a": {"c": null}})", "f").dump(), std::string(R"({"b":[1,"x"],"a":{"c":null}})"));

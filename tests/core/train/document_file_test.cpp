@@ -104,6 +104,17 @@ private Q_SLOTS:
         QVERIFY(errorOf([&] { train::parseYamlDocument(text, "t.yaml"); }).endsWith("expected at most 20000 values, aliases expanded"));
     }
 
+    /// A list of names for one long text is a few bytes a name, and a megabyte each in the result.
+    void aliasesOfLongTextsDoNotExplode()
+    {
+        std::string text = "- &a " + std::string(1'000'000, 'y') + "\n";
+        for (int i = 0; i < 100; ++i)
+            text += "- *a\n";
+        QVERIFY(
+            errorOf([&] { train::parseYamlDocument(text, "t.yaml"); }).contains("expected parts that take at most 65.9 MiB of memory, found more"));
+        QCOMPARE(train::parseYamlDocument("- &a [x, &b y]\n- *a\n- *b\n", "t.yaml").dump(), std::string(R"([["x","y"],["x","y"],"y"])"));
+    }
+
     void depthIsLimited()
     {
         for (const char open : {'[', '{'}) {
