@@ -1,6 +1,5 @@
 #include "session.h"
 
-#include <QDateTime>
 #include <QDir>
 #include <QElapsedTimer>
 #include <QEventLoop>
@@ -11,13 +10,16 @@
 #include <chrono>
 #include <future>
 #include <mutex>
+#include <unistd.h>
 
+#include <core/base/error.h>
 #include <core/base/listeners.h>
 #include <core/base/log.h>
 #include <core/jobs/queue.h>
 #include <core/store/workspace.h>
 
 #include "background_runner.h"
+#include "kept_model.h"
 
 namespace orrery::widgets {
 namespace {
@@ -25,27 +27,6 @@ namespace {
 constexpr int kSignalInterval = 100;    ///< ms between two runsChanged or jobsChanged
 constexpr int kPollInterval = 500;      ///< ms between two looks for changes by other processes
 constexpr int kForeignInterval = 2000;  ///< ms: with changes of our own under way, how often others are assumed to have changed something, too
-
-/// Tells one state of a file, or of a folder's files, from another; empty where there is nothing of that name (a run, a model of the zoo).
-QString fileState(const QString& name)
-{
-    constexpr qsizetype kMostFiles = 4096;
-    const auto stateOf = [](const QFileInfo& file) {
-        return QStringLiteral("%1 %2 %3 %4;")
-            .arg(file.fileName())
-            .arg(file.size())
-            .arg(file.lastModified().toMSecsSinceEpoch())
-            .arg(file.metadataChangeTime().toMSecsSinceEpoch());
-    };
-    const QFileInfo file(name);
-    if (!file.exists())
-        return {};
-    QString state = stateOf(file);
-    if (file.isDir())
-        for (const auto& entry : QDir(name).entryInfoList(QDir::Files, QDir::Name).mid(0, kMostFiles))
-            state += stateOf(entry);
-    return state;
-}
 
 /// What other threads reported since the last signal.
 struct Inbox {
@@ -208,10 +189,22 @@ Session::~Session()
     d->runner.reset();
 }
 
+// What cannot be written (a folder of somebody else, a read-only disk) can still be looked at.
+static std::shared_ptr<store::Workspace> openOrLookAt(const std::string& folder)
+{
+    try {
+        return store::Workspace::open(folder);
+    } catch (const core::StorageError&) {
+        if (::access(folder.c_str(), W_OK) == 0 || !store::Workspace::isWorkspace(folder))
+            throw;
+        return store::Workspace::open(folder, store::OpenMode::ReadOnly);
+    }
+}
+
 // A small workspace is open before anybody could see that the window waits; a large one that is migrated or checked keeps the window painting.
 static std::shared_ptr<store::Workspace> openElsewhere(const QString& folder)
 {
-    auto opened = std::async(std::launch::async, [path = folder.toStdString()] { return store::Workspace::open(path); });
+    auto opened = std::async(std::launch::async, [path = folder.toStdString()] { return openOrLookAt(path); });
     if (opened.wait_for(std::chrono::milliseconds(30)) != std::future_status::ready) {
         QEventLoop loop;
         QTimer timer;
@@ -235,6 +228,8 @@ void Session::openWorkspace(const QString& folder)
     d->subscribeToRuns();
     d->pollTimer.start();
     Q_EMIT workspaceChanged();
+    if (d->workspace->isReadOnly())
+        report(tr("%1 cannot be written: its runs can be looked at, and nothing new is kept").arg(absolute));
 }
 
 void Session::closeWorkspace()

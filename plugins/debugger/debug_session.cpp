@@ -15,6 +15,7 @@
 #include <core/models/input_arrays.h>
 #include <core/train/samples.h>
 #include <core/train/text_batch.h>
+#include <widgets/kept_model.h>
 #include <widgets/model_source.h>
 #include <widgets/text_fields.h>
 
@@ -185,6 +186,7 @@ DebugModelPtr openDebugSubject(const DebugSubject& subject, const std::shared_pt
 {
     auto made = std::make_shared<DebugModel>();
     made->subject = subject;
+    made->modelState = widgets::fileState(subject.model);
     made->model = std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, workspace, train::neededInputs(subject.texts)));
     if (opened)
         opened(*made->model);

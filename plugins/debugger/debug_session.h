@@ -35,6 +35,7 @@ struct DebugSubject {
 /// A subject, opened. Immutable; shared with jobs.
 struct DebugModel {
     DebugSubject subject;
+    QString modelState;  ///< see widgets::fileState
     std::shared_ptr<const graph::Model> model;
     std::shared_ptr<const graph::Executor> executor;
     std::vector<c10::IValue> inputs;

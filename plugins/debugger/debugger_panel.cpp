@@ -16,6 +16,7 @@
 #include <widgets/commands.h>
 #include <widgets/controls.h>
 #include <widgets/export.h>
+#include <widgets/kept_model.h>
 #include <widgets/low_tabs.h>
 #include <widgets/model_box.h>
 #include <widgets/model_source.h>
@@ -196,10 +197,8 @@ void DebuggerPanel::followSelection(widgets::SelectionParts parts)
     if (parts & (widgets::SelectionParts(SelectionPart::Runs) | SelectionPart::Model | SelectionPart::Weights)) {
         const QString before = m_model->currentData().toString();
         fillModels();
-        if (m_model->currentData().toString() != before) {
-            m_isReopened = true;
+        if (m_model->currentData().toString() != before)
             prepareSoon();
-        }
     }
     const bool samples = Input(m_kind->currentData().toInt()) == Input::Sample;
     if (samples && (parts.testFlag(SelectionPart::Data) || (parts.testFlag(SelectionPart::Samples) && m_input->text().isEmpty())))
@@ -247,9 +246,7 @@ void DebuggerPanel::prepare()
         take(nullptr);
         return updateEmptyState();
     }
-    // The same model after another one, or after none, may be another file by now.
-    const bool isReopened = std::exchange(m_isReopened, false);
-    if (m_opened && m_opened->subject == subject && !isReopened)
+    if (m_opened && m_opened->subject == subject && m_opened->modelState == widgets::fileState(subject.model))
         return;
     showError({});
     showContent();

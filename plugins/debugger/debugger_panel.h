@@ -54,7 +54,6 @@ private:
     void updateEmptyState();
     DebugSubject wantedSubject() const;
 
-    bool m_isReopened = false;  ///< the box names another model than before, or the same anew
     DebugModelPtr m_opened;
     widgets::LatestTask m_opening{[this](int change) { addBusy(change); }};
     QTimer* m_timer;

@@ -77,17 +77,10 @@ void LensOpener::openModel(LensPrepared& made, const std::shared_ptr<store::Work
         made.steps = train::checkpointSteps(*workspace, *run);
     if (made.wanted.step)
         made.wanted.step = nearestStep(made.steps, *made.wanted.step);
-    const QString argument = made.wanted.argument();
-    const auto needed = train::neededInputs(made.wanted.texts);
-    if (!m_model || m_argument != argument || m_workspace != workspace || m_keptInputs != needed) {
-        m_model = std::make_shared<const graph::Model>(widgets::openModelArgument(argument, workspace, needed));
-        m_keptInputs = needed;
-        m_executor = std::make_shared<const graph::Executor>(m_model->graph);
-        m_argument = argument;
-        m_workspace = workspace;
-    }
-    made.model = m_model;
-    made.executor = m_executor;
+    m_model.open(made.wanted.argument(), workspace, train::neededInputs(made.wanted.texts));
+    m_workspace = workspace;
+    made.model = m_model.model();
+    made.executor = m_model.executor();
 }
 
 void LensOpener::openData(LensPrepared& made, const std::shared_ptr<store::Workspace>& workspace)

@@ -12,6 +12,7 @@
 #include <core/intervene/lens_methods.h>
 #include <core/store/workspace.h>
 #include <core/train/text_batch.h>
+#include <widgets/kept_model.h>
 
 namespace orrery::plugins {
 
@@ -72,11 +73,8 @@ private:
     void takeSample(LensPrepared& made) const;
     void orderBySize(LensPrepared& made, const std::shared_ptr<store::Workspace>& workspace, std::stop_token stop);
     std::mutex m_mutex;  ///< one at a time; guards all below
-    QString m_argument;
-    std::set<std::string> m_keptInputs;  ///< a pair needs inputs that are bound otherwise: another graph
+    widgets::KeptModel m_model;
     std::shared_ptr<store::Workspace> m_workspace;
-    std::shared_ptr<const graph::Model> m_model;
-    std::shared_ptr<const graph::Executor> m_executor;
     core::Json m_document;
     std::optional<qint64> m_run;
     data::DataSetPtr m_data;

@@ -12,6 +12,7 @@
 
 #include <core/intervene/lens_checkpoints.h>
 #include <widgets/job_bar.h>
+#include <widgets/kept_model.h>
 #include <widgets/model_source.h>
 #include <widgets/report_item.h>
 #include <widgets/session.h>
@@ -41,8 +42,8 @@ explain::Control controlOf(widgets::BackgroundContext& context)
 QString keyOf(const LensWanted& wanted, const QString& kind, const core::Json& parameters)
 {
     return QStringLiteral("%1|%2|%3|%4|%5|%6|%7|%8|%9")
-        .arg(wanted.argument(), QString::fromStdString(train::textDocument(wanted.texts).dump()), QString::fromStdString(wanted.data.dump()),
-             wanted.split)
+        .arg(wanted.argument() + widgets::fileState(wanted.argument()), QString::fromStdString(train::textDocument(wanted.texts).dump()),
+             QString::fromStdString(wanted.data.dump()), wanted.split)
         .arg(wanted.sample)
         .arg(wanted.run.value_or(-1))
         .arg(kind, QString::fromStdString(parameters.dump()), wanted.models.join(QLatin1Char(' ')));

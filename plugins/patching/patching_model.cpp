@@ -14,6 +14,7 @@
 #include <core/train/samples.h>
 #include <core/train/text_batch.h>
 #include <widgets/commands.h>
+#include <widgets/kept_model.h>
 #include <widgets/model_source.h>
 
 namespace orrery::plugins {
@@ -66,10 +67,7 @@ std::string shapeText(const std::vector<c10::IValue>& inputs)
 
 struct PatchOpener::Cache {
     std::mutex mutex;  ///< one subject is prepared at a time
-    QString modelName;
-    std::set<std::string> keptInputs;  ///< a pair needs inputs that are bound otherwise: another graph
-    std::shared_ptr<const graph::Model> model;
-    std::shared_ptr<const graph::Executor> executor;
+    widgets::KeptModel model;
     core::Json document;
     std::optional<qint64> run;
     data::DataSetPtr data;
@@ -77,15 +75,9 @@ struct PatchOpener::Cache {
 
     void openModel(const PatchSubject& subject, const std::shared_ptr<store::Workspace>& from)
     {
-        const auto needed = train::neededInputs(textsOf(subject));
-        if (model && modelName == subject.model && workspace == from && keptInputs == needed)
-            return;
-        model = std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, from, needed));
-        keptInputs = needed;
-        executor = std::make_shared<const graph::Executor>(model->graph);
-        modelName = subject.model;
+        if (model.open(subject.model, from, train::neededInputs(textsOf(subject))))
+            data.reset();
         workspace = from;
-        data.reset();
     }
     void openData(const PatchSubject& subject)
     {
@@ -103,7 +95,7 @@ struct PatchOpener::Cache {
         if (subject.isText) {
             const auto text = givenText(given, pair);
             origin = train::textDocument({&text, 1});
-            return train::textInputs(*model, text);
+            return train::textInputs(*model.model(), text);
         }
         bool isNumber = false;
         const std::int64_t number = given.trimmed().toLongLong(&isNumber);
@@ -112,7 +104,7 @@ struct PatchOpener::Cache {
         openData(subject);
         origin = {{"sample", number}, {"split", subject.split.toStdString()}, {"data", document}};
         const auto indices = train::samplesOfPart(*data, data::splitFromName(subject.split.toStdString()), {&number, 1});
-        return train::sampleInputs(*model, *data, indices);
+        return train::sampleInputs(*model.model(), *data, indices);
     }
 };
 
@@ -168,8 +160,8 @@ PreparedPatchPtr PatchOpener::prepare(const PatchSubject& subject, const std::sh
     cached->openModel(subject, workspace);
     if (stop.stop_requested())
         throw core::Cancelled();
-    made->model = cached->model;
-    made->executor = cached->executor;
+    made->model = cached->model.model();
+    made->executor = cached->model.executor();
     made->components = intervene::patchComponents(made->model->card);
     made->takesText = train::readsText(*made->model);
     made->takesPairs = train::readsPairs(*made->model);
@@ -178,8 +170,8 @@ PreparedPatchPtr PatchOpener::prepare(const PatchSubject& subject, const std::sh
         made->subject.cleanPair.clear();
         made->subject.corruptedPair.clear();
         cached->openModel(made->subject, workspace);
-        made->model = cached->model;
-        made->executor = cached->executor;
+        made->model = cached->model.model();
+        made->executor = cached->model.executor();
     }
     if (subject.clean.isEmpty() || subject.corrupted.isEmpty()) {
         made->problem = tr("Give two inputs: one that the model answers right, and a corrupted one of the same length.");

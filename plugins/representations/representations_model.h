@@ -30,6 +30,7 @@ struct ValueName {
 /// The subject, opened. Immutable; shared with jobs.
 struct OpenedSubject {
     Subject subject;
+    QString modelState;  ///< see widgets::fileState
     std::shared_ptr<const graph::Model> model;
     std::shared_ptr<const graph::Executor> executor;
     data::DataSetPtr data;

@@ -287,6 +287,16 @@ private Q_SLOTS:
         test::checkFault(bench, nullptr, [&] { return bench.child<QTableView>("grid")->model()->rowCount() == 8; });
     }
 
+    void aReplacedFileIsReadAnew()
+    {
+        Bench bench;
+        bench.show();
+        test::checkReplacedModel(bench, [&] {
+            const auto* grid = bench.child<QTableView>("grid")->model();
+            return grid->index(0, 0).data(Qt::ToolTipRole).toString();
+        });
+    }
+
     void theSliderGoesThroughTheSizes()
     {
         Bench bench;

@@ -5,6 +5,9 @@
 #include <QTest>
 #include <functional>
 
+#include <core/models/model_file.h>
+#include <core/models/open_model.h>
+
 #include "damaged_models.h"
 #include "trained_bench.h"
 
@@ -39,6 +42,32 @@ inline void addFaults()
     QTest::newRow("damaged model") << "CUT" << sequences() << "cut.safetensors";
     QTest::newRow("data that are not known") << kTokenModel << R"({"id": "repeated_sequence"})"
                                              << "did you mean \"repeated_sequences\"?";
+}
+
+/// The file of the open model is replaced and opened again: what is shown is of the new one. @param shown  Numbers that another model's weights change.
+template <class Panel>
+void checkReplacedModel(PanelBench<Panel>& bench, const std::function<QString()>& shown)
+{
+    const QString file = bench.folder.filePath(QStringLiteral("replaced.safetensors"));
+    models::OpenOptions options;
+    const auto save = [&] {
+        models::saveModel(file.toStdString(), models::openModel(kTokenModel, options));
+        ++options.seed;
+    };
+    save();
+    bench.session.changeSelection([](widgets::Selection& s) {
+        s.data = core::Json::parse(sequences().toStdString());
+        s.samples = {0};
+    });
+    bench.session.openModel(file);
+    QTRY_VERIFY_WITH_TIMEOUT(!shown().isEmpty() && bench.panel->isIdle() && !bench.session.hasBackgroundWork(), 30000);
+    const QString before = shown();
+    bench.session.openModel(file);
+    QTRY_VERIFY(bench.panel->isIdle() && !bench.session.hasBackgroundWork());
+    QCOMPARE(shown(), before);
+    save();
+    bench.session.openModel(file);
+    QTRY_VERIFY2_WITH_TIMEOUT(!shown().isEmpty() && shown() != before, qPrintable(shown()), 30000);
 }
 
 /// Selects what the row says, and starts the panel's work where it lets one: the sentence stands in its band (or in the label `status`), and the next sound selection is looked at as

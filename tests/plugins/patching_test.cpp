@@ -86,6 +86,7 @@ private Q_SLOTS:
     void modelsThatCannotBeUsedAreExplained();
     void whatCannotBeUsedIsNamed_data() { test::addFaults(); }
     void whatCannotBeUsedIsNamed();
+    void aReplacedFileIsReadAnew();
     void stateSurvivesARestart();
 };
 
@@ -398,6 +399,20 @@ void PatchingPanelTest::whatCannotBeUsedIsNamed()
     bench.show({{"text", false}, {"clean", "0"}, {"corrupted", "1"}});
     test::checkFault(
         bench, "run", [&] { return bench.run()->isVisible() && bench.run()->isEnabled(); }, "status");
+}
+
+void PatchingPanelTest::aReplacedFileIsReadAnew()
+{
+    QTemporaryDir folder;
+    PatchSubject subject;
+    subject.model = folder.filePath("model.safetensors");
+    PatchOpener opener;
+    const auto open = [&] { return opener.prepare(subject, nullptr, {})->model; };
+    models::saveModel(subject.model.toStdString(), gpt(2, 8, 8));
+    const auto first = open();
+    QCOMPARE(open(), first);
+    models::saveModel(subject.model.toStdString(), gpt(3, 8, 8));
+    QVERIFY(open()->graph->hash() != first->graph->hash());
 }
 
 void PatchingPanelTest::stateSurvivesARestart()

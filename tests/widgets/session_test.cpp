@@ -1,8 +1,10 @@
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <QElapsedTimer>
+#include <QScopeGuard>
 #include <QSignalSpy>
 #include <QTemporaryDir>
 #include <QTest>
@@ -70,6 +72,7 @@ private Q_SLOTS:
     void workspaceOpensAndClosesWithSignals();
     void theWindowPaintsWhileAWorkspaceWaitsForItsLock();
     void aFolderThatIsNoWorkspaceIsRefused();
+    void aWorkspaceThatCannotBeWrittenIsLookedAt();
     void newRunsAreAnnounced();
     void runsOfAnotherProcessAreAnnounced();
 };
@@ -421,6 +424,33 @@ void SessionTest::aFolderThatIsNoWorkspaceIsRefused()
     QVERIFY_EXCEPTION_THROWN(session.openWorkspace(folder.path()), core::Error);
     QVERIFY(!session.hasWorkspace());
     QVERIFY(session.workspaceFolder().isEmpty());
+}
+
+void SessionTest::aWorkspaceThatCannotBeWrittenIsLookedAt()
+{
+    QTemporaryDir disk;
+    const auto name = disk.path().toStdString();
+    if (::geteuid() != 0 || ::mount("tmpfs", name.c_str(), "tmpfs", 0, "size=4m") != 0)
+        QSKIP("a disk to be made read-only needs root");
+    const auto unmount = qScopeGuard([&] { ::umount(name.c_str()); });
+    const QString folder = disk.filePath("workspace");
+    {
+        const auto made = store::Workspace::open(folder.toStdString());
+        store::NewRun run;
+        run.name = "kept";
+        made->createRun(run);
+    }
+    QCOMPARE(::mount("tmpfs", name.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, "size=4m"), 0);
+    Session session;
+    QString said;
+    QObject::connect(&session, &Session::messageReported, [&](const QString& text) { said = text; });
+    session.openWorkspace(folder);
+    QVERIFY(session.workspace()->isReadOnly());
+    QCOMPARE(session.workspace()->runs().runs.size(), std::size_t(1));
+    QVERIFY2(said.contains("cannot be written"), qPrintable(said));
+    session.closeWorkspace();
+    // An absent one cannot be made there.
+    QVERIFY_EXCEPTION_THROWN(session.openWorkspace(disk.filePath("other")), core::StorageError);
 }
 
 void SessionTest::newRunsAreAnnounced()
