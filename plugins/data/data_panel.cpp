@@ -176,8 +176,9 @@ void DataPanel::open(const Source& source)
         take(opened);
         addBusy(-1);
     };
-    const auto failed = [this](const QString& text) {
+    const auto failed = [this, document = source.document](const QString& text) {
         m_opening = false;
+        leaveOut(document);
         showError(text);
         updateEmptyState();
         addBusy(-1);
@@ -195,6 +196,16 @@ void DataPanel::open(const Source& source)
             return {data::openData(source.document), source.document, {}};
         },
         done, failed);
+}
+
+/// Data that could not be opened are chosen no more, or each start would try them again: what is on show is meant.
+void DataPanel::leaveOut(const core::Json& document)
+{
+    if (document.is_null() || session().selection().data != document)
+        return;
+    m_applying = true;
+    session().changeSelection([this](widgets::Selection& s) { s.data = m_document; });
+    m_applying = false;
 }
 
 void DataPanel::take(const Opened& opened)
@@ -353,7 +364,8 @@ void DataPanel::selectionOfSession(widgets::SelectionParts parts)
         return;
     const auto& selection = session().selection();
     if (parts.testFlag(SelectionPart::Runs) || parts.testFlag(SelectionPart::Model) || parts.testFlag(SelectionPart::Weights)) {
-        const auto run = widgets::runOfSelection(selection);
+        // A model out of a file does not bring back the data of a run that happens to be selected.
+        const auto run = widgets::runOfArgument(widgets::modelArgument(selection));
         const bool otherData = parts.testFlag(SelectionPart::Data) && !selection.data.is_null() && selection.data != m_document;
         if (run && m_followsRun && session().hasWorkspace() && run != m_shown.run && !otherData) {
             if (const int row = m_split->findData(selection.split); row >= 0)

@@ -59,6 +59,7 @@ private:
     void openSelected();
     void open(const Source& source);
     void take(const Opened& opened);
+    void leaveOut(const core::Json& document);
     void readPredictions();
     void predict();
     void applyFilter();

@@ -79,6 +79,7 @@ private Q_SLOTS:
     void predictingAPartEqualsCore();
     void storedPredictionsThatComeLateAreLeftOut();
     void brokenDataAreExplained();
+    void onesOwnDataStayWhenAModelIsOpened();
     void stateSurvivesARestart();
     void tableRowsShowValuesAsInTheFile();
 };
@@ -289,6 +290,33 @@ void DataTest::brokenDataAreExplained()
     QTRY_VERIFY(bench.panel->errorText().contains("/nowhere/at/all.csv"));
     QVERIFY(bench.panel->isShowingEmptyState());
     QTRY_VERIFY(bench.panel->isIdle());
+    // They are not chosen any more: the next start does not try them again.
+    QVERIFY(bench.session.selection().data.is_null());
+    bench.session.changeSelection([](widgets::Selection& s) { s.data = {{"id", "digits"}}; });
+    QTRY_VERIFY(view(bench)->model()->rowCount() > 0);
+    QVERIFY(bench.panel->errorText().isEmpty());
+    bench.session.changeSelection([](widgets::Selection& s) { s.data = {{"id", "csv"}, {"path", "/nowhere/at/all.csv"}}; });
+    QTRY_VERIFY(bench.panel->errorText().contains("/nowhere/at/all.csv"));
+    QCOMPARE(bench.session.selection().data, core::Json({{"id", "digits"}}));
+    QVERIFY(view(bench)->model()->rowCount() > 0);
+}
+
+void DataTest::onesOwnDataStayWhenAModelIsOpened()
+{
+    Bench bench;
+    const auto run = test::trainedRun(bench.workspace(), {{"id", "mlp"}, {"hidden", {4}}}, "iris", 1);
+    bench.show();
+    bench.session.selectRuns({run});
+    QTRY_VERIFY(view(bench)->model()->rowCount() > 0 && bench.panel->isIdle());
+    bench.session.changeSelection([](widgets::Selection& s) { s.data = {{"id", "digits"}}; });
+    QTRY_COMPARE(box(bench, "Data set")->currentText(), QString("digits"));
+    bench.session.openModel("zoo:lenet?image_size=8&kernel=3&padding=1");
+    QTRY_VERIFY(bench.panel->isIdle() && !bench.session.hasBackgroundWork());
+    QCOMPARE(box(bench, "Data set")->currentText(), QString("digits"));
+    QCOMPARE(bench.session.selection().data, core::Json({{"id", "digits"}}));
+    // The run is what is meant again.
+    bench.session.changeSelection([](widgets::Selection& s) { s.model.clear(); });
+    QTRY_COMPARE(box(bench, "Data set")->currentText(), QString("Data of run %1").arg(run));
 }
 
 void DataTest::stateSurvivesARestart()
