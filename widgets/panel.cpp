@@ -1,12 +1,16 @@
 #include "panel.h"
 
+#include <QAbstractButton>
+#include <QApplication>
 #include <QLabel>
+#include <QPointer>
 #include <QScrollArea>
 #include <QStackedLayout>
 #include <QTimerEvent>
 #include <QVBoxLayout>
 
 #include "empty_state.h"
+#include "model_source.h"
 #include "report_item.h"
 #include "session.h"
 
@@ -30,6 +34,59 @@ QWidget* scrolled(QWidget* content)
     area->setWidget(content);
     return area;
 }
+
+/// Gives the focus back to the button that started some work. It is disabled, or has a Cancel button in its place, until the work ends; the focus went on to the next control then, where
+/// a second Space would do something else.
+class FocusKeeper : public QObject {
+public:
+    explicit FocusKeeper(QWidget& panel) : QObject(&panel), m_panel(panel) { connect(qApp, &QApplication::focusChanged, this, &FocusKeeper::follow); }
+    bool eventFilter(QObject* watched, QEvent* event) override
+    {
+        if (watched == m_lost && (event->type() == QEvent::EnabledChange || event->type() == QEvent::Show))
+            // Later: both may change in one go, and what has the focus may be about to be hidden.
+            QMetaObject::invokeMethod(this, &FocusKeeper::giveBack, Qt::QueuedConnection);
+        return false;
+    }
+
+private:
+    /// A page that is turned away hides its buttons, too, but not each by itself.
+    static bool takesFocus(const QWidget* widget) { return widget->isEnabled() && !widget->isHidden(); }
+    void follow(QWidget* from, QWidget* to)
+    {
+        if (m_lost && from == m_went && from && !takesFocus(from) && to) {
+            m_went = to;  // the Cancel button, hidden in its turn
+            return;
+        }
+        if (m_lost && to != m_went)
+            forget();  // somebody went on
+        if (auto* button = qobject_cast<QAbstractButton*>(from); button && m_panel.isAncestorOf(button) && !takesFocus(button)) {
+            forget();
+            m_lost = button;
+            m_went = to;
+            button->installEventFilter(this);
+        }
+    }
+    void giveBack()
+    {
+        if (!m_lost || !takesFocus(m_lost))
+            return;
+        QWidget* const button = m_lost;
+        const bool isLeft = QApplication::focusWidget() == m_went;
+        forget();
+        if (isLeft)
+            button->setFocus();
+    }
+    void forget()
+    {
+        if (m_lost)
+            m_lost->removeEventFilter(this);
+        m_lost.clear();
+        m_went.clear();
+    }
+
+    QWidget& m_panel;
+    QPointer<QWidget> m_lost, m_went;
+};
 
 /// How long a changed setting may stand beside an older result without a word, milliseconds.
 constexpr int kOutdatedInterval = 300;
@@ -59,6 +116,12 @@ Panel::Panel(QString id, QString title, Session& session, QWidget* parent)
     m_outdated->hide();
     layout->addWidget(m_outdated);
     m_outdatedTimer = startTimer(kOutdatedInterval);
+    new FocusKeeper(*this);
+    // What was wrong with one model is not wrong with the next. The derived panel hears of it afterwards.
+    connect(&session, &Session::selectionChanged, this, [this, meant = modelArgument(session.selection())]() mutable {
+        if (const QString now = modelArgument(m_session.selection()); now != std::exchange(meant, now))
+            showError({});
+    });
 }
 
 Panel::~Panel() = default;

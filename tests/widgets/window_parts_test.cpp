@@ -42,6 +42,9 @@ private Q_SLOTS:
     void missingFoldersHoldNothing();
     void emptyStateShowsWhatToDoAndItsButtonsWork();
     void errorsStandInTheirPanelUntilClosed();
+    void anErrorGoesWithItsModel();
+    void theFocusComesBackToTheButtonThatWasPressed_data();
+    void theFocusComesBackToTheButtonThatWasPressed();
     void busyPanelsAreNotIdle();
     void fuzzyScorePrefersWordStartsAndRuns();
     void paletteFindsAndRunsAnAction();
@@ -196,6 +199,58 @@ void WindowPartsTest::errorsStandInTheirPanelUntilClosed()
         if (button->accessibleName() == "Close this message")
             QTest::mouseClick(button, Qt::LeftButton);
     QVERIFY(panel.errorText().isEmpty());
+}
+
+void WindowPartsTest::anErrorGoesWithItsModel()
+{
+    Session session;
+    session.openModel("zoo:mlp?hidden=4");
+    PlainPanel panel(session);
+    panel.showError("expected a model that writes text");
+    session.changeSelection([](Selection& s) { s.samples = {3}; });
+    QVERIFY(!panel.errorText().isEmpty());
+    session.openModel("zoo:gpt");
+    QVERIFY(panel.errorText().isEmpty());
+}
+
+/// While the work runs, the button is disabled, or another one stands in its place.
+void WindowPartsTest::theFocusComesBackToTheButtonThatWasPressed_data()
+{
+    QTest::addColumn<bool>("isReplaced");
+    QTest::addColumn<bool>("goesOn");
+    QTest::newRow("disabled") << false << false;
+    QTest::newRow("replaced by Cancel") << true << false;
+    QTest::newRow("somebody went on") << false << true;
+}
+
+void WindowPartsTest::theFocusComesBackToTheButtonThatWasPressed()
+{
+    QFETCH(bool, isReplaced);
+    QFETCH(bool, goesOn);
+    Session session;
+    PlainPanel panel(session);
+    auto* box = panel.findChild<QLineEdit*>()->parentWidget();
+    auto *run = new QPushButton("Run", box), *cancel = new QPushButton("Cancel", box), *copy = new QPushButton("Copy", box),
+         *other = new QPushButton("Other", box);
+    for (auto* button : {run, copy, other})
+        button->show();
+    cancel->hide();
+    panel.show();
+    panel.activateWindow();
+    QVERIFY(QTest::qWaitForWindowActive(&panel));
+    const auto work = [&](bool runs) {
+        isReplaced ? run->setHidden(runs) : run->setEnabled(!runs);
+        cancel->setVisible(runs && isReplaced);
+    };
+    run->setFocus();
+    QTRY_VERIFY(run->hasFocus());
+    work(true);
+    QTRY_VERIFY(!run->hasFocus());
+    if (goesOn)
+        other->setFocus();
+    work(false);
+    QCoreApplication::processEvents();
+    QTRY_COMPARE(QApplication::focusWidget(), static_cast<QWidget*>(goesOn ? other : run));
 }
 
 void WindowPartsTest::busyPanelsAreNotIdle()
