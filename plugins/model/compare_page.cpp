@@ -12,6 +12,7 @@
 #include <QTableView>
 #include <QVBoxLayout>
 #include <algorithm>
+#include <cmath>
 
 #include <core/base/text.h>
 #include <core/store/workspace.h>
@@ -138,10 +139,12 @@ QWidget* ComparePage::makeResults()
     m_nodeView->setModel(&m_nodes);
     m_tensorView = new widgets::TableView;
     m_tensorView->setModel(&m_tensors);
+    m_tensorView->setObjectName(QStringLiteral("tensors"));
     m_histogram = new widgets::PlotView;
     m_histogram->setLegendVisible(false);
     m_histogram->setAxisTitle(widgets::PlotAxis::X, tr("difference"));
     m_histogram->setAxisTitle(widgets::PlotAxis::Y, tr("elements"));
+    m_histogram->setWhole(widgets::PlotAxis::Y);
     connect(m_nodeView, &widgets::TableView::selectionChanged, this, [this](const QList<qint64>& ids) {
         if (ids.size() == 1 && m_comparison && !m_comparison->graph.nodes[std::size_t(ids[0])].first.empty())
             Q_EMIT pathChosen(QString::fromStdString(m_comparison->graph.nodes[std::size_t(ids[0])].first));
@@ -333,12 +336,15 @@ void ComparePage::showTensors()
         QString shape = QString::fromStdString(core::formatShape(tensor.first.empty() ? tensor.secondShape : tensor.firstShape));
         if (!tensor.first.empty() && !tensor.second.empty() && !tensor.sameShape())
             shape += QStringLiteral(" \u2192 ") + QString::fromStdString(core::formatShape(tensor.secondShape));
-        const auto number = [compared](double value) { return compared ? QVariant(value) : QVariant(); };
-        rows.push_back({qint64(i),
-                        {named(tensor.first, tensor.second), QString::fromLatin1(compare::changeName(tensor.change)), number(tensor.relative),
-                         number(tensor.largest), number(tensor.cosine), compared ? QVariant(qlonglong(tensor.differing)) : QVariant(),
-                         compared ? QVariant(qlonglong(tensor.count)) : QVariant(), shape},
-                        {}});
+        const auto number = [compared](double value) { return compared && !std::isnan(value) ? QVariant(value) : QVariant(); };
+        QString change = QString::fromLatin1(compare::changeName(tensor.change));
+        if (tensor.notFinite > 0)
+            change += tr(", %L1 not finite").arg(tensor.notFinite);
+        rows.push_back(
+            {qint64(i),
+             {named(tensor.first, tensor.second), change, number(tensor.relative), number(tensor.largest), number(tensor.cosine),
+              compared ? QVariant(qlonglong(tensor.differing)) : QVariant(), compared ? QVariant(qlonglong(tensor.count)) : QVariant(), shape},
+             {}});
         if (compared && (most < 0 || tensor.relative > tensors[std::size_t(most)].relative))
             most = qint64(i);
     }

@@ -689,7 +689,7 @@ private Q_SLOTS:
         QFETCH(QString, message);
         Bench bench;
         bench.show();
-        bench.session.openModel(test::faultyModel(kind, bench.folder.path()));
+        bench.session.openModel(test::faultyModel(kind, bench.folder.path(), *bench.workspace()));
         QTRY_VERIFY2_WITH_TIMEOUT(bench.panel->errorText().contains(message), qPrintable(bench.panel->errorText()), kPatience);
         QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle(), kPatience);
         bench.open(smallGpt());

@@ -235,7 +235,7 @@ private Q_SLOTS:
         QFETCH(QString, message);
         Bench bench;
         bench.show();
-        bench.session.openModel(test::faultyModel(kind, bench.folder.path()));
+        bench.session.openModel(test::faultyModel(kind, bench.folder.path(), *bench.workspace()));
         bench.type("abc");
         bench.set({{"max_new_tokens", 3}});
         QTest::mouseClick(bench.child<QPushButton>("write"), Qt::LeftButton);

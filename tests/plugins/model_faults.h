@@ -2,6 +2,7 @@
 // Models that cannot be opened, as files, and what a panel says of them: one table for the panels that open one. What does not suit a model is in panel_faults.h.
 #include <QDir>
 #include <QFile>
+#include <QTemporaryDir>
 #include <QTest>
 #include <filesystem>
 #include <functional>
@@ -9,6 +10,11 @@
 
 #include <core/base/files.h>
 #include <core/models/model_file.h>
+#include <core/models/open_model.h>
+#include <core/store/workspace.h>
+#include <core/train/experiment.h>
+#include <core/train/runs.h>
+#include <core/train/trainer.h>
 
 #include "damaged_models.h"
 
@@ -34,15 +40,43 @@ inline void addModelFaults()
                                              << "model.safetensors: cannot be opened: No such file";
     QTest::newRow("run that is not there") << "run"
                                            << "99";
+    QTest::newRow("run that was not trained") << "untrained"
+                                              << "has no weights: expected one of the steps (none yet)";
+    QTest::newRow("run whose weights are gone") << "weights gone"
+                                                << "the file of artifact \"final weights\" is missing";
+    QTest::newRow("run whose weights are cut") << "weights cut"
+                                               << "artifacts/";
 }
 
-/// The row's model, made in `folder`: a MODEL argument.
-inline QString faultyModel(const QString& kind, const QString& folder)
+/// A run that says it has trained, with what is left of its weights: "run without weights", "weights gone", "weights cut".
+inline QString faultyRun(const QString& kind, store::Workspace& workspace)
+{
+    const core::Json document{{"model", {{"id", "mlp"}}}, {"data", {{"id", "iris"}}}};
+    const auto run = train::createRun(workspace, train::resolveExperiment(document));
+    if (kind != "untrained") {
+        const QTemporaryDir folder;
+        const auto file = folder.filePath("weights").toStdString();
+        models::saveModel(file, models::openModel("zoo:mlp?features=4&classes=3"));
+        const auto stored = workspace.artifactPath(workspace.addArtifactFile(run, {train::kFinalWeights, "application/vnd.safetensors", {}}, file));
+        std::filesystem::permissions(stored, std::filesystem::perms::owner_all);
+        if (kind == "weights cut")
+            std::filesystem::resize_file(stored, 100);
+        else
+            std::filesystem::remove(stored);
+    }
+    workspace.flush();
+    return QStringLiteral("run:%1").arg(run);
+}
+
+/// The row's model, made in `folder` or in the workspace: a MODEL argument.
+inline QString faultyModel(const QString& kind, const QString& folder, store::Workspace& workspace)
 {
     if (kind == "cut")
         return cutModel(folder);
     if (kind == "run")
         return QStringLiteral("run:99");
+    if (kind == "untrained" || kind.startsWith(QLatin1String("weights ")))
+        return faultyRun(kind, workspace);
     const QString name = folder + "/" + kind;
     const auto write = [](const QString& file, const char* text) { core::writeFileAtomically(file.toStdString(), text); };
     if (kind == "empty" || kind == "text")

@@ -21,10 +21,12 @@
 #include <plugins/model/graph_text.h>
 #include <plugins/model/node_text.h>
 #include <widgets/plot_view.h>
+#include <widgets/table_view.h>
 
 #include "../core/graph/sample_graphs.h"
 #include "../widgets/shots.h"
 #include "model_bench.h"
+#include "model_faults.h"
 
 using namespace orrery;
 using namespace orrery::plugins;
@@ -50,6 +52,9 @@ private Q_SLOTS:
     void weightsAloneAreABrowser();
     void unknownOperatorsOpenAsStructure();
     void twoModelsAreCompared();
+    void aSecondModelThatCannotBeOpenedIsNamed_data() { test::addModelFaults(); }
+    void aSecondModelThatCannotBeOpenedIsNamed();
+    void weightsThatCannotBeComparedSaySo();
     void checkpointsAreASequence();
     void aComparisonIsCancelled();
     void stateOfThePictureSurvivesARestart();
@@ -427,6 +432,59 @@ void ModelGraphTest::twoModelsAreCompared()
     second->setFocus();
     QTest::keyClick(second, Qt::Key_Backspace);
     QCOMPARE(bench.panel->errorText(), QString());
+}
+
+/// The opened model stays; the comparison before leaves nothing on show.
+void ModelGraphTest::aSecondModelThatCannotBeOpenedIsNamed()
+{
+    QFETCH(QString, kind);
+    QFETCH(QString, message);
+    WideBench bench;
+    bench.showPage("compare");
+    auto* compare = bench.child<ComparePage>("compare");
+    auto* run = compare->findChild<QPushButton*>("run");
+    QVERIFY(!run->isEnabled());  // without a first one there is nothing to compare
+    bench.open("zoo:mlp?features=4&classes=3");
+    auto* second = bench.child<QComboBox>("second");
+    second->setCurrentText("zoo:mlp?features=4&classes=3&hidden=5");
+    QTest::mouseClick(run, Qt::LeftButton);
+    QTRY_VERIFY(compare->comparison() && bench.panel->isIdle());
+    second->setCurrentText(test::faultyModel(kind, bench.folder.path(), *bench.workspace()));
+    QTest::mouseClick(run, Qt::LeftButton);
+    QTRY_VERIFY2(bench.panel->errorText().contains(message), qPrintable(bench.panel->errorText()));
+    QTRY_VERIFY(bench.panel->isIdle());
+    QVERIFY(!compare->comparison() && !bench.panel->isShowingEmptyState());
+    QVERIFY2(bench.child<QLabel>("difference")->text().contains(message), qPrintable(bench.child<QLabel>("difference")->text()));
+}
+
+void ModelGraphTest::weightsThatCannotBeComparedSaySo()
+{
+    WideBench bench;
+    const QString nan = test::nanModel(bench.folder.path()), file = bench.folder.filePath("sound.safetensors");
+    models::saveModel(file.toStdString(), intervene::copyingModel());
+    bench.open(nan);
+    bench.showPage("compare");
+    auto* compare = bench.child<ComparePage>("compare");
+    auto* second = bench.child<QComboBox>("second");
+    const auto with = [&](const QString& model) {
+        second->setCurrentText(model);
+        QTest::mouseClick(compare->findChild<QPushButton*>("run"), Qt::LeftButton);
+        QTRY_VERIFY(compare->comparison() && compare->comparison()->second == model && bench.panel->isIdle());
+    };
+    const auto cells = [&](const QString& tensor) {
+        QStringList texts;
+        const auto* table = bench.child<widgets::TableView>("tensors")->table()->model();
+        for (int row = 0; row < table->rowCount(); ++row)
+            for (int column = 0; table->index(row, 0).data().toString() == tensor && column < table->columnCount(); ++column)
+                texts << table->index(row, column).data().toString();
+        return texts;
+    };
+    with(file);
+    QCOMPARE(cells("wte.weight").value(1), QString("changed, 102 not finite"));
+    QCOMPARE(cells("wte.weight").value(5), QString("102"));
+    with("zoo:gpt?vocabulary=7&block_length=8&layers=1&heads=1&width=16");
+    QVERIFY2(cells("wte.weight").last().contains(QString::fromUtf8("\u2192")), qPrintable(cells("wte.weight").join('|')));
+    QCOMPARE(cells("wte.weight").mid(1, 5), QStringList({"changed", "", "", "", ""}));
 }
 
 void ModelGraphTest::checkpointsAreASequence()

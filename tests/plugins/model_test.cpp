@@ -283,7 +283,7 @@ void ModelTest::aDamagedFileIsExplained()
     QFETCH(QString, message);
     Bench bench;
     bench.show();
-    bench.session.openModel(test::faultyModel(kind, bench.folder.path()));
+    bench.session.openModel(test::faultyModel(kind, bench.folder.path(), *bench.workspace()));
     QTRY_VERIFY2(bench.panel->errorText().contains(message), qPrintable(bench.panel->errorText()));
     QVERIFY(bench.panel->isShowingEmptyState() && bench.panel->isIdle());
     bench.session.openModel(kLenet);

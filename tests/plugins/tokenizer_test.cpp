@@ -235,7 +235,8 @@ private Q_SLOTS:
         bench.show({{"text", "one two"}, {"tokenizers", {bench.gpt.toStdString()}}});
         QTRY_VERIFY_WITH_TIMEOUT(!bench.count(0, 1).isEmpty(), kPatience);
         const QString pieces = bench.count(0, 1);
-        bench.open(test::faultyModel(kind, bench.folder.path()));
+        bench.session.openWorkspace(bench.folder.filePath("workspace"));
+        bench.open(test::faultyModel(kind, bench.folder.path(), *bench.workspace()));
         QTRY_VERIFY2_WITH_TIMEOUT(bench.panel->errorText().contains(message), qPrintable(bench.panel->errorText()), kPatience);
         QCOMPARE(bench.count(0, 1), pieces);
         QCOMPARE(bench.count(1, 1), QString::fromUtf8("–"));
