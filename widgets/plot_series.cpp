@@ -122,6 +122,7 @@ void PlotCurve::append(std::span<const double> x, std::span<const double> y)
     m_shownY = m_raw.y;
     for (std::size_t i = 0; i < x.size(); ++i)
         m_line->addData(x[i], y[i]);
+    markPoints();
 }
 
 void PlotCurve::setDrawn(PlotData data)
@@ -148,6 +149,7 @@ void PlotCurve::fill()
     setGraphData(*m_rawLine, smooths() ? m_raw.x : std::vector<double>(), m_raw.y);
     setGraphData(*m_low, hasBand() ? m_raw.x : std::vector<double>(), m_raw.low);
     setGraphData(*m_high, hasBand() ? m_raw.x : std::vector<double>(), m_raw.high);
+    markPoints();
 }
 
 void PlotCurve::setSmoothing(double weight)
@@ -194,8 +196,7 @@ void PlotCurve::style()
     pen.setJoinStyle(Qt::RoundJoin);
     m_line->setPen(pen);
     m_line->setLineStyle(m_spec.style == LineStyle::Points ? QCPGraph::lsNone : QCPGraph::lsLine);
-    const bool points = m_spec.style == LineStyle::Points || m_spec.style == LineStyle::LineAndPoints;
-    m_line->setScatterStyle(points ? markStyle(m_spec.style == LineStyle::Points ? m_mark : 0, m_color) : QCPScatterStyle());
+    markPoints();
     m_rawLine->setPen(QPen(faint(m_color, kRawAlpha), 1));
     for (QCPGraph* edge : {m_low.data(), m_high.data()})
         edge->setPen(Qt::NoPen);
@@ -204,6 +205,13 @@ void PlotCurve::style()
         m_line->setLayer(QStringLiteral("overlay"));
     else
         m_line->setLayer(QStringLiteral("main"));
+}
+
+/// A line of a single point would not be seen.
+void PlotCurve::markPoints()
+{
+    const bool points = m_spec.style == LineStyle::Points || m_spec.style == LineStyle::LineAndPoints || m_raw.x.size() == 1;
+    m_line->setScatterStyle(points ? markStyle(m_spec.style == LineStyle::Points ? m_mark : 0, m_color) : QCPScatterStyle());
 }
 
 std::optional<std::size_t> PlotCurve::nearest(double x) const

@@ -47,6 +47,7 @@ public:
 private:
     void make();
     void style();
+    void markPoints();
     void fill();
     bool smooths() const { return m_smoothing > 0 && m_spec.smoothed && m_spec.style != LineStyle::Bars && m_spec.style != LineStyle::Points; }
     bool hasBand() const { return !m_raw.low.empty(); }

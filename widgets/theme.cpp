@@ -27,7 +27,7 @@ struct Shades {
 };
 constexpr Shades kLight{0xfff2f3f5, 0xffffffff, 0xfff6f7f9, 0xff1b1e22, 0xff666c75, 0xfffafbfc, 0xffc3c8cf, 0xff2563b8, 0xff1a5fb4};
 // Fields are lighter than what they stand on: Fusion draws their outlines darker, which would not be seen the other way round.
-constexpr Shades kDark{0xff1d2024, 0xff272b31, 0xff2b3037, 0xffe4e6e9, 0xffa2a9b2, 0xff353a42, 0xff4c535d, 0xff2f6fc4, 0xff85b8f7};
+constexpr Shades kDark{0xff1d2024, 0xff272b31, 0xff2b3037, 0xffe4e6e9, 0xffa2a9b2, 0xff353a42, 0xff4c535d, 0xff3374c9, 0xff85b8f7};
 
 void setDisabled(QPalette& palette, const Shades& shades)
 {

@@ -60,6 +60,7 @@ private Q_SLOTS:
     void theRangeFollowsTheDataUntilZoomed();
     void appendedPointsAreDrawn();
     void pointsOfSeveralSeriesHaveShapes();
+    void aLonePointIsSeen();
     void appendRefusesUnequalLengths();
     void logAxesLeaveOutWhatIsNotPositive();
     void countedAxesAreMarkedAtWholeNumbers();
@@ -193,6 +194,18 @@ void PlotViewTest::appendedPointsAreDrawn()
     m_view->setSmoothing(0.5);
     m_view->append("a", std::vector<double>{5}, std::vector<double>{1});
     QCOMPARE(m_view->drawnData("a").y.back(), smoothed(std::vector<double>{0, 1, 2, 7, kNaN, 1}, 0.5).back());
+}
+
+/// A comparison that ends at its first value has one: a line without length is no mark.
+void PlotViewTest::aLonePointIsSeen()
+{
+    m_view->setSeries("a", named("a", {{1}, {2}, {}, {}}));
+    m_view->showAll();
+    const auto coloured = [&] {
+        const QPoint at = m_view->toPixel(1, 2).toPoint();
+        return m_view->grab().toImage().pixelColor(at) == m_view->seriesColor("a");
+    };
+    QTRY_VERIFY(coloured());
 }
 
 void PlotViewTest::appendRefusesUnequalLengths()

@@ -1,13 +1,17 @@
 #include <QApplication>
+#include <QCheckBox>
 #include <QDBusConnection>
 #include <QDBusContext>
 #include <QDBusMessage>
 #include <QDBusVariant>
+#include <QLineEdit>
+#include <QListWidget>
 #include <QProcess>
 #include <QSignalSpy>
 #include <QTest>
 #include <QToolBar>
 #include <QToolButton>
+#include <QVBoxLayout>
 
 #include <widgets/theme.h>
 
@@ -48,6 +52,8 @@ private Q_SLOTS:
     void withoutAWishTheStartingPaletteDecides();
     void choicesHaveTexts();
     void toolsWithoutRoomAreReachedInBothThemes();
+    void boxesAndChosenRowsAreSeen_data();
+    void boxesAndChosenRowsAreSeen();
 
 private:
     QProcess m_daemon;
@@ -143,6 +149,47 @@ void ThemeTest::toolsWithoutRoomAreReachedInBothThemes()
         const double best = contrastOfExtension(theme, choice);
         QVERIFY2(best > 4.5, qPrintable(QString("%1: %2").arg(Theme::choiceText(choice)).arg(best)));
     }
+}
+
+void ThemeTest::boxesAndChosenRowsAreSeen_data()
+{
+    QTest::addColumn<bool>("dark");
+    QTest::newRow("light") << false;
+    QTest::newRow("dark") << true;
+}
+
+/// 3:1, as WCAG 2.1 asks of what is no text (criterion 1.4.11), in pixels as they are drawn.
+void ThemeTest::boxesAndChosenRowsAreSeen()
+{
+    QFETCH(bool, dark);
+    Theme theme;
+    theme.setChoice(dark ? ThemeChoice::Dark : ThemeChoice::Light);
+    QWidget window;
+    auto* layout = new QVBoxLayout(&window);
+    auto* line = new QLineEdit;
+    auto* box = new QCheckBox;
+    auto* rows = new QListWidget;
+    rows->addItems({"one", "two"});
+    for (QWidget* widget : {static_cast<QWidget*>(line), static_cast<QWidget*>(box), static_cast<QWidget*>(rows)})
+        layout->addWidget(widget);
+    rows->setCurrentRow(1);
+    window.show();
+    window.activateWindow();
+    QVERIFY(QTest::qWaitForWindowActive(&window));
+    line->setFocus();
+    QTRY_VERIFY(line->hasFocus());
+    const QImage picture = window.grab().toImage();
+    const auto colourAt = [&](const QWidget* widget, QPoint at) { return picture.pixelColor(widget->mapTo(&window, at)); };
+    // From outside into the box there is an edge.
+    double edge = 0;
+    for (int x = 0; x < box->height() / 2; ++x)
+        edge = std::max(edge, contrast(colourAt(box, {x, box->height() / 2}), QApplication::palette().color(QPalette::Window)));
+    QVERIFY2(edge >= 3, qPrintable(QString::number(edge)));
+    const QRect chosen = rows->visualItemRect(rows->item(1));
+    const QColor row = colourAt(rows->viewport(), {chosen.right() - 3, chosen.center().y()});
+    const double seen = contrast(row, colourAt(rows->viewport(), {chosen.right() - 3, chosen.bottom() + 20}));
+    QVERIFY2(seen >= 3, qPrintable(QString::number(seen)));
+    QVERIFY(contrast(row, QApplication::palette().color(QPalette::HighlightedText)) >= 4.5);
 }
 
 void ThemeTest::choicesHaveTexts()
