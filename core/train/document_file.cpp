@@ -357,10 +357,10 @@ Json parseYamlDocument(std::string_view text, const std::string& name, const Doc
     try {
         std::istringstream stream{std::string(text)};
         YAML::Parser parser(stream);
-        JsonFromYaml handler(name, limits, io::fileMemory(text.size()));
+        JsonFromYaml handler(name, limits, io::fileMemory(text.size()) / 2);  // the other half: the text itself, twice
         parser.HandleNextDocument(handler);
         Json out = handler.take();
-        JsonFromYaml second(name, limits, io::fileMemory(text.size()));
+        JsonFromYaml second(name, limits, io::fileMemory(text.size()) / 2);
         if (parser.HandleNextDocument(second))
             throw FormatError(fmt::format("{}: expected one YAML document, got more", name));
         return out;

@@ -111,7 +111,7 @@ private Q_SLOTS:
         for (int i = 0; i < 100; ++i)
             text += "- *a\n";
         QVERIFY(
-            errorOf([&] { train::parseYamlDocument(text, "t.yaml"); }).contains("expected parts that take at most 65.9 MiB of memory, found more"));
+            errorOf([&] { train::parseYamlDocument(text, "t.yaml"); }).contains("expected parts that take at most 33.0 MiB of memory, found more"));
         QCOMPARE(train::parseYamlDocument("- &a [x, &b y]\n- *a\n- *b\n", "t.yaml").dump(), std::string(R"([["x","y"],["x","y"],"y"])"));
     }
 
