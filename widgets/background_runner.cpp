@@ -5,6 +5,7 @@
 #include <exception>
 
 #include <core/base/plain_reason.h>
+#include <core/base/stop.h>
 
 #include "background_runner.h"
 
@@ -157,10 +158,12 @@ BackgroundTask BackgroundRunner::start(QObject* receiver, Work work, Failed fail
     const std::shared_ptr<void> atEnd(nullptr,
                                       [task, channel = m_channel, runner = this](void*) { channel->post([runner, task] { runner->finish(task); }); });
     // The task is held here until its end has been posted: the weak pointer above is then still good.
-    spec.function = [atEnd, work = std::move(work), failed = std::move(failed), deliver](jobs::Context& job) -> std::any {
+    // What only reads and computes ends wherever it is; jobs of the queue, which keep what they have done so far, end where they look at their token themselves.
+    const bool interactive = options.lane == Lane::Interactive;
+    spec.function = [atEnd, work = std::move(work), failed = std::move(failed), deliver, interactive](jobs::Context& job) -> std::any {
+        const core::StopScope stop(interactive ? job.stopToken() : std::stop_token());
         return runTask(job, work, failed, deliver);
     };
-    const bool interactive = options.lane == Lane::Interactive;
     const jobs::Job job = (interactive ? *m_interactive : *m_queue).submit(std::move(spec));
     const std::lock_guard lock(task->mutex);
     task->job = job;

@@ -32,7 +32,7 @@ constexpr Shades kDark{0xff1d2024, 0xff272b31, 0xff2b3037, 0xffe4e6e9, 0xffa2a9b
 void setDisabled(QPalette& palette, const Shades& shades)
 {
     for (const auto role : {QPalette::WindowText, QPalette::Text, QPalette::ButtonText, QPalette::HighlightedText})
-        palette.setColor(QPalette::Disabled, role, QColor(shades.muted).darker(QColor(shades.window).lightness() < 128 ? 140 : 100));
+        palette.setColor(QPalette::Disabled, role, QColor(shades.muted));
     palette.setColor(QPalette::Disabled, QPalette::Highlight, QColor(shades.mid));
 }
 

@@ -3,7 +3,7 @@
 
 namespace orrery::core {
 
-/// While it lives, `throwIfStopped` of this thread follows `stop`: for work many calls deep, of which nobody but a job is ever stopped
+/// While it lives, `throwIfStopped` of this thread follows `stop`: for work many calls deep, which is stopped wherever it is
 /// (building, reading and compiling a model). Scopes nest; the inner one holds.
 class StopScope {
 public:

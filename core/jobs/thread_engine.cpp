@@ -8,8 +8,6 @@
 #include <mutex>
 #include <thread>
 
-#include <core/base/stop.h>
-
 #include "engine.h"
 
 namespace orrery::jobs {
@@ -158,7 +156,6 @@ private:
             ThreadContext context(m_spec, m_threads, *m_events, m_gate, m_stop.get_token());
             if (!m_spec.function)
                 throw core::Error("this job has no function to run");
-            const core::StopScope stop(m_stop.get_token());
             result = m_spec.function(context);
         } catch (...) {
             error = std::current_exception();

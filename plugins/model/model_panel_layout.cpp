@@ -235,6 +235,8 @@ void ModelPanel::placeGraph()
     m_split->setStretchFactor(0, 2);
     m_split->setStretchFactor(1, 3);
     m_split->setSizes({width() * 2 / 5, width() * 3 / 5});
+    if (!isWide)
+        m_detailSplit->setSizes({420, 580});  // the value stands under what is said of the node, not beside it
 }
 
 void ModelPanel::resizeEvent(QResizeEvent* event)

@@ -190,6 +190,9 @@ void ThemeTest::boxesAndChosenRowsAreSeen()
     const double seen = contrast(row, colourAt(rows->viewport(), {chosen.right() - 3, chosen.bottom() + 20}));
     QVERIFY2(seen >= 3, qPrintable(QString::number(seen)));
     QVERIFY(contrast(row, QApplication::palette().color(QPalette::HighlightedText)) >= 4.5);
+    // A box that has nothing to choose from still says whose numbers are on show.
+    const QPalette palette = QApplication::palette();
+    QVERIFY(contrast(palette.color(QPalette::Disabled, QPalette::ButtonText), palette.color(QPalette::Button)) >= 4.5);
 }
 
 void ThemeTest::choicesHaveTexts()
