@@ -20,6 +20,7 @@
 
 #include "background_runner.h"
 #include "kept_model.h"
+#include "model_source.h"
 
 namespace orrery::widgets {
 namespace {
@@ -52,6 +53,7 @@ struct Session::Private {
                            const std::function<void(Inbox&)>& change);
     void deliverChanges();
     void pollStore();
+    void letGoOfDeletedRuns();
     void emitSelection();
 
     Session& q;
@@ -148,12 +150,36 @@ void Session::Private::pollStore()
         counter = now;
         ownChanges = false;
         sinceForeign.start();
+        letGoOfDeletedRuns();
         Q_EMIT q.runsChanged({});
         Q_EMIT q.reportsChanged();
     } catch (const std::exception& error) {
         pollTimer.stop();
         q.report(QString::fromStdString(error.what()));
     }
+}
+
+/// Runs that another process has deleted are chosen no more, neither as runs nor as the model.
+void Session::Private::letGoOfDeletedRuns()
+{
+    const auto isThere = [&](qint64 run) {
+        try {
+            workspace->run(run);
+            return true;
+        } catch (const core::InputError&) {
+            return false;
+        }
+    };
+    const auto isGone = [&](std::optional<qint64> run) { return run && !isThere(*run); };
+    Selection kept = selection;
+    kept.runs.removeIf([&](qint64 run) { return !isThere(run); });
+    if (isGone(kept.weightsRun)) {
+        kept.weightsRun.reset();
+        kept.checkpointStep.reset();
+    }
+    if (isGone(runOfArgument(kept.model)))
+        kept.model.clear();
+    q.setSelection(kept);
 }
 
 /// A receiver may change the selection again; the outermost call goes on until nothing is left to announce, so everybody sees changes in the same order.

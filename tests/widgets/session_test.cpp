@@ -11,6 +11,7 @@
 #include <QThread>
 #include <QTimer>
 #include <QUndoStack>
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -478,9 +479,15 @@ void SessionTest::runsOfAnotherProcessAreAnnounced()
     store::NewRun run;
     run.name = "theirs";
     run.document = core::Json::object();
-    other->createRun(run);
+    const auto first = other->createRun(run), second = other->createRun(run);
     QTRY_VERIFY(changed.size() >= 1);
-    QCOMPARE(session.workspace()->runs().runs.size(), std::size_t(1));
+    QCOMPARE(session.workspace()->runs().runs.size(), std::size_t(2));
+    // What is deleted there is chosen no more.
+    session.openModel(QString("run:%1").arg(second));
+    session.selectRuns({first, second});
+    other->deleteRuns(std::array{second});
+    QTRY_COMPARE(session.selection().runs, QList<qint64>{first});
+    QVERIFY(session.selection().model.isEmpty());
 }
 
 QTEST_MAIN(SessionTest)
