@@ -119,8 +119,11 @@ Panel::Panel(QString id, QString title, Session& session, QWidget* parent)
     new FocusKeeper(*this);
     // What was wrong with one model is not wrong with the next. The derived panel hears of it afterwards.
     connect(&session, &Session::selectionChanged, this, [this, meant = modelArgument(session.selection())]() mutable {
-        if (const QString now = modelArgument(m_session.selection()); now != std::exchange(meant, now))
-            showError({});
+        const QString now = modelArgument(m_session.selection());
+        if (now.isEmpty() || now == meant)  // the same one, opened anew: the panel knows best
+            return;
+        meant = now;
+        showError({});
     });
 }
 

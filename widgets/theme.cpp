@@ -103,7 +103,7 @@ public:
     void drawPrimitive(PrimitiveElement element, const QStyleOption* option, QPainter* painter, const QWidget* widget) const override
     {
         QProxyStyle::drawPrimitive(element, option, painter, widget);
-        if ((element != PE_IndicatorCheckBox && element != PE_IndicatorItemViewItemCheck) || !isDark(option->palette))
+        if (element != PE_IndicatorCheckBox && element != PE_IndicatorItemViewItemCheck)
             return;
         painter->save();
         painter->setPen(themeColors(option->palette).axisLine);

@@ -63,7 +63,6 @@ private Q_SLOTS:
     void initTestCase() { core::registerAll(); }
     void emptyStatesSayWhatToDo();
     void theTreeHoldsEveryNodeAndParameter();
-    void theCostSaysOfWhichInput();
     void theFileSaysWhatItIs();
     void countsEqualCore();
     void weightsShowTheirStatistics();
@@ -290,18 +289,6 @@ void ModelTest::aDamagedFileIsExplained()
     bench.session.openModel(kLenet);
     QTRY_VERIFY(!bench.panel->isShowingEmptyState());
     QCOMPARE(bench.panel->errorText(), QString());
-}
-
-/// The example of an archive may hold several samples.
-void ModelTest::theCostSaysOfWhichInput()
-{
-    Bench bench;
-    bench.show();
-    bench.session.openModel(kLenet);
-    QTRY_VERIFY2(bench.child<QLabel>("summary")->text().endsWith(" FLOPs for one sample"), qPrintable(bench.child<QLabel>("summary")->text()));
-    bench.session.openModel(ORRERY_TEST_DATA "/pt2/cnn.pt2");
-    QTRY_VERIFY2(bench.child<QLabel>("summary")->text().endsWith(" FLOPs for the input [2, 3, 16, 16]"),
-                 qPrintable(bench.child<QLabel>("summary")->text()));
 }
 
 /// Opened in vain, mended, opened again; then another model of the same name.
