@@ -188,7 +188,8 @@ PreparedInterventionPtr InterventionOpener::prepare(const InterventionSubject& s
             texts.push_back({"", ""});
         return train::neededInputs(texts);
     };
-    const bool isSame = !m_model.open(subject.model, workspace, needed(subject)) && m_last;
+    m_model.open(subject.model, workspace, needed(subject));
+    const bool isSame = m_last && m_last->model == m_model.model();  // what was prepared before may be of an older one
     made->model = m_model.model();
     made->executor = m_model.executor();
     made->modelState = m_model.state();

@@ -59,7 +59,7 @@ public:
 private:
     std::mutex m_mutex;
     widgets::KeptModel m_model;      ///< guarded by m_mutex
-    PreparedInterventionPtr m_last;  ///< of m_model; guarded by m_mutex
+    PreparedInterventionPtr m_last;  ///< guarded by m_mutex
 };
 
 /// A source input as it is typed: "sample 3", "text ...", or the name of an array file; `given` as on the command line: `sample:3`, `text:...`, `pair:["...", "..."]`, FILE.
