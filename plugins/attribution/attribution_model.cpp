@@ -16,7 +16,6 @@
 #include <core/train/card_inputs.h>
 #include <core/train/predict.h>
 #include <core/train/samples.h>
-#include <widgets/kept_model.h>
 #include <widgets/model_source.h>
 
 namespace orrery::plugins {
@@ -197,10 +196,14 @@ std::int64_t PreparedSubject::elements() const
 
 struct SubjectOpener::Cache {
     std::mutex mutex;  ///< one subject is prepared at a time
-    widgets::KeptModel model;
+    QString modelName;
+    std::set<std::string> keptInputs;  ///< a pair needs inputs that are bound otherwise: another graph
+    std::shared_ptr<const graph::Model> model;
+    std::shared_ptr<const graph::Executor> executor;
     core::Json document;
     std::optional<qint64> run;
     data::DataSetPtr data;
+    std::shared_ptr<store::Workspace> workspace;
 };
 
 std::shared_ptr<SubjectOpener::Cache> SubjectOpener::cache()
@@ -213,10 +216,17 @@ std::shared_ptr<SubjectOpener::Cache> SubjectOpener::cache()
 
 void SubjectOpener::openModel(Cache& cached, PreparedSubject& made, const std::shared_ptr<store::Workspace>& workspace) const
 {
-    cached.model.open(made.subject.model, workspace, train::neededInputs(made.subject.texts));
-    made.model = cached.model.model();
-    made.executor = cached.model.executor();
-    made.modelState = cached.model.state();
+    const ExplainSubject& subject = made.subject;
+    const auto needed = train::neededInputs(subject.texts);
+    if (!cached.model || cached.modelName != subject.model || cached.workspace != workspace || cached.keptInputs != needed) {
+        cached.model = std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, workspace, needed));
+        cached.executor = std::make_shared<const graph::Executor>(cached.model->graph);
+        cached.modelName = subject.model;
+        cached.keptInputs = needed;
+        cached.workspace = workspace;
+    }
+    made.model = cached.model;
+    made.executor = cached.executor;
 }
 
 void SubjectOpener::openInput(Cache& cached, PreparedSubject& made, const std::shared_ptr<store::Workspace>& workspace) const

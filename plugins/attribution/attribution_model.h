@@ -54,7 +54,6 @@ Answer answerOf(const graph::ModelCard& card, const at::Tensor& output, std::opt
 /// The subject, opened and answered. Immutable; shared with jobs.
 struct PreparedSubject {
     ExplainSubject subject;
-    QString modelState;  ///< see widgets::fileState
     std::shared_ptr<const graph::Model> model;
     std::shared_ptr<const graph::Executor> executor;
     data::DataSetPtr data;  ///< null for a picture or text of the user's own
@@ -73,8 +72,6 @@ struct PreparedSubject {
     std::vector<Site> sites;                    ///< the input (or a token model's embedding), then every floating value computed from it, in order
     std::string targetText;                     ///< true class or value
 
-    /// What was computed of one holds for the other: the model's file has not changed in between.
-    bool isSame(const PreparedSubject& other) const { return subject == other.subject && modelState == other.modelState; }
     QString className(std::int64_t index) const;
     /// Where the sequence is explained; nothing: its output has no positions.
     std::optional<std::int64_t> position() const;

@@ -408,7 +408,7 @@ void AttributionPanel::takeResult(int card, const ExplanationPtr& result)
 {
     m_cards->setResult(card, result);
     // Stepped on while it was computed: the result stays in the comparison alone.
-    if (card == m_onShow && m_prepared && result->subject->isSame(*m_prepared))
+    if (card == m_onShow && m_prepared && result->subject->subject == m_prepared->subject)
         showResult(result);
     if (result->partial)
         return;
@@ -431,7 +431,7 @@ void AttributionPanel::loadCard(int id)
         m_method->setCurrentIndex(m_method->findData(method));
         chooseMethod();
     }
-    const bool isOfSubject = card->result && m_prepared && card->result->subject->isSame(*m_prepared);
+    const bool isOfSubject = card->result && m_prepared && card->result->subject->subject == m_prepared->subject;
     showResult(isOfSubject ? card->result : nullptr);
 }
 

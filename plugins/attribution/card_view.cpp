@@ -60,7 +60,7 @@ QString CardView::noteOf(const Card& card, const PreparedPtr& current) const
         parts << tr("partial: cancelled, not stored");
     if (card.result) {
         const Explanation& made = *card.result;
-        if (current && !made.subject->isSame(*current))
+        if (current && !(made.subject->subject == current->subject))
             parts << (!made.subject->subject.texts.empty() ? tr("of another text")
                       : !made.subject->subject.image.isEmpty()
                           ? tr("of another picture")

@@ -188,12 +188,16 @@ PreparedInterventionPtr InterventionOpener::prepare(const InterventionSubject& s
             texts.push_back({"", ""});
         return train::neededInputs(texts);
     };
-    m_model.open(subject.model, workspace, needed(subject));
-    const bool isSame = m_last && m_last->model == m_model.model();  // what was prepared before may be of an older one
-    made->model = m_model.model();
-    made->executor = m_model.executor();
-    made->modelState = m_model.state();
-    made->places = isSame ? m_last->places : placesOf(*made->model);
+    const bool isSame = m_last && m_workspace == workspace && m_last->subject.model == subject.model && needed(m_last->subject) == needed(subject);
+    if (isSame) {
+        made->model = m_last->model;
+        made->executor = m_last->executor;
+        made->places = m_last->places;
+    } else {
+        made->model = std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, workspace, needed(subject)));
+        made->executor = std::make_shared<const graph::Executor>(made->model->graph);
+        made->places = placesOf(*made->model);
+    }
     made->readsText = train::readsText(*made->model);
     made->readsPairs = train::readsPairs(*made->model);
     if (opened)
@@ -210,6 +214,7 @@ PreparedInterventionPtr InterventionOpener::prepare(const InterventionSubject& s
         return nullptr;
     readInput(*made);
     m_last = made;
+    m_workspace = workspace;
     return made;
 }
 

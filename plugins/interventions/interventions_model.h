@@ -12,7 +12,6 @@
 #include <core/graph/model.h>
 #include <core/intervene/results.h>
 #include <core/train/text_batch.h>
-#include <widgets/kept_model.h>
 
 namespace orrery::widgets {
 class Session;
@@ -35,7 +34,6 @@ struct InterventionSubject {
 /// The subject, opened. Immutable; shared with jobs.
 struct PreparedIntervention {
     InterventionSubject subject;
-    QString modelState;  ///< see widgets::fileState
     std::shared_ptr<const graph::Model> model;
     std::shared_ptr<const graph::Executor> executor;
     data::DataSetPtr data;  ///< null for a text of the user's own
@@ -58,8 +56,8 @@ public:
 
 private:
     std::mutex m_mutex;
-    widgets::KeptModel m_model;      ///< guarded by m_mutex
-    PreparedInterventionPtr m_last;  ///< guarded by m_mutex
+    PreparedInterventionPtr m_last;                 ///< guarded by m_mutex
+    std::shared_ptr<store::Workspace> m_workspace;  ///< guarded by m_mutex
 };
 
 /// A source input as it is typed: "sample 3", "text ...", or the name of an array file; `given` as on the command line: `sample:3`, `text:...`, `pair:["...", "..."]`, FILE.

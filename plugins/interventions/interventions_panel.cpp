@@ -150,7 +150,7 @@ void InterventionsPanel::prepareSoon() const
 void InterventionsPanel::prepare()
 {
     const auto subject = wantedSubject();
-    if (m_prepared && m_prepared->subject == subject && m_prepared->modelState == widgets::fileState(subject.model) && !m_preparation.isRunning())
+    if (m_prepared && m_prepared->subject == subject && !m_preparation.isRunning())
         return;
     m_preparation.cancel();
     showError({});

@@ -12,7 +12,6 @@
 #include <core/intervene/neighbours.h>
 #include <core/train/samples.h>
 #include <widgets/commands.h>
-#include <widgets/kept_model.h>
 #include <widgets/model_source.h>
 
 namespace orrery::plugins {
@@ -170,7 +169,6 @@ OpenedPtr openSubject(const Subject& subject, const std::shared_ptr<store::Works
         throw core::InputError("no data are chosen: choose a data set in Data");
     made->document = asRun ? ofRun : subject.data;
     made->data = asRun ? train::dataOfRun(*workspace, *subject.run) : data::openData(subject.data);
-    made->modelState = widgets::fileState(subject.model);
     made->model = std::make_shared<const graph::Model>(widgets::openModelArgument(subject.model, workspace));
     made->executor = std::make_shared<const graph::Executor>(made->model->graph);
     made->values = valuesOf(*made->model, *made->executor, *made->data, stop);

@@ -30,7 +30,6 @@ struct ValueName {
 /// The subject, opened. Immutable; shared with jobs.
 struct OpenedSubject {
     Subject subject;
-    QString modelState;  ///< see widgets::fileState
     std::shared_ptr<const graph::Model> model;
     std::shared_ptr<const graph::Executor> executor;
     data::DataSetPtr data;

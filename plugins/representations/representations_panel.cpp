@@ -15,7 +15,6 @@
 #include <QVBoxLayout>
 
 #include <widgets/commands.h>
-#include <widgets/kept_model.h>
 #include <widgets/low_tabs.h>
 #include <widgets/model_box.h>
 #include <widgets/model_source.h>
@@ -210,7 +209,7 @@ void RepresentationsPanel::followSelection(widgets::SelectionParts parts)
             rowsChanged();
         }
     // Another part of the same data, or samples alone, open nothing again.
-    if (!isOpen(wantedSubject()))
+    if (!m_opened || !(wantedSubject() == m_opened->subject))
         openSoon();
     if (parts & (widgets::SelectionParts(SelectionPart::Samples) | SelectionPart::Data))
         m_scatter->showSelected();
@@ -231,11 +230,6 @@ Subject RepresentationsPanel::wantedSubject() const
     return subject;
 }
 
-bool RepresentationsPanel::isOpen(const Subject& subject) const
-{
-    return m_opened && m_opened->subject == subject && m_opened->modelState == widgets::fileState(subject.model);
-}
-
 void RepresentationsPanel::openSoon()
 {
     m_openTimer->start();
@@ -254,7 +248,7 @@ void RepresentationsPanel::open()
     if (const int row = m_part->findData(session().selection().split); row >= 0)
         m_part->setCurrentIndex(row);
     const Subject subject = wantedSubject();
-    if (!m_opening && isOpen(subject))
+    if (m_opened && !m_opening && subject == m_opened->subject)
         return;
     m_openTask.cancel();
     endOpening();

@@ -48,8 +48,6 @@ private:
     void rowsChanged();
     void updateEmptyState();
     Subject wantedSubject() const;
-    /// It is what is on show, and its file what it was.
-    bool isOpen(const Subject& subject) const;
     RowChoice choice() const;
     Page* page() const;
 
