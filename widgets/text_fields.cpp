@@ -1,14 +1,13 @@
 #include "text_fields.h"
 
 #include <QBoxLayout>
-#include <QLineEdit>
 #include <QResizeEvent>
 #include <QSignalBlocker>
 #include <QToolButton>
 #include <algorithm>
 #include <utility>
 
-#include "controls.h"
+#include "lines_edit.h"
 
 namespace orrery::widgets {
 namespace {
@@ -26,21 +25,26 @@ TextFields::TextFields(Several several, QWidget* parent) : QWidget(parent), m_se
     setFocusProxy(m_rows[0].text);
 }
 
-QLineEdit* TextFields::first() const
+LinesEdit* TextFields::first() const
 {
     return m_rows[0].text;
 }
 
-QLineEdit* TextFields::makeEdit(const QString& name, const QString& accessible)
+LinesEdit* TextFields::makeEdit(const QString& name, const QString& accessible)
 {
-    auto* edit = name.startsWith(QLatin1String("pair")) ? makePairEdit() : new QLineEdit;
+    auto* edit = new LinesEdit;
+    edit->setToolTip(tr("Enter reads it, Shift+Enter begins a new line"));
+    if (name.startsWith(QLatin1String("pair"))) {
+        edit->setPlaceholderText(tr("second text of a pair, if any"));
+        edit->setToolTip(tr("For models that read two texts: question and passage, premise and hypothesis"));
+    }
     edit->setObjectName(name);
     edit->setAccessibleName(accessible);
-    connect(edit, &QLineEdit::textChanged, this, [this] {
+    connect(edit, &LinesEdit::textChanged, this, [this] {
         m_changed = true;
         Q_EMIT edited();
     });
-    connect(edit, &QLineEdit::editingFinished, this, [this] {
+    connect(edit, &LinesEdit::editingFinished, this, [this] {
         if (std::exchange(m_changed, false))
             Q_EMIT finished();
     });
@@ -70,8 +74,8 @@ void TextFields::addRow()
         connect(row.button, &QToolButton::clicked, this, [this, box = row.box] { removeRow(box); });
     auto* texts = new QBoxLayout(QBoxLayout::LeftToRight);
     texts->setSpacing(4);
-    texts->addWidget(row.text, 1);
-    texts->addWidget(row.pair, 1);
+    texts->addWidget(row.text, 1, Qt::AlignTop);
+    texts->addWidget(row.pair, 1, Qt::AlignTop);
     auto* line = new QHBoxLayout(row.box);
     line->setContentsMargins(0, 0, 0, 0);
     line->addLayout(texts, 1);

@@ -6,14 +6,15 @@
 #include <core/base/json.h>
 #include <core/train/text_batch.h>
 
-class QLineEdit;
 class QToolButton;
 class QVBoxLayout;
 
 namespace orrery::widgets {
 
+class LinesEdit;
+
 /// What a model reads: a text, or two that belong together (question and passage, premise and hypothesis), once or several times as one batch. Fields that mean nothing to the model
-/// are hidden and keep what was typed. The edits are named "text" and "pair", further ones "text2", "pair2" and so on. UI thread.
+/// are hidden and keep what was typed. A text may have several lines (source code): they can be pasted, or begun with Shift+Enter. The edits are named "text" and "pair", further ones "text2", "pair2" and so on. UI thread.
 class TextFields : public QWidget {
     Q_OBJECT
 public:
@@ -28,7 +29,7 @@ public:
     std::vector<train::GivenText> texts() const;
     void setTexts(const std::vector<train::GivenText>& texts);
     void setPlaceholder(const QString& text);
-    QLineEdit* first() const;
+    LinesEdit* first() const;
 
     /// All that was typed, hidden or not, for a panel's state.
     core::Json toJson() const;
@@ -44,13 +45,13 @@ protected:
 private:
     struct Row {
         QWidget* box;
-        QLineEdit *text, *pair;
+        LinesEdit *text, *pair;
         QToolButton* button;
     };
     void addRow();
     void setRows(int count);
     void removeRow(QWidget* box);
-    QLineEdit* makeEdit(const QString& name, const QString& accessible);
+    LinesEdit* makeEdit(const QString& name, const QString& accessible);
     void arrange();
 
     Several m_several;

@@ -3,6 +3,7 @@
 #include <QAction>
 #include <QClipboard>
 #include <QContextMenuEvent>
+#include <QFontDatabase>
 #include <QGuiApplication>
 #include <QHelpEvent>
 #include <QKeyEvent>
@@ -24,18 +25,40 @@ namespace {
 
 constexpr double kTokenMargin = 6, kTokenGap = 1, kPadding = 1.5, kLeading = 4;
 
-bool endsLine(const QString& token)
+/// A token that ends its line, as those of source code do: what stands before the break, how many breaks, and the blanks behind them, which indent the next line.
+struct LineEnd {
+    QString before, indent;
+    int breaks = 0;
+};
+
+std::optional<LineEnd> lineEnd(const QString& token)
 {
-    return token == QLatin1String("\n") || token == QLatin1String("\\n") || token == QLatin1String("\r\n");
+    LineEnd end{token, {}, 0};
+    const auto take = [&end](QLatin1String what, const QString& as = {}) {
+        if (!end.before.endsWith(what))
+            return false;
+        end.before.chop(what.size());
+        end.indent.prepend(as);
+        return true;
+    };
+    while (take(QLatin1String(" "), QStringLiteral(" ")) || take(QLatin1String("\t"), QStringLiteral("\t")) ||
+           take(QLatin1String("\\t"), QStringLiteral("\t")))
+        continue;
+    while (take(QLatin1String("\n")) || take(QLatin1String("\\n"))) {
+        ++end.breaks;
+        take(QLatin1String("\r")) || take(QLatin1String("\\r"));
+    }
+    return end.breaks > 0 ? std::optional(end) : std::nullopt;
 }
 
 /// What stands in the picture for a token: control characters as signs, so that every token has a width.
 QString shownText(const QString& token)
 {
-    if (endsLine(token))
-        return QStringLiteral("↵");
-    QString shown = token;
+    const auto end = lineEnd(token);
+    QString shown = end ? end->before : token;
     shown.replace(QLatin1Char('\n'), QStringLiteral("↵")).replace(QLatin1Char('\t'), QStringLiteral("⇥")).remove(QLatin1Char('\r'));
+    if (end)
+        shown += QStringLiteral("↵").repeated(end->breaks);
     return shown.isEmpty() ? QStringLiteral("∅") : shown;
 }
 
@@ -114,7 +137,11 @@ struct TokenView::Private {
     void scrollTo(int token);
 
     TokenView& q;
-    QStringList tokens, tooltips;
+    QString blanksBefore(int token) const { return blanks.value(token); }
+    bool startsLine(int token) const;
+    double widthOf(const QFontMetricsF& metrics, const QString& blank) const;
+
+    QStringList tokens, tooltips, blanks;
     std::vector<double> values;
     std::optional<double> magnitude;
     MapKind kind = MapKind::Diverging;
@@ -127,6 +154,17 @@ struct TokenView::Private {
     QAction* copyText = nullptr;
 };
 
+bool TokenView::Private::startsLine(int token) const
+{
+    return token > 0 && (lineEnd(tokens[token - 1]) || blanksBefore(token).contains(QLatin1Char('\n')));
+}
+
+double TokenView::Private::widthOf(const QFontMetricsF& metrics, const QString& blank) const
+{
+    constexpr int kTabLetters = 4;
+    return metrics.horizontalAdvance(QLatin1Char(' ')) * double(blank.count(QLatin1Char(' ')) + kTabLetters * blank.count(QLatin1Char('\t')));
+}
+
 /// Greedy lines: a word (tokens up to the next space) moves to the next line as a whole if it fits there.
 std::vector<QRectF> TokenView::Private::layout(double width) const
 {
@@ -137,10 +175,16 @@ std::vector<QRectF> TokenView::Private::layout(double width) const
     double x = kTokenMargin, y = kTokenMargin;
     int wordStart = 0;
     for (int i = 0; i < tokens.size(); ++i) {
-        if (i > 0 && endsLine(tokens[i - 1])) {
-            x = kTokenMargin, y += lineHeight();
+        const QString before = blanksBefore(i);
+        const auto end = i > 0 ? lineEnd(tokens[i - 1]) : std::nullopt;
+        if (startsLine(i)) {
+            const auto breaks = (end ? end->breaks : 0) + before.count(QLatin1Char('\n'));
+            const QString indent = (end ? end->indent : QString()) + before;
+            x = std::min(kTokenMargin + widthOf(metrics, indent.mid(indent.lastIndexOf(QLatin1Char('\n')) + 1)), std::max(kTokenMargin, right / 2));
+            y += double(breaks) * lineHeight();
             wordStart = i;
-        } else if (i == 0 || startsWord(tokens[i - 1], tokens[i])) {
+        } else if (i == 0 || startsWord(tokens[i - 1], tokens[i]) || !before.isEmpty()) {
+            x += widthOf(metrics, before);
             wordStart = i;
         }
         const double wide = metrics.horizontalAdvance(shownText(tokens[i])) + 2 * kPadding;
@@ -172,7 +216,7 @@ void TokenView::Private::reorder(std::vector<QRectF>& at, double right) const
         return;
     for (int paragraph = 0; paragraph < tokens.size();) {
         int last = paragraph;
-        while (last + 1 < tokens.size() && !endsLine(tokens[last]))
+        while (last + 1 < tokens.size() && !startsLine(last + 1))
             ++last;
         const auto levels = levelsOf(tokens.mid(paragraph, last + 1 - paragraph));
         const bool fromRight = levels.base > 0;
@@ -306,6 +350,10 @@ void TokenView::setTokens(const QStringList& tokens)
     const int before = d->current;
     d->tokens = tokens;
     d->tooltips.clear();
+    if (!d->blanks.isEmpty()) {
+        d->blanks.clear();
+        setFont(QFont());
+    }
     d->values.clear();
     d->magnitude.reset();
     d->text.reset();
@@ -315,6 +363,14 @@ void TokenView::setTokens(const QStringList& tokens)
     updateGeometry();
     if (before >= 0)
         Q_EMIT currentChanged(-1);
+}
+
+void TokenView::setBlanks(const QStringList& before)
+{
+    d->blanks = before;
+    setFont(before.isEmpty() ? QFont() : QFontDatabase::systemFont(QFontDatabase::FixedFont));
+    d->relayout();
+    updateGeometry();
 }
 
 int TokenView::count() const

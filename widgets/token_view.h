@@ -17,7 +17,7 @@ namespace orrery::widgets {
 using MapKind = report::MapKind;
 
 /// The tokens of a text in reading order, each on a background coloured by its number: attributions, probabilities, patching results. Lines wrap between
-/// words where they can; a token that is a line break ("\n" or its escape) shows as ↵ and ends the line, leading spaces keep their width. The text colour is
+/// words where they can; a token that ends with a line break ("\n" or its escape) shows it as ↵ and ends the line, blanks behind it indent the next one, leading spaces keep their width. The text colour is
 /// black or white by the background, so it can be read on every colour. One token is current (click, arrow keys, Home, End); several may be marked
 /// (struck out and hatched: left out, patched). Tooltip and accessible description give number, text and value; Ctrl+C copies the text. UI thread.
 class TokenView : public QAbstractScrollArea {
@@ -28,6 +28,9 @@ public:
 
     /// New tokens; values, tooltips, marks and the current token are dropped.
     void setTokens(const QStringList& tokens);
+    /// The blanks and line breaks in front of each token (see text::blanksOfLines): the tokens of source code then stand as it was written, in letters of one width. Dropped by
+    /// `setTokens`.
+    void setBlanks(const QStringList& before);
     int count() const;
     /// One number a token; NaN or missing: not coloured. Empty: no colours.
     /// @param magnitude  The number that gets the end of the colour map; nothing: the largest absolute value.

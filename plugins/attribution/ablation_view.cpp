@@ -150,7 +150,7 @@ void AblationView::showSubject()
         return m_inputs->setCurrentWidget(m_picture);
     case InputKind::Tokens:
         m_hint->setText(tr("Click tokens, or press Space on them, to leave them out: their embeddings are set to the baseline."));
-        m_tokens->setTokens(elementNames(*m_subject));
+        showTokens(*m_tokens, *m_subject);
         return m_inputs->setCurrentWidget(m_tokens);
     case InputKind::Table:
         m_hint->setText(tr("Untick features to leave them out: they are set to the baseline."));

@@ -13,6 +13,7 @@
 #include <core/intervene/results.h>
 #include <core/io/image.h>
 #include <core/text/card_tokenizer.h>
+#include <core/text/source_lines.h>
 #include <core/train/card_inputs.h>
 #include <core/train/predict.h>
 #include <core/train/samples.h>
@@ -90,6 +91,9 @@ void addAnswer(PreparedSubject& subject, std::stop_token stop)
     subject.classes = subject.model->card.classNames;
     if (subject.classes.empty() && subject.data && subject.data->info().classNames.size() == classes)
         subject.classes = subject.data->info().classNames;
+    if (subject.model->card.task == "token_classification")
+        for (std::int64_t position = 0; position < subject.positions; ++position)
+            subject.tags.push_back(subject.className(answerOf(subject.model->card, output, position).predicted).toStdString());
     // The classes of what says something at each position are tokens; those of a whole text are not.
     const bool ofTokens = intervene::answersAreTokens(subject.model->card) || (subject.model->card.task.empty() && subject.positions > 0);
     if (!subject.classes.empty() || classes == 0 || subject.kind != InputKind::Tokens || !ofTokens)
@@ -285,6 +289,10 @@ PreparedPtr SubjectOpener::prepare(const ExplainSubject& subject, const std::sha
     made->names = explain::attributedNames(made->model->card, made->inputs[0].toTensor());
     if (made->names.empty())
         made->names = namesOfData(*made);
+    if (!made->subject.texts.empty() && made->model->card.tokenizer.is_object()) {
+        const auto& given = made->subject.texts[0];
+        made->blanks = text::blanksOfLines(*text::requiredTokenizer(made->model->card), given.text, given.pair);
+    }
     if (made->kind == InputKind::Image)
         addPixels(*made);
     else if (made->kind == InputKind::Table)

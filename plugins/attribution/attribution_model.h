@@ -64,11 +64,13 @@ struct PreparedSubject {
     std::vector<float> pixels;  ///< Image: [channel, height, width], standardisation undone, 0 black to 1 white
     int channels = 0, height = 0, width = 0;
     std::vector<std::string> names;             ///< features or tokens
+    std::vector<std::string> blanks;            ///< Text of several lines: what stands before each token (see text::blanksOfLines); else empty
     std::vector<double> values;                 ///< Table: standardisation undone
     std::int64_t positions = 0;                 ///< of a sequence's output [1, position, class]; 0: it has none
     std::optional<std::int64_t> usualPosition;  ///< where such a model answers: a mask, else the last token
     Answer answer;                              ///< at `position`
     std::vector<std::string> classes;           ///< names; may be empty
+    std::vector<std::string> tags;              ///< of a model that tags each token: the name of its most probable class; else empty
     std::vector<Site> sites;                    ///< the input (or a token model's embedding), then every floating value computed from it, in order
     std::string targetText;                     ///< true class or value
 

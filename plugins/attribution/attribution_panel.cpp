@@ -260,6 +260,7 @@ void AttributionPanel::prepare()
         m_ablation->setSubject(nullptr);
         showContent();
         m_subject->showSubject(nullptr, tr("The model or its input could not be opened. Choose another sample or model above."));
+        showResult(nullptr);  // what stands there is of another question
         showError(text);
         updateButtons();
         addBusy(-1);
@@ -445,6 +446,7 @@ void AttributionPanel::showResult(const ExplanationPtr& result)
         m_channels->clear();
         m_result->setCurrentWidget(picture ? static_cast<QWidget*>(m_picture) : m_list);
     }
+    m_result->setVisible(m_prepared != nullptr);
     if (result && result->shape == ResultShape::Picture) {
         m_picture->showExplanation(*result);
         m_result->setCurrentWidget(m_picture);

@@ -7,6 +7,7 @@
 
 #include <core/report/colour_map.h>
 #include <widgets/theme.h>
+#include <widgets/token_view.h>
 
 namespace orrery::plugins {
 namespace {
@@ -70,6 +71,23 @@ QStringList elementNames(const PreparedSubject& subject)
     for (const auto& name : subject.names)
         names << QString::fromStdString(name);
     return names;
+}
+
+void showTokens(widgets::TokenView& view, const PreparedSubject& subject)
+{
+    view.setTokens(elementNames(subject));
+    QStringList tags;
+    for (const auto& tag : subject.tags)
+        tags << QObject::tr("tagged %1").arg(QString::fromStdString(tag));
+    view.setTooltips(tags);
+    if (subject.blanks.size() != subject.names.size() || subject.blanks.empty())
+        return;
+    QStringList blanks;
+    for (const auto& each : subject.blanks)
+        blanks << QString::fromStdString(each);
+    view.setBlanks(blanks);
+    const auto& text = subject.subject.texts.at(0);
+    view.setText(QString::fromStdString(text.pair ? text.text + "\n" + *text.pair : text.text));
 }
 
 }  // namespace orrery::plugins

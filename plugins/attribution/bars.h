@@ -4,6 +4,10 @@
 
 #include "explanation.h"
 
+namespace orrery::widgets {
+class TokenView;
+}
+
 namespace orrery::plugins {
 
 /// Draws the share of its cell (-1..1) as a bar from the middle: the side tells the sign, the colour repeats it.
@@ -22,5 +26,7 @@ void setBar(QTableWidget* table, int row, int column, double value, double magni
 /// Name of an element of the input, else its number.
 QString elementName(const PreparedSubject& subject, std::size_t index);
 QStringList elementNames(const PreparedSubject& subject);
+/// The tokens of a text in a view; those of several lines as they were written.
+void showTokens(widgets::TokenView& view, const PreparedSubject& subject);
 
 }  // namespace orrery::plugins

@@ -114,7 +114,7 @@ QWidget* CardView::fill(const Explanation& result, const CardLook& look)
     }
     if (subject.kind == InputKind::Tokens && result.ofElements) {
         if (!m_shown || m_shown->subject != result.subject || m_tokens->count() == 0)
-            m_tokens->setTokens(elementNames(subject));
+            showTokens(*m_tokens, subject);
         m_tokens->setValues(result.values, magnitude);
         return m_tokens;
     }

@@ -128,7 +128,10 @@ void ListResult::showInput(const PreparedSubject& subject)
     const QSignalBlocker blocker(m_table);
     const bool tokens = subject.kind == InputKind::Tokens;
     m_text->setVisible(tokens);
-    m_text->setTokens(tokens ? elementNames(subject) : QStringList());
+    if (tokens)
+        showTokens(*m_text, subject);
+    else
+        m_text->setTokens({});
     fillRows(subject, tokens || subject.values.empty() ? subject.names.size() : subject.values.size(), true);
     m_table->resizeColumnToContents(0);
     m_table->resizeColumnToContents(1);

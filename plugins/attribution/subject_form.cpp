@@ -14,6 +14,7 @@
 #include <core/base/text.h>
 #include <widgets/controls.h>
 #include <widgets/export.h>
+#include <widgets/lines_edit.h>
 #include <widgets/model_source.h>
 #include <widgets/session.h>
 #include <widgets/text_fields.h>
@@ -311,9 +312,10 @@ void SubjectForm::fillPositions()
     if (!shown)
         return;
     const auto named = [&](std::int64_t position) {
-        const auto& names = m_prepared->names;
-        return std::size_t(position) < names.size() ? tr("%1: %2").arg(position).arg(QString::fromStdString(names[std::size_t(position)]))
-                                                    : QString::number(position);
+        const auto &names = m_prepared->names, &tags = m_prepared->tags;
+        const auto place = std::size_t(position);
+        const QString name = place < names.size() ? tr("%1: %2").arg(position).arg(QString::fromStdString(names[place])) : QString::number(position);
+        return place < tags.size() ? tr("%1 → %2").arg(name, QString::fromStdString(tags[place])) : name;
     };
     const auto usual = m_prepared->usualPosition.value_or(m_prepared->positions - 1);
     m_positions->addItem(usual == m_prepared->positions - 1 ? tr("the last token, %1").arg(named(usual)) : tr("the mask, %1").arg(named(usual)));

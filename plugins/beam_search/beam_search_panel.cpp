@@ -145,7 +145,14 @@ void BeamSearchPanel::followSelection(widgets::SelectionParts parts)
     using widgets::SelectionPart;
     if (!(parts & (widgets::SelectionParts(SelectionPart::Model) | SelectionPart::Weights | SelectionPart::Runs)))
         return;
-    m_model = widgets::modelArgument(session().selection());
+    const QString model = widgets::modelArgument(session().selection());
+    if (model != m_model && !m_bar->isRunning()) {  // what another model answered, or could not
+        showError({});
+        m_table->setRowCount(0);
+        m_tree->setResult({}, {});
+        m_shownCommand.clear();
+    }
+    m_model = model;
     m_subject->setText(m_model);
     if (m_model.isEmpty())
         showEmptyState(tr("No model"), tr("Choose a run in Experiments, or open a model of text: the search follows the selection."));

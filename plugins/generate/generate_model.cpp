@@ -3,6 +3,8 @@
 #include <QCoreApplication>
 #include <QElapsedTimer>
 
+#include <ATen/ATen.h>
+
 #include <cmath>
 
 #include <core/base/error.h>
@@ -36,18 +38,36 @@ QString cacheSentence(const generation::Decoder& decoder)
 
 }  // namespace
 
-WriteResult writeForPanel(const WriteRequest& request, widgets::BackgroundContext& context,
-                          const std::function<void(std::vector<ShownToken>, text::TokenizerPtr)>& begin, const std::function<void(ShownToken)>& token)
+WriteAbilities abilitiesOf(const QString& model, const std::shared_ptr<store::Workspace>& workspace)
+{
+    const auto opened = widgets::openModelArgument(model, workspace);
+    WriteAbilities can;
+    can.hasSource = generation::answersToASource(opened.card);
+    try {
+        generation::checkWritesOn(opened.card);
+        text::requiredTokenizer(opened.card);
+    } catch (const core::InputError& error) {
+        can.whyNot = QString::fromUtf8(error.what());
+    }
+    return can;
+}
+
+WriteResult writeForPanel(const WriteRequest& request, widgets::BackgroundContext& context, const std::function<void(WriteBeginning)>& begin,
+                          const std::function<void(ShownToken)>& token)
 {
     auto model = widgets::openModelArgument(request.model, request.workspace);
     const auto tokenizer = text::tokenizerOf(model.card);
     auto prompt = generation::promptFor(model, std::string_view(request.prompt));
+    generation::beginAnswer(prompt, model, request.begin);
     if (!request.text.empty())
         prompt.tokens = request.text;
-    std::vector<ShownToken> given;
+    WriteBeginning given;
+    given.tokenizer = tokenizer;
     for (const auto each : prompt.tokens)
-        given.push_back({each, labelOf(tokenizer.get(), each), std::nan(""), {}});
-    begin(std::move(given), tokenizer);
+        given.tokens.push_back({each, labelOf(tokenizer.get(), each), std::nan(""), {}});
+    for (std::int64_t i = 0; prompt.source.defined() && i < prompt.source.numel(); ++i)
+        given.source << labelOf(tokenizer.get(), prompt.source.data_ptr<std::int64_t>()[i]);
+    begin(std::move(given));
     generation::TextOptions options = request.options;
     options.endTokens = generation::specialTokens(model.card).end;
     generation::Decoder decoder(std::move(model), generation::Decoder::Cache::Use, prompt.source);

@@ -21,6 +21,7 @@
 #include <widgets/commands.h>
 #include <widgets/controls.h>
 #include <widgets/job_bar.h>
+#include <widgets/lines_edit.h>
 #include <widgets/model_source.h>
 #include <widgets/report_item.h>
 #include <widgets/schema_form.h>
@@ -124,12 +125,18 @@ QWidget* GeneratePanel::makeResult()
     m_text->setAccessibleName(tr("Text as it reads"));
     m_text->setReadOnly(true);
     m_text->setTabChangesFocus(true);
-    auto* tabs = new QTabWidget(box);
-    tabs->setObjectName("views");
-    tabs->setDocumentMode(true);
-    tabs->addTab(tokens, tr("Tokens"));
-    tabs->addTab(m_text, tr("Text"));
-    tabs->setTabToolTip(1, tr("The text as it reads: characters that are several tokens are whole here"));
+    m_sourceView = new widgets::TokenView(box);
+    m_sourceView->setObjectName("source");
+    m_sourceView->setAccessibleName(tr("Source"));
+    m_tabs = new QTabWidget(box);
+    m_tabs->setObjectName("views");
+    m_tabs->setDocumentMode(true);
+    m_tabs->addTab(tokens, tr("Tokens"));
+    m_tabs->addTab(m_text, tr("Text"));
+    m_tabs->addTab(m_sourceView, tr("Source"));
+    m_tabs->setTabToolTip(1, tr("The text as it reads: characters that are several tokens are whole here"));
+    m_tabs->setTabToolTip(2, tr("The tokens that the model answers to"));
+    m_tabs->setTabVisible(2, false);
     m_summary = new QLabel(box);
     m_summary->setObjectName("summary");
     m_summary->setWordWrap(true);
@@ -145,7 +152,7 @@ QWidget* GeneratePanel::makeResult()
     m_table->setToolTip(tr("Double click or Enter: write on with this token instead"));
     m_table->installEventFilter(this);
     connect(m_table, &QTableWidget::cellDoubleClicked, this, &GeneratePanel::goOnWith);
-    layout->addWidget(tabs, 3);
+    layout->addWidget(m_tabs, 3);
     layout->addWidget(m_summary);
     layout->addWidget(m_table, 2);
     return box;
@@ -167,13 +174,28 @@ QWidget* GeneratePanel::makeContent()
     m_prompt->setFixedHeight(kPromptLines * m_prompt->fontMetrics().lineSpacing() + 14);
     m_prompt->installEventFilter(this);
     connect(m_prompt, &QPlainTextEdit::textChanged, this, &GeneratePanel::updateButtons);
+    m_promptLabel = new QLabel(tr("&Source"), content);
+    m_promptLabel->setBuddy(m_prompt);
+    m_begin = new widgets::LinesEdit(content);
+    m_begin->setObjectName("begin");
+    m_begin->setAccessibleName(tr("Beginning of the answer"));
+    m_begin->setPlaceholderText(tr("what the answer begins with, if anything"));
+    m_begin->setToolTip(tr("An encoder-decoder answers to its source; it goes on from here. Enter writes."));
+    connect(m_begin, &QPlainTextEdit::textChanged, this, &GeneratePanel::updateButtons);
+    m_begin->installEventFilter(this);
+    m_beginLabel = new QLabel(tr("Answer &begins with"), content);
+    m_beginLabel->setBuddy(m_begin);
     m_write = new QPushButton(tr("Write"), content);
     m_write->setObjectName("write");
     connect(m_write, &QPushButton::clicked, this, &GeneratePanel::write);
     m_bar = new widgets::JobBar(session(), tr("Progress of the writing"), content);
     connect(m_bar, &widgets::JobBar::ended, this, &GeneratePanel::takeEnd);
     layout->addWidget(m_subject);
+    layout->addWidget(m_promptLabel);
     layout->addWidget(m_prompt);
+    layout->addWidget(m_beginLabel);
+    layout->addWidget(m_begin);
+    showAbilities();
     layout->addWidget(m_write, 0, Qt::AlignLeft);
     layout->addWidget(m_bar);
     auto* splitter = new QSplitter(Qt::Vertical, content);
@@ -195,6 +217,10 @@ bool GeneratePanel::eventFilter(QObject* watched, QEvent* event)
             write();
             return true;
         }
+        if (watched == m_begin && isEnter && !key->modifiers().testFlag(Qt::ShiftModifier)) {
+            write();
+            return true;
+        }
         if (watched == m_table && isEnter && m_table->currentRow() >= 0) {
             goOnWith(m_table->currentRow());
             return true;
@@ -213,8 +239,11 @@ void GeneratePanel::followSelection(widgets::SelectionParts parts)
         m_model = model;
         m_tokens.clear();
         m_tokenizer.reset();
+        showError({});
+        showSource({});
         m_summary->clear();
         showTokens();
+        learnAbilities();
     }
     m_subject->setText(m_model);
     m_subject->setToolTip(m_model);
@@ -226,10 +255,38 @@ void GeneratePanel::followSelection(widgets::SelectionParts parts)
     updateButtons();
 }
 
+/// What the model can do is known once it is open; until then it may be asked to write.
+void GeneratePanel::learnAbilities()
+{
+    m_opening.cancel();
+    m_abilities = {};
+    showAbilities();
+    if (m_model.isEmpty())
+        return;
+    m_opening.start(
+        session(), this, [model = m_model, workspace = session().workspace()](widgets::BackgroundContext&) { return abilitiesOf(model, workspace); },
+        [this](const WriteAbilities& can) {
+            m_abilities = can;
+            showAbilities();
+            updateButtons();
+        },
+        [](const QString&) {});  // what is wrong with the model is said when it is to write
+}
+
+void GeneratePanel::showAbilities()
+{
+    for (QWidget* each : std::initializer_list<QWidget*>{m_promptLabel, m_beginLabel, m_begin})
+        each->setVisible(m_abilities.hasSource);
+    m_prompt->setPlaceholderText(m_abilities.hasSource ? tr("The text to answer to, for example to translate. Ctrl+Enter writes.")
+                                                       : tr("The text to go on from. Ctrl+Enter writes."));
+}
+
 QString GeneratePanel::whyNot() const
 {
     if (m_bar->isRunning())
         return tr("A text is being written");
+    if (!m_abilities.whyNot.isEmpty())
+        return m_abilities.whyNot;
     if (m_prompt->toPlainText().isEmpty())
         return tr("Type a prompt first");
     return m_form->isValid() ? QString() : tr("Mend the settings first");
@@ -239,13 +296,16 @@ void GeneratePanel::updateButtons()
 {
     m_write->setEnabled(!m_model.isEmpty() && whyNot().isEmpty());
     m_write->setToolTip(whyNot());
+    // What no prompt can mend is said where the text would stand.
+    if (m_summary && m_tokens.empty())
+        m_summary->setText(m_abilities.whyNot);
 }
 
 void GeneratePanel::write()
 {
     if (!m_write->isEnabled())
         return;
-    start(m_prompt->toPlainText().toStdString(), commandLine(), {});
+    start(m_prompt->toPlainText().toStdString(), m_abilities.hasSource ? m_begin->text().toStdString() : std::string(), commandLine(), {});
 }
 
 void GeneratePanel::goOnWith(int alternative)
@@ -260,28 +320,32 @@ void GeneratePanel::goOnWith(int alternative)
     ShownToken now{chosen.token, chosen.text, chosen.probability, token.alternatives};
     std::vector<ShownToken> kept(m_tokens.begin(), m_tokens.begin() + at);
     kept.push_back(std::move(now));
-    start(m_writtenPrompt, m_shownCommand, std::move(kept));
+    start(m_writtenPrompt, m_writtenBegin, m_shownCommand, std::move(kept));
 }
 
 /// What is on show stays until the new text begins: with what is kept of it, else with the prompt.
-void GeneratePanel::start(const std::string& prompt, const QString& command, std::vector<ShownToken> kept)
+void GeneratePanel::start(const std::string& prompt, const std::string& begin, const QString& command, std::vector<ShownToken> kept)
 {
     showError({});
     std::vector<std::int64_t> text;
     for (const auto& each : kept)
         text.push_back(each.token);
-    WriteRequest request{m_model, session().workspace(), prompt, text, generation::textOptions(m_form->document(), std::uint64_t(m_seed->value()))};
+    WriteRequest request{
+        m_model, session().workspace(), prompt, begin, text, generation::textOptions(m_form->document(), std::uint64_t(m_seed->value()))};
     widgets::BackgroundOptions background;
-    background.title = tr("Writing on from \"%1\"").arg(QString::fromStdString(prompt).left(40));
+    background.title =
+        (m_abilities.hasSource ? tr("Answering to \"%1\"") : tr("Writing on from \"%1\"")).arg(QString::fromStdString(prompt).left(40));
     const auto work = [this, request, command, kept](widgets::BackgroundContext& context) {
         return writeForPanel(
             request, context,
-            [&](std::vector<ShownToken> tokens, text::TokenizerPtr tokenizer) {
-                context.post([this, tokens = kept.empty() ? std::move(tokens) : kept, tokenizer = std::move(tokenizer), prompt = request.prompt,
-                              command]() mutable {
-                    m_writtenPrompt = prompt;
+            [&](WriteBeginning beginning) {
+                if (!kept.empty())
+                    beginning.tokens = kept;
+                context.post([this, beginning = std::move(beginning), request, command]() mutable {
+                    m_writtenPrompt = request.prompt;
+                    m_writtenBegin = request.begin;
                     m_shownCommand = command;
-                    takeBeginning(std::move(tokens), std::move(tokenizer));
+                    takeBeginning(std::move(beginning));
                 });
             },
             [&](ShownToken token) { context.post([this, token = std::move(token)]() mutable { takeToken(std::move(token)); }); });
@@ -294,12 +358,19 @@ void GeneratePanel::start(const std::string& prompt, const QString& command, std
     updateButtons();
 }
 
-void GeneratePanel::takeBeginning(std::vector<ShownToken> tokens, text::TokenizerPtr tokenizer)
+void GeneratePanel::takeBeginning(WriteBeginning beginning)
 {
-    m_tokenizer = std::move(tokenizer);
-    m_tokens = std::move(tokens);
+    m_tokenizer = std::move(beginning.tokenizer);
+    m_tokens = std::move(beginning.tokens);
+    showSource(beginning.source);
     m_summary->clear();
     showTokens();
+}
+
+void GeneratePanel::showSource(const QStringList& tokens)
+{
+    m_sourceView->setTokens(tokens);
+    m_tabs->setTabVisible(2, !tokens.isEmpty());
 }
 
 void GeneratePanel::takeToken(ShownToken token)
@@ -366,12 +437,16 @@ void GeneratePanel::showAlternatives(int token)
 
 core::Json GeneratePanel::saveState() const
 {
-    return {{"prompt", m_prompt->toPlainText().toStdString()}, {"settings", m_form->document()}, {"seed", m_seed->value()}};
+    return {{"prompt", m_prompt->toPlainText().toStdString()},
+            {"begin", m_begin->text().toStdString()},
+            {"settings", m_form->document()},
+            {"seed", m_seed->value()}};
 }
 
 void GeneratePanel::restoreState(const core::Json& state)
 {
     m_prompt->setPlainText(widgets::stateText(state, "prompt", m_prompt->toPlainText()));
+    m_begin->setText(widgets::stateText(state, "begin", m_begin->text()));
     if (const auto settings = widgets::stateObject(state, "settings"); !settings.empty())
         m_form->setDocument(settings);
     m_seed->setValue(widgets::stateInteger(state, "seed", m_seed->value()));
@@ -385,6 +460,8 @@ QString GeneratePanel::commandLine() const
     const auto settings = m_form->resolved();
     const auto number = [&](const char* key) { return QString::fromStdString(settings.at(key).dump()); };
     QStringList arguments{"generate", m_model, "--prompt", m_prompt->toPlainText(), "--max-tokens", number("max_new_tokens")};
+    if (m_abilities.hasSource && !m_begin->text().isEmpty())
+        arguments << "--begin" << m_begin->text();
     if (settings.at("do_sample").get<bool>())
         arguments << "--temperature" << number("temperature") << "--top-k" << number("top_k") << "--top-p" << number("top_p") << "--seed"
                   << QString::number(m_seed->value());
@@ -404,9 +481,12 @@ std::optional<widgets::ReportItem> GeneratePanel::reportItem() const
     report::Table table{"Tokens", {{"Token"}, {"Probability", report::Align::Right}}, {}};
     for (const auto& token : m_tokens)
         table.rows.push_back({{token.text.toStdString()}, {std::isnan(token.probability) ? "given" : percent(token.probability).toStdString()}});
+    core::Json inputs{{"model", m_model.toStdString()}, {"prompt", m_writtenPrompt}};
+    if (!m_writtenBegin.empty())
+        inputs["begin"] = m_writtenBegin;
     report::Snapshot snapshot{id().toStdString(),
                               tr("Text from \"%1\"").arg(QString::fromStdString(m_writtenPrompt).left(60)).toStdString(),
-                              {{"model", m_model.toStdString()}, {"prompt", m_writtenPrompt}},
+                              inputs,
                               m_shownCommand.toStdString(),
                               {},
                               {}};

@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include <widgets/latest_task.h>
 #include <widgets/panel.h>
 #include <widgets/selection.h>
 
@@ -12,10 +13,12 @@ class QLabel;
 class QPlainTextEdit;
 class QPushButton;
 class QSpinBox;
+class QTabWidget;
 class QTableWidget;
 
 namespace orrery::widgets {
 class JobBar;
+class LinesEdit;
 class SchemaForm;
 class TokenView;
 }  // namespace orrery::widgets
@@ -47,9 +50,12 @@ private:
     void write();
     /// Puts an alternative in the place of the current token and writes on.
     void goOnWith(int alternative);
-    void start(const std::string& prompt, const QString& command, std::vector<ShownToken> kept);
     /// @param kept  Tokens at the beginning that keep their probabilities.
-    void takeBeginning(std::vector<ShownToken> tokens, text::TokenizerPtr tokenizer);
+    void start(const std::string& prompt, const std::string& begin, const QString& command, std::vector<ShownToken> kept);
+    void learnAbilities();
+    void showAbilities();
+    void showSource(const QStringList& tokens);
+    void takeBeginning(WriteBeginning beginning);
     void takeToken(ShownToken token);
     void takeResult(const WriteResult& result);
     void takeEnd();
@@ -60,15 +66,20 @@ private:
 
     QString m_model;
     std::vector<ShownToken> m_tokens;
-    text::TokenizerPtr m_tokenizer;  ///< of the text on show; null: none
-    std::string m_writtenPrompt;     ///< prompt of the text on show
+    text::TokenizerPtr m_tokenizer;               ///< of the text on show; null: none
+    std::string m_writtenPrompt, m_writtenBegin;  ///< of the text on show
+    WriteAbilities m_abilities;                   ///< of the model
+    widgets::LatestTask m_opening{[this](int change) { addBusy(change); }};
     QString m_shownCommand;
     QPlainTextEdit* m_prompt = nullptr;
+    widgets::LinesEdit* m_begin = nullptr;
+    QLabel *m_promptLabel = nullptr, *m_beginLabel = nullptr;
+    QTabWidget* m_tabs = nullptr;
     widgets::SchemaForm* m_form = nullptr;
     QSpinBox* m_seed = nullptr;
     QPushButton* m_write = nullptr;
     QLabel *m_subject = nullptr, *m_summary = nullptr;
-    widgets::TokenView* m_view = nullptr;
+    widgets::TokenView *m_view = nullptr, *m_sourceView = nullptr;
     QPlainTextEdit* m_text = nullptr;
     QTableWidget* m_table = nullptr;
     widgets::JobBar* m_bar = nullptr;

@@ -172,9 +172,14 @@ void InterventionsPanel::prepare()
             });
         },
         [this](const PreparedInterventionPtr& prepared) { takePrepared(prepared); },
-        [this](const QString& text) {
+        [this, model = subject.model](const QString& text) {
+            if (m_prepared && m_prepared->subject.model != model) {  // what another model said
+                m_outcome->clearOutcome();
+                m_shownCommand.clear();
+            }
             m_prepared.reset();
-            m_input->setText(tr("The model or its input could not be opened. Choose another model or sample, or type a text."));
+            m_input->setText(m_texts->isVisible() ? tr("The model or its input could not be opened. Choose another model or sample, or type a text.")
+                                                  : tr("The model or its input could not be opened. Choose another model or sample."));
             showError(text);
             updateButtons();
         });

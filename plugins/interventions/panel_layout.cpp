@@ -18,6 +18,7 @@
 #include <widgets/controls.h>
 #include <widgets/document_editor.h>
 #include <widgets/job_bar.h>
+#include <widgets/lines_edit.h>
 #include <widgets/schema_form.h>
 #include <widgets/session.h>
 #include <widgets/text_fields.h>

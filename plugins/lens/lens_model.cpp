@@ -6,6 +6,8 @@
 #include <chrono>
 
 #include <core/intervene/layout.h>
+#include <core/text/card_tokenizer.h>
+#include <core/text/source_lines.h>
 #include <core/train/evaluate.h>
 #include <core/train/runs.h>
 #include <core/train/samples.h>
@@ -132,6 +134,9 @@ LensPreparedPtr LensOpener::prepare(const LensWanted& wanted, const std::shared_
         const auto inputs = train::textInputs(*made->model, made->wanted.texts[0]);
         made->tokens = inputs.at(0).toTensor();
         made->more.assign(inputs.begin() + 1, inputs.end());
+        const auto& given = made->wanted.texts[0];
+        for (const auto& each : text::blanksOfLines(*text::requiredTokenizer(made->model->card), given.text, given.pair))
+            made->blanks << QString::fromStdString(each);
     } else if (made->data) {
         takeSample(*made);
     }

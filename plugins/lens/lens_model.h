@@ -51,6 +51,7 @@ struct LensPrepared {
     std::vector<c10::IValue> more;  ///< what the model reads with the tokens: attention_mask, token_type_ids of a pair
     bool readsPairs = false;        ///< two texts that belong together mean something to it
     QStringList names;              ///< of the tokens, as shown
+    QStringList blanks;             ///< text of several lines: what stands before each token; else empty
     std::int64_t samplesInSplit = 0;
     std::vector<std::int64_t> steps;  ///< checkpoints of the run
     std::vector<LensSize> sizes;      ///< the runs of `wanted.models` by number of parameters; empty with fewer than two

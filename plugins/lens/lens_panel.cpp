@@ -176,6 +176,11 @@ LensWanted LensPanel::wanted() const
     if (!selection.split.isEmpty())
         wanted.split = selection.split;
     wanted.sample = selection.samples.isEmpty() ? 0 : selection.samples.front();
+    // A text that is not typed yet: the sample is not meant.
+    if (m_inputKind->currentIndex() == 1 && wanted.texts.empty() && intervene::needsTokens(kind().toStdString())) {
+        wanted.data = nullptr;
+        wanted.run.reset();
+    }
     return wanted;
 }
 
@@ -245,6 +250,8 @@ void LensPanel::stopOther()
 void LensPanel::take(Tab tab, Outcome outcome, const QString& key, const QString& kind, const core::Json& parameters)
 {
     m_hasFailed = false;
+    if (m_prepared && m_prepared->wanted.model != outcome.prepared->wanted.model)
+        clearAnswers();
     showPrepared(outcome.prepared);
     if (!outcome.prepared->isTransformer())
         return updateEmptyState();
@@ -259,9 +266,14 @@ void LensPanel::take(Tab tab, Outcome outcome, const QString& key, const QString
         lookSoon();
 }
 
-// What stood there stays, with a line that says that it is of other settings.
+// What stood there stays, with a line that says that it is of other settings; what another model said goes.
 void LensPanel::fail(Tab tab, const QString& text)
 {
+    if (m_prepared && m_prepared->wanted.model != wanted().model) {
+        clearAnswers();
+        m_tokens->setTokens({});
+        m_tokens->hide();
+    }
     showError(text);
     m_hasFailed = true;
     m_shown.erase(tab);
@@ -295,6 +307,8 @@ void LensPanel::showPrepared(const LensPreparedPtr& prepared)
     m_sample->setValue(int(prepared->wanted.sample));
     const int current = session().selection().token ? int(*session().selection().token) : m_tokens->current();
     m_tokens->setTokens(prepared->names);
+    if (prepared->blanks.size() == prepared->names.size() && !prepared->blanks.isEmpty())
+        m_tokens->setBlanks(prepared->blanks);
     if (current >= 0 && current < m_tokens->count())
         m_tokens->setCurrent(current);
     m_tokens->setVisible(!prepared->names.isEmpty());
@@ -321,6 +335,11 @@ void LensPanel::showAnswer(Tab tab, const LensAnswer& answer)
 void LensPanel::clearPages()
 {
     m_bar->cancel();
+    clearAnswers();
+}
+
+void LensPanel::clearAnswers()
+{
     m_shown.clear();
     m_prepared.reset();
     for (auto& answer : m_answers)

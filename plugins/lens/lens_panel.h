@@ -83,6 +83,7 @@ private:
     void showSizes();
     void showAnswer(Tab tab, const LensAnswer& answer);
     void clearPages();
+    void clearAnswers();
     void measure();
     void keep();
     void updateButtons();

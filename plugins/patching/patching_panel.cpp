@@ -111,6 +111,11 @@ void PatchingPanel::prepare()
     m_preparation.cancel();
     showError({});
     const PatchSubject subject = wantedSubject();
+    // What another model answered must not stand under this one's name.
+    if (!m_bar->isRunning() && m_result->sweep() && m_result->sweep()->subject->subject.model != subject.model) {
+        m_result->clear();
+        m_shownCommand.clear();
+    }
     if (subject.model.isEmpty()) {
         m_prepared.reset();
         updateEmptyState();

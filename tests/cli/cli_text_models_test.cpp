@@ -2,6 +2,8 @@
 #include <ATen/ATen.h>
 
 #include <core/explain/attribution.h>
+#include <core/generate/generation.h>
+#include <core/generate/special_tokens.h>
 #include <core/graph/executor.h>
 #include <core/intervene/intervention.h>
 
@@ -163,6 +165,30 @@ private Q_SLOTS:
             const at::Tensor divergence = result.divergence.dim() == 2 ? result.divergence[0][position] : result.divergence[0];
             QVERIFY(std::abs(changed.at("samples").at(row).at("divergence").get<double>() - divergence.item<double>()) < 1e-5);
         }
+    }
+
+    /// The oracle is core's own writing from tokens put together by hand.
+    void anAnswerGoesOnFromItsBeginning()
+    {
+        const test::BertFolder given("t5");
+        auto model = models::openModel(given.folder.string());
+        const auto tokenizer = text::requiredTokenizer(model.card);
+        const auto source = tokenizer->ids("god saw the light", true), more = tokenizer->ids("it was", false);
+        std::vector<std::int64_t> answer{generation::specialTokens(model.card).decoderBegin.value()};
+        answer.insert(answer.end(), more.begin(), more.end());
+        const QStringList call{"generate", asText(given.folder), "--prompt", "god saw the light", "--max-tokens", "4", "--ignore-end"};
+        const auto written = m_cli.json(call + QStringList{"--begin", "it was"});
+        QCOMPARE(written.at("prompt").get<std::vector<std::int64_t>>(), answer);
+        QCOMPARE(written.at("source").get<std::vector<std::int64_t>>(), source);
+        generation::Decoder decoder(std::move(model), generation::Decoder::Cache::No, at::tensor(source, at::kLong).unsqueeze(0));
+        generation::TextOptions options;
+        options.maxNewTokens = 4;
+        const auto expected = generation::writeText(decoder, answer, options, nullptr).newTokens();
+        for (std::size_t i = 0; i < expected.size(); ++i)
+            QCOMPARE(written.at("tokens").at(i).at("token").get<std::int64_t>(), expected[i]);
+        const test::BertFolder writer("gpt2");
+        VERIFY_REFUSED(m_cli.compute({"generate", asText(writer.folder), "--prompt", "god", "--begin", "saw"}), 2,
+                       "no source apart from what it writes");
     }
 
     /// What it says first, of each text as of that text alone.

@@ -1,5 +1,4 @@
 // The Attribution panel: from an empty state to numbers that equal core's, an explanation cancelled in the middle, state after a restart.
-#include <QLineEdit>
 #include <QProgressBar>
 #include <QSlider>
 #include <QSpinBox>
@@ -20,6 +19,7 @@
 #include <widgets/commands.h>
 #include <widgets/export.h>
 #include <widgets/image_view.h>
+#include <widgets/lines_edit.h>
 #include <widgets/numbers.h>
 #include <widgets/schema_form.h>
 #include <widgets/theme.h>
@@ -58,6 +58,7 @@ private Q_SLOTS:
     void textsShowTheirTokens();
     void aTextOfOnesOwnIsExplainedAtItsMask();
     void aModelThatWritesReadsOneText();
+    void aTaggersLabelsAreNamedAndExplained();
     void aDamagedModelIsExplained();
     void theCommandNamesTheSample();
     void cardsAreOrderedAndUnique();
@@ -315,7 +316,7 @@ void AttributionTest::aTextOfOnesOwnIsExplainedAtItsMask()
     Bench bench;
     bench.show();
     bench.session.openModel(asText(given.folder));
-    auto *text = bench.child<QLineEdit>("text"), *pair = bench.child<QLineEdit>("pair");
+    auto *text = bench.child<widgets::LinesEdit>("text"), *pair = bench.child<widgets::LinesEdit>("pair");
     QTRY_VERIFY2_WITH_TIMEOUT(text->isVisible() && pair->isVisible() && bench.panel->isIdle(), qPrintable(bench.panel->errorText()), 60000);
     QVERIFY(subject(bench).contains("Type a text") && !explainButton(bench)->isEnabled());
     text->setFocus();
@@ -363,9 +364,9 @@ void AttributionTest::aModelThatWritesReadsOneText()
     Bench bench;
     bench.show();
     bench.session.openModel(asText(given.folder));
-    auto* text = bench.child<QLineEdit>("text");
+    auto* text = bench.child<widgets::LinesEdit>("text");
     QTRY_VERIFY2_WITH_TIMEOUT(bench.panel->isIdle() && (text->isVisible() || !bench.panel->errorText().isEmpty()), "never ready", 60000);
-    QVERIFY(!bench.child<QLineEdit>("pair")->isVisible());
+    QVERIFY(!bench.child<widgets::LinesEdit>("pair")->isVisible());
     // What it cannot read is said in place, and can be typed again.
     text->setFocus();
     QTest::keyClicks(text, QString("god ").repeated(40));
@@ -384,6 +385,59 @@ void AttributionTest::aModelThatWritesReadsOneText()
     // A sample chosen elsewhere takes its place.
     bench.session.changeSelection([](widgets::Selection& s) { s.samples = {0}; });
     QTRY_VERIFY(bench.panel->isIdle() && text->text().isEmpty());
+}
+
+/// The oracle is the model's own answer at each token, and core's attribution there. The text has two lines, as source code does.
+void AttributionTest::aTaggersLabelsAreNamedAndExplained()
+{
+    const test::BertFolder given("bert-tokens");
+    const auto model = models::openModel(given.folder.string());
+    const graph::Executor executor(model.graph);
+    const QString code = QStringLiteral("god saw\n    the light");
+    explain::AttributionRequest request;
+    request.inputs = {train::textInput(model, code.toStdString())};
+    const at::Tensor labels = executor.forward(model.weights, request.inputs)[0].argmax(-1);  // [position]
+    Bench bench;
+    bench.show();
+    bench.session.openModel(asText(given.folder));
+    auto* text = bench.child<widgets::LinesEdit>("text");
+    QTRY_VERIFY2_WITH_TIMEOUT(text->isVisible() && bench.panel->isIdle(), qPrintable(bench.panel->errorText()), 60000);
+    text->setFocus();
+    text->setText(code);
+    QTest::keyClick(text, Qt::Key_Return);
+    waitUntilReady(bench);
+    auto* positions = bench.child<QComboBox>("position");
+    QCOMPARE(positions->count(), int(labels.numel()) + 1);
+    const auto named = [&](std::int64_t position) { return QString("LABEL_%1").arg(labels[position].item<std::int64_t>()); };
+    for (std::int64_t position = 0; position < labels.numel(); ++position)
+        QVERIFY2(positions->itemText(int(position) + 1).endsWith("→ " + named(position)), qPrintable(positions->itemText(int(position) + 1)));
+    auto* view = bench.child<widgets::TokenView>("tokens");
+    QVERIFY2(view->tooltip(1).contains("tagged " + named(1)), qPrintable(view->tooltip(1)));
+    // The second line stands below the first, indented.
+    int second = 1;
+    while (second < view->count() && view->tokenRect(second).top() == view->tokenRect(0).top())
+        ++second;
+    QVERIFY(second < view->count() && view->tokenRect(second).left() > view->tokenRect(0).left() + 10);
+    QCOMPARE(view->text(), code);
+    positions->setCurrentIndex(2);
+    Q_EMIT positions->activated(2);
+    waitUntilReady(bench);
+    chooseMethod(bench, "saliency");
+    QTest::mouseClick(explainButton(bench), Qt::LeftButton);
+    auto* table = bench.child<QTableWidget>("features");
+    QTRY_VERIFY2(table->rowCount() > 0 && !table->item(0, 2)->text().isEmpty() && bench.panel->isIdle(), qPrintable(bench.panel->errorText()));
+    request.positions = {1};
+    const auto expected = explain::attribute(executor, model.weights, "saliency", request);
+    const at::Tensor shares = expected.attribution[0].to(at::kDouble).sum(-1);
+    for (int row = 0; row < table->rowCount(); ++row)
+        QCOMPARE(table->item(row, 2)->toolTip(), plugins::fullNumber(shares[row].item<double>()));
+    QVERIFY2(numbers(bench).contains(named(1)), qPrintable(numbers(bench)));
+    QVERIFY2(bench.panel->commandLine().contains("--position 1"), qPrintable(bench.panel->commandLine()));
+    takeShots(*bench.panel, "attribution-tagger");
+    // A model that cannot be opened leaves nothing of this one.
+    bench.session.openModel(bench.folder.filePath("nowhere.safetensors"));
+    QTRY_VERIFY(bench.panel->isIdle() && !bench.panel->errorText().isEmpty());
+    QVERIFY(!table->isVisible() && numbers(bench).isEmpty());
 }
 
 void AttributionTest::aDamagedModelIsExplained()

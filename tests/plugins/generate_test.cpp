@@ -9,16 +9,20 @@
 
 #include <ATen/ATen.h>
 
+#include <core/generate/special_tokens.h>
 #include <core/models/model_file.h>
 #include <core/models/open_model.h>
 #include <core/report/analysis_blocks.h>
+#include <core/text/card_tokenizer.h>
 #include <core/zoo/zoo.h>
 #include <plugins/generate/generate_panel.h>
 #include <widgets/colour_bar.h>
+#include <widgets/lines_edit.h>
 #include <widgets/report_item.h>
 #include <widgets/schema_form.h>
 #include <widgets/token_view.h>
 
+#include "../core/train/bert_folder.h"
 #include "model_faults.h"
 #include "trained_bench.h"
 
@@ -223,9 +227,59 @@ private Q_SLOTS:
         bench.open();
         bench.session.openModel("zoo:gpt?vocabulary=40&layers=1&heads=1&width=8&block_length=16");
         bench.type("abc");
-        QTest::mouseClick(bench.child<QPushButton>("write"), Qt::LeftButton);
-        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().contains("no tokenizer"), kPatience);
-        QVERIFY(bench.panel->isIdle());
+        auto* summary = bench.child<QLabel>("summary");
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle() && summary->text().contains("no tokenizer"), kPatience);
+        QVERIFY(!bench.child<QPushButton>("write")->isEnabled());
+        bench.session.openModel(bench.file);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle() && bench.child<QPushButton>("write")->isEnabled(), kPatience);
+        QCOMPARE(summary->text(), QString());
+    }
+
+    /// The oracle is core's own writing from the tokens put together by hand: the source's, and the answer's first one with those of its beginning.
+    void anEncoderDecoderAnswersToASource()
+    {
+        const test::BertFolder given("t5");
+        test::PanelBench<GeneratePanel> bench;
+        bench.show();
+        bench.session.openModel(QString::fromStdString(given.folder.string()));
+        auto* begin = bench.child<widgets::LinesEdit>("begin");
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle() && begin->isVisible(), kPatience);
+        auto* prompt = bench.child<QPlainTextEdit>("prompt");
+        prompt->setFocus();
+        QTest::keyClicks(prompt, "god saw the light");
+        begin->setFocus();
+        QTest::keyClicks(begin, "it was");
+        bench.panel->restoreState({{"settings", {{"max_new_tokens", 4}}}});
+        QTest::keyClick(begin, Qt::Key_Return);
+        auto model = models::openModel(given.folder.string());
+        const auto tokenizer = text::requiredTokenizer(model.card);
+        const auto source = tokenizer->ids("god saw the light", true), more = tokenizer->ids("it was", false);
+        std::vector<std::int64_t> answer{generation::specialTokens(model.card).decoderBegin.value()};
+        answer.insert(answer.end(), more.begin(), more.end());
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle() && bench.panel->shownTokens().size() > answer.size(), kPatience);
+        QVERIFY2(bench.panel->errorText().isEmpty(), qPrintable(bench.panel->errorText()));
+        auto options = firstTokens(4);
+        options.endTokens = generation::specialTokens(model.card).end;
+        generation::Decoder decoder(std::move(model), generation::Decoder::Cache::No, at::tensor(source, at::kLong).unsqueeze(0));
+        const auto expected = generation::writeText(decoder, answer, options, nullptr);
+        const auto& shown = bench.panel->shownTokens();
+        QCOMPARE(shown.size(), answer.size() + expected.tokens.size());
+        for (std::size_t i = 0; i < answer.size(); ++i)
+            QVERIFY(shown[i].token == answer[i] && std::isnan(shown[i].probability));
+        for (std::size_t i = 0; i < expected.tokens.size(); ++i) {
+            QCOMPARE(shown[answer.size() + i].token, expected.tokens[i].token);
+            QVERIFY(std::abs(shown[answer.size() + i].probability - expected.tokens[i].probability) < 1e-5);
+        }
+        QCOMPARE(bench.child<widgets::TokenView>("source")->count(), int(source.size()));
+        QVERIFY2(bench.panel->commandLine().contains("--begin 'it was'"), qPrintable(bench.panel->commandLine()));
+        // The window opened again asks the same; a decoder has no such field.
+        const auto state = bench.panel->saveState();
+        bench.show(state);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle() && bench.panel->commandLine().contains("--begin 'it was'"), kPatience);
+        Bench decoderAlone;
+        decoderAlone.open();
+        QTRY_VERIFY_WITH_TIMEOUT(decoderAlone.panel->isIdle(), kPatience);
+        QVERIFY(!decoderAlone.child<widgets::LinesEdit>("begin")->isVisible());
     }
 
     void modelsThatCannotBeOpenedAreNamed_data() { test::addModelFaults(); }

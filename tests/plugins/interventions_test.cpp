@@ -29,6 +29,7 @@
 #include <widgets/document_editor.h>
 #include <widgets/export.h>
 #include <widgets/heat_map_view.h>
+#include <widgets/lines_edit.h>
 #include <widgets/numbers.h>
 
 #include "../core/train/bert_folder.h"
@@ -324,10 +325,10 @@ void InterventionsTest::aPairOfTextsIsRead()
     // A text that is not typed yet is no mistake.
     QTRY_VERIFY2(bench.child<QLabel>("input")->text().contains("Type a text"), qPrintable(bench.panel->errorText()));
     QVERIFY(bench.panel->errorText().isEmpty() && !runButton(bench)->isEnabled());
-    bench.child<QLineEdit>("text")->setFocus();
-    QTest::keyClicks(bench.child<QLineEdit>("text"), "god saw the light");
-    QTest::keyClicks(bench.child<QLineEdit>("pair"), "it was good");
-    QTest::keyClick(bench.child<QLineEdit>("pair"), Qt::Key_Return);
+    bench.child<widgets::LinesEdit>("text")->setFocus();
+    QTest::keyClicks(bench.child<widgets::LinesEdit>("text"), "god saw the light");
+    QTest::keyClicks(bench.child<widgets::LinesEdit>("pair"), "it was good");
+    QTest::keyClick(bench.child<widgets::LinesEdit>("pair"), Qt::Key_Return);
     QTRY_VERIFY(isReady(bench));
     const auto tokens = QString::number(inputs[0].toTensor().size(1));
     QVERIFY2(bench.child<QLabel>("input")->text().contains(tokens), qPrintable(bench.child<QLabel>("input")->text()));
@@ -337,7 +338,7 @@ void InterventionsTest::aPairOfTextsIsRead()
     QVERIFY2(summary(bench).contains(widgets::shownNumber(result.divergence.item<double>())), qPrintable(summary(bench)));
     takeShots(*bench.panel, "interventions-pair");
     // Without the second text the model is opened as for one.
-    auto* pair = bench.child<QLineEdit>("pair");
+    auto* pair = bench.child<widgets::LinesEdit>("pair");
     pair->setFocus();
     pair->clear();
     QTest::keyClick(pair, Qt::Key_Return);
@@ -414,7 +415,7 @@ void InterventionsTest::aSourceIsAPairOfTexts()
     QTRY_VERIFY2(!summary(bench).isEmpty() && bench.panel->isIdle(), qPrintable(bench.panel->errorText()));
     QVERIFY2(summary(bench).contains(widgets::shownNumber(result.divergence.item<double>())), qPrintable(summary(bench)));
     // Without a pair of its own the text is read by the same model, as the one it is.
-    auto* pair = bench.child<QLineEdit>("pair");
+    auto* pair = bench.child<widgets::LinesEdit>("pair");
     pair->setFocus();
     pair->clear();
     QTest::keyClick(pair, Qt::Key_Return);
@@ -422,7 +423,7 @@ void InterventionsTest::aSourceIsAPairOfTexts()
     // A model that goes on writing reads no pairs: what was typed for another is hidden and left out.
     pair->setText("it was good");
     bench.session.openModel(byteModel(bench, 64));
-    QTRY_VERIFY(isReady(bench) && bench.child<QLineEdit>("text")->isVisible() && !pair->isVisible());
+    QTRY_VERIFY(isReady(bench) && bench.child<widgets::LinesEdit>("text")->isVisible() && !pair->isVisible());
     QVERIFY(!bench.panel->commandLine().contains("--pair"));
 }
 
@@ -499,8 +500,8 @@ void InterventionsTest::modelsThatCannotBeUsedAreExplained()
     // A sound model and a text that it cannot read whole.
     models::saveModel(bench.folder.filePath("copying.safetensors").toStdString(), intervene::copyingModel());
     bench.session.openModel(bench.folder.filePath("copying.safetensors"));
-    QTRY_VERIFY(bench.panel->errorText().isEmpty() && bench.child<QLineEdit>("text")->isVisible());
-    auto* text = bench.child<QLineEdit>("text");
+    QTRY_VERIFY(bench.panel->errorText().isEmpty() && bench.child<widgets::LinesEdit>("text")->isVisible());
+    auto* text = bench.child<widgets::LinesEdit>("text");
     text->setFocus();
     QTest::keyClicks(text, "abcdef");
     QTest::keyClick(text, Qt::Key_Return);

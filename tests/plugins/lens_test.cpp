@@ -22,6 +22,7 @@
 #include <widgets/commands.h>
 #include <widgets/heat_map_view.h>
 #include <widgets/job_bar.h>
+#include <widgets/lines_edit.h>
 #include <widgets/plot_view.h>
 #include <widgets/token_view.h>
 
@@ -160,7 +161,7 @@ private Q_SLOTS:
         Bench bench;
         bench.show({{"input", 1}});
         bench.session.openModel(QString::fromStdString(given.folder.string()));
-        auto *text = bench.child<QLineEdit>("text"), *pair = bench.child<QLineEdit>("pair");
+        auto *text = bench.child<widgets::LinesEdit>("text"), *pair = bench.child<widgets::LinesEdit>("pair");
         settle(bench);
         QVERIFY(text->isVisible() && pair->isVisible());
         text->setFocus();
@@ -203,7 +204,7 @@ private Q_SLOTS:
         auto* kind = bench.child<QComboBox>("inputKind");
         kind->setFocus();
         QTest::keyClick(kind, Qt::Key_Down);
-        auto* text = bench.child<QLineEdit>("text");
+        auto* text = bench.child<widgets::LinesEdit>("text");
         text->setFocus();
         QTest::keyClicks(text, "eabc");
         QTest::keyClick(text, Qt::Key_Return);
@@ -265,7 +266,7 @@ private Q_SLOTS:
         bench.session.openModel(handBuilt(bench, intervene::copyingModel(), "copying.safetensors"));
         QTRY_COMPARE(bench.child<QTableView>("grid")->model()->rowCount(), 4);
         QVERIFY(bench.panel->errorText().isEmpty());
-        auto* text = bench.child<QLineEdit>("text");
+        auto* text = bench.child<widgets::LinesEdit>("text");
         text->setFocus();
         QTest::keyClicks(text, "dd");
         QTest::keyClick(text, Qt::Key_Return);
@@ -349,7 +350,7 @@ private Q_SLOTS:
         auto* kind = bench.child<QComboBox>("inputKind");
         kind->setFocus();
         QTest::keyClick(kind, Qt::Key_Down);
-        auto* text = bench.child<QLineEdit>("text");
+        auto* text = bench.child<widgets::LinesEdit>("text");
         QVERIFY(text->isVisible());
         text->setFocus();
         QTest::keyClicks(text, "eabcd");

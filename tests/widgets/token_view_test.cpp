@@ -1,7 +1,6 @@
 // Tokens as coloured words: layout, colours, keyboard, marks, export; and the fields in which texts are typed.
 #include <QClipboard>
 #include <QGuiApplication>
-#include <QLineEdit>
 #include <QScrollBar>
 #include <QSignalSpy>
 #include <QTemporaryDir>
@@ -11,6 +10,7 @@
 #include <core/base/error.h>
 #include <core/base/files.h>
 #include <core/report/colour_map.h>
+#include <widgets/lines_edit.h>
 #include <widgets/text_fields.h>
 #include <widgets/theme.h>
 #include <widgets/token_view.h>
@@ -36,6 +36,8 @@ private Q_SLOTS:
     void theTextIsCopiedWhole();
     void textsComeAndGoInRows();
     void aHiddenSecondTextIsLeftOut();
+    void codeKeepsItsLinesAndIndentation();
+    void aFieldTakesSeveralLines();
 
 private:
     static void show(TokenView& view, const QStringList& tokens, int width = 300)
@@ -244,12 +246,12 @@ void TokenViewTest::textsComeAndGoInRows()
     for (int i = 2; i <= widgets::TextFields::kMostRows; ++i) {
         QVERIFY(add->isEnabled());
         QTest::mouseClick(add, Qt::LeftButton);
-        QTest::keyClicks(fields.findChild<QLineEdit*>(QString("text%1").arg(i)), QString("text %1").arg(i));
+        QTest::keyClicks(fields.findChild<LinesEdit*>(QString("text%1").arg(i)), QString("text %1").arg(i));
     }
     QVERIFY(!add->isEnabled());
     // An empty first text is none, and a row without one is left out.
     QCOMPARE(int(fields.texts().size()), widgets::TextFields::kMostRows - 1);
-    QTest::keyClicks(fields.findChild<QLineEdit*>("pair3"), "its pair");
+    QTest::keyClicks(fields.findChild<LinesEdit*>("pair3"), "its pair");
     QTest::mouseClick(fields.findChild<QToolButton*>("remove_text2"), Qt::LeftButton);
     QVERIFY(add->isEnabled() && finished.count() > 0);
     const auto texts = fields.texts();
@@ -263,13 +265,73 @@ void TokenViewTest::textsComeAndGoInRows()
     takeShots(fields, "text-fields");
 }
 
+void TokenViewTest::codeKeepsItsLinesAndIndentation()
+{
+    TokenView view;
+    view.resize(500, 200);
+    view.show();
+    QVERIFY(QTest::qWaitForWindowExposed(&view));
+    // As vocabularies of bytes have it: breaks are tokens, or the end of one, with the indentation behind them.
+    view.setTokens({"def", " f", "(x):\\n    ", "return", " x", "\\n\\n", "\\tpass"});
+    const auto at = [&](int token) { return view.tokenRect(token); };
+    const double blank = QFontMetricsF(view.font()).horizontalAdvance(' ');
+    QVERIFY(at(2).top() == at(0).top() && at(3).top() > at(2).top() && at(4).top() == at(3).top());
+    QCOMPARE(at(3).left(), at(0).left() + 4 * blank);
+    QCOMPARE(at(6).top() - at(5).top(), 2 * (at(3).top() - at(0).top()));
+    QCOMPARE(at(6).left(), at(0).left());
+    // As vocabularies of words have it: what they drop is handed in.
+    view.setTokens({"[CLS]", "def", "f", "(", "x", ")", ":", "return", "x", "[SEP]"});
+    view.setBlanks({"", "", " ", "", "", "", "", "\n    ", " ", ""});
+    const double wide = QFontMetricsF(view.font()).horizontalAdvance(' ');
+    QVERIFY(QFontInfo(view.font()).fixedPitch());
+    QVERIFY(at(2).left() - at(1).right() > at(3).left() - at(2).right() + wide - 1);  // the blank is there
+    QVERIFY(at(7).top() > at(6).top() && at(8).top() == at(7).top());
+    QCOMPARE(at(7).left(), at(0).left() + 4 * wide);
+    QCOMPARE(view.tokenAt(at(7).center()), 7);
+    takeShots(view, "tokens-code");
+    view.setTokens({"a", "b"});
+    QVERIFY(!QFontInfo(view.font()).fixedPitch() && at(1).top() == at(0).top());
+}
+
+void TokenViewTest::aFieldTakesSeveralLines()
+{
+    widgets::TextFields fields(widgets::TextFields::Several::No);
+    fields.resize(600, 200);
+    fields.show();
+    QVERIFY(QTest::qWaitForWindowExposed(&fields));
+    QSignalSpy finished(&fields, &widgets::TextFields::finished);
+    auto* text = fields.first();
+    const int oneLine = text->height();
+    const QString code = QStringLiteral("def f(x):\n    return\u00a0x");
+    QGuiApplication::clipboard()->setText(code);
+    text->setFocus();
+    text->paste();
+    QVERIFY(fields.texts() == (std::vector<train::GivenText>{{code.toStdString()}}));
+    QVERIFY(text->height() > oneLine && QFontInfo(text->font()).fixedPitch());
+    QTest::keyClick(text, Qt::Key_Return, Qt::ShiftModifier);
+    QTest::keyClicks(text, "y");
+    QCOMPARE(finished.count(), 0);
+    QTest::keyClick(text, Qt::Key_Return);
+    QCOMPARE(finished.count(), 1);
+    QCOMPARE(text->text(), code + "\ny");
+    widgets::TextFields again(widgets::TextFields::Several::No);
+    again.fromJson(fields.toJson());
+    QVERIFY(again.texts() == fields.texts());
+    QCOMPARE(again.first()->maximumHeight(), text->maximumHeight());  // also where nobody heard of the new text
+    text->setText(QString("a\n").repeated(30));
+    QVERIFY(text->height() < 10 * oneLine);
+    text->setText("short");
+    QCOMPARE(text->height(), oneLine);
+    takeShots(fields, "text-field-of-lines");
+}
+
 void TokenViewTest::aHiddenSecondTextIsLeftOut()
 {
     widgets::TextFields fields(widgets::TextFields::Several::No);
     fields.resize(300, 80);
     fields.show();
     QVERIFY(QTest::qWaitForWindowExposed(&fields));
-    auto *text = fields.first(), *pair = fields.findChild<QLineEdit*>("pair");
+    auto *text = fields.first(), *pair = fields.findChild<LinesEdit*>("pair");
     // Narrow: one below the other; wide: side by side.
     QTRY_VERIFY(pair->y() > text->y());
     fields.resize(600, 80);
