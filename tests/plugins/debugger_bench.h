@@ -55,9 +55,9 @@ struct DebuggerBench : PanelBench<plugins::DebuggerPanel> {
     }
     void type(const char* name, const QString& text) const
     {
-        auto* line = child<QLineEdit>(name);
+        auto* line = child<QWidget>(name);
         line->setFocus();
-        line->selectAll();
+        QTest::keyClick(line, Qt::Key_A, Qt::ControlModifier);
         QTest::keyClicks(line, text);
         QTest::keyClick(line, Qt::Key_Return);
         QTRY_VERIFY_WITH_TIMEOUT(panel->isIdle(), kPatience);

@@ -34,6 +34,7 @@
 #include <plugins/debugger/program_view.h>
 #include <plugins/debugger/step_page.h>
 #include <widgets/export.h>
+#include <widgets/lines_edit.h>
 #include <widgets/plot_view.h>
 #include <widgets/table_view.h>
 #include <widgets/tensor_table.h>
@@ -270,7 +271,7 @@ private Q_SLOTS:
         bench.type("text", "hello");
         QTRY_VERIFY_WITH_TIMEOUT(bench.ready() && bench.child<QLabel>("status")->text().contains("int64 [1, 5]"), kPatience);
         // A model that goes on writing reads no pairs.
-        QVERIFY(bench.child<QLineEdit>("text")->isVisible() && !bench.child<QLineEdit>("pair")->isVisible());
+        QVERIFY(bench.child<widgets::LinesEdit>("text")->isVisible() && !bench.child<widgets::LinesEdit>("pair")->isVisible());
         bench.press(Qt::Key_F5);
         QVERIFY(bench.place().contains("at the end"));
         QVERIFY2(bench.panel->commandLine().contains("--text hello"), qPrintable(bench.panel->commandLine()));
@@ -310,7 +311,7 @@ private Q_SLOTS:
         QCOMPARE(bench.panel->saveState().at("texts"), core::Json::parse(R"([["god saw the light", "it was good"]])"));
         takeShots(*bench.panel, "debugger-pair");
         bench.child<QComboBox>("kind")->setCurrentIndex(0);
-        QVERIFY(!bench.child<QLineEdit>("pair")->isVisible());
+        QVERIFY(!bench.child<widgets::LinesEdit>("pair")->isVisible());
     }
 
     void severalTextsAreOneBatch()
@@ -349,7 +350,7 @@ private Q_SLOTS:
         // Taken away, the first is left.
         QTest::mouseClick(bench.child<QToolButton>("remove_text2"), Qt::LeftButton);
         QTRY_VERIFY_WITH_TIMEOUT(bench.ready() && bench.child<QLabel>("status")->text().count("int64 [1, ") == 3, kPatience);
-        QVERIFY(!bench.child<QLineEdit>("text2") || !bench.child<QLineEdit>("text2")->isVisible());
+        QVERIFY(!bench.child<widgets::LinesEdit>("text2") || !bench.child<widgets::LinesEdit>("text2")->isVisible());
     }
 
     void theProfileIsShown()
@@ -826,7 +827,7 @@ private Q_SLOTS:
         const core::Json state = bench.panel->saveState();
         bench.show(state);
         QTRY_VERIFY_WITH_TIMEOUT(bench.ready(), kPatience);
-        QCOMPARE(bench.child<QLineEdit>("text")->text(), QStringLiteral("abc"));
+        QCOMPARE(bench.child<widgets::LinesEdit>("text")->text(), QStringLiteral("abc"));
         QCOMPARE(bench.child<QTabWidget>("pages")->currentIndex(), 1);
         QVERIFY(bench.panel->saveState() == state);
     }
