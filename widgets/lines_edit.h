@@ -13,7 +13,12 @@ public:
     explicit LinesEdit(QWidget* parent = nullptr);
     /// As it was typed, lines ended by \n.
     QString text() const;
-    void setText(const QString& text) { setPlainText(text); }
+    /// The cursor stands behind it: what is typed goes on.
+    void setText(const QString& text)
+    {
+        setPlainText(text);
+        moveCursor(QTextCursor::End);
+    }
     QSize sizeHint() const override;
     QSize minimumSizeHint() const override;
 

@@ -391,6 +391,12 @@ void AttributionTest::aModelThatWritesReadsOneText()
 void AttributionTest::aTaggersLabelsAreNamedAndExplained()
 {
     const test::BertFolder given("bert-tokens");
+    // The library's placeholders (LABEL_0) are no names.
+    auto config = core::Json::parse(core::readFile(given.folder / "config.json"));
+    const QStringList labelNames{"O", "B-PER", "I-PER", "B-LOC", "I-LOC"};
+    for (int label = 0; label < labelNames.size(); ++label)
+        config["id2label"][std::to_string(label)] = labelNames[label].toStdString();
+    core::writeFileAtomically(given.folder / "config.json", config.dump());
     const auto model = models::openModel(given.folder.string());
     const graph::Executor executor(model.graph);
     const QString code = QStringLiteral("god saw\n    the light");
@@ -408,7 +414,7 @@ void AttributionTest::aTaggersLabelsAreNamedAndExplained()
     waitUntilReady(bench);
     auto* positions = bench.child<QComboBox>("position");
     QCOMPARE(positions->count(), int(labels.numel()) + 1);
-    const auto named = [&](std::int64_t position) { return QString("LABEL_%1").arg(labels[position].item<std::int64_t>()); };
+    const auto named = [&](std::int64_t position) { return labelNames[labels[position].item<std::int64_t>()]; };
     for (std::int64_t position = 0; position < labels.numel(); ++position)
         QVERIFY2(positions->itemText(int(position) + 1).endsWith("→ " + named(position)), qPrintable(positions->itemText(int(position) + 1)));
     auto* view = bench.child<widgets::TokenView>("tokens");

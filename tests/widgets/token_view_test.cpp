@@ -246,12 +246,12 @@ void TokenViewTest::textsComeAndGoInRows()
     for (int i = 2; i <= widgets::TextFields::kMostRows; ++i) {
         QVERIFY(add->isEnabled());
         QTest::mouseClick(add, Qt::LeftButton);
-        QTest::keyClicks(fields.findChild<LinesEdit*>(QString("text%1").arg(i)), QString("text %1").arg(i));
+        QTest::keyClicks(fields.findChild<widgets::LinesEdit*>(QString("text%1").arg(i)), QString("text %1").arg(i));
     }
     QVERIFY(!add->isEnabled());
     // An empty first text is none, and a row without one is left out.
     QCOMPARE(int(fields.texts().size()), widgets::TextFields::kMostRows - 1);
-    QTest::keyClicks(fields.findChild<LinesEdit*>("pair3"), "its pair");
+    QTest::keyClicks(fields.findChild<widgets::LinesEdit*>("pair3"), "its pair");
     QTest::mouseClick(fields.findChild<QToolButton*>("remove_text2"), Qt::LeftButton);
     QVERIFY(add->isEnabled() && finished.count() > 0);
     const auto texts = fields.texts();
@@ -331,7 +331,7 @@ void TokenViewTest::aHiddenSecondTextIsLeftOut()
     fields.resize(300, 80);
     fields.show();
     QVERIFY(QTest::qWaitForWindowExposed(&fields));
-    auto *text = fields.first(), *pair = fields.findChild<LinesEdit*>("pair");
+    auto *text = fields.first(), *pair = fields.findChild<widgets::LinesEdit*>("pair");
     // Narrow: one below the other; wide: side by side.
     QTRY_VERIFY(pair->y() > text->y());
     fields.resize(600, 80);
