@@ -79,7 +79,8 @@ private Q_SLOTS:
         QProcess process;
         process.setStandardOutputFile("/dev/full");
         m_cli.start(process, call);
-        VERIFY_REFUSED(test::answerOf(process), 1, "standard output cannot be written");
+        const auto answer = test::answerOf(process);
+        VERIFY_REFUSED(answer, 1, "standard output cannot be written");
     }
 
     void helpOfAttributeNamesEveryMethodAndParameter()
