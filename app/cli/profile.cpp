@@ -14,6 +14,7 @@
 
 #include "arrays.h"
 #include "debug_inputs.h"
+#include "output_file.h"
 
 namespace orrery::cli {
 namespace {
@@ -24,6 +25,7 @@ struct ProfileArguments {
     int runs = 10, warmUp = 2;
     std::string by, sort = "order", flame, roofline, steps, costModel;
     int cases = 20;
+    bool casesGiven = false;
     std::size_t top = 0;
     bool training = false, noPeaks = false, measurePeaks = false, fuse = false;
 };
@@ -303,6 +305,12 @@ Exit profile(Session& session, const ProfileArguments& options)
         session.applyThreads();
         return fitCostModel(session, options);
     }
+    if (options.casesGiven)
+        throw core::InputError("--cases: expected --cost-model fit beside it; nothing else times shapes");
+    if (!options.roofline.empty() && options.noPeaks)
+        throw core::InputError("--roofline: needs this machine's peaks: leave out --no-peaks");
+    for (const auto& file : {options.flame, options.roofline, options.steps})
+        requireWritable(file);
     if (options.model.text.empty() && options.measurePeaks)
         return measureMachine(session);
     if (options.model.text.empty())
@@ -378,7 +386,9 @@ std::function<Exit(Session&)> declareProfile(CLI::App& app)
            "fit: time this machine's operators and keep a model of their times (no MODEL); predict: its times beside the measured ones, with rank "
            "correlations; none: no such column. Without it the column is there where a model is.")
         ->check(CLI::IsMember({"fit", "predict", "none"}));
-    app.add_option("--cases", options->cases, "Shapes an operator that --cost-model fit times.")->check(CLI::Range(2, 1000));
+    app.add_option("--cases", options->cases, "Shapes an operator that --cost-model fit times.")
+        ->check(CLI::Range(2, 1000))
+        ->each([options](const std::string&) { options->casesGiven = true; });
     auto* none = app.add_flag("--no-peaks", options->noPeaks, "Leave this machine's peaks out.");
     app.add_flag("--measure-peaks", options->measurePeaks,
                  "Measure this machine's peaks again (three seconds; best while nothing else runs) and keep them; without it those that were kept "

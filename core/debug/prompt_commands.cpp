@@ -315,7 +315,10 @@ Prompt::Reply Prompt::backward(const std::string& arguments, std::stop_token sto
     if (expression.empty()) {
         if (outputs.empty() || outputs[0].isConstant())
             throw core::InputError("backward: the model has no output to differentiate; expected an expression");
-        expression = "sum(" + m_stepper.graph()->value(outputs[0].value).name + ")";
+        std::string name = m_stepper.graph()->value(outputs[0].value).name;
+        for (auto quote = name.find('"'); quote != std::string::npos; quote = name.find('"', quote + 2))
+            name.insert(quote, 1, '"');
+        expression = "sum(\"" + name + "\")";  // names of other programs may hold any sign
     }
     ValueScope inRun = scope(stop);
     inRun.gradient = nullptr;

@@ -90,7 +90,8 @@ std::string placeText(const Stepper& stepper)
         if (at == 0)
             return fmt::format("backward, {} gradients ahead", count);
         const GradientAt& gradient = stepper.gradients()[at - 1];
-        return fmt::format("backward {} of {}: {} {}, norm {:.6g}{}", at, count, gradient.name, core::formatShape(gradient.shape), gradient.norm,
+        return fmt::format("backward {} of {}: {} {}, norm {:.6g}{}", at, count, gradient.name, core::formatShape(gradient.shape),
+                           std::isnan(gradient.norm) ? std::abs(gradient.norm) : gradient.norm,  // NaN has no sign worth telling
                            gradient.nonFinite ? fmt::format(", {} not finite", gradient.nonFinite) : "");
     }
     if (stepper.atEnd())

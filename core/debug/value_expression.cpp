@@ -50,11 +50,16 @@ at::Tensor ranged(const at::Tensor& tensor, std::int64_t axis, const std::vector
     return tensor.slice(axis, part(0, 0), part(1, size), step);
 }
 
-/// Text of a bracket that begins at `at`, without the brackets; `at` goes behind it.
+/// Text of a bracket that begins at `at`, without the brackets; `at` goes behind it. Brackets in quotes are parts of names.
 std::string bracketed(std::string_view text, std::size_t& at, char open, char close)
 {
     const std::size_t start = ++at;
+    bool quoted = false;
     for (int depth = 1; at < text.size(); ++at) {
+        if (text[at] == '"')
+            quoted = !quoted;
+        if (quoted)
+            continue;
         depth += text[at] == open ? 1 : text[at] == close ? -1 : 0;
         if (depth == 0)
             return std::string(text.substr(start, at++ - start));
@@ -72,11 +77,61 @@ bool continuesName(char c)
     return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '#' || c == '@' || c == ':';
 }
 
+using Exists = std::function<bool(const std::string&)>;
+
+/// A name at `at`, which goes behind it: in quotes whatever it holds ("" stands for a quote), else letters, digits and a few signs. One that begins with a digit is a name if there is such a value.
+std::optional<std::string> nameAt(std::string_view text, std::size_t& at, const Exists& exists)
+{
+    std::string name;
+    if (text[at] == '"') {
+        for (std::size_t i = at + 1; i < text.size(); ++i) {
+            if (text[i] != '"') {
+                name += text[i];
+            } else if (i + 1 < text.size() && text[i + 1] == '"') {
+                name += text[i++];
+            } else {
+                at = i + 1;
+                return name;
+            }
+        }
+        throw core::InputError(fmt::format("\"{}\": expected a \" behind the name", text));
+    }
+    std::size_t end = at;
+    while (end < text.size() && continuesName(text[end]))
+        name += text[end++];
+    const bool isDigit = std::isdigit(static_cast<unsigned char>(text[at])) != 0;
+    if (!startsName(text[at]) && !(isDigit && !wholeNumber(name) && exists(name)))
+        return std::nullopt;
+    at = end;
+    return name;
+}
+
+/// The text as one value with or without a slice, if there is such a value: names of other programs may hold any sign.
+std::optional<ValueReference> wholeReference(std::string_view text, const Exists& exists)
+{
+    if (exists(std::string(text)))
+        return ValueReference{std::string(text), {}, false};
+    if (!text.ends_with(']'))
+        return std::nullopt;
+    for (auto open = text.rfind('['); open != std::string_view::npos && open > 0; open = text.rfind('[', open - 1))
+        if (std::string name(core::trim(text.substr(0, open))); exists(name)) {
+            const auto slice = text.substr(open + 1, text.size() - open - 2);
+            if (slice.find(']') == std::string_view::npos)
+                return ValueReference{std::move(name), std::string(slice), true};
+        }
+    return std::nullopt;
+}
+
 /// A comma outside all brackets: `max(a, b)` is element by element, `max(a)` the largest element.
 bool hasTopComma(std::string_view text)
 {
     int depth = 0;
+    bool quoted = false;
     for (const char c : text) {
+        if (c == '"')
+            quoted = !quoted;
+        if (quoted)
+            continue;
         depth += c == '(' || c == '[' ? 1 : c == ')' || c == ']' ? -1 : 0;
         if (c == ',' && depth == 0)
             return true;
@@ -137,6 +192,10 @@ public:
     ExpressionReader(std::string_view text, const ValueScope& scope) : m_text(text), m_scope(scope) {}
     at::Tensor value()
     {
+        if (const auto whole = wholeReference(core::trim(m_text), m_scope.exists)) {
+            const at::Tensor tensor = m_scope.value(whole->name);
+            return whole->hasSlice ? sliced(tensor, whole->slice) : tensor;
+        }
         read();
         if (m_variables.size() == 1 && m_out == "v0")
             return m_variables[0];
@@ -184,8 +243,8 @@ private:
     {
         while (m_at < m_text.size()) {
             m_from = m_at;
-            if (startsName(m_text[m_at]))
-                readName();
+            if (const auto name = nameAt(m_text, m_at, m_scope.exists))
+                readName(*name);
             else if (std::isdigit(static_cast<unsigned char>(m_text[m_at])) || m_text[m_at] == '.')
                 readNumber();
             else if (!std::isspace(static_cast<unsigned char>(m_text[m_at])))
@@ -196,6 +255,11 @@ private:
     }
     void readNumber()
     {
+        std::size_t end = m_at;
+        while (end < m_text.size() && continuesName(m_text[end]))
+            ++end;
+        if (const std::string word(m_text.substr(m_at, end - m_at)); word.find_first_of("_#@:") != std::string::npos)
+            return add(m_scope.value(word));  // no number: it says that there is no such value
         // An exponent's sign belongs to the number: 1e-5.
         while (m_at < m_text.size() && (std::isalnum(static_cast<unsigned char>(m_text[m_at])) || m_text[m_at] == '.' ||
                                         ((m_text[m_at] == '-' || m_text[m_at] == '+') && std::tolower(m_text[m_at - 1]) == 'e')))
@@ -206,13 +270,10 @@ private:
         put(m_text.substr(m_at, 1), m_at);
         ++m_at;
     }
-    void readName()
+    void readName(std::string name)
     {
-        const std::size_t start = m_at;
-        while (m_at < m_text.size() && continuesName(m_text[m_at]))
-            ++m_at;
-        std::string name(m_text.substr(start, m_at - start));
-        if (m_at < m_text.size() && m_text[m_at] == '(')
+        const bool isQuoted = m_text[m_from] == '"';
+        if (m_at < m_text.size() && m_text[m_at] == '(' && !isQuoted)
             return readCall(name);
         while (m_at < m_text.size() && m_text[m_at] == '[') {
             std::size_t end = m_at;
@@ -304,23 +365,24 @@ at::Tensor evaluateValue(std::string_view text, const ValueScope& scope)
 std::vector<std::string> valuesOf(std::string_view text, const std::function<bool(const std::string&)>& exists)
 {
     // Names are found as in `evaluateValue`, with what stands in brackets left out of the slices.
+    if (const auto whole = wholeReference(core::trim(text), exists))
+        return {whole->name};
     std::vector<std::string> names;
     for (std::size_t at = 0; at < text.size();) {
         if (text[at] == '[') {
             bracketed(text, at, '[', ']');
             continue;
         }
-        if (!startsName(text[at])) {
+        const bool isQuoted = text[at] == '"';
+        auto found = nameAt(text, at, exists);
+        if (!found) {
             const bool number = std::isdigit(static_cast<unsigned char>(text[at++])) != 0;
             while (number && at < text.size() && (std::isalnum(static_cast<unsigned char>(text[at])) || text[at] == '.'))
                 ++at;
             continue;
         }
-        const std::size_t start = at;
-        while (at < text.size() && continuesName(text[at]))
-            ++at;
-        std::string name(text.substr(start, at - start));
-        if (at < text.size() && text[at] == '(')
+        std::string name = std::move(*found);
+        if (at < text.size() && text[at] == '(' && !isQuoted)
             continue;
         while (at < text.size() && text[at] == '[') {
             std::size_t end = at;
@@ -339,10 +401,12 @@ std::vector<std::string> valuesOf(std::string_view text, const std::function<boo
 ValueReference parseReference(std::string_view source, const std::function<bool(const std::string&)>& exists)
 {
     const std::string_view text = core::trim(source);
+    if (const auto whole = wholeReference(text, exists))
+        return *whole;
     ValueReference reference;
     std::size_t at = 0;
-    while (at < text.size() && continuesName(text[at]))
-        reference.name += text[at++];
+    if (!text.empty())
+        reference.name = nameAt(text, at, exists).value_or("");
     while (at < text.size() && text[at] == '[') {
         const std::string group = bracketed(text, at, '[', ']');
         if (!reference.hasSlice && exists(reference.name + "[" + group + "]")) {

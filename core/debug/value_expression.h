@@ -21,6 +21,7 @@ struct ValueScope {
 ///     logits[0, -1, :5]                a part, as NumPy writes slices: numbers, from:to:step, ...
 ///     cell[3][0]                       a part of step 3 of a loop
 ///     grad(fc.weight)[0]               the gradient of the last backward pass
+///     "dense-1"[0] * 2                 a name that holds other signs, in quotes; where it is all there is, it needs none
 ///     max(logits[0]) - mean(logits)    statistics (max, min, absmax, mean, std, norm, sum, zeros) and the arithmetic of core::Expression, element by element
 ///
 /// A plain value keeps its dtype and shares memory; arithmetic is done in double. Autograd follows it.

@@ -81,6 +81,9 @@ private Q_SLOTS:
         QVERIFY2(byNode.out.contains("aten::linear") || byNode.out.contains("aten::matmul"), qPrintable(byNode.out + byNode.error));
         const auto byOperator = m_cli.compute({"profile", "mlp.safetensors", "--runs", "1", "--by", "operator", "--no-peaks", "--top", "1"});
         QVERIFY2(byOperator.out.contains("... and 1 more"), qPrintable(byOperator.out));
+        // Where nothing can be written nothing is measured.
+        const auto nowhere = m_cli.compute({"profile", "mlp.safetensors", "--input", "missing.npy", "--svg", "nowhere/flame.svg"});
+        VERIFY_REFUSED(nowhere, 1, "nowhere");
     }
 
     void loopsAreListedStepByStep()
@@ -142,7 +145,8 @@ private Q_SLOTS:
         QTest::newRow("top") << QStringList{"--top", "-1"} << "top";
         QTest::newRow("svg") << QStringList{"--svg", "flame.png"} << "flame.png: expected a file ending in .svg";
         QTest::newRow("shape") << QStringList{"--input", "bad.npy"} << "bad.npy";
-        QTest::newRow("roofline") << QStringList{"--no-peaks", "--roofline", "r.svg"} << "needs the measured peaks";
+        QTest::newRow("roofline") << QStringList{"--no-peaks", "--roofline", "r.svg"} << "leave out --no-peaks";
+        QTest::newRow("cases") << QStringList{"--cases", "3"} << "expected --cost-model fit beside it";
     }
     void wrongArgumentsAreRefused()
     {

@@ -79,6 +79,39 @@ private Q_SLOTS:
         QVERIFY(at::allclose(leaf.grad(), expected));
     }
 
+    void namesMayHoldAnySign()
+    {
+        // As ONNX files have them: each is a value of its own.
+        const std::vector<std::string> names = {"26_x", "7", "dense-1", "a(b", "odd \"one\"", "x=y[z", "y"};
+        ValueScope given;
+        given.exists = [&](const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+        given.value = [&](const std::string& name) {
+            const auto place = std::find(names.begin(), names.end(), name);
+            if (place == names.end())
+                throw core::InputError("there is no value \"" + name + "\"");
+            return at::tensor({float(place - names.begin()), 10.f});
+        };
+        const auto first = [&](const std::string& text) { return evaluateValue(text, given).reshape({-1})[0].to(at::kDouble).item<double>(); };
+        for (std::size_t i = 0; i < names.size(); ++i) {
+            QCOMPARE(first(names[i]), double(i));
+            QCOMPARE(first(names[i] + "[1]"), 10.0);
+            QCOMPARE(valuesOf(names[i] + "[1]", given.exists), (std::vector<std::string>{names[i]}));
+            QCOMPARE(parseReference(names[i] + "[1]", given.exists).name, names[i]);
+            QCOMPARE(parseReference(names[i] + " [1]", given.exists).slice, std::string("1"));
+            std::string quoted = names[i];
+            for (auto quote = quoted.find('"'); quote != std::string::npos; quote = quoted.find('"', quote + 2))
+                quoted.insert(quote, 1, '"');
+            quoted = '"' + quoted + '"';
+            QCOMPARE(first("2 * " + quoted + "[0] + 1"), 2.0 * double(i) + 1);
+            QCOMPARE(first("sum(" + quoted + ") - max(" + quoted + "[1], y[0])"), double(i) + 10 - 10);
+            QCOMPARE(valuesOf("sum(" + quoted + ") - a.b", given.exists), (std::vector<std::string>{names[i], "a.b"}));
+        }
+        QCOMPARE(first("26_x[1] + 7"), 17.0);  // begins with a digit; 7 alone would be the value
+        QCOMPARE(valuesOf("26_x[1] + 7", given.exists), (std::vector<std::string>{"26_x"}));
+        QVERIFY(saidBy([&] { evaluateValue("27_x + 1", given); }).contains("there is no value \"27_x\""));
+        QVERIFY(saidBy([&] { evaluateValue("\"y + 1", given); }).contains("expected a \" behind the name"));
+    }
+
     void wrongTextIsRefused_data()
     {
         QTest::addColumn<QString>("text");
