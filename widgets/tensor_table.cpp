@@ -161,6 +161,9 @@ void TensorTable::Private::rebuildAxes(TensorTable& q)
         });
         axes->addWidget(label);
         axes->addWidget(box);
+        // Where there is one place there is nothing to choose, and the room is the numbers'.
+        for (QWidget* part : {static_cast<QWidget*>(label), static_cast<QWidget*>(box)})
+            part->setHidden(shape[axis] == 1);
         boxes.push_back(box);
     }
     axes->addStretch(1);

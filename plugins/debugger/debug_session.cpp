@@ -174,6 +174,11 @@ QStringList DebugSubject::arguments() const
     return out;
 }
 
+QString shortName(const QString& model)
+{
+    return model.startsWith(QLatin1String("zoo:")) ? model : model.section(QLatin1Char('/'), -2, -1, QString::SectionSkipEmpty);
+}
+
 QStringList withWorkspace(QStringList words, const QStringList& models, const QString& workspaceFolder)
 {
     if (std::any_of(models.begin(), models.end(), [](const QString& model) { return widgets::runOfArgument(model).has_value(); }))
@@ -368,6 +373,7 @@ DebugView DebugSession::look(QString reply, std::stop_token stop)
     view.position = m_stepper.position();
     view.atEnd = m_stepper.atEnd();
     view.backward = m_stepper.isBackward();
+    view.backwardEnded = view.backward && m_stepper.gradientPosition() == m_stepper.gradients().size();
     view.gradientLine = lineOfGradient();
     for (const auto& level : m_stepper.levels())
         view.levels << QString::fromStdString(level);

@@ -49,6 +49,8 @@ using DebugModelPtr = std::shared_ptr<const DebugModel>;
 DebugModelPtr openDebugSubject(const DebugSubject& subject, const std::shared_ptr<store::Workspace>& workspace,
                                const std::function<void(const graph::Model&)>& opened = {});
 
+/// The last two parts of the path of a file or folder; other models as they are.
+QString shortName(const QString& model);
 /// With `--workspace FOLDER` where one of the models is a run.
 QStringList withWorkspace(QStringList words, const QStringList& models, const QString& workspaceFolder);
 
@@ -87,6 +89,7 @@ struct DebugView {
     bool atEnd = false, backward = false;
     QStringList levels;
     int frame = 0;
+    bool backwardEnded = false;         ///< no gradient is ahead
     int gradientLine = -1;              ///< in the backward mode: the line of the gradient that was reached last
     QStringList visits;                 ///< names of the steps of the loop or branch that the position is in
     QStringList visitTexts;             ///< the same with operator and operands

@@ -37,7 +37,6 @@ DebuggerPanel::DebuggerPanel(widgets::Session& session, QWidget* parent)
     : Panel(QStringLiteral("debugger"), tr("Debugger"), session, parent), m_timer(new QTimer(this))
 {
     m_timer->setSingleShot(true);
-    m_timer->setInterval(200);
     connect(m_timer, &QTimer::timeout, this, &DebuggerPanel::prepare);
     m_copyCommand = widgets::makeCopyAsCommandAction(this, [this] { return commandLine(); });
     m_showRuns = new QAction(tr("Show the runs"), this);
@@ -85,6 +84,7 @@ QWidget* DebuggerPanel::makeSubject()
     m_status->setObjectName(QStringLiteral("status"));
     m_status->setWordWrap(true);
     connect(m_model, &QComboBox::activated, this, &DebuggerPanel::prepareSoon);
+    connect(m_kind, &QComboBox::activated, this, [this] { m_kindChosenFor = m_model->currentData().toString(); });
     connect(m_kind, &QComboBox::currentIndexChanged, this, [this](int kind) {
         m_typed[m_shownKind] = m_input->text();
         m_shownKind = kind;
@@ -92,8 +92,10 @@ QWidget* DebuggerPanel::makeSubject()
         updateInput();
         prepareSoon();
     });
-    connect(m_input, &QLineEdit::textEdited, this, &DebuggerPanel::prepareSoon);
-    connect(m_texts, &widgets::TextFields::edited, this, &DebuggerPanel::prepareSoon);
+    connect(m_input, &QLineEdit::textEdited, this, &DebuggerPanel::prepareWhenTyped);
+    connect(m_input, &QLineEdit::returnPressed, this, &DebuggerPanel::prepareSoon);
+    connect(m_texts, &widgets::TextFields::edited, this, &DebuggerPanel::prepareWhenTyped);
+    connect(m_texts, &widgets::TextFields::finished, this, &DebuggerPanel::prepareSoon);
     connect(m_training, &QCheckBox::toggled, this, &DebuggerPanel::prepareSoon);
     auto* modelLabel = new QLabel(tr("&Model"));
     modelLabel->setBuddy(m_model);
@@ -233,9 +235,16 @@ DebugSubject DebuggerPanel::wantedSubject() const
     return subject;
 }
 
+/// Once for all that changes together.
 void DebuggerPanel::prepareSoon()
 {
-    m_timer->start();
+    m_timer->start(0);
+}
+
+void DebuggerPanel::prepareWhenTyped()
+{
+    constexpr int kTypingPause = 200;  // ms
+    m_timer->start(kTypingPause);
 }
 
 void DebuggerPanel::prepare()
@@ -275,9 +284,10 @@ void DebuggerPanel::prepare()
             if (wanted.run && workspace && wanted.data == workspace->run(*wanted.run).document.value("data", core::Json()))
                 wanted.data = nullptr;
             const auto opened = [&](const graph::Model& model) {
-                context.post([panel, pairs = train::readsPairs(model), inputs = int(model.graph->data().inputs.size())] {
+                context.post([panel, name = subject.model, text = train::readsText(model), pairs = train::readsPairs(model),
+                              inputs = int(model.graph->data().inputs.size())] {
                     if (panel)
-                        panel->learn(pairs, inputs);
+                        panel->learn(name, text, pairs, inputs);
                 });
             };
             auto made = std::make_shared<DebugModel>(*openDebugSubject(wanted, workspace, opened));
@@ -293,8 +303,11 @@ void DebuggerPanel::prepare()
 }
 
 /// A second text that means nothing to the model is hidden; was it typed for another one, the input is read again without.
-void DebuggerPanel::learn(bool pairs, int inputs)
+void DebuggerPanel::learn(const QString& model, bool text, bool pairs, int inputs)
 {
+    // A text that was meant for the model before is no mistake of this one's.
+    if (!text && Input(m_kind->currentData().toInt()) == Input::Text && m_kindChosenFor != model)
+        m_kind->setCurrentIndex(m_kind->findData(int(Input::Example)));
     m_inputs = inputs;
     const auto before = m_texts->texts();
     m_texts->setPairs(pairs);

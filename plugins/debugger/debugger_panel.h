@@ -45,8 +45,9 @@ private:
     void fillModels();
     void followSelection(widgets::SelectionParts parts);
     void prepareSoon();
+    void prepareWhenTyped();
     void prepare();
-    void learn(bool pairs, int inputs);
+    void learn(const QString& model, bool text, bool pairs, int inputs);
     void take(const DebugModelPtr& model);
     void chooseValue(const QString& name);
     void updateInput();
@@ -60,7 +61,8 @@ private:
     QComboBox *m_model = nullptr, *m_kind = nullptr;
     std::map<int, QString> m_typed;  // what was typed for each kind of input
     int m_shownKind = 0;
-    int m_inputs = 1;  ///< that the model asks for
+    QString m_kindChosenFor;  ///< the model for which the kind of input was chosen by hand
+    int m_inputs = 1;         ///< that the model asks for
     QLineEdit* m_input = nullptr;
     QToolButton* m_choose = nullptr;
     widgets::TextFields* m_texts = nullptr;

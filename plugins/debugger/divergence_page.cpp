@@ -4,12 +4,14 @@
 #include <QComboBox>
 #include <QFormLayout>
 #include <QHBoxLayout>
+#include <QHeaderView>
 #include <QLabel>
 #include <QLineEdit>
 #include <QSpinBox>
 #include <QSplitter>
 #include <QTableView>
 #include <QVBoxLayout>
+#include <algorithm>
 #include <cmath>
 
 #include <core/base/text.h>
@@ -121,7 +123,7 @@ DivergencePage::DivergencePage(widgets::Session& session)
           numberLine("atol", tr("Absolute tolerance"), tr("absolute"), tr("|a - b| <= absolute + relative |b|; empty: as the coarser dtype asks"))),
       m_dtype(widgets::narrowBox(tr("Compute type of the second run"), tr("Compute type of the second run"))), m_threads(new QSpinBox),
       m_all(new QCheckBox(tr("&all values"))), m_equalNan(new QCheckBox(tr("&NaN equal"))), m_first(new QLabel), m_rows(new RowModel(this)),
-      m_table(new widgets::TableView), m_plot(new widgets::PlotView)
+      m_table(new widgets::TableView), m_plot(new widgets::PlotView), m_splitter(new QSplitter(Qt::Vertical))
 {
     m_other->setObjectName(QStringLiteral("other"));
     m_other->setAccessibleName(tr("The other model"));
@@ -137,6 +139,7 @@ DivergencePage::DivergencePage(widgets::Session& session)
     m_threads->setAccessibleName(tr("Threads of the second run"));
     m_threads->setToolTip(tr("Threads of the second run"));
     m_all->setObjectName(QStringLiteral("all"));
+    m_equalNan->setObjectName(QStringLiteral("equalNan"));
     m_all->setToolTip(tr("Go on behind the first difference"));
     m_first->setObjectName(QStringLiteral("first"));
     m_first->setWordWrap(true);
@@ -152,6 +155,9 @@ DivergencePage::DivergencePage(widgets::Session& session)
     m_table->setModel(m_rows);
     m_table->setObjectName(QStringLiteral("differences"));
     m_table->table()->setColumnWidth(0, 240);
+    m_table->table()->horizontalHeader()->setStretchLastSection(true);
+    for (int column = 1; column <= 6; ++column)
+        m_table->table()->setColumnWidth(column, column == 2 ? 100 : 76);
     m_plot->setObjectName(QStringLiteral("growth"));
     m_plot->setAxisTitle(widgets::PlotAxis::X, tr("line"));
     m_plot->setWhole(widgets::PlotAxis::X);
@@ -183,12 +189,11 @@ DivergencePage::DivergencePage(widgets::Session& session)
     form->setContentsMargins(0, 0, 0, 0);
     form->addRow(tr("aga&inst"), m_other);
     form->addRow(tr("as"), second);
-    auto* splitter = new QSplitter(Qt::Vertical);
-    splitter->addWidget(m_table);
-    splitter->addWidget(m_plot);
-    splitter->setStretchFactor(0, 2);
-    splitter->setStretchFactor(1, 1);
-    splitter->setMinimumHeight(160);
+    m_splitter->addWidget(m_table);
+    m_splitter->addWidget(m_plot);
+    m_splitter->setStretchFactor(0, 2);
+    m_splitter->setStretchFactor(1, 1);
+    m_splitter->setMinimumHeight(160);
     m_table->setMinimumHeight(80);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(4, 4, 4, 4);
@@ -196,7 +201,7 @@ DivergencePage::DivergencePage(widgets::Session& session)
     layout->addLayout(form);
     layout->addLayout(third);
     layout->addWidget(m_first);
-    layout->addWidget(splitter, 1);
+    layout->addWidget(m_splitter, 1);
     updateButton();
 }
 
@@ -221,6 +226,7 @@ QString DivergencePage::whyNot() const
 
 void DivergencePage::setModel(const DebugModelPtr& model)
 {
+    findChild<widgets::JobBar*>()->cancel();  // its result would be shown as the new model's
     m_model = model;
     m_result.reset();
     m_rows->setRows({});
@@ -246,8 +252,8 @@ void DivergencePage::run()
             options.progress = [&](double done, double total) { context.progress(done, total, "nodes"); };
             return debug::compareRuns(a, b, options, context.stopToken());
         },
-        [this](const debug::Divergence& result) { take(result); }, tr("Comparison of two runs of %1").arg(m_model->subject.model), "diff-run",
-        document, 0);
+        [this](const debug::Divergence& result) { take(result); }, tr("Comparison of two runs of %1").arg(shortName(m_model->subject.model)),
+        "diff-run", document, 0);
 }
 
 void DivergencePage::take(const debug::Divergence& result)
@@ -273,13 +279,19 @@ void DivergencePage::take(const debug::Divergence& result)
         }
     }
     m_rows->setRows(std::move(rows));
+    // Names tell themselves apart at their end: they get the room that they need, up to half of it.
+    m_table->table()->resizeColumnToContents(0);
+    m_table->table()->setColumnWidth(0, std::clamp(m_table->table()->columnWidth(0), 160, std::max(160, width() / 2)));
     if (result.first) {
         m_table->setSelectedIds({qint64(*result.first)});
         if (const auto chosen = m_table->table()->selectionModel()->selectedRows(); !chosen.isEmpty())
             m_table->table()->scrollTo(chosen.front(), QAbstractItemView::PositionAtCenter);
     }
     m_plot->clear();
+    const bool appears = m_plot->isHidden() && !growth.data.x.empty();
     m_plot->setVisible(!growth.data.x.empty());
+    if (appears)
+        m_splitter->setSizes({2000, 1000});
     if (!growth.data.x.empty())
         m_plot->setSeries(QStringLiteral("growth"), growth);
     m_plot->showAll();

@@ -10,6 +10,7 @@ class QComboBox;
 class QLabel;
 class QLineEdit;
 class QSpinBox;
+class QSplitter;
 
 namespace orrery::widgets {
 class PlotView;
@@ -52,6 +53,7 @@ private:
     widgets::RowModel* m_rows;
     widgets::TableView* m_table;
     widgets::PlotView* m_plot;
+    QSplitter* m_splitter;
 };
 
 }  // namespace orrery::plugins

@@ -2,6 +2,7 @@
 
 #include <QComboBox>
 #include <QHBoxLayout>
+#include <QHeaderView>
 #include <QLabel>
 #include <QPushButton>
 #include <QSignalBlocker>
@@ -139,6 +140,7 @@ ProfilePage::ProfilePage(widgets::Session& session)
     m_table->table()->setColumnWidth(0, 220);
     m_table->table()->setColumnWidth(1, 140);
     m_fusion->table()->setColumnWidth(0, 220);
+    m_fusion->table()->horizontalHeader()->setStretchLastSection(true);
     m_tabs->setDocumentMode(true);
     auto* runsLabel = new QLabel(tr("ru&ns"));
     runsLabel->setBuddy(m_runs);
@@ -206,6 +208,7 @@ QWidget* ProfilePage::makeStepsPage()
 
 void ProfilePage::setModel(const DebugModelPtr& model)
 {
+    findChild<widgets::JobBar*>()->cancel();  // its result would be shown as the new model's
     m_model = model;
     m_profile.reset();
     m_rows->setRows({});
@@ -238,7 +241,7 @@ void ProfilePage::run()
                 debug::predictCosts(profile, stored->model);
             return profile;
         },
-        [this](const debug::Profile& profile) { take(profile); }, tr("Profile of %1").arg(m_model->subject.model), "profile", document, 0);
+        [this](const debug::Profile& profile) { take(profile); }, tr("Profile of %1").arg(shortName(m_model->subject.model)), "profile", document, 0);
 }
 
 void ProfilePage::measurePeaks()

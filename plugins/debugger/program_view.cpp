@@ -65,7 +65,9 @@ void ProgramModel::updateCurrent()
         const auto here = std::find_if(m_rows.begin(), m_rows.end(), [&](const Row& row) { return row.line == line && row.visit == visit; });
         return here == m_rows.end() ? -1 : int(here - m_rows.begin());
     };
-    m_current = m_view.backward ? find(m_view.gradientLine, -1) : find(m_view.position.line, m_view.position.inner);
+    m_current = !m_view.backward           ? find(m_view.position.line, m_view.position.inner)
+                : m_view.gradientLine >= 0 ? find(m_view.gradientLine, -1)
+                                           : -1;  // before the first gradient it stands behind the last line
     // A block whose first node fails has no steps.
     if (m_current < 0 && !m_view.backward)
         m_current = find(m_view.position.line, -1);
@@ -203,8 +205,14 @@ void ProgramView::show(const DebugView& view)
     const int row = m_model->currentRow();
     if (row >= 0)
         scrollTo(m_model->index(row, ProgramModel::Text), QAbstractItemView::EnsureVisible);
-    else if (view.atEnd && !view.backward)
+    else if (view.backward || view.atEnd)
         scrollToBottom();
+    // Else Qt would choose the first line as soon as the list gets the focus, and its value would stay on show.
+    if (!currentIndex().isValid() && m_model->rowCount() > 0) {
+        const QSignalBlocker blocker(selectionModel());
+        setCurrentIndex(m_model->index(std::max(row, 0), ProgramModel::Text));
+        viewport()->update();
+    }
 }
 
 int ProgramView::selectedLine() const

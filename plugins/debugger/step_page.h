@@ -57,6 +57,7 @@ Q_SIGNALS:
 
 protected:
     void resizeEvent(QResizeEvent* event) override;
+    void changeEvent(QEvent* event) override;
 
 private:
     QAction* addMove(const QString& text, const QKeySequence& shortcut, const QString& command, const QString& tooltip);

@@ -43,10 +43,11 @@ void fillItem(QTreeWidgetItem* item, const DebugValueRow& row, bool gradient, co
     item->setText(7, row.dtype);
     item->setToolTip(0, row.op.isEmpty() ? row.name : QStringLiteral("%1 (%2)").arg(row.name, row.op));
     const QBrush ink = row.notFinite            ? QBrush(widgets::themeColors(palette).error)
-                       : row.isKept || gradient ? QBrush(palette.color(QPalette::Text))
+                       : row.isKept || gradient ? QBrush()  // as the list writes
                                                 : QBrush(widgets::themeColors(palette).mutedText);
     for (int column = 0; column < item->columnCount(); ++column) {
-        item->setForeground(column, ink);
+        if (ink.style() != Qt::NoBrush)
+            item->setForeground(column, ink);
         if (column >= 2 && column <= 6)
             item->setTextAlignment(column, Qt::AlignRight | Qt::AlignVCenter);
     }
@@ -281,7 +282,11 @@ void StepPage::updateMoves()
         const QString name = move->objectName();
         const bool isBack = name == QLatin1String("back") || name == QLatin1String("reverse");
         const bool stays = name == QLatin1String("restart") || name == QLatin1String("backward");
-        const bool possible = name == QLatin1String("forward") ? back : stays ? true : isBack ? back || !atStart : back || !m_view.atEnd;
+        const bool possible = name == QLatin1String("forward") ? back
+                              : stays                          ? true
+                              : isBack                         ? back || !atStart
+                              : back                           ? !m_view.backwardEnded
+                                                               : !m_view.atEnd;
         move->setEnabled(ready && possible);
     }
     for (auto* line : {m_watchLine, m_breakLine, m_prompt})
@@ -308,6 +313,19 @@ void StepPage::editShown()
             QStringLiteral("%1 = %2").arg(index.isEmpty() ? QString() : QLatin1Char('[') + index.join(QStringLiteral(", ")) + QLatin1Char(']'), text);
     }
     give(QStringLiteral("set %1%2%3").arg(name, rest.startsWith(QLatin1Char('[')) ? QString() : QStringLiteral(" "), rest), m_editLine);
+}
+
+void StepPage::changeEvent(QEvent* event)
+{
+    QWidget::changeEvent(event);
+    if (event->type() != QEvent::PaletteChange || m_rows.empty())
+        return;
+    // The rows have colours of the theme before: all are made anew.
+    m_values->clear();
+    m_rows.clear();
+    m_items.clear();
+    m_modules.clear();
+    fillValues();
 }
 
 QStringList StepPage::history() const

@@ -80,25 +80,43 @@ void ValuePane::clear(const QString& text)
 {
     m_tensor = {};
     m_title->setText(text.isEmpty() ? tr("Choose a value to see its numbers.") : text);
-    showStatistics({});
     m_table->clear();
     m_tabs->setVisible(false);
+    showStatistics({});
 }
 
 void ValuePane::showStatistics(const QString& text)
 {
     m_statistics->setText(text);
     m_statistics->setToolTip(text);
+    fitTitle();
+}
+
+/// In a low pane the statistics stand behind the name: each line is one of the numbers'.
+void ValuePane::fitTitle()
+{
+    constexpr int kLow = 210;
+    const bool joins = height() < kLow && m_tabs->isVisibleTo(this);
+    m_statistics->setVisible(!joins);
+    if (!m_tensor.title.isEmpty())
+        m_title->setText(QStringLiteral("<b>%1</b>%2")
+                             .arg(m_tensor.title.toHtmlEscaped(), joins ? QLatin1Char(' ') + m_tensor.statistics.toHtmlEscaped() : QString()));
+    m_title->setToolTip(m_tensor.statistics);
+}
+
+void ValuePane::resizeEvent(QResizeEvent* event)
+{
+    QWidget::resizeEvent(event);
+    fitTitle();
 }
 
 void ValuePane::show(const DebugTensor& tensor)
 {
     const bool sameTensor = m_tensor.title == tensor.title && m_tensor.shape == tensor.shape && m_table->shape() == tensor.shape;
     m_tensor = tensor;
-    m_title->setText(QStringLiteral("<b>%1</b>").arg(tensor.title.toHtmlEscaped()));
-    showStatistics(tensor.statistics);
     const bool fits = !tensor.values.empty();
     m_tabs->setVisible(fits);
+    showStatistics(tensor.statistics);
     if (!fits) {
         if (tensor.isLarge)
             showStatistics(tensor.statistics + QLatin1Char('\n') + tr("Too large to be listed: print a slice of it at the prompt."));

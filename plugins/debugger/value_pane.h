@@ -28,9 +28,13 @@ public:
     /// A cell has been chosen, or there is only one.
     bool hasCurrentCell() const;
 
+protected:
+    void resizeEvent(QResizeEvent* event) override;
+
 private:
     void showSlice();
     void showStatistics(const QString& text);
+    void fitTitle();
     DebugTensor m_tensor;
     QLabel *m_title, *m_statistics;
     QTabWidget* m_tabs;

@@ -5,6 +5,7 @@
 #include <QTabWidget>
 #include <QTreeWidget>
 
+#include <core/debug/machine_peaks.h>
 #include <core/models/model_file.h>
 #include <core/zoo/zoo.h>
 #include <plugins/debugger/debugger_panel.h>
@@ -16,6 +17,13 @@
 namespace orrery::test {
 
 inline constexpr int kPatience = 30000;
+
+/// The machine's peaks are known, in a home of the test's own: nothing is measured but by the test that does.
+inline void keepKnownPeaks(const QTemporaryDir& home)
+{
+    qputenv("XDG_CACHE_HOME", home.path().toUtf8());
+    debug::keepPeaks({1000, 50, "2001-02-03T04:05:06.000Z", debug::kEnoughRounds}, debug::machinePeaksFile());
+}
 
 inline graph::Model smallGpt()
 {

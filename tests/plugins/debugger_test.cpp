@@ -22,7 +22,6 @@
 #include <core/base/text.h>
 #include <core/catalogue.h>
 #include <core/debug/flame.h>
-#include <core/debug/machine_peaks.h>
 #include <core/io/npy.h>
 #include <core/io/tensors.h>
 #include <core/models/model_file.h>
@@ -38,6 +37,7 @@
 #include <widgets/plot_view.h>
 #include <widgets/table_view.h>
 #include <widgets/tensor_table.h>
+#include <widgets/theme.h>
 
 #include "../core/graph/sample_graphs.h"
 #include "../core/train/bert_folder.h"
@@ -65,9 +65,7 @@ private Q_SLOTS:
     void initTestCase()
     {
         core::registerAll();
-        // The machine's peaks are known: nothing is measured but by the test that does.
-        qputenv("XDG_CACHE_HOME", m_home.path().toUtf8());
-        debug::keepPeaks({1000, 50, "2001-02-03T04:05:06.000Z", debug::kEnoughRounds}, debug::machinePeaksFile());
+        test::keepKnownPeaks(m_home);
     }
 
     void emptyStatesSayWhatToDo()
@@ -104,6 +102,7 @@ private Q_SLOTS:
         bench.press(Qt::Key_F5);
         QVERIFY2(bench.place().contains("at the end"), qPrintable(bench.place()));
         QVERIFY(bench.item("head.linear"));
+        QTRY_VERIFY(bench.child<QLabel>("valueTitle")->text().contains("head.linear"));  // what was made last is on show
     }
 
     void bordersStayWhereTheyAre_data()
@@ -173,7 +172,7 @@ private Q_SLOTS:
         bench.waitReady();
         bench.press(Qt::Key_F5);
         auto* table = bench.child<widgets::TensorTable>("numbers");
-        const at::Tensor x = at::zeros({1, 6});
+        const at::Tensor x = bench.step()->debugSession()->model()->inputs.at(0).toTensor();  // the example
         const at::Tensor before = graph::runOn(bench.model, {x}).tensor();
         QTRY_COMPARE_WITH_TIMEOUT(table->shape(), (std::vector<std::int64_t>{1, 4}), kPatience);
         const auto numbers = table->toCsv().split('\n')[0];
@@ -198,6 +197,19 @@ private Q_SLOTS:
         for (int i = 0; i < 4; ++i)
             QCOMPARE(tensor.values[std::size_t(i)], after[0][i].item<float>());
         QVERIFY(!at::allclose(before, after));
+        // In another theme the list is the same.
+        const auto rows = [&] {
+            QStringList all;
+            for (QTreeWidgetItemIterator it(bench.values()); *it; ++it)
+                all << (*it)->text(0);
+            return all;
+        };
+        const QStringList light = rows();
+        const QPalette palette = QApplication::palette();
+        QApplication::setPalette(widgets::Theme::palette(true));
+        QVERIFY(bench.item("blocks.0.tanh")->foreground(0).style() == Qt::NoBrush);  // as the list writes
+        QCOMPARE(rows(), light);
+        QApplication::setPalette(palette);
     }
 
     void conditionsWatchesAndThePrompt()
@@ -243,6 +255,57 @@ private Q_SLOTS:
         bench.type("prompt", "forward");
         QVERIFY(!bench.step()->view().backward);
         QCOMPARE(bench.place(), before);
+    }
+
+    void theBackwardPassBeginsAndEnds()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(graph::residualModel());
+        bench.waitReady();
+        const auto move = [&](const char* name) {
+            for (auto* action : bench.step()->moves())
+                if (action->objectName() == QLatin1String(name))
+                    return action;
+            return static_cast<QAction*>(nullptr);
+        };
+        const auto arrow = [&] {
+            for (int row = 0; row < bench.program()->model()->rowCount(); ++row)
+                if (bench.program()->model()->index(row, ProgramModel::Mark).data().toString().contains(QStringLiteral("➜")))
+                    return row;
+            return -1;
+        };
+        move("backward")->trigger();
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->isIdle() && bench.step()->view().backward, kPatience);
+        QCOMPARE(arrow(), -1);  // behind the last line, as at the end
+        QVERIFY(bench.program()->verticalScrollBar()->value() == bench.program()->verticalScrollBar()->maximum());
+        bench.press(Qt::Key_F10);
+        QVERIFY(arrow() > 0);
+        bench.press(Qt::Key_F5);
+        QVERIFY2(bench.step()->view().backwardEnded, qPrintable(bench.place()));
+        for (const char* name : {"next", "step", "continue"})
+            QVERIFY2(!move(name)->isEnabled(), name);
+        QVERIFY(move("back")->isEnabled() && move("forward")->isEnabled());
+    }
+
+    void aTextForTheModelBeforeIsNoMistake()
+    {
+        Bench bench;
+        bench.show();
+        bench.open(smallGpt());
+        bench.waitReady();
+        bench.child<QComboBox>("kind")->setCurrentIndex(2);
+        Q_EMIT bench.child<QComboBox>("kind")->activated(2);
+        bench.type("text", "abc");
+        bench.waitReady();
+        models::saveModel(bench.file("numbers.safetensors").toStdString(), graph::residualModel());
+        bench.session.openModel(bench.file("numbers.safetensors"));
+        QTRY_VERIFY_WITH_TIMEOUT(bench.ready() && bench.child<QLabel>("status")->text().contains("float32 [1, 6]"), kPatience);
+        QCOMPARE(bench.panel->errorText(), QString());
+        // Chosen by hand it is one.
+        bench.child<QComboBox>("kind")->setCurrentIndex(2);
+        Q_EMIT bench.child<QComboBox>("kind")->activated(2);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.panel->errorText().contains("the model takes no text"), kPatience);
     }
 
     void theSelectionIsLinked()
@@ -610,7 +673,7 @@ private Q_SLOTS:
         auto* choose = bench.child<QToolButton>("chooseFile");
         QVERIFY(!choose->isVisible());
         bench.child<QComboBox>("kind")->setCurrentIndex(3);
-        QVERIFY(choose->isVisible());
+        QTRY_VERIFY_WITH_TIMEOUT(choose->isVisible(), kPatience);
         QStringList answers{bench.file("a x.npy"), QString(), bench.file("h0.npy")};
         const auto before = std::exchange(widgets::askOpenFile(), [&](QWidget*, const QString&, const QString&) { return answers.takeFirst(); });
         QTest::mouseClick(choose, Qt::LeftButton);
