@@ -3,6 +3,7 @@
 #include <core/base/error.h>
 #include <core/base/text.h>
 #include <core/graph/sequence_limit.h>
+#include <core/io/resample.h>
 #include <core/text/card_tokenizer.h>
 
 namespace orrery::train {
@@ -23,6 +24,52 @@ at::Tensor perChannel(const core::Json& numbers, std::int64_t channels)
     return at::tensor(values, at::kDouble).to(at::kFloat).reshape({-1, 1, 1});
 }
 
+/// A number of pixels from the card, which people edit.
+int pixelsFrom(const core::Json& object, const char* place, const char* key)
+{
+    constexpr std::int64_t kMost = 16384;
+    if (!object.is_object() || !object.contains(key) || !object[key].is_number_integer() || object[key].get<std::int64_t>() < 1 ||
+        object[key].get<std::int64_t>() > kMost)
+        throw core::InputError(fmt::format("model card: preprocessing.{}: expected {} from 1 to {}, found {}", place, key, kMost, object.dump()));
+    return int(object[key].get<std::int64_t>());
+}
+
+io::Filter filterOf(const core::Json& preprocessing)
+{
+    const core::Json& name = preprocessing.at("resample");
+    const auto filter = name.is_string() ? io::filterFromName(name.get<std::string>()) : std::nullopt;
+    if (!filter)
+        throw core::InputError(
+            fmt::format("model card: preprocessing.resample: expected nearest, lanczos, bilinear, bicubic, box or hamming, found {}", name.dump()));
+    return *filter;
+}
+
+/// Both sides as the card asks for; a shortest edge keeps the picture's proportions, the other side rounded down.
+io::Image resized(const io::Image& image, const core::Json& size, io::Filter filter)
+{
+    if (size.is_object() && !size.contains("shortest_edge"))
+        return io::resample(image, pixelsFrom(size, "resize", "width"), pixelsFrom(size, "resize", "height"), filter);
+    const int edge = pixelsFrom(size, "resize", "shortest_edge"), shortest = std::min(image.width, image.height);
+    const auto side = [&](int of) { return of == shortest ? edge : int(std::int64_t(edge) * of / shortest); };
+    return io::resample(image, side(image.width), side(image.height), filter);
+}
+
+/// As the model was trained on them: what the checkpoint's library does, step by step; else as a whole to the model's size.
+io::Image fitted(const io::Image& image, const core::Json& preprocessing, int width, int height)
+{
+    const bool isOwn = preprocessing.is_object() && (preprocessing.contains("resample") || preprocessing.contains("center_crop"));
+    if (!isOwn)
+        return io::resize(image, width > 0 ? width : image.width, height > 0 ? height : image.height);
+    const auto filter = preprocessing.contains("resample") ? filterOf(preprocessing) : io::Filter::Bilinear;
+    io::Image made = preprocessing.contains("resize") ? resized(image, preprocessing["resize"], filter) : image;
+    if (preprocessing.contains("center_crop"))
+        made = io::centreCrop(made, pixelsFrom(preprocessing["center_crop"], "center_crop", "width"),
+                              pixelsFrom(preprocessing["center_crop"], "center_crop", "height"));
+    // A model that takes one size alone gets it, whatever the preparation says.
+    const int lastWidth = width > 0 ? width : made.width, lastHeight = height > 0 ? height : made.height;
+    return lastWidth == made.width && lastHeight == made.height ? made : io::resample(made, lastWidth, lastHeight, filter);
+}
+
 }  // namespace
 
 at::Tensor imageInput(const graph::ModelCard& card, const io::Image& image)
@@ -33,12 +80,11 @@ at::Tensor imageInput(const graph::ModelCard& card, const io::Image& image)
     const auto channels = axisSize(input, 1);
     if (channels != 1 && channels != 3)
         throw core::InputError(fmt::format("the model takes pictures of {} channels; expected 1 or 3", input.shape[1]));
-    const auto height = axisSize(input, 2) ? axisSize(input, 2) : image.height, width = axisSize(input, 3) ? axisSize(input, 3) : image.width;
-    const auto fitted = io::resize(io::toChannels(image, int(channels)), int(width), int(height));
-    auto pixels = at::empty({height, width, channels}, at::kByte);
-    std::copy(fitted.pixels.begin(), fitted.pixels.end(), pixels.data_ptr<std::uint8_t>());
-    auto tensor = pixels.permute({2, 0, 1}).to(at::kFloat).div(255);
     const auto& preprocessing = input.preprocessing;
+    const auto made = fitted(io::toChannels(image, int(channels)), preprocessing, int(axisSize(input, 3)), int(axisSize(input, 2)));
+    auto pixels = at::empty({made.height, made.width, channels}, at::kByte);
+    std::copy(made.pixels.begin(), made.pixels.end(), pixels.data_ptr<std::uint8_t>());
+    auto tensor = pixels.permute({2, 0, 1}).to(at::kFloat).div(255);
     if (preprocessing.is_object() && preprocessing.contains("range")) {
         const auto range = preprocessing.at("range").get<std::vector<double>>();
         tensor = tensor.mul(range.at(1) - range.at(0)).add(range.at(0));

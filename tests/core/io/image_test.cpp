@@ -1,4 +1,5 @@
 #include <core/io/image.h>
+#include <core/io/resample.h>
 
 #include <QTemporaryDir>
 #include <cstdlib>
@@ -165,6 +166,49 @@ private Q_SLOTS:
         const Image two{2, 1, 1, {0, 100}};
         QCOMPARE(resize(two, 4, 1).pixels, (std::vector<std::uint8_t>{0, 25, 75, 100}));
         QCOMPARE(messageOf<core::InputError>([&] { resize(two, 0, 1); }), QString("expected a size of at least 1 x 1, got 0 x 1"));
+    }
+
+    // The numbers are those of Pillow 9.4.
+    void resamplesAsPillowDoes_data()
+    {
+        using Bytes = std::vector<std::uint8_t>;
+        QTest::addColumn<Bytes>("smaller");
+        QTest::addColumn<Bytes>("larger");
+        QTest::newRow("nearest") << Bytes{41, 115, 189, 49, 123, 197} << Bytes{0, 0, 37, 74, 74};
+        QTest::newRow("lanczos") << Bytes{27, 114, 201, 37, 124, 211} << Bytes{0, 8, 37, 66, 77};
+        QTest::newRow("bilinear") << Bytes{36, 115, 194, 44, 123, 202} << Bytes{0, 15, 37, 59, 74};
+        QTest::newRow("bicubic") << Bytes{30, 114, 198, 40, 124, 208} << Bytes{0, 11, 37, 63, 77};
+        QTest::newRow("box") << Bytes{23, 115, 208, 33, 125, 218} << Bytes{0, 0, 37, 74, 74};
+        QTest::newRow("hamming") << Bytes{31, 114, 197, 41, 124, 207} << Bytes{0, 10, 37, 64, 74};
+    }
+    void resamplesAsPillowDoes()
+    {
+        QFETCH(std::vector<std::uint8_t>, smaller);
+        QFETCH(std::vector<std::uint8_t>, larger);
+        const auto filter = *filterFromName(QTest::currentDataTag());
+        QCOMPARE(resample(picture(7, 5, 1), 3, 2, filter).pixels, smaller);
+        auto twice = larger;
+        twice.insert(twice.end(), larger.begin(), larger.end());
+        QCOMPARE(resample({3, 1, 1, {0, 37, 74}}, 5, 2, filter).pixels, twice);
+    }
+
+    void channelsAreResampledApart()
+    {
+        QCOMPARE(resample(picture(4, 3, 3), 2, 2, Filter::Bicubic).pixels,
+                 (std::vector<std::uint8_t>{91, 113, 104, 121, 83, 129, 155, 117, 115, 125, 147, 112}));
+        QVERIFY(messageOf<core::InputError>([] {
+                    resample(picture(4, 3, 1), 1 << 20, 1 << 10, Filter::Box);
+                }).startsWith("expected a size of at least 1 x 1 and at most"));
+    }
+
+    void theMiddleIsCutOut()
+    {
+        const Image image{4, 3, 1, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}};
+        QCOMPARE(centreCrop(image, 2, 1).pixels, (std::vector<std::uint8_t>{5, 6}));
+        QCOMPARE(centreCrop(image, 1, 2).pixels, (std::vector<std::uint8_t>{1, 5}));
+        // What is smaller lies in the middle of black, the larger margin before it.
+        QCOMPARE(centreCrop(image, 2, 4).pixels, (std::vector<std::uint8_t>{0, 0, 1, 2, 5, 6, 9, 10}));
+        QCOMPARE(centreCrop({1, 1, 1, {7}}, 2, 3).pixels, (std::vector<std::uint8_t>{0, 0, 0, 7, 0, 0}));
     }
 
     void convertsChannels()

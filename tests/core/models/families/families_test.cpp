@@ -319,6 +319,54 @@ private Q_SLOTS:
         QVERIFY2(message.contains("missing transformer.h.1.mlp.c_fc.bias"), qPrintable(message));
     }
 
+    void picturesArePreparedAsTheFolderSays_data()
+    {
+        QTest::addColumn<QString>("file");
+        QTest::addColumn<QString>("recipe");
+        QTest::newRow("ViT")
+            << R"({"image_processor_type": "ViTImageProcessor", "size": 224, "resample": 2, "image_mean": [0.5], "image_std": [0.5]})"
+            << R"({"resize": {"height": 224, "width": 224}, "resample": "bilinear", "range": [0, 1], "mean": [0.5], "std": [0.5]})";
+        QTest::newRow("CLIP")
+            << R"({"feature_extractor_type": "CLIPFeatureExtractor", "size": 30, "resample": 3, "crop_size": 24, "do_center_crop": true})"
+            << R"({"resize": {"shortest_edge": 30}, "resample": "bicubic", "center_crop": {"height": 24, "width": 24}, "range": [0, 1]})";
+        QTest::newRow("sizes as objects")
+            << R"({"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 200}})"
+            << R"({"resize": {"shortest_edge": 256}, "resample": "bicubic", "center_crop": {"height": 224, "width": 200}, "range": [0, 1]})";
+        QTest::newRow("ConvNeXt, small")
+            << R"({"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 224}, "crop_pct": 0.875, "resample": 3})"
+            << R"({"resize": {"shortest_edge": 256}, "resample": "bicubic", "center_crop": {"height": 224, "width": 224}, "range": [0, 1]})";
+        QTest::newRow("ConvNeXt, large") << R"({"feature_extractor_type": "ConvNextFeatureExtractor", "size": 384})"
+                                         << R"({"resize": {"height": 384, "width": 384}, "resample": "bilinear", "range": [0, 1]})";
+        QTest::newRow("EfficientNet")
+            << R"({"image_processor_type": "EfficientNetImageProcessor", "size": {"height": 8, "width": 8}, "resample": 0, "image_mean": [0.25], "image_std": [0.5]})"
+            << R"({"resize": {"height": 8, "width": 8}, "resample": "nearest", "range": [0, 1], "mean": [0.25], "std": [0.25]})";
+        QTest::newRow("from -1 to 1") << R"({"size": 8, "rescale_factor": 0.0078125, "rescale_offset": true})"
+                                      << R"({"resize": {"height": 8, "width": 8}, "resample": "bilinear", "range": [-1.0, 0.9921875]})";
+        QTest::newRow("nothing is done")
+            << R"({"size": 224, "do_resize": false, "do_rescale": false, "do_normalize": false, "image_mean": [1], "image_std": [1]})"
+            << R"({"range": [0.0, 255.0]})";
+        QTest::newRow("another scale") << R"({"size": 8, "resample": 0, "rescale_factor": 0.0078125})"
+                                       << R"({"resize": {"height": 8, "width": 8}, "resample": "nearest", "range": [0.0, 1.9921875]})";
+    }
+    void picturesArePreparedAsTheFolderSays()
+    {
+        QFETCH(QString, file);
+        QFETCH(QString, recipe);
+        const QTemporaryDir temporary;
+        const auto folder = std::filesystem::path(temporary.path().toStdString()) / "convnext";
+        std::filesystem::copy(checkpointRoot() / "convnext", folder);
+        core::writeFileAtomically(folder / "preprocessor_config.json", file.toStdString());
+        auto card = models::openModel(folder.string()).card;
+        card.inputs.at(0).preprocessing.erase("checkpoint_config");
+        const auto expected = core::Json::parse(recipe.toStdString());
+        // Whatever the order of the keys.
+        const auto sorted = [](const core::Json& json) { return QString::fromStdString(nlohmann::json::parse(json.dump()).dump()); };
+        QCOMPARE(sorted(card.inputs.at(0).preprocessing), sorted(expected));
+        const auto size = expected.contains("center_crop") ? expected["center_crop"] : expected.value("resize", core::Json::object());
+        QCOMPARE(QString::fromStdString(card.inputs[0].shape.at(2)),
+                 size.contains("height") ? QString::number(size["height"].get<int>()) : QString("size"));
+    }
+
     void extraTensorsAreNamedInANoteAndBuffersOfOldFilesAreLeftOut()
     {
         const QTemporaryDir temporary;
