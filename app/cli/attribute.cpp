@@ -1,4 +1,5 @@
 #include <iostream>
+#include <numeric>
 
 #include <core/base/text.h>
 #include <core/explain/attribution.h>
@@ -32,6 +33,12 @@ std::vector<double> numbers(const at::Tensor& tensor)
     return {values.data_ptr<double>(), values.data_ptr<double>() + values.numel()};
 }
 
+double sumOf(const explain::AttributionResult& result)
+{
+    const auto sums = explain::attributionSums(result);
+    return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
 core::Json resultJson(const AttributeOptions& options, const explain::AttributionRequest& request, const explain::AttributionResult& result)
 {
     core::Json document = {{"method", options.method},
@@ -42,7 +49,7 @@ core::Json resultJson(const AttributeOptions& options, const explain::Attributio
                            {"site", result.site},
                            {"outputs", numbers(result.outputs)},
                            {"shape", result.attribution.sizes().vec()},
-                           {"sum", result.attribution.to(at::kDouble).sum().item<double>()},
+                           {"sum", sumOf(result)},
                            {"details", result.details}};
     if (!result.positions.empty())
         document["position"] = result.positions.size() == 1 ? core::Json(result.positions[0]) : core::Json(result.positions);
@@ -193,7 +200,9 @@ std::function<Exit(Session&)> declareAttribute(CLI::App& app)
     options->model.declare(app);
     app.add_option("--input", options->inputs, "Array file, or NAME=FILE; the first axis is the batch.");
     options->sample.declare(app);
-    app.add_option("--image", options->image, "PNG, JPEG or WebP picture, prepared as the model card says.")->check(CLI::ExistingFile);
+    app.add_option("--image", options->image,
+                   "PNG, JPEG or WebP picture, prepared as the model card says (of a checkpoint folder: its preprocessor_config.json).")
+        ->check(CLI::ExistingFile);
     options->texts.declare(app, "Text, read by the model's tokenizer.");
     app.add_option("--method", options->method, "Attribution method; see `orrery-cli list attribution`.")->required();
     app.add_option("--target", options->target, "Class to explain; default: each sample's largest output.");
@@ -202,7 +211,10 @@ std::function<Exit(Session&)> declareAttribute(CLI::App& app)
     app.add_option("--at", options->site, "Value to attribute to; default: the first floating input, or a token model's embedding.");
     app.add_option("--set", options->settings, "Parameter of the method: name=value; see below.");
     options->metrics.declare(app);
-    app.add_option("--out", options->out, "File for the attribution (.npy, .safetensors, .csv, .png).")->check(outFileProblem);
+    app.add_option(
+           "--out", options->out,
+           "File for the attribution (.npy, .safetensors, .csv, .png). Methods that give a feature one value repeat it at each of its elements.")
+        ->check(outFileProblem);
     return [options](Session& session) { return attribute(session, *options); };
 }
 

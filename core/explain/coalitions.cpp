@@ -19,9 +19,10 @@ AttributionResult FeatureGame::result(const at::Tensor& perFeature) const
 {
     AttributionResult result;
     result.attribution = m_features.spread(perFeature);
-    const auto baseline = m_empty.contiguous();
+    const auto baseline = m_empty.contiguous(), sums = perFeature.to(at::kCPU, at::kDouble).sum(1).contiguous();
     result.details = {{"features", count()},
                       {"evaluations", evaluations()},
+                      {"sum_over_features", std::vector<double>(sums.data_ptr<double>(), sums.data_ptr<double>() + sums.numel())},
                       {"baseline_outputs", std::vector<double>(baseline.data_ptr<double>(), baseline.data_ptr<double>() + baseline.numel())}};
     return result;
 }

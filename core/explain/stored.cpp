@@ -28,13 +28,37 @@ core::Json numberAt(const at::Tensor& tensor, std::int64_t row)
     return tensor.defined() ? core::Json(tensor.to(at::kCPU, at::kDouble).reshape(-1)[row].item<double>()) : core::Json();
 }
 
+const char* const kSumOverFeatures = "sum_over_features";
+
 }  // namespace
+
+bool repeatsFeatures(const core::Json& details)
+{
+    return details.is_object() && details.contains(kSumOverFeatures);
+}
+
+std::vector<double> attributionSums(const AttributionResult& result)
+{
+    const auto rows = std::int64_t(result.targets.size());
+    if (repeatsFeatures(result.details))
+        if (auto sums = result.details.at(kSumOverFeatures).get<std::vector<double>>(); std::int64_t(sums.size()) == rows)
+            return sums;
+    const at::Tensor whole = result.attribution.detach().to(at::kCPU, at::kDouble);
+    const bool isByRow = whole.dim() > 0 && whole.size(0) == rows;
+    const at::Tensor sums = (isByRow ? whole.reshape({rows, -1}).sum(1) : whole.sum().reshape({1})).contiguous();
+    return {sums.data_ptr<double>(), sums.data_ptr<double>() + sums.numel()};
+}
+
+at::Tensor together(const at::Tensor& attribution, std::int64_t axis, const core::Json& details)
+{
+    return repeatsFeatures(details) ? attribution.mean(axis) : attribution.sum(axis);
+}
 
 at::Tensor forDisplay(const AttributionResult& result, const graph::ModelCard& card, std::int64_t row)
 {
     at::Tensor shown = oneRow(result.attribution, row).to(at::kFloat);
     if (isTokenModel(result, card))
-        shown = shown.to(at::kDouble).sum(-1).to(at::kFloat);
+        shown = together(shown.to(at::kDouble), -1, result.details).to(at::kFloat);
     return shown.contiguous();
 }
 
@@ -85,7 +109,7 @@ std::int64_t storeAttribution(store::Workspace& workspace, store::RunId run, con
     if (!origin.at.empty())
         analysis.inputs["at"] = origin.at;
     const at::Tensor shown = forDisplay(result, card, row);
-    analysis.results = {{"site", result.site}, {"output", numberAt(result.outputs, row)}, {"sum", shown.to(at::kDouble).sum().item<double>()}};
+    analysis.results = {{"site", result.site}, {"output", numberAt(result.outputs, row)}, {"sum", attributionSums(result).at(std::size_t(row))}};
     if (result.completenessError.defined())
         analysis.results["completeness_error"] = numberAt(result.completenessError, row);
     if (result.standardError.defined())

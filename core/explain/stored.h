@@ -26,8 +26,15 @@ struct AttributionOrigin {
     std::string at;  ///< the value that was asked for; empty: the default
 };
 
-/// One number a picture element, feature or position: a token model's attribution [.., position, width] is summed over the width (the tokens' share of the
-/// output), everything else stays as it is. The batch axis of one sample is dropped. Float, CPU.
+/// True for methods that give features a value each, which is repeated at every element that the feature covers (details: "sum_over_features").
+bool repeatsFeatures(const core::Json& details);
+/// Each sample's sum of attributions: over features, however many elements each of them covers; else over elements.
+std::vector<double> attributionSums(const AttributionResult& result);
+/// What several channels, or the numbers of a token's vector, have together along an axis: their sum; of a repeated value that value.
+at::Tensor together(const at::Tensor& attribution, std::int64_t axis, const core::Json& details);
+
+/// One number a picture element, feature or position: of a token model's attribution [.., position, width] what the width has together (the tokens' share of
+/// the output), everything else stays as it is. The batch axis of one sample is dropped. Float, CPU.
 at::Tensor forDisplay(const AttributionResult& result, const graph::ModelCard& card, std::int64_t row = 0);
 /// What was attributed to, in the same way (embeddings: undefined).
 at::Tensor inputForDisplay(const AttributionResult& result, const graph::ModelCard& card, std::int64_t row = 0);

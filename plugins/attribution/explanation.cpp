@@ -30,6 +30,13 @@ double largest(const std::vector<double>& values)
 }
 
 /// Brings an attribution into one of the shapes that can be looked at.
+/// Of the one sample that is explained; of a stored batch its sum is kept beside the details.
+double sumOverFeatures(const core::Json& details)
+{
+    const core::Json& sums = details.at("sum_over_features");
+    return sums.is_array() && sums.size() == 1 && sums[0].is_number() ? sums[0].get<double>() : std::nan("");
+}
+
 void setValues(Explanation& made, const at::Tensor& attribution)
 {
     const PreparedSubject& subject = *made.subject;
@@ -38,9 +45,9 @@ void setValues(Explanation& made, const at::Tensor& attribution)
     const auto named = std::int64_t(subject.names.empty() ? subject.values.size() : subject.names.size());
     const bool isInput = !subject.sites.empty() && made.site == subject.sites.front().name;
     if (subject.kind == InputKind::Tokens && shown.dim() == 2 && shown.size(0) == named && named > 0)
-        shown = shown.sum(-1);  // a token's share: the sum over the width of its vector
+        shown = explain::together(shown, -1, made.details);  // a token's share: the sum over the width of its vector
     if (shown.dim() == 3 && isInput) {
-        shown = shown.sum(0);
+        shown = explain::together(shown, 0, made.details);
         made.shape = ResultShape::Picture;
         made.rows = int(shown.size(0));
         made.columns = int(shown.size(1));
@@ -61,7 +68,7 @@ void setValues(Explanation& made, const at::Tensor& attribution)
     made.ofElements = made.shape == ResultShape::List && std::int64_t(made.values.size()) == named && (isInput || subject.kind == InputKind::Tokens);
     made.magnitude = made.picture.empty() ? largest(made.values) : 0;
     // Of the whole attribution, as the command line sums.
-    made.sum = attribution.to(at::kDouble).sum().item<double>();
+    made.sum = explain::repeatsFeatures(made.details) ? sumOverFeatures(made.details) : attribution.to(at::kDouble).sum().item<double>();
 }
 
 Explanation emptyExplanation(const PreparedPtr& subject, const MethodSettings& settings, const Question& question)
@@ -149,6 +156,8 @@ Explanation partialExplanation(const PreparedPtr& subject, const MethodSettings&
         made.site = subject->sites.front().name;
         made.details = {{"is_input", true}};
     }
+    if (explain::attributionRegistry().at(settings.method).schema.find("feature_mask"))
+        made.details = {{"sum_over_features", core::Json::array()}};  // not known before the end
     setTarget(made, question.target.value_or(subject->answer.predicted));
     made.output = NAN;
     setValues(made, attribution);

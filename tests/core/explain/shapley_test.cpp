@@ -1,6 +1,8 @@
 #include <QTest>
 #include <numeric>
 
+#include <core/explain/stored.h>
+
 #include "explain_test_support.h"
 
 using namespace orrery;
@@ -85,6 +87,8 @@ private Q_SLOTS:
     void sampledKernelShapIsWithinItsStandardError();
     void kernelShapOfAnAdditiveModelNeedsFewSamples();
     void tooFewSamplesForTheRegressionAreSaid();
+    void sumsCountAFeatureOnce_data();
+    void sumsCountAFeatureOnce();
 };
 
 void ShapleyTest::gamesWithKnownShapleyValues_data()
@@ -234,6 +238,35 @@ void ShapleyTest::tooFewSamplesForTheRegressionAreSaid()
     QVERIFY(!result.standardError.defined());
     QVERIFY(result.details.at("note").get<std::string>().starts_with("8 samples do not determine 12 features"));
     QVERIFY(result.completenessError.abs().max().item<double>() < 1e-12);
+}
+
+void ShapleyTest::sumsCountAFeatureOnce_data()
+{
+    QTest::addColumn<QString>("method");
+    for (const char* method : {"shapley_values", "kernel_shap", "shapley_value_sampling", "feature_ablation"})
+        QTest::newRow(method) << method;
+}
+
+// A linear model's output less that of zeros, however many elements a feature covers: two samples of four positions of three numbers.
+void ShapleyTest::sumsCountAFeatureOnce()
+{
+    QFETCH(QString, method);
+    const auto weight = noise({1, 12}, 31), x = noise({2, 4, 3}, 32);
+    Builder builder("positions");
+    const auto input = builder.input("x", "float64", {"batch", "4", "3"});
+    auto model = builder.finish({{"y", builder.linear("fc", builder.flatten(input), 12, 1)}});
+    model.weights = graph::Weights({{"fc.weight", weight}, {"fc.bias", at::zeros({1}, at::kDouble)}});
+    const auto result = explained(model, qPrintable(method), {x, core::Json::object(), 0});
+    const auto products = x * weight.reshape({4, 3});
+    const auto sums = explain::attributionSums(result);
+    QCOMPARE(sums.size(), std::size_t(2));
+    for (std::int64_t row = 0; row < 2; ++row)
+        QVERIFY(std::abs(sums[std::size_t(row)] - products[row].sum().item<double>()) < 1e-10);
+    // The file holds a position's value at each of its numbers; their share together is that value.
+    QVERIFY(largest(result.attribution, products.sum(-1, true).expand_as(x)) < 1e-10);
+    QVERIFY(largest(explain::together(result.attribution, -1, result.details), products.sum(-1)) < 1e-10);
+    const auto gradient = explained(model, "input_x_gradient", {x, core::Json::object(), 0});
+    QVERIFY(std::abs(explain::attributionSums(gradient)[1] - products[1].sum().item<double>()) < 1e-10);
 }
 
 QTEST_APPLESS_MAIN(ShapleyTest)
