@@ -273,10 +273,13 @@ void printSample(const Json& sample, std::size_t index, bool several)
     std::cout << (std::isnan(divergence)
                       ? "  the changed answer is not finite (NaN or infinity): what is set is too large for the model, or holds such numbers itself\n"
                       : fmt::format("  KL divergence {} nats\n", core::formatNumber(divergence)));
-    std::cout << fmt::format("  {:<20} {:>10} {:>10} {:>12} {:>12}\n", "class", "before", "after", "logit before", "logit after");
+    const bool isLogit = sample["changes"].empty() || sample["changes"][0].contains("logit_before");
+    const std::string number = isLogit ? "logit" : "log_probability", title = isLogit ? "logit" : "log p";
+    std::cout << fmt::format("  {:<20} {:>10} {:>10} {:>12} {:>12}\n", "class", "before", "after", title + " before", title + " after");
     for (const auto& change : sample["changes"])
         std::cout << fmt::format("  {:<20} {:>10.4f} {:>10.4f} {:>12.4f} {:>12.4f}\n", tokenCell(change["name"].get<std::string>()),
-                                 shown(change["before"]), shown(change["after"]), shown(change["logit_before"]), shown(change["logit_after"]));
+                                 shown(change["before"]), shown(change["after"]), shown(change[number + "_before"]),
+                                 shown(change[number + "_after"]));
 }
 
 /// The text, or the numbers of its tokens where the model has no tokenizer.

@@ -139,12 +139,13 @@ core::Json valuesJson(const at::Tensor& output)
     return list;
 }
 
-core::Json predictionsJson(const graph::Model& model, const at::Tensor& answers, std::size_t top)
+/// @param rank  Of the whole output, of which `answers` are rows.
+core::Json predictionsJson(const graph::Model& model, const at::Tensor& answers, std::size_t top, std::int64_t rank)
 {
     if (model.card.task == "regression" || answers.dim() != 2)
         return valuesJson(answers);
     auto list = core::Json::array();
-    for (const auto& row : train::topClasses(answers, model.card, top)) {
+    for (const auto& row : train::topClasses(answers, model.card, top, graph::outputKind(*model.graph, model.card, rank))) {
         core::Json classes = core::Json::array();
         for (const auto& score : row)
             classes.push_back({{"class", score.index}, {"name", className(model, score)}, {"probability", score.probability}});
@@ -230,12 +231,12 @@ Exit predict(Session& session, const PredictOptions& options)
     if (tokenAnswers) {
         document["predictions"] = *tokenAnswers;
     } else if (options.leaveOut.empty()) {
-        document["predictions"] = predictionsJson(model, answerRows(options, model, inputs, output), std::size_t(options.top));
+        document["predictions"] = predictionsJson(model, answerRows(options, model, inputs, output), std::size_t(options.top), output.dim());
     } else {
         const auto answers = answerRows(options, model, inputs, output);
-        const auto before = predictionsJson(model, answers, std::size_t(answers.numel()));
+        const auto before = predictionsJson(model, answers, std::size_t(answers.numel()), output.dim());
         output = answerWithout(session, options, model, inputs, document);
-        document["predictions"] = predictionsJson(model, answerRows(options, model, inputs, output), std::size_t(options.top));
+        document["predictions"] = predictionsJson(model, answerRows(options, model, inputs, output), std::size_t(options.top), output.dim());
         addChanges(document["predictions"], before);
     }
     if (!options.out.empty())
@@ -256,7 +257,9 @@ std::function<Exit(Session&)> declarePredict(CLI::App& app)
     app.add_option("--input", options->inputs, "Array file, or NAME=FILE; the first axis is the batch.");
     declareKeepInput(app, options->model);
     options->texts.declare(app, "Text, read by the model's tokenizer.");
-    app.add_option("--image", options->image, "PNG, JPEG or WebP picture, prepared as the model card says.")->check(CLI::ExistingFile);
+    app.add_option("--image", options->image,
+                   "PNG, JPEG or WebP picture, prepared as the model card says (of a checkpoint folder: its preprocessor_config.json).")
+        ->check(CLI::ExistingFile);
     options->sample.declare(app);
     app.add_option("--top", options->top, "Classes shown.")->check(CLI::Range(1, 1000));
     auto* const beam = app.add_option("--beam", options->beams,

@@ -22,7 +22,7 @@ std::string textOf(const text::Tokenizer* tokenizer, std::int64_t token)
 core::Json entryFor(const graph::Model& model, const at::Tensor& row, std::size_t top, bool classesAreTokens, const text::Tokenizer* tokenizer)
 {
     core::Json classes = core::Json::array();
-    const auto rows = train::topClasses(row.unsqueeze(0), model.card, top);
+    const auto rows = train::topClasses(row.unsqueeze(0), model.card, top, graph::outputKind(*model.graph, model.card, /*rank=*/3));
     for (const auto& score : rows.at(0)) {
         const std::string name = classesAreTokens ? textOf(tokenizer, score.index) : score.name.empty() ? std::to_string(score.index) : score.name;
         classes.push_back({{"class", score.index}, {"name", name}, {"probability", score.probability}});

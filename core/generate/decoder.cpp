@@ -6,6 +6,7 @@
 
 #include <core/base/error.h>
 #include <core/base/text.h>
+#include <core/graph/output_kind.h>
 #include <core/graph/sequence_limit.h>
 #include <core/train/evaluate.h>
 
@@ -147,11 +148,12 @@ void checkKnown(const graph::Model& model, std::span<const std::int64_t> tokens)
                 fmt::format("expected tokens from 0 to {}, got {}", size ? std::to_string(*size - 1) : "the vocabulary's end", token));
 }
 
-at::Tensor checkedLogits(const at::Tensor& output)
+at::Tensor checkedLogits(const graph::Model& model, const at::Tensor& output)
 {
     if (output.dim() != 3 || output.size(0) != 1 || output.size(1) == 0)
         throw core::ShapeError(fmt::format("output: expected logits [1, position, token], got {}", core::formatShape(output.sizes())));
-    const at::Tensor logits = output.select(1, output.size(1) - 1).select(0, 0).detach();
+    const at::Tensor last = output.select(1, output.size(1) - 1).select(0, 0).detach();
+    const at::Tensor logits = graph::classLogits(last, graph::outputKind(*model.graph, model.card, output.dim()));
     if (at::isnan(logits).any().item<bool>())
         throw core::Error("the logits hold NaN: weights or input are broken");
     return logits;
@@ -194,7 +196,7 @@ at::Tensor Decoder::next(std::span<const std::int64_t> tokens, std::stop_token s
     graph::checkSequenceLength(*m_model.graph, m_model.card, std::int64_t(before + tokens.size()));
     m_tokens.insert(m_tokens.end(), tokens.begin(), tokens.end());
     try {
-        return checkedLogits(m_path->logits(m_tokens, tokens.size(), stop));
+        return checkedLogits(m_model, m_path->logits(m_tokens, tokens.size(), stop));
     } catch (...) {
         m_tokens.resize(before);  // what the buffers hold behind the text is never read
         throw;

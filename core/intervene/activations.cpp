@@ -12,6 +12,7 @@
 #include <core/base/text.h>
 #include <core/data/splits.h>
 #include <core/data/vocabulary.h>
+#include <core/graph/output_kind.h>
 #include <core/train/evaluate.h>
 #include <core/train/samples.h>
 
@@ -312,7 +313,7 @@ void Collector::addLabels(const data::Batch& batch)
 
 void Collector::addAnswers(const at::Tensor& output)
 {
-    at::Tensor logits = output.detach().to(at::kCPU, at::kDouble);
+    at::Tensor logits = graph::classLogits(output.detach().to(at::kCPU, at::kDouble), graph::outputKind(*m_model.graph, m_model.card, output.dim()));
     if (logits.dim() == 3 && hasRowPosition())
         logits = rowsArePositions()
                      ? logits.flatten(0, 1)

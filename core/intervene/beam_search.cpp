@@ -11,6 +11,7 @@
 #include <core/generate/generation.h>
 #include <core/generate/special_tokens.h>
 #include <core/graph/executor.h>
+#include <core/graph/output_kind.h>
 #include <core/graph/sequence_limit.h>
 #include <core/train/card_inputs.h>
 #include <core/train/evaluate.h>
@@ -71,9 +72,10 @@ at::Tensor asRows(const std::vector<Tokens>& prefixes, const Tokens& before)
 }
 
 /// Log probabilities at the last position, [row, token] double on the CPU.
-at::Tensor lastLogProbabilities(const at::Tensor& logits)
+at::Tensor lastLogProbabilities(const graph::Model& model, const at::Tensor& output)
 {
-    const at::Tensor rows = logits.select(1, logits.size(1) - 1).to(at::kCPU, at::kDouble).log_softmax(-1).contiguous();
+    const at::Tensor last = output.select(1, output.size(1) - 1).to(at::kCPU, at::kDouble);
+    const at::Tensor rows = graph::classLogits(last, graph::outputKind(*model.graph, model.card, output.dim())).log_softmax(-1).contiguous();
     if (rows.isnan().any().item<bool>())
         throw core::InputError("beam search: the model's logits hold NaN: its weights are broken (a training that diverged?)");
     return rows;
@@ -105,7 +107,7 @@ public:
         if (m_memory.defined())
             request.changed[m_memoryName] = m_memory.expand({target.size(0), -1, -1});
         request.stop = m_stop;
-        return lastLogProbabilities(m_executor.run(m_model.weights, request).tensor());
+        return lastLogProbabilities(m_model, m_executor.run(m_model.weights, request).tensor());
     }
 
 private:
@@ -227,7 +229,7 @@ BeamResult searchText(const graph::Model& model, std::string_view text, BeamOpti
         graph::RunRequest request;
         request.inputs = {train::moved(asRows(prefixes, beginning), train::optionsOf(model.weights))};
         request.stop = stop;
-        return lastLogProbabilities(executor.run(model.weights, request).tensor());
+        return lastLogProbabilities(model, executor.run(model.weights, request).tensor());
     };
     return beamSearch(next, options, stop);
 }

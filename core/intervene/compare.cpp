@@ -38,10 +38,10 @@ void addValues(InterventionResult& result, const graph::KeptValues& plain, const
 
 }  // namespace
 
-bool hasClasses(const at::Tensor& output, const graph::ModelCard& card)
+bool hasClasses(const at::Tensor& output, const graph::ModelCard& card, graph::OutputKind kind)
 {
-    return card.task != "regression" && card.task != "multi_label" && at::isFloatingType(output.scalar_type()) &&
-           (output.dim() == 2 || output.dim() == 3) && output.size(-1) >= 2;
+    return kind != graph::OutputKind::EachProbability && card.task != "regression" && card.task != "multi_label" &&
+           at::isFloatingType(output.scalar_type()) && (output.dim() == 2 || output.dim() == 3) && output.size(-1) >= 2;
 }
 
 at::Tensor outputDivergence(const at::Tensor& plain, const at::Tensor& intervened)
@@ -116,8 +116,9 @@ InterventionResult runIntervened(const graph::Executor& executor, const graph::W
     result.plain = plain.tensor().detach();
     result.intervened = intervened.tensor().detach();
     result.changed = program.values();
-    if (hasClasses(result.plain, card))
-        result.divergence = outputDivergence(result.plain, result.intervened);
+    result.kind = graph::outputKind(*executor.graph(), card, result.plain.dim());
+    if (hasClasses(result.plain, card, result.kind))
+        result.divergence = outputDivergence(graph::classLogits(result.plain, result.kind), graph::classLogits(result.intervened, result.kind));
     addValues(result, plain.values, intervened.values);
     return result;
 }

@@ -11,6 +11,7 @@
 #include <core/explain/attribution.h>
 #include <core/graph/executor.h>
 #include <core/graph/model.h>
+#include <core/graph/output_kind.h>
 
 #include "document.h"
 
@@ -54,8 +55,8 @@ private:
 /// One class (or token) whose probability changed.
 struct OutputChange {
     std::int64_t index = 0;
-    double before = 0, after = 0;            ///< probabilities (softmax)
-    double logitBefore = 0, logitAfter = 0;  ///< raw outputs
+    double before = 0, after = 0;            ///< probabilities
+    double logitBefore = 0, logitAfter = 0;  ///< logits; log probabilities where the model gives probabilities or their logarithms
 };
 
 struct InterventionRequest {
@@ -67,7 +68,8 @@ struct InterventionRequest {
 };
 
 struct InterventionResult {
-    at::Tensor plain, intervened;  ///< first output of the model without and with
+    at::Tensor plain, intervened;                        ///< first output of the model without and with
+    graph::OutputKind kind = graph::OutputKind::Logits;  ///< what they are, if they have classes
     /// KL(plain || intervened) over the last axis, in nats, double, [batch] or [batch, position]; undefined where the output has no classes.
     at::Tensor divergence;
     std::map<std::string, std::pair<at::Tensor, at::Tensor>> values;  ///< of the probes: without and with
@@ -85,7 +87,7 @@ at::Tensor outputDivergence(const at::Tensor& plain, const at::Tensor& intervene
 std::vector<OutputChange> topChanges(const at::Tensor& plain, const at::Tensor& intervened, std::size_t count);
 /// The row of a result's output that stands for a sample: [class]; of a sequence, that position (none: the last).
 at::Tensor outputRow(const at::Tensor& output, std::int64_t sample, std::optional<std::int64_t> position = {});
-/// True if the last axis of an output holds classes.
-bool hasClasses(const at::Tensor& output, const graph::ModelCard& card);
+/// True if the last axis of an output holds classes that exclude each other.
+bool hasClasses(const at::Tensor& output, const graph::ModelCard& card, graph::OutputKind kind = graph::OutputKind::Logits);
 
 }  // namespace orrery::intervene

@@ -34,6 +34,7 @@ public:
     const at::Tensor& sourceValue(const std::string& name) const { return m_sourceValues.at(name); }
     const at::Tensor& baseLogits() const { return m_baseLogits; }  ///< [class], double, at the position
     const at::Tensor& sourceLogits() const { return m_sourceLogits; }
+    std::int64_t outputRank() const { return m_outputRank; }
     /// False if the model does not treat the rows of a batch apart (a trace with a fixed batch size): then each patch is a run of its own.
     bool takesBatches() const { return m_batches; }
     /// Makes patched runs ready: to be called once before all that follows. For a decoder whose last position is read, batches that are patched from some position on will be run

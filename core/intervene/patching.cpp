@@ -14,6 +14,7 @@
 
 #include <core/base/error.h>
 #include <core/base/text.h>
+#include <core/graph/output_kind.h>
 #include <core/kernels/parallel.h>
 #include <core/train/text_batch.h>
 
@@ -167,6 +168,7 @@ struct Patching::State {
     std::vector<PatchSite> sites;
     std::vector<std::pair<std::size_t, std::int64_t>> places;  // of each site: its map and its row there
     std::vector<PatchMap> maps;
+    graph::OutputKind kind = graph::OutputKind::Logits;  // of the model's output; everything here is logits
     std::unique_ptr<PatchRunner> runner;
     std::unique_ptr<BoundMetric> metric;
     std::int64_t patches = 0;
@@ -194,7 +196,8 @@ struct Patching::State {
 
 MetricReference Patching::State::reference() const
 {
-    return denoises ? MetricReference{runner->sourceLogits(), runner->baseLogits()} : MetricReference{runner->baseLogits(), runner->sourceLogits()};
+    const at::Tensor base = graph::classLogits(runner->baseLogits(), kind), source = graph::classLogits(runner->sourceLogits(), kind);
+    return denoises ? MetricReference{source, base} : MetricReference{base, source};
 }
 
 void Patching::State::layOutSites(const graph::Graph& graph, const graph::ModelCard& card)
@@ -232,6 +235,7 @@ void Patching::State::prepare(const graph::Executor& executor, const graph::Weig
         inputs.values.push_back(site.value);
     runner = std::make_unique<PatchRunner>(executor, weights, std::move(inputs), stop);
     layOutSites(*executor.graph(), card);
+    kind = graph::outputKind(*executor.graph(), card, runner->outputRank(), settings["output"].get<std::size_t>());
     runner->prepare(card, positionValues());
     metric = std::make_unique<BoundMetric>(settings["metric"], reference());
     settings["metric"] = metric->document();
@@ -309,7 +313,9 @@ PatchRunner::Batch Patching::State::run(const PatchSite& site, std::span<const s
         const auto head = patches[row] / units, unit = site.units[std::size_t(patches[row] % units)];
         patchedPart(site, patched, std::int64_t(row), head, unit).copy_(patchedPart(site, source, 0, head, unit));
     }
-    return runner->run(site.value, patched, std::move(stop), beginning(site, patches));
+    auto made = runner->run(site.value, patched, std::move(stop), beginning(site, patches));
+    made.logits = graph::classLogits(made.logits, kind);
+    return made;
 }
 
 std::optional<PatchRunner::Beginning> Patching::State::beginning(const PatchSite& site, std::span<const std::int64_t> patches)

@@ -38,16 +38,17 @@ Json describeValues(const InterventionResult& result)
     return list;
 }
 
-Json describeChanges(const std::vector<OutputChange>& changes, const graph::ModelCard& card)
+Json describeChanges(const std::vector<OutputChange>& changes, const graph::ModelCard& card, graph::OutputKind kind)
 {
+    const std::string number = kind == graph::OutputKind::Logits ? "logit" : "log_probability";
     auto list = Json::array();
     for (const auto& change : changes)
         list.push_back({{"class", change.index},
                         {"name", outputName(card, change.index)},
                         {"before", change.before},
                         {"after", change.after},
-                        {"logit_before", change.logitBefore},
-                        {"logit_after", change.logitAfter}});
+                        {number + "_before", change.logitBefore},
+                        {number + "_after", change.logitAfter}});
     return list;
 }
 
@@ -66,7 +67,9 @@ Json describeSample(const InterventionResult& result, const graph::ModelCard& ca
     auto divergence = result.divergence.select(0, sample);
     if (divergence.dim() == 1)
         divergence = divergence.select(0, position.value_or(divergence.size(0) - 1));
-    return {{"divergence", divergence.item<double>()}, {"changes", describeChanges(topChanges(before, after, top), card)}};
+    return {{"divergence", divergence.item<double>()},
+            {"changes",
+             describeChanges(topChanges(graph::classLogits(before, result.kind), graph::classLogits(after, result.kind), top), card, result.kind)}};
 }
 
 Json nestedList(const at::Tensor& tensor)

@@ -11,7 +11,7 @@
 namespace orrery::intervene {
 
 /// What interventions did, as JSON for people and for the store:
-/// {"changed": [value, ...], "shape": [...], "samples": [{"divergence", "changes": [{"class", "name", "before", "after", "logit_before", "logit_after"}]}],
+/// {"changed": [value, ...], "shape": [...], "samples": [{"divergence", "changes": [{"class", "name", "before", "after", "logit_before", "logit_after"}]}] (of models that give probabilities "log_probability_before" and "..._after"),
 ///  "values": [{"name", "shape", "largest_difference", "relative_difference"}]}. Outputs without classes give "before" and "after" as numbers of each sample.
 /// @param position  Of a sequence output; none: that of `answers`, which has one each sample (see train::answerPositions), else the last. The divergence is that position's.
 core::Json describeResult(const InterventionResult& result, const graph::ModelCard& card, std::size_t top, std::optional<std::int64_t> position = {},

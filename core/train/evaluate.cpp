@@ -7,6 +7,7 @@
 
 #include <core/base/text.h>
 #include <core/data/label_tables.h>
+#include <core/graph/output_kind.h>
 
 #include "defaults.h"
 #include "samples.h"
@@ -89,8 +90,14 @@ at::Tensor moved(const at::Tensor& tensor, const c10::TensorOptions& options)
                                                     : tensor.to(options.device());
 }
 
-Evaluation evaluate(const graph::Executor& executor, const graph::Weights& weights, const data::DataSet& data, std::span<const std::int64_t> samples,
-                    const Loss& loss, const core::Json& metricDocuments, const EvaluateOptions& options)
+namespace {
+
+/// Makes of an output what losses and metrics of classes take.
+using Reading = std::function<at::Tensor(const at::Tensor& output)>;
+
+Evaluation evaluateRead(const graph::Executor& executor, const graph::Weights& weights, const data::DataSet& data,
+                        std::span<const std::int64_t> samples, const Loss& loss, const core::Json& metricDocuments, const EvaluateOptions& options,
+                        const Reading& read)
 {
     const at::NoGradGuard noGrad;
     const auto metrics = makeMetrics(metricDocuments);
@@ -103,7 +110,7 @@ Evaluation evaluate(const graph::Executor& executor, const graph::Weights& weigh
         request.stop = options.stop;
         for (const at::Tensor& input : batch.inputs)
             request.inputs.emplace_back(moved(input, where));
-        const at::Tensor output = executor.run(weights, request).tensor(), target = moved(batch.targets, where);
+        const at::Tensor output = read(executor.run(weights, request).tensor()), target = moved(batch.targets, where);
         MetricBatch result{output, target, loss.mean(output, target).item<double>(), loss.count(output, target)};
         for (const auto& metric : metrics)
             metric->add(result);
@@ -124,6 +131,58 @@ Evaluation evaluate(const graph::Executor& executor, const graph::Weights& weigh
     return out;
 }
 
+at::Tensor outputOfFirst(const graph::Model& model, const graph::Executor& executor, const data::DataSet& data, data::Split part, std::int64_t count,
+                         const std::stop_token& stop)
+{
+    const at::NoGradGuard noGrad;
+    graph::RunRequest request;
+    request.stop = stop;
+    request.inputs = sampleInputs(model, data, std::span(data.split(part)).first(std::size_t(count)));
+    return executor.run(model.weights, request).tensor();
+}
+
+/// Of one sample, or of a batch where a model takes batches of one size alone: it tells what the model gives.
+at::Tensor outputOfSome(const graph::Model& model, const graph::Executor& executor, const data::DataSet& data, data::Split part,
+                        const EvaluateOptions& options)
+{
+    try {
+        return outputOfFirst(model, executor, data, part, 1, options.stop);
+    } catch (const graph::NodeError&) {
+        const auto count = std::min<std::int64_t>(options.batchSize, std::int64_t(data.split(part).size()));
+        return outputOfFirst(model, executor, data, part, count, options.stop);
+    }
+}
+
+/// A single number a sample tells two classes apart.
+core::Json lossFor(const at::Tensor& output, const data::DataInfo& info)
+{
+    if (info.task != data::Task::Classification || data::holdsLabels(info) || output.dim() == 0 || output.numel() != output.size(0))
+        return defaultLoss(info);
+    if (info.classNames.size() > 2)
+        throw core::InputError(fmt::format("the model gives 1 number a sample, which tells two classes apart; the data \"{}\" have {}", info.id,
+                                           info.classNames.size()));
+    return "binary_cross_entropy";
+}
+
+/// The losses of classes read logits. What another one reads (a run that was trained by the squares of its probabilities) is left as it is.
+Reading readingFor(const graph::Model& model, const at::Tensor& output, const data::DataInfo& info, const core::Json& loss)
+{
+    const auto id = loss.is_string() ? loss.get<std::string>() : loss.at("id").get<std::string>();
+    const auto kind = graph::outputKind(*model.graph, model.card, output.dim());
+    if (info.task == data::Task::Regression || (id != "cross_entropy" && id != "binary_cross_entropy" && id != "masked_binary_cross_entropy"))
+        return [](const at::Tensor& each) { return each; };
+    const bool isSeparate = id != "cross_entropy";
+    return [kind, isSeparate](const at::Tensor& each) { return isSeparate ? graph::eachLogit(each, kind) : graph::classLogits(each, kind); };
+}
+
+}  // namespace
+
+Evaluation evaluate(const graph::Executor& executor, const graph::Weights& weights, const data::DataSet& data, std::span<const std::int64_t> samples,
+                    const Loss& loss, const core::Json& metricDocuments, const EvaluateOptions& options)
+{
+    return evaluateRead(executor, weights, data, samples, loss, metricDocuments, options, [](const at::Tensor& output) { return output; });
+}
+
 Evaluation evaluateModel(const graph::Model& model, const data::DataSet& data, data::Split part, const core::Json& metricDocuments,
                          const EvaluateOptions& options)
 {
@@ -132,11 +191,12 @@ Evaluation evaluateModel(const graph::Model& model, const data::DataSet& data, d
             "expected data with targets, got \"{0}\" without; its parameters say where they are (orrery-cli describe data/{0})", data.info().id));
     if (data.split(part).empty())
         throw core::InputError(fmt::format("the data \"{}\" has no samples in its {} part", data.info().id, data::splitName(part)));
-    sampleInputs(model, data, std::span(data.split(part)).first(1));  // what does not fit is said before the work, in its own words
     const graph::Executor executor(model.graph);
-    const auto loss = makeLoss(options.loss.is_null() ? defaultLoss(data.info()) : options.loss);
-    return evaluate(executor, model.weights, data, spreadSamples(data.split(part), options.maxSamples), loss,
-                    metricDocuments.is_null() ? defaultMetrics(data.info()) : metricDocuments, options);
+    const auto some = outputOfSome(model, executor, data, part, options);  // what does not fit is said before the work, in its own words
+    const auto loss = options.loss.is_null() ? lossFor(some, data.info()) : options.loss;
+    return evaluateRead(executor, model.weights, data, spreadSamples(data.split(part), options.maxSamples), makeLoss(loss),
+                        metricDocuments.is_null() ? defaultMetrics(data.info()) : metricDocuments, options,
+                        readingFor(model, some, data.info(), loss));
 }
 
 core::Json confusionDocument(const Evaluation& evaluation, const data::DataInfo& info, std::string_view split)

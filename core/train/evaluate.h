@@ -41,7 +41,8 @@ std::vector<std::int64_t> spreadSamples(const std::vector<std::int64_t>& part, s
 Evaluation evaluate(const graph::Executor& executor, const graph::Weights& weights, const data::DataSet& data, std::span<const std::int64_t> samples,
                     const Loss& loss, const core::Json& metricDocuments, const EvaluateOptions& options = {});
 
-/// As the command line does it: loss and metrics by the data's task unless given (a list of ids or components; null).
+/// As the command line does it: loss and metrics by the data's task unless given (a list of ids or components; null); one number a sample is the logit of the
+/// second of two classes. Outputs that are probabilities already (see graph::outputKind) are read as such.
 /// @throws core::InputError if the model does not take the data: what it takes and what the data gives.
 Evaluation evaluateModel(const graph::Model& model, const data::DataSet& data, data::Split part, const core::Json& metricDocuments = nullptr,
                          const EvaluateOptions& options = {});

@@ -32,12 +32,13 @@ at::Tensor predict(const graph::Model& model, const std::vector<at::Tensor>& inp
     return outputs.size() == 1 ? outputs[0] : at::cat(outputs, 0);
 }
 
-std::vector<std::vector<ClassScore>> topClasses(const at::Tensor& logits, const graph::ModelCard& card, std::size_t count)
+std::vector<std::vector<ClassScore>> topClasses(const at::Tensor& output, const graph::ModelCard& card, std::size_t count, graph::OutputKind kind)
 {
-    if (logits.dim() != 2)
-        throw core::ShapeError(fmt::format("expected logits [batch, class], got {}", core::formatShape(logits.sizes())));
-    at::Tensor wide = logits.detach().to(at::kCPU, at::kDouble);
-    const bool separate = card.task == "multi_label";
+    if (output.dim() != 2)
+        throw core::ShapeError(fmt::format("expected an output [batch, class], got {}", core::formatShape(output.sizes())));
+    const bool separate = card.task == "multi_label" || (kind == graph::OutputKind::EachProbability && output.size(1) > 1);
+    const at::Tensor numbers = output.detach().to(at::kCPU, at::kDouble);
+    at::Tensor wide = separate ? graph::eachLogit(numbers, kind) : graph::classLogits(numbers, kind);
     if (wide.size(1) == 1 && !separate)
         wide = at::cat({at::zeros_like(wide), wide}, 1);
     const auto [probability, order] = (separate ? wide.sigmoid() : wide.softmax(1)).sort(1, true);

@@ -86,14 +86,14 @@ void addAnswer(PreparedSubject& subject, std::stop_token stop)
     const auto wanted = subject.subject.position;
     if (wanted && (*wanted < 0 || *wanted >= subject.positions))
         subject.subject.position.reset();  // of a longer text
-    subject.answer = answerOf(subject.model->card, output, subject.position());
+    subject.answer = answerOf(*subject.model, output, subject.position());
     const auto classes = subject.answer.probabilities.size();
     subject.classes = subject.model->card.classNames;
     if (subject.classes.empty() && subject.data && subject.data->info().classNames.size() == classes)
         subject.classes = subject.data->info().classNames;
     if (subject.model->card.task == "token_classification")
         for (std::int64_t position = 0; position < subject.positions; ++position)
-            subject.tags.push_back(subject.className(answerOf(subject.model->card, output, position).predicted).toStdString());
+            subject.tags.push_back(subject.className(answerOf(*subject.model, output, position).predicted).toStdString());
     // The classes of what says something at each position are tokens; those of a whole text are not.
     const bool ofTokens = intervene::answersAreTokens(subject.model->card) || (subject.model->card.task.empty() && subject.positions > 0);
     if (!subject.classes.empty() || classes == 0 || subject.kind != InputKind::Tokens || !ofTokens)
@@ -144,18 +144,18 @@ core::Json documentOf(const ExplainSubject& subject, const store::Workspace* wor
 
 }  // namespace
 
-Answer answerOf(const graph::ModelCard& card, const at::Tensor& output, std::optional<std::int64_t> position)
+Answer answerOf(const graph::Model& model, const at::Tensor& output, std::optional<std::int64_t> position)
 {
     at::Tensor row = output.detach();
     if (row.dim() == 3)
         row = row.select(1, position.value_or(row.size(1) - 1));
     Answer answer;
     answer.outputs = doubles(row);
-    if (row.dim() != 2 || card.task == "regression")
+    if (row.dim() != 2 || model.card.task == "regression")
         return answer;
     const auto classes = row.size(1);
     answer.probabilities.assign(std::size_t(std::max<std::int64_t>(classes, 1)), 0);
-    const auto ranked = train::topClasses(row, card, std::size_t(classes));
+    const auto ranked = train::topClasses(row, model.card, std::size_t(classes), graph::outputKind(*model.graph, model.card, output.dim()));
     for (const auto& score : ranked.at(0)) {
         if (std::size_t(score.index) >= answer.probabilities.size())
             answer.probabilities.resize(std::size_t(score.index) + 1, 0);
@@ -306,7 +306,7 @@ Answer answerWithout(const PreparedSubject& subject, const std::vector<std::int6
 {
     const auto output =
         explain::outputWithout(*subject.executor, subject.model->weights, subject.inputs, {subject.sites.front().name, elements, baseline}, stop);
-    return answerOf(subject.model->card, output, subject.position());
+    return answerOf(*subject.model, output, subject.position());
 }
 
 }  // namespace orrery::plugins

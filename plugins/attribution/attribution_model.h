@@ -44,12 +44,12 @@ struct Site {
 /// A model's answer to one row.
 struct Answer {
     std::vector<double> probabilities;  ///< of each class; empty if the output has no classes
-    std::vector<double> outputs;        ///< logits or values; of a sequence those of its last position
+    std::vector<double> outputs;        ///< as the model gives them: logits, probabilities or values; of a sequence those of its last position
     std::int64_t predicted = -1;
 };
 /// @param output  [1, class], [1, position, class], [1, value] or [1].
 /// @param position  Where a sequence is read; nothing: at its end.
-Answer answerOf(const graph::ModelCard& card, const at::Tensor& output, std::optional<std::int64_t> position = {});
+Answer answerOf(const graph::Model& model, const at::Tensor& output, std::optional<std::int64_t> position = {});
 
 /// The subject, opened and answered. Immutable; shared with jobs.
 struct PreparedSubject {

@@ -163,7 +163,10 @@ void OutcomeView::showClasses(const Json& sample)
     const QSignalBlocker blocker(m_table);
     m_table->clear();
     m_table->setColumnCount(5);
-    m_table->setHorizontalHeaderLabels({tr("Class"), tr("Without"), tr("With"), tr("Logit without"), tr("Logit with")});
+    const bool isLogit = sample["changes"].empty() || sample["changes"][0].contains("logit_before");
+    const std::string kind = isLogit ? "logit" : "log_probability";
+    m_table->setHorizontalHeaderLabels(
+        {tr("Class"), tr("Without"), tr("With"), isLogit ? tr("Logit without") : tr("Log p without"), isLogit ? tr("Logit with") : tr("Log p with")});
     m_table->setRowCount(int(sample["changes"].size()));
     for (int row = 0; row < m_table->rowCount(); ++row) {
         const auto& change = sample["changes"][std::size_t(row)];
@@ -171,7 +174,7 @@ void OutcomeView::showClasses(const Json& sample)
         name->setData(kClassRole, change["class"].get<qint64>());
         m_table->setItem(row, 0, name);
         int column = 1;
-        for (const char* key : {"before", "after", "logit_before", "logit_after"}) {
+        for (const auto& key : {std::string("before"), std::string("after"), kind + "_before", kind + "_after"}) {
             auto* item = makeItem(widgets::fixedNumber(change[key].is_number() ? change[key].get<double>() : std::nan(""), 4), true);
             item->setToolTip(number(change[key]));
             if (column <= 2)

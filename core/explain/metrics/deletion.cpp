@@ -3,6 +3,7 @@
 #include <core/base/rng.h>
 #include <core/base/text.h>
 #include <core/explain/blur.h>
+#include <core/graph/output_kind.h>
 
 #include "metric.h"
 
@@ -29,9 +30,14 @@ at::Tensor scoreOf(const ScalarFunction& site, const at::Tensor& x, std::int64_t
 {
     if (!probability || site.targets()[0] < 0)
         return site.at(x, repeats).to(at::kDouble);
-    const auto row = atPositions(site.wholeOutput(x, repeats), site.request().positions).to(at::kDouble);
+    const auto whole = site.wholeOutput(x, repeats);
+    const auto kind = graph::outputKind(*site.executor().graph(), {}, whole.dim(), site.request().output);
+    const auto row = atPositions(whole, site.request().positions).to(at::kDouble);
     const auto targets = at::tensor(site.targets()).repeat({repeats}).unsqueeze(1).to(row.device());
-    return row.softmax(-1).gather(1, targets).squeeze(1);
+    if (kind == graph::OutputKind::EachProbability)
+        return row.gather(1, targets).squeeze(1);
+    const auto logits = graph::classLogits(row, kind);
+    return (logits.size(-1) == 1 ? logits.sigmoid() : logits.softmax(-1)).gather(1, targets).squeeze(1);
 }
 
 // The mask of units [batch, units] over the site's elements.
@@ -145,19 +151,18 @@ MetricResult insertion(const MetricSubject& subject, const core::Json& parameter
 
 core::Schema schema()
 {
-    return {
-        core::integer("steps", 224, "Points of the curve after the first; none: one a unit (pixel, position, feature), at most 224.")
-            .range(1, 1000000)
-            .noneByDefault(),
-        core::choice("substrate", {"constant", "blur", "mean"}, "constant",
-                     "What stands in place of a missing unit: a value, the blurred image, or the image's mean colour."),
-        core::real("baseline", 0, "The constant."),
-        core::real("sigma", 0, "Standard deviation of the blur; none: 20 px at 224, in proportion to the larger side.")
-            .above(0)
-            .withUnit("px")
-            .noneByDefault(),
-        core::choice("score", {"probability", "output"}, "probability", "What is drawn: the target's softmax probability, or the explained output."),
-        core::integer("random_rankings", 5, "Rankings drawn at random, whose mean curve stands beside this one for comparison.").range(0, 1000)};
+    return {core::integer("steps", 224, "Points of the curve after the first; none: one a unit (pixel, position, feature), at most 224.")
+                .range(1, 1000000)
+                .noneByDefault(),
+            core::choice("substrate", {"constant", "blur", "mean"}, "constant",
+                         "What stands in place of a missing unit: a value, the blurred image, or the image's mean colour."),
+            core::real("baseline", 0, "The constant."),
+            core::real("sigma", 0, "Standard deviation of the blur; none: 20 px at 224, in proportion to the larger side.")
+                .above(0)
+                .withUnit("px")
+                .noneByDefault(),
+            core::choice("score", {"probability", "output"}, "probability", "What is drawn: the target's probability, or the explained output."),
+            core::integer("random_rankings", 5, "Rankings drawn at random, whose mean curve stands beside this one for comparison.").range(0, 1000)};
 }
 
 }  // namespace

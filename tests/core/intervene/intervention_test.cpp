@@ -6,6 +6,7 @@
 #include <core/graph/builder.h>
 #include <core/intervene/intervention.h>
 #include <core/intervene/kinds.h>
+#include <core/intervene/results.h>
 #include <core/io/npy.h>
 #include <core/io/tensors.h>
 #include <core/train/document_file.h>
@@ -193,6 +194,40 @@ private Q_SLOTS:
         QVERIFY(largest(result.intervened, net.output(hidden)) < 1e-12);
         for (const int feature : {0, 2, 4})
             QVERIFY(at::equal(result.values.at("relu").first.select(1, feature), result.values.at("relu").second.select(1, feature)));
+    }
+
+    // A model that ends in softmax says what its logits say, and has no logits to show.
+    void probabilitiesAreComparedAsSuch()
+    {
+        const auto weight = noise({3, 4}, 5), x = noise({2, 4}, 6);
+        const auto modelWith = [&](bool isShare) {
+            graph::Builder builder("classes");
+            const auto input = builder.input("x", "float64", {"batch", "4"});
+            const auto logits = builder.linear("fc", input, 4, 3);
+            auto model = builder.finish({{"output", isShare ? builder.softmax(logits, 1) : logits}});
+            model.weights = graph::Weights({{"fc.weight", weight}, {"fc.bias", at::zeros({3}, at::kDouble)}});
+            return model;
+        };
+        const auto plain = modelWith(false), share = modelWith(true);
+        const auto document = one("fc", {{"id", "scale"}, {"factor", 2}});
+        const auto expected = run(plain, document, x), got = run(share, document, x);
+        QVERIFY(largest(got.divergence, expected.divergence) < 1e-12);
+        const auto logits = at::matmul(x, weight.t());
+        for (std::int64_t row = 0; row < 2; ++row) {
+            const auto change = intervene::describeResult(got, share.card, 3)["samples"][std::size_t(row)]["changes"][0];
+            const auto index = change["class"].get<std::int64_t>();
+            double before = 0, after = 0;
+            for (int i = 0; i < 3; ++i) {
+                before += std::exp(logits[row][i].item<double>());
+                after += std::exp(2 * logits[row][i].item<double>());
+            }
+            before = std::exp(logits[row][index].item<double>()) / before;
+            after = std::exp(2 * logits[row][index].item<double>()) / after;
+            QVERIFY(std::abs(change["before"].get<double>() - before) < 1e-12 && std::abs(change["after"].get<double>() - after) < 1e-12);
+            QVERIFY(std::abs(change["log_probability_before"].get<double>() - std::log(before)) < 1e-12);
+            QVERIFY(!change.contains("logit_before"));
+        }
+        QVERIFY(intervene::describeResult(expected, plain.card, 3)["samples"][0]["changes"][0].contains("logit_before"));
     }
 
     void severalOnOneValueActInTheDocumentsOrder()

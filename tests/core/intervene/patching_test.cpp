@@ -156,6 +156,8 @@ private Q_SLOTS:
     void cellsArriveAsTheyAreFinished();
     void stopKeepsWhatWasHandedOut();
     void outputOfACellIsThatRun();
+    void modelsThatGiveProbabilitiesAreReadAsSuch_data();
+    void modelsThatGiveProbabilitiesAreReadAsSuch();
     void largestChangesAreOrdered();
     void modelsWithAFixedBatchRunOneByOne();
     void layersAndPositionsCountFromTheEnd();
@@ -417,6 +419,40 @@ void PatchingTest::outputOfACellIsThatRun()
     }
     QVERIFY_EXCEPTION_THROWN(patching.outputOf({0, 1, 1, 0, 0}), core::InputError);
     QVERIFY_EXCEPTION_THROWN(patching.outputOf({2, 0, 0, 0, 0}), core::InputError);
+}
+
+void PatchingTest::modelsThatGiveProbabilitiesAreReadAsSuch_data()
+{
+    QTest::addColumn<QString>("metric");
+    for (const char* metric : {"probability", "log_probability", "kl", "logit_difference"})
+        QTest::newRow(metric) << metric;
+}
+
+// The softmax behind a model is no second one: all metrics are those of the logits.
+void PatchingTest::modelsThatGiveProbabilitiesAreReadAsSuch()
+{
+    QFETCH(QString, metric);
+    const core::Json settings = {{"components", {"resid_mid"}}, {"metric", {{"id", metric.toStdString()}, {"normalised", false}}}};
+    const auto bench = benchFor("gpt", settings);
+    auto ending = bench.model;
+    auto data = ending.graph->data();
+    const auto made = graph::ValueId(data.values.size());
+    data.values.push_back({"share", "Tensor"});
+    graph::Node node{"share",
+                     "aten::softmax",
+                     "int",
+                     "",
+                     {data.body.outputs[0], graph::Operand::literal(std::int64_t(-1)), graph::Operand::literal({})},
+                     {made},
+                     {},
+                     ""};
+    data.body.nodes.push_back(std::move(node));
+    data.body.outputs[0] = graph::Operand::of(made);
+    ending.graph = std::make_shared<const graph::Graph>(std::move(data));
+    const Bench same(ending, bench.request.clean[0].toTensor(), bench.request.corrupted[0].toTensor(), settings);
+    const auto expected = bench.sweep().maps[0].cells, got = same.sweep().maps[0].cells;
+    QVERIFY(expected.abs().max().item<double>() > 1e-3);
+    QVERIFY2((expected - got).abs().max().item<double>() < 1e-4, qPrintable(QString::number((expected - got).abs().max().item<double>())));
 }
 
 void PatchingTest::largestChangesAreOrdered()
