@@ -88,7 +88,7 @@ private Q_SLOTS:
         QFETCH(QString, text);
         const auto answer = m_cli.compute({"export", kModel, "--to", format, "--out", "checked." + format, "--check"});
         QTEST(answer.status, "status");
-        QVERIFY2(answer.out.contains(text), qPrintable(answer.out + answer.err));
+        QVERIFY2(answer.out.contains(text), qPrintable(answer.out + answer.error));
     }
 
     void weightsAloneAreLookedAtAndNotRun()

@@ -117,7 +117,7 @@ private Q_SLOTS:
         QFETCH(QString, kind);
         QFETCH(QString, message);
         Bench bench(Divergence, graph::residualModel());
-        bench.setOther(test::faultyModel(kind, bench.folder.path()));
+        bench.setOther(test::faultyModel(kind, bench.folder.path(), *bench.workspace()));
         bench.run();
         bench.waitForError(message);
         QVERIFY(!bench.divergence()->divergence());
