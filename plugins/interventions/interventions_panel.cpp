@@ -118,6 +118,7 @@ void InterventionsPanel::followSelection(widgets::SelectionParts parts)
     }
     if (parts & (widgets::SelectionParts(SelectionPart::Data) | SelectionPart::Samples))
         prepareSoon();
+    updateButtons();
     // A value chosen elsewhere is compared, unless something is named already.
     if (parts.testFlag(SelectionPart::Value) && m_probe->text().isEmpty())
         m_probe->setPlaceholderText(selection.valuePath.isEmpty() ? tr("value to compare, if any") : selection.valuePath);
@@ -151,7 +152,7 @@ void InterventionsPanel::prepare()
 {
     const auto subject = wantedSubject();
     if (m_prepared && m_prepared->subject == subject && !m_preparation.isRunning())
-        return;
+        return updateButtons();
     m_preparation.cancel();
     showError({});
     if (subject.model.isEmpty()) {
@@ -417,7 +418,9 @@ void InterventionsPanel::updateButtons()
 {
     if (!m_outcome)
         return;
-    const bool isReady = m_prepared && !m_preparation.isRunning(), isValid = m_model.issues().empty() && m_writing->isValid();
+    // Between a choice and the opening of what was chosen the old model would run.
+    const bool isReady = m_prepared && !m_preparation.isRunning() && !m_prepareTimer->isActive(),
+               isValid = m_model.issues().empty() && m_writing->isValid();
     m_run->setVisible(!m_bar->isRunning());
     m_run->setEnabled(isReady && isValid && !m_bar->isRunning());
     m_run->setToolTip(!isReady   ? tr("Choose a model and a sample first")

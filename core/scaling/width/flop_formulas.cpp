@@ -75,8 +75,8 @@ public:
     }
     void pool(Count kernel, Count stride, Count padding)
     {
-        m_total += elements();
         m_size = (m_size + 2 * padding - kernel) / stride + 1;
+        m_total += kernel * kernel * elements();  // a window for each number of the result
     }
     void elementwise(Count operations) { m_total += operations * elements(); }
     Count elements() const { return m_batch * m_size * m_size * m_channels; }

@@ -109,7 +109,8 @@ std::string zeros(const std::string& shape)
 {
     std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': " + shape + ", }";
     header.resize(117, ' ');
-    const std::string content = "\x93NUMPY\x01\x00"s + little(std::uint16_t(header.size() + 1)) + header + "\n" + std::string(200'000'000, '\0');
+    std::string content = "\x93NUMPY\x01\x00"s + little(std::uint16_t(header.size() + 1)) + header + "\n";
+    content.append(200'000'000, '\0');
     const std::string packed = deflated(content, -15);
     const std::string common = little(std::uint16_t(20)) + little(std::uint16_t(0)) + little(std::uint16_t(8)) + std::string(4, '\0') +
                                little(std::uint32_t(0)) + little(std::uint32_t(packed.size())) + little(std::uint32_t(content.size())) +
@@ -205,7 +206,7 @@ std::string longReplacement()
     std::string table = little(std::uint32_t(units.size() * 4));
     for (const auto unit : units)
         table += little(unit);
-    return table + std::string(30'000'000, 'y');
+    return table.append(30'000'000, 'y');
 }
 
 /// A program of one node with these inputs and this stack of modules.

@@ -23,7 +23,8 @@ int largestDifference(const Image& image)
     for (int y = 0; y < 3; ++y)
         for (int x = 0; x < 5; ++x)
             for (int c = 0; c < 3; ++c)
-                worst = std::max(worst, std::abs(int(image.pixels[std::size_t((y * 5 + x) * image.channels + c)]) - expected(x, y, c)));
+                worst = std::max(
+                    worst, std::abs(int(image.pixels[std::size_t(y * 5 + x) * std::size_t(image.channels) + std::size_t(c)]) - expected(x, y, c)));
     return worst;
 }
 

@@ -354,7 +354,8 @@ private Q_SLOTS:
         QFETCH(QString, recipe);
         const QTemporaryDir temporary;
         const auto folder = std::filesystem::path(temporary.path().toStdString()) / "convnext";
-        std::filesystem::copy(checkpointRoot() / "convnext", folder);
+        const auto made = openCase(checkpointRoot() / "convnext");
+        writeCheckpoint(folder, models::readCheckpointFolder(checkpointRoot() / "convnext").config, made.model.weights);
         core::writeFileAtomically(folder / "preprocessor_config.json", file.toStdString());
         auto card = models::openModel(folder.string()).card;
         card.inputs.at(0).preprocessing.erase("checkpoint_config");
