@@ -12,6 +12,7 @@
 #include <QLineEdit>
 #include <QPushButton>
 #include <QVBoxLayout>
+#include <algorithm>
 
 #include <core/base/text.h>
 #include <core/models/exporter.h>
@@ -97,6 +98,7 @@ void ExportDialog::makeRows()
     m_format->setAccessibleName(tr("Format"));
     m_target->setObjectName(QStringLiteral("target"));
     m_target->setAccessibleName(tr("File or folder to write"));
+    m_parameters->setMinimumHeight(100);
     m_check->setObjectName(QStringLiteral("check"));
     m_check->setChecked(true);
     m_check->setToolTip(tr("Opens what was written and compares its outputs with the model's; of weights alone, every tensor"));
@@ -117,10 +119,6 @@ void ExportDialog::makeRows()
     form->addRow(QString(), m_summary);
     form->addRow(m_parameters);
     form->addRow(tr("Write to"), target);
-    form->addRow(QString(), m_hint);
-    form->addRow(QString(), m_check);
-    form->addRow(m_bar);
-    form->addRow(m_result);
     auto* buttons = new QDialogButtonBox(QDialogButtonBox::Close);
     m_write = buttons->addButton(tr("&Export"), QDialogButtonBox::ActionRole);
     m_write->setObjectName(QStringLiteral("export"));
@@ -137,6 +135,9 @@ void ExportDialog::makeRows()
     connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
     auto* layout = new QVBoxLayout(this);
     layout->addLayout(form);
+    for (QWidget* below :
+         {static_cast<QWidget*>(m_hint), static_cast<QWidget*>(m_check), static_cast<QWidget*>(m_bar), static_cast<QWidget*>(m_result)})
+        layout->addWidget(below);
     layout->addStretch(1);
     layout->addWidget(buttons);
 }
@@ -191,12 +192,23 @@ void ExportDialog::updateButtons()
     m_hint->setVisible(!m_hint->text().isEmpty());
     m_write->setEnabled(why.isEmpty() && !m_bar->isRunning());
     m_open->setEnabled(!m_written.isEmpty() && !m_bar->isRunning());
+    grow();
+}
+
+/// Rows come and go: the window takes the room that they need.
+void ExportDialog::grow()
+{
+    layout()->activate();
+    const int wanted = std::max(layout()->totalHeightForWidth(width()), layout()->totalMinimumSize().height());
+    if (height() < wanted)
+        resize(width(), wanted);
 }
 
 void ExportDialog::say(const QString& text, bool isError)
 {
     m_result->setText(isError ? tr("Not written: %1").arg(text) : text);
     m_result->setVisible(!text.isEmpty());
+    grow();
 }
 
 void ExportDialog::write()

@@ -34,6 +34,7 @@ private:
     void chooseFormat();
     void chooseTarget();
     void updateButtons();
+    void grow();
     void write();
     void say(const QString& text, bool isError);
     QString format() const;

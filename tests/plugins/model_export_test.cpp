@@ -83,6 +83,14 @@ private Q_SLOTS:
             QVERIFY2(!text.contains("does not agree"), qPrintable(text));
             QCOMPARE(dialog->findChild<QPushButton*>("open")->isEnabled(), writer.opensAgain);
             QVERIFY(QFileInfo(target).size() > 100);
+            // What was said has its own room.
+            const auto* check = dialog->findChild<QCheckBox*>("check");
+            QTRY_VERIFY2(check->height() >= check->sizeHint().height(), qPrintable(QString("%1 %2: %3 of %4, dialog %5")
+                                                                                       .arg(component.id.c_str())
+                                                                                       .arg(check->isVisible())
+                                                                                       .arg(check->height())
+                                                                                       .arg(check->sizeHint().height())
+                                                                                       .arg(dialog->height())));
         }
         choose(*dialog, "torchscript", m_folder.filePath("again.pt"));
         QCOMPARE(dialog->command(), QString("orrery-cli export 'zoo:lenet?image_size=8&kernel=3&padding=1' --to torchscript --out %1 --check")
