@@ -315,6 +315,24 @@ void Session::selectRuns(const QList<qint64>& runs)
     changeSelection([&](Selection& s) { s.runs = runs; });
 }
 
+void Session::chooseRuns(const QList<qint64>& runs)
+{
+    changeSelection([&](Selection& s) {
+        s.runs = runs;
+        if (runs.size() != 1)
+            return;
+        const qint64 run = runs.front();
+        const auto opened = runOfArgument(s.model);
+        if (opened && *opened != run)
+            s.model.clear();
+        if (s.weightsRun == run)
+            return;  // its checkpoint was chosen, too
+        const bool isFileOpen = !s.model.isEmpty() && !opened;
+        s.weightsRun = isFileOpen ? std::optional(run) : std::nullopt;
+        s.checkpointStep.reset();
+    });
+}
+
 void Session::openModel(const QString& model)
 {
     if (d->selection.model == model && !d->selection.weightsRun) {

@@ -49,7 +49,11 @@ public:
     void setSelection(const Selection& selection);
     /// `session.changeSelection([](Selection& s) { s.samples = {4}; })`
     void changeSelection(const std::function<void(Selection&)>& change);
+    /// Selects runs without choosing a model: what is open stays open.
     void selectRuns(const QList<qint64>& runs);
+    /// Somebody clicked at runs. A single one is a newer choice than what was opened before, and every panel turns to it; a file or an architecture stays in the panels' lists
+    /// of models.
+    void chooseRuns(const QList<qint64>& runs);
     /// Chooses a model by its MODEL argument; value, token and target of the previous one are cleared.
     void openModel(const QString& model);
 

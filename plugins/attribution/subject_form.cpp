@@ -15,6 +15,7 @@
 #include <widgets/controls.h>
 #include <widgets/export.h>
 #include <widgets/lines_edit.h>
+#include <widgets/model_box.h>
 #include <widgets/model_source.h>
 #include <widgets/session.h>
 #include <widgets/text_fields.h>
@@ -151,12 +152,7 @@ bool SubjectForm::hasModel() const
 
 void SubjectForm::fillModels()
 {
-    const QStringList arguments = widgets::modelArguments(m_session.selection());
-    const QSignalBlocker blocker(m_model);
-    m_model->clear();
-    for (const QString& argument : arguments)
-        m_model->addItem(argument.startsWith(QLatin1String("run:")) ? tr("Run %1").arg(argument.mid(4)) : argument, argument);
-    m_model->setEnabled(m_model->count() > 0);
+    widgets::fillModelBox(*m_model, m_session.selection());
 }
 
 void SubjectForm::followSelection(widgets::SelectionParts parts)
@@ -166,10 +162,6 @@ void SubjectForm::followSelection(widgets::SelectionParts parts)
     const auto& selection = m_session.selection();
     if (parts & (widgets::SelectionParts(SelectionPart::Runs) | SelectionPart::Model | SelectionPart::Weights)) {
         fillModels();
-        // What was chosen last is meant: a run selected while another model is open.
-        if (parts.testFlag(SelectionPart::Runs) && !parts.testFlag(SelectionPart::Model) && !parts.testFlag(SelectionPart::Weights) &&
-            !selection.runs.isEmpty())
-            m_model->setCurrentIndex(std::max(0, m_model->findData(QStringLiteral("run:%1").arg(selection.runs.front()))));
         Q_EMIT subjectWanted();
     }
     if (parts & (widgets::SelectionParts(SelectionPart::Data) | SelectionPart::Samples)) {

@@ -99,7 +99,7 @@ void ExperimentsPanel::chooseGroups()
         m_model.shownRuns().size() > kFewRunsOfGroups || !m_model.rowsOf(chosen()).isEmpty())
         return;
     const auto& runs = m_model.shownRuns();
-    session().selectRuns(QList<qint64>(runs.begin(), runs.end()));
+    session().chooseRuns(QList<qint64>(runs.begin(), runs.end()));
 }
 
 // Inside a group: the query for its runs, without groups.

@@ -19,7 +19,6 @@
 
 #include <core/report/document_diff.h>
 #include <core/store/workspace.h>
-#include <widgets/model_source.h>
 #include <widgets/session.h>
 
 #include "leaderboard_page.h"
@@ -33,23 +32,6 @@ namespace {
 
 constexpr int kInspectInterval = 500;   ///< ms between two readings of what goes on
 constexpr std::size_t kInspected = 20;  ///< most runs whose documents are compared
-
-/// Somebody clicked at runs. One of them is a newer choice than what was opened before, and every panel turns to it; a file or an architecture stays in the panels' lists of models.
-void chooseRuns(widgets::Session& session, const QList<qint64>& runs)
-{
-    session.changeSelection([&](widgets::Selection& s) {
-        s.runs = runs;
-        if (runs.size() != 1)
-            return;
-        if (const auto opened = widgets::runOfArgument(s.model); opened && *opened != runs.front())
-            s.model.clear();
-        const auto wanted = s.model.isEmpty() || widgets::runOfArgument(s.model) ? std::nullopt : std::optional(runs.front());
-        if (s.weightsRun && *s.weightsRun == runs.front())
-            return;  // its checkpoint was chosen, too
-        s.weightsRun = wanted;
-        s.checkpointStep.reset();
-    });
-}
 
 }  // namespace
 
@@ -169,8 +151,8 @@ void ExperimentsPanel::connectViews()
     connect(m_query, &QueryEdit::queryChanged, &m_model, &RunsModel::setQuery);
     connect(m_group, &QComboBox::activated, this, [this] { group(m_group->currentData().toString()); });
     connect(m_table, &widgets::TableView::activated, this, &ExperimentsPanel::openGroup);
-    connect(m_parallel, &ParallelPage::runsChosen, &session(), &widgets::Session::selectRuns);
-    connect(m_leaderboard, &LeaderboardPage::runChosen, this, [this](qint64 run) { chooseRuns(session(), {run}); });
+    connect(m_parallel, &ParallelPage::runsChosen, &session(), &widgets::Session::chooseRuns);
+    connect(m_leaderboard, &LeaderboardPage::runChosen, this, [this](qint64 run) { session().chooseRuns({run}); });
     connect(m_leaderboard, &LeaderboardPage::idleChanged, this, &ExperimentsPanel::idleChanged);
     connect(m_actions, &RunActions::reproduced, this, [this] {
         m_tabs->setCurrentWidget(m_details);
@@ -213,7 +195,7 @@ void ExperimentsPanel::firstRuns()
 
 void ExperimentsPanel::sendSelection()
 {
-    chooseRuns(session(), m_model.runsOf(m_table->selectedIds()));
+    session().chooseRuns(m_model.runsOf(m_table->selectedIds()));
 }
 
 void ExperimentsPanel::selectionChanged()
@@ -317,7 +299,7 @@ void ExperimentsPanel::showContextMenu(qint64 run, const QPoint& position)
 {
     const auto runs = m_model.runsOf({run});
     if (run != -1 && !std::all_of(runs.begin(), runs.end(), [mine = chosen()](qint64 one) { return mine.contains(one); }))
-        session().selectRuns(runs);
+        session().chooseRuns(runs);
     QMenu::exec(m_actions->all() + QList<QAction*>{m_table->copyAction()}, position, nullptr, this);
 }
 

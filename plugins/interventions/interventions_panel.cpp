@@ -110,10 +110,6 @@ void InterventionsPanel::followSelection(widgets::SelectionParts parts)
     const auto& selection = session().selection();
     if (parts & (widgets::SelectionParts(SelectionPart::Runs) | SelectionPart::Model | SelectionPart::Weights)) {
         fillModels();
-        // What was chosen last is meant: a run selected while another model is open.
-        if (parts.testFlag(SelectionPart::Runs) && !parts.testFlag(SelectionPart::Model) && !parts.testFlag(SelectionPart::Weights) &&
-            !selection.runs.isEmpty())
-            m_modelBox->setCurrentIndex(std::max(0, m_modelBox->findData(QStringLiteral("run:%1").arg(selection.runs.front()))));
         prepareSoon();
     }
     if (parts & (widgets::SelectionParts(SelectionPart::Data) | SelectionPart::Samples))

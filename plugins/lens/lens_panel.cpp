@@ -134,10 +134,6 @@ void LensPanel::followSelection(widgets::SelectionParts parts)
     const auto& selection = session().selection();
     if (parts & (widgets::SelectionParts(SelectionPart::Runs) | SelectionPart::Model | SelectionPart::Weights)) {
         fillModels();
-        // What was chosen last is meant: a run selected while another model is open.
-        if (parts.testFlag(SelectionPart::Runs) && !parts.testFlag(SelectionPart::Model) && !parts.testFlag(SelectionPart::Weights) &&
-            !selection.runs.isEmpty())
-            m_model->setCurrentIndex(std::max(0, m_model->findData(QStringLiteral("run:%1").arg(selection.runs.front()))));
         m_step = stepOfSelection();
         lookSoon();
     }

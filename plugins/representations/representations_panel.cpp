@@ -195,10 +195,6 @@ void RepresentationsPanel::followSelection(widgets::SelectionParts parts)
     const auto& selection = session().selection();
     if (parts & (widgets::SelectionParts(SelectionPart::Runs) | SelectionPart::Model | SelectionPart::Weights)) {
         fillModels();
-        // What was chosen last is meant: a run selected while another model is open.
-        if (parts.testFlag(SelectionPart::Runs) && !parts.testFlag(SelectionPart::Model) && !parts.testFlag(SelectionPart::Weights) &&
-            !selection.runs.isEmpty())
-            m_model->setCurrentIndex(std::max(0, m_model->findData(QStringLiteral("run:%1").arg(selection.runs.front()))));
         rowsChanged();  // what the model can be compared with
     }
     if (parts.testFlag(SelectionPart::Value) && !selection.valuePath.isEmpty())

@@ -284,7 +284,7 @@ void FitPage::chooseRow(std::size_t row)
     if (!m_table || row >= m_table->runs.size())
         return;
     m_sending = true;
-    session().selectRuns({m_table->runs[row]});
+    session().chooseRuns({m_table->runs[row]});
     m_sending = false;
 }
 

@@ -164,7 +164,7 @@ QWidget* FitPage::makeViews()
             for (const qint64 id : ids)
                 runs << m_table->runs[std::size_t(id)];
             m_sending = true;
-            session().selectRuns(runs);
+            session().chooseRuns(runs);
             m_sending = false;
         }
     });

@@ -251,6 +251,16 @@ def mpnet(name, head):
     write(name, config, w, {"input_ids": IDS, "attention_mask": MASK} if head == "Model" else {"input_ids": np.array([[5, 17, 3, 44, 96, 8, 21], [9, 2, 60, 60, 1, 1, 1]])}, run)
 
 
+def deberta_answer(w, p, head, x, seen, epsilon):
+    """What the heads of all three versions make of the last layer."""
+    if head == "Model":
+        return states({"last_hidden_state": x}, seen)
+    if head == "ForSequenceClassification":
+        return {"logits": w.apply("classifier", gelu(w.apply("pooler.dense", x[0])))}
+    y = w.layer_norm("cls.predictions.transform.LayerNorm", gelu(w.apply("cls.predictions.transform.dense", x)), epsilon)
+    return states({"logits": y @ w.at(p + "embeddings.word_embeddings.weight").T + w.at("cls.predictions.bias")}, seen)
+
+
 def deberta(name, head, shared, kinds, buckets):
     """He et al. (2020), "DeBERTa: Decoding-enhanced BERT with Disentangled Attention", arXiv:2006.03654, section 3.1; v2 and v3 (arXiv:2111.09543): logarithmic buckets of distances,
     projections shared by contents and positions, a norm of the relative embeddings."""
@@ -323,12 +333,7 @@ def deberta(name, head, shared, kinds, buckets):
         for i in range(2):
             x = layer_of(i, x, mask)
             seen.append(x)
-        if head == "Model":
-            return states({"last_hidden_state": x}, seen)
-        if head == "ForSequenceClassification":
-            return {"logits": w.apply("classifier", gelu(w.apply("pooler.dense", x[0])))}
-        y = w.layer_norm("cls.predictions.transform.LayerNorm", gelu(w.apply("cls.predictions.transform.dense", x)), epsilon)
-        return states({"logits": y @ w.at(p + "embeddings.word_embeddings.weight").T + w.at("cls.predictions.bias")}, seen)
+        return deberta_answer(w, p, head, x, seen, epsilon)
 
     config = {"architectures": ["DebertaV2" + head], "model_type": "deberta-v2", "vocab_size": V, "hidden_size": D, "num_hidden_layers": 2, "num_attention_heads": HEADS,
               "intermediate_size": HIDDEN, "hidden_act": "gelu", "max_position_embeddings": longest, "layer_norm_eps": epsilon, "pad_token_id": 0, "relative_attention": True,
@@ -401,12 +406,7 @@ def deberta_v1(name, head, kinds, longest, biased_input):
             x = w.layer_norm(layer + "attention.output.LayerNorm", x + attended, epsilon)
             x = w.layer_norm(layer + "output.LayerNorm", x + w.apply(layer + "output.dense", gelu(w.apply(layer + "intermediate.dense", x))), epsilon)
             seen.append(x)
-        if head == "Model":
-            return states({"last_hidden_state": x}, seen)
-        if head == "ForSequenceClassification":
-            return {"logits": w.apply("classifier", gelu(w.apply("pooler.dense", x[0])))}
-        y = w.layer_norm("cls.predictions.transform.LayerNorm", gelu(w.apply("cls.predictions.transform.dense", x)), epsilon)
-        return states({"logits": y @ w.at(p + "embeddings.word_embeddings.weight").T + w.at("cls.predictions.bias")}, seen)
+        return deberta_answer(w, p, head, x, seen, epsilon)
 
     config = {"architectures": ["Deberta" + head], "model_type": "deberta", "vocab_size": V, "hidden_size": D, "num_hidden_layers": 2, "num_attention_heads": HEADS,
               "intermediate_size": HIDDEN, "hidden_act": "gelu", "max_position_embeddings": 40, "layer_norm_eps": epsilon, "pad_token_id": 0, "relative_attention": True,
